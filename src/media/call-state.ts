@@ -1,0 +1,332 @@
+/**
+ * The call as one plain value (design.md §2). Everything else, the media plan, the Redis value, the
+ * query reply, follows from it. No behaviour lives here.
+ *
+ * Strings that came off the wire are byte strings: one character per byte (latin1), so that a call-id
+ * in any encoding keeps its bytes on its way to Redis and back.
+ *
+ * States are never changed in place once published: `draftOf` makes a copy that the offer/answer
+ * model may change, everything inside that is `readonly` is shared between the copies.
+ */
+
+export type AddressFamily = 'IP4' | 'IP6';
+
+/** A transport address. IPv6 addresses are written without brackets. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** How the remote endpoint of a stream is learned from arriving packets (options.md, endpoint-learning). */
+export type EndpointLearning = 'off' | 'immediate' | 'delayed' | 'heuristic';
+
+/** Bits shared by medias and streams (redis-layout.md §6.10, bits 0-15). */
+export type SharedFlag =
+  | 'implicit-rtcp'
+  | 'asymmetric'
+  | 'send'
+  | 'recv'
+  | 'rtcp-mux'
+  | 'setup-active'
+  | 'setup-passive'
+  | 'ice'
+  | 'strict-source'
+  | 'media-handover'
+  | 'trickle-ice'
+  | 'ice-lite-peer'
+  | 'unidirectional'
+  | 'rtcp-fb'
+  | 'legacy-osrtp'
+  | 'legacy-osrtp-reverse';
+
+/** Stream flags (redis-layout.md §6.10, ps_flags). */
+export type StreamFlag =
+  | SharedFlag
+  | 'rtp'
+  | 'rtcp'
+  | 'fallback-rtcp'
+  | 'received'
+  | 'filled'
+  | 'confirmed'
+  | 'kernelized'
+  | 'no-kernel-support'
+  | 'fingerprint-verified'
+  | 'zero-address'
+  | 'pierce-nat'
+  | 'nat-wait';
+
+/** Media flags (redis-layout.md §6.10, media_flags). */
+export type MediaFlag =
+  | SharedFlag
+  | 'initialized'
+  | 'rtcp-mux-override'
+  | 'dtls'
+  | 'sdes'
+  | 'passthrough'
+  | 'ice-controlling'
+  | 'loop-check'
+  | 'transcode'
+  | 'reorder-forced'
+  | 'ptime-override'
+  | 'generator'
+  | 'ice-lite-self'
+  | 'rtcp-generator'
+  | 'echo'
+  | 'blackhole'
+  | 'end-of-candidates'
+  | 'audio-player'
+  | 'transcoding'
+  | 'block-egress'
+  | 'fake-sendrecv'
+  | 'real-sendonly'
+  | 'select-pt'
+  | 'recrypt'
+  | 'public'
+  | 'extmap-short'
+  | 'bundle-only'
+  | 'audio-player-implicit'
+  | 'ice2';
+
+/** Values of `block_dtmf` (redis-layout.md §6.9). */
+export type BlockDtmf = 'off' | 'drop' | 'silence' | 'tone' | 'random' | 'zero' | 'dtmf';
+
+/**
+ * Members of the stored value that the model does not interpret (yet), by their name in the Redis
+ * layout, as decoded byte strings. They are written back unchanged.
+ */
+export type Carried = Readonly<Record<string, string>>;
+
+export const nothingCarried: Carried = Object.freeze({});
+
+/** One codec of an m= section (RFC 8866 §6.6, §6.15). */
+export interface Codec {
+  readonly payloadType: number;
+  readonly encoding: string;
+  readonly clockRate: number;
+  /** Number of channels; 1 unless the rtpmap says otherwise. */
+  readonly channels: number;
+  /** Parameters of a=fmtp, empty if there were none. */
+  readonly fmtp: string;
+  readonly bitrate: number;
+  /** Packet time in ms, -1 where the codec has none, 0 unknown. */
+  readonly ptimeMs: number;
+}
+
+/** What is remembered of an SDP body for `replace` and version counting (sdp-rules.md §3). */
+export interface SdpMemory {
+  readonly username: string;
+  readonly sessionId: string;
+  readonly version: string;
+  readonly networkType: string;
+  readonly addressType: string;
+  readonly address: string;
+  readonly sessionName: string;
+  readonly timing: string;
+  /** The whole body as last sent to this side, without its o= line; only to see whether it changed. */
+  readonly bodyDigest: string;
+}
+
+/** A party of the call, keyed by its tag (rtpengine: monologue). */
+export interface Participant {
+  readonly id: number;
+  /** null until an answer (or a to-tag in an offer) names it. */
+  tag: string | null;
+  viaBranch: string | null;
+  label: string | null;
+  metadata: string | null;
+  createdMicros: number;
+  /** Time of the scheduled deletion, 0 when none is scheduled. */
+  deletedMicros: number;
+  blockMedia: boolean;
+  blockDtmf: BlockDtmf;
+  logicalInterface: string | null;
+  desiredFamily: AddressFamily | null;
+  /** Ids of the participants it is in dialogue with (other_tags / associated_tags). */
+  associated: readonly number[];
+  /** Ids of its forked branches (10.5 `branches-N`). */
+  branches: readonly number[];
+  /** Media ids in m= order. */
+  medias: readonly number[];
+  aliases: readonly string[];
+  /** What this participant sent last. */
+  sdpReceived: SdpMemory | null;
+  /** What was sent to this participant last. */
+  sdpSent: SdpMemory | null;
+  /** SSRCs with their SRTP packet indexes as decimal strings, as stored. */
+  ssrcTable: readonly Carried[];
+  carried: Carried;
+}
+
+/** One direction of hearing: the media that owns the list receives what `mediaId` sends. */
+export interface Subscription {
+  readonly mediaId: number;
+  readonly offerAnswer: boolean;
+  readonly rtcpOnly: boolean;
+  readonly egress: boolean;
+  readonly inject: boolean;
+}
+
+/** One m= section of one participant. */
+export interface Media {
+  readonly id: number;
+  participantId: number;
+  /** Position in the SDP, from 1. */
+  index: number;
+  type: string;
+  protocol: string;
+  /** Format list of the m= line, separated by spaces. */
+  formats: string;
+  mid: string | null;
+  desiredFamily: AddressFamily;
+  logicalInterface: string;
+  ptimeMs: number;
+  maxPtimeMs: number;
+  /** b= AS, RR, RS in the units of the SDP line; -1 when absent. */
+  bandwidth: { readonly as: number; readonly rr: number; readonly rs: number };
+  flags: ReadonlySet<MediaFlag>;
+  codecs: readonly Codec[];
+  streams: readonly number[];
+  endpointMaps: readonly number[];
+  subscriptions: readonly Subscription[];
+  endpointLearning: EndpointLearning;
+  ssrcTable: readonly Carried[];
+  carried: Carried;
+}
+
+export interface StreamStats {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+}
+
+/** An RTP or RTCP flow of a media: one remote endpoint and the local sockets facing it. */
+export interface Stream {
+  readonly id: number;
+  readonly mediaId: number;
+  /** 1 RTP, 2 RTCP (RFC 8445 component ids). */
+  component: 1 | 2;
+  /** Sockets on which this stream receives. */
+  sockets: readonly number[];
+  /** Socket from which packets to the remote endpoint are sent. */
+  selectedSocket: number | null;
+  /** On RTP streams the RTCP partner. */
+  rtcpSibling: number | null;
+  /** Where packets go: learned from packets or, until then, signalled. */
+  endpoint: Endpoint | null;
+  /** What the SDP said. */
+  advertisedEndpoint: Endpoint | null;
+  flags: ReadonlySet<StreamFlag>;
+  /** Raised each time learning has to start again (a changed SDP); see `StreamPlan.latchEpoch`. */
+  latchEpoch: number;
+  lastPacketMicros: number;
+  stats: StreamStats;
+  carried: Carried;
+}
+
+/** A local UDP port of the call. */
+export interface LocalSocket {
+  readonly id: number;
+  streamId: number;
+  readonly port: number;
+  readonly logicalInterface: string;
+  /** Index of the local address inside its logical interface (`local_intf_uid`). */
+  readonly addressIndex: number;
+  readonly family: AddressFamily;
+  /** false once the socket has been given up (stored as fd -1). */
+  open: boolean;
+  carried: Carried;
+}
+
+/** Remembers which local ports faced the other side for a remote address (sdp-rules.md §9). */
+export interface EndpointMap {
+  readonly id: number;
+  mediaId: number;
+  wildcard: boolean;
+  numPorts: number;
+  family: AddressFamily;
+  logicalInterface: string;
+  /** Remote endpoint this map belongs to; null for a wildcard. */
+  endpoint: Endpoint | null;
+  /** Local address index with the sockets on it, in component order. */
+  sockets: readonly { readonly addressIndex: number; readonly sockets: readonly number[] }[];
+  carried: Carried;
+}
+
+export interface CallState {
+  readonly callId: string;
+  createdMicros: number;
+  lastSignalMicros: number;
+  /** Time of the scheduled deletion of the whole call, 0 when none is scheduled. */
+  deletedMicros: number;
+  /** Earliest scheduled deletion of one participant, 0 when none is scheduled. */
+  participantDeletedMicros: number;
+  /** TOS byte of media packets, 0-255; -1 leaves the system default. */
+  tos: number;
+  /** Control client that created the call, `ip:port`. */
+  createdFrom: string;
+  createdFromAddress: string;
+  /** Number of the Redis database the call lives in. */
+  redisHostedDb: number;
+  metadata: string;
+  blockMedia: boolean;
+  blockDtmf: BlockDtmf;
+  dropTraffic: boolean;
+  /** own: this node answers for it. foreign: followed from another node's database. */
+  ownership: 'own' | 'foreign';
+  participants: readonly Participant[];
+  medias: readonly Media[];
+  streams: readonly Stream[];
+  sockets: readonly LocalSocket[];
+  endpointMaps: readonly EndpointMap[];
+  /** The next unused id of each kind. */
+  nextIds: {
+    participant: number;
+    media: number;
+    stream: number;
+    socket: number;
+    endpointMap: number;
+  };
+  /** Uninterpreted members of the `json` object. */
+  carried: Carried;
+}
+
+/** A copy whose entities may be changed without changing `state`. */
+export function draftOf(state: CallState): CallState {
+  return {
+    ...state,
+    participants: state.participants.map((participant) => ({ ...participant })),
+    medias: state.medias.map((media) => ({ ...media })),
+    streams: state.streams.map((stream) => ({ ...stream })),
+    sockets: state.sockets.map((socket) => ({ ...socket })),
+    endpointMaps: state.endpointMaps.map((map) => ({ ...map })),
+    nextIds: { ...state.nextIds },
+  };
+}
+
+/** `flags` with `flag` set or cleared; the same set when nothing changes. */
+export function withFlag<F extends string>(
+  flags: ReadonlySet<F>,
+  flag: F,
+  on: boolean,
+): ReadonlySet<F> {
+  if (flags.has(flag) === on) return flags;
+  const changed = new Set(flags);
+  if (on) changed.add(flag);
+  else changed.delete(flag);
+  return changed;
+}
+
+export function familyOf(address: string): AddressFamily {
+  return address.includes(':') ? 'IP6' : 'IP4';
+}
+
+export function sameEndpoint(a: Endpoint | null, b: Endpoint | null): boolean {
+  return a === b || (a !== null && b !== null && a.address === b.address && a.port === b.port);
+}
+
+/** `ip:port`, `[v6]:port`. */
+export function formatEndpoint(endpoint: Endpoint): string {
+  return endpoint.address.includes(':')
+    ? `[${endpoint.address}]:${endpoint.port}`
+    : `${endpoint.address}:${endpoint.port}`;
+}

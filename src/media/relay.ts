@@ -1,0 +1,189 @@
+/**
+ * What the control plane may ask of the data plane (design.md §2): `reconcile` is the only door in,
+ * events are the only way out. Implemented by `native-relay.ts` over the C++ addon.
+ */
+import type { Endpoint, EndpointLearning } from './call-state.js';
+
+/** A local UDP port that has to be open. Identified inside the call by `id`. */
+export interface SocketPlan {
+  readonly id: number;
+  readonly streamId: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+/** One RTP or RTCP flow: what arrives on its sockets goes to its sinks. */
+export interface StreamPlan {
+  readonly id: number;
+  readonly component: 1 | 2;
+  /** Where packets to this stream's remote go; null: nowhere yet. */
+  readonly endpoint: Endpoint | null;
+  /** What the SDP said; the heuristic ranks sources against it. */
+  readonly signalledEndpoint: Endpoint | null;
+  /** The endpoint is already learned, e.g. after a restore: learning is over. */
+  readonly confirmed: boolean;
+  readonly learning: EndpointLearning;
+  /**
+   * The relay keeps what it has learned as long as this number stays. A plan with another number
+   * replaces the learned endpoint by `endpoint`/`confirmed` and starts the learning time anew.
+   */
+  readonly latchEpoch: number;
+  /** Packets of other sources than the learned one are dropped (counted as errors). */
+  readonly strictSource: boolean;
+  /** A changed source is followed after learning. */
+  readonly mediaHandover: boolean;
+  /** RTCP (RFC 5761 payload types 64-95) arrives on the RTP port as well and goes to `rtcpSinks`. */
+  readonly rtcpMux: boolean;
+  /** Not RTP (or not readable: SRTP, UDPTL): every datagram goes to `rtpSinks` as it is. */
+  readonly transparent: boolean;
+  /** Everything that arrives is dropped (block media). */
+  readonly blocked: boolean;
+  /** Send empty datagrams to `endpoint` until a packet arrives (pierce-NAT). */
+  readonly pierceNat: boolean;
+  /** Send nothing to `endpoint` before it has sent a packet (NAT-wait). */
+  readonly natWait: boolean;
+  /** RTP clock rate in Hz for jitter figures; 0 unknown. */
+  readonly clockRate: number;
+  /** Socket from which packets to `endpoint` are sent. */
+  readonly egressSocket: number | null;
+  /** Streams that get the RTP that arrives here. */
+  readonly rtpSinks: readonly number[];
+  /** Streams that get the RTCP that arrives here. */
+  readonly rtcpSinks: readonly number[];
+  /** Counters to go on from when this stream is new to the relay (restore). */
+  readonly initialStats: {
+    readonly packets: number;
+    readonly bytes: number;
+    readonly errors: number;
+    readonly lastPacketMicros: number;
+  };
+}
+
+/** Everything the relay has to know of one call. An empty plan closes the call. */
+export interface MediaPlan {
+  readonly callId: string;
+  /** TOS byte / traffic class of every socket of the call, 0-255; -1 leaves the default. */
+  readonly tos: number;
+  readonly sockets: readonly SocketPlan[];
+  readonly streams: readonly StreamPlan[];
+}
+
+export type PortFailureCause =
+  | 'port-busy'
+  | 'address-not-local'
+  | 'fd-limit'
+  | 'permission'
+  | 'system-error';
+
+export interface PortFailure {
+  readonly socketId: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly cause: PortFailureCause;
+  /** errno name, e.g. EADDRINUSE. */
+  readonly errno: string;
+}
+
+/** Either the relay equals the plan, or nothing was changed and the failures are named. */
+export type ReconcileResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly failures: readonly PortFailure[] };
+
+/** Why a packet that arrived was not relayed. */
+export type DropReason =
+  | 'strict-source'
+  | 'no-sink'
+  | 'no-endpoint'
+  | 'blocked'
+  | 'nat-wait'
+  | 'malformed'
+  | 'truncated'
+  | 'send-failed'
+  | 'unknown-protocol';
+
+export interface StreamStatistics {
+  readonly streamId: number;
+  /** Packets, bytes (whole UDP payload) and errors received on this stream's sockets. */
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+  /** Packets and bytes sent to this stream's endpoint. */
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  /** Wall clock µs of the last packet received, 0 none. */
+  readonly lastPacketMicros: number;
+  /** SSRC of the last RTP (RTCP) packet received, null before the first. */
+  readonly ssrc: number | null;
+  readonly endpoint: Endpoint | null;
+  readonly confirmed: boolean;
+  /** true once any packet has been received (the `received` flag). */
+  readonly received: boolean;
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+}
+
+/** One evaluated RTCP receiver report (ng-protocol.md §6, computation). */
+export interface MosEntry {
+  /** MOS times 10; 0: no end-to-end round-trip time was known. */
+  readonly mos: number;
+  readonly roundTripMicros: number;
+  readonly roundTripLegMicros: number;
+  readonly jitterMs: number;
+  readonly packetLossPercent: number;
+  /** Epoch seconds. */
+  readonly reportedAtSeconds: number;
+}
+
+/** Quality as heard by the party that sends with `ssrc` (its receiver reports). */
+export interface SsrcStatistics {
+  readonly ssrc: number;
+  /** The stream on whose port the reports arrived (its media's RTP stream for muxed RTCP). */
+  readonly streamId: number;
+  readonly cumulativeLoss: number;
+  /** Sums over the samples with a MOS; null before the first. */
+  readonly average: (Omit<MosEntry, 'reportedAtSeconds'> & { readonly samples: number }) | null;
+  readonly lowest: MosEntry | null;
+  readonly highest: MosEntry | null;
+  readonly progressionIntervalSeconds: number;
+  readonly progression: readonly MosEntry[];
+}
+
+export interface CallStatistics {
+  readonly streams: readonly StreamStatistics[];
+  readonly ssrcs: readonly SsrcStatistics[];
+}
+
+/** Sums over all calls, those that have ended included. */
+export interface RelayTotals {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+}
+
+export type RelayEvent =
+  | {
+      readonly type: 'endpoint-learned';
+      readonly callId: string;
+      readonly streamId: number;
+      readonly latchEpoch: number;
+      readonly endpoint: Endpoint;
+      /** Learning is over: the endpoint is final until the plan changes or media is handed over. */
+      readonly confirmed: boolean;
+    }
+  | { readonly type: 'first-packet'; readonly callId: string; readonly streamId: number };
+
+export interface MediaRelay {
+  /**
+   * Makes the relay equal to `plan`: opens what is new, changes what differs, closes what is gone.
+   * Streams and sockets that stay are not interrupted and keep learned endpoint and counters.
+   */
+  reconcile(plan: MediaPlan): ReconcileResult;
+  /** null for an unknown call. */
+  statistics(callId: string): CallStatistics | null;
+  /** Wall clock µs of the last packet received on any stream of each call, 0 before the first. */
+  lastActivity(): Iterable<readonly [callId: string, lastPacketMicros: number]>;
+  totals(): RelayTotals;
+  /** The listener gets the events in order, in batches; at most one listener. */
+  onEvents(listener: (events: readonly RelayEvent[]) => void): void;
+  /** Stops the workers and closes every socket. */
+  close(): void;
+}

@@ -1,0 +1,33 @@
+/** Where call state outlives the process (design.md §8). */
+import type { CallState } from '../media/call-state.js';
+
+/** committed: acknowledged by the server. degraded: not (yet); it will be written when the server is back. */
+export type SaveOutcome = 'committed' | 'degraded';
+
+export interface RestoreReport {
+  /** Keys seen. */
+  readonly found: number;
+  readonly restored: number;
+  /** Values that could not be read; they stay where they are. */
+  readonly failures: readonly { readonly callId: string; readonly reason: string }[];
+  readonly elapsedMs: number;
+}
+
+export interface CallStore {
+  /**
+   * Hands every stored call to `adopt`, which returns null when the call was taken over or the
+   * reason why it was not. A value that cannot be read costs no other call.
+   */
+  restore(adopt: (state: CallState) => string | null): Promise<RestoreReport>;
+  /**
+   * Writes `state` under its call-id; the newest state of a call wins, one write is in flight per
+   * call. Never rejects, and resolves within the commit timeout at the latest.
+   */
+  save(state: CallState): Promise<SaveOutcome>;
+  /** Removes the call. Never rejects; bounded like `save`. */
+  remove(callId: string): Promise<SaveOutcome>;
+  /** false while the server does not answer and replies do not wait for it. */
+  readonly healthy: boolean;
+  /** Sends what is still queued (bounded) and disconnects. Stored calls stay. */
+  close(): Promise<void>;
+}

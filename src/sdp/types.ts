@@ -1,0 +1,131 @@
+/**
+ * SDP (RFC 8866) as the relay sees it. Text is latin1-safe: one character per byte.
+ * `lines.ts` parses, `view.ts` reads values, `rewrite.ts` writes the body for the other side.
+ */
+
+/** What was wrong, in terms of the NG error it causes (sdp-rules.md §11). */
+export type SdpErrorCode = 'syntax' | 'incomplete' | 'not-writable';
+
+export class SdpError extends Error {
+  override readonly name = 'SdpError';
+  constructor(
+    readonly code: SdpErrorCode,
+    message: string,
+    /** Byte offset of the offending line in the body; -1 when no single line is to blame. */
+    readonly offset: number,
+  ) {
+    super(message);
+  }
+}
+
+export interface SdpLine {
+  /** One letter. */
+  readonly type: string;
+  readonly value: string;
+}
+
+/** An a= line: `name` or `name:value`. */
+export interface SdpAttribute {
+  readonly name: string;
+  readonly value: string | null;
+}
+
+/** A c= line of network type IN. */
+export interface SdpConnection {
+  readonly family: 'IP4' | 'IP6';
+  /** Without TTL or address count. */
+  readonly address: string;
+}
+
+export interface SdpOrigin {
+  readonly username: string;
+  readonly sessionId: string;
+  readonly version: string;
+  readonly networkType: string;
+  readonly addressType: string;
+  readonly address: string;
+}
+
+export interface SdpMedia {
+  readonly type: string;
+  readonly port: number;
+  /** N of `PORT/N`, else 1. */
+  readonly portCount: number;
+  readonly protocol: string;
+  readonly formats: readonly string[];
+  readonly connection: SdpConnection | null;
+  readonly attributes: readonly SdpAttribute[];
+  /** All lines of the section after the m= line, in order, a= and c= lines included. */
+  readonly lines: readonly SdpLine[];
+}
+
+export interface SdpSession {
+  readonly origin: SdpOrigin;
+  readonly name: string;
+  readonly connection: SdpConnection | null;
+  readonly attributes: readonly SdpAttribute[];
+  /** All session-level lines after v=, in order. */
+  readonly lines: readonly SdpLine[];
+  readonly medias: readonly SdpMedia[];
+}
+
+/** A body: usually one session, several when v= comes again (sdp-rules.md §11). */
+export interface SdpDocument {
+  readonly sessions: readonly SdpSession[];
+}
+
+export type SdpDirection = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
+/** One payload type of an RTP media, from m=, rtpmap, fmtp, ptime and the static table. */
+export interface SdpCodec {
+  readonly payloadType: number;
+  readonly encoding: string;
+  readonly clockRate: number;
+  readonly channels: number;
+  readonly fmtp: string;
+  readonly rtcpFeedback: readonly string[];
+}
+
+/** What the offer/answer model wants a media section to say. */
+export interface MediaEdit {
+  /**
+   * keep: written out as received, untouched (media that is not relayed, e.g. TCP).
+   * rejected: `m=… 0 …` with i=, c= zero, b=, mid/label/bundle-only only (sdp-rules.md §8).
+   * relay: rewritten as the other fields say.
+   */
+  readonly kind: 'relay' | 'rejected' | 'keep';
+  readonly port: number;
+  readonly protocol: string;
+  readonly connection: SdpConnection;
+  /** Formats to list, in this order; null: as received. */
+  readonly formats: readonly string[] | null;
+  /** RTP protocols get rtpmap/fmtp/rtcp-fb per payload type; others keep their attributes as received. */
+  readonly rtp: boolean;
+  /** `keep`: copy whatever direction attribute was received, or none (original-sendrecv). */
+  readonly direction: SdpDirection | 'keep' | null;
+  /** Value of a=rtcp (`PORT` or `PORT IN IP4 ADDR`); null: none. */
+  readonly rtcp: string | null;
+  readonly rtcpMux: boolean;
+  readonly mid: string | null;
+  /** a=ptime in ms; null: none. */
+  readonly ptime: number | null;
+  /**
+   * Drop `crypto`, `setup`, `fingerprint`, `tls-id` (false: keep them as received, for secure media
+   * that passes through unchanged).
+   */
+  readonly stripSecurity: boolean;
+  /** Drop ICE attributes. */
+  readonly stripIce: boolean;
+}
+
+export interface SessionEdit {
+  /** The o= line to write. */
+  readonly origin: SdpOrigin;
+  readonly name: string;
+  /** Lines put at step 7 of the layout (`rtpengine:ID`), without `a=`. */
+  readonly addedAttributes: readonly string[];
+  readonly stripIce: boolean;
+  readonly stripSecurity: boolean;
+  /** One entry for each media of the session, in order. */
+  readonly medias: readonly MediaEdit[];
+}
