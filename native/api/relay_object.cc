@@ -1,0 +1,308 @@
+#include "relay_object.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace rtprelay::api {
+
+namespace {
+
+Napi::Value text(Napi::Env env, const std::string& bytes) {
+  // Byte strings: one character per byte.
+  napi_value value = nullptr;
+  napi_create_string_latin1(env, bytes.data(), bytes.size(), &value);
+  return {env, value};
+}
+
+Napi::Value endpoint(Napi::Env env, const SocketAddress& address) {
+  if (!address.valid())
+    return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("address", text(env, format_host(address)));
+  object.Set("port", Napi::Number::New(env, address.port));
+  return object;
+}
+
+Napi::Value number(Napi::Env env, std::uint64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+Napi::Value number(Napi::Env env, std::int64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New(env, value); }
+
+Napi::Value stream_object(Napi::Env env, const StreamReading& stream) {
+  const StreamCounters& counters = *stream.counters;
+  const std::uint64_t packets = stream.base_packets + counters.packets.get();
+  const std::uint64_t ssrc = counters.ssrc.get();
+  const std::uint64_t last = counters.last_packet.get();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("streamId", Napi::Number::New(env, stream.id));
+  object.Set("packets", number(env, packets));
+  object.Set("bytes", number(env, stream.base_bytes + counters.bytes.get()));
+  object.Set("errors", number(env, stream.base_errors + counters.errors.get()));
+  object.Set("packetsOut", number(env, counters.packets_out.get()));
+  object.Set("bytesOut", number(env, counters.bytes_out.get()));
+  object.Set("lastPacketMicros", number(env, last != 0 ? last : stream.base_last_packet));
+  object.Set("ssrc", (ssrc & kSsrcKnown) != 0 ? number(env, ssrc & 0xffffffff) : env.Null());
+  object.Set("endpoint", endpoint(env, stream.latch.endpoint));
+  object.Set("confirmed", Napi::Boolean::New(env, stream.latch.confirmed));
+  object.Set("received", Napi::Boolean::New(env, packets > 0));
+  Napi::Array drops = Napi::Array::New(env, kDropReasons);
+  for (std::uint32_t i = 0; i < kDropReasons; ++i)
+    drops[i] = number(env, counters.drops[i].get());
+  object.Set("drops", drops);
+  return object;
+}
+
+Napi::Object entry_object(Napi::Env env, const QualityEntry& entry, std::int64_t divisor) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("mos", number(env, entry.mos / divisor));
+  object.Set("roundTripMicros", number(env, entry.round_trip_micros / divisor));
+  object.Set("roundTripLegMicros", number(env, entry.round_trip_leg_micros / divisor));
+  object.Set("jitterMs", number(env, entry.jitter_ms / divisor));
+  object.Set("packetLossPercent", number(env, entry.loss_percent / divisor));
+  return object;
+}
+
+Napi::Value timed_entry(Napi::Env env, const QualityEntry& entry) {
+  Napi::Object object = entry_object(env, entry, 1);
+  object.Set("reportedAtSeconds", number(env, entry.reported_at_seconds));
+  return object;
+}
+
+Napi::Value optional_entry(Napi::Env env, const std::optional<QualityEntry>& entry) {
+  return entry ? timed_entry(env, *entry) : env.Null();
+}
+
+Napi::Value quality_object(Napi::Env env, std::uint32_t ssrc, const ReporterQuality& quality) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("ssrc", Napi::Number::New(env, ssrc));
+  object.Set("streamId", Napi::Number::New(env, quality.stream_id));
+  object.Set("cumulativeLoss", number(env, quality.cumulative_loss));
+  if (quality.samples > 0) {
+    Napi::Object average = entry_object(env, quality.sum, quality.samples);
+    average.Set("samples", number(env, quality.samples));
+    object.Set("average", average);
+  } else {
+    object.Set("average", env.Null());
+  }
+  object.Set("lowest", optional_entry(env, quality.lowest));
+  object.Set("highest", optional_entry(env, quality.highest));
+  object.Set("progressionIntervalSeconds", number(env, quality.interval_seconds));
+  Napi::Array progression = Napi::Array::New(env, quality.progression.size());
+  for (std::uint32_t i = 0; i < quality.progression.size(); ++i)
+    progression[i] = timed_entry(env, quality.progression[i]);
+  object.Set("progression", progression);
+  return object;
+}
+
+Napi::Value failure_object(Napi::Env env, const PortFailure& failure) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("socketId", Napi::Number::New(env, failure.socket_id));
+  object.Set("localAddress", text(env, format_host(failure.local)));
+  object.Set("localPort", Napi::Number::New(env, failure.local.port));
+  const char* name = strerrorname_np(failure.error);
+  object.Set("errno", Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name));
+  return object;
+}
+
+std::string byte_string(const Napi::Value& value) {
+  // The caller passes latin1 bytes in a Buffer or a string; a string is converted byte by byte.
+  std::size_t length = 0;
+  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok)
+    return {};
+  std::string result(length + 1, '\0');
+  napi_get_value_string_latin1(value.Env(), value, result.data(), result.size(), &length);
+  result.resize(length);
+  return result;
+}
+
+void fail(Napi::Env env, const char* message) {
+  Napi::Error::New(env, message).ThrowAsJavaScriptException();
+}
+
+} // namespace
+
+Napi::Function RelayObject::define(Napi::Env env) {
+  return DefineClass(env, "Relay",
+                     {
+                         InstanceMethod<&RelayObject::reconcile>("reconcile"),
+                         InstanceMethod<&RelayObject::statistics>("statistics"),
+                         InstanceMethod<&RelayObject::last_activity>("lastActivity"),
+                         InstanceMethod<&RelayObject::totals>("totals"),
+                         InstanceMethod<&RelayObject::on_events>("onEvents"),
+                         InstanceMethod<&RelayObject::close>("close"),
+                     });
+}
+
+RelayObject::RelayObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsBoolean()) {
+    fail(info.Env(), "Relay(workers: number, freeBind: boolean)");
+    return;
+  }
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(environment_, &loop);
+  async_ = new uv_async_t; // freed by libuv's close callback
+  async_->data = this;
+  uv_async_init(loop, async_, on_async);
+  // Events alone don't keep the process alive.
+  uv_unref(reinterpret_cast<uv_handle_t*>(async_));
+  RelayOptions options;
+  options.workers = info[0].As<Napi::Number>().Uint32Value();
+  options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
+  relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
+  napi_add_env_cleanup_hook(environment_, on_cleanup, this);
+  if (!relay_->start()) {
+    shut_down();
+    fail(info.Env(), "the media threads cannot be started (descriptors or threads exhausted)");
+  }
+}
+
+RelayObject::~RelayObject() { shut_down(); }
+
+void RelayObject::shut_down() {
+  if (async_ == nullptr)
+    return;
+  relay_.reset();
+  napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
+  async_->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(async_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
+  async_ = nullptr;
+}
+
+void RelayObject::on_cleanup(void* self) { static_cast<RelayObject*>(self)->shut_down(); }
+
+void RelayObject::notify(void* context) { uv_async_send(static_cast<uv_async_t*>(context)); }
+
+void RelayObject::on_async(uv_async_t* async) {
+  auto* self = static_cast<RelayObject*>(async->data);
+  if (self != nullptr)
+    self->deliver_events();
+}
+
+void RelayObject::deliver_events() {
+  if (relay_ == nullptr)
+    return;
+  Napi::Env env(environment_);
+  Napi::HandleScope scope(env);
+  events_.clear();
+  relay_->collect(events_);
+  if (events_.empty() || listener_.IsEmpty())
+    return;
+  Napi::Array batch = Napi::Array::New(env, events_.size());
+  for (std::uint32_t i = 0; i < events_.size(); ++i) {
+    const StreamEventRecord& record = events_[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("callId", text(env, record.call_id));
+    object.Set("streamId", Napi::Number::New(env, record.stream_id));
+    object.Set("bits", Napi::Number::New(env, record.events));
+    object.Set("latchEpoch", Napi::Number::New(env, record.latch.epoch));
+    object.Set("endpoint", endpoint(env, record.latch.endpoint));
+    object.Set("confirmed", Napi::Boolean::New(env, record.latch.confirmed));
+    batch[i] = object;
+  }
+  // An exception of the listener becomes an uncaught exception, as in any event handler.
+  listener_.MakeCallback(Value(), {batch});
+}
+
+bool RelayObject::is_open(Napi::Env env) {
+  if (relay_ != nullptr)
+    return true;
+  fail(env, "the relay is closed");
+  return false;
+}
+
+Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 2 || !info[0].IsBuffer() || !info[1].IsNumber()) {
+    fail(env, "reconcile(plan: Buffer, length: number)");
+    return env.Undefined();
+  }
+  const auto buffer = info[0].As<Napi::Buffer<std::uint8_t>>();
+  const std::size_t length = info[1].As<Napi::Number>().Uint32Value();
+  if (length > buffer.Length()) {
+    fail(env, "the length is greater than the buffer");
+    return env.Undefined();
+  }
+  std::vector<PortFailure> failures;
+  const PlanError error = relay_->reconcile({buffer.Data(), length}, failures);
+  if (error != PlanError::kNone)
+    return Napi::String::New(env, describe(error));
+  if (failures.empty())
+    return env.Undefined();
+  Napi::Array result = Napi::Array::New(env, failures.size());
+  for (std::uint32_t i = 0; i < failures.size(); ++i)
+    result[i] = failure_object(env, failures[i]);
+  return result;
+}
+
+Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  CallReading reading;
+  if (info.Length() < 1 || !relay_->read(byte_string(info[0]), reading))
+    return env.Null();
+  Napi::Array streams = Napi::Array::New(env, reading.streams.size());
+  for (std::uint32_t i = 0; i < reading.streams.size(); ++i)
+    streams[i] = stream_object(env, reading.streams[i]);
+  Napi::Array ssrcs = Napi::Array::New(env);
+  std::uint32_t count = 0;
+  for (const auto& [ssrc, quality] : reading.quality->reporters())
+    if (quality.reported)
+      ssrcs[count++] = quality_object(env, ssrc, quality);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("streams", streams);
+  result.Set("ssrcs", ssrcs);
+  return result;
+}
+
+Napi::Value RelayObject::last_activity(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  Napi::Array result = Napi::Array::New(env);
+  std::uint32_t count = 0;
+  relay_->each_activity([&](const std::string& call_id, std::uint64_t micros) {
+    result[count++] = text(env, call_id);
+    result[count++] = number(env, micros);
+  });
+  return result;
+}
+
+Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  const Totals totals = relay_->totals();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("packets", number(env, totals.packets));
+  result.Set("bytes", number(env, totals.bytes));
+  result.Set("errors", number(env, totals.errors));
+  return result;
+}
+
+Napi::Value RelayObject::on_events(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsFunction()) {
+    fail(env, "onEvents(listener: function)");
+    return env.Undefined();
+  }
+  listener_ = Napi::Persistent(info[0].As<Napi::Function>());
+  return env.Undefined();
+}
+
+Napi::Value RelayObject::close(const Napi::CallbackInfo& info) {
+  shut_down();
+  return info.Env().Undefined();
+}
+
+} // namespace rtprelay::api

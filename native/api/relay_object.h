@@ -1,0 +1,45 @@
+// The JavaScript-visible relay: converts values, owns the core relay and the way back to JS.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <napi.h>
+#include <uv.h>
+
+#include "../core/relay.h"
+
+namespace rtprelay::api {
+
+// Thread: JavaScript thread, except notify.
+class RelayObject : public Napi::ObjectWrap<RelayObject> {
+public:
+  static Napi::Function define(Napi::Env env);
+  explicit RelayObject(const Napi::CallbackInfo& info);
+  ~RelayObject() override;
+
+private:
+  Napi::Value reconcile(const Napi::CallbackInfo& info);
+  Napi::Value statistics(const Napi::CallbackInfo& info);
+  Napi::Value last_activity(const Napi::CallbackInfo& info);
+  Napi::Value totals(const Napi::CallbackInfo& info);
+  Napi::Value on_events(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  /// Frees the threads; called by JS, by the collector, and before the environment ends, because a
+  /// joinable thread at exit aborts the process.
+  void shut_down();
+  void deliver_events();
+  bool is_open(Napi::Env env);
+  static void notify(void* context);
+  static void on_async(uv_async_t* async);
+  static void on_cleanup(void* self);
+
+  napi_env environment_;
+  std::unique_ptr<Relay> relay_;
+  uv_async_t* async_ = nullptr;
+  Napi::FunctionReference listener_;
+  std::vector<StreamEventRecord> events_;
+};
+
+} // namespace rtprelay::api

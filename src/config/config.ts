@@ -1,0 +1,356 @@
+/** The configuration as one typed, frozen value: command line, file and environment read once. */
+import {
+  parseListenAddress,
+  parseRedisAddress,
+  type ListenAddress,
+  type RedisAddress,
+} from './addresses.js';
+import { ConfigError } from './errors.js';
+import { parseInterfaces, type InterfaceSpecs } from './interfaces.js';
+import { optionNamed, options as optionTable } from './options.js';
+import { readOptions, type OptionReader, type ReadFile } from './sources.js';
+import { logSubsystems, type LogSubsystem } from './subsystems.js';
+
+export { ConfigError } from './errors.js';
+export type { ListenAddress, RedisAddress } from './addresses.js';
+export type { InterfaceSpecs } from './interfaces.js';
+export type { ReadFile } from './sources.js';
+
+/** How the remote endpoint of a stream is learned (options.md §3). */
+export type EndpointLearningMode = 'off' | 'immediate' | 'delayed' | 'heuristic';
+
+/** Form of stored calls; `auto` goes on with what the database holds. */
+export type RedisFormat = 'auto' | 'bencode' | 'JSON' | 'JSON-10.5';
+
+/** What concerns media and ports. */
+export interface MediaConfig {
+  readonly interfaces: InterfaceSpecs;
+  readonly saveInterfacePorts: boolean;
+  readonly portMin: number;
+  readonly portMax: number;
+  /** TOS byte of media packets, 0-255. */
+  readonly tos: number;
+  readonly endpointLearning: EndpointLearningMode;
+  readonly kernelForward: 'auto' | 'none';
+  readonly portMode: 'bound';
+  /** Worker threads of the packet path. */
+  readonly numThreads: number;
+}
+
+/** What concerns signalling. */
+export interface ControlConfig {
+  /** At least one. */
+  readonly listenNg: readonly ListenAddress[];
+  readonly listenCli: readonly ListenAddress[];
+  /** TOS byte of control packets, 0-255. */
+  readonly controlTos: number;
+  /** Media goes to the source of the SIP message rather than to the SDP address. */
+  readonly sipSource: boolean;
+  readonly rejectInvalidSdp: boolean;
+}
+
+/** Limits and timers; 0 means off where the name says "max" or "final", except maxSessions. */
+export interface LimitConfig {
+  readonly timeoutSeconds: number;
+  readonly silentTimeoutSeconds: number;
+  readonly finalTimeoutSeconds: number;
+  readonly offerTimeoutSeconds: number;
+  readonly deleteDelaySeconds: number;
+  /** -1 unlimited, 0 refuses every call. */
+  readonly maxSessions: number;
+  readonly maxLoad: number;
+  readonly maxCpuPercent: number;
+  readonly maxBandwidthBytesPerSecond: number;
+}
+
+/** What concerns logging. */
+export interface LogConfig {
+  /** Highest level that is written, by subsystem: 0 emergency … 7 debug, -1 nothing. */
+  readonly levels: ReadonlyMap<LogSubsystem, number>;
+  readonly toStderr: boolean;
+  /** Name of the syslog facility. */
+  readonly facility: string;
+  readonly programName: string;
+  readonly json: boolean;
+  readonly markPrefix: string;
+  readonly markSuffix: string;
+  readonly splitLines: boolean;
+  readonly timestamps: boolean;
+  /** Greatest line length in characters, 0 unlimited. */
+  readonly maxLineLength: number;
+}
+
+/** Where calls are stored. */
+export interface RedisConfig {
+  /** Calls are restored from here; null when only redis-write is given. */
+  readonly read: RedisAddress | null;
+  /** Calls are written here (= `read` unless redis-write says otherwise). */
+  readonly write: RedisAddress;
+  readonly format: RedisFormat;
+  /** Refuse to start when the server is away. */
+  readonly required: boolean;
+  readonly expiresSeconds: number;
+  /** -1 unlimited. */
+  readonly allowedErrors: number;
+  readonly disableTimeSeconds: number;
+  /** 0 none. */
+  readonly commandTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** How long an NG reply waits for the acknowledgement. */
+  readonly commitTimeoutMs: number;
+  /** Calls restored at the same time. */
+  readonly restoreConcurrency: number;
+}
+
+/** Everything the daemon is told when it starts. */
+export interface Config {
+  readonly media: MediaConfig;
+  readonly control: ControlConfig;
+  readonly limits: LimitConfig;
+  readonly log: LogConfig;
+  /** null: calls are not stored. */
+  readonly redis: RedisConfig | null;
+  readonly foreground: boolean;
+  readonly pidfile: string | null;
+  /** File that was read, null when none was. */
+  readonly configFile: string | null;
+  /** To be logged at start, one line each. */
+  readonly warnings: readonly string[];
+}
+
+/** What the command line asks for. */
+export type Invocation =
+  | { readonly kind: 'help' | 'version' | 'codecs' }
+  | { readonly kind: 'run'; readonly config: Config };
+
+/** What the defaults depend on. */
+export interface HostFacts {
+  /** Number of CPU cores. */
+  readonly cores: number;
+}
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const facilityNames: ReadonlySet<string> = new Set(
+  (
+    'auth authpriv cron daemon ftp kern lpr mail news syslog user uucp ' +
+    'local0 local1 local2 local3 local4 local5 local6 local7'
+  ).split(' '),
+);
+
+function bad(option: string, message: string): never {
+  throw new ConfigError('bad-value', option, message);
+}
+
+function threadsOf(options: OptionReader, name: string, host: HostFacts): number {
+  const given = options.number(name);
+  return given > 0 ? given : Math.max(4, host.cores);
+}
+
+/** rtpengine's texts for the two options. */
+function tosOf(options: OptionReader, name: 'tos' | 'control-tos'): number {
+  const tos = options.number(name);
+  if (tos >= 0 && tos <= 255) return tos;
+  return bad(name, `Invalid ${name === 'tos' ? '' : 'control-ng '}TOS value (--${name}=${tos})`);
+}
+
+function endpointLearningOf(options: OptionReader): EndpointLearningMode {
+  const mode = options.text('endpoint-learning');
+  if (mode === 'off' || mode === 'immediate' || mode === 'delayed' || mode === 'heuristic') {
+    return mode;
+  }
+  return bad('endpoint-learning', `Invalid --endpoint-learning option ('${mode ?? ''}')`);
+}
+
+function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
+  const portMin = options.number('port-min');
+  const portMax = options.number('port-max');
+  if (portMin >= portMax) {
+    bad('port-min', `Invalid port range: --port-min=${portMin} is not below --port-max=${portMax}`);
+  }
+  if (options.flag('no-fallback') && options.number('table') >= 0) {
+    throw new ConfigError(
+      'unsupported',
+      'no-fallback',
+      `Userspace fallback disallowed (--no-fallback with --table=${options.number('table')}), ` +
+        'but this version relays in user space only',
+    );
+  }
+  return {
+    interfaces: parseInterfaces(options.texts('interface')),
+    saveInterfacePorts: options.flag('save-interface-ports'),
+    portMin,
+    portMax,
+    tos: tosOf(options, 'tos'),
+    endpointLearning: endpointLearningOf(options),
+    kernelForward: options.text('kernel-forward') === 'none' ? 'none' : 'auto',
+    portMode: 'bound',
+    numThreads: threadsOf(options, 'num-threads', host),
+  };
+}
+
+const otherListeners = ['listen-tcp', 'listen-udp', 'listen-tcp-ng', 'listen-http', 'listen-https'];
+
+function controlConfig(options: OptionReader): ControlConfig {
+  const listenNg = options.texts('listen-ng').map((text) => parseListenAddress(text, 'listen-ng'));
+  if (listenNg.length === 0) {
+    const others = otherListeners.filter((name) => options.given.has(name));
+    throw new ConfigError(
+      'missing-option',
+      'listen-ng',
+      others.length === 0
+        ? 'Missing option --listen-tcp, --listen-udp, --listen-ng, --listen-tcp-ng, --listen-http, or --listen-https'
+        : `Missing option --listen-ng: this version does not serve ${others.join(', ')}`,
+    );
+  }
+  return {
+    listenNg,
+    listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
+    controlTos: tosOf(options, 'control-tos'),
+    sipSource: options.flag('sip-source'),
+    rejectInvalidSdp: options.flag('reject-invalid-sdp'),
+  };
+}
+
+function limitConfig(options: OptionReader): LimitConfig {
+  return {
+    timeoutSeconds: options.number('timeout'),
+    silentTimeoutSeconds: options.number('silent-timeout'),
+    finalTimeoutSeconds: options.number('final-timeout'),
+    offerTimeoutSeconds: options.number('offer-timeout'),
+    deleteDelaySeconds: options.number('delete-delay'),
+    maxSessions: options.number('max-sessions'),
+    maxLoad: options.number('max-load'),
+    maxCpuPercent: options.number('max-cpu'),
+    maxBandwidthBytesPerSecond: options.number('max-bandwidth'),
+  };
+}
+
+/** Levels beyond the scale are taken as its ends, as rtpengine takes them. */
+function clampLevel(level: number): number {
+  return Math.min(7, Math.max(-1, level));
+}
+
+function logConfig(options: OptionReader): LogConfig {
+  const general = clampLevel(options.number('log-level'));
+  const facility = options.text('log-facility') ?? 'daemon';
+  if (!facilityNames.has(facility)) {
+    const names = [...facilityNames].join(' ');
+    bad('log-facility', `Invalid log facility '${facility}' (--log-facility); available: ${names}`);
+  }
+  const toStderr = options.flag('log-stderr');
+  const levels = logSubsystems.map(([name]) => {
+    return [name, clampLevel(options.number(`log-level-${name}`, general))] as const;
+  });
+  return {
+    levels: new Map(levels),
+    toStderr,
+    facility,
+    programName: options.text('log-name') ?? 'rtpengine',
+    json: options.text('log-format') === 'json',
+    markPrefix: options.text('log-mark-prefix') ?? '',
+    markSuffix: options.text('log-mark-suffix') ?? '',
+    splitLines: options.flag('split-logs'),
+    timestamps: !options.flag('no-log-timestamps'),
+    maxLineLength: Math.max(0, options.number('max-log-line-length', toStderr ? 0 : 500)),
+  };
+}
+
+function redisFormatOf(options: OptionReader): RedisFormat {
+  const format = options.text('redis-format');
+  if (format === 'native' || format === 'bencode') return 'bencode';
+  return format === 'JSON' || format === 'JSON-10.5' ? format : 'auto';
+}
+
+function redisConfig(options: OptionReader, env: Environment, host: HostFacts): RedisConfig | null {
+  const address = (option: string, variable: string): RedisAddress | null => {
+    const text = options.text(option);
+    return text === null || text === ''
+      ? null
+      : parseRedisAddress(text, option, env[variable] ?? null);
+  };
+  const read = address('redis', 'RTPENGINE_REDIS_AUTH_PW');
+  const write = address('redis-write', 'RTPENGINE_REDIS_WRITE_AUTH_PW') ?? read;
+  if (write === null) return null;
+  return {
+    read,
+    write,
+    format: redisFormatOf(options),
+    required: !options.flag('no-redis-required'),
+    expiresSeconds: options.number('redis-expires'),
+    allowedErrors: options.number('redis-allowed-errors'),
+    disableTimeSeconds: options.number('redis-disable-time'),
+    commandTimeoutMs: options.number('redis-cmd-timeout'),
+    connectTimeoutMs: options.number('redis-connect-timeout'),
+    commitTimeoutMs: options.number('redis-commit-timeout'),
+    restoreConcurrency: threadsOf(options, 'redis-num-threads', host),
+  };
+}
+
+/** One line naming all options that were given another value than their default in vain. */
+function noEffectWarnings(options: OptionReader): readonly string[] {
+  const names: string[] = [];
+  for (const { name, status, default: fallback } of optionTable) {
+    const value = options.given.get(name);
+    if (value === undefined || value === fallback || typeof status === 'string') continue;
+    if ('noEffect' in status) names.push(name);
+  }
+  if (options.text('log-format') === 'parsable') names.push('log-format=parsable');
+  return names.length === 0 ? [] : [`Options without effect in this version: ${names.join(', ')}`];
+}
+
+/** Options that would mislead if they were ignored. */
+function refuseUnsupported(options: OptionReader): void {
+  for (const name of options.given.keys()) {
+    const option = optionNamed(name);
+    if (option === undefined || typeof option.status === 'string') continue;
+    const value = options.given.get(name);
+    if (value === option.default || !('refused' in option.status)) continue;
+    throw new ConfigError(
+      'unsupported',
+      name,
+      `Option --${name} is not supported: ${option.status.refused}`,
+    );
+  }
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) freeze<unknown>(member);
+  }
+  return value;
+}
+
+/**
+ * Reads the configuration. Looks up no names, opens nothing but the file.
+ *
+ * @param argv command line without the program's name.
+ * @param env only the passwords of Redis are read from it.
+ * @param readFile returns a file's text or throws like `fs.readFileSync`.
+ * @throws ConfigError whose message is to be printed before exiting with 1.
+ */
+export function loadConfig(
+  argv: readonly string[],
+  env: Environment,
+  readFile: ReadFile,
+  host: HostFacts,
+): Invocation {
+  const request = readOptions(argv, readFile);
+  if (request.kind !== 'run') return request;
+  const { options } = request;
+  refuseUnsupported(options);
+  const config: Config = {
+    media: mediaConfig(options, host),
+    control: controlConfig(options),
+    limits: limitConfig(options),
+    log: logConfig(options),
+    redis: redisConfig(options, env, host),
+    foreground: options.flag('foreground'),
+    pidfile: options.text('pidfile'),
+    configFile: options.file,
+    warnings: [...options.warnings, ...noEffectWarnings(options)],
+  };
+  return { kind: 'run', config: freeze(config) };
+}

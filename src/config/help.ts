@@ -1,0 +1,122 @@
+/** `--help`, `--version`, `--codecs` and docs/config.md, generated from the option table. */
+import type { OptionSpec } from './option-spec.js';
+import { optionGroups } from './options.js';
+
+function defaultOf(option: OptionSpec): string | null {
+  if (option.defaultText !== null) return option.defaultText;
+  if (option.type === 'flag' || option.default === null || option.default === '') return null;
+  return String(option.default);
+}
+
+function usage(option: OptionSpec): string {
+  const short = option.short === null ? '' : `-${option.short}, `;
+  const value = option.placeholder === null ? '' : `=${option.placeholder}`;
+  return `${short}--${option.name}${value}`;
+}
+
+function remarks(option: OptionSpec): string {
+  const fallback = defaultOf(option);
+  const parts = [
+    ...(option.unit === null ? [] : [option.unit]),
+    ...(option.list ? ['may be repeated'] : []),
+    ...(fallback === null ? [] : [`default ${fallback}`]),
+    ...(option.own ? ["rtprelay's own"] : []),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
+}
+
+const column = 48;
+
+/** The text of `--help`, for stdout. */
+export function helpText(): string {
+  const lines = ['Usage:', '  rtprelayd [OPTION…]  - media relay for SIP proxies', ''];
+  lines.push(`  ${'-h, --help'.padEnd(column)}Show this text`, '');
+  for (const [title, rows] of optionGroups) {
+    lines.push(`${title}:`);
+    for (const option of rows) {
+      const left = `  ${usage(option).padEnd(column)}`;
+      const separator = left.length > column + 2 ? `\n${' '.repeat(column + 2)}` : '';
+      lines.push(`${left}${separator}${option.help}${remarks(option)}`);
+    }
+    lines.push('');
+  }
+  return lines.join('\n');
+}
+
+/** The text of `--version`, for stderr, as rtpengine prints it. */
+export function versionText(version: string): string {
+  return `Version: ${version}\n`;
+}
+
+/** Names of the codecs that 10.5 lists; all are relayed, none is transcoded. */
+const codecNames =
+  'PCMA PCMU G723 G722 QCELP G729 G729a speex GSM iLBC opus vorbis ac3 eac3 ATRAC3 ATRAC-X EVRC EVRC0 EVRC1 AMR AMR-WB telephone-event CN PCM-S16LE PCM-U8 MP3'.split(
+    ' ',
+  );
+
+/** The text of `--codecs`, for stdout. */
+export function codecsText(): string {
+  return codecNames.map((name) => `${name.padStart(20)}: relayed unchanged\n`).join('');
+}
+
+function effect(option: OptionSpec): string {
+  const { status } = option;
+  if (status === 'honoured') return '';
+  return 'noEffect' in status ? ' **No effect.**' : ` **Refused:** ${status.refused}.`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+function tableRow(option: OptionSpec): string {
+  const name = option.own ? `\`${option.name}\` *` : `\`${option.name}\``;
+  const type = option.type === 'flag' ? 'flag' : `\`${cell(option.placeholder ?? '')}\``;
+  const fallback = defaultOf(option);
+  const more = option.list ? ' May be repeated.' : '';
+  const columns = [
+    name,
+    option.short === null ? '' : `\`-${option.short}\``,
+    type,
+    option.unit ?? '',
+    fallback === null ? '' : cell(fallback),
+    `${cell(option.help)}.${more}${effect(option)}`,
+  ];
+  return `| ${columns.join(' | ')} |`;
+}
+
+const introduction = `# Configuration
+
+<!-- Generated from src/config/options.ts; UPDATE_DOCS=1 npx mocha test/unit/config/docs.test.ts rewrites it. -->
+
+rtprelayd takes rtpengine's options and its configuration file. Values on the command line win over those
+in the file.
+
+- Command line: \`--option=value\`, \`--option value\`, \`-o value\`, \`-ovalue\`; letters of flags may be joined.
+  Names may not be shortened. Whole numbers may be written as \`0x10\` there.
+- File: \`--config-file=FILE\`, else \`/etc/rtprelay/rtprelay.conf\`, else \`/etc/rtpengine/rtpengine.conf\`;
+  \`--config-file=none\` reads none. Section \`[rtpengine]\` unless \`--config-section\` says otherwise. Keys are
+  the long names. Lines that start with \`#\` are comments. \`;\` separates the items of a list. Of a repeated
+  key the last one counts. Unknown keys are ignored with a warning.
+- Passwords of Redis: in the address, or in the environment as \`RTPENGINE_REDIS_AUTH_PW\` and
+  \`RTPENGINE_REDIS_WRITE_AUTH_PW\`.
+- Options of features that this version lacks are accepted, so that an existing configuration starts. One
+  warning line names those that were set.
+- \`table\` is such an option: media is relayed in user space. With \`table\` >= 0, \`no-fallback\` therefore
+  refuses to start.
+- The exit code is 1 after any mistake in the configuration, with the reason on stderr.
+
+Options marked * are rtprelay's own.
+`;
+
+/** The text of docs/config.md. */
+export function configMarkdown(): string {
+  const parts = [introduction];
+  for (const [title, rows] of optionGroups) {
+    parts.push(
+      `\n## ${title}\n\n| Option | Short | Value | Unit | Default | Meaning |\n|---|---|---|---|---|---|\n`,
+      rows.map((row) => `${tableRow(row)}\n`).join(''),
+    );
+  }
+  return parts.join('');
+}

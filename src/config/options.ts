@@ -1,0 +1,218 @@
+/**
+ * The table of all options: rtpengine's names, letters and 26.3 defaults (options.md §3, appendix),
+ * and our own, marked `own`. The parser, `--help` and docs/config.md are generated from it.
+ */
+import { flag, float, int, later, text, type OptionSpec } from './option-spec.js';
+import { laterOptions } from './options-later.js';
+import { logSubsystems } from './subsystems.js';
+
+const seconds = { unit: 's', minimum: 0 } as const;
+const milliseconds = { unit: 'ms', minimum: 0 } as const;
+const facilities = '`daemon`, `local0` … `local7` or another facility name of syslog(3)';
+
+const general: readonly OptionSpec[] = [
+  flag('version', 'Print the version and exit', { short: 'v' }),
+  flag('codecs', 'Print the codecs that can be relayed and exit', { tier: 3 }),
+  text('config-file', null, 'Read options from this file; `none` reads no file', {
+    placeholder: 'FILE',
+    defaultText: '/etc/rtprelay/rtprelay.conf, else /etc/rtpengine/rtpengine.conf',
+  }),
+  text('config-section', 'rtpengine', 'Section of the file to use'),
+  flag('foreground', "Don't go to the background", { short: 'f' }),
+  text('pidfile', null, 'Write the process id to this file', { short: 'p', placeholder: 'FILE' }),
+  int('num-threads', null, 'Number of worker threads', {
+    defaultText: 'number of CPU cores, at least 4',
+  }),
+];
+
+const mediaPlane: readonly OptionSpec[] = [
+  text('interface', null, 'Local interface for media', {
+    short: 'i',
+    list: true,
+    placeholder: '[NAME/]ADDR[!ADVERTISED]',
+  }),
+  text('interfaces-config', null, 'Prefix of the sections that describe interfaces', {
+    tier: 4,
+    status: { refused: 'interface sections are not supported yet; use interface= lines' },
+  }),
+  flag('save-interface-ports', 'Open ports on one address of the wanted family only', {
+    short: 'S',
+    tier: 4,
+  }),
+  int('port-min', 30000, 'Lowest port for media', { short: 'm', minimum: 1, maximum: 65535 }),
+  int('port-max', 39999, 'Highest port for media', { short: 'M', minimum: 1, maximum: 65535 }),
+  int('tos', 0, 'TOS byte of media packets', { short: 'T' }),
+  text('endpoint-learning', 'heuristic', 'How the remote address is learned from packets', {
+    placeholder: 'off|immediate|delayed|heuristic',
+    choices: ['off', 'immediate', 'delayed', 'heuristic'],
+  }),
+  int('table', -1, 'Kernel table; -1 relays in user space only', {
+    short: 't',
+    status: { noEffect: 'media is relayed in user space' },
+  }),
+  flag('no-fallback', 'Refuse to start when the kernel cannot forward', { short: 'F' }),
+  text('kernel-forward', 'auto', 'Kernel forwarding back end', {
+    placeholder: 'auto|none',
+    choices: ['auto', 'none'],
+    own: true,
+  }),
+  text('port-mode', 'bound', 'How media ports are opened', {
+    placeholder: 'bound',
+    choices: ['bound'],
+    own: true,
+  }),
+];
+
+const control: readonly OptionSpec[] = [
+  text('listen-ng', null, 'UDP address of the NG control protocol', {
+    short: 'n',
+    list: true,
+    placeholder: '[ADDR:]PORT',
+  }),
+  text('listen-cli', null, 'TCP address of the operator command line', {
+    short: 'c',
+    list: true,
+    placeholder: '[ADDR:]PORT',
+  }),
+  int('control-tos', 0, 'TOS byte of control packets'),
+  flag('sip-source', 'Send media to the source of the SIP message, not to the SDP address'),
+  flag('reject-invalid-sdp', 'Refuse SDP that is not well-formed instead of repairing it'),
+  ...later(4, 'the legacy control protocol is', [
+    text('listen-tcp', null, 'TCP address of the legacy control protocol', {
+      short: 'l',
+      list: true,
+      placeholder: '[ADDR:]PORT',
+    }),
+    text('listen-udp', null, 'UDP address of the legacy control protocol', {
+      short: 'u',
+      list: true,
+      placeholder: '[ADDR:]PORT',
+    }),
+  ]),
+];
+
+const limits: readonly OptionSpec[] = [
+  int('timeout', 60, 'Remove a call when no stream has had a packet for so long', {
+    ...seconds,
+    short: 'o',
+  }),
+  int('silent-timeout', 3600, 'The same for streams that are muted', { ...seconds, short: 's' }),
+  int('final-timeout', 0, 'Greatest age of any call, 0 unlimited', { ...seconds, short: 'a' }),
+  int('offer-timeout', 3600, 'Remove a call that has not been answered', seconds),
+  int('delete-delay', 30, 'Keep a deleted call for so long', { ...seconds, short: 'd' }),
+  int('max-sessions', -1, 'Most calls at a time; -1 unlimited, 0 refuses all', { minimum: -1 }),
+  float('max-load', 0, 'Refuse new calls above this load average, 0 off', { minimum: 0 }),
+  float('max-cpu', 0, 'Refuse new calls above this CPU usage, 0 off', { unit: '%', minimum: 0 }),
+  int('max-bandwidth', 0, 'Refuse new calls above this media rate, 0 off', {
+    unit: 'bytes/s',
+    minimum: 0,
+  }),
+];
+
+const logging: readonly OptionSpec[] = [
+  int('log-level', 6, 'Log level, 0 emergency to 7 debug', { short: 'L' }),
+  ...logSubsystems.map(([name, description]) =>
+    int(`log-level-${name}`, name === 'internals' ? -1 : null, `Log level for: ${description}`, {
+      ...(name === 'internals' ? {} : { defaultText: 'log-level' }),
+    }),
+  ),
+  flag('log-stderr', 'Log to stderr instead of syslog', { short: 'E' }),
+  text('log-facility', 'daemon', `Syslog facility: ${facilities}`, {
+    placeholder: 'daemon|local0|...|local7',
+  }),
+  text('log-format', 'default', 'Form of log lines; json is one object a line, on stderr', {
+    placeholder: 'default|parsable|json',
+    choices: ['default', 'parsable', 'json'],
+    tier: 3,
+  }),
+  text('log-name', 'rtpengine', 'Program name in syslog', { tier: 4 }),
+  text('log-mark-prefix', '', 'Text in front of private data in log lines', { tier: 4 }),
+  text('log-mark-suffix', '', 'Text behind private data in log lines', { tier: 4 }),
+  flag('split-logs', 'Write each line of a multi-line message by itself', { tier: 4 }),
+  flag('no-log-timestamps', 'Leave out the time on stderr', { tier: 4 }),
+  int('max-log-line-length', null, 'Break log lines at this length', {
+    unit: 'characters',
+    tier: 4,
+    defaultText: '500 on syslog, unlimited on stderr',
+  }),
+];
+
+const redis: readonly OptionSpec[] = [
+  text('redis', null, 'Redis database that holds the calls', {
+    short: 'r',
+    placeholder: '[PW@]HOST:PORT/DB',
+    secret: true,
+  }),
+  text('redis-write', null, 'Write calls to this database instead', {
+    short: 'w',
+    placeholder: '[PW@]HOST:PORT/DB',
+    secret: true,
+  }),
+  text('redis-format', 'auto', 'Form of stored calls; auto keeps what the database holds', {
+    placeholder: 'auto|native|bencode|JSON|JSON-10.5',
+    choices: ['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'],
+  }),
+  int('redis-commit-timeout', 200, 'How long an NG reply waits for Redis', {
+    ...milliseconds,
+    own: true,
+  }),
+  int('redis-expires', 86400, 'Life time of a stored call', { unit: 's', minimum: 1 }),
+  flag('no-redis-required', 'Start although Redis is away', { short: 'q' }),
+  int('redis-num-threads', null, 'Calls restored at the same time', {
+    defaultText: 'number of CPU cores, at least 4',
+  }),
+  int('redis-allowed-errors', -1, 'Errors before Redis is left alone, -1 unlimited', {
+    minimum: -1,
+  }),
+  int('redis-disable-time', 10, 'How long Redis is then left alone', seconds),
+  int('redis-cmd-timeout', 0, 'Time limit of a command, 0 none', milliseconds),
+  int('redis-connect-timeout', 1000, 'Time limit of connecting', { unit: 'ms', minimum: 1 }),
+  ...later(1, 'hot standby is', [
+    int('subscribe-keyspace', null, 'Redis databases to follow', { short: 'k', list: true }),
+    flag('active-switchover', 'Signalling makes a foreign call an own one'),
+    text('redis-subscribe', null, 'Server to take the notifications from', {
+      placeholder: '[PW@]HOST:PORT[/DB]',
+      secret: true,
+    }),
+  ]),
+  ...later(4, 'this Redis setting is', [
+    flag('redis-resolve-on-reconnect', 'Look the host name up again when reconnecting'),
+    int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', seconds),
+    int('redis-tcp-keepalive-intvl', 1, 'Interval of TCP keepalives', seconds),
+    int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection'),
+    int('redis-delete-async', 0, 'Delete stored calls without waiting', { short: 'y' }),
+    int('redis-delete-async-interval', 0, 'Interval of such deletions', {
+      ...seconds,
+      short: null,
+    }),
+  ]),
+];
+
+/** Titles of the groups in `--help` and docs/config.md, with their rows. */
+export const optionGroups: readonly (readonly [title: string, rows: readonly OptionSpec[]])[] = [
+  ['General', general],
+  ['Media', mediaPlane],
+  ['Control', control],
+  ['Limits and timers', limits],
+  ['Logging', logging],
+  ['Redis', redis],
+  ...laterOptions,
+];
+
+/** All options, in the order of the groups. */
+export const options: readonly OptionSpec[] = optionGroups.flatMap(([, rows]) => rows);
+
+const byName = new Map(options.map((option) => [option.name, option]));
+const byShort = new Map(
+  options.flatMap((option) => (option.short === null ? [] : [[option.short, option] as const])),
+);
+
+/** The option of that long name. */
+export function optionNamed(name: string): OptionSpec | undefined {
+  return byName.get(name);
+}
+
+/** The option of that letter. */
+export function optionWithLetter(letter: string): OptionSpec | undefined {
+  return byShort.get(letter);
+}

@@ -1,0 +1,220 @@
+/** The operator's commands: one line in, a text out (options.md §4, samples of 10.5). */
+import { logSubsystems, type LogSubsystem } from '../../config/subsystems.js';
+import { callText, interfacesText, sessionCountsText, sessionsText, tagText } from './sessions.js';
+import { changeSettingText, settingNamed, settingText } from './settings.js';
+import { countersText, totalsText } from './statistics.js';
+import type { CliTarget } from './target.js';
+
+/** Runs a command with the words behind its name. */
+type Command = (target: CliTarget, words: readonly string[]) => string;
+
+const more = 'More parameters required.\n';
+
+function unknown(words: readonly string[]): string {
+  return `Unknown or incomplete command::${words.join(' ')}\n`;
+}
+
+/** A command that is chosen by its next word. */
+function choice(commands: ReadonlyMap<string, Command>, other?: Command): Command {
+  return (target, words) => {
+    const [word, ...rest] = words;
+    if (word === undefined) return more;
+    const command = commands.get(word);
+    if (command !== undefined) return command(target, rest);
+    return other === undefined ? unknown(words) : other(target, words);
+  };
+}
+
+function subsystemNamed(name: string): LogSubsystem | null {
+  return logSubsystems.find(([subsystem]) => subsystem === name)?.[0] ?? null;
+}
+
+const listSessions: Command = (target, words) => {
+  const which = words[0];
+  if (which === undefined) return more;
+  if (which === 'all' || which === 'own' || which === 'foreign') return sessionsText(target, which);
+  const call = target.call(which);
+  return call === null ? `\nCall ID not found (${which}).\n\n` : callText(call);
+};
+
+const listLogLevel: Command = (target, words) => {
+  const name = words[0];
+  if (name === undefined) {
+    return logSubsystems.map(([entry]) => `${entry} = ${target.logLevel(entry)}\n`).join('');
+  }
+  const subsystem = subsystemNamed(name);
+  return subsystem === null
+    ? `Unknown log subsystem '${name}'\n`
+    : `${target.logLevel(subsystem)}\n`;
+};
+
+const setLogLevel: Command = (target, words) => {
+  const [first, second] = words;
+  const isNumber = first !== undefined && /^-?\d+$/.test(first);
+  const value = isNumber ? first : second;
+  if (first === undefined || value === undefined) return more;
+  if (!/^-?\d+$/.test(value)) return `Fail setting loglevel to ${value}; no digists found\n`;
+  const level = Math.min(7, Math.max(-1, Number(value)));
+  if (isNumber) {
+    // The noisy subsystem keeps its own level unless it is named.
+    for (const [name] of logSubsystems) if (name !== 'internals') target.setLogLevel(name, level);
+  } else {
+    const subsystem = subsystemNamed(first);
+    if (subsystem === null) return `Unknown log subsystem '${first}'\n`;
+    target.setLogLevel(subsystem, level);
+  }
+  return `Success setting loglevel to ${level}\n`;
+};
+
+const list = choice(
+  new Map<string, Command>([
+    ['numsessions', sessionCountsText],
+    ['sessions', listSessions],
+    ['totals', (target) => totalsText(target.statistics())],
+    ['counters', (target) => countersText(target.statistics())],
+    ['jsonstats', (target) => `${JSON.stringify(target.statistics())}\n`],
+    ['interfaces', interfacesText],
+    ['transcoders', () => 'No stats entries\n'],
+    ['loglevel', listLogLevel],
+    [
+      'loglevels',
+      () => logSubsystems.map(([name, description]) => `${name} - ${description}\n`).join(''),
+    ],
+  ]),
+  (target, words) => {
+    const setting = settingNamed(words[0] ?? '');
+    return setting === null ? unknown(words) : settingText(target, setting);
+  },
+);
+
+const set = choice(new Map([['loglevel', setLogLevel]]), (target, words) => {
+  const setting = settingNamed(words[0] ?? '');
+  if (setting === null) return unknown(words);
+  const value = words[1];
+  return value === undefined ? more : changeSettingText(target, setting, value);
+});
+
+const terminate: Command = (target, words) => {
+  const which = words[0];
+  if (which === undefined) return more;
+  if (which === 'all' || which === 'own' || which === 'foreign') {
+    target.terminateCalls(which);
+    return `All ${which === 'all' ? '' : `${which} `}calls terminated by operator.\n`;
+  }
+  return target.terminateCall(which)
+    ? `\nCall Id (${which}) successfully terminated by operator.\n\n`
+    : `\nCall Id not found (${which}).\n\n`;
+};
+
+function parameters(target: CliTarget, when: 'start' | 'current'): string {
+  return target
+    .parameters(when)
+    .map(([name, value]) => `${name} = ${value}\n`)
+    .join('');
+}
+
+function changedParameters(target: CliTarget): string {
+  const before = target.parameters('start');
+  return target
+    .parameters('current')
+    .flatMap(([name, value], index) => {
+      const old = before[index]?.[1] ?? '';
+      return old === value ? [] : [`${name}: ${old} => ${value}\n`];
+    })
+    .join('');
+}
+
+const params = choice(
+  new Map<string, Command>([
+    ['start', (target) => parameters(target, 'start')],
+    ['current', (target) => parameters(target, 'current')],
+    ['diff', changedParameters],
+    [
+      'revert',
+      (target) => {
+        target.revertParameters();
+        return '';
+      },
+    ],
+  ]),
+);
+
+function setDebug(target: CliTarget, callId: string, word: string | undefined): string {
+  if (word !== undefined && word !== 'on' && word !== 'off') {
+    return `Invalid on/off flag ('${word}') specified\n`;
+  }
+  const on = word !== 'off';
+  if (!target.setCallDebug(callId, on)) return `Call ID '${callId}' not found\n`;
+  return `${on ? 'Enabled' : 'Disabled'} debugging for call '${callId}'\n`;
+}
+
+const debug: Command = (target, words) =>
+  words[0] === undefined ? 'No call ID specified\n' : setDebug(target, words[0], words[1]);
+
+const callCommand: Command = (target, words) => {
+  const [callId, action, ...rest] = words;
+  if (callId === undefined) return more;
+  const call = target.call(callId);
+  if (call === null) return `No such call '${callId}'\n`;
+  switch (action) {
+    case 'info':
+      return callText(call);
+    case 'terminate':
+      return terminate(target, [callId]);
+    case 'debug':
+      return setDebug(target, callId, rest[0]);
+    case 'tag':
+      return rest[0] !== undefined && rest[1] === 'info'
+        ? tagText(call, rest[0])
+        : unknown(rest.slice(1));
+    default:
+      return unknown(words.slice(1));
+  }
+};
+
+const followsNothing: Command = () => 'This node follows no Redis database.\n';
+
+const help: Command = () =>
+  [
+    'Available sub-commands at this level:',
+    ...[...commands.keys()].filter((name) => name !== 'help'),
+  ]
+    .join('\n\t')
+    .concat('\n');
+
+const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ['list', list],
+  ['terminate', terminate],
+  ['set', set],
+  ['get', list],
+  ['params', params],
+  ['ksadd', (target, words) => (words.length === 0 ? more : followsNothing(target, words))],
+  ['ksrm', (target, words) => (words.length === 0 ? more : followsNothing(target, words))],
+  [
+    'kslist',
+    (target) => {
+      const lines = target.keyspaces().map((keyspace) => `${keyspace} `);
+      return `\nSubscribed-on keyspaces:\n${lines.join('')}\n`;
+    },
+  ],
+  ['active', followsNothing],
+  ['standby', followsNothing],
+  ['debug', debug],
+  ['call', callCommand],
+  ['help', help],
+  ['usage', help],
+]);
+
+const top = choice(commands);
+
+/**
+ * Runs one line. Words are separated by white space.
+ *
+ * @returns the text to send back, with its line ends; '' for commands that say nothing.
+ */
+export function runCommand(target: CliTarget, line: string): string {
+  return top(
+    target,
+    line.split(/[ \t]+/).filter((word) => word !== ''),
+  );
+}

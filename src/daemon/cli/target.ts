@@ -1,0 +1,135 @@
+/** What the operator's command line needs of the daemon. Implemented by the daemon. */
+import type { LogSubsystem } from '../../config/subsystems.js';
+
+/** One call in a list. */
+export interface CliSession {
+  readonly callId: string;
+  readonly deletionScheduled: boolean;
+  readonly createdSeconds: number;
+  /** Control client that created it, `ip:port`. */
+  readonly createdFrom: string;
+  readonly redisDatabase: number;
+  readonly foreign: boolean;
+}
+
+/** A port pair's half in the details of a call. */
+export interface CliPort {
+  readonly local: { readonly address: string; readonly port: number };
+  /** null: not known yet. */
+  readonly remote: { readonly address: string; readonly port: number } | null;
+  readonly rtcp: boolean;
+  readonly ssrc: number | null;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly lastPacketSeconds: number;
+}
+
+export interface CliMedia {
+  /** From 1. */
+  readonly index: number;
+  readonly type: string;
+  readonly protocol: string;
+  /** `PCMU/8000`; null: unknown. */
+  readonly codec: string | null;
+  readonly ports: readonly CliPort[];
+}
+
+export interface CliParticipant {
+  /** '' until it is known. */
+  readonly tag: string;
+  readonly role: 'FROM_TAG' | 'TO_TAG' | 'UNKNOWN';
+  readonly label: string;
+  readonly viaBranch: string;
+  readonly durationSeconds: number;
+  readonly subscribedTo: readonly string[];
+  readonly subscribers: readonly string[];
+  readonly medias: readonly CliMedia[];
+}
+
+/** One call in full. */
+export interface CliCall extends CliSession {
+  readonly tos: number;
+  readonly lastSignalSeconds: number;
+  readonly participants: readonly CliParticipant[];
+}
+
+export interface CliInterface {
+  readonly name: string;
+  readonly address: string;
+  readonly portMin: number;
+  readonly portMax: number;
+  readonly portsUsed: number;
+  /** 0: none yet. */
+  readonly lastPort: number;
+}
+
+export interface CliSessionCounts {
+  readonly own: number;
+  readonly foreign: number;
+  readonly transcodedMedia: number;
+  readonly ipv4Only: number;
+  readonly ipv6Only: number;
+  readonly mixed: number;
+}
+
+/**
+ * The sections of the statistics with their members as numbers (options.md §8); the same object with
+ * durations as strings is the reply to NG `statistics`. Durations are in seconds.
+ */
+export interface CliStatistics {
+  readonly currentstatistics: Readonly<Record<string, number>>;
+  readonly totalstatistics: Readonly<Record<string, number>>;
+  readonly intervalstatistics: Readonly<Record<string, number>>;
+  readonly mos: Readonly<Record<string, number>>;
+  readonly controlstatistics: Readonly<
+    Record<string, number | readonly Readonly<Record<string, number | string>>[]>
+  >;
+  readonly interfaces: readonly unknown[];
+  readonly transcoders: readonly unknown[];
+}
+
+/** Settings that can be read and changed while running, by their CLI names. */
+export type CliSetting =
+  | 'maxsessions'
+  | 'maxopenfiles'
+  | 'maxcpu'
+  | 'maxload'
+  | 'maxbw'
+  | 'timeout'
+  | 'silenttimeout'
+  | 'offertimeout'
+  | 'finaltimeout'
+  | 'redisallowederrors'
+  | 'redisdisabletime'
+  | 'redisconnecttimeout'
+  | 'rediscmdtimeout'
+  | 'controltos'
+  | 'deletedelay';
+
+/** What the command line asks of the daemon. Nothing here may throw. */
+export interface CliTarget {
+  sessionCounts(): CliSessionCounts;
+  sessions(): Iterable<CliSession>;
+  /** null: unknown. */
+  call(callId: string): CliCall | null;
+  interfaces(): readonly CliInterface[];
+  statistics(): CliStatistics;
+  /** Current value, in the unit of the option it belongs to. */
+  setting(name: CliSetting): number;
+  /** Takes a value that is valid by itself; returns why it cannot be had, or null when it is set. */
+  changeSetting(name: CliSetting, value: number): string | null;
+  logLevel(subsystem: LogSubsystem): number;
+  setLogLevel(subsystem: LogSubsystem, level: number): void;
+  /** false: unknown call. */
+  setCallDebug(callId: string, on: boolean): boolean;
+  /** Ends a call now; false: unknown. */
+  terminateCall(callId: string): boolean;
+  terminateCalls(which: 'all' | 'own' | 'foreign'): void;
+  /** Redis databases that are followed. */
+  keyspaces(): readonly number[];
+  /** Parameters as `name`, `value` lines: as they were at the start, and now. */
+  parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[];
+  /** Takes all settings back to their values at the start. */
+  revertParameters(): void;
+}

@@ -1,0 +1,197 @@
+/** A copy of a call that one command changes before it is published. */
+import {
+  draftOf,
+  nothingCarried,
+  type AddressFamily,
+  type CallState,
+  type EndpointLearning,
+  type EndpointMap,
+  type LocalSocket,
+  type Media,
+  type Participant,
+  type Stream,
+} from './call-state.js';
+
+function byId<T extends { readonly id: number }>(entities: readonly T[], id: number): T {
+  const found = entities.find((entity) => entity.id === id);
+  if (found === undefined) throw new RangeError(`no entity ${id} in the call`);
+  return found;
+}
+
+/** What a new call starts from. Times in µs since the epoch. */
+export interface NewCall {
+  readonly callId: string;
+  readonly nowMicros: number;
+  readonly createdFrom: string;
+  readonly createdFromAddress: string;
+  readonly tos: number;
+  readonly redisHostedDb: number;
+}
+
+export function newCallState(call: NewCall): CallState {
+  return {
+    callId: call.callId,
+    createdMicros: call.nowMicros,
+    lastSignalMicros: call.nowMicros,
+    deletedMicros: 0,
+    participantDeletedMicros: 0,
+    tos: call.tos,
+    createdFrom: call.createdFrom,
+    createdFromAddress: call.createdFromAddress,
+    redisHostedDb: call.redisHostedDb,
+    metadata: '',
+    blockMedia: false,
+    blockDtmf: 'off',
+    dropTraffic: false,
+    ownership: 'own',
+    participants: [],
+    medias: [],
+    streams: [],
+    sockets: [],
+    endpointMaps: [],
+    nextIds: { participant: 0, media: 0, stream: 0, socket: 0, endpointMap: 0 },
+    carried: nothingCarried,
+  };
+}
+
+/** Finds and adds the entities of a call under change. */
+export class CallDraft {
+  readonly state: CallState;
+
+  constructor(previous: CallState) {
+    this.state = draftOf(previous);
+  }
+
+  participant(id: number): Participant {
+    return byId(this.state.participants, id);
+  }
+
+  media(id: number): Media {
+    return byId(this.state.medias, id);
+  }
+
+  stream(id: number): Stream {
+    return byId(this.state.streams, id);
+  }
+
+  socket(id: number): LocalSocket {
+    return byId(this.state.sockets, id);
+  }
+
+  endpointMap(id: number): EndpointMap {
+    return byId(this.state.endpointMaps, id);
+  }
+
+  /** Participants that have not been deleted keep medias; a deleted one only stays for the record. */
+  participantByTag(tag: string): Participant | null {
+    return (
+      this.state.participants.find(
+        (participant) => participant.tag === tag || participant.aliases.includes(tag),
+      ) ?? null
+    );
+  }
+
+  addParticipant(tag: string | null, nowMicros: number): Participant {
+    const participant: Participant = {
+      id: this.state.nextIds.participant++,
+      tag,
+      viaBranch: null,
+      label: null,
+      metadata: null,
+      createdMicros: nowMicros,
+      deletedMicros: 0,
+      blockMedia: false,
+      blockDtmf: 'off',
+      logicalInterface: null,
+      desiredFamily: null,
+      associated: [],
+      branches: [],
+      medias: [],
+      aliases: [],
+      sdpReceived: null,
+      sdpSent: null,
+      ssrcTable: [],
+      carried: nothingCarried,
+    };
+    this.state.participants = [...this.state.participants, participant];
+    return participant;
+  }
+
+  addMedia(
+    participant: Participant,
+    index: number,
+    family: AddressFamily,
+    logicalInterface: string,
+    endpointLearning: EndpointLearning,
+  ): Media {
+    const media: Media = {
+      id: this.state.nextIds.media++,
+      participantId: participant.id,
+      index,
+      type: '',
+      protocol: '',
+      formats: '',
+      mid: null,
+      desiredFamily: family,
+      logicalInterface,
+      ptimeMs: 0,
+      maxPtimeMs: 0,
+      bandwidth: { as: -1, rr: -1, rs: -1 },
+      flags: new Set(),
+      codecs: [],
+      streams: [],
+      endpointMaps: [],
+      subscriptions: [],
+      endpointLearning,
+      ssrcTable: [],
+      carried: nothingCarried,
+    };
+    this.state.medias = [...this.state.medias, media];
+    participant.medias = [...participant.medias, media.id];
+    return media;
+  }
+
+  addStream(media: Media, component: 1 | 2, nowMicros: number): Stream {
+    const stream: Stream = {
+      id: this.state.nextIds.stream++,
+      mediaId: media.id,
+      component,
+      sockets: [],
+      selectedSocket: null,
+      rtcpSibling: null,
+      endpoint: null,
+      advertisedEndpoint: null,
+      flags: new Set([component === 1 ? 'rtp' : 'rtcp']),
+      latchEpoch: 0,
+      lastPacketMicros: nowMicros,
+      stats: { packets: 0, bytes: 0, errors: 0 },
+      carried: nothingCarried,
+    };
+    this.state.streams = [...this.state.streams, stream];
+    media.streams = [...media.streams, stream.id];
+    return stream;
+  }
+
+  addSocket(socket: Omit<LocalSocket, 'id' | 'open' | 'carried'>): LocalSocket {
+    const added: LocalSocket = {
+      ...socket,
+      id: this.state.nextIds.socket++,
+      open: true,
+      carried: nothingCarried,
+    };
+    this.state.sockets = [...this.state.sockets, added];
+    return added;
+  }
+
+  addEndpointMap(map: Omit<EndpointMap, 'id' | 'carried'>): EndpointMap {
+    const added: EndpointMap = {
+      ...map,
+      id: this.state.nextIds.endpointMap++,
+      carried: nothingCarried,
+    };
+    this.state.endpointMaps = [...this.state.endpointMaps, added];
+    const media = this.media(map.mediaId);
+    media.endpointMaps = [...media.endpointMaps, added.id];
+    return added;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Which local ports face a media (sdp-rules.md §9). A media remembers for each remote address of the
+ * *other* side the ports that were shown for it, so that a re-offer from a known address gets the
+ * same ports and one from a new address fresh ones.
+ */
+import type { CallDraft } from './call-draft.js';
+import type { AddressFamily, Endpoint, EndpointMap, Media } from './call-state.js';
+import type { InterfaceTable } from './interfaces.js';
+import type { PortAllocator } from './port-pool.js';
+import { PortAllocationError } from './errors.js';
+
+const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::';
+
+function matches(map: EndpointMap, opposite: Endpoint): boolean {
+  if (map.endpoint === null) return false;
+  if (map.endpoint.port !== opposite.port) return false;
+  // A held media (zero address) is told by its port alone.
+  return (
+    map.endpoint.address === opposite.address ||
+    isUnspecified(opposite.address) ||
+    isUnspecified(map.endpoint.address)
+  );
+}
+
+export interface PortWish {
+  /** Remote endpoint of the other side; null while it is not known: a wildcard map is made. */
+  readonly opposite: Endpoint | null;
+  /** Local ports needed: 2 a stream pair, 1 when RTP and RTCP share a port. */
+  readonly numPorts: number;
+  /** Keep the present ports although the other side's endpoint changed (port-latching). */
+  readonly keepPorts: boolean;
+}
+
+/** The map for `wish`, an existing one where the rules allow it, else one with new ports. */
+export function endpointMapFor(
+  draft: CallDraft,
+  media: Media,
+  wish: PortWish,
+  interfaces: InterfaceTable,
+  ports: PortAllocator,
+): EndpointMap {
+  const usable = media.endpointMaps
+    .map((id) => draft.endpointMap(id))
+    .filter(
+      (map) =>
+        map.logicalInterface === media.logicalInterface &&
+        map.family === media.desiredFamily &&
+        (map.numPorts >= wish.numPorts || map.numPorts === 1),
+    );
+  const found = findMap(draft, media, usable, wish);
+  if (found !== null) return found;
+  return openMap(draft, media, wish, interfaces, ports);
+}
+
+function findMap(
+  draft: CallDraft,
+  media: Media,
+  usable: readonly EndpointMap[],
+  wish: PortWish,
+): EndpointMap | null {
+  const { opposite } = wish;
+  const current = usable.find((map) => isSelected(draft, media, map));
+  if (opposite === null) return current ?? usable[0] ?? null;
+  if (wish.keepPorts && current !== undefined) return current;
+  const known = usable.find((map) => matches(map, opposite));
+  if (known !== undefined) return known;
+  const wildcard = usable.find((map) => map.wildcard);
+  if (wildcard === undefined) return null;
+  wildcard.wildcard = false;
+  wildcard.endpoint = opposite;
+  return wildcard;
+}
+
+function isSelected(draft: CallDraft, media: Media, map: EndpointMap): boolean {
+  const streamId = media.streams[0];
+  if (streamId === undefined) return false;
+  const selected = draft.stream(streamId).selectedSocket;
+  return selected !== null && map.sockets.some((group) => group.sockets.includes(selected));
+}
+
+function openMap(
+  draft: CallDraft,
+  media: Media,
+  wish: PortWish,
+  interfaces: InterfaceTable,
+  ports: PortAllocator,
+): EndpointMap {
+  const address = interfaces.addressFor(media.logicalInterface, media.desiredFamily);
+  if (address === null) {
+    throw new PortAllocationError('no-such-address', media.logicalInterface, wish.numPorts);
+  }
+  const sockets: number[] = [];
+  for (let taken = 0; taken < wish.numPorts; taken += 2) {
+    const count = wish.numPorts - taken >= 2 ? 2 : 1;
+    const first = ports.allocate(address.address, count);
+    for (let i = 0; i < count; i++) {
+      const streamId = media.streams[taken + i] ?? media.streams[0];
+      if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
+      const socket = draft.addSocket({
+        streamId,
+        port: first + i,
+        logicalInterface: media.logicalInterface,
+        addressIndex: address.index,
+        family: address.family,
+      });
+      sockets.push(socket.id);
+    }
+  }
+  return draft.addEndpointMap({
+    mediaId: media.id,
+    wildcard: wish.opposite === null,
+    numPorts: wish.numPorts,
+    family: media.desiredFamily,
+    logicalInterface: media.logicalInterface,
+    endpoint: wish.opposite,
+    sockets: [{ addressIndex: address.index, sockets }],
+  });
+}
+
+/** Makes the sockets of `map` the ones that the streams of `media` use. */
+export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): void {
+  const sockets = map.sockets[0]?.sockets ?? [];
+  media.streams.forEach((streamId, position) => {
+    const stream = draft.stream(streamId);
+    const socketId = sockets[position];
+    if (socketId === undefined) {
+      stream.sockets = [];
+      stream.selectedSocket = null;
+      return;
+    }
+    stream.sockets = [socketId];
+    stream.selectedSocket = socketId;
+  });
+}
+
+/** The family a logical interface can serve: the wanted one, or else that of its first address. */
+export function servableFamily(
+  interfaces: InterfaceTable,
+  logicalInterface: string,
+  wanted: AddressFamily,
+): AddressFamily {
+  return interfaces.addressFor(logicalInterface, wanted)?.family ?? wanted;
+}

@@ -1,0 +1,81 @@
+/** Logical interfaces as the call model sees them (options.md §2). */
+import type { AddressFamily } from './call-state.js';
+
+export interface LocalAddress {
+  readonly family: AddressFamily;
+  /** Bound address. */
+  readonly address: string;
+  /** Written into SDP. */
+  readonly advertised: string;
+}
+
+export interface LogicalInterface {
+  readonly name: string;
+  /** In configured order; the position is the `local_intf_uid` of the Redis layout. */
+  readonly addresses: readonly LocalAddress[];
+}
+
+/** A local address together with its position inside its logical interface. */
+export interface InterfaceAddress extends LocalAddress {
+  readonly index: number;
+}
+
+/** Looks up logical interfaces by name, alias or round-robin base name. */
+export class InterfaceTable {
+  readonly #byName = new Map<string, LogicalInterface>();
+  readonly #roundRobin = new Map<string, { members: LogicalInterface[]; next: number }>();
+  readonly #default: LogicalInterface;
+
+  /** @param aliases alias name -> interface name. The first interface is the default one. */
+  constructor(
+    readonly all: readonly LogicalInterface[],
+    aliases: ReadonlyMap<string, string> = new Map(),
+  ) {
+    const first = all[0];
+    if (first === undefined) throw new RangeError('at least one interface is needed');
+    this.#default = first;
+    for (const entry of all) {
+      this.#byName.set(entry.name, entry);
+      const colon = entry.name.indexOf(':');
+      if (colon <= 0) continue;
+      const base = entry.name.slice(0, colon);
+      const group = this.#roundRobin.get(base) ?? { members: [], next: 0 };
+      group.members.push(entry);
+      this.#roundRobin.set(base, group);
+    }
+    for (const [alias, name] of aliases) {
+      const target = this.#byName.get(name);
+      if (target !== undefined && !this.#byName.has(alias)) this.#byName.set(alias, target);
+    }
+  }
+
+  get default(): LogicalInterface {
+    return this.#default;
+  }
+
+  /** The interface of that name or alias, the next of a round-robin group, or null. */
+  find(name: string): LogicalInterface | null {
+    const direct = this.#byName.get(name);
+    if (direct !== undefined) return direct;
+    const group = this.#roundRobin.get(name);
+    if (group === undefined) return null;
+    const member = group.members[group.next % group.members.length];
+    group.next = (group.next + 1) % group.members.length;
+    return member ?? null;
+  }
+
+  /** The first address of `family`, else the interface's first address. */
+  addressFor(name: string, family: AddressFamily): InterfaceAddress | null {
+    const found = this.find(name);
+    if (found === null) return null;
+    let index = found.addresses.findIndex((address) => address.family === family);
+    if (index < 0) index = 0;
+    const address = found.addresses[index];
+    return address === undefined ? null : { ...address, index };
+  }
+
+  /** The address at a position, as stored in Redis; null when this node's layout lacks it. */
+  addressAt(name: string, index: number): LocalAddress | null {
+    return this.#byName.get(name)?.addresses[index] ?? null;
+  }
+}

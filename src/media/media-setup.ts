@@ -1,0 +1,303 @@
+/** Applies one m= section to the medias of its sender and its receiver. */
+import type { CallDraft } from './call-draft.js';
+import {
+  familyOf,
+  sameEndpoint,
+  withFlag,
+  type Codec,
+  type Endpoint,
+  type Media,
+  type MediaFlag,
+  type Participant,
+  type Stream,
+  type StreamFlag,
+} from './call-state.js';
+import type { SignallingContext } from './offer-answer.js';
+import type { SignallingRequest } from './signalling.js';
+import type { SdpCodec, SdpMedia, SdpSession } from '../sdp/types.js';
+import {
+  bandwidthOf,
+  codecsOf,
+  connectionOf,
+  directionOf,
+  hasRtcpMux,
+  isFeedbackProtocol,
+  isRtpProtocol,
+  isSecureProtocol,
+  isZeroAddress,
+  maxPtimeOf,
+  midOf,
+  ptimeOf,
+  rtcpEndpointOf,
+} from '../sdp/view.js';
+
+export type SignallingKind = 'offer' | 'answer';
+
+/** One m= section together with the two medias it speaks of. */
+export interface MediaPair {
+  readonly session: SdpSession;
+  readonly section: SdpMedia;
+  /** Position over all sessions of the body, from 1. */
+  readonly index: number;
+  readonly sender: Media;
+  readonly receiver: Media;
+  /** The section is refused: port 0. */
+  readonly rejected: boolean;
+  /** Media that is not carried over UDP: its section is passed on as it is. */
+  readonly untouched: boolean;
+}
+
+export function setMediaFlag(media: Media, flag: MediaFlag, on: boolean): void {
+  media.flags = withFlag(media.flags, flag, on);
+}
+
+function setStreamFlag(stream: Stream, flag: StreamFlag, on: boolean): void {
+  stream.flags = withFlag(stream.flags, flag, on);
+}
+
+/** The media of `participant` at `index`, made when it does not exist yet. */
+export function mediaAt(
+  draft: CallDraft,
+  participant: Participant,
+  index: number,
+  logicalInterface: string,
+  context: SignallingContext,
+): Media {
+  for (const id of participant.medias) {
+    const media = draft.media(id);
+    if (media.index === index) return media;
+  }
+  return draft.addMedia(
+    participant,
+    index,
+    participant.desiredFamily ?? 'IP4',
+    logicalInterface,
+    context.endpointLearning,
+  );
+}
+
+/** Makes sure that the media has its RTP and RTCP streams, `pairs` of them. */
+export function ensureStreams(
+  draft: CallDraft,
+  media: Media,
+  pairs: number,
+  nowMicros: number,
+): void {
+  while (media.streams.length < pairs * 2) {
+    const rtp = draft.addStream(media, 1, nowMicros);
+    const rtcp = draft.addStream(media, 2, nowMicros);
+    rtp.rtcpSibling = rtcp.id;
+  }
+}
+
+/** `protocol` as the model may write it: conversions between secure and plain RTP are not made. */
+export function convertibleProtocol(received: string, wanted: string | null): string {
+  if (wanted === null || !isRtpProtocol(received) || !isRtpProtocol(wanted)) return received;
+  return isSecureProtocol(received) === isSecureProtocol(wanted) &&
+    received.includes('TLS') === wanted.includes('TLS')
+    ? wanted
+    : received;
+}
+
+const defaultPtimeMs = 20;
+
+function codecFrom(codec: SdpCodec, mediaType: string, ptimeMs: number): Codec {
+  const audio = mediaType === 'audio' && codec.encoding !== '';
+  const event = codec.encoding.toLowerCase() === 'telephone-event';
+  return {
+    payloadType: codec.payloadType,
+    encoding: codec.encoding,
+    clockRate: codec.clockRate,
+    channels: codec.channels,
+    fmtp: codec.fmtp,
+    bitrate: 0,
+    ptimeMs: event ? -1 : audio ? (ptimeMs > 0 ? ptimeMs : defaultPtimeMs) : 0,
+  };
+}
+
+const sameCodec = (a: Codec, b: Codec): boolean =>
+  a.payloadType === b.payloadType ||
+  (a.encoding !== '' &&
+    a.encoding.toLowerCase() === b.encoding.toLowerCase() &&
+    a.clockRate === b.clockRate &&
+    a.channels === b.channels);
+
+function applyCodecs(kind: SignallingKind, pair: MediaPair): void {
+  const { section, sender, receiver } = pair;
+  if (!isRtpProtocol(section.protocol)) {
+    const formats = section.formats.join(' ');
+    sender.formats = formats;
+    receiver.formats = formats;
+    return;
+  }
+  const ptimeMs = ptimeOf(section) ?? 0;
+  let codecs = codecsOf(section).map((codec) => codecFrom(codec, section.type, ptimeMs));
+  if (kind === 'answer' && receiver.codecs.length > 0) {
+    const offered = receiver.codecs;
+    const accepted = codecs.flatMap((codec) => {
+      const match = offered.find((candidate) => sameCodec(candidate, codec));
+      if (match === undefined) return [];
+      return [codec.encoding === '' ? { ...match, payloadType: codec.payloadType } : codec];
+    });
+    if (accepted.length > 0) codecs = accepted;
+  }
+  sender.codecs = codecs;
+  receiver.codecs = codecs;
+  const formats = codecs.map((codec) => codec.payloadType).join(' ');
+  sender.formats = formats;
+  receiver.formats = formats;
+}
+
+function applyDirection(pair: MediaPair, zeroAddress: boolean): void {
+  const direction = directionOf(pair.section, pair.session);
+  const sends = direction === 'sendrecv' || direction === 'sendonly';
+  const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
+  setMediaFlag(pair.sender, 'recv', sends);
+  setMediaFlag(pair.sender, 'send', receives);
+  setMediaFlag(pair.receiver, 'send', sends);
+  setMediaFlag(pair.receiver, 'recv', receives);
+}
+
+/** RTCP multiplexing (RFC 5761; options of ng-protocol.md §4.3, results as of sdp-rules.md §5). */
+function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
+  const { section, sender, receiver } = pair;
+  const present = isRtpProtocol(section.protocol) && hasRtcpMux(section);
+  if (kind === 'offer') {
+    const settled = present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept'));
+    setMediaFlag(sender, 'rtcp-mux', present && !request.rtcpMux.has('reject'));
+    // On the offerer: multiplexing is decided already, whatever the answerer says.
+    setMediaFlag(sender, 'rtcp-mux-override', settled);
+    setMediaFlag(receiver, 'rtcp-mux-override', true);
+    return;
+  }
+  setMediaFlag(sender, 'rtcp-mux', present);
+  if (!receiver.flags.has('rtcp-mux-override')) {
+    setMediaFlag(receiver, 'rtcp-mux', receiver.flags.has('rtcp-mux') && present);
+  }
+}
+
+function signalledAddress(
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): string {
+  const useSource = context.sipSource
+    ? !request.flags.has('trust-address')
+    : request.flags.has('sip-source-address');
+  const connection = connectionOf(pair.section, pair.session);
+  const address = connection?.address ?? '';
+  if (useSource && request.receivedFrom !== null && !isZeroAddress(address)) {
+    return request.receivedFrom;
+  }
+  return address;
+}
+
+function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): void {
+  if (!sameEndpoint(stream.advertisedEndpoint, endpoint)) {
+    stream.advertisedEndpoint = endpoint;
+    stream.endpoint = endpoint;
+    stream.latchEpoch += 1;
+    setStreamFlag(stream, 'confirmed', false);
+    setStreamFlag(stream, 'received', false);
+  }
+  setStreamFlag(stream, 'filled', true);
+  setStreamFlag(stream, 'zero-address', zeroAddress);
+}
+
+function applyEndpoints(
+  draft: CallDraft,
+  pair: MediaPair,
+  address: string,
+  request: SignallingRequest,
+): void {
+  const { section, sender } = pair;
+  const rtcp = rtcpEndpointOf(section);
+  const zeroAddress = isZeroAddress(address);
+  sender.streams.forEach((id, position) => {
+    const stream = draft.stream(id);
+    const first = position < 2;
+    const explicit = stream.component === 2 && first ? rtcp : null;
+    const port = section.port === 0 ? position : section.port + position;
+    // a=rtcp naming the RTP port itself is how multiplexing is written; the fallback stays +1.
+    const usable = explicit !== null && explicit.port !== section.port ? explicit : null;
+    setRemote(
+      stream,
+      { address: usable?.address ?? address, port: usable?.port ?? port },
+      zeroAddress,
+    );
+    if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
+    setStreamFlag(stream, 'strict-source', request.flags.has('strict-source'));
+    setStreamFlag(stream, 'media-handover', request.flags.has('media-handover'));
+    setStreamFlag(stream, 'pierce-nat', request.flags.has('pierce-nat'));
+    setStreamFlag(stream, 'nat-wait', request.flags.has('nat-wait'));
+    markMux(stream, sender);
+  });
+}
+
+/** The `rtcp` / `fallback-rtcp` marks of the streams follow the media's multiplexing. */
+function markMux(stream: Stream, media: Media): void {
+  const muxed = media.flags.has('rtcp-mux');
+  setStreamFlag(stream, stream.component === 1 ? 'rtcp' : 'fallback-rtcp', muxed);
+}
+
+/** Takes over everything that `pair.section` says, ports excepted. */
+export function applySection(
+  draft: CallDraft,
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): void {
+  const { section, session, sender, receiver } = pair;
+  const fresh = !sender.flags.has('initialized') && !receiver.flags.has('initialized');
+  const answerer = kind === 'offer' ? receiver : sender;
+  if (fresh || (kind === 'answer' && !sender.flags.has('initialized'))) {
+    setMediaFlag(answerer, 'ice-controlling', true);
+  }
+  setMediaFlag(sender, 'initialized', true);
+  sender.type = section.type;
+  receiver.type = section.type;
+  sender.protocol = section.protocol;
+  if (kind === 'offer') {
+    receiver.protocol = convertibleProtocol(section.protocol, request.transportProtocol);
+  } else if (receiver.protocol === '') {
+    receiver.protocol = section.protocol;
+  }
+  for (const media of [sender, receiver]) {
+    setMediaFlag(media, 'rtcp-fb', isFeedbackProtocol(media.protocol));
+  }
+  setMediaFlag(sender, 'asymmetric', request.flags.has('asymmetric'));
+  setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
+  sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;
+
+  const mid = midOf(section);
+  if (mid !== null) sender.mid = mid;
+  if (kind === 'offer') {
+    receiver.mid =
+      mid ?? receiver.mid ?? (request.flags.has('generate-mid') ? String(pair.index) : null);
+  }
+  const ptimeMs = ptimeOf(section);
+  if (ptimeMs !== null) {
+    sender.ptimeMs = ptimeMs;
+    receiver.ptimeMs = ptimeMs;
+  } else if (kind === 'offer') {
+    sender.ptimeMs = 0;
+    receiver.ptimeMs = 0;
+  }
+  sender.maxPtimeMs = maxPtimeOf(section) ?? 0;
+  sender.bandwidth = {
+    as: bandwidthOf(section, 'AS') ?? -1,
+    rr: bandwidthOf(section, 'RR') ?? -1,
+    rs: bandwidthOf(section, 'RS') ?? -1,
+  };
+  const address = signalledAddress(pair, request, context);
+  applyCodecs(kind, pair);
+  applyDirection(pair, isZeroAddress(address) || pair.rejected);
+  applyRtcpMux(kind, pair, request);
+  ensureStreams(draft, receiver, section.portCount, context.nowMicros);
+  ensureStreams(draft, sender, section.portCount, context.nowMicros);
+  applyEndpoints(draft, pair, address, request);
+  for (const id of receiver.streams) markMux(draft.stream(id), receiver);
+  if (address !== '') sender.desiredFamily = familyOf(address);
+  void session;
+}

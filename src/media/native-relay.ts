@@ -1,0 +1,265 @@
+/**
+ * `MediaRelay` over the C++ addon. This is the only file that loads the addon; everything else sees
+ * the interface, so that it can be tested without a compiler.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import type { Endpoint } from './call-state.js';
+import { PlanEncoder, dropReasons } from './plan-codec.js';
+import type {
+  CallStatistics,
+  DropReason,
+  MediaPlan,
+  MediaRelay,
+  PortFailureCause,
+  ReconcileResult,
+  RelayEvent,
+  RelayTotals,
+  StreamStatistics,
+} from './relay.js';
+
+export type NativeRelayErrorCode =
+  | 'addon-not-built'
+  | 'addon-not-loadable'
+  | 'invalid-plan'
+  | 'invalid-option'
+  | 'relay-not-startable'
+  | 'relay-closed';
+
+/** The native engine cannot do what was asked. `code` is stable. */
+export class NativeRelayError extends Error {
+  override readonly name = 'NativeRelayError';
+  constructor(
+    readonly code: NativeRelayErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+export interface NativeRelayOptions {
+  /** Threads of the packet path, 1-64. Default: the number of processors available. */
+  readonly workers?: number;
+  /** Bind addresses that the machine does not have (yet), e.g. a virtual address. Default false. */
+  readonly freeBind?: boolean;
+}
+
+type NativeStream = Omit<StreamStatistics, 'drops'> & { readonly drops: readonly number[] };
+
+interface NativeFailure {
+  readonly socketId: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly errno: string;
+}
+
+interface NativeEvent {
+  readonly callId: string;
+  readonly streamId: number;
+  /** 1 first packet, 2 endpoint learned. */
+  readonly bits: number;
+  readonly latchEpoch: number;
+  readonly endpoint: Endpoint | null;
+  readonly confirmed: boolean;
+}
+
+interface NativeStatistics {
+  readonly streams: readonly NativeStream[];
+  readonly ssrcs: CallStatistics['ssrcs'];
+}
+
+/** native/api/relay_object.h */
+interface AddonRelay {
+  /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
+  reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
+  statistics(callId: string): NativeStatistics | null;
+  /** call-id, micros, call-id, micros, … */
+  lastActivity(): readonly (string | number)[];
+  totals(): RelayTotals;
+  onEvents(listener: (events: readonly NativeEvent[]) => void): void;
+  close(): void;
+}
+
+interface Addon {
+  readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
+  openSyslog(ident: string, facility: number): void;
+  syslog(priority: number, message: string): void;
+}
+
+const firstPacketBit = 1;
+const endpointLearnedBit = 2;
+const maxWorkers = 64;
+
+let loadedAddon: Addon | null = null;
+
+/** The nearest folder above this file with a package.json: the same from src/ and from dist/. */
+function packageFolder(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) {
+      throw new NativeRelayError('addon-not-built', 'no package.json above the program');
+    }
+    folder = parent;
+  }
+  return folder;
+}
+
+function loadAddon(): Addon {
+  if (loadedAddon !== null) return loadedAddon;
+  const file = join(packageFolder(), 'build', 'Release', 'rtprelay.node');
+  if (!existsSync(file)) {
+    throw new NativeRelayError(
+      'addon-not-built',
+      `the native engine is not built: ${file} does not exist; run scripts/build-native`,
+    );
+  }
+  try {
+    loadedAddon = createRequire(import.meta.url)(file) as Addon;
+  } catch (error) {
+    throw new NativeRelayError(
+      'addon-not-loadable',
+      `the native engine ${file} cannot be loaded: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+  return loadedAddon;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function causeOf(errno: string): PortFailureCause {
+  switch (errno) {
+    case 'EADDRINUSE':
+      return 'port-busy';
+    case 'EADDRNOTAVAIL':
+      return 'address-not-local';
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'fd-limit';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission';
+    default:
+      return 'system-error';
+  }
+}
+
+function streamStatistics(stream: NativeStream): StreamStatistics {
+  const drops: Partial<Record<DropReason, number>> = {};
+  dropReasons.forEach((reason, index) => {
+    const count = stream.drops[index] ?? 0;
+    if (count > 0) drops[reason] = count;
+  });
+  return { ...stream, drops };
+}
+
+function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
+  const events: RelayEvent[] = [];
+  for (const { callId, streamId, bits, latchEpoch, endpoint, confirmed } of batch) {
+    if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, streamId });
+    if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
+      events.push({ type: 'endpoint-learned', callId, streamId, latchEpoch, endpoint, confirmed });
+    }
+  }
+  return events;
+}
+
+/**
+ * The native engine. Several may exist at once. Threads and sockets live until `close()`; events
+ * alone do not keep the process running.
+ */
+export class NativeRelay implements MediaRelay {
+  readonly #relay: AddonRelay;
+  readonly #encoder = new PlanEncoder();
+  #closed = false;
+
+  /** Throws NativeRelayError when the addon is missing or its threads cannot be started. */
+  constructor(options: NativeRelayOptions = {}) {
+    const workers = options.workers ?? Math.min(availableParallelism(), maxWorkers);
+    if (!Number.isInteger(workers) || workers < 1 || workers > maxWorkers) {
+      throw new NativeRelayError('invalid-option', `workers: 1 to ${maxWorkers}, not ${workers}`);
+    }
+    const { Relay } = loadAddon();
+    try {
+      this.#relay = new Relay(workers, options.freeBind ?? false);
+    } catch (error) {
+      throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
+    }
+  }
+
+  /** Throws NativeRelayError `invalid-plan` for a plan that contradicts itself. */
+  reconcile(plan: MediaPlan): ReconcileResult {
+    this.#assertOpen();
+    const { buffer, length } = this.#encoder.encode(plan);
+    const outcome = this.#relay.reconcile(buffer, length);
+    if (outcome === undefined) return { ok: true };
+    if (typeof outcome === 'string') {
+      throw new NativeRelayError('invalid-plan', `media plan of call ${plan.callId}: ${outcome}`);
+    }
+    return {
+      ok: false,
+      failures: outcome.map((failure) => ({ ...failure, cause: causeOf(failure.errno) })),
+    };
+  }
+
+  statistics(callId: string): CallStatistics | null {
+    this.#assertOpen();
+    const statistics = this.#relay.statistics(callId);
+    if (statistics === null) return null;
+    return { streams: statistics.streams.map(streamStatistics), ssrcs: statistics.ssrcs };
+  }
+
+  *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+    this.#assertOpen();
+    const pairs = this.#relay.lastActivity();
+    for (let index = 0; index + 1 < pairs.length; index += 2) {
+      const callId = pairs[index];
+      const micros = pairs[index + 1];
+      if (typeof callId === 'string' && typeof micros === 'number') yield [callId, micros];
+    }
+  }
+
+  totals(): RelayTotals {
+    this.#assertOpen();
+    return this.#relay.totals();
+  }
+
+  onEvents(listener: (events: readonly RelayEvent[]) => void): void {
+    this.#assertOpen();
+    this.#relay.onEvents((batch) => {
+      const events = relayEvents(batch);
+      if (events.length > 0) listener(events);
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#relay.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new NativeRelayError('relay-closed', 'the relay is closed');
+  }
+}
+
+/**
+ * Opens the connection to the system log. `facility` is the RFC 5424 number (3 daemon, 16-23
+ * local0-local7). The setting is the process'.
+ */
+export function openSyslog(ident: string, facility: number): void {
+  loadAddon().openSyslog(ident, facility);
+}
+
+/** Writes one message; `priority` is the RFC 5424 severity, 0 emergency to 7 debug. */
+export function syslog(priority: number, message: string): void {
+  loadAddon().syslog(priority, message);
+}

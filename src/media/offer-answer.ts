@@ -1,0 +1,348 @@
+/**
+ * The offer/answer model (RFC 3264 seen from a relay in the middle; sdp-rules.md, ng-protocol.md §7).
+ * Pure: from the call as it was and a request to the call as it will be and the SDP for the other
+ * side. Ports come from the allocator passed in, the time from the context.
+ */
+import { CallDraft, newCallState } from './call-draft.js';
+import {
+  familyOf,
+  type AddressFamily,
+  type CallState,
+  type Endpoint,
+  type EndpointLearning,
+  type Media,
+  type Participant,
+} from './call-state.js';
+import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
+import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
+import { PortAllocationError, SignallingError } from './errors.js';
+import type { InterfaceTable } from './interfaces.js';
+import {
+  applySection,
+  mediaAt,
+  type MediaPair,
+  type SignallingKind,
+} from './media-setup.js';
+import type { PortAllocator } from './port-pool.js';
+import { writeSdp } from './sdp-output.js';
+import type { SignallingRequest } from './signalling.js';
+import { subscribeBothWays } from './subscriptions.js';
+import { parseSdp } from '../sdp/lines.js';
+import { SdpError, type SdpDocument } from '../sdp/types.js';
+import { connectionOf, isRtpProtocol, isUdpProtocol, loopMarks } from '../sdp/view.js';
+
+/** Everything outside the call that a decision depends on. */
+export interface SignallingContext {
+  readonly nowMicros: number;
+  /** Control client, `ip:port` and `ip`. */
+  readonly controlClient: string;
+  readonly controlAddress: string;
+  readonly interfaces: InterfaceTable;
+  readonly ports: PortAllocator;
+  /** Value of this process' loop-protection mark, 12 hex digits. */
+  readonly instanceId: string;
+  readonly endpointLearning: EndpointLearning;
+  /** TOS byte of new calls. */
+  readonly tos: number;
+  /** Option sip-source: use the SIP source address unless told to trust the SDP. */
+  readonly sipSource: boolean;
+  readonly redisHostedDb: number;
+}
+
+export interface SignallingResult {
+  /** The call as it is from now on; null when nothing was taken in (loop protection). */
+  readonly state: CallState | null;
+  /** Body for the other side; null when the request had an empty one. */
+  readonly sdp: string | null;
+  readonly isNewCall: boolean;
+  /** What an operator should read in the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * An offer. `previous` is null for a call-id not seen before.
+ * @throws SignallingError; `previous` then stands, and the caller gives back the ports.
+ */
+export function offer(
+  previous: CallState | null,
+  request: SignallingRequest,
+  context: SignallingContext,
+): SignallingResult {
+  return signal('offer', previous, request, context);
+}
+
+/**
+ * An answer; from-tag names the offerer, to-tag the answerer, whose SDP this is.
+ * @throws SignallingError
+ */
+export function answer(
+  previous: CallState | null,
+  request: SignallingRequest,
+  context: SignallingContext,
+): SignallingResult {
+  if (previous === null) throw new SignallingError('unknown-call', 'Unknown call-id');
+  return signal('answer', previous, request, context);
+}
+
+function signal(
+  kind: SignallingKind,
+  previous: CallState | null,
+  request: SignallingRequest,
+  context: SignallingContext,
+): SignallingResult {
+  const document = request.sdp === '' ? null : readSdp(request.sdp);
+  const isNewCall = previous === null;
+  if (document !== null && isLooped(document, request, context)) {
+    return { state: null, sdp: request.sdp, isNewCall, warnings: [] };
+  }
+  const draft = new CallDraft(previous ?? callFrom(request, context));
+  draft.state.lastSignalMicros = context.nowMicros;
+  draft.state.deletedMicros = 0;
+  if (request.metadata !== null) draft.state.metadata = request.metadata;
+  if (request.tos !== null) draft.state.tos = request.tos;
+  if (request.dropTraffic !== null) draft.state.dropTraffic = request.dropTraffic === 'start';
+
+  const warnings: string[] = [];
+  const dialogue = findDialogue(kind, draft, request, context);
+  draft.state.participantDeletedMicros = earliestDeletion(draft.state);
+  chooseInterfaces(kind, dialogue, request, context, warnings);
+  if (document === null) {
+    return { state: draft.state, sdp: null, isNewCall, warnings };
+  }
+  const pairs = pairMedias(kind, draft, dialogue, document, context);
+  try {
+    for (const pair of pairs) {
+      applySection(draft, kind, pair, request, context);
+      assignPorts(kind, draft, pair, request, context);
+    }
+  } catch (error) {
+    if (error instanceof PortAllocationError) {
+      throw new SignallingError('out-of-ports', 'Ran out of ports', { cause: error });
+    }
+    throw error;
+  }
+  subscribeBothWays(draft, dialogue);
+  const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
+  return { state: draft.state, sdp, isNewCall, warnings };
+}
+
+function readSdp(text: string): SdpDocument {
+  try {
+    const document = parseSdp(text);
+    for (const session of document.sessions) {
+      for (const media of session.medias) {
+        const relayed = media.port !== 0 && isUdpProtocol(media.protocol);
+        if (relayed && connectionOf(media, session) === null) {
+          throw new SdpError('incomplete', 'no c= line for a media', -1);
+        }
+      }
+    }
+    if (document.sessions.every((session) => session.medias.length === 0)) {
+      throw new SignallingError('sdp-not-writable', 'Error rewriting SDP');
+    }
+    return document;
+  } catch (error) {
+    if (!(error instanceof SdpError)) throw error;
+    if (error.code === 'incomplete') {
+      throw new SignallingError('incomplete-sdp', 'Incomplete SDP specification', { cause: error });
+    }
+    throw new SignallingError('bad-sdp', 'Failed to parse SDP', { cause: error });
+  }
+}
+
+function isLooped(
+  document: SdpDocument,
+  request: SignallingRequest,
+  context: SignallingContext,
+): boolean {
+  return (
+    request.flags.has('loop-protect') &&
+    document.sessions.some((session) => loopMarks(session).includes(context.instanceId))
+  );
+}
+
+function callFrom(request: SignallingRequest, context: SignallingContext): CallState {
+  return newCallState({
+    callId: request.callId,
+    nowMicros: context.nowMicros,
+    createdFrom: context.controlClient,
+    createdFromAddress: context.controlAddress,
+    tos: context.tos,
+    redisHostedDb: context.redisHostedDb,
+  });
+}
+
+/** The sender and the receiver of this body. */
+function findDialogue(
+  kind: SignallingKind,
+  draft: CallDraft,
+  request: SignallingRequest,
+  context: SignallingContext,
+): Dialogue {
+  let dialogue: Dialogue;
+  if (kind === 'offer') {
+    dialogue = offerDialogue(draft, request, context.nowMicros);
+  } else {
+    if (request.toTag === null) {
+      throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
+    }
+    const { from, to } = answerDialogue(
+      draft,
+      { ...request, toTag: request.toTag },
+      context.nowMicros,
+    );
+    dialogue = { from: to, to: from };
+  }
+  if (dialogue.from === dialogue.to) {
+    throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
+  }
+  if (request.label !== null) dialogue.from.label = request.label;
+  if (request.metadata !== null) dialogue.from.metadata = request.metadata;
+  return dialogue;
+}
+
+function earliestDeletion(state: CallState): number {
+  let earliest = 0;
+  for (const { deletedMicros, medias } of state.participants) {
+    if (deletedMicros === 0 || medias.length === 0) continue;
+    if (earliest === 0 || deletedMicros < earliest) earliest = deletedMicros;
+  }
+  return earliest;
+}
+
+/** Logical interfaces stay with a participant until a request names others. */
+function chooseInterfaces(
+  kind: SignallingKind,
+  { from, to }: Dialogue,
+  request: SignallingRequest,
+  context: SignallingContext,
+  warnings: string[],
+): void {
+  const resolve = (wanted: string | null, current: string | null): string => {
+    if (wanted !== null) {
+      const found = context.interfaces.find(wanted);
+      if (found !== null) return found.name;
+      warnings.push(`Interface '${wanted}' not found, using default`);
+    }
+    return current ?? context.interfaces.default.name;
+  };
+  const named = kind === 'offer';
+  from.logicalInterface = resolve(named ? request.fromInterface : null, from.logicalInterface);
+  to.logicalInterface = resolve(named ? request.toInterface : null, to.logicalInterface);
+}
+
+function pairMedias(
+  kind: SignallingKind,
+  draft: CallDraft,
+  { from, to }: Dialogue,
+  document: SdpDocument,
+  context: SignallingContext,
+): readonly MediaPair[] {
+  const pairs: MediaPair[] = [];
+  let index = 0;
+  for (const session of document.sessions) {
+    for (const section of session.medias) {
+      index += 1;
+      // Created receiver first, as the ids in the stored value show.
+      const receiver = mediaAt(draft, to, index, to.logicalInterface ?? '', context);
+      const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
+      receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
+      sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
+      pairs.push({
+        session,
+        section,
+        index,
+        sender,
+        receiver,
+        rejected: section.port === 0,
+        untouched: !isUdpProtocol(section.protocol),
+      });
+    }
+  }
+  void kind;
+  return pairs;
+}
+
+function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
+  const id = media.streams[0];
+  return id === undefined ? null : draft.stream(id).advertisedEndpoint;
+}
+
+function wantedFamily(
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+): AddressFamily {
+  if (request.addressFamily !== null) return request.addressFamily;
+  const known = firstEndpoint(draft, pair.receiver);
+  if (known !== null && known.address !== '') return familyOf(known.address);
+  return pair.sender.desiredFamily;
+}
+
+function closeStreams(draft: CallDraft, media: Media): void {
+  for (const id of media.streams) {
+    const stream = draft.stream(id);
+    stream.sockets = [];
+    stream.selectedSocket = null;
+  }
+}
+
+/** Picks or opens the local ports that face both sides of the pair. */
+function assignPorts(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): void {
+  const { section, sender, receiver } = pair;
+  const { interfaces, ports } = context;
+  receiver.desiredFamily = servableFamily(
+    interfaces,
+    receiver.logicalInterface,
+    wantedFamily(draft, pair, request),
+  );
+  sender.desiredFamily = servableFamily(interfaces, sender.logicalInterface, sender.desiredFamily);
+  if (pair.rejected || pair.untouched) {
+    closeStreams(draft, sender);
+    closeStreams(draft, receiver);
+    return;
+  }
+  const full = section.portCount * 2;
+  const single = (media: Media): number =>
+    section.portCount === 1 && media.flags.has('rtcp-mux') ? 1 : full;
+  const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp(pair);
+  const receiverPorts = required ? section.portCount : single(receiver);
+  const receiverMap = endpointMapFor(
+    draft,
+    receiver,
+    {
+      opposite: firstEndpoint(draft, sender),
+      numPorts: receiverPorts,
+      keepPorts: request.flags.has('port-latching') && !request.flags.has('no-port-latching'),
+    },
+    interfaces,
+    ports,
+  );
+  selectMap(draft, receiver, receiverMap);
+  const settled = sender.flags.has('rtcp-mux-override') || kind === 'answer';
+  const senderMap = endpointMapFor(
+    draft,
+    sender,
+    {
+      opposite: null,
+      numPorts: settled ? single(sender) : full,
+      keepPorts: true,
+    },
+    interfaces,
+    ports,
+  );
+  selectMap(draft, sender, senderMap);
+}
+
+const isRtp = (pair: MediaPair): boolean => isRtpProtocol(pair.section.protocol);
+
+/** The participant that `state` holds under `tag`, for callers that only look. */
+export function participantByTag(state: CallState, tag: string): Participant | null {
+  return state.participants.find((participant) => participant.tag === tag) ?? null;
+}

@@ -1,0 +1,133 @@
+/** From a call to what the relay has to do for it. Pure. */
+import {
+  formatEndpoint,
+  type CallState,
+  type Endpoint,
+  type Media,
+  type Participant,
+  type Stream,
+} from './call-state.js';
+import type { InterfaceTable } from './interfaces.js';
+import type { MediaPlan, SocketPlan, StreamPlan } from './relay.js';
+import { isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
+
+/** A socket of the call lies on an address that this node's interfaces do not have. */
+export class MissingAddressError extends Error {
+  override readonly name = 'MissingAddressError';
+  constructor(logicalInterface: string, addressIndex: number) {
+    super(`no local address ${addressIndex} on interface '${logicalInterface}'`);
+  }
+}
+
+/** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
+export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPlan {
+  const medias = new Map(state.medias.map((media) => [media.id, media]));
+  const streams = new Map(state.streams.map((stream) => [stream.id, stream]));
+  const participants = new Map(state.participants.map((entry) => [entry.id, entry]));
+  const sockets: SocketPlan[] = [];
+  for (const socket of state.sockets) {
+    if (!socket.open) continue;
+    const local = interfaces.addressAt(socket.logicalInterface, socket.addressIndex);
+    if (local === null) throw new MissingAddressError(socket.logicalInterface, socket.addressIndex);
+    sockets.push({
+      id: socket.id,
+      streamId: socket.streamId,
+      localAddress: local.address,
+      localPort: socket.port,
+    });
+  }
+  const listeners = listenersByMedia(state);
+  const plans: StreamPlan[] = [];
+  for (const stream of state.streams) {
+    const media = medias.get(stream.mediaId);
+    if (media === undefined) continue;
+    const owner = participants.get(media.participantId);
+    plans.push(streamPlan(state, stream, media, owner, listeners, streams));
+  }
+  return { callId: state.callId, tos: state.tos, sockets, streams: plans };
+}
+
+/** Media id -> medias that hear it. */
+function listenersByMedia(state: CallState): ReadonlyMap<number, readonly Media[]> {
+  const listeners = new Map<number, Media[]>();
+  for (const media of state.medias) {
+    for (const subscription of media.subscriptions) {
+      const list = listeners.get(subscription.mediaId);
+      if (list === undefined) listeners.set(subscription.mediaId, [media]);
+      else list.push(media);
+    }
+  }
+  return listeners;
+}
+
+/** An address packets can be sent to. */
+function reachable(endpoint: Endpoint | null): Endpoint | null {
+  if (endpoint === null || endpoint.port === 0 || endpoint.address === '') return null;
+  return isZeroAddress(endpoint.address) ? null : endpoint;
+}
+
+function streamPlan(
+  state: CallState,
+  stream: Stream,
+  media: Media,
+  owner: Participant | undefined,
+  listeners: ReadonlyMap<number, readonly Media[]>,
+  streams: ReadonlyMap<number, Stream>,
+): StreamPlan {
+  const position = media.streams.indexOf(stream.id);
+  const rtpSinks: number[] = [];
+  const rtcpSinks: number[] = [];
+  for (const listener of listeners.get(media.id) ?? []) {
+    const pairStart = position - (position % 2);
+    const rtp = listener.streams[pairStart];
+    const rtcp = listener.streams[pairStart + 1];
+    if (stream.component === 1 && rtp !== undefined) rtpSinks.push(rtp);
+    const rtcpTarget = listener.flags.has('rtcp-mux') ? rtp : rtcp;
+    if (rtcpTarget !== undefined) rtcpSinks.push(rtcpTarget);
+  }
+  const transparent = !isRtpProtocol(media.protocol) || isSecureProtocol(media.protocol);
+  const asymmetric = media.flags.has('asymmetric');
+  return {
+    id: stream.id,
+    component: stream.component,
+    endpoint: reachable(stream.endpoint),
+    signalledEndpoint: reachable(stream.advertisedEndpoint),
+    confirmed: stream.flags.has('confirmed'),
+    learning: asymmetric ? 'off' : media.endpointLearning,
+    latchEpoch: stream.latchEpoch,
+    strictSource: stream.flags.has('strict-source'),
+    mediaHandover: stream.flags.has('media-handover'),
+    rtcpMux: stream.component === 1 && media.flags.has('rtcp-mux'),
+    transparent: transparent && stream.component === 1,
+    blocked: state.blockMedia || state.dropTraffic || owner?.blockMedia === true,
+    pierceNat: stream.flags.has('pierce-nat'),
+    natWait: stream.flags.has('nat-wait'),
+    clockRate: clockRateOf(media),
+    egressSocket: egressSocketOf(stream, streams, media),
+    rtpSinks,
+    rtcpSinks,
+    initialStats: { ...stream.stats, lastPacketMicros: 0 },
+  };
+}
+
+function clockRateOf(media: Media): number {
+  return media.codecs.find((codec) => codec.ptimeMs >= 0)?.clockRate ?? 0;
+}
+
+/** With a single port for both (rtcp-mux) RTCP leaves from the RTP port. */
+function egressSocketOf(
+  stream: Stream,
+  streams: ReadonlyMap<number, Stream>,
+  media: Media,
+): number | null {
+  if (stream.selectedSocket !== null || stream.component === 1) return stream.selectedSocket;
+  const rtpId = media.streams.find((id) => streams.get(id)?.rtcpSibling === stream.id);
+  return rtpId === undefined ? null : (streams.get(rtpId)?.selectedSocket ?? null);
+}
+
+/** For log lines: the ports of the call. */
+export function describePorts(plan: MediaPlan): string {
+  return plan.sockets
+    .map((socket) => formatEndpoint({ address: socket.localAddress, port: socket.localPort }))
+    .join(' ');
+}

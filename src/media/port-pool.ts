@@ -1,0 +1,142 @@
+/** Which local ports are taken. Numbers only: sockets are opened by the relay. */
+import { PortAllocationError } from './errors.js';
+
+export interface PortRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface PortUsage {
+  readonly used: number;
+  readonly free: number;
+  readonly total: number;
+  /** Port handed out last, 0 before the first. */
+  readonly last: number;
+}
+
+/** What the offer/answer model needs of the pool. */
+export interface PortAllocator {
+  /**
+   * Reserves consecutive ports on a local address: 2 for an even RTP port and the RTCP port above
+   * it (RFC 3550 §11), 1 for any port.
+   * @throws PortAllocationError when the range holds none.
+   */
+  allocate(localAddress: string, count: 1 | 2): number;
+}
+
+interface AddressPorts {
+  /** One byte a port: 0 free, 1 used. */
+  readonly used: Uint8Array;
+  /** Until when a port that another program holds is left alone, ms on the injected clock. */
+  readonly busyUntil: Map<number, number>;
+  count: number;
+  last: number;
+}
+
+/** How long a port that turned out to be in use elsewhere is not tried again. */
+const busyRetryMs = 5_000;
+
+/** Port numbers of every local address, allocated from random places of one range. */
+export class PortPool implements PortAllocator {
+  readonly #addresses = new Map<string, AddressPorts>();
+
+  /**
+   * @param random gives a number in [0, 1).
+   * @param nowMs monotonic clock in ms.
+   */
+  constructor(
+    readonly range: PortRange,
+    private readonly random: () => number,
+    private readonly nowMs: () => number,
+  ) {}
+
+  #of(localAddress: string): AddressPorts {
+    let ports = this.#addresses.get(localAddress);
+    if (ports === undefined) {
+      const size = this.range.max - this.range.min + 1;
+      ports = { used: new Uint8Array(size), busyUntil: new Map(), count: 0, last: 0 };
+      this.#addresses.set(localAddress, ports);
+    }
+    return ports;
+  }
+
+  allocate(localAddress: string, count: 1 | 2): number {
+    const ports = this.#of(localAddress);
+    const { min } = this.range;
+    const size = ports.used.length;
+    const evenOffset = min % 2;
+    const slots = count === 2 ? (size - evenOffset) >> 1 : size;
+    if (slots > 0) {
+      const start = Math.floor(this.random() * slots);
+      for (let step = 0; step < slots; step++) {
+        const slot = (start + step) % slots;
+        const index = count === 2 ? evenOffset + slot * 2 : slot;
+        if (!this.#free(ports, index) || (count === 2 && !this.#free(ports, index + 1))) continue;
+        for (let i = 0; i < count; i++) ports.used[index + i] = 1;
+        ports.count += count;
+        ports.last = min + index + count - 1;
+        return min + index;
+      }
+    }
+    throw new PortAllocationError('range-exhausted', localAddress, count);
+  }
+
+  #free(ports: AddressPorts, index: number): boolean {
+    if (ports.used[index] !== 0) return false;
+    if (ports.busyUntil.size === 0) return true;
+    const until = ports.busyUntil.get(index);
+    if (until === undefined) return true;
+    if (until > this.nowMs()) return false;
+    ports.busyUntil.delete(index);
+    return true;
+  }
+
+  /** Marks a given port as used (restore). false when it is outside the range or already taken. */
+  reserve(localAddress: string, port: number): boolean {
+    const ports = this.#of(localAddress);
+    const index = port - this.range.min;
+    if (index < 0 || index >= ports.used.length) return true;
+    if (ports.used[index] !== 0) return false;
+    ports.used[index] = 1;
+    ports.count++;
+    return true;
+  }
+
+  release(localAddress: string, port: number): void {
+    const ports = this.#of(localAddress);
+    const index = port - this.range.min;
+    if (ports.used[index] !== 1) return;
+    ports.used[index] = 0;
+    ports.count--;
+  }
+
+  /** Another program holds this port: it is not handed out for a while. */
+  markBusy(localAddress: string, port: number): void {
+    const index = port - this.range.min;
+    this.#of(localAddress).busyUntil.set(index, this.nowMs() + busyRetryMs);
+  }
+
+  usage(localAddress: string): PortUsage {
+    const ports = this.#of(localAddress);
+    const total = ports.used.length;
+    return { used: ports.count, free: total - ports.count, total, last: ports.last };
+  }
+}
+
+/** Notes what one command reserved, so that a failed command gives everything back. */
+export class PortReservation implements PortAllocator {
+  readonly #taken: { readonly localAddress: string; readonly port: number }[] = [];
+
+  constructor(private readonly pool: PortPool) {}
+
+  allocate(localAddress: string, count: 1 | 2): number {
+    const port = this.pool.allocate(localAddress, count);
+    for (let i = 0; i < count; i++) this.#taken.push({ localAddress, port: port + i });
+    return port;
+  }
+
+  rollback(): void {
+    for (const { localAddress, port } of this.#taken) this.pool.release(localAddress, port);
+    this.#taken.length = 0;
+  }
+}

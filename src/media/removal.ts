@@ -1,0 +1,105 @@
+/** Deleting a call or one of its branches (ng-protocol.md §3.3; results as of rtpengine 10.5). */
+import { CallDraft } from './call-draft.js';
+import type { CallState, Participant } from './call-state.js';
+
+export interface DeleteRequest {
+  readonly fromTag: string | null;
+  readonly toTag: string | null;
+  readonly viaBranch: string | null;
+}
+
+/** What a delete command is about. */
+export type DeleteTarget =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'call' }
+  | { readonly kind: 'participant'; readonly participant: Participant };
+
+function present(participant: Participant, state: CallState): boolean {
+  return participant.medias.some((mediaId) => {
+    const media = state.medias.find((entry) => entry.id === mediaId);
+    return (
+      media?.streams.some((streamId) =>
+        state.sockets.some((socket) => socket.streamId === streamId && socket.open),
+      ) === true
+    );
+  });
+}
+
+/** Selects the branch or call; a branch whose end leaves nobody in dialogue means the call. */
+export function deleteTarget(state: CallState, request: DeleteRequest): DeleteTarget {
+  const { fromTag, toTag, viaBranch } = request;
+  if (fromTag === null || fromTag === '') return { kind: 'call' };
+  const byTag = (tag: string): Participant | undefined =>
+    state.participants.find(
+      (participant) => participant.tag === tag || participant.aliases.includes(tag),
+    );
+  const byBranch =
+    viaBranch === null
+      ? undefined
+      : state.participants.find((participant) => participant.viaBranch === viaBranch);
+  let chosen: Participant | undefined;
+  if (toTag !== null && toTag !== '') {
+    chosen = byTag(toTag) ?? (byTag(fromTag) !== undefined ? untaggedCounterpart(state) : undefined);
+  } else {
+    chosen = byBranch ?? byTag(fromTag);
+  }
+  chosen ??= byBranch;
+  if (chosen === undefined) return { kind: 'none' };
+  return leavesDialogue(state, chosen)
+    ? { kind: 'participant', participant: chosen }
+    : { kind: 'call' };
+}
+
+/** "From-tag when the opposite side has no tag yet": an early dialogue told by a new to-tag. */
+function untaggedCounterpart(state: CallState): Participant | undefined {
+  return state.participants.length === 2 && state.participants.some((p) => p.tag === null)
+    ? state.participants.find((participant) => participant.tag === null)
+    : undefined;
+}
+
+/** Whether two participants in dialogue remain without `gone`. */
+function leavesDialogue(state: CallState, gone: Participant): boolean {
+  const remaining = state.participants.filter(
+    (participant) => participant !== gone && present(participant, state),
+  );
+  const ids = new Set(remaining.map((participant) => participant.id));
+  return remaining.some(
+    (participant) =>
+      participant.associated.some((id) => ids.has(id)) ||
+      participant.branches.some((id) => ids.has(id)),
+  );
+}
+
+/** The call without the branch: its ports are given up, its record stays for `query`. */
+export function withoutParticipant(state: CallState, participantId: number): CallState {
+  const draft = new CallDraft(state);
+  const gone = draft.participant(participantId);
+  const streamIds = new Set<number>();
+  for (const mediaId of gone.medias) {
+    for (const streamId of draft.media(mediaId).streams) streamIds.add(streamId);
+  }
+  for (const stream of draft.state.streams) {
+    if (!streamIds.has(stream.id)) continue;
+    stream.sockets = [];
+    stream.selectedSocket = null;
+  }
+  for (const socket of draft.state.sockets) {
+    if (streamIds.has(socket.streamId)) socket.open = false;
+  }
+  const goneMedias = new Set(gone.medias);
+  draft.state.endpointMaps = draft.state.endpointMaps.filter((map) => !goneMedias.has(map.mediaId));
+  for (const mediaId of gone.medias) draft.media(mediaId).endpointMaps = [];
+  for (const participant of draft.state.participants) {
+    participant.associated = participant.associated.filter((id) => id !== participantId);
+    participant.branches = participant.branches.filter((id) => id !== participantId);
+  }
+  gone.deletedMicros = 0;
+  draft.state.participantDeletedMicros = 0;
+  for (const { deletedMicros } of draft.state.participants) {
+    const { participantDeletedMicros } = draft.state;
+    if (deletedMicros > 0 && (participantDeletedMicros === 0 || deletedMicros < participantDeletedMicros)) {
+      draft.state.participantDeletedMicros = deletedMicros;
+    }
+  }
+  return draft.state;
+}

@@ -1,0 +1,52 @@
+/** Who hears whom. Two parties of an offer/answer hear each other; nobody else hears them then. */
+import type { CallDraft } from './call-draft.js';
+import type { Media, Participant, Subscription } from './call-state.js';
+import type { Dialogue } from './dialogue.js';
+
+const offerAnswerTo = (mediaId: number): Subscription => ({
+  mediaId,
+  offerAnswer: true,
+  rtcpOnly: false,
+  egress: false,
+  inject: false,
+});
+
+function mediaAtIndex(draft: CallDraft, participant: Participant, index: number): Media | null {
+  for (const id of participant.medias) {
+    const media = draft.media(id);
+    if (media.index === index) return media;
+  }
+  return null;
+}
+
+/** `listener` hears `source`, and first of all those it hears. */
+function subscribe(listener: Media, source: Media): void {
+  const first = listener.subscriptions[0];
+  if (first?.mediaId === source.id && first.offerAnswer) return;
+  listener.subscriptions = [
+    offerAnswerTo(source.id),
+    ...listener.subscriptions.filter((subscription) => subscription.mediaId !== source.id),
+  ];
+}
+
+/**
+ * Connects the medias of both parties. What either sends goes to the other only: earlier answerers
+ * keep being heard by the offerer (late media of a branch) but hear nothing any more.
+ */
+export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): void {
+  for (const id of from.medias) {
+    const media = draft.media(id);
+    const opposite = mediaAtIndex(draft, to, media.index);
+    if (opposite === null) continue;
+    subscribe(media, opposite);
+    subscribe(opposite, media);
+  }
+  const inDialogue = new Set([...from.medias, ...to.medias]);
+  for (const media of draft.state.medias) {
+    if (inDialogue.has(media.id)) continue;
+    if (!media.subscriptions.some((s) => s.offerAnswer && inDialogue.has(s.mediaId))) continue;
+    media.subscriptions = media.subscriptions.filter(
+      (subscription) => !(subscription.offerAnswer && inDialogue.has(subscription.mediaId)),
+    );
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Strict bencode codec for what comes off the wire: linear in the input's length, bounded in
+ * depth, reads nothing beyond the buffer. Byte strings are latin1, one character per byte.
+ */
+import type { NgDictionary, NgValue } from './dictionary.js';
+import { BencodeError } from './errors.js';
+
+/** Containers within containers; the reference daemon takes at least 60 (10.5 seen). */
+export const maxBencodeDepth = 64;
+
+/** Digits of a string's length: a message has at most 64 KiB, a TCP one some MiB. */
+const maxLengthDigits = 9;
+/** Digits of an integer: those of a 64-bit one. */
+const maxIntegerDigits = 20;
+/** V8 copies shorter slices; longer ones would keep the whole message alive. */
+const minSlicedLength = 13;
+
+const codeOfColon = 0x3a;
+const codeOfD = 0x64;
+const codeOfE = 0x65;
+const codeOfI = 0x69;
+const codeOfL = 0x6c;
+const codeOfMinus = 0x2d;
+const codeOfPlus = 0x2b;
+const codeOf0 = 0x30;
+const codeOf9 = 0x39;
+
+/** How strictly to read. */
+export interface BencodeOptions {
+  /**
+   * Read as rtpengine 10.5 does (seen): the end of the input closes every open container, bytes
+   * after the value are ignored, `i+5e` and `i-0e` are integers. Default false.
+   */
+  readonly lenient?: boolean;
+}
+
+class Decoder {
+  readonly #bytes: Buffer;
+  readonly #text: string;
+  readonly #lenient: boolean;
+  #at = 0;
+  #depth = 0;
+
+  constructor(bytes: Buffer, lenient: boolean) {
+    this.#bytes = bytes;
+    this.#text = bytes.toString('latin1');
+    this.#lenient = lenient;
+  }
+
+  decode(): NgValue {
+    const value = this.#value();
+    if (!this.#lenient && this.#at < this.#bytes.length) this.#fail('trailing bytes');
+    return value;
+  }
+
+  #fail(reason: string): never {
+    throw new BencodeError(reason, this.#at);
+  }
+
+  #value(): NgValue {
+    const code = this.#bytes[this.#at];
+    if (code === undefined) this.#fail('unexpected end');
+    if (code >= codeOf0 && code <= codeOf9) return this.#string();
+    if (code === codeOfI) return this.#integer();
+    if (code !== codeOfD && code !== codeOfL) this.#fail('neither a string nor i, l, d');
+    if (this.#depth >= maxBencodeDepth) this.#fail('nested too deeply');
+    this.#depth += 1;
+    this.#at += 1;
+    const value = code === codeOfD ? this.#dictionary() : this.#list();
+    this.#depth -= 1;
+    return value;
+  }
+
+  /** Whether the open container ends here; consumes its `e`. */
+  #closed(): boolean {
+    const code = this.#bytes[this.#at];
+    if (code === codeOfE) {
+      this.#at += 1;
+      return true;
+    }
+    if (code !== undefined) return false;
+    if (!this.#lenient) this.#fail('unexpected end');
+    return true;
+  }
+
+  #list(): readonly NgValue[] {
+    const list: NgValue[] = [];
+    while (!this.#closed()) list.push(this.#value());
+    return list;
+  }
+
+  #dictionary(): NgDictionary {
+    const dictionary = new Map<string, NgValue>();
+    while (!this.#closed()) {
+      const code = this.#bytes[this.#at];
+      if (code === undefined || code < codeOf0 || code > codeOf9) this.#fail('key is no string');
+      const key = this.#string();
+      const value = this.#value();
+      // The first of several equal keys counts, as with 10.5 (seen).
+      if (!dictionary.has(key)) dictionary.set(key, value);
+    }
+    return dictionary;
+  }
+
+  #integer(): number {
+    const bytes = this.#bytes;
+    const start = this.#at + 1;
+    let at = start;
+    const sign = bytes[at];
+    if (sign === codeOfMinus || (sign === codeOfPlus && this.#lenient)) at += 1;
+    const digits = at;
+    let code = bytes[at];
+    while (code !== undefined && code >= codeOf0 && code <= codeOf9) {
+      if (at - digits >= maxIntegerDigits) this.#fail('integer too long');
+      code = bytes[(at += 1)];
+    }
+    if (code !== codeOfE || at === digits) this.#fail('not an integer');
+    if (bytes[digits] === codeOf0 && at - digits > 1) this.#fail('leading zero');
+    const value = Number(this.#text.substring(start, at));
+    if (Object.is(value, -0)) {
+      if (!this.#lenient) this.#fail('negative zero');
+      this.#at = at + 1;
+      return 0;
+    }
+    this.#at = at + 1;
+    return value;
+  }
+
+  #string(): string {
+    const bytes = this.#bytes;
+    const digits = this.#at;
+    let at = digits;
+    let length = 0;
+    let code = bytes[at];
+    while (code !== undefined && code >= codeOf0 && code <= codeOf9) {
+      if (at - digits >= maxLengthDigits) this.#fail('length too long');
+      length = length * 10 + (code - codeOf0);
+      code = bytes[(at += 1)];
+    }
+    if (code !== codeOfColon) this.#fail('no colon after the length');
+    if (bytes[digits] === codeOf0 && at - digits > 1) this.#fail('leading zero');
+    const start = at + 1;
+    const end = start + length;
+    if (end > bytes.length) this.#fail('string longer than the input');
+    this.#at = end;
+    return length < minSlicedLength
+      ? this.#text.substring(start, end)
+      : bytes.toString('latin1', start, end);
+  }
+}
+
+/**
+ * Reads one bencode value that fills `bytes`.
+ * @throws BencodeError on anything else, unless `lenient` allows it.
+ */
+export function decodeBencode(bytes: Buffer, options?: BencodeOptions): NgValue {
+  return new Decoder(bytes, options?.lenient === true).decode();
+}
+
+function textOf(value: NgValue): string {
+  if (typeof value === 'string') return `${value.length}:${value}`;
+  if (typeof value === 'number') {
+    if (Number.isSafeInteger(value)) return `i${value}e`;
+    if (!Number.isFinite(value)) throw new RangeError(`bencode cannot express ${value}`);
+    // Bencode has integers only; readers accept decimal strings for numbers.
+    const decimal = String(value);
+    return `${decimal.length}:${decimal}`;
+  }
+  return isDictionary(value) ? dictionaryText(value) : listText(value);
+}
+
+function listText(list: readonly NgValue[]): string {
+  let text = 'l';
+  for (const value of list) text += textOf(value);
+  return `${text}e`;
+}
+
+function dictionaryText(dictionary: NgDictionary): string {
+  let text = 'd';
+  for (const [key, value] of dictionary) text += `${key.length}:${key}${textOf(value)}`;
+  return `${text}e`;
+}
+
+/** Whether `value` is a dictionary. */
+export function isDictionary(value: NgValue | undefined): value is NgDictionary {
+  return value instanceof Map;
+}
+
+/** Whether `value` is a list. */
+export function isList(value: NgValue | undefined): value is readonly NgValue[] {
+  return Array.isArray(value);
+}
+
+/**
+ * The bencode of `value` with `prefix` before it, as bytes; dictionaries keep their order.
+ * Numbers that are no integers become decimal strings.
+ * @throws RangeError for NaN and the infinities.
+ */
+export function encodeBencode(value: NgValue, prefix = ''): Buffer {
+  return Buffer.from(prefix + textOf(value), 'latin1');
+}

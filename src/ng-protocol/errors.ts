@@ -1,0 +1,52 @@
+/** Errors of the NG protocol: each knows the text that goes into `error-reason`. */
+import type { NgDictionary } from './dictionary.js';
+
+/** Stable codes; the text on the wire is the error's message. */
+export type NgErrorCode =
+  | 'no-payload'
+  | 'bad-bencode'
+  | 'bad-json'
+  | 'not-a-json-object'
+  | 'bad-format'
+  | 'no-command'
+  | 'unknown-command'
+  | 'command-not-supported'
+  | 'missing-key'
+  | 'bad-value'
+  | 'rejected'
+  | 'internal';
+
+/**
+ * A request that is answered with `result: error`. `message` is the exact `error-reason`
+ * (ng-protocol.md §2, §3). A handler may throw it with code `rejected`.
+ */
+export class NgError extends Error {
+  override readonly name = 'NgError';
+  constructor(
+    readonly code: NgErrorCode,
+    reason: string,
+    options?: { cause?: unknown },
+  ) {
+    super(reason, options);
+  }
+}
+
+/** Bytes that are no bencode value, or one beyond the decoder's limits. */
+export class BencodeError extends Error {
+  override readonly name = 'BencodeError';
+  constructor(
+    reason: string,
+    /** Where in the input, in bytes from its start. */
+    readonly offset: number,
+  ) {
+    super(`${reason} at byte ${offset}`);
+  }
+}
+
+/** The reply `{result: error, error-reason: TEXT}` in the order that rtpengine writes it. */
+export function errorReply(reason: string): NgDictionary {
+  return new Map([
+    ['result', 'error'],
+    ['error-reason', reason],
+  ]);
+}

@@ -1,0 +1,340 @@
+/** Members of a stored call -> the entities of the call state, one function for each kind. */
+import { isIP } from 'node:net';
+import type {
+  AddressFamily,
+  Codec,
+  Endpoint,
+  EndpointMap,
+  LocalSocket,
+  Media,
+  Participant,
+  SdpMemory,
+  Stream,
+  StreamFlag,
+} from '../media/call-state.js';
+import { RestoreError } from './errors.js';
+import {
+  mediaFlagTables,
+  parseBits,
+  participantBits,
+  streamFlagTables,
+  type FlagTable,
+  type Layout,
+} from './flags.js';
+import {
+  blockDtmfValues,
+  families,
+  learningValues,
+  own,
+  unknownBitsName,
+  unpackList,
+  type CodecSettings,
+} from './schema.js';
+import { FieldReader, parseInteger, type MemberReader } from './stored-value.js';
+
+/** How many there are of each kind. */
+export interface Counts {
+  readonly participants: number;
+  readonly medias: number;
+  readonly streams: number;
+  readonly sockets: number;
+  readonly maps: number;
+}
+
+/** What the functions below share. */
+export interface Decoding {
+  readonly members: MemberReader;
+  readonly layout: Layout;
+  readonly counts: Counts;
+  readonly settings: CodecSettings;
+}
+
+/** Counters of 64 bits. */
+const maxCounter = 2 ** 64;
+const maxInteger32 = 0xffff_ffff;
+
+/** A time of the layout in microseconds; 0 when absent. @throws RestoreError */
+export function readTime(fields: FieldReader, name: string, layout: Layout): number {
+  const unit = layout === '10.5' ? 1_000_000 : 1;
+  return fields.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER / unit, missing: 0 }) * unit;
+}
+
+function readEndpoint(fields: FieldReader, name: string): Endpoint | null {
+  const text = fields.text(name);
+  if (text === '') return null;
+  const end = text.lastIndexOf(':');
+  const address = text.slice(0, Math.max(0, end)).replace(/^\[([^[\]]*)\]$/, '$1');
+  const port = parseInteger(text.slice(end + 1));
+  if (isIP(address) === 0 || port === null || port < 0 || port > 65535) fields.fail(name);
+  return { address, port };
+}
+
+function readFlags<F extends string>(
+  fields: FieldReader,
+  name: string,
+  tables: Readonly<Record<Layout, FlagTable<F>>>,
+  layout: Layout,
+): { flags: Set<F>; unknown: Readonly<Record<string, string>> } {
+  const stored = fields.text(name, '0');
+  const decoded = tables[layout].decode(stored, fields.text(own.flags)) ?? fields.fail(name);
+  return {
+    flags: decoded.flags,
+    unknown: decoded.unknown === '' ? {} : { [unknownBitsName(name, layout)]: decoded.unknown },
+  };
+}
+
+/** `sfd-N` @throws RestoreError */
+export function readSocket(id: number, { members, counts }: Decoding): LocalSocket {
+  const fields = members.fields(`sfd-${id}`, "'sfds' incomplete", 'failed to create sfds');
+  const fd = fields.integer('fd', { min: -1, max: maxInteger32, missing: 0 });
+  const open = fd !== -1 && fd !== maxInteger32;
+  return {
+    id,
+    streamId: fields.reference('stream', counts.streams) ?? fields.fail('stream'),
+    port: fields.integer('localport', { min: open ? 1 : 0, max: 65535 }),
+    logicalInterface: fields.text('logical_intf'),
+    addressIndex: fields.integer('local_intf_uid', { min: 0, max: 65535, missing: 0 }),
+    family: fields.oneOf('pref_family', families),
+    open,
+    carried: { ...(open ? { fd: String(fd) } : {}), ...fields.rest() },
+  };
+}
+
+const unsetAddresses: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** An endpoint that was never filled in may be written as zeros. */
+function filledEndpoint(
+  endpoint: Endpoint | null,
+  flags: ReadonlySet<StreamFlag>,
+): Endpoint | null {
+  const isUnset = endpoint !== null && endpoint.port === 0 && unsetAddresses.has(endpoint.address);
+  return isUnset && !flags.has('filled') ? null : endpoint;
+}
+
+/** `stream-N` and `stream_sfds-N` @throws RestoreError */
+export function readStream(id: number, { members, layout, counts }: Decoding): Stream {
+  const fields = members.fields(`stream-${id}`, "'streams' incomplete", 'failed to create streams');
+  const { flags, unknown } = readFlags(fields, 'ps_flags', streamFlagTables, layout);
+  const counter = { min: 0, max: maxCounter, missing: 0 };
+  return {
+    id,
+    mediaId: fields.reference('media', counts.medias) ?? fields.fail('media'),
+    component: fields.integer('component', { min: 1, max: 2 }) === 1 ? 1 : 2,
+    sockets: members.references(`stream_sfds-${id}`, 'streams', counts.sockets),
+    selectedSocket: fields.reference('sfd', counts.sockets),
+    rtcpSibling: fields.reference('rtcp_sibling', counts.streams),
+    endpoint: filledEndpoint(readEndpoint(fields, 'endpoint'), flags),
+    advertisedEndpoint: filledEndpoint(readEndpoint(fields, 'advertised_endpoint'), flags),
+    flags,
+    latchEpoch: fields.integer(own.latch, { min: 0, max: maxInteger32, missing: 0 }),
+    lastPacketMicros: readTime(fields, 'last_packet', layout),
+    stats: {
+      packets: fields.integer('stats-packets', counter),
+      bytes: fields.integer('stats-bytes', counter),
+      errors: fields.integer('stats-errors', counter),
+    },
+    carried: { ...unknown, ...fields.rest() },
+  };
+}
+
+function readSdpMemory(fields: FieldReader, prefix: 'sdp_orig_' | 'last_sdp_orig_'): SdpMemory | null {
+  if (fields.optional(`${prefix}parsed`) !== '1') return null;
+  const received = prefix === 'sdp_orig_';
+  return {
+    username: fields.text(`${prefix}username`),
+    sessionId: fields.text(`${prefix}session_id`),
+    version: fields.text(`${prefix}version_num`),
+    networkType: fields.text(`${prefix}address_network_type`),
+    addressType: fields.text(`${prefix}address_address_type`),
+    address: fields.text(`${prefix}address_address`),
+    sessionName: fields.text(received ? 'sdp_session_name' : own.lastSdpName),
+    timing: fields.text(received ? 'sdp_session_timing' : own.lastSdpTiming),
+    bodyDigest: fields.text(received ? own.sdpDigest : own.lastSdpDigest),
+  };
+}
+
+function readFamily(fields: FieldReader, layout: Layout): AddressFamily | null {
+  const additional = fields.optional(own.family);
+  if (layout === '10.5') return families.find((family) => family === additional) ?? null;
+  const family = fields.oneOf('desired_family', families);
+  return additional === 'unset' ? null : family;
+}
+
+/** Branches have a list of their own in the 10.5 layout only. */
+function readBranches(id: number, fields: FieldReader, decoding: Decoding): readonly number[] {
+  const { members, layout, counts } = decoding;
+  const additional = fields.text(own.branches);
+  if (layout === '10.5') return members.references(`branches-${id}`, 'tags', counts.participants);
+  if (additional === '') return [];
+  return additional.split(' ').map((text) => {
+    const branch = parseInteger(text);
+    if (branch === null || branch < 0 || branch >= counts.participants) fields.fail(own.branches);
+    return branch;
+  });
+}
+
+/** `tag-N` and its lists, except for subscriptions. @throws RestoreError */
+export function readParticipant(id: number, decoding: Decoding): Participant {
+  const { members, layout, counts } = decoding;
+  const fields = members.fields(`tag-${id}`, "'tags' incomplete", 'failed to create tags');
+  const current = layout === 'current';
+  const mlFlags = current ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags')) : 0n;
+  const unknownFlags = mlFlags & ~participantBits.blockMedia;
+  const aliases = fields.text(own.aliases);
+  return {
+    id,
+    tag: fields.optional('tag'),
+    viaBranch: fields.optional('via-branch'),
+    label: fields.optional('label'),
+    metadata: fields.optional('metadata'),
+    createdMicros: readTime(fields, 'created', layout),
+    deletedMicros: readTime(fields, 'deleted', layout),
+    blockMedia: current ? mlFlags !== unknownFlags : fields.boolean('block_media'),
+    blockDtmf:
+      blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
+    logicalInterface: fields.optional('logical_intf'),
+    desiredFamily: readFamily(fields, layout),
+    associated: members.references(
+      current ? `associated_tags-${id}` : `other_tags-${id}`,
+      'tags',
+      counts.participants,
+    ),
+    branches: readBranches(id, fields, decoding),
+    medias: members.references(`medias-${id}`, 'medias', counts.medias),
+    aliases: current ? members.strings(`tag_aliases-${id}`, 'tags', true) : unpackList(aliases),
+    sdpReceived: readSdpMemory(fields, 'sdp_orig_'),
+    sdpSent: readSdpMemory(fields, 'last_sdp_orig_'),
+    ssrcTable: current ? [] : members.tables(`ssrc_table-${id}`, 'tags'),
+    carried: {
+      ...(unknownFlags === 0n
+        ? {}
+        : { [unknownBitsName('ml_flags', 'current')]: String(unknownFlags) }),
+      ...fields.rest(),
+    },
+  };
+}
+
+/** The fields of a codec in the order of the layout; formats are told by their place in it. */
+function readCodec(text: string, layout: Layout): Codec {
+  const parts = text.split('/');
+  const fail = (): never => {
+    throw new RestoreError('failed to create medias', `payload type ${text}`);
+  };
+  if (parts.length < (layout === '10.5' ? 7 : 6)) return fail();
+  const [payloadType = '', encoding = '', clockRate = '', channels = ''] = parts;
+  // The format parameters may contain slashes themselves.
+  const [fmtp, bitrate = '', ptime = ''] =
+    layout === '10.5'
+      ? [parts.slice(4, -2).join('/'), parts.at(-2), parts.at(-1)]
+      : [parts.slice(6, Math.max(7, parts.length - 1)).join('/'), parts[4], parts[5]];
+  const number = (value: string, missing: number): number =>
+    value === '' ? missing : (parseInteger(value) ?? fail());
+  return {
+    payloadType: number(payloadType, -1),
+    encoding,
+    clockRate: number(clockRate, 0),
+    channels: number(channels, 1),
+    fmtp,
+    bitrate: number(bitrate, 0),
+    ptimeMs: number(ptime, 0),
+  };
+}
+
+function readBandwidth(fields: FieldReader, layout: Layout): Media['bandwidth'] {
+  if (layout === 'current') {
+    const bounds = { min: -1, max: maxCounter, missing: -1 };
+    return {
+      as: fields.integer('bandwidth_as', bounds),
+      rr: fields.integer('bandwidth_rr', bounds),
+      rs: fields.integer('bandwidth_rs', bounds),
+    };
+  }
+  const [as, rr, rs] = fields.text(own.bandwidth, '-1/-1/-1').split('/').map(parseInteger);
+  return { as: as ?? -1, rr: rr ?? -1, rs: rs ?? -1 };
+}
+
+/** A media whose subscriptions are still to be linked. */
+export interface UnlinkedMedia {
+  readonly media: Media;
+  /** The additional field of the 10.5 layout; null when the lists of the tags tell everything. */
+  readonly subscriptions: string | null;
+}
+
+/** `media-N` and its lists, except for subscriptions. @throws RestoreError */
+export function readMedia(id: number, { members, layout, counts, settings }: Decoding): UnlinkedMedia {
+  const fields = members.fields(`media-${id}`, "'medias' incomplete", 'failed to create medias');
+  const { flags, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
+  const milliseconds = { min: -1, max: 0x7fff_ffff };
+  const subscriptions = layout === '10.5' ? fields.optional(own.subscriptions) : null;
+  const media: Media = {
+    id,
+    participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),
+    index: fields.integer('index', { min: 1, max: maxInteger32 }),
+    type: fields.text('type'),
+    protocol: fields.text('protocol'),
+    formats: fields.text('format_str'),
+    mid: fields.optional('media_id'),
+    desiredFamily: fields.oneOf('desired_family', families),
+    logicalInterface: fields.text('logical_intf'),
+    ptimeMs: fields.integer('ptime', { ...milliseconds, missing: 0 }),
+    maxPtimeMs:
+      layout === 'current'
+        ? fields.integer('maxptime', milliseconds)
+        : fields.integer(own.maxPtime, { ...milliseconds, missing: 0 }),
+    bandwidth: readBandwidth(fields, layout),
+    flags,
+    codecs: members
+      .strings(`payload_types-${id}`, 'medias')
+      .map((text) => readCodec(text, layout)),
+    streams: members.references(`streams-${id}`, 'medias', counts.streams),
+    endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
+    subscriptions: [],
+    endpointLearning: fields.oneOf(own.learning, learningValues, settings.endpointLearning),
+    ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
+    // Last: everything that was not read above.
+    carried: { ...unknown, ...fields.rest() },
+  };
+  return { media, subscriptions };
+}
+
+/** `map-N` and `map_sfds-N`; the media is linked by the caller. @throws RestoreError */
+export function readMap(id: number, mediaId: number, { members, counts }: Decoding): EndpointMap {
+  const fields = members.fields(`map-${id}`, "'maps' incomplete", 'failed to create maps');
+  return {
+    id,
+    mediaId,
+    wildcard: fields.boolean('wildcard'),
+    numPorts: fields.integer('num_ports', { min: 0, max: 65535 }),
+    family: fields.oneOf('intf_preferred_family', families),
+    logicalInterface: fields.text('logical_intf'),
+    endpoint: readEndpoint(fields, 'endpoint'),
+    sockets: readMapSockets(members.strings(`map_sfds-${id}`, 'maps'), id, counts.sockets),
+    carried: fields.rest(),
+  };
+}
+
+/** `loc-UID` followed by the sockets on that address, repeated. */
+function readMapSockets(
+  items: readonly string[],
+  id: number,
+  count: number,
+): EndpointMap['sockets'] {
+  const groups: { readonly addressIndex: number; readonly sockets: number[] }[] = [];
+  for (const item of items) {
+    if (item.startsWith('loc-')) {
+      const addressIndex = parseInteger(item.slice(4));
+      if (addressIndex === null || addressIndex < 0) {
+        throw new RestoreError('failed to link maps', `map_sfds-${id}: ${item}`);
+      }
+      groups.push({ addressIndex, sockets: [] });
+      continue;
+    }
+    const socket = parseInteger(item);
+    const group = groups.at(-1);
+    if (socket === null || socket < 0 || socket >= count || group === undefined) {
+      throw new RestoreError('failed to link maps', `map_sfds-${id}: ${item}`);
+    }
+    group.sockets.push(socket);
+  }
+  return groups;
+}

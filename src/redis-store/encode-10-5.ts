@@ -1,0 +1,111 @@
+/** The layout of rtpengine 10.5 (redis-layout.md §6): times in seconds, subscriptions by tag. */
+import type { CallState, Codec, Media, Participant } from '../media/call-state.js';
+import {
+  callFields,
+  mediaFields,
+  participantFields,
+  putCarried,
+  putMaps,
+  putStreams,
+  ssrcTable,
+  type Encoding,
+  type Form,
+} from './encode-members.js';
+import { percentEncode } from './percent-encoding.js';
+import { blockDtmfValues, own, type CodecSettings, type Fields, type Tree } from './schema.js';
+import { CallIndex, mediaSubscriptions, tagSubscriptions, toldByTags } from './subscriptions.js';
+
+const form: Form = {
+  layout: '10.5',
+  text: percentEncode,
+  blob: percentEncode,
+  time: (micros) => String(Math.floor(micros / 1_000_000)),
+};
+
+/** The value of `state`; its strings are percent-encoded already. */
+export function treeOf105(state: CallState, settings: CodecSettings): Tree {
+  const index = new CallIndex(state);
+  const encoding: Encoding = { form, index, settings };
+  const tree: Tree = { json: callObject(state) };
+  putStreams(tree, state, encoding);
+  putParticipants(tree, state, encoding);
+  putMedias(tree, state, encoding);
+  putMaps(tree, state, encoding);
+  return tree;
+}
+
+function callObject(state: CallState): Fields {
+  const fields: Fields = {
+    ...callFields(state, form),
+    created_from: percentEncode(state.createdFrom),
+    created_from_addr: percentEncode(state.createdFromAddress),
+    redis_hosted_db: String(state.redisHostedDb),
+    recording_metadata: percentEncode(state.metadata),
+    block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))),
+    block_media: state.blockMedia ? '1' : '0',
+  };
+  if (state.dropTraffic) fields[own.dropTraffic] = '1';
+  putCarried(form, fields, state.carried);
+  return fields;
+}
+
+function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { index } = encoding;
+  state.participants.forEach((participant, at) => {
+    const fields = participantFields(participant, encoding);
+    fields['block_media'] = participant.blockMedia ? '1' : '0';
+    putCarried(form, fields, participant.carried);
+    tree[`tag-${at}`] = fields;
+  });
+  state.participants.forEach((participant, at) => {
+    tree[`other_tags-${at}`] = index.stored(index.participantAt, participant.associated);
+    tree[`branches-${at}`] = index.stored(index.participantAt, participant.branches);
+    tree[`medias-${at}`] = index.stored(index.mediaAt, participant.medias);
+    tree[`ssrc_table-${at}`] = ssrcTable(form, tableOf(participant, index));
+    tree[`subscriptions-${at}`] = tagSubscriptions(index, participant);
+  });
+}
+
+/** The table of the participant, else those of its medias (a call that came in the current layout). */
+function tableOf(participant: Participant, index: CallIndex): Participant['ssrcTable'] {
+  if (participant.ssrcTable.length > 0) return participant.ssrcTable;
+  return participant.medias.flatMap((id) => index.medias.get(id)?.ssrcTable ?? []);
+}
+
+function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
+  const fields = mediaFields(media, encoding);
+  const { as, rr, rs } = media.bandwidth;
+  if (media.maxPtimeMs !== 0) fields[own.maxPtime] = String(media.maxPtimeMs);
+  if (as !== -1 || rr !== -1 || rs !== -1) fields[own.bandwidth] = `${as}/${rr}/${rs}`;
+  if (!subscriptionsTold) {
+    fields[own.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
+  }
+  putCarried(form, fields, media.carried);
+  return fields;
+}
+
+function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { index } = encoding;
+  const told = new Map<number, boolean>();
+  state.participants.forEach((participant, at) => {
+    const items = tree[`subscriptions-${at}`];
+    const texts = Array.isArray(items) ? items.map(String) : [];
+    told.set(participant.id, toldByTags(index, participant, texts));
+  });
+  state.medias.forEach((media, at) => {
+    tree[`media-${at}`] = mediaObject(media, encoding, told.get(media.participantId) ?? false);
+  });
+  state.medias.forEach((media, at) => {
+    tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
+    tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
+    tree[`payload_types-${at}`] = media.codecs.map(codecText);
+  });
+}
+
+/** `pt/encoding/clock/enc-params/fmtp/bitrate/ptime` */
+function codecText(codec: Codec): string {
+  const channels = codec.channels === 1 ? '' : String(codec.channels);
+  return percentEncode(
+    `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${channels}/${codec.fmtp}/${codec.bitrate}/${codec.ptimeMs}`,
+  );
+}

@@ -1,0 +1,160 @@
+/**
+ * The current layout (rtpengine 26.3, redis-layout.md §6): times in microseconds, subscriptions and
+ * SSRCs by media; as JSON or as bencode.
+ */
+import type { CallState, Codec, Media, Participant } from '../media/call-state.js';
+import {
+  callFields,
+  mediaFields,
+  participantFields,
+  putCarried,
+  putMaps,
+  putStreams,
+  ssrcTable,
+  type Encoding,
+  type Form,
+} from './encode-members.js';
+import { callBits, parseBits, participantBits } from './flags.js';
+import { encodePlain, percentEncode } from './percent-encoding.js';
+import {
+  blockDtmfValues,
+  own,
+  unknownBitsName,
+  type CodecSettings,
+  type Fields,
+  type Tree,
+} from './schema.js';
+import { CallIndex, mediaSubscriptions } from './subscriptions.js';
+
+const bytesAsTheyAre = (text: string): string => text;
+
+const jsonForm: Form = {
+  layout: 'current',
+  text: encodePlain,
+  blob: percentEncode,
+  time: String,
+};
+
+const bencodeForm: Form = { ...jsonForm, text: bytesAsTheyAre, blob: bytesAsTheyAre };
+
+/** Beyond it holes in `medias-N` are not written: the index of a media is stored with it anyway. */
+const maxMediaIndex = 1024;
+
+/** The value of `state`; its strings are encoded for the format. */
+export function treeOfCurrent(
+  state: CallState,
+  format: 'JSON' | 'bencode',
+  settings: CodecSettings,
+): Tree {
+  const form = format === 'JSON' ? jsonForm : bencodeForm;
+  const encoding: Encoding = { form, index: new CallIndex(state), settings };
+  const tree: Tree = { json: callObject(state, form) };
+  putStreams(tree, state, encoding);
+  putParticipants(tree, state, encoding);
+  putMedias(tree, state, encoding);
+  putMaps(tree, state, encoding);
+  return tree;
+}
+
+/** `ip` of `ip:port`, as far as the control address can be read off it. */
+export function addressOf(createdFrom: string): string {
+  const end = createdFrom.lastIndexOf(':');
+  return end < 0 ? createdFrom : createdFrom.slice(0, end).replace(/^\[(.*)\]$/, '$1');
+}
+
+function carriedBits(carried: string | undefined): bigint {
+  return carried === undefined ? 0n : (parseBits(carried) ?? 0n);
+}
+
+function callObject(state: CallState, form: Form): Fields {
+  let flags = carriedBits(state.carried[unknownBitsName('call_flags', 'current')]);
+  if (state.blockMedia) flags |= callBits.blockMedia;
+  if (state.dropTraffic) flags |= callBits.dropTraffic;
+  const fields = callFields(state, form);
+  if (state.createdFrom !== '') fields['created_from'] = form.text(state.createdFrom);
+  if (state.createdFromAddress !== addressOf(state.createdFrom)) {
+    fields['created_from_addr'] = form.text(state.createdFromAddress);
+  }
+  fields['redis_hosted_db'] = String(state.redisHostedDb);
+  fields['recording_metadata'] = form.text(state.metadata);
+  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
+  fields['call_flags'] = String(flags);
+  putCarried(form, fields, state.carried);
+  return fields;
+}
+
+function participantObject(participant: Participant, encoding: Encoding): Fields {
+  const { form, index } = encoding;
+  const fields = participantFields(participant, encoding);
+  let flags = carriedBits(participant.carried[unknownBitsName('ml_flags', 'current')]);
+  if (participant.blockMedia) flags |= participantBits.blockMedia;
+  fields['ml_flags'] = String(flags);
+  // Required by readers; the family of the first media is what an unset one comes to.
+  const firstMedia = index.medias.get(participant.medias[0] ?? -1);
+  fields['desired_family'] = participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4';
+  if (participant.desiredFamily === null) fields[own.family] = 'unset';
+  putCarried(form, fields, participant.carried);
+  return fields;
+}
+
+function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { form, index } = encoding;
+  state.participants.forEach((participant, at) => {
+    tree[`tag-${at}`] = participantObject(participant, encoding);
+  });
+  state.participants.forEach((participant, at) => {
+    tree[`associated_tags-${at}`] = index.stored(index.participantAt, participant.associated);
+    tree[`tag_aliases-${at}`] = participant.aliases.map(form.text);
+    tree[`medias-${at}`] = mediasWithHoles(participant, index);
+  });
+}
+
+/** Media ids by index; -1 where the participant has no media. */
+function mediasWithHoles(participant: Participant, index: CallIndex): string[] {
+  const list: string[] = [];
+  for (const id of participant.medias) {
+    const at = index.mediaAt.get(id);
+    const media = index.medias.get(id);
+    if (at === undefined || media === undefined) continue;
+    while (media.index <= maxMediaIndex && list.length < media.index - 1) list.push('-1');
+    list.push(String(at));
+  }
+  return list;
+}
+
+function mediaObject(media: Media, encoding: Encoding): Fields {
+  const fields = mediaFields(media, encoding);
+  fields['maxptime'] = String(media.maxPtimeMs);
+  fields['bandwidth_as'] = String(media.bandwidth.as);
+  fields['bandwidth_rr'] = String(media.bandwidth.rr);
+  fields['bandwidth_rs'] = String(media.bandwidth.rs);
+  putCarried(encoding.form, fields, media.carried);
+  return fields;
+}
+
+function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { form, index } = encoding;
+  state.medias.forEach((media, at) => {
+    tree[`media-${at}`] = mediaObject(media, encoding);
+  });
+  state.medias.forEach((media, at) => {
+    tree[`ssrc_table-${at}`] = ssrcTable(form, tableOf(media, index));
+    tree[`media-subscriptions-${at}`] = mediaSubscriptions(index, media);
+    tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
+    tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
+    tree[`payload_types-${at}`] = media.codecs.map((codec) => form.text(codecText(codec)));
+  });
+}
+
+/** The table of the media; that of the participant (10.5 layout) goes to its first media. */
+function tableOf(media: Media, index: CallIndex): Media['ssrcTable'] {
+  if (media.ssrcTable.length > 0) return media.ssrcTable;
+  const participant = index.participants.get(media.participantId);
+  return participant?.medias[0] === media.id ? participant.ssrcTable : [];
+}
+
+/** `pt/encoding/clock/enc-params/bitrate/ptime/fmtp/options` */
+function codecText(codec: Codec): string {
+  const channels = codec.channels === 1 ? '' : String(codec.channels);
+  return `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${channels}/${codec.bitrate}/${codec.ptimeMs}/${codec.fmtp}/`;
+}

@@ -1,0 +1,244 @@
+/**
+ * The members of a stored call that both layouts share, entity by entity. What differs (units of time,
+ * where a fact is stored) is asked of the `Form`.
+ */
+import type {
+  CallState,
+  Carried,
+  Endpoint,
+  EndpointMap,
+  LocalSocket,
+  Media,
+  Participant,
+  SdpMemory,
+  Stream,
+} from '../media/call-state.js';
+import { formatEndpoint } from '../media/call-state.js';
+import { mediaFlagTables, streamFlagTables, type Layout } from './flags.js';
+import {
+  blockDtmfValues,
+  isBlob,
+  noId,
+  own,
+  packList,
+  unknownBitsName,
+  type CodecSettings,
+  type Fields,
+  type Tree,
+} from './schema.js';
+import type { CallIndex } from './subscriptions.js';
+
+/** How a format writes its strings and its times. */
+export interface Form {
+  readonly layout: Layout;
+  readonly text: (text: string) => string;
+  readonly blob: (bytes: string) => string;
+  /** Microseconds to the unit of the layout. */
+  readonly time: (micros: number) => string;
+}
+
+/** What the encoders pass on. */
+export interface Encoding {
+  readonly form: Form;
+  readonly index: CallIndex;
+  readonly settings: CodecSettings;
+}
+
+const endpointText = (endpoint: Endpoint | null): string =>
+  endpoint === null ? '' : formatEndpoint(endpoint);
+
+/** Writes back what the model does not interpret. Fields that are already there win. */
+export function putCarried(form: Form, fields: Fields, carried: Carried): void {
+  for (const name in carried) {
+    const value = carried[name];
+    if (value === undefined || name.includes('@') || name === '__proto__') continue;
+    if (!Object.hasOwn(fields, name)) {
+      fields[name] = isBlob(name) ? form.blob(value) : form.text(value);
+    }
+  }
+}
+
+/** `json`: the part of both layouts. The layout has no place for a TOS byte that is left alone. */
+export function callFields(state: CallState, form: Form): Fields {
+  const additional: Fields = state.tos < 0 ? { [own.tos]: String(state.tos) } : {};
+  return {
+    ...additional,
+    created: String(state.createdMicros),
+    destroyed: state.carried['destroyed'] ?? '0',
+    last_signal: form.time(state.lastSignalMicros),
+    tos: String(Math.max(0, state.tos)),
+    deleted: form.time(state.deletedMicros),
+    num_sfds: String(state.sockets.length),
+    num_streams: String(state.streams.length),
+    num_medias: String(state.medias.length),
+    num_tags: String(state.participants.length),
+    num_maps: String(state.endpointMaps.length),
+    ml_deleted: form.time(state.participantDeletedMicros),
+  };
+}
+
+function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
+  const fields: Fields = {
+    pref_family: socket.family,
+    localport: String(socket.port),
+    fd: socket.open ? (socket.carried['fd'] ?? '0') : '-1',
+    logical_intf: form.text(socket.logicalInterface),
+    local_intf_uid: String(socket.addressIndex),
+    stream: String(index.streamAt.get(socket.streamId) ?? noId),
+  };
+  putCarried(form, fields, socket.carried);
+  return fields;
+}
+
+function streamFields(stream: Stream, { form, index }: Encoding): Fields {
+  const flags = streamFlagTables[form.layout].encode(
+    stream.flags,
+    stream.carried[unknownBitsName('ps_flags', form.layout)],
+  );
+  const idOf = (positions: ReadonlyMap<number, number>, id: number | null): string =>
+    id === null ? noId : String(positions.get(id) ?? noId);
+  const fields: Fields = {
+    media: String(index.mediaAt.get(stream.mediaId) ?? noId),
+    sfd: idOf(index.socketAt, stream.selectedSocket),
+    rtcp_sibling: idOf(index.streamAt, stream.rtcpSibling),
+    last_packet: form.time(stream.lastPacketMicros),
+    ps_flags: flags.bits,
+    component: String(stream.component),
+    endpoint: endpointText(stream.endpoint),
+    advertised_endpoint: endpointText(stream.advertisedEndpoint),
+    'stats-packets': String(stream.stats.packets),
+    'stats-bytes': String(stream.stats.bytes),
+    'stats-errors': String(stream.stats.errors),
+  };
+  if (flags.others !== '') fields[own.flags] = flags.others;
+  if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
+  putCarried(form, fields, stream.carried);
+  return fields;
+}
+
+function putOptional(form: Form, fields: Fields, name: string, value: string | null): void {
+  if (value !== null) fields[name] = form.text(value);
+}
+
+/** `sdp_orig_*` (sent by the participant) and `last_sdp_orig_*` (sent to it). */
+function putSdpMemory(form: Form, fields: Fields, prefix: string, memory: SdpMemory): void {
+  fields[`${prefix}username`] = form.text(memory.username);
+  fields[`${prefix}session_id`] = form.text(memory.sessionId);
+  fields[`${prefix}version_num`] = form.text(memory.version);
+  fields[`${prefix}parsed`] = '1';
+  fields[`${prefix}address_network_type`] = form.text(memory.networkType);
+  fields[`${prefix}address_address_type`] = form.text(memory.addressType);
+  fields[`${prefix}address_address`] = form.text(memory.address);
+}
+
+/** `tag-N`: the part of both layouts. The members of `sdp_*` have a place in the current one only. */
+export function participantFields(participant: Participant, { form, index }: Encoding): Fields {
+  const { sdpReceived, sdpSent } = participant;
+  const fields: Fields = {
+    created: form.time(participant.createdMicros),
+    deleted: form.time(participant.deletedMicros),
+    block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(participant.blockDtmf))),
+  };
+  putOptional(form, fields, 'logical_intf', participant.logicalInterface);
+  putOptional(form, fields, 'tag', participant.tag);
+  putOptional(form, fields, 'via-branch', participant.viaBranch);
+  putOptional(form, fields, 'label', participant.label);
+  putOptional(form, fields, 'metadata', participant.metadata);
+  if (sdpReceived !== null) {
+    fields['sdp_session_name'] = form.text(sdpReceived.sessionName);
+    fields['sdp_session_timing'] = form.text(sdpReceived.timing);
+    putSdpMemory(form, fields, 'sdp_orig_', sdpReceived);
+    if (sdpReceived.bodyDigest !== '') fields[own.sdpDigest] = form.text(sdpReceived.bodyDigest);
+  }
+  if (sdpSent !== null) {
+    putSdpMemory(form, fields, 'last_sdp_orig_', sdpSent);
+    fields[own.lastSdpName] = form.text(sdpSent.sessionName);
+    fields[own.lastSdpTiming] = form.text(sdpSent.timing);
+    if (sdpSent.bodyDigest !== '') fields[own.lastSdpDigest] = form.text(sdpSent.bodyDigest);
+  }
+  if (form.layout === '10.5') {
+    if (participant.desiredFamily !== null) fields[own.family] = participant.desiredFamily;
+    if (participant.aliases.length > 0) fields[own.aliases] = packList(participant.aliases);
+  } else {
+    const branches = index.stored(index.participantAt, participant.branches);
+    if (branches.length > 0) fields[own.branches] = branches.join(' ');
+  }
+  return fields;
+}
+
+/** `media-N`: the part of both layouts. */
+export function mediaFields(media: Media, { form, index, settings }: Encoding): Fields {
+  const flags = mediaFlagTables[form.layout].encode(
+    media.flags,
+    media.carried[unknownBitsName('media_flags', form.layout)],
+  );
+  const fields: Fields = {
+    tag: String(index.participantAt.get(media.participantId) ?? noId),
+    index: String(media.index),
+    type: form.text(media.type),
+    format_str: form.text(media.formats),
+  };
+  putOptional(form, fields, 'media_id', media.mid);
+  fields['protocol'] = form.text(media.protocol);
+  fields['desired_family'] = media.desiredFamily;
+  fields['logical_intf'] = form.text(media.logicalInterface);
+  fields['ptime'] = String(media.ptimeMs);
+  fields['media_flags'] = flags.bits;
+  if (flags.others !== '') fields[own.flags] = flags.others;
+  if (media.endpointLearning !== settings.endpointLearning) {
+    fields[own.learning] = media.endpointLearning;
+  }
+  return fields;
+}
+
+function mapFields(map: EndpointMap, { form }: Encoding): Fields {
+  const fields: Fields = {
+    wildcard: map.wildcard ? '1' : '0',
+    num_ports: String(map.numPorts),
+    intf_preferred_family: map.family,
+    logical_intf: form.text(map.logicalInterface),
+    endpoint: endpointText(map.endpoint),
+  };
+  putCarried(form, fields, map.carried);
+  return fields;
+}
+
+/** `ssrc_table-N` */
+export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
+  return table.map((entry) => {
+    const fields: Fields = {};
+    putCarried(form, fields, entry);
+    return fields;
+  });
+}
+
+/** `sfd-N`, `stream-N` and the lists of the streams. */
+export function putStreams(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { index } = encoding;
+  state.sockets.forEach((socket, at) => {
+    tree[`sfd-${at}`] = socketFields(socket, encoding);
+  });
+  state.streams.forEach((stream, at) => {
+    tree[`stream-${at}`] = streamFields(stream, encoding);
+  });
+  state.streams.forEach((stream, at) => {
+    const sinks = index.sinksOf(stream);
+    tree[`stream_sfds-${at}`] = index.stored(index.socketAt, stream.sockets);
+    tree[`rtp_sinks-${at}`] = sinks.rtp;
+    tree[`rtcp_sinks-${at}`] = sinks.rtcp;
+  });
+}
+
+/** `map-N` and `map_sfds-N`. */
+export function putMaps(tree: Tree, state: CallState, encoding: Encoding): void {
+  const { index } = encoding;
+  state.endpointMaps.forEach((map, at) => {
+    tree[`map-${at}`] = mapFields(map, encoding);
+  });
+  state.endpointMaps.forEach((map, at) => {
+    tree[`map_sfds-${at}`] = map.sockets.flatMap((group) => [
+      `loc-${group.addressIndex}`,
+      ...index.stored(index.socketAt, group.sockets),
+    ]);
+  });
+}

@@ -1,0 +1,43 @@
+/** Errors of the store. */
+
+/** Why a stored value is no call; the texts are rtpengine's (redis-layout.md §3). */
+export type RestoreReason =
+  | 'could not retrieve JSON data from redis'
+  | 'could not parse JSON data'
+  | 'Unrecognised serial format'
+  | "'call' data incomplete"
+  | "missing 'last signal' timestamp"
+  | `'${EntityKind}' incomplete`
+  | `failed to create ${EntityKind}`
+  | `failed to link ${EntityKind}`;
+
+/** What a stored call is made of, in rtpengine's words. */
+export type EntityKind = 'tags' | 'sfds' | 'streams' | 'medias' | 'maps';
+
+/** A stored value that cannot be read. `message` is the reason alone, `detail` says where. */
+export class RestoreError extends Error {
+  override readonly name = 'RestoreError';
+  constructor(
+    readonly reason: RestoreReason,
+    /** The member or the circumstance, for whoever looks at the value. May be empty. */
+    readonly detail: string,
+    options?: { cause?: unknown },
+  ) {
+    super(reason, options);
+  }
+}
+
+/** unreachable: no connection. not-master: connected to a replica. closed: the store was closed. */
+export type StoreErrorCode = 'unreachable' | 'not-master' | 'closed';
+
+/** The store cannot start. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  constructor(
+    readonly code: StoreErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The shape of a stored call between its bytes and the call state (redis-layout.md §6): members by
+ * name, each of them an object of strings, a list of strings or a list of such objects. Strings are
+ * decoded byte strings.
+ */
+import type { AddressFamily, BlockDtmf, EndpointLearning } from '../media/call-state.js';
+import type { Layout } from './flags.js';
+
+/** What is written: the current layout as JSON or bencode, or the one of 10.5 as JSON. */
+export type StoredFormat = 'JSON' | 'bencode' | 'JSON-10.5';
+
+export const layoutOf = (format: StoredFormat): Layout =>
+  format === 'JSON-10.5' ? '10.5' : 'current';
+
+/** Fields of an entity by name. */
+export type Fields = Record<string, string>;
+/** One member of the value. */
+export type Member = Fields | readonly string[] | readonly Fields[];
+/** The value. */
+export type Tree = Record<string, Member>;
+
+/** What bencode can hold; the codec is passed in, it belongs to the NG protocol. */
+export type BencodeValue =
+  | string
+  | number
+  | readonly BencodeValue[]
+  | ReadonlyMap<string, BencodeValue>;
+
+/** The strict codec of src/ng-protocol/bencode.ts. */
+export interface BencodeCodec {
+  /** @throws anything when the bytes are no bencode value. */
+  decode(bytes: Buffer): BencodeValue;
+  encode(value: BencodeValue): Buffer;
+}
+
+/** How the codecs of the store are set up. */
+export interface CodecSettings {
+  readonly bencode: BencodeCodec;
+  /** Learning of medias whose stored value names none (the option endpoint-learning). */
+  readonly endpointLearning: EndpointLearning;
+}
+
+/** Unset ids of streams and sockets: -1 as an unsigned 32-bit number. */
+export const noId = '4294967295';
+
+/** Values of `block_dtmf` by number (redis-layout.md §6.9). */
+export const blockDtmfValues: readonly BlockDtmf[] = [
+  'off',
+  'drop',
+  'silence',
+  'tone',
+  'random',
+  'zero',
+  'dtmf',
+];
+
+/** Values of the additional field `learning`. */
+export const learningValues: readonly EndpointLearning[] = [
+  'off',
+  'immediate',
+  'delayed',
+  'heuristic',
+];
+
+export const families: readonly AddressFamily[] = ['IP4', 'IP6'];
+
+/**
+ * Additional fields: what the layout has no place for. rtpengine ignores fields it doesn't know
+ * (10.5 seen). All of them begin so.
+ */
+export const ownPrefix = 'rtprelay_';
+
+/** Names of the additional fields. */
+export const own = {
+  /** streams, medias: flags without a bit in the layout. */
+  flags: 'rtprelay_flags',
+  /** streams: `Stream.latchEpoch`. */
+  latch: 'rtprelay_latch',
+  /** medias. */
+  learning: 'rtprelay_learning',
+  maxPtime: 'rtprelay_maxptime',
+  bandwidth: 'rtprelay_bandwidth',
+  /** medias, 10.5: subscriptions that the lists of the tags do not tell exactly. */
+  subscriptions: 'rtprelay_subscriptions',
+  /** tags. */
+  family: 'rtprelay_family',
+  aliases: 'rtprelay_aliases',
+  branches: 'rtprelay_branches',
+  sdpDigest: 'rtprelay_sdp_digest',
+  lastSdpDigest: 'rtprelay_last_sdp_digest',
+  lastSdpName: 'rtprelay_last_sdp_session_name',
+  lastSdpTiming: 'rtprelay_last_sdp_session_timing',
+  /** call. */
+  dropTraffic: 'rtprelay_drop_traffic',
+  tos: 'rtprelay_tos',
+} as const;
+
+/** Carried bits without a name are only written back into the layout that they come from. */
+export const unknownBitsName = (field: string, layout: Layout): string => `${field}@${layout}`;
+
+/** Fields whose value is a fixed buffer (§6.6, §6.7). */
+export const isBlob = (name: string): boolean =>
+  name === 'fingerprint' || /-(?:master_key|master_salt|mki)$/.test(name);
+
+/** `.` first, so that an empty string is an item too; then what no encoding of a format touches. */
+const packItem = (item: string): string =>
+  `.${item.replace(/[^A-Za-z0-9._-]/g, (character) => `=${character.charCodeAt(0).toString(16).padStart(2, '0')}`)}`;
+
+const unpackItem = (item: string): string =>
+  item
+    .slice(1)
+    .replace(/=([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+
+/** A list of strings in one field, separated by spaces. */
+export const packList = (items: readonly string[]): string => items.map(packItem).join(' ');
+
+/** The inverse of `packList`. */
+export const unpackList = (text: string): readonly string[] =>
+  text === '' ? [] : text.split(' ').map(unpackItem);

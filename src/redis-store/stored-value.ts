@@ -1,0 +1,235 @@
+/**
+ * Bytes -> members of a stored call. Every string is taken apart into a decoded byte string; what has
+ * an unexpected form is a RestoreError. Work and memory are linear in the length of the value.
+ */
+import { isUtf8 } from 'node:buffer';
+import { RestoreError, type EntityKind, type RestoreReason } from './errors.js';
+import { percentDecode } from './percent-encoding.js';
+import type { BencodeCodec, StoredFormat } from './schema.js';
+
+/** Longer values are refused: a call with a hundred participants takes some 200 KiB. */
+export const maxValueBytes = 16 * 1024 * 1024;
+
+const codeOfBrace = 0x7b;
+const codeOfD = 0x64;
+
+/** The members of a value by name, not looked at yet. */
+export interface StoredValue {
+  readonly format: StoredFormat;
+  readonly members: ReadonlyMap<string, unknown>;
+  /** Decodes one string. */
+  readonly text: (stored: string) => string;
+}
+
+/** Whether a value could be meant as a call at all, readable or not; cheap. */
+export function looksLikeCall(bytes: Buffer): boolean {
+  if (bytes[0] === codeOfBrace) return bytes.includes('"json"');
+  return bytes[0] === codeOfD && bytes.includes('4:json');
+}
+
+/** @throws RestoreError */
+export function parseStoredValue(bytes: Buffer, bencode: BencodeCodec): StoredValue {
+  if (bytes.length === 0) {
+    throw new RestoreError('could not retrieve JSON data from redis', 'empty value');
+  }
+  if (bytes.length > maxValueBytes) throw new RestoreError('could not parse JSON data', 'too long');
+  if (bytes[0] === codeOfBrace) return parseJson(bytes);
+  if (bytes[0] === codeOfD) return parseBencode(bytes, bencode);
+  throw new RestoreError('Unrecognised serial format', `first byte ${bytes[0] ?? 0}`);
+}
+
+/** An escape for a character beyond ASCII: then characters and bytes differ. */
+const nonAsciiEscape = /\\u(?:00[89a-f]|0[1-9a-f]|[1-9a-f])/i;
+
+const utf8ToBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+function parseJson(bytes: Buffer): StoredValue {
+  const byteText = bytes.toString('latin1');
+  const asUtf8 = nonAsciiEscape.test(byteText) && isUtf8(bytes);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(asUtf8 ? bytes.toString('utf8') : byteText);
+  } catch (cause) {
+    throw new RestoreError('could not parse JSON data', 'no JSON', { cause });
+  }
+  const members = entriesOf(parsed);
+  if (members === null) throw new RestoreError('could not parse JSON data', 'no object');
+  return {
+    format: layoutIsCurrent(members) ? 'JSON' : 'JSON-10.5',
+    members,
+    text: asUtf8 ? (stored) => percentDecode(utf8ToBytes(stored)) : percentDecode,
+  };
+}
+
+function parseBencode(bytes: Buffer, bencode: BencodeCodec): StoredValue {
+  let parsed: unknown;
+  try {
+    parsed = bencode.decode(bytes);
+  } catch (cause) {
+    throw new RestoreError('could not parse JSON data', 'no bencode', { cause });
+  }
+  const members = entriesOf(parsed);
+  if (members === null) throw new RestoreError('could not parse JSON data', 'no dictionary');
+  return { format: 'bencode', members, text: (stored) => stored };
+}
+
+/** Only the current layout has these; a call without tags is told by its flags. */
+function layoutIsCurrent(members: ReadonlyMap<string, unknown>): boolean {
+  if (members.has('associated_tags-0') || members.has('media-subscriptions-0')) return true;
+  if (members.has('other_tags-0') || members.has('subscriptions-0')) return false;
+  return entriesOf(members.get('json'))?.has('call_flags') ?? false;
+}
+
+function entriesOf(value: unknown): Map<string, unknown> | null {
+  if (value instanceof Map) return value;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  return new Map(Object.entries(value));
+}
+
+function scalarText(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : null;
+}
+
+/** An integer in decimal, -1 and the unsigned forms of it included; null for anything else. */
+export function parseInteger(text: string): number | null {
+  return /^-?[0-9]{1,20}$/.test(text) ? Number(text) : null;
+}
+
+const unsetIds: ReadonlySet<string> = new Set(['-1', '4294967295', '18446744073709551615']);
+
+/** Bounds of a number; `missing` is what an absent or empty field stands for. */
+export interface IntegerBounds {
+  readonly min: number;
+  readonly max: number;
+  readonly missing?: number;
+}
+
+/** The fields of one entity. Reading a field takes it; what is left over is carried. */
+export class FieldReader {
+  readonly #fields: Map<string, string>;
+
+  constructor(
+    fields: Map<string, string>,
+    /** For errors: the member. */
+    readonly member: string,
+    readonly reason: RestoreReason,
+  ) {
+    this.#fields = fields;
+  }
+
+  /** @throws RestoreError always. */
+  fail(field: string): never {
+    throw new RestoreError(this.reason, `${this.member}: ${field}`);
+  }
+
+  optional(name: string): string | null {
+    const value = this.#fields.get(name);
+    if (value === undefined) return null;
+    this.#fields.delete(name);
+    return value;
+  }
+
+  text(name: string, missing = ''): string {
+    return this.optional(name) ?? missing;
+  }
+
+  integer(name: string, { min, max, missing }: IntegerBounds): number {
+    const text = this.optional(name) ?? '';
+    if (text === '' && missing !== undefined) return missing;
+    const value = parseInteger(text);
+    if (value === null || value < min || value > max) this.fail(name);
+    return value;
+  }
+
+  boolean(name: string): boolean {
+    return this.integer(name, { min: 0, max: 1, missing: 0 }) === 1;
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[], missing?: T): T {
+    const text = this.optional(name);
+    if (text === null && missing !== undefined) return missing;
+    return values.find((value) => value === text) ?? this.fail(name);
+  }
+
+  /** Position of another entity, null when unset. */
+  reference(name: string, count: number): number | null {
+    const text = this.optional(name);
+    if (text === null || unsetIds.has(text)) return null;
+    const value = parseInteger(text);
+    if (value === null || value < 0 || value >= count) this.fail(name);
+    return value;
+  }
+
+  /** Everything that was not read. */
+  rest(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#fields);
+  }
+}
+
+/** Typed access to the members of a value. */
+export class MemberReader {
+  constructor(readonly value: StoredValue) {}
+
+  has(name: string): boolean {
+    return this.value.members.has(name);
+  }
+
+  #fieldsOf(value: unknown, fail: () => never): Map<string, string> {
+    const entries = entriesOf(value) ?? fail();
+    const fields = new Map<string, string>();
+    for (const [name, stored] of entries) {
+      const text = scalarText(stored);
+      if (text === null) fail();
+      // A name with this character is ours and never stored.
+      if (!name.includes('@')) fields.set(name, this.value.text(text));
+    }
+    return fields;
+  }
+
+  /** @throws RestoreError with `reason` when the member is missing or no object of scalars. */
+  fields(member: string, reason: RestoreReason, create: RestoreReason): FieldReader {
+    const fail = (): never => {
+      throw new RestoreError(reason, member);
+    };
+    const stored = this.value.members.get(member);
+    return new FieldReader(this.#fieldsOf(stored, fail), member, create);
+  }
+
+  /** A list of strings. @throws RestoreError `'kind' incomplete`. */
+  strings(member: string, kind: EntityKind, optional = false): readonly string[] {
+    const stored = this.value.members.get(member);
+    if (stored === undefined && optional) return [];
+    if (!Array.isArray(stored)) throw new RestoreError(`'${kind}' incomplete`, member);
+    return stored.map((item) => {
+      const text = scalarText(item);
+      if (text === null) throw new RestoreError(`failed to link ${kind}`, member);
+      return this.value.text(text);
+    });
+  }
+
+  /** A list of positions below `count`, none of them twice; `-1` (a hole) is left out. */
+  references(member: string, kind: EntityKind, count: number): readonly number[] {
+    const seen = new Set<number>();
+    for (const item of this.strings(member, kind)) {
+      if (unsetIds.has(item)) continue;
+      const value = parseInteger(item);
+      if (value === null || value < 0 || value >= count || seen.has(value)) {
+        throw new RestoreError(`failed to link ${kind}`, `${member}: ${item}`);
+      }
+      seen.add(value);
+    }
+    return [...seen];
+  }
+
+  /** A list of objects; a missing one is empty. */
+  tables(member: string, kind: EntityKind): readonly Readonly<Record<string, string>>[] {
+    const stored = this.value.members.get(member);
+    if (stored === undefined) return [];
+    const fail = (): never => {
+      throw new RestoreError(`failed to create ${kind}`, member);
+    };
+    if (!Array.isArray(stored)) return fail();
+    return stored.map((item) => Object.fromEntries(this.#fieldsOf(item, fail)));
+  }
+}

@@ -1,0 +1,182 @@
+/** Writes the body for the other side in the current layout (sdp-rules.md §1.2). */
+import {
+  SdpError,
+  type MediaEdit,
+  type SdpCodec,
+  type SdpDocument,
+  type SdpMedia,
+  type SdpSession,
+  type SessionEdit,
+} from './types.js';
+import {
+  attributeOf,
+  codecsOf,
+  explicitDirectionOf,
+  isIceAttribute,
+  payloadPrefix,
+} from './view.js';
+
+const crlf = '\r\n';
+
+/**
+ * The whole body, line ends CRLF, never a session-level c=.
+ * @throws SdpError 'not-writable' when the edits do not fit the document.
+ */
+export function renderSdp(document: SdpDocument, edits: readonly SessionEdit[]): string {
+  const out: string[] = [];
+  document.sessions.forEach((session, position) => {
+    const edit = edits[position];
+    if (edit?.medias.length !== session.medias.length) {
+      throw new SdpError('not-writable', 'an edit is missing', -1);
+    }
+    writeSession(out, session, edit);
+  });
+  return out.join(crlf) + crlf;
+}
+
+const bandwidthModifiers: ReadonlySet<string> = new Set(['AS', 'RR', 'RS', 'CT', 'TIAS']);
+
+function writeSession(out: string[], session: SdpSession, edit: SessionEdit): void {
+  const { origin } = edit;
+  out.push(
+    'v=0',
+    `o=${origin.username} ${origin.sessionId} ${origin.version} ${origin.networkType} ${origin.addressType} ${origin.address}`,
+    `s=${edit.name}`,
+  );
+  for (const type of 'iuep') pushLines(out, session.lines, type);
+  for (const { type, value } of session.lines) {
+    if (type === 'b' && bandwidthModifiers.has(value.slice(0, value.indexOf(':')))) {
+      out.push(`b=${value}`);
+    }
+  }
+  const timing = out.length;
+  for (const { type, value } of session.lines) {
+    if (type === 't' || type === 'r' || type === 'z') out.push(`${type}=${value}`);
+  }
+  if (out.length === timing) out.push('t=0 0');
+  pushLines(out, session.lines, 'k');
+  for (const attribute of edit.addedAttributes) out.push(`a=${attribute}`);
+  for (const { name, value } of session.attributes) {
+    if (!keptSessionAttribute(name, edit)) continue;
+    out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
+  }
+  session.medias.forEach((media, position) => {
+    const mediaEdit = edit.medias[position];
+    if (mediaEdit !== undefined) writeMedia(out, media, mediaEdit);
+  });
+}
+
+function pushLines(
+  out: string[],
+  lines: readonly { readonly type: string; readonly value: string }[],
+  wanted: string,
+): void {
+  for (const { type, value } of lines) if (type === wanted) out.push(`${type}=${value}`);
+}
+
+const securityNames: ReadonlySet<string> = new Set(['crypto', 'setup', 'fingerprint', 'tls-id']);
+
+function keptSessionAttribute(name: string, edit: SessionEdit): boolean {
+  if (name === 'sendrecv' || name === 'sendonly' || name === 'recvonly' || name === 'inactive') {
+    return false;
+  }
+  if (name === 'group' || name === 'rtpengine') return false;
+  if (isIceAttribute(name)) return !edit.stripIce;
+  if (securityNames.has(name)) return !edit.stripSecurity;
+  return true;
+}
+
+function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  if (edit.kind === 'keep') {
+    writeUntouched(out, media, edit);
+    return;
+  }
+  const formats = (edit.formats ?? media.formats).join(' ');
+  const rejected = edit.kind === 'rejected';
+  const port = rejected ? '0' : media.portCount > 1 ? `${edit.port}/${media.portCount}` : edit.port;
+  out.push(`m=${media.type} ${port} ${edit.protocol}${formats === '' ? '' : ` ${formats}`}`);
+  pushLines(out, media.lines, 'i');
+  out.push(`c=IN ${edit.connection.family} ${edit.connection.address}`);
+  pushLines(out, media.lines, 'b');
+  pushLines(out, media.lines, 'k');
+  if (edit.mid !== null) out.push(`a=mid:${edit.mid}`);
+  const label = attributeOf(media, 'label');
+  if (label !== null) out.push(`a=label:${label}`);
+  if (media.attributes.some(({ name }) => name === 'bundle-only')) out.push('a=bundle-only');
+  if (rejected) return;
+  if (edit.rtp) writeCodecs(out, media, edit);
+  writeOthers(out, media, edit);
+  writeDirection(out, media, edit);
+  if (edit.rtcp !== null) out.push(`a=rtcp:${edit.rtcp}`);
+  if (edit.rtcpMux) out.push('a=rtcp-mux');
+  if (!edit.stripSecurity) pushAttributes(out, media, (name) => securityNames.has(name));
+  if (edit.ptime !== null) out.push(`a=ptime:${edit.ptime}`);
+  if (edit.rtp) pushAttributes(out, media, (name) => name === 'maxptime');
+  if (!edit.stripIce) pushAttributes(out, media, isIceAttribute);
+}
+
+function writeUntouched(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  const formats = media.formats.join(' ');
+  const port = media.portCount > 1 ? `${media.port}/${media.portCount}` : String(media.port);
+  out.push(`m=${media.type} ${port} ${media.protocol}${formats === '' ? '' : ` ${formats}`}`);
+  if (media.connection === null) {
+    out.push(`c=IN ${edit.connection.family} ${edit.connection.address}`);
+  }
+  for (const { type, value } of media.lines) out.push(`${type}=${value}`);
+}
+
+function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  const codecs = new Map<string, SdpCodec>();
+  for (const codec of codecsOf(media)) codecs.set(String(codec.payloadType), codec);
+  for (const format of edit.formats ?? media.formats) {
+    const codec = codecs.get(format);
+    if (codec === undefined || codec.encoding === '') continue;
+    const channels = codec.channels > 1 ? `/${codec.channels}` : '';
+    out.push(`a=rtpmap:${format} ${codec.encoding}/${codec.clockRate}${channels}`);
+    if (codec.fmtp !== '') out.push(`a=fmtp:${format} ${codec.fmtp}`);
+    for (const feedback of codec.rtcpFeedback) out.push(`a=rtcp-fb:${format} ${feedback}`);
+  }
+  pushAttributes(out, media, (name) => name === 'extmap');
+}
+
+/** Attributes that have a place of their own in the layout, or none at all. */
+const placed: ReadonlySet<string> = new Set([
+  'mid',
+  'label',
+  'bundle-only',
+  'sendrecv',
+  'sendonly',
+  'recvonly',
+  'inactive',
+  'rtcp',
+  'rtcp-mux',
+  'crypto',
+  'setup',
+  'fingerprint',
+  'tls-id',
+]);
+const placedRtp: ReadonlySet<string> = new Set(['rtpmap', 'fmtp', 'ptime', 'maxptime', 'extmap']);
+
+function writeOthers(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  for (const { name, value } of media.attributes) {
+    if (placed.has(name) || isIceAttribute(name)) continue;
+    if (edit.rtp && placedRtp.has(name)) continue;
+    if (edit.rtp && name === 'rtcp-fb' && value !== null && payloadPrefix(value) !== null) continue;
+    out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
+  }
+}
+
+function writeDirection(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  const direction = edit.direction === 'keep' ? explicitDirectionOf(media) : edit.direction;
+  if (direction !== null) out.push(`a=${direction}`);
+}
+
+function pushAttributes(
+  out: string[],
+  media: SdpMedia,
+  wanted: (name: string) => boolean,
+): void {
+  for (const { name, value } of media.attributes) {
+    if (wanted(name)) out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
+  }
+}

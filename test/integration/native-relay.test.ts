@@ -1,0 +1,388 @@
+import { expect } from 'chai';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Endpoint } from '../../src/media/call-state.js';
+import { NativeRelay, NativeRelayError } from '../../src/media/native-relay.js';
+import type {
+  MediaPlan,
+  RelayEvent,
+  SocketPlan,
+  StreamPlan,
+  StreamStatistics,
+} from '../../src/media/relay.js';
+
+const loopback4 = '127.0.0.1';
+const loopback6 = '::1';
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  (list ?? []).some((entry) => entry.address === loopback6),
+);
+
+interface Received {
+  readonly bytes: Buffer;
+  readonly fromPort: number;
+}
+
+/** A UDP end point that remembers what it has received. */
+class Phone {
+  readonly received: Received[] = [];
+  private constructor(
+    readonly socket: Socket,
+    readonly endpoint: Endpoint,
+  ) {
+    socket.on('message', (bytes, from) => this.received.push({ bytes, fromPort: from.port }));
+  }
+
+  static async open(address = loopback4): Promise<Phone> {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.bind(0, address);
+    await once(socket, 'listening');
+    return new Phone(socket, { address, port: socket.address().port });
+  }
+
+  send(bytes: Uint8Array, to: SocketPlan): void {
+    this.socket.send(bytes, to.localPort, to.localAddress);
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+}
+
+/** Finds a port that is free now; the relay then opens it. */
+async function freePort(address: string): Promise<number> {
+  const phone = await Phone.open(address);
+  const closed = once(phone.socket, 'close');
+  phone.close();
+  await closed;
+  return phone.endpoint.port;
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (condition()) return;
+    await sleep(5);
+  }
+  throw new Error(`waited in vain until ${what}`);
+}
+
+function rtp(sequence: number, ssrc = 0x1234): Buffer {
+  const packet = Buffer.alloc(172, 0x55);
+  packet.writeUInt8(0x80, 0);
+  packet.writeUInt8(0, 1);
+  packet.writeUInt16BE(sequence & 0xffff, 2);
+  packet.writeUInt32BE((sequence * 160) >>> 0, 4);
+  packet.writeUInt32BE(ssrc, 8);
+  return packet;
+}
+
+function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
+  return {
+    id,
+    component: 1,
+    endpoint: null,
+    signalledEndpoint: null,
+    confirmed: false,
+    learning: 'immediate',
+    latchEpoch: 1,
+    strictSource: false,
+    mediaHandover: false,
+    rtcpMux: false,
+    transparent: false,
+    blocked: false,
+    pierceNat: false,
+    natWait: false,
+    clockRate: 8000,
+    egressSocket: id,
+    rtpSinks: [1 - id],
+    rtcpSinks: [],
+    initialStats: { packets: 0, bytes: 0, errors: 0, lastPacketMicros: 0 },
+    ...changes,
+  };
+}
+
+interface TwoParty {
+  readonly plan: MediaPlan;
+  /** Local ports facing a (stream 0) and b (stream 1). */
+  readonly facing: readonly [SocketPlan, SocketPlan];
+}
+
+async function twoParty(
+  a: Endpoint,
+  b: Endpoint,
+  changes: Partial<StreamPlan> = {},
+  callId = 'call',
+): Promise<TwoParty> {
+  const facing: [SocketPlan, SocketPlan] = [
+    { id: 0, streamId: 0, localAddress: a.address, localPort: await freePort(a.address) },
+    { id: 1, streamId: 1, localAddress: b.address, localPort: await freePort(b.address) },
+  ];
+  const streams = [a, b].map((endpoint, id) =>
+    streamPlan(id, { endpoint, signalledEndpoint: endpoint, ...changes }),
+  );
+  return { plan: { callId, tos: -1, sockets: facing, streams }, facing };
+}
+
+function streamOf(relay: NativeRelay, id: number, callId = 'call'): StreamStatistics {
+  const stream = relay.statistics(callId)?.streams.find((entry) => entry.streamId === id);
+  if (stream === undefined) throw new Error(`no stream ${id}`);
+  return stream;
+}
+
+function openSockets(): number {
+  let count = 0;
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')) count++;
+    } catch {
+      // The descriptor of the listing itself is gone by now.
+    }
+  }
+  return count;
+}
+
+function residentKib(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
+}
+
+const emptyPlan = (callId: string): MediaPlan => ({ callId, tos: -1, sockets: [], streams: [] });
+
+describe('native relay', () => {
+  let relay: NativeRelay;
+  let phones: Phone[];
+
+  async function phone(address = loopback4): Promise<Phone> {
+    const opened = await Phone.open(address);
+    phones.push(opened);
+    return opened;
+  }
+
+  beforeEach(() => {
+    relay = new NativeRelay({ workers: 2 });
+    phones = [];
+  });
+
+  afterEach(() => {
+    relay.close();
+    for (const opened of phones) opened.close();
+  });
+
+  async function relaysBothWays(addressA: string, addressB: string): Promise<void> {
+    const [a, b] = [await phone(addressA), await phone(addressB)];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
+    const count = 20;
+    for (let sequence = 0; sequence < count; sequence++) {
+      a.send(rtp(sequence, 0xaaaa), facing[0]);
+      b.send(rtp(sequence, 0xbbbb), facing[1]);
+      await sleep(1);
+    }
+    await until('both heard everything', () =>
+      [a, b].every((end) => end.received.length === count),
+    );
+    expect(b.received.map(({ bytes }) => bytes.readUInt16BE(2))).to.deep.equal([
+      ...Array(count).keys(),
+    ]);
+    expect(new Set(a.received.map(({ fromPort }) => fromPort))).to.deep.equal(
+      new Set([facing[0].localPort]),
+    );
+    const stream = streamOf(relay, 0);
+    expect(stream).to.include({ packets: count, bytes: count * 172, errors: 0, ssrc: 0xaaaa });
+    expect(stream).to.include({ packetsOut: count, bytesOut: count * 172, confirmed: true });
+    expect(stream.endpoint).to.deep.equal(a.endpoint);
+    expect(stream.drops).to.deep.equal({});
+    expect(relay.totals()).to.deep.equal({ packets: 2 * count, bytes: 2 * count * 172, errors: 0 });
+  }
+
+  it('relays both ways from the port that faces each side', () =>
+    relaysBothWays(loopback4, loopback4));
+
+  it('relays between IPv4 and IPv6', async function () {
+    if (!hasIpv6) this.skip();
+    await relaysBothWays(loopback4, loopback6);
+  });
+
+  it('reports first packets and learned endpoints, and follows the learned source', async () => {
+    const events: RelayEvent[] = [];
+    relay.onEvents((batch) => events.push(...batch));
+    const [a, b, natted] = [await phone(), await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    relay.reconcile(plan);
+    natted.send(rtp(1), facing[0]);
+    await until('an event arrived', () => events.length >= 2);
+    expect(events).to.deep.equal([
+      { type: 'first-packet', callId: 'call', streamId: 0 },
+      {
+        type: 'endpoint-learned',
+        callId: 'call',
+        streamId: 0,
+        latchEpoch: 1,
+        endpoint: natted.endpoint,
+        confirmed: true,
+      },
+    ]);
+    b.send(rtp(1), facing[1]);
+    await until('the learned source hears', () => natted.received.length === 1);
+    expect(a.received).to.have.length(0);
+  });
+
+  it('keeps the learned endpoint while the latch epoch stays and forgets it with a new one', async () => {
+    const [a, b, natted] = [await phone(), await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    relay.reconcile(plan);
+    natted.send(rtp(1), facing[0]);
+    await until('learned', () => streamOf(relay, 0).confirmed);
+    relay.reconcile({ ...plan, tos: 184 });
+    b.send(rtp(1), facing[1]);
+    await until('the learned source hears', () => natted.received.length === 1);
+    expect(streamOf(relay, 0).packets).to.equal(1);
+    relay.reconcile({
+      ...plan,
+      streams: plan.streams.map((stream) => ({ ...stream, latchEpoch: 2 })),
+    });
+    b.send(rtp(2), facing[1]);
+    await until('the signalled endpoint hears', () => a.received.length === 1);
+    expect(natted.received).to.have.length(1);
+  });
+
+  it('drops other sources than the learned one with strict source', async () => {
+    const [a, b, other] = [await phone(), await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { strictSource: true });
+    relay.reconcile(plan);
+    a.send(rtp(1), facing[0]);
+    await until('learned', () => b.received.length === 1);
+    other.send(rtp(2), facing[0]);
+    await until('dropped', () => streamOf(relay, 0).packets === 2);
+    expect(streamOf(relay, 0)).to.deep.include({ errors: 1, drops: { 'strict-source': 1 } });
+    expect(b.received).to.have.length(1);
+  });
+
+  it('counts but does not relay what a blocked stream receives', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { blocked: true });
+    relay.reconcile(plan);
+    a.send(rtp(1), facing[0]);
+    await until('counted', () => streamOf(relay, 0).packets === 1);
+    expect(streamOf(relay, 0)).to.deep.include({ errors: 0, drops: { blocked: 1 } });
+    expect(b.received).to.have.length(0);
+  });
+
+  it('sends pierce-NAT packets until a packet arrives', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan } = await twoParty(a.endpoint, b.endpoint, { pierceNat: true });
+    relay.reconcile(plan);
+    await until('both were pierced', () => a.received.length > 0 && b.received.length > 0);
+    expect(a.received[0]?.bytes.toString('hex')).to.equal('807fffff0000000000000000');
+  });
+
+  it('sends nothing to an endpoint that has to speak first', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { natWait: true });
+    relay.reconcile(plan);
+    a.send(rtp(1), facing[0]);
+    await until('counted', () => streamOf(relay, 0).packets === 1);
+    expect(streamOf(relay, 0).drops).to.deep.equal({ 'nat-wait': 1 });
+    b.send(rtp(1), facing[1]);
+    await until('a hears', () => a.received.length === 1);
+    a.send(rtp(2), facing[0]);
+    await until('b hears', () => b.received.length === 1);
+  });
+
+  it('goes on from restored counters and endpoints', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, {
+      confirmed: true,
+      initialStats: { packets: 10, bytes: 1000, errors: 2, lastPacketMicros: 77 },
+    });
+    relay.reconcile(plan);
+    expect(streamOf(relay, 1)).to.include({ packets: 10, lastPacketMicros: 77, confirmed: true });
+    expect([...relay.lastActivity()]).to.deep.equal([['call', 77]]);
+    a.send(rtp(1), facing[0]);
+    await until('counted', () => streamOf(relay, 0).packets === 11);
+    expect(streamOf(relay, 0)).to.include({ bytes: 1172, errors: 2 });
+    expect(relay.totals().packets).to.equal(1);
+  });
+
+  it('opens nothing when one port is busy, and leaves the call as it was', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    relay.reconcile(plan);
+    const before = openSockets();
+    const busy: SocketPlan = { ...facing[1], id: 3, localPort: b.endpoint.port };
+    const spare: SocketPlan = { ...facing[1], id: 2, localPort: await freePort(loopback4) };
+    const result = relay.reconcile({ ...plan, sockets: [...facing, spare, busy] });
+    expect(result).to.deep.equal({
+      ok: false,
+      failures: [
+        {
+          socketId: 3,
+          localAddress: loopback4,
+          localPort: b.endpoint.port,
+          cause: 'port-busy',
+          errno: 'EADDRINUSE',
+        },
+      ],
+    });
+    expect(openSockets()).to.equal(before);
+    a.send(rtp(1), facing[0]);
+    await until('still relayed', () => b.received.length === 1);
+  });
+
+  it('names an address that is not local', () => {
+    const socket = { id: 1, streamId: 0, localAddress: '192.0.2.1', localPort: 40000 };
+    const stream = streamPlan(0, { egressSocket: 1, rtpSinks: [] });
+    const plan = { callId: 'x', tos: -1, sockets: [socket], streams: [stream] };
+    expect(relay.reconcile(plan)).to.deep.include({ ok: false });
+    const elsewhere = new NativeRelay({ workers: 1, freeBind: true });
+    try {
+      expect(elsewhere.reconcile(plan)).to.deep.equal({ ok: true });
+    } finally {
+      elsewhere.close();
+    }
+  });
+
+  it('refuses a plan whose ids refer to nothing', () => {
+    const plan = { callId: 'x', tos: -1, sockets: [], streams: [streamPlan(0)] };
+    expect(() => relay.reconcile(plan)).to.throw(NativeRelayError, 'refers to nothing');
+    expect(() => relay.reconcile({ ...plan, tos: 300 })).to.throw(NativeRelayError, 'range');
+    expect(relay.statistics('x')).to.equal(null);
+  });
+
+  it('leaks neither descriptors nor memory in 500 calls that reuse one port pair', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan } = await twoParty(a.endpoint, b.endpoint);
+    const cycle = (count: number): void => {
+      for (let index = 0; index < count; index++) {
+        expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
+        expect(relay.reconcile(emptyPlan('call'))).to.deep.equal({ ok: true });
+      }
+    };
+    const before = openSockets();
+    cycle(100);
+    const memory = residentKib();
+    cycle(500);
+    await until('every socket is closed', () => openSockets() === before);
+    expect(residentKib() - memory).to.be.lessThan(16 * 1024);
+    expect(relay.statistics('call')).to.equal(null);
+  });
+
+  it('keeps counting ended calls in the totals', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    relay.reconcile(plan);
+    a.send(rtp(1), facing[0]);
+    await until('relayed', () => b.received.length === 1);
+    relay.reconcile(emptyPlan('call'));
+    expect(relay.totals()).to.deep.equal({ packets: 1, bytes: 172, errors: 0 });
+    await sleep(20);
+    expect(relay.totals()).to.deep.equal({ packets: 1, bytes: 172, errors: 0 });
+  });
+
+  it('refuses to work after close', () => {
+    relay.close();
+    expect(() => relay.totals()).to.throw(NativeRelayError, 'closed');
+  });
+});

@@ -1,0 +1,174 @@
+#include <vector>
+
+#include "../../native/core/packet.h"
+#include "../../native/core/plan.h"
+#include "../../native/core/rtcp.h"
+#include "check.h"
+#include "plan_builder.h"
+
+using namespace rtprelay;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+void put32(Bytes& out, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<std::uint8_t>(value >> shift));
+}
+
+Bytes padded(Bytes head, std::size_t size) {
+  head.resize(size);
+  return head;
+}
+
+Bytes receiver_report(std::uint32_t reporter, std::uint32_t about) {
+  Bytes packet{0x81, 201, 0, 7};
+  put32(packet, reporter);
+  put32(packet, about);
+  put32(packet, 0x04fffffe); // 4/256 lost, cumulative -2
+  put32(packet, 100);
+  put32(packet, 80);
+  put32(packet, 0xabcd1234);
+  put32(packet, 65536);
+  return packet;
+}
+
+RtcpItem sent(std::uint32_t ssrc, std::uint32_t ntp) {
+  RtcpItem item;
+  item.reporter = ssrc;
+  item.is_sender = true;
+  item.ntp_middle = ntp;
+  return item;
+}
+
+RtcpItem heard(std::uint32_t reporter, std::uint32_t about, std::uint32_t ntp) {
+  RtcpItem item;
+  item.reporter = reporter;
+  item.about = about;
+  item.ntp_middle = ntp;
+  item.delay_since_sr = 65536; // 1 s
+  item.jitter = 40;            // 5 ms at 8000 Hz
+  return item;
+}
+
+PlanSpec small_plan() {
+  PlanSpec plan;
+  plan.call_id = "call";
+  SocketSpec socket;
+  socket.id = 1;
+  socket.stream_id = 2;
+  CHECK(parse_address("127.0.0.1", 4000, socket.local));
+  plan.sockets.push_back(socket);
+  StreamSpec stream;
+  stream.id = 2;
+  stream.egress_socket = 1;
+  stream.rtp_sinks = {2};
+  plan.streams.push_back(stream);
+  return plan;
+}
+
+} // namespace
+
+TEST("datagrams are told apart by their first bytes") {
+  CHECK(classify({}) == PacketKind::kOther);
+  CHECK(classify(padded({0x80, 0}, 12)) == PacketKind::kRtp);
+  CHECK(classify(padded({0x80, 0}, 11)) == PacketKind::kOther);
+  CHECK(classify(padded({0x80, 200}, 8)) == PacketKind::kRtcp);
+  CHECK(classify(padded({0x80, 0x80 | 96}, 12)) == PacketKind::kRtp);
+  CHECK(classify(padded({0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, 20)) == PacketKind::kStun);
+  CHECK(classify(padded({0, 1}, 20)) == PacketKind::kOther);
+  CHECK(classify(padded({22}, 13)) == PacketKind::kDtls);
+  CHECK(classify(padded({0xc0}, 20)) == PacketKind::kOther);
+}
+
+TEST("a receiver report is read with its signed loss") {
+  RtcpItems items;
+  CHECK(parse_rtcp(receiver_report(7, 8), items));
+  CHECK(items.size == 1);
+  const RtcpItem& item = items.items[0];
+  CHECK(item.reporter == 7 && item.about == 8 && item.cumulative_loss == -2);
+  CHECK(item.fraction_lost == 4 && item.jitter == 80 && item.ntp_middle == 0xabcd1234);
+}
+
+TEST("an RTCP packet longer than its datagram is refused at every length") {
+  const Bytes whole = receiver_report(7, 8);
+  RtcpItems items;
+  for (std::size_t size = 1; size < whole.size(); ++size)
+    CHECK(!parse_rtcp(std::span(whole).first(size), items));
+}
+
+TEST("round trip and MOS follow the recorded example") {
+  // Legs of 323, 436, 190 us as in the reply recorded from rtpengine 10.5.
+  QualityTable table;
+  table.add(sent(8738, 1), 0, 8000, 1'000'000, 100);
+  table.add(sent(4369, 1), 1, 8000, 1'000'000, 100);
+  table.add(heard(4369, 8738, 1), 1, 8000, 2'000'323, 101);
+  table.add(heard(8738, 4369, 1), 0, 8000, 2'000'436, 101);
+  table.add(sent(8738, 2), 0, 8000, 3'000'000, 102);
+  table.add(heard(4369, 8738, 2), 1, 8000, 4'000'190, 103);
+  const ReporterQuality& quality = table.reporters().at(4369);
+  CHECK(quality.progression.size() == 2);
+  CHECK(quality.progression[0].mos == 0 && quality.progression[0].round_trip_leg_micros == 323);
+  CHECK(quality.progression[1].mos == 43 && quality.progression[1].round_trip_micros == 626);
+  CHECK(quality.samples == 1 && quality.lowest->round_trip_leg_micros == 190);
+  CHECK(table.reporters().at(8738).progression[0].round_trip_micros == 759);
+}
+
+TEST("the legacy MOS falls with delay and loss and ends at 1.0") {
+  CHECK(legacy_mos(612, 10, 1) == 43);
+  CHECK(legacy_mos(400'000, 0, 0) < 38);
+  CHECK(legacy_mos(612, 10, 50) == 10);
+}
+
+TEST("reports less than a second apart are dropped") {
+  QualityTable table;
+  table.add(heard(1, 2, 0), 0, 8000, 10'000'000, 10);
+  table.add(heard(1, 2, 0), 0, 8000, 10'999'999, 10);
+  CHECK(table.reporters().at(1).progression.size() == 1);
+}
+
+TEST("a long call keeps a bounded progression over its whole course") {
+  QualityTable table;
+  for (int i = 1; i <= 10'000; ++i)
+    table.add(heard(1, 2, 0), 0, 8000, i * 5'000'000LL, i * 5LL);
+  const ReporterQuality& quality = table.reporters().at(1);
+  CHECK(quality.progression.size() <= kMaxProgression);
+  CHECK(quality.progression.size() > kMaxProgression / 4);
+  CHECK(quality.progression.front().reported_at_seconds == 5);
+}
+
+TEST("the table of a call is bounded") {
+  QualityTable table;
+  for (std::uint32_t ssrc = 0; ssrc < 1000; ++ssrc)
+    table.add(sent(ssrc, 1), 0, 8000, 1, 1);
+  CHECK(table.reporters().size() == kMaxReporters);
+}
+
+TEST("a plan is read back as written") {
+  const Bytes bytes = encode_plan(small_plan());
+  PlanSpec plan;
+  CHECK(decode_plan(bytes, plan) == PlanError::kNone);
+  CHECK(plan.call_id == "call" && plan.sockets[0].local.port == 4000);
+  CHECK(plan.streams[0].rtp_sinks.size() == 1);
+}
+
+TEST("a plan cut short anywhere is refused") {
+  const Bytes bytes = encode_plan(small_plan());
+  PlanSpec plan;
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    CHECK(decode_plan(std::span(bytes).first(size), plan) == PlanError::kTooShort);
+  Bytes longer = bytes;
+  longer.push_back(0);
+  CHECK(decode_plan(longer, plan) == PlanError::kTrailingBytes);
+}
+
+TEST("a plan with dangling or doubled ids is refused") {
+  PlanSpec plan;
+  PlanSpec dangling = small_plan();
+  dangling.streams[0].rtp_sinks = {99};
+  CHECK(decode_plan(encode_plan(dangling), plan) == PlanError::kUnknownId);
+  PlanSpec doubled = small_plan();
+  doubled.sockets.push_back(doubled.sockets[0]);
+  CHECK(decode_plan(encode_plan(doubled), plan) == PlanError::kDuplicateId);
+}

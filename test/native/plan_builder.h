@@ -1,0 +1,64 @@
+// Writes plans as src/media/plan-codec.ts does.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../../native/core/plan.h"
+
+namespace rtprelay {
+
+inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
+  std::vector<std::uint8_t> out;
+  const auto raw = [&](const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    out.insert(out.end(), bytes, bytes + size);
+  };
+  const auto number = [&](auto value) { raw(&value, sizeof(value)); };
+  const auto text = [&](const std::string& value) { raw(value.data(), value.size()); };
+  const auto address = [&](const SocketAddress& value) {
+    const std::string host = format_host(value);
+    number(static_cast<std::uint8_t>(host.size()));
+    if (host.empty())
+      return;
+    text(host);
+    number(value.port);
+  };
+  const auto ids = [&](const std::vector<std::uint32_t>& values) {
+    number(static_cast<std::uint16_t>(values.size()));
+    for (const std::uint32_t value : values)
+      number(value);
+  };
+  number(kPlanMagic);
+  number(static_cast<std::uint16_t>(plan.call_id.size()));
+  text(plan.call_id);
+  number(static_cast<std::int16_t>(plan.tos));
+  number(static_cast<std::uint16_t>(plan.sockets.size()));
+  number(static_cast<std::uint16_t>(plan.streams.size()));
+  for (const SocketSpec& socket : plan.sockets) {
+    number(socket.id);
+    number(socket.stream_id);
+    address(socket.local);
+  }
+  for (const StreamSpec& stream : plan.streams) {
+    number(stream.id);
+    number(stream.component);
+    number(static_cast<std::uint8_t>(stream.learning));
+    number(stream.flags);
+    number(stream.latch_epoch);
+    number(stream.clock_rate);
+    number(stream.egress_socket);
+    address(stream.endpoint);
+    address(stream.signalled);
+    number(static_cast<double>(stream.packets));
+    number(static_cast<double>(stream.bytes));
+    number(static_cast<double>(stream.errors));
+    number(static_cast<double>(stream.last_packet_micros));
+    ids(stream.rtp_sinks);
+    ids(stream.rtcp_sinks);
+  }
+  return out;
+}
+
+} // namespace rtprelay

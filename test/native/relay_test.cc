@@ -1,0 +1,219 @@
+// Real workers and sockets on loopback.
+#include <array>
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "../../native/core/relay.h"
+#include "check.h"
+#include "plan_builder.h"
+
+using namespace rtprelay;
+
+namespace {
+
+void ignore(void* /*context*/) {}
+
+SocketAddress local_address(int fd) {
+  KernelAddress address{};
+  socklen_t length = sizeof(address);
+  CHECK(getsockname(fd, &address.generic, &length) == 0);
+  return from_kernel(address);
+}
+
+class Phone {
+public:
+  Phone() {
+    SocketAddress any;
+    CHECK(parse_address("127.0.0.1", 0, any));
+    int error = 0;
+    fd_ = open_udp_socket(any, -1, FreeBind::kNo, error);
+    CHECK(fd_.valid());
+    address_ = local_address(fd_.get());
+  }
+  [[nodiscard]] const SocketAddress& address() const { return address_; }
+
+  void send(const SocketAddress& to, std::uint8_t type = 0) const {
+    std::array<std::uint8_t, 172> packet{0x80, type};
+    KernelAddress kernel;
+    const socklen_t length = to_kernel(to, kernel);
+    (void)sendto(fd_.get(), packet.data(), packet.size(), 0, &kernel.generic, length);
+  }
+
+  /// true when a datagram comes within `wait_ms`.
+  [[nodiscard]] bool hears(int wait_ms = 2000) const {
+    pollfd ready{fd_.get(), POLLIN, 0};
+    if (poll(&ready, 1, wait_ms) <= 0)
+      return false;
+    std::array<std::uint8_t, 2000> packet;
+    return recv(fd_.get(), packet.data(), packet.size(), 0) >= 0;
+  }
+
+private:
+  FileDescriptor fd_;
+  SocketAddress address_;
+};
+
+/// A call between two phones: streams 0 and 1, each with the socket of the same id.
+struct Fixture {
+  explicit Fixture(const char* id = "call") {
+    plan.call_id = id;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      SocketSpec socket{i, i, Phone().address()};
+      plan.sockets.push_back(socket);
+      StreamSpec stream;
+      stream.id = i;
+      stream.learning = Learning::kImmediate;
+      stream.egress_socket = i;
+      stream.endpoint = stream.signalled = phones[i].address();
+      stream.rtp_sinks = {1 - i};
+      plan.streams.push_back(stream);
+    }
+  }
+  [[nodiscard]] const SocketAddress& facing(std::size_t i) const { return plan.sockets[i].local; }
+
+  std::array<Phone, 2> phones;
+  PlanSpec plan;
+};
+
+struct TestRelay : Relay {
+  TestRelay() : Relay({2, FreeBind::kNo}, {ignore, nullptr}) { CHECK(start()); }
+  bool apply(const PlanSpec& plan) {
+    std::vector<PortFailure> failures;
+    return reconcile(encode_plan(plan), failures) == PlanError::kNone && failures.empty();
+  }
+  bool end(const std::string& id) {
+    PlanSpec nothing;
+    nothing.call_id = id;
+    return apply(nothing);
+  }
+};
+
+bool eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition())
+      return true;
+    (void)poll(nullptr, 0, 2);
+  }
+  return false;
+}
+
+} // namespace
+
+TEST("packets go both ways") {
+  TestRelay relay;
+  Fixture call;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send(call.facing(0));
+  CHECK(call.phones[1].hears());
+  call.phones[1].send(call.facing(1));
+  CHECK(call.phones[0].hears());
+  CHECK(relay.totals().packets == 2 && relay.totals().errors == 0);
+}
+
+TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
+  TestRelay relay;
+  Fixture call;
+  call.plan.streams[0].flags = kRtcpMux;
+  call.plan.streams[0].rtcp_sinks = {0};
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send(call.facing(0), 200);
+  CHECK(call.phones[0].hears());
+  call.phones[0].send(call.facing(0), 8);
+  CHECK(call.phones[1].hears());
+}
+
+TEST("events name what was learned, once") {
+  TestRelay relay;
+  Fixture call;
+  CHECK(relay.apply(call.plan));
+  for (int i = 0; i < 3; ++i)
+    call.phones[0].send(call.facing(0));
+  for (int i = 0; i < 3; ++i)
+    CHECK(call.phones[1].hears());
+  std::vector<StreamEventRecord> events;
+  CHECK(eventually([&] {
+    relay.collect(events);
+    return !events.empty();
+  }));
+  std::uint32_t bits = 0;
+  for (const auto& event : events)
+    bits |= event.events;
+  CHECK(bits == (kFirstPacket | kEndpointLearned));
+  CHECK(events.back().latch.endpoint == call.phones[0].address());
+}
+
+TEST("a busy port changes nothing") {
+  TestRelay relay;
+  Fixture call;
+  CHECK(relay.apply(call.plan));
+  PlanSpec changed = call.plan;
+  changed.sockets.push_back({7, 0, call.phones[0].address()});
+  std::vector<PortFailure> failures;
+  CHECK(relay.reconcile(encode_plan(changed), failures) == PlanError::kNone);
+  CHECK(failures.size() == 1 && failures[0].socket_id == 7 && failures[0].error == EADDRINUSE);
+  call.phones[0].send(call.facing(0));
+  CHECK(call.phones[1].hears());
+}
+
+TEST("snapshots are exchanged under traffic without losing counters") {
+  TestRelay relay;
+  Fixture call;
+  CHECK(relay.apply(call.plan));
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> sent{0};
+  std::thread sender([&] {
+    while (!done.load()) {
+      call.phones[0].send(call.facing(0));
+      sent.fetch_add(1);
+      (void)call.phones[1].hears(20);
+    }
+  });
+  std::vector<StreamEventRecord> events;
+  for (int i = 0; i < 500; ++i) {
+    call.plan.streams[0].clock_rate = static_cast<std::uint32_t>(8000 + i);
+    call.plan.streams[1].latch_epoch = static_cast<std::uint32_t>(i);
+    CHECK(relay.apply(call.plan));
+    relay.collect(events);
+    CallReading reading;
+    CHECK(relay.read("call", reading));
+  }
+  done.store(true);
+  sender.join();
+  CHECK(eventually([&] { return relay.totals().packets == sent.load(); }));
+}
+
+TEST("calls end under traffic and their ports can be used at once") {
+  TestRelay relay;
+  Fixture call;
+  std::atomic<bool> done{false};
+  std::thread sender([&] {
+    while (!done.load()) {
+      call.phones[0].send(call.facing(0));
+      call.phones[0].send(call.facing(0), 201);
+      (void)call.phones[1].hears(1);
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    CHECK(relay.apply(call.plan));
+    CHECK(relay.end("call"));
+  }
+  done.store(true);
+  sender.join();
+  CallReading reading;
+  CHECK(!relay.read("call", reading));
+}
+
+TEST("a relay with calls under traffic closes") {
+  Fixture call;
+  {
+    TestRelay relay;
+    CHECK(relay.apply(call.plan));
+    call.phones[0].send(call.facing(0));
+  }
+  TestRelay next;
+  CHECK(next.apply(call.plan));
+}

@@ -1,0 +1,205 @@
+import { expect } from 'chai';
+import { runCommand } from '../../../src/daemon/cli/commands.js';
+import { parameterLines } from '../../../src/daemon/cli/parameters.js';
+import { configOf, minimal } from '../config/support.js';
+import { FakeTarget, observedCall } from './support.js';
+
+describe('operator command', () => {
+  let target: FakeTarget;
+  beforeEach(() => {
+    target = new FakeTarget();
+  });
+  const run = (line: string): string => runCommand(target, line);
+
+  /** Texts of rtpengine 10.5, observed. */
+  const observed: readonly (readonly [line: string, text: string])[] = [
+    ['list', 'More parameters required.\n'],
+    ['list sessions', 'More parameters required.\n'],
+    ['foo', 'Unknown or incomplete command::foo\n'],
+    ['list foo', 'Unknown or incomplete command::foo\n'],
+    ['GET numsessions', 'Unknown or incomplete command::GET numsessions\n'],
+    ['list sessions all', 'No sessions on this media relay.\n'],
+    ['list sessions own', 'No own sessions on this media relay.\n'],
+    ['list sessions foreign', 'No foreign sessions on this media relay.\n'],
+    ['list sessions nosuch', '\nCall ID not found (nosuch).\n\n'],
+    ['list maxsessions', 'Maximum sessions configured on rtpengine: -1\n'],
+    ['list maxopenfiles', 'Maximum open-files configured on rtpengine: 20000\n'],
+    ['list maxcpu', 'Maximum CPU usage configured on rtpengine: 0.0\n'],
+    ['list maxload', 'Maximum load average configured on rtpengine: 0.00\n'],
+    ['list maxbw', 'Maximum bandwidth configured on rtpengine: 0\n'],
+    ['list timeout', 'TIMEOUT=60\n'],
+    ['list silenttimeout', 'SILENT_TIMEOUT=3600\n'],
+    ['get finaltimeout', 'FINAL_TIMEOUT=0\n'],
+    ['list offertimeout', 'OFFER_TIMEOUT=3600\n'],
+    ['list redisconnecttimeout', '1000\n'],
+    ['list deletedelay', '30\n'],
+    ['list loglevel core', '6\n'],
+    ['list transcoders', 'No stats entries\n'],
+    ['set', 'More parameters required.\n'],
+    ['set maxsessions', 'More parameters required.\n'],
+    ['set maxsessions 5', 'Success setting maxsessions to 5\n'],
+    ['set maxsessions -1', 'Success setting maxsessions to -1; disable feature\n'],
+    [
+      'set maxsessions -7',
+      'Fail setting maxsessions to -7; either positive or -1 values allowed\n',
+    ],
+    ['set maxsessions abc', 'Fail setting maxsessions to abc; no digists found\n'],
+    ['set maxcpu 1.5', 'Success setting maxcpu to 1.5\n'],
+    ['set maxload 3.5', 'Success setting maxload to 3.50\n'],
+    ['set timeout 70', 'Success setting timeout to 70\n'],
+    ['set silenttimeout 100', 'Success setting timeout to 100\n'],
+    ['set loglevel 7', 'Success setting loglevel to 7\n'],
+    ['set loglevel core', 'More parameters required.\n'],
+    ['set redisallowederrors 3', 'Success setting redis-allowed-errors to 3\n'],
+    ['set deletedelay 5', 'Success setting delete-delay to 5\n'],
+    ['set foo 3', 'Unknown or incomplete command::foo 3\n'],
+    ['terminate', 'More parameters required.\n'],
+    ['terminate nosuch', '\nCall Id not found (nosuch).\n\n'],
+    ['terminate all', 'All calls terminated by operator.\n'],
+    ['terminate own', 'All own calls terminated by operator.\n'],
+    ['terminate foreign', 'All foreign calls terminated by operator.\n'],
+    ['params', 'More parameters required.\n'],
+    ['params foo', 'Unknown or incomplete command::foo\n'],
+    ['params diff', ''],
+    ['params revert', ''],
+    ['kslist', '\nSubscribed-on keyspaces:\n\n'],
+    ['ksadd', 'More parameters required.\n'],
+    ['debug', 'No call ID specified\n'],
+    ['debug nosuch on', "Call ID 'nosuch' not found\n"],
+    ['call', 'More parameters required.\n'],
+    ['call nosuch info', "No such call 'nosuch'\n"],
+    [
+      'list interfaces',
+      "Interface 'lo' address '127.0.0.1' (IPv4)\n Port range: 42000 - 42999\n" +
+        ' Ports used:     4 /  1000 (  0.4%)\n Last port used: 42022\n',
+    ],
+  ];
+  for (const [line, text] of observed) {
+    it(`answers '${line}' as rtpengine does`, () => {
+      expect(run(line)).to.equal(text);
+    });
+  }
+
+  it('counts and lists calls', () => {
+    target.calls = [observedCall, { ...observedCall, callId: 'f', foreign: true }];
+    expect(run('list numsessions')).to.equal(
+      'Current sessions own: 1\nCurrent sessions foreign: 1\nCurrent sessions total: 2\n' +
+        'Current transcoded media: 0\nCurrent sessions ipv4 only media: 1\n' +
+        'Current sessions ipv6 only media: 0\nCurrent sessions ip mixed  media: 0\n',
+    );
+    expect(run('list sessions own')).to.equal(
+      'callid:                                                         mosx | deletionmark:  no | ' +
+        'created:  1795401470 | proxy:127.0.0.1:44293 | redis_keyspace:0 | foreign:no\n',
+    );
+    expect(run('list sessions all').split('\n')).to.have.length(3);
+    expect(run('list sessions foreign')).to.include('foreign:yes');
+  });
+
+  it('shows a call in full', () => {
+    target.calls = [observedCall];
+    const text =
+      '\ncallid: mosx\ndeletionmark: no\ncreated: 1795401470\nproxy: 127.0.0.1:44293\ntos: 0\n' +
+      'last_signal: 1795401470\nredis_keyspace: 0\nforeign: no\n\n' +
+      "--- Tag 'a', type: FROM_TAG, label 'A', branch '', callduration 4.066892\n" +
+      "---     subscribed to 'b'\n---     subscription of 'b'\n" +
+      '------ Media #1 (audio over RTP/AVP) using PCMU/8000\n' +
+      '-------- Port       127.0.0.1:42020 <>       127.0.0.1:24000, SSRC 1111, 150 p, 25800 b, 0 e, 1795401473 ts\n' +
+      '-------- Port       127.0.0.1:42021 <>                :0     (RTCP), SSRC 0, 0 p, 0 b, 0 e, 1795401473 ts\n\n';
+    expect(run('list sessions mosx')).to.equal(text);
+    expect(run('call mosx info')).to.equal(text);
+    expect(run('call mosx tag a info')).to.match(/^--- Tag 'a'/);
+    expect(run('call mosx tag zz info')).to.equal("No such tag 'zz'\n");
+  });
+
+  it('ends one call or all of a kind', () => {
+    target.calls = [observedCall, { ...observedCall, callId: 'f', foreign: true }];
+    expect(run('terminate mosx')).to.equal(
+      '\nCall Id (mosx) successfully terminated by operator.\n\n',
+    );
+    run('terminate own');
+    expect(target.calls.map(({ callId }) => callId)).to.deep.equal(['f']);
+    run('terminate all');
+    expect(target.calls).to.deep.equal([]);
+  });
+
+  it('changes settings, names what changed, and takes it back', () => {
+    run('set timeout 70');
+    run('set maxsessions 5abc');
+    expect(run('params diff')).to.equal('timeout: 60 => 70\nmax-sessions: -1 => 5\n');
+    expect(run('params current')).to.equal('table = -1\ntimeout = 70\nmax-sessions = 5\n');
+    run('params revert');
+    expect(run('params diff')).to.equal('');
+    expect(run('params start')).to.include('timeout = 60\n');
+  });
+
+  it('says why a setting cannot be had', () => {
+    expect(run('set maxopenfiles 200000')).to.equal(
+      'Fail setting open_files to 200000; not permitted\n',
+    );
+    expect(run('set controltos 300')).to.match(/^Fail setting control-tos to 300/);
+    expect(run('set redisconnecttimeout 0')).to.match(/^Fail setting redis-connect-timeout to 0/);
+    expect(target.settings.controltos).to.equal(0);
+  });
+
+  it('sets log levels of one subsystem or of all', () => {
+    run('set loglevel rtcp 3');
+    expect([target.logLevel('rtcp'), target.logLevel('core')]).to.deep.equal([3, 6]);
+    run('set loglevel 5');
+    expect([target.logLevel('rtcp'), target.logLevel('core')]).to.deep.equal([5, 5]);
+    expect(run('list loglevel')).to.include('core = 5\n').and.include('internals = -1\n');
+    expect(run('list loglevels')).to.include(
+      "core - Everything that isn't part of another subsystem\n",
+    );
+    expect(run('set loglevel nope 5')).to.equal("Unknown log subsystem 'nope'\n");
+  });
+
+  it('turns debugging of a call on and off', () => {
+    target.calls = [observedCall];
+    expect(run('debug mosx')).to.equal("Enabled debugging for call 'mosx'\n");
+    expect(run('call mosx debug off')).to.equal("Disabled debugging for call 'mosx'\n");
+    expect(run('debug mosx foo')).to.equal("Invalid on/off flag ('foo') specified\n");
+    expect(target.debugged).to.deep.equal(['mosx on', 'mosx off']);
+  });
+
+  it('shows the statistics as text and as JSON', () => {
+    const totals = run('list totals');
+    expect(totals).to.match(
+      /^\nStatistics over currently running sessions:\n\n Owned sessions {34}:1\n/,
+    );
+    expect(totals).to.include(' Uptime of rtpengine                             :6 seconds\n');
+    expect(totals).to.include(
+      ' Average call duration                           :0.050309 seconds\n',
+    );
+    expect(totals).to.include(
+      ' Min/Max/Avg ping processing delay               :0.100000/0.300000/0.200000 sec\n',
+    );
+    expect(totals).to.include('                Proxy |       Ping |      Offer |');
+    expect(totals).to.include('            127.0.0.1 |          0 |          2 |');
+    expect(run('list counters')).to.include(
+      ' Packets per second (total)                      :91\n',
+    );
+    expect(JSON.parse(run('list jsonstats'))).to.have.nested.property('totalstatistics.uptime', 6);
+  });
+
+  it('lists its commands', () => {
+    expect(run('help')).to.include('\n\tterminate\n');
+  });
+});
+
+describe('parameters of the configuration', () => {
+  it("have rtpengine's names and no passwords", () => {
+    const target = new FakeTarget();
+    const config = configOf([...minimal, '-r', 'geheim@10.0.0.1:6379/3', '--max-sessions=7']);
+    const lines = parameterLines(
+      config,
+      (name) => target.setting(name),
+      (subsystem) => config.log.levels.get(subsystem) ?? 0,
+    );
+    const text = lines.map(([name, value]) => `${name} = ${value}`).join('\n');
+    expect(text).to.include('log-level-core = 6');
+    expect(text).to.include('redis = 10.0.0.1:6379/3');
+    expect(text).to.include('listen-ng = 127.0.0.1:2223');
+    expect(text).to.include('interface[0] = default\\127.0.0.1 ');
+    expect(text).to.not.include('geheim');
+  });
+});

@@ -1,0 +1,279 @@
+import { expect } from 'chai';
+import { existsSync, readFileSync } from 'node:fs';
+import { loadConfig } from '../../../src/config/config.js';
+import { configError, configOf, files, minimal } from './support.js';
+
+function refusal(
+  argv: readonly string[],
+  texts: Readonly<Record<string, string>> = {},
+): { readonly message: string; readonly option: string | null } {
+  return configError(() => configOf(argv, texts));
+}
+
+const debianFile = '/etc/rtpengine/rtpengine.conf';
+
+describe('configuration', () => {
+  it('takes a command line that production systems use', () => {
+    const argv = (
+      '--interface=10.10.0.142 --listen-ng=10.10.0.142:2223 --tos=184 ' +
+      '--redis 10.10.0.144:6379/0 --pidfile=/var/run/rtpengine01.pid'
+    ).split(' ');
+    const config = configOf(argv);
+    expect(config.control.listenNg).to.deep.equal([{ host: '10.10.0.142', port: 2223 }]);
+    expect(config.media.interfaces.interfaces[0]?.source).to.deep.equal({
+      kind: 'address',
+      address: '10.10.0.142',
+    });
+    expect(config.media.tos).to.equal(184);
+    expect(config.redis?.read).to.deep.equal({
+      host: '10.10.0.144',
+      port: 6379,
+      database: 0,
+      password: null,
+    });
+    expect(config.redis?.write).to.equal(config.redis?.read);
+    expect(config.pidfile).to.equal('/var/run/rtpengine01.pid');
+    expect(config.foreground).to.equal(false);
+    expect(config.warnings).to.deep.equal([]);
+  });
+
+  it("has rtpengine's defaults", () => {
+    const config = configOf(minimal);
+    expect(config.limits).to.deep.equal({
+      timeoutSeconds: 60,
+      silentTimeoutSeconds: 3600,
+      finalTimeoutSeconds: 0,
+      offerTimeoutSeconds: 3600,
+      deleteDelaySeconds: 30,
+      maxSessions: -1,
+      maxLoad: 0,
+      maxCpuPercent: 0,
+      maxBandwidthBytesPerSecond: 0,
+    });
+    expect([config.media.portMin, config.media.portMax]).to.deep.equal([30000, 39999]);
+    expect(config.media.endpointLearning).to.equal('heuristic');
+    expect(config.media.numThreads).to.equal(4);
+    expect(config.redis).to.equal(null);
+    expect(config.log.levels.get('core')).to.equal(6);
+    expect(config.log.levels.get('internals')).to.equal(-1);
+    expect(config.log.maxLineLength).to.equal(500);
+    expect(configOf([...minimal, '-E']).log.maxLineLength).to.equal(0);
+  });
+
+  it('is frozen', () => {
+    const config = configOf(minimal);
+    expect(() => Object.assign(config.media, { tos: 1 })).to.throw(TypeError);
+    expect(() => Object.assign(config.control.listenNg, { 0: null })).to.throw(TypeError);
+  });
+
+  it('starts with the file that Debian installs', function () {
+    if (!existsSync(debianFile)) this.skip();
+    const config = configOf([], { [debianFile]: readFileSync(debianFile, 'utf8') });
+    expect(config.control.listenNg).to.deep.equal([{ host: 'localhost', port: 2223 }]);
+    expect(config.media.tos).to.equal(184);
+    expect(config.media.portMax).to.equal(40000);
+    expect(config.warnings).to.deep.equal([
+      'Options without effect in this version: table, listen-http, recording-dir, recording-method',
+    ]);
+  });
+
+  it('loads in less time than a start can spare', function () {
+    if (!existsSync(debianFile)) this.skip();
+    const text = { [debianFile]: readFileSync(debianFile, 'utf8') };
+    configOf([], text);
+    const start = performance.now();
+    for (let round = 0; round < 20; round++) configOf([], text);
+    expect((performance.now() - start) / 20).to.be.below(10);
+  });
+
+  it('asks for help, version and codecs before anything else', () => {
+    const kind = (word: string): string => loadConfig([word], {}, files({}), { cores: 1 }).kind;
+    expect(['--help', '-h', '--version', '-v', '--codecs'].map(kind)).to.deep.equal([
+      'help',
+      'help',
+      'version',
+      'version',
+      'codecs',
+    ]);
+  });
+});
+
+describe('file and command line', () => {
+  const path = '/etc/rtpengine/rtpengine.conf';
+  const base = '[rtpengine]\ninterface=127.0.0.1\nlisten-ng=2223\n';
+
+  it('reads our own default file first, then that of rtpengine', () => {
+    const own = '/etc/rtprelay/rtprelay.conf';
+    expect(configOf([], { [path]: `${base}tos=1`, [own]: `${base}tos=2` }).media.tos).to.equal(2);
+    expect(configOf([], { [path]: `${base}tos=1` }).configFile).to.equal(path);
+  });
+
+  it('does without a default file, but not without a named one', () => {
+    expect(configOf(minimal.slice(1)).configFile).to.equal(null);
+    expect(refusal([...minimal.slice(1), '--config-file=/no/such']).message).to.match(
+      /^Cannot read \/no\/such: ENOENT/,
+    );
+  });
+
+  it('reads no file for none', () => {
+    expect(configOf(minimal, { [path]: 'garbage' }).configFile).to.equal(null);
+  });
+
+  it('lets the command line win, lists as a whole', () => {
+    const text = '[rtpengine]\ninterface=a/10.0.0.1;b/10.0.0.2\nlisten-ng=1;2\ntimeout=5\n';
+    const config = configOf(['--interface=127.0.0.1', '--timeout=6'], { [path]: text });
+    expect(config.media.interfaces.interfaces.map(({ name }) => name)).to.deep.equal(['default']);
+    expect(config.limits.timeoutSeconds).to.equal(6);
+    expect(config.control.listenNg).to.have.length(2);
+  });
+
+  it('reads the section it is told to', () => {
+    const text = `${base}[two]\ninterface=127.0.0.2\nlisten-ng=2224\n`;
+    const config = configOf(['--config-section=two'], { [path]: text });
+    expect(config.control.listenNg[0]?.port).to.equal(2224);
+    expect(refusal(['--config-section=three'], { [path]: text }).message).to.equal(
+      `${path} has no section [three]`,
+    );
+  });
+
+  it('names unknown keys in one warning and ignores them', () => {
+    const { warnings } = configOf([], { [path]: `${base}wibble=1\nnum-media-threads=8\n` });
+    expect(warnings).to.deep.equal([
+      `Unknown options in ${path}, ignored: wibble, num-media-threads`,
+    ]);
+  });
+
+  it('names file, line and option of a bad value', () => {
+    const bad = (line: string): string => refusal([], { [path]: `${base}${line}\n` }).message;
+    expect(bad('timeout=abc')).to.equal(
+      `${path}, line 4: value 'abc' of timeout is not a whole number`,
+    );
+    expect(bad('timeout = 12 # seconds')).to.include("'12 # seconds'");
+    expect(bad('tos = 0x10')).to.include("'0x10' of tos");
+    expect(bad('sip-source=maybe')).to.include('is neither true nor false');
+    expect(bad('endpoint-learning=foo')).to.include('is none of off, immediate');
+    expect(bad('redis = geheim\\x@h:1/0')).to.not.include('geheim');
+  });
+
+  it('refuses a bad value in the file even when the command line has the option', () => {
+    expect(refusal(['--timeout=1'], { [path]: `${base}timeout=x\n` }).option).to.equal('timeout');
+  });
+
+  it('takes true and false for switches', () => {
+    const config = configOf([], { [path]: `${base}foreground = true\nlog-stderr=false\n` });
+    expect([config.foreground, config.log.toStderr]).to.deep.equal([true, false]);
+  });
+});
+
+describe('options of other versions', () => {
+  it('are named in one line when they have no effect', () => {
+    const argv = [
+      '--listen-http=8080',
+      '--dtls-passive',
+      '--homer=1.2.3.4:9060',
+      '-k',
+      '3',
+      '-k',
+      '4',
+    ];
+    expect(configOf([...minimal, ...argv]).warnings).to.deep.equal([
+      'Options without effect in this version: subscribe-keyspace, listen-http, dtls-passive, homer',
+    ]);
+  });
+
+  it('are not named when they are set to their default', () => {
+    expect(configOf([...minimal, '--table=-1', '--dtls-mtu=1200']).warnings).to.deep.equal([]);
+  });
+
+  it('are refused where ignoring them would mislead', () => {
+    expect(refusal([...minimal, '--nftables-start']).message).to.match(/--nftables-start is not/);
+    expect(refusal([...minimal, '--interfaces-config=if']).option).to.equal('interfaces-config');
+    expect(refusal([...minimal, '--table=0', '--no-fallback']).message).to.match(
+      /^Userspace fallback disallowed/,
+    );
+    expect(configOf([...minimal, '--no-fallback']).media.numThreads).to.equal(4);
+    expect(refusal([...minimal, '--kernel-forward=xdp']).message).to.include('auto, none');
+    expect(refusal([...minimal, '--port-mode=steered']).message).to.include('bound');
+  });
+});
+
+describe('validation', () => {
+  it("uses rtpengine's words", () => {
+    const words: readonly (readonly [readonly string[], string])[] = [
+      [['--listen-ng=1'], 'Cannot start without any configured interfaces'],
+      [
+        ['--interface=127.0.0.1'],
+        'Missing option --listen-tcp, --listen-udp, --listen-ng, --listen-tcp-ng, --listen-http, or --listen-https',
+      ],
+      [[...minimal, '--tos=300'], 'Invalid TOS value (--tos=300)'],
+      [[...minimal, '--control-tos=999'], 'Invalid control-ng TOS value (--control-tos=999)'],
+      [[...minimal, '--redis=foo'], "Invalid Redis endpoint [IP:PORT/INT] 'foo' (--redis)"],
+      [
+        [...minimal, '--redis-write=foo'],
+        "Invalid Redis endpoint [IP:PORT/INT] 'foo' (--redis-write)",
+      ],
+      [[...minimal, '--listen-cli=:70000'], "Invalid IP or port ':70000' (--listen-cli)"],
+    ];
+    for (const [argv, message] of words) {
+      expect(refusal(argv).message).to.equal(message);
+    }
+  });
+
+  it('names the listeners it does not serve when there is no other', () => {
+    expect(refusal(['-i', '127.0.0.1', '--listen-http=80', '-u', '22']).message).to.equal(
+      'Missing option --listen-ng: this version does not serve listen-udp, listen-http',
+    );
+  });
+
+  it('refuses a port range that holds nothing', () => {
+    const { message, option } = refusal([...minimal, '--port-min=50000', '--port-max=40000']);
+    expect(message).to.include('--port-min=50000').and.include('--port-max=40000');
+    expect(option).to.equal('port-min');
+  });
+
+  it('takes log levels beyond the scale as its ends', () => {
+    const { levels } = configOf([...minimal, '--log-level=9', '--log-level-rtcp=-3']).log;
+    expect([levels.get('core'), levels.get('rtcp')]).to.deep.equal([7, -1]);
+  });
+
+  it('knows the facilities of syslog', () => {
+    expect(configOf([...minimal, '--log-facility=local5']).log.facility).to.equal('local5');
+    expect(refusal([...minimal, '--log-facility=foo']).message).to.include("'foo'");
+  });
+});
+
+describe('Redis settings', () => {
+  it('take passwords from the environment', () => {
+    const env = { RTPENGINE_REDIS_AUTH_PW: 'read', RTPENGINE_REDIS_WRITE_AUTH_PW: 'write' };
+    const { redis } = configOf([...minimal, '-r', 'a:1/0', '-w', 'b:2/3'], {}, env);
+    expect([redis?.read?.password, redis?.write.password]).to.deep.equal(['read', 'write']);
+    expect(configOf([...minimal, '-r', 'own@a:1/0'], {}, env).redis?.read?.password).to.equal(
+      'own',
+    );
+  });
+
+  it('allow a database that is only written', () => {
+    const { redis } = configOf([...minimal, '--redis-write=b:2/3']);
+    expect(redis?.read).to.equal(null);
+    expect(redis?.write.database).to.equal(3);
+  });
+
+  it('know the forms of stored calls', () => {
+    const format = (text: string): unknown =>
+      configOf([...minimal, '-r', 'a:1/0', `--redis-format=${text}`]).redis?.format;
+    expect(['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'].map(format)).to.deep.equal([
+      'auto',
+      'bencode',
+      'bencode',
+      'JSON',
+      'JSON-10.5',
+    ]);
+  });
+
+  it('wait for the acknowledgement for 200 ms unless told otherwise', () => {
+    const of = (...argv: string[]): unknown =>
+      configOf([...minimal, '-r', 'a:1/0', ...argv]).redis?.commitTimeoutMs;
+    expect(of()).to.equal(200);
+    expect(of('--redis-commit-timeout=50')).to.equal(50);
+  });
+});

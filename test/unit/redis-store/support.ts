@@ -1,0 +1,229 @@
+/** Calls and settings for the tests of the store. */
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import type {
+  CallState,
+  Codec,
+  Endpoint,
+  Media,
+  MediaFlag,
+  Participant,
+  SdpMemory,
+  Stream,
+  StreamFlag,
+} from '../../../src/media/call-state.js';
+import { decodeBencode, encodeBencode } from '../../../src/ng-protocol/bencode.js';
+import { mediaFlagTables, streamFlagTables } from '../../../src/redis-store/flags.js';
+import { blockDtmfValues, learningValues, type CodecSettings } from '../../../src/redis-store/schema.js';
+
+export const settings: CodecSettings = {
+  bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
+  endpointLearning: 'heuristic',
+};
+
+const folder = new URL('./samples/', import.meta.url);
+
+/** Values recorded from rtpengine 10.5 by name. */
+export const samples: ReadonlyMap<string, Buffer> = new Map(
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.json') && !name.endsWith('.ng.json'))
+    .map((name) => [name, readFileSync(new URL(name, folder))]),
+);
+
+export function sample(name: string): Buffer {
+  const bytes = samples.get(name);
+  if (bytes === undefined) throw new Error(`no sample ${name}`);
+  return bytes;
+}
+
+const byteString = fc
+  .uint8Array({ maxLength: 12 })
+  .map((bytes) => Buffer.from(bytes).toString('latin1'));
+/** Encoded in UTF-8 or plain ASCII, and what tends to break encodings. */
+const text = fc.oneof(byteString, fc.constantFrom('', 'a b', '%', '%41', 'a%zz', '"\\\'', 'Grüße'));
+const port = fc.integer({ min: 1, max: 65535 });
+const seconds = fc.integer({ min: 1, max: 4_000_000_000 });
+const micros = seconds.map((value) => value * 1_000_000);
+const endpoint: fc.Arbitrary<Endpoint | null> = fc.option(
+  fc.record({ address: fc.constantFrom('192.0.2.1', '2001:db8::1', '127.0.0.1'), port }),
+);
+const family = fc.constantFrom('IP4' as const, 'IP6' as const);
+const memory: fc.Arbitrary<SdpMemory> = fc.record({
+  username: text,
+  sessionId: text,
+  version: text,
+  networkType: text,
+  addressType: text,
+  address: text,
+  sessionName: text,
+  timing: text,
+  bodyDigest: text,
+});
+const codec: fc.Arbitrary<Codec> = fc.record({
+  payloadType: fc.integer({ min: 0, max: 127 }),
+  encoding: fc.constantFrom('PCMA', 'opus', 'telephone-event', ''),
+  clockRate: fc.constantFrom(0, 8000, 48000),
+  channels: fc.integer({ min: 1, max: 2 }),
+  fmtp: fc.constantFrom('', '0-15', 'minptime=10; useinbandfec=1', 'a/b', 'x=%'),
+  bitrate: fc.nat(64000),
+  ptimeMs: fc.integer({ min: -1, max: 60 }),
+});
+const carried = fc.dictionary(
+  fc.constantFrom('-crypto_suite', '-master_key', '-mki', 'fingerprint', 'x-unknown'),
+  text,
+);
+const streamFlags: fc.Arbitrary<ReadonlySet<StreamFlag>> = fc
+  .subarray([...streamFlagTables.current.names])
+  .map((names) => new Set(names));
+const mediaFlags: fc.Arbitrary<ReadonlySet<MediaFlag>> = fc
+  .subarray([...mediaFlagTables.current.names])
+  .map((names) => new Set(names));
+
+function mediaOf(id: number, participantId: number, index: number, all: number): fc.Arbitrary<Media> {
+  return fc.record({
+    id: fc.constant(id),
+    participantId: fc.constant(participantId),
+    index: fc.constant(index),
+    type: fc.constantFrom('audio', 'video', 'image'),
+    protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
+    formats: text,
+    mid: fc.option(text),
+    desiredFamily: family,
+    logicalInterface: text,
+    ptimeMs: fc.nat(60),
+    maxPtimeMs: fc.nat(60),
+    bandwidth: fc.record({
+      as: fc.integer({ min: -1, max: 9999 }),
+      rr: fc.integer({ min: -1, max: 9999 }),
+      rs: fc.integer({ min: -1, max: 9999 }),
+    }),
+    flags: mediaFlags,
+    codecs: fc.array(codec, { maxLength: 3 }),
+    streams: fc.constant([2 * id, 2 * id + 1]),
+    endpointMaps: fc.constant([id]),
+    subscriptions: fc.array(
+      fc.record({
+        mediaId: fc.nat(all - 1),
+        offerAnswer: fc.boolean(),
+        rtcpOnly: fc.boolean(),
+        egress: fc.boolean(),
+        inject: fc.boolean(),
+      }),
+      { maxLength: 3 },
+    ),
+    endpointLearning: fc.constantFrom(...learningValues),
+    ssrcTable: fc.constant([]),
+    carried,
+  });
+}
+
+function streamOf(id: number): fc.Arbitrary<Stream> {
+  return fc.record({
+    id: fc.constant(id),
+    mediaId: fc.constant(id >> 1),
+    component: fc.constant(id % 2 === 0 ? (1 as const) : (2 as const)),
+    sockets: fc.constant([id]),
+    selectedSocket: fc.constantFrom(id, null),
+    rtcpSibling: fc.constantFrom(id % 2 === 0 ? id + 1 : null, null),
+    endpoint,
+    advertisedEndpoint: endpoint,
+    flags: streamFlags,
+    latchEpoch: fc.nat(5),
+    lastPacketMicros: micros,
+    stats: fc.record({ packets: fc.nat(), bytes: fc.nat(), errors: fc.nat() }),
+    carried,
+  });
+}
+
+function participantOf(id: number, medias: readonly number[]): fc.Arbitrary<Participant> {
+  return fc.record({
+    id: fc.constant(id),
+    tag: fc.option(text),
+    viaBranch: fc.option(text),
+    label: fc.option(text),
+    metadata: fc.option(text),
+    createdMicros: micros,
+    deletedMicros: fc.constantFrom(0, 5_000_000),
+    blockMedia: fc.boolean(),
+    blockDtmf: fc.constantFrom(...blockDtmfValues),
+    logicalInterface: fc.option(text),
+    desiredFamily: fc.option(family),
+    associated: fc.constantFrom([], [0], [1, 0]),
+    branches: fc.constantFrom([], [1]),
+    medias: fc.constant(medias),
+    aliases: fc.array(text, { maxLength: 2 }),
+    sdpReceived: fc.option(memory),
+    sdpSent: fc.option(memory),
+    ssrcTable: fc.constant([]),
+    carried: fc.constant({}),
+  });
+}
+
+/** Calls of two participants with `mediaCount` medias each; times are whole seconds (10.5). */
+export const anyCall: fc.Arbitrary<CallState> = fc
+  .integer({ min: 1, max: 3 })
+  .chain((mediaCount) => {
+    const all = mediaCount * 2;
+    const range = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
+    return fc.record({
+      callId: text,
+      createdMicros: micros,
+      lastSignalMicros: micros,
+      deletedMicros: fc.constantFrom(0, 7_000_000),
+      participantDeletedMicros: fc.constantFrom(0, 8_000_000),
+      tos: fc.integer({ min: -1, max: 255 }),
+      createdFrom: fc.constantFrom('', '127.0.0.1:2223', '[::1]:2223'),
+      createdFromAddress: fc.constantFrom('', '127.0.0.1', '::1'),
+      redisHostedDb: fc.nat(15),
+      metadata: text,
+      blockMedia: fc.boolean(),
+      blockDtmf: fc.constantFrom(...blockDtmfValues),
+      dropTraffic: fc.boolean(),
+      ownership: fc.constant('own' as const),
+      participants: fc.tuple(
+        participantOf(0, range(mediaCount)),
+        participantOf(1, range(mediaCount).map((at) => at + mediaCount)),
+      ),
+      medias: fc.tuple(
+        ...range(all).map((id) => mediaOf(id, id < mediaCount ? 0 : 1, (id % mediaCount) + 1, all)),
+      ),
+      streams: fc.tuple(...range(all * 2).map(streamOf)),
+      sockets: fc.tuple(
+        ...range(all * 2).map((id) =>
+          fc.record({
+            id: fc.constant(id),
+            streamId: fc.constant(id),
+            port,
+            logicalInterface: text,
+            addressIndex: fc.nat(3),
+            family,
+            open: fc.boolean(),
+            carried: fc.constant({}),
+          }),
+        ),
+      ),
+      endpointMaps: fc.tuple(
+        ...range(all).map((id) =>
+          fc.record({
+            id: fc.constant(id),
+            mediaId: fc.constant(id),
+            wildcard: fc.boolean(),
+            numPorts: fc.constant(2),
+            family,
+            logicalInterface: text,
+            endpoint,
+            sockets: fc.constantFrom([], [{ addressIndex: 0, sockets: [2 * id, 2 * id + 1] }]),
+            carried: fc.constant({}),
+          }),
+        ),
+      ),
+      nextIds: fc.constant({
+        participant: 2,
+        media: all,
+        stream: all * 2,
+        socket: all * 2,
+        endpointMap: all,
+      }),
+      carried: fc.constant({}),
+    });
+  });
