@@ -119,7 +119,7 @@ function signal(
     if (error instanceof PortAllocationError) {
       throw new SignallingError('out-of-ports', 'Ran out of ports', { cause: error });
     }
-    throw error;
+    throw sdpFailure(error);
   }
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
@@ -142,12 +142,16 @@ function readSdp(text: string): SdpDocument {
     }
     return document;
   } catch (error) {
-    if (!(error instanceof SdpError)) throw error;
-    if (error.code === 'incomplete') {
-      throw new SignallingError('incomplete-sdp', 'Incomplete SDP specification', { cause: error });
-    }
-    throw new SignallingError('bad-sdp', 'Failed to parse SDP', { cause: error });
+    throw sdpFailure(error);
   }
+}
+
+/** What to throw for a body that cannot be taken; other errors as they are. */
+function sdpFailure(error: unknown): unknown {
+  if (!(error instanceof SdpError)) return error;
+  return error.code === 'incomplete'
+    ? new SignallingError('incomplete-sdp', 'Incomplete SDP specification', { cause: error })
+    : new SignallingError('bad-sdp', 'Failed to parse SDP', { cause: error });
 }
 
 function isLooped(

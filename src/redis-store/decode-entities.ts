@@ -137,7 +137,10 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
   };
 }
 
-function readSdpMemory(fields: FieldReader, prefix: 'sdp_orig_' | 'last_sdp_orig_'): SdpMemory | null {
+function readSdpMemory(
+  fields: FieldReader,
+  prefix: 'sdp_orig_' | 'last_sdp_orig_',
+): SdpMemory | null {
   if (fields.optional(`${prefix}parsed`) !== '1') return null;
   const received = prefix === 'sdp_orig_';
   return {
@@ -178,7 +181,9 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
   const { members, layout, counts } = decoding;
   const fields = members.fields(`tag-${id}`, "'tags' incomplete", 'failed to create tags');
   const current = layout === 'current';
-  const mlFlags = current ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags')) : 0n;
+  const mlFlags = current
+    ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags'))
+    : 0n;
   const unknownFlags = mlFlags & ~participantBits.blockMedia;
   const aliases = fields.text(own.aliases);
   return {
@@ -261,7 +266,10 @@ export interface UnlinkedMedia {
 }
 
 /** `media-N` and its lists, except for subscriptions. @throws RestoreError */
-export function readMedia(id: number, { members, layout, counts, settings }: Decoding): UnlinkedMedia {
+export function readMedia(
+  id: number,
+  { members, layout, counts, settings }: Decoding,
+): UnlinkedMedia {
   const fields = members.fields(`media-${id}`, "'medias' incomplete", 'failed to create medias');
   const { flags, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
   const milliseconds = { min: -1, max: 0x7fff_ffff };
@@ -283,9 +291,7 @@ export function readMedia(id: number, { members, layout, counts, settings }: Dec
         : fields.integer(own.maxPtime, { ...milliseconds, missing: 0 }),
     bandwidth: readBandwidth(fields, layout),
     flags,
-    codecs: members
-      .strings(`payload_types-${id}`, 'medias')
-      .map((text) => readCodec(text, layout)),
+    codecs: members.strings(`payload_types-${id}`, 'medias').map((text) => readCodec(text, layout)),
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],

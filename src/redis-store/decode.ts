@@ -33,12 +33,7 @@ import {
   type CodecSettings,
   type StoredFormat,
 } from './schema.js';
-import {
-  FieldReader,
-  MemberReader,
-  parseInteger,
-  parseStoredValue,
-} from './stored-value.js';
+import { FieldReader, MemberReader, parseInteger, parseStoredValue } from './stored-value.js';
 import { expandTagSubscriptions, type TagSubscription } from './subscriptions.js';
 
 /** Subscriptions of one call; the lists of tags multiply with their medias. */
@@ -173,9 +168,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     blockMedia: current ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
-    dropTraffic: current
-      ? (flags & callBits.dropTraffic) !== 0n
-      : fields.boolean(own.dropTraffic),
+    dropTraffic: current ? (flags & callBits.dropTraffic) !== 0n : fields.boolean(own.dropTraffic),
     carried: {
       ...(destroyed === '0' ? {} : { destroyed }),
       ...(unknown === 0n ? {} : { [unknownBitsName('call_flags', 'current')]: String(unknown) }),

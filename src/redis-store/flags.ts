@@ -95,7 +95,9 @@ export class FlagTable<F extends string> {
     readonly names: ReadonlySet<F>,
   ) {
     this.#bitOf = new Map(bits.map(([flag, bit]) => [flag, 1n << BigInt(bit)]));
-    this.#numberOf = new Map(bits.filter(([, bit]) => bit < 31).map(([flag, bit]) => [flag, 2 ** bit]));
+    this.#numberOf = new Map(
+      bits.filter(([, bit]) => bit < 31).map(([flag, bit]) => [flag, 2 ** bit]),
+    );
     this.#known = [...this.#bitOf.values()].reduce((all, bit) => all | bit, 0n);
   }
 
@@ -181,7 +183,10 @@ export const streamFlagTables: Readonly<Record<Layout, FlagTable<StreamFlag>>> =
 
 /** `media_flags`. */
 export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaFlag>>> = {
-  '10.5': new FlagTable<MediaFlag>([...sharedBits, ...mediaBits, ['transcode', 23]], mediaFlagNames),
+  '10.5': new FlagTable<MediaFlag>(
+    [...sharedBits, ...mediaBits, ['transcode', 23]],
+    mediaFlagNames,
+  ),
   current: new FlagTable<MediaFlag>(
     [...sharedBits, ...sharedBitsCurrent, ...mediaBits, ...mediaBitsCurrent],
     mediaFlagNames,

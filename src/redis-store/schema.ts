@@ -21,10 +21,7 @@ export type Tree = Record<string, Member>;
 
 /** What bencode can hold; the codec is passed in, it belongs to the NG protocol. */
 export type BencodeValue =
-  | string
-  | number
-  | readonly BencodeValue[]
-  | ReadonlyMap<string, BencodeValue>;
+  string | number | readonly BencodeValue[] | ReadonlyMap<string, BencodeValue>;
 
 /** The strict codec of src/ng-protocol/bencode.ts. */
 export interface BencodeCodec {

@@ -35,7 +35,8 @@ export class CallIndex {
       this.mediaAt.set(media.id, at);
       for (const subscription of media.subscriptions) {
         const list = this.#listeners.get(subscription.mediaId);
-        if (list === undefined) this.#listeners.set(subscription.mediaId, [{ media, subscription }]);
+        if (list === undefined)
+          this.#listeners.set(subscription.mediaId, [{ media, subscription }]);
         else list.push({ media, subscription });
       }
     });
@@ -134,7 +135,11 @@ export function expandTagSubscriptions(
  * Whether a reader of `subscriptions-N` would give the medias of `participant` exactly the
  * subscriptions that they have; else they need the additional field.
  */
-export function toldByTags(index: CallIndex, participant: Participant, items: readonly string[]): boolean {
+export function toldByTags(
+  index: CallIndex,
+  participant: Participant,
+  items: readonly string[],
+): boolean {
   const parsed: TagSubscription[] = [];
   for (const item of items) {
     const [tag, offset, offerAnswer, rtcpOnly, egress] = item.split('/');

@@ -48,8 +48,8 @@ describe('stored calls of rtpengine 10.5', () => {
     });
   }
 
-  it('has all ten samples', () => {
-    expect(samples.size).to.equal(10);
+  it('has every sample', () => {
+    expect(samples.size).to.equal(12);
   });
 
   it('understands tags, endpoints and flags of the relay sample', () => {
@@ -59,6 +59,21 @@ describe('stored calls of rtpengine 10.5', () => {
     expect([...(state.streams[0]?.flags ?? [])]).to.have.members(['rtp', 'filled']);
     expect(state.lastSignalMicros).to.equal(1_795_400_049_000_000);
     expect(state.medias[0]?.subscriptions.map((entry) => entry.mediaId)).to.deep.equal([1]);
+  });
+
+  it('gives each media of a subscriber the one that it hears by the offsets of the tags', () => {
+    const { state } = decodeCall('x', sample('11-two-publishers.json'), settings);
+    const heard = state.medias.map((media) => media.subscriptions.map(({ mediaId }) => mediaId));
+    expect(heard).to.deep.equal([[], [], [], [], [0], [1], [2], [3]]);
+  });
+
+  it('keeps slashes in format parameters', () => {
+    const { state } = decodeCall('x', sample('12-slash-in-fmtp.json'), settings);
+    expect(state.medias[0]?.codecs[0]).to.deep.include({
+      channels: 2,
+      fmtp: 'a=b/c;d=1',
+      ptimeMs: 20,
+    });
   });
 });
 
@@ -82,7 +97,11 @@ describe('the current layout', () => {
       medias: state.medias.map((media) => (media.id === 0 ? { ...media, index: 3 } : media)),
     };
     const value = encodeCall(holed, 'JSON', settings);
-    expect(JSON.parse(value.toString('latin1'))).to.have.deep.property('medias-1', ['-1', '-1', '0']);
+    expect(JSON.parse(value.toString('latin1'))).to.have.deep.property('medias-1', [
+      '-1',
+      '-1',
+      '0',
+    ]);
     expect(decodeCall('x', value, settings).state.medias[0]?.index).to.equal(3);
   });
 
@@ -101,7 +120,9 @@ describe('any call', () => {
     it(`survives ${format} without loss`, () => {
       fc.assert(
         fc.property(anyCall, (state) => {
-          expect(withoutDescriptors(through(state, format))).to.deep.equal(withoutDescriptors(state));
+          expect(withoutDescriptors(through(state, format))).to.deep.equal(
+            withoutDescriptors(state),
+          );
         }),
         { numRuns: 150 },
       );
@@ -151,12 +172,15 @@ describe('any call', () => {
         })),
       })),
     };
-    for (const format of formats) expect(through(shifted, format)).to.deep.equal(through(state, format));
+    for (const format of formats)
+      expect(through(shifted, format)).to.deep.equal(through(state, format));
   });
 
   it('keeps bits that have no name, in their own layout only', () => {
     const text = sample('02-relay.json').toString('latin1');
-    const changed = text.replaceAll('"65548"', '"9223372036854841356"').replaceAll('"1114112"', '"17891328"');
+    const changed = text
+      .replaceAll('"65548"', '"9223372036854841356"')
+      .replaceAll('"1114112"', '"17891328"');
     const { state } = decodeCall('x', Buffer.from(changed, 'latin1'), settings);
     const again = encodeCall(state, 'JSON-10.5', settings).toString('latin1');
     expect(JSON.parse(again)).to.deep.equal(JSON.parse(changed));
@@ -214,7 +238,13 @@ describe('a value that is no call', () => {
   });
 
   it('is refused when a list is missing', () => {
-    for (const list of ['stream_sfds-0', 'other_tags-0', 'branches-1', 'medias-0', 'subscriptions-0']) {
+    for (const list of [
+      'stream_sfds-0',
+      'other_tags-0',
+      'branches-1',
+      'medias-0',
+      'subscriptions-0',
+    ]) {
       expect(decode(without(list)), list).to.match(/incomplete$/);
     }
     for (const list of ['streams-0', 'maps-0', 'payload_types-0', 'map_sfds-0']) {

@@ -14,7 +14,11 @@ import type {
 } from '../../../src/media/call-state.js';
 import { decodeBencode, encodeBencode } from '../../../src/ng-protocol/bencode.js';
 import { mediaFlagTables, streamFlagTables } from '../../../src/redis-store/flags.js';
-import { blockDtmfValues, learningValues, type CodecSettings } from '../../../src/redis-store/schema.js';
+import {
+  blockDtmfValues,
+  learningValues,
+  type CodecSettings,
+} from '../../../src/redis-store/schema.js';
 
 export const settings: CodecSettings = {
   bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
@@ -79,7 +83,12 @@ const mediaFlags: fc.Arbitrary<ReadonlySet<MediaFlag>> = fc
   .subarray([...mediaFlagTables.current.names])
   .map((names) => new Set(names));
 
-function mediaOf(id: number, participantId: number, index: number, all: number): fc.Arbitrary<Media> {
+function mediaOf(
+  id: number,
+  participantId: number,
+  index: number,
+  all: number,
+): fc.Arbitrary<Media> {
   return fc.record({
     id: fc.constant(id),
     participantId: fc.constant(participantId),
@@ -182,7 +191,10 @@ export const anyCall: fc.Arbitrary<CallState> = fc
       ownership: fc.constant('own' as const),
       participants: fc.tuple(
         participantOf(0, range(mediaCount)),
-        participantOf(1, range(mediaCount).map((at) => at + mediaCount)),
+        participantOf(
+          1,
+          range(mediaCount).map((at) => at + mediaCount),
+        ),
       ),
       medias: fc.tuple(
         ...range(all).map((id) => mediaOf(id, id < mediaCount ? 0 : 1, (id % mediaCount) + 1, all)),

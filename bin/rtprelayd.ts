@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { loadConfig, type Config } from '../src/config/config.js';
+import { ConfigError } from '../src/config/errors.js';
+import { Daemon } from '../src/daemon/daemon.js';
+import {
+  isBackgroundProcess,
+  reportReady,
+  startInBackground,
+} from '../src/daemon/process/daemonize.js';
+import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
+import { programVersion } from '../src/daemon/process/version.js';
+import { openSyslog, syslog } from '../src/media/native-relay.js';
+import { createLog, createWallClockMicros } from '../src/observe/log-setup.js';
+
+/** rtpengine's exit code on SIGHUP. */
+const hangupCode = 42;
+
+async function run(config: Config): Promise<void> {
+  const background = isBackgroundProcess(process.env);
+  if (!config.foreground && !background) {
+    process.exitCode = await startInBackground({
+      executable: process.execPath,
+      args: [...process.execArgv, ...process.argv.slice(1)],
+      env: process.env,
+    });
+    return;
+  }
+  const nowMicros = createWallClockMicros(Date.now, () => performance.now());
+  if (!config.log.toStderr) openSyslog(config.log.programName, 3);
+  const log = await createLog(config.log, { nowMicros, syslog });
+  const version = programVersion();
+  const daemon = new Daemon({ config, log, version, nowMicros });
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    void daemon
+      .stop()
+      .catch((error: unknown) => {
+        process.exitCode = 1;
+        console.error(error);
+      })
+      .then(() => {
+        if (config.pidfile !== null) removePidfile(config.pidfile, process.pid);
+        process.exit();
+      });
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  process.on('SIGHUP', () => process.exit(hangupCode));
+  process.on('SIGUSR1', () => log.shiftAllLevels(-1));
+  process.on('SIGUSR2', () => log.shiftAllLevels(1));
+  await daemon.start();
+  if (config.pidfile !== null) writePidfile(config.pidfile, process.pid);
+  reportReady(config.log.toStderr);
+}
+
+async function main(): Promise<void> {
+  const invocation = loadConfig(
+    process.argv.slice(2),
+    process.env,
+    (path) => readFileSync(path, 'latin1'),
+    { cores: availableParallelism() },
+  );
+  if (invocation.kind === 'run') return run(invocation.config);
+  const { codecsText, helpText, versionText } = await import('../src/config/help.js');
+  if (invocation.kind === 'help') process.stdout.write(helpText());
+  else if (invocation.kind === 'version') process.stderr.write(versionText(programVersion()));
+  else process.stdout.write(codecsText());
+}
+
+main().catch((error: unknown) => {
+  const known = error instanceof ConfigError;
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${known ? '' : 'Fatal error: '}${text}\n`);
+  process.exit(1);
+});

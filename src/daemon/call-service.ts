@@ -1,0 +1,465 @@
+/**
+ * Runs commands on calls: the model decides, the relay is reconciled, the store is told. Every way a
+ * call can change (signalling, learned endpoint, restore, timeout) ends in `publish`.
+ */
+import type { Config, LimitConfig } from '../config/config.js';
+import {
+  draftOf,
+  withFlag,
+  type CallState,
+  type EndpointLearning,
+  type LocalSocket,
+} from '../media/call-state.js';
+import { PortAllocationError, SignallingError } from '../media/errors.js';
+import type { InterfaceTable } from '../media/interfaces.js';
+import { answer, offer, type SignallingResult } from '../media/offer-answer.js';
+import { mediaPlan } from '../media/plan.js';
+import { PortReservation, type PortPool } from '../media/port-pool.js';
+import type {
+  CallStatistics,
+  MediaRelay,
+  PortFailure,
+  RelayEvent,
+  StreamStatistics,
+} from '../media/relay.js';
+import { deleteTarget, withoutParticipant, type DeleteRequest } from '../media/removal.js';
+import type { SignallingRequest } from '../media/signalling.js';
+import type { CloseReason, Counters } from '../observe/counters.js';
+import { finalStatsLines } from '../observe/final-stats.js';
+import type { Log } from '../observe/log.js';
+import type { CallStore } from '../redis-store/store.js';
+
+export interface CallServiceOptions {
+  readonly relay: MediaRelay;
+  readonly store: CallStore;
+  readonly pool: PortPool;
+  readonly interfaces: InterfaceTable;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly config: Config;
+  /** Changed by the CLI while running. */
+  readonly limits: LimitConfig;
+  /** Wall clock in µs. */
+  readonly nowMicros: () => number;
+  /** Value of the loop-protection mark. */
+  readonly instanceId: string;
+}
+
+export interface ControlClient {
+  /** `ip:port` and `ip`. */
+  readonly client: string;
+  readonly address: string;
+}
+
+const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
+
+/** A port that another program holds is passed over at most this often for one command. */
+const maxPortRetries = 16;
+
+export interface DeleteOutcome {
+  /** The call as it was; null when nothing matched. */
+  readonly state: CallState | null;
+  readonly statistics: CallStatistics;
+}
+
+export class CallService {
+  readonly #calls = new Map<string, CallState>();
+  readonly #options: CallServiceOptions;
+  #own = 0;
+
+  constructor(options: CallServiceOptions) {
+    this.#options = options;
+    options.relay.onEvents((events) => this.#relayEvents(events));
+  }
+
+  get calls(): ReadonlyMap<string, CallState> {
+    return this.#calls;
+  }
+
+  get ownCount(): number {
+    return this.#own;
+  }
+
+  call(callId: string): CallState | null {
+    return this.#calls.get(callId) ?? null;
+  }
+
+  localAddressOf = (socket: LocalSocket): string =>
+    this.#options.interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address ?? '';
+
+  statisticsOf(callId: string): CallStatistics {
+    return this.#options.relay.statistics(callId) ?? noStatistics;
+  }
+
+  /**
+   * Offer or answer. The promise resolves once the store has the call (bounded).
+   * @throws SignallingError; nothing has changed then.
+   */
+  signal(
+    kind: 'offer' | 'answer',
+    request: SignallingRequest,
+    client: ControlClient,
+  ): { readonly result: SignallingResult; readonly saved: Promise<unknown> } {
+    const previous = this.#calls.get(request.callId) ?? null;
+    const now = this.#options.nowMicros();
+    if (previous === null && kind === 'offer') {
+      this.#options.log.notice('core', 'Creating new call', request.callId);
+    }
+    const result = this.#negotiate(kind, previous, request, client, now);
+    if (result.state === null) return { result, saved: Promise.resolve() };
+    this.#calls.set(request.callId, result.state);
+    if (previous === null) {
+      this.#own += 1;
+      this.#options.counters.sessionsNow(this.#calls.size);
+    }
+    if (request.flags.has('no-redis-update')) return { result, saved: Promise.resolve() };
+    return { result, saved: this.#save(result.state) };
+  }
+
+  /** The model, then the relay; a port held by another program costs another turn. */
+  #negotiate(
+    kind: 'offer' | 'answer',
+    previous: CallState | null,
+    request: SignallingRequest,
+    client: ControlClient,
+    nowMicros: number,
+  ): SignallingResult {
+    const { pool, interfaces, relay, config, instanceId } = this.#options;
+    const learning: EndpointLearning = config.media.endpointLearning;
+    for (let attempt = 0; ; attempt++) {
+      const ports = new PortReservation(pool);
+      try {
+        const result = (kind === 'offer' ? offer : answer)(previous, request, {
+          nowMicros,
+          controlClient: client.client,
+          controlAddress: client.address,
+          interfaces,
+          ports,
+          instanceId,
+          endpointLearning: learning,
+          tos: config.media.tos,
+          sipSource: config.control.sipSource,
+          redisHostedDb: config.redis?.write.database ?? 0,
+        });
+        if (result.state === null) return result;
+        const outcome = relay.reconcile(mediaPlan(result.state, interfaces));
+        if (outcome.ok) return result;
+        ports.rollback();
+        this.#portsRefused(outcome.failures, attempt, request.callId);
+      } catch (error) {
+        ports.rollback();
+        if (error instanceof SignallingError && error.cause instanceof PortAllocationError) {
+          this.#options.log.error('core', error.cause.message, request.callId);
+          this.#options.log.error('core', 'Error allocating media ports', request.callId);
+          if (previous === null) this.#options.log.error('core', 'Destroying call', request.callId);
+        }
+        throw error;
+      }
+    }
+  }
+
+  /** @throws SignallingError when trying other ports is of no use. */
+  #portsRefused(failures: readonly PortFailure[], attempt: number, callId: string): void {
+    const { pool, log } = this.#options;
+    let retry = attempt < maxPortRetries;
+    for (const failure of failures) {
+      if (failure.cause === 'port-busy') {
+        pool.markBusy(failure.localAddress, failure.localPort);
+        continue;
+      }
+      retry = false;
+      log.error(
+        'core',
+        `Failed to open ${failure.localAddress}:${failure.localPort}: ${failure.errno}`,
+        callId,
+      );
+    }
+    if (retry) return;
+    log.error('core', 'Error allocating media ports', callId);
+    throw new SignallingError('out-of-ports', 'Ran out of ports');
+  }
+
+  /** Takes a stored call over; returns why it cannot be, or null. */
+  adopt(state: CallState): string | null {
+    const { pool, interfaces, relay } = this.#options;
+    if (this.#calls.has(state.callId)) return 'the call is already known';
+    const reserved: { readonly address: string; readonly port: number }[] = [];
+    const undo = (reason: string): string => {
+      for (const { address, port } of reserved) pool.release(address, port);
+      return reason;
+    };
+    for (const socket of state.sockets) {
+      if (!socket.open) continue;
+      const address = interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address;
+      if (address === undefined) return undo(`no interface '${socket.logicalInterface}'`);
+      if (!pool.reserve(address, socket.port)) return undo(`port ${socket.port} is taken`);
+      reserved.push({ address, port: socket.port });
+    }
+    try {
+      const outcome = relay.reconcile(mediaPlan(state, interfaces));
+      if (!outcome.ok) {
+        const [first] = outcome.failures;
+        return undo(`port ${first?.localPort ?? 0} cannot be opened: ${first?.errno ?? ''}`);
+      }
+    } catch (error) {
+      return undo(error instanceof Error ? error.message : String(error));
+    }
+    this.#calls.set(state.callId, state);
+    if (state.ownership === 'own') this.#own += 1;
+    this.#options.counters.sessionsNow(this.#calls.size);
+    return null;
+  }
+
+  /** Deletes the call or a branch of it, now or after `delaySeconds`. */
+  delete(
+    callId: string,
+    request: DeleteRequest,
+    delaySeconds: number,
+  ): { readonly outcome: DeleteOutcome; readonly saved: Promise<unknown> } {
+    const state = this.#calls.get(callId);
+    const nothing = { outcome: { state: null, statistics: noStatistics }, saved: Promise.resolve() };
+    if (state === undefined) return nothing;
+    const target = deleteTarget(state, request);
+    if (target.kind === 'none') return nothing;
+    const outcome = { state, statistics: this.statisticsOf(callId) };
+    const { log, nowMicros } = this.#options;
+    const at = nowMicros() + delaySeconds * 1e6;
+    if (target.kind === 'participant') {
+      const { tag, viaBranch } = target.participant;
+      const branch = `'${tag ?? ''}' (via-branch '${viaBranch ?? ''}')`;
+      if (delaySeconds <= 0) {
+        log.info('core', `Deleting call branch ${branch}`, callId);
+        return { outcome, saved: this.#dropBranch(state, target.participant.id) };
+      }
+      log.info(
+        'core',
+        `Scheduling deletion of call branch ${branch} in ${delaySeconds} seconds`,
+        callId,
+      );
+      const draft = draftOf(state);
+      for (const participant of draft.participants) {
+        if (participant.id === target.participant.id) participant.deletedMicros = at;
+      }
+      const earliest = draft.participantDeletedMicros;
+      if (earliest === 0 || at < earliest) draft.participantDeletedMicros = at;
+      this.#calls.set(callId, draft);
+      return { outcome, saved: this.#save(draft) };
+    }
+    if (delaySeconds <= 0) {
+      this.#logDeletion(state, request);
+      return { outcome, saved: this.close(callId, 'regular') };
+    }
+    log.info('core', `Scheduling deletion of entire call in ${delaySeconds} seconds`, callId);
+    const draft = draftOf(state);
+    draft.deletedMicros = at;
+    this.#calls.set(callId, draft);
+    return { outcome, saved: this.#save(draft) };
+  }
+
+  #logDeletion(state: CallState, request: DeleteRequest): void {
+    const { log } = this.#options;
+    const tag = request.toTag ?? request.fromTag;
+    const participant = state.participants.find((entry) => entry.tag === tag);
+    if (participant !== undefined) {
+      const branch = participant.viaBranch ?? '';
+      const label = participant.label === null ? '' : `label '${participant.label}', `;
+      log.info(
+        'core',
+        `Deleting call branch '${participant.tag ?? ''}' (via-branch '${branch}')`,
+        state.callId,
+      );
+      log.info(
+        'core',
+        `Call branch '${participant.tag ?? ''}' (${label}via-branch '${branch}') deleted, no more branches remaining`,
+        state.callId,
+      );
+    }
+    log.info('core', 'Deleting entire call', state.callId);
+  }
+
+  #dropBranch(state: CallState, participantId: number): Promise<unknown> {
+    const { relay, interfaces, pool } = this.#options;
+    const changed = withoutParticipant(state, participantId);
+    relay.reconcile(mediaPlan(changed, interfaces));
+    const stillOpen = new Set(changed.sockets.filter(({ open }) => open).map(({ id }) => id));
+    for (const socket of state.sockets) {
+      if (socket.open && !stillOpen.has(socket.id)) {
+        pool.release(this.localAddressOf(socket), socket.port);
+      }
+    }
+    this.#calls.set(state.callId, changed);
+    return this.#save(changed);
+  }
+
+  /** Ends a call: final statistics, ports, store. Resolves when the store has let go of it. */
+  close(callId: string, reason: CloseReason): Promise<unknown> {
+    const state = this.#calls.get(callId);
+    if (state === undefined) return Promise.resolve();
+    const { relay, pool, log, counters, nowMicros, store } = this.#options;
+    const now = nowMicros();
+    const statistics = this.statisticsOf(callId);
+    if (log.enabled(6, 'core', callId)) {
+      for (const line of finalStatsLines(state, statistics, now, this.localAddressOf)) {
+        log.info('core', line, callId);
+      }
+    }
+    relay.reconcile({ callId, tos: -1, sockets: [], streams: [] });
+    for (const socket of state.sockets) {
+      if (socket.open) pool.release(this.localAddressOf(socket), socket.port);
+    }
+    this.#calls.delete(callId);
+    counters.managedSessions += 1;
+    counters.callClosed(reason, (now - state.createdMicros) / 1e6);
+    countWays(counters, state, statistics);
+    for (const { progression } of statistics.ssrcs) {
+      for (const { mos } of progression) if (mos > 0) counters.mosSample(mos / 10);
+    }
+    if (state.ownership !== 'own') return Promise.resolve();
+    this.#own -= 1;
+    return store.remove(callId);
+  }
+
+  /** Due deletions and timeouts; called once a second. */
+  sweep(): void {
+    const now = this.#options.nowMicros();
+    const active = new Map(this.#options.relay.lastActivity());
+    for (const state of [...this.#calls.values()]) {
+      this.#sweepCall(state, now, active.get(state.callId) ?? 0);
+    }
+  }
+
+  #sweepCall(state: CallState, now: number, lastActivity: number): void {
+    const { limits, log } = this.#options;
+    const { callId } = state;
+    if (state.deletedMicros > 0 && state.deletedMicros <= now) {
+      log.info('core', 'Deleting entire call', callId);
+      void this.close(callId, 'regular');
+      return;
+    }
+    if (state.participantDeletedMicros > 0 && state.participantDeletedMicros <= now) {
+      this.#sweepBranches(state, now);
+      return;
+    }
+    if (limits.finalTimeoutSeconds > 0) {
+      if (now - state.createdMicros >= limits.finalTimeoutSeconds * 1e6) {
+        log.info('core', 'Closing call due to final timeout', callId);
+        void this.close(callId, 'final-timeout');
+        return;
+      }
+    }
+    if (state.ownership !== 'own') return;
+    const quiet = now - Math.max(lastActivity, state.lastSignalMicros);
+    const shortest = Math.min(
+      limits.timeoutSeconds,
+      limits.silentTimeoutSeconds,
+      limits.offerTimeoutSeconds,
+    );
+    if (quiet < shortest * 1e6) return;
+    const reason = timeoutOf(state, this.statisticsOf(callId), limits, now);
+    if (reason === null) return;
+    log.info('core', 'Closing call due to timeout', callId);
+    void this.close(callId, reason);
+  }
+
+  #sweepBranches(state: CallState, now: number): void {
+    for (const participant of state.participants) {
+      if (participant.deletedMicros === 0 || participant.deletedMicros > now) continue;
+      const current = this.#calls.get(state.callId);
+      if (current === undefined) return;
+      const branch = `'${participant.tag ?? ''}' (via-branch '${participant.viaBranch ?? ''}')`;
+      this.#options.log.info('core', `Deleting call branch ${branch}`, state.callId);
+      void this.#dropBranch(current, participant.id);
+    }
+  }
+
+  /** What media taught: the state follows, and the store with it. */
+  #relayEvents(events: readonly RelayEvent[]): void {
+    for (const event of events) {
+      const state = this.#calls.get(event.callId);
+      if (state === undefined) continue;
+      const draft = draftOf(state);
+      const stream = draft.streams.find(({ id }) => id === event.streamId);
+      if (stream === undefined) continue;
+      stream.flags = withFlag(stream.flags, 'received', true);
+      if (event.type === 'endpoint-learned' && event.latchEpoch === stream.latchEpoch) {
+        stream.endpoint = event.endpoint;
+        stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
+      }
+      this.#calls.set(event.callId, draft);
+      if (event.type === 'endpoint-learned') void this.#save(draft);
+    }
+  }
+
+  #save(state: CallState): Promise<unknown> {
+    if (state.ownership !== 'own') return Promise.resolve();
+    return this.#options.store.save(this.withStatistics(state));
+  }
+
+  /** The state with the counters of this moment, for the stored value. */
+  withStatistics(state: CallState): CallState {
+    const statistics = this.#options.relay.statistics(state.callId);
+    if (statistics === null) return state;
+    const draft = draftOf(state);
+    for (const stream of draft.streams) {
+      const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
+      if (figures === undefined) continue;
+      const { packets, bytes, errors, lastPacketMicros } = figures;
+      stream.stats = { packets, bytes, errors };
+      if (lastPacketMicros > 0) stream.lastPacketMicros = lastPacketMicros;
+    }
+    return draft;
+  }
+}
+
+function countWays(counters: Counters, state: CallState, statistics: CallStatistics): void {
+  const received = new Map(statistics.streams.map(({ streamId, packets }) => [streamId, packets]));
+  for (const stream of state.streams) {
+    if (stream.component !== 1 || stream.selectedSocket === null) continue;
+    if ((received.get(stream.id) ?? 0) === 0) counters.zeroWayStreams += 1;
+  }
+  const rtp = state.streams.filter(
+    ({ component, selectedSocket }) => component === 1 && selectedSocket !== null,
+  );
+  const heard = rtp.filter(({ id }) => (received.get(id) ?? 0) > 0).length;
+  if (heard > 0 && heard < rtp.length) counters.oneWayStreams += 1;
+}
+
+/** Whether every stream has been silent for longer than it may be (options.md §3). */
+function timeoutOf(
+  state: CallState,
+  statistics: CallStatistics,
+  limits: LimitConfig,
+  now: number,
+): CloseReason | null {
+  const figures = new Map<number, StreamStatistics>(
+    statistics.streams.map((entry) => [entry.streamId, entry]),
+  );
+  const answered = state.streams.some(
+    ({ flags, component, mediaId }) =>
+      component === 1 && flags.has('filled') && mediaId !== firstFilledMedia(state),
+  );
+  if (!answered) {
+    const idle = now - Math.max(state.lastSignalMicros, lastOf(figures));
+    return idle >= limits.offerTimeoutSeconds * 1e6 ? 'offer-timeout' : null;
+  }
+  let reason: CloseReason = 'silent-timeout';
+  for (const stream of state.streams) {
+    if (stream.component !== 1 || stream.selectedSocket === null) continue;
+    const media = state.medias.find(({ id }) => id === stream.mediaId);
+    const receiving = media?.flags.has('recv') === true;
+    const limit = receiving ? limits.timeoutSeconds : limits.silentTimeoutSeconds;
+    const last = Math.max(
+      figures.get(stream.id)?.lastPacketMicros ?? 0,
+      state.lastSignalMicros,
+    );
+    if (now - last < limit * 1e6) return null;
+    if (receiving) reason = 'timeout';
+  }
+  return reason;
+}
+
+const lastOf = (figures: ReadonlyMap<number, StreamStatistics>): number =>
+  Math.max(0, ...[...figures.values()].map(({ lastPacketMicros }) => lastPacketMicros));
+
+const firstFilledMedia = (state: CallState): number | undefined =>
+  state.streams.find(({ flags, component }) => component === 1 && flags.has('filled'))?.mediaId;

@@ -1,0 +1,261 @@
+/** What the operator's command line sees of the daemon. */
+import type { Config, LimitConfig } from '../config/config.js';
+import type { LogSubsystem } from '../config/subsystems.js';
+import type { CallState, Endpoint } from '../media/call-state.js';
+import type { Counters } from '../observe/counters.js';
+import type { Log } from '../observe/log.js';
+import { codecText } from '../observe/query-reply.js';
+import { statisticsSections, type Gauges } from '../observe/statistics.js';
+import type { CallService } from './call-service.js';
+import { parameterLines } from './cli/parameters.js';
+import type {
+  CliCall,
+  CliInterface,
+  CliMedia,
+  CliParticipant,
+  CliSession,
+  CliSessionCounts,
+  CliSetting,
+  CliStatistics,
+  CliTarget,
+} from './cli/target.js';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export interface CliTargetParts {
+  readonly calls: CallService;
+  readonly log: Log;
+  readonly config: Config;
+  readonly limits: Mutable<LimitConfig>;
+  readonly counters: Counters;
+  readonly gauges: () => Gauges;
+  readonly nowMicros: () => number;
+}
+
+/** Settings kept in the limits; the others are fixed while the daemon runs. */
+const limitNames: Partial<Record<CliSetting, keyof LimitConfig>> = {
+  maxsessions: 'maxSessions',
+  maxcpu: 'maxCpuPercent',
+  maxload: 'maxLoad',
+  maxbw: 'maxBandwidthBytesPerSecond',
+  timeout: 'timeoutSeconds',
+  silenttimeout: 'silentTimeoutSeconds',
+  offertimeout: 'offerTimeoutSeconds',
+  finaltimeout: 'finalTimeoutSeconds',
+  deletedelay: 'deleteDelaySeconds',
+};
+
+export class DaemonCliTarget implements CliTarget {
+  readonly #parts: CliTargetParts;
+  readonly #startLimits: LimitConfig;
+  readonly #startParameters: readonly (readonly [string, string])[];
+
+  constructor(parts: CliTargetParts) {
+    this.#parts = parts;
+    this.#startLimits = { ...parts.limits };
+    this.#startParameters = this.parameters('current');
+  }
+
+  sessionCounts(): CliSessionCounts {
+    const { calls } = this.#parts;
+    const counts = { ipv4Only: 0, ipv6Only: 0, mixed: 0 };
+    for (const state of calls.calls.values()) {
+      const families = new Set(
+        state.streams.flatMap(({ endpoint }) =>
+          endpoint === null ? [] : [endpoint.address.includes(':')],
+        ),
+      );
+      if (families.size > 1) counts.mixed += 1;
+      else if (families.has(true)) counts.ipv6Only += 1;
+      else if (families.has(false)) counts.ipv4Only += 1;
+    }
+    const own = calls.ownCount;
+    return { own, foreign: calls.calls.size - own, transcodedMedia: 0, ...counts };
+  }
+
+  *sessions(): Iterable<CliSession> {
+    for (const state of this.#parts.calls.calls.values()) yield sessionOf(state);
+  }
+
+  call(callId: string): CliCall | null {
+    const { calls, nowMicros } = this.#parts;
+    const state = calls.call(callId);
+    if (state === null) return null;
+    const now = nowMicros();
+    return {
+      ...sessionOf(state),
+      tos: state.tos,
+      lastSignalSeconds: Math.floor(state.lastSignalMicros / 1e6),
+      participants: state.participants.map((participant, position): CliParticipant => {
+        const medias = state.medias.filter((media) => media.participantId === participant.id);
+        const tagsOf = (mediaIds: readonly number[]): readonly string[] => [
+          ...new Set(
+            mediaIds.flatMap((id) => {
+              const owner = state.medias.find((media) => media.id === id)?.participantId;
+              return state.participants
+                .filter((entry) => entry.id === owner)
+                .map(({ tag }) => tag ?? '');
+            }),
+          ),
+        ];
+        const own = new Set(medias.map(({ id }) => id));
+        return {
+          tag: participant.tag ?? '',
+          role: position === 0 ? 'FROM_TAG' : position === 1 ? 'TO_TAG' : 'UNKNOWN',
+          label: participant.label ?? '',
+          viaBranch: participant.viaBranch ?? '',
+          durationSeconds: Math.floor((now - participant.createdMicros) / 1e6),
+          subscribedTo: tagsOf(medias.flatMap((m) => m.subscriptions.map((s) => s.mediaId))),
+          subscribers: tagsOf(
+            state.medias
+              .filter((media) => media.subscriptions.some((s) => own.has(s.mediaId)))
+              .map(({ id }) => id),
+          ),
+          medias: medias.map((media) => this.#media(state, media)),
+        };
+      }),
+    };
+  }
+
+  #media(state: CallState, media: CallState['medias'][number]): CliMedia {
+    const { calls } = this.#parts;
+    const figures = new Map(
+      calls.statisticsOf(state.callId).streams.map((entry) => [entry.streamId, entry]),
+    );
+    return {
+      index: media.index,
+      type: media.type,
+      protocol: media.protocol,
+      codec: codecText(media),
+      ports: media.streams.flatMap((id) => {
+        const stream = state.streams.find((entry) => entry.id === id);
+        if (stream === undefined) return [];
+        const socket = state.sockets.find((entry) => entry.id === stream.selectedSocket);
+        const now = figures.get(id);
+        const local: Endpoint =
+          socket === undefined
+            ? { address: '', port: 0 }
+            : { address: calls.localAddressOf(socket), port: socket.port };
+        const last = Math.max(now?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+        return [
+          {
+            local,
+            remote: now?.endpoint ?? stream.endpoint,
+            rtcp: stream.component === 2,
+            ssrc: now?.ssrc ?? null,
+            packets: now?.packets ?? 0,
+            bytes: now?.bytes ?? 0,
+            errors: now?.errors ?? 0,
+            lastPacketSeconds: Math.floor(last / 1e6),
+          },
+        ];
+      }),
+    };
+  }
+
+  interfaces(): readonly CliInterface[] {
+    return this.#parts.gauges().interfaces.map((entry) => ({
+      name: entry.name,
+      address: entry.address,
+      portMin: entry.portMin,
+      portMax: entry.portMax,
+      portsUsed: entry.used,
+      lastPort: entry.last,
+    }));
+  }
+
+  statistics(): CliStatistics {
+    const sections = statisticsSections(this.#parts.counters, this.#parts.gauges());
+    return { ...sections, interfaces: sections.interfaces.map(plain) };
+  }
+
+  setting(name: CliSetting): number {
+    const { limits, config } = this.#parts;
+    const key = limitNames[name];
+    if (key !== undefined) return limits[key];
+    const { redis } = config;
+    switch (name) {
+      case 'redisallowederrors':
+        return redis?.allowedErrors ?? -1;
+      case 'redisdisabletime':
+        return redis?.disableTimeSeconds ?? 10;
+      case 'redisconnecttimeout':
+        return redis?.connectTimeoutMs ?? 1000;
+      case 'rediscmdtimeout':
+        return redis?.commandTimeoutMs ?? 0;
+      case 'controltos':
+        return config.control.controlTos;
+      default:
+        return 0;
+    }
+  }
+
+  changeSetting(name: CliSetting, value: number): string | null {
+    const key = limitNames[name];
+    if (key === undefined) return 'it cannot be changed while the daemon runs';
+    this.#parts.limits[key] = value;
+    return null;
+  }
+
+  logLevel(subsystem: LogSubsystem): number {
+    return this.#parts.log.level(subsystem);
+  }
+
+  setLogLevel(subsystem: LogSubsystem, level: number): void {
+    this.#parts.log.setLevel(subsystem, level);
+  }
+
+  setCallDebug(callId: string, on: boolean): boolean {
+    if (this.#parts.calls.call(callId) === null) return false;
+    this.#parts.log.setCallDebug(callId, on);
+    return true;
+  }
+
+  terminateCall(callId: string): boolean {
+    if (this.#parts.calls.call(callId) === null) return false;
+    void this.#parts.calls.close(callId, 'forced');
+    return true;
+  }
+
+  terminateCalls(which: 'all' | 'own' | 'foreign'): void {
+    for (const { callId, ownership } of [...this.#parts.calls.calls.values()]) {
+      if (which === 'all' || which === ownership) void this.#parts.calls.close(callId, 'forced');
+    }
+  }
+
+  keyspaces(): readonly number[] {
+    return [];
+  }
+
+  parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[] {
+    if (when === 'start') return this.#startParameters;
+    return parameterLines(
+      this.#parts.config,
+      (name) => this.setting(name),
+      (subsystem) => this.logLevel(subsystem),
+    );
+  }
+
+  revertParameters(): void {
+    Object.assign(this.#parts.limits, this.#startLimits);
+  }
+}
+
+function sessionOf(state: CallState): CliSession {
+  return {
+    callId: state.callId,
+    deletionScheduled: state.deletedMicros > 0,
+    createdSeconds: Math.floor(state.createdMicros / 1e6),
+    createdFrom: state.createdFrom,
+    redisDatabase: state.redisHostedDb,
+    foreign: state.ownership === 'foreign',
+  };
+}
+
+/** Maps to objects, for JSON. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map) {
+    return Object.fromEntries([...value].map(([key, entry]) => [String(key), plain(entry)]));
+  }
+  return value;
+}

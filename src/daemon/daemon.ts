@@ -1,0 +1,286 @@
+/** Puts the parts together, in the order in which they need each other, and takes them apart again. */
+import { randomBytes } from 'node:crypto';
+import { cpus, loadavg, networkInterfaces } from 'node:os';
+import type { Config, LimitConfig } from '../config/config.js';
+import type { CallState } from '../media/call-state.js';
+import { InterfaceTable } from '../media/interfaces.js';
+import { NativeRelay } from '../media/native-relay.js';
+import { PortPool } from '../media/port-pool.js';
+import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
+import { NgEndpoint } from '../ng-protocol/endpoint.js';
+import { ReplyCache } from '../ng-protocol/reply-cache.js';
+import { openUdpTransport, type UdpTransport } from '../ng-protocol/transports/udp.js';
+import { Counters } from '../observe/counters.js';
+import type { Log } from '../observe/log.js';
+import type { Gauges } from '../observe/statistics.js';
+import { MemoryStore } from '../redis-store/memory-store.js';
+import type { CallStore } from '../redis-store/store.js';
+import { CallService } from './call-service.js';
+import { LoadGuard } from './load-guard.js';
+import { handleNg, ngObserver } from './ng-handler.js';
+import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
+
+export interface DaemonEnvironment {
+  readonly config: Config;
+  readonly log: Log;
+  readonly version: string;
+  /** Wall clock in µs. */
+  readonly nowMicros: () => number;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Rates {
+  packets: number;
+  bytes: number;
+  errors: number;
+  readonly total: { packets: number; bytes: number; errors: number };
+}
+
+/** A running daemon. `start` resolves when commands are answered. */
+export class Daemon {
+  readonly #environment: DaemonEnvironment;
+  readonly #limits: Mutable<LimitConfig>;
+  readonly #counters: Counters;
+  readonly #load: LoadGuard;
+  readonly #rates: Rates = {
+    packets: 0,
+    bytes: 0,
+    errors: 0,
+    total: { packets: 0, bytes: 0, errors: 0 },
+  };
+  #relay: NativeRelay | null = null;
+  #store: CallStore = new MemoryStore();
+  #calls: CallService | null = null;
+  #interfaces: InterfaceTable | null = null;
+  #pool: PortPool | null = null;
+  #transport: UdpTransport | null = null;
+  #closeCli: (() => Promise<void>) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #cpu = cpuTimes();
+
+  constructor(environment: DaemonEnvironment) {
+    this.#environment = environment;
+    this.#limits = { ...environment.config.limits };
+    this.#counters = new Counters(environment.nowMicros());
+    this.#load = new LoadGuard(this.#limits);
+  }
+
+  /** @throws ConfigError, UdpBindError, NativeRelayError, StoreError: each names what is wrong. */
+  async start(): Promise<void> {
+    const { config, log, nowMicros, version } = this.#environment;
+    for (const warning of config.warnings) log.warning('core', warning);
+    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    const resolved = await resolveInterfaces(config.media.interfaces, machine, 'refuse');
+    for (const warning of resolved.warnings) log.warning('core', warning);
+    const interfaces = new InterfaceTable(resolved.interfaces, resolved.aliases);
+    const listen = (
+      await Promise.all(
+        config.control.listenNg.map((address) => resolveListener(address, machine, 'listen-ng')),
+      )
+    ).flat();
+    const relay = new NativeRelay({ workers: config.media.numThreads });
+    const pool = new PortPool(
+      { min: config.media.portMin, max: config.media.portMax },
+      Math.random,
+      () => performance.now(),
+    );
+    this.#relay = relay;
+    this.#interfaces = interfaces;
+    this.#pool = pool;
+    this.#store = await this.#openStore();
+    const calls = new CallService({
+      relay,
+      store: this.#store,
+      pool,
+      interfaces,
+      log,
+      counters: this.#counters,
+      config,
+      limits: this.#limits,
+      nowMicros,
+      instanceId: randomBytes(6).toString('hex'),
+    });
+    this.#calls = calls;
+    if (config.redis !== null) {
+      const report = await this.#store.restore((state) => calls.adopt(state));
+      log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
+    }
+    const endpoint = new NgEndpoint({
+      handler: (request, source) =>
+        handleNg(
+          {
+            calls,
+            counters: this.#counters,
+            log,
+            config,
+            limits: this.#limits,
+            gauges: () => this.#gauges(),
+            load: this.#load,
+          },
+          request,
+          source,
+        ),
+      observer: ngObserver(log, this.#counters),
+      cache: new ReplyCache({ nowMs: () => performance.now() }),
+      nowMicros: () => performance.now() * 1000,
+    });
+    this.#transport = await openUdpTransport({
+      listen,
+      receive: (datagram, source, reply) => endpoint.handleMessage(datagram, source, reply),
+      onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
+    });
+    await this.#openCli(calls);
+    this.#timer = setInterval(() => this.#everySecond(), 1000);
+    log.info('core', `Startup complete, version ${version}`);
+  }
+
+  async #openStore(): Promise<CallStore> {
+    const { config, log } = this.#environment;
+    const { redis } = config;
+    if (redis === null) return new MemoryStore();
+    const { RedisStore } = await import('../redis-store/redis-store.js');
+    const store = new RedisStore({
+      read: redis.read,
+      write: redis.write,
+      format: redis.format,
+      required: redis.required,
+      expiresSeconds: redis.expiresSeconds,
+      connectTimeoutMs: redis.connectTimeoutMs,
+      commandTimeoutMs: redis.commandTimeoutMs,
+      allowedErrors: redis.allowedErrors,
+      disableTimeSeconds: redis.disableTimeSeconds,
+      commitTimeoutMs: redis.commitTimeoutMs,
+      endpointLearning: config.media.endpointLearning,
+      bencode: { decode: decodeBencode, encode: encodeBencode },
+      log: {
+        critical: (message) => log.critical('core', message),
+        error: (message) => log.error('core', message),
+        warning: (message) => log.warning('core', message),
+        notice: (message) => log.notice('core', message),
+        info: (message) => log.info('core', message),
+        debug: (message) => log.debug('core', message),
+      },
+      snapshot: () => this.#snapshot(),
+    });
+    await store.start();
+    return store;
+  }
+
+  *#snapshot(): Iterable<CallState> {
+    const calls = this.#calls;
+    if (calls === null) return;
+    for (const state of calls.calls.values()) yield calls.withStatistics(state);
+  }
+
+  async #openCli(calls: CallService): Promise<void> {
+    const { config, log, nowMicros } = this.#environment;
+    if (config.control.listenCli.length === 0) return;
+    const [{ CliServer }, { DaemonCliTarget }] = await Promise.all([
+      import('./cli/server.js'),
+      import('./cli-target.js'),
+    ]);
+    const server = new CliServer({
+      target: new DaemonCliTarget({
+        calls,
+        log,
+        config,
+        limits: this.#limits,
+        counters: this.#counters,
+        gauges: () => this.#gauges(),
+        nowMicros,
+      }),
+      onLine: (line) => log.info('control', line),
+      onError: (line) => log.error('control', line),
+    });
+    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    for (const address of config.control.listenCli) {
+      for (const endpoint of await resolveListener(address, machine, 'listen-cli')) {
+        await server.listen(endpoint);
+      }
+    }
+    this.#closeCli = () => server.close();
+  }
+
+  #everySecond(): void {
+    const { log } = this.#environment;
+    try {
+      this.#measure();
+      this.#calls?.sweep();
+    } catch (error) {
+      log.error('core', `Timer: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #measure(): void {
+    if (this.#relay === null) return;
+    const { packets, bytes, errors } = this.#relay.totals();
+    const { total } = this.#rates;
+    this.#rates.packets = packets - total.packets;
+    this.#rates.bytes = bytes - total.bytes;
+    this.#rates.errors = errors - total.errors;
+    Object.assign(total, { packets, bytes, errors });
+    const before = this.#cpu;
+    this.#cpu = cpuTimes();
+    const elapsed = this.#cpu.total - before.total;
+    const busy = elapsed <= 0 ? 0 : (100 * (this.#cpu.busy - before.busy)) / elapsed;
+    this.#load.measure({
+      load: loadavg()[0] ?? 0,
+      cpuPercent: busy,
+      bandwidth: this.#rates.bytes,
+    });
+  }
+
+  #gauges(): Gauges {
+    const { config, nowMicros } = this.#environment;
+    const calls = this.#calls;
+    const totals = this.#relay?.totals() ?? { packets: 0, bytes: 0, errors: 0 };
+    const all = calls?.calls.size ?? 0;
+    const own = calls?.ownCount ?? 0;
+    let streams = 0;
+    for (const state of calls?.calls.values() ?? []) streams += state.streams.length;
+    return {
+      nowMicros: nowMicros(),
+      ownSessions: own,
+      foreignSessions: all - own,
+      userspaceStreams: streams,
+      packetRate: this.#rates.packets,
+      byteRate: this.#rates.bytes,
+      errorRate: this.#rates.errors,
+      relayedPackets: totals.packets,
+      relayedBytes: totals.bytes,
+      relayedErrors: totals.errors,
+      interfaces: (this.#interfaces?.all ?? []).flatMap(({ name, addresses }) =>
+        addresses.map(({ address }) => ({
+          name,
+          address,
+          portMin: config.media.portMin,
+          portMax: config.media.portMax,
+          ...(this.#pool?.usage(address) ?? { used: 0, free: 0, total: 0, last: 0 }),
+        })),
+      ),
+    };
+  }
+
+  /** Orderly stop: every socket is closed; stored calls stay where they are. */
+  async stop(): Promise<void> {
+    const { log, version } = this.#environment;
+    log.info('core', `Version ${version} shutting down`);
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#transport?.close();
+    await this.#closeCli?.();
+    await this.#store.close();
+    this.#relay?.close();
+  }
+}
+
+function cpuTimes(): { readonly busy: number; readonly total: number } {
+  let busy = 0;
+  let total = 0;
+  for (const { times } of cpus()) {
+    const sum = times.user + times.nice + times.sys + times.irq;
+    busy += sum;
+    total += sum + times.idle;
+  }
+  return { busy, total };
+}

@@ -1,0 +1,178 @@
+/** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3), and their log lines. */
+import type { Config, LimitConfig } from '../config/config.js';
+import { SignallingError } from '../media/errors.js';
+import type { DeleteRequest, NgRequest, OfferAnswerRequest } from '../ng-protocol/commands.js';
+import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+import { formatSource, type NgObserver, type NgSource } from '../ng-protocol/endpoint.js';
+import { NgError } from '../ng-protocol/errors.js';
+import type { Counters } from '../observe/counters.js';
+import type { Log } from '../observe/log.js';
+import { callDictionary } from '../observe/query-reply.js';
+import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
+import type { CallService } from './call-service.js';
+import type { LoadGuard } from './load-guard.js';
+
+export interface NgHandlerParts {
+  readonly calls: CallService;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly config: Config;
+  readonly limits: LimitConfig;
+  readonly gauges: () => Gauges;
+  readonly load: LoadGuard;
+}
+
+const ok: readonly [string, NgValue] = ['result', 'ok'];
+const unmatched = "Call-ID not found or tags didn't match";
+
+/** Runs one parsed command. @throws NgError */
+export function handleNg(
+  parts: NgHandlerParts,
+  request: NgRequest,
+  source: NgSource,
+): NgDictionary | Promise<NgDictionary> {
+  switch (request.command) {
+    case 'ping':
+      return new Map([['result', 'pong']]);
+    case 'offer':
+    case 'answer':
+      return signal(parts, request, source);
+    case 'delete':
+      return remove(parts, request);
+    case 'query': {
+      const state = parts.calls.call(request.callId);
+      if (state === null) throw new NgError('rejected', 'Unknown call-id');
+      const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
+      return callDictionary(state, parts.calls.statisticsOf(request.callId), {
+        tags: tags.length === 0 ? null : tags,
+        localAddressOf: parts.calls.localAddressOf,
+      }).set(...ok);
+    }
+    case 'list': {
+      const calls: string[] = [];
+      for (const callId of parts.calls.calls.keys()) {
+        if (calls.length >= request.limit) break;
+        calls.push(callId);
+      }
+      return new Map<string, NgValue>([['calls', calls], ok]);
+    }
+    case 'statistics':
+      return new Map<string, NgValue>([
+        ['statistics', statisticsDictionary(parts.counters, parts.gauges())],
+        ok,
+      ]);
+  }
+}
+
+function signal(
+  parts: NgHandlerParts,
+  request: OfferAnswerRequest,
+  source: NgSource,
+): NgDictionary | Promise<NgDictionary> {
+  const { calls, load, counters, log } = parts;
+  if (request.command === 'offer' && calls.call(request.callId) === null) {
+    const refusal = load.refusal(calls.ownCount);
+    if (refusal !== null) {
+      counters.rejectedSessions += 1;
+      log.error('control', refusal.logText, request.callId);
+      if (request.supportsLoadLimit) {
+        return new Map([
+          ['result', 'load limit'],
+          ['message', refusal.message],
+        ]);
+      }
+      throw new NgError('rejected', 'Parallel session limit reached');
+    }
+  }
+  try {
+    const { result, saved } = calls.signal(request.command, request, {
+      client: formatSource(source),
+      address: source.address,
+    });
+    for (const warning of result.warnings) log.warning('control', warning, request.callId);
+    const reply = new Map<string, NgValue>();
+    if (result.sdp !== null) reply.set('sdp', result.sdp);
+    reply.set(...ok);
+    return saved.then(() => reply);
+  } catch (error) {
+    if (!(error instanceof SignallingError)) throw error;
+    throw new NgError('rejected', error.message, { cause: error });
+  }
+}
+
+function remove(
+  { calls, limits }: NgHandlerParts,
+  request: DeleteRequest,
+): NgDictionary | Promise<NgDictionary> {
+  const delay = request.deleteDelaySeconds ?? limits.deleteDelaySeconds;
+  const { outcome, saved } = calls.delete(request.callId, request, Math.max(0, delay));
+  if (outcome.state === null) {
+    if (request.fatal) throw new NgError('rejected', unmatched);
+    return new Map<string, NgValue>([['warning', unmatched], ok]);
+  }
+  const tag = request.toTag ?? request.fromTag;
+  const known = outcome.state.participants.some((participant) => participant.tag === tag);
+  const reply = request.fast
+    ? new Map<string, NgValue>()
+    : callDictionary(outcome.state, outcome.statistics, {
+        tags: tag !== null && known ? [tag] : null,
+        localAddressOf: calls.localAddressOf,
+      });
+  reply.set(...ok);
+  return saved.then(() => reply);
+}
+
+/** Writes rtpengine's log lines and counts commands. */
+export function ngObserver(log: Log, counters: Counters): NgObserver {
+  return {
+    received(command, source, callId) {
+      if (command === 'ping') return;
+      log.info('control', `Received command '${command}' from ${formatSource(source)}`, callId);
+    },
+    replied(command, source, callId, elapsedMicros) {
+      const seconds = elapsedMicros / 1e6;
+      counters.commandDone(source.address, command, seconds, false);
+      if (command === 'ping') return;
+      log.info(
+        'control',
+        `Replying to '${command}' from ${formatSource(source)} (elapsed time ${seconds.toFixed(6)} sec)`,
+        callId,
+      );
+    },
+    protocolError(error, source, raw, command, callId, elapsedMicros) {
+      counters.commandDone(source.address, command ?? '', elapsedMicros / 1e6, true);
+      log.warning(
+        'control',
+        `Protocol error in packet from ${formatSource(source)}: ${error.message} [${raw}]`,
+        callId,
+      );
+    },
+    noCookie(source, raw) {
+      log.warning(
+        'control',
+        `Received invalid data on NG port (no cookie) from ${formatSource(source)}: ${raw}`,
+      );
+    },
+    duplicate(source) {
+      log.info('control', `Detected command from ${formatSource(source)} as a duplicate`);
+    },
+    notes(request, _source, callId) {
+      for (const text of request.unknown) log.warning('control', text, callId);
+      if (request.unsupported.length === 0) return;
+      log.warning(
+        'control',
+        `Not supported by this version, without effect: ${request.unsupported.join(', ')}`,
+        callId,
+      );
+    },
+    internalError(error, command, source, callId) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.error(
+        'internals',
+        `Command '${command}' from ${formatSource(source)} failed: ${text}`,
+        callId,
+      );
+      log.error('control', `Command '${command}' failed: internal error`, callId);
+    },
+  };
+}

@@ -1,0 +1,123 @@
+/** What the daemon counts over its lifetime; the numbers behind `statistics` and the CLI. */
+
+/** Why a call ended. */
+export type CloseReason =
+  'regular' | 'forced' | 'timeout' | 'silent-timeout' | 'final-timeout' | 'offer-timeout';
+
+/** Full command names with the short names of their statistics keys, in rtpengine's order. */
+export const commandNames: readonly (readonly [command: string, short: string])[] = [
+  ['ping', 'ping'],
+  ['offer', 'offer'],
+  ['answer', 'answer'],
+  ['delete', 'delete'],
+  ['query', 'query'],
+  ['list', 'list'],
+  ['start recording', 'startrec'],
+  ['stop recording', 'stoprec'],
+  ['start forwarding', 'startfwd'],
+  ['stop forwarding', 'stopfwd'],
+  ['block DTMF', 'blkdtmf'],
+  ['unblock DTMF', 'unblkdtmf'],
+  ['block media', 'blkmedia'],
+  ['unblock media', 'unblkmedia'],
+  ['play media', 'playmedia'],
+  ['stop media', 'stopmedia'],
+  ['play DTMF', 'playdtmf'],
+  ['statistics', 'stats'],
+  ['silence media', 'slnmedia'],
+  ['unsilence media', 'unslnmedia'],
+  ['publish', 'pub'],
+  ['subscribe request', 'subreq'],
+  ['subscribe answer', 'subans'],
+  ['unsubscribe', 'unsub'],
+];
+
+/** Runs and durations of one command. */
+export interface CommandFigures {
+  count: number;
+  seconds: number;
+  minSeconds: number;
+  maxSeconds: number;
+}
+
+export interface ProxyFigures {
+  readonly commands: Map<string, CommandFigures>;
+  errors: number;
+}
+
+/** Proxies that are told apart; later ones share one entry, so that the memory is bounded. */
+const maxProxies = 1000;
+
+export class Counters {
+  readonly proxies = new Map<string, ProxyFigures>();
+  readonly closed: Record<CloseReason, number> = {
+    regular: 0,
+    forced: 0,
+    timeout: 0,
+    'silent-timeout': 0,
+    'final-timeout': 0,
+    'offer-timeout': 0,
+  };
+  managedSessions = 0;
+  rejectedSessions = 0;
+  minManagedSessions = 0;
+  maxManagedSessions = 0;
+  zeroWayStreams = 0;
+  oneWayStreams = 0;
+  /** Sum and sum of squares of the durations of ended calls, in seconds. */
+  durationSeconds = 0;
+  duration2Seconds = 0;
+  mosSum = 0;
+  mos2Sum = 0;
+  mosSamples = 0;
+
+  constructor(readonly startedMicros: number) {}
+
+  /** A command was answered. `seconds`: how long it took. */
+  commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
+    const key =
+      this.proxies.has(proxy) || this.proxies.size < maxProxies ? proxy : 'others';
+    let figures = this.proxies.get(key);
+    if (figures === undefined) {
+      figures = { commands: new Map(), errors: 0 };
+      this.proxies.set(key, figures);
+    }
+    if (isError) figures.errors += 1;
+    const done = figures.commands.get(command);
+    if (done === undefined) {
+      figures.commands.set(command, {
+        count: 1,
+        seconds,
+        minSeconds: seconds,
+        maxSeconds: seconds,
+      });
+      return;
+    }
+    done.count += 1;
+    done.seconds += seconds;
+    if (seconds < done.minSeconds) done.minSeconds = seconds;
+    if (seconds > done.maxSeconds) done.maxSeconds = seconds;
+  }
+
+  /** The number of calls changed. */
+  sessionsNow(count: number): void {
+    if (count > this.maxManagedSessions) this.maxManagedSessions = count;
+    if (count < this.minManagedSessions) this.minManagedSessions = count;
+  }
+
+  callClosed(reason: CloseReason, durationSeconds: number): void {
+    this.closed[reason] += 1;
+    this.durationSeconds += durationSeconds;
+    this.duration2Seconds += durationSeconds * durationSeconds;
+  }
+
+  mosSample(mos: number): void {
+    this.mosSum += mos;
+    this.mos2Sum += mos * mos;
+    this.mosSamples += 1;
+  }
+
+  get closedSessions(): number {
+    return Object.values(this.closed).reduce((sum, count) => sum + count, 0);
+  }
+}

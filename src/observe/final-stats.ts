@@ -1,0 +1,106 @@
+/** The "Final packet stats" block at the end of a call (options.md §7, the 10.5 form). */
+import type { CallState, LocalSocket, Participant, Stream } from '../media/call-state.js';
+import type { CallStatistics, SsrcStatistics } from '../media/relay.js';
+import { codecText } from './query-reply.js';
+
+/** `M:SS` */
+function duration(micros: number): string {
+  const total = Math.max(0, Math.floor(micros / 1e6));
+  return `${Math.floor(total / 60)}:${String(total % 60).padStart(2, '0')}`;
+}
+
+const addressText = (address: string, port: number): string =>
+  `${address.padStart(15)}:${String(port).padEnd(5)}`;
+
+/** One entry a log line. @param nowMicros wall clock. */
+export function finalStatsLines(
+  state: CallState,
+  statistics: CallStatistics,
+  nowMicros: number,
+  localAddressOf: (socket: LocalSocket) => string,
+): readonly string[] {
+  const lines = ['Final packet stats:'];
+  for (const participant of state.participants) {
+    const label = participant.label === null ? '' : ` (label '${participant.label}')`;
+    lines.push(
+      `--- Tag '${participant.tag ?? ''}'${label}, created ${duration(nowMicros - participant.createdMicros)} ago for branch '${participant.viaBranch ?? ''}'`,
+    );
+    for (const source of related(state, participant, 'sources')) {
+      lines.push(`---     subscribed to '${source.tag ?? ''}'`);
+    }
+    for (const listener of related(state, participant, 'listeners')) {
+      lines.push(`---     subscription for '${listener.tag ?? ''}'`);
+    }
+    const streamIds = new Set<number>();
+    for (const media of state.medias) {
+      if (media.participantId !== participant.id) continue;
+      const codec = codecText(media) ?? '(unknown codec)';
+      lines.push(`------ Media #${media.index} (${media.type} over ${media.protocol}) using ${codec}`);
+      for (const streamId of media.streams) {
+        streamIds.add(streamId);
+        const stream = state.streams.find(({ id }) => id === streamId);
+        if (stream === undefined) continue;
+        lines.push(portLine(state, stream, statistics, nowMicros, localAddressOf));
+      }
+    }
+    for (const entry of statistics.ssrcs) {
+      if (!streamIds.has(entry.streamId)) continue;
+      lines.push(...ssrcLines(state, entry));
+    }
+  }
+  return lines;
+}
+
+function related(
+  state: CallState,
+  participant: Participant,
+  which: 'sources' | 'listeners',
+): readonly Participant[] {
+  const found = new Set<Participant>();
+  const ownerOf = (mediaId: number): Participant | undefined => {
+    const media = state.medias.find(({ id }) => id === mediaId);
+    return state.participants.find(({ id }) => id === media?.participantId);
+  };
+  for (const media of state.medias) {
+    for (const { mediaId } of media.subscriptions) {
+      const [own, other] = which === 'sources' ? [media.id, mediaId] : [mediaId, media.id];
+      const owner = ownerOf(own);
+      const opposite = ownerOf(other);
+      if (owner === participant && opposite !== undefined) found.add(opposite);
+    }
+  }
+  return [...found];
+}
+
+function portLine(
+  state: CallState,
+  stream: Stream,
+  statistics: CallStatistics,
+  nowMicros: number,
+  localAddressOf: (socket: LocalSocket) => string,
+): string {
+  const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
+  const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
+  const remote = figures?.endpoint ?? stream.endpoint;
+  const local =
+    socket === undefined ? addressText('', 0) : addressText(localAddressOf(socket), socket.port);
+  const far = remote === null ? addressText('', 0) : addressText(remote.address, remote.port);
+  const rtcp = stream.component === 2 ? ' (RTCP)' : '';
+  const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  const idle = Math.max(0, Math.floor((nowMicros - last) / 1e6));
+  const ssrc = (figures?.ssrc ?? 0).toString(16);
+  const { packets, bytes, errors } = figures ?? stream.stats;
+  return `--------- Port ${local} <> ${far.trimEnd()}${rtcp}, SSRC ${ssrc}, ${packets} p, ${bytes} b, ${errors} e, ${idle} ts`;
+}
+
+function ssrcLines(state: CallState, entry: SsrcStatistics): readonly string[] {
+  const { average, lowest, highest } = entry;
+  if (average === null || lowest === null || highest === null) return [];
+  const mos = (value: number): string => (value / 10).toFixed(1);
+  const at = (reportedAtSeconds: number): string =>
+    duration(reportedAtSeconds * 1e6 - state.createdMicros);
+  return [
+    `--- SSRC ${entry.ssrc.toString(16)}`,
+    `------ Average MOS ${mos(average.mos)}, lowest MOS ${mos(lowest.mos)} (at ${at(lowest.reportedAtSeconds)}), highest MOS ${mos(highest.mos)} (at ${at(highest.reportedAtSeconds)}) lost:${entry.cumulativeLoss}`,
+  ];
+}

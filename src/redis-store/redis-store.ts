@@ -1,0 +1,356 @@
+/**
+ * Call state in Redis (design.md §8). A save is acknowledged by the server before its promise resolves,
+ * yet never waits longer than the commit timeout: then the store is degraded, saves are only remembered,
+ * and when the server answers again everything in memory is written anew.
+ */
+import type { CallState } from '../media/call-state.js';
+import { encodeCall } from './codec.js';
+import { RedisConnection, serverName, type RedisServer } from './connection.js';
+import { StoreError } from './errors.js';
+import type { StoreLog } from './log.js';
+import { findCalls, findFormat, type SendCommand } from './restore.js';
+import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
+import type { CallStore, RestoreReport, SaveOutcome } from './store.js';
+import { WriteQueue } from './write-queue.js';
+
+/** What a store is told when it is made. */
+export interface RedisStoreOptions {
+  /** Calls are restored from here; null: nothing is restored. */
+  readonly read: RedisServer | null;
+  /** Calls are written here. The same database as `read` unless the two differ. */
+  readonly write: RedisServer;
+  /** auto: go on in the format that the database holds, start an empty one with JSON. */
+  readonly format: StoredFormat | 'auto';
+  /** `start` fails when the server is away. */
+  readonly required: boolean;
+  /** Life time of a stored call; it begins anew with each write, and every half of it. */
+  readonly expiresSeconds: number;
+  readonly connectTimeoutMs: number;
+  /** 0: 5 s. */
+  readonly commandTimeoutMs: number;
+  /** -1: unlimited. */
+  readonly allowedErrors: number;
+  readonly disableTimeSeconds: number;
+  /** How long a save waits for the acknowledgement. */
+  readonly commitTimeoutMs: number;
+  /** Learning of medias whose stored value names none (the option endpoint-learning). */
+  readonly endpointLearning: CodecSettings['endpointLearning'];
+  readonly bencode: BencodeCodec;
+  readonly log: StoreLog;
+  /** All calls in memory; asked for when the server is back. Foreign ones are not written. */
+  readonly snapshot: () => Iterable<CallState>;
+}
+
+/** Calls written at a time when all of them are. */
+const batchSize = 64;
+const retryMs = 1000;
+/** For what is queued when the store is closed. */
+const closeTimeoutMs = 2000;
+/** setInterval's limit. */
+const maxTimerMs = 0x7fff_ffff;
+
+const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
+
+const sameDatabase = (a: RedisServer, b: RedisServer): boolean =>
+  a.host === b.host && a.port === b.port && a.database === b.database;
+
+export class RedisStore implements CallStore {
+  readonly #options: RedisStoreOptions;
+  readonly #settings: CodecSettings;
+  readonly #separateRead: RedisServer | null;
+  readonly #connection: RedisConnection;
+  /** Only from `start` to the end of `restore`, and only when the databases differ. */
+  #readConnection: RedisConnection | null = null;
+  readonly #queue: WriteQueue;
+  /** Call-ids whose key this store has written or restored: the only ones it may delete. */
+  readonly #known = new Set<string>();
+  #format: StoredFormat | null;
+  #healthy = false;
+  /** `start` is over. */
+  #started = false;
+  #recovering: Promise<void> | null = null;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #refreshTimer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: RedisStoreOptions) {
+    this.#options = options;
+    this.#settings = { bencode: options.bencode, endpointLearning: options.endpointLearning };
+    this.#format = options.format === 'auto' ? null : options.format;
+    const { read, write } = options;
+    this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;
+    this.#connection = this.#connectionTo(write, read !== null && this.#separateRead === null, {
+      onReady: () => this.#recoverSoon(0),
+      onLost: () => this.#degrade('lost the connection'),
+    });
+    this.#queue = new WriteQueue({
+      send: (callId, wanted) => this.#write(callId, wanted),
+      commitTimeoutMs: options.commitTimeoutMs,
+      onTimeout: () => this.#degrade(`no answer within ${options.commitTimeoutMs} ms`),
+      onFailure: (error) => this.#degrade(error instanceof Error ? error.message : String(error)),
+      // While degraded, any answer is a sign of life.
+      onSuccess: () => this.#recoverSoon(0),
+    });
+  }
+
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  /** The format that calls are written in; null until an `auto` one is known. */
+  get format(): StoredFormat | null {
+    return this.#format;
+  }
+
+  /**
+   * Connects. @throws StoreError when that fails and the server is required; otherwise the store
+   * starts degraded and writes what is in memory when the server appears.
+   */
+  async start(): Promise<void> {
+    const { required, log, expiresSeconds } = this.#options;
+    try {
+      await this.#connection.open();
+      if (this.#separateRead !== null) {
+        this.#readConnection = this.#connectionTo(this.#separateRead, false, {
+          onReady: () => undefined,
+          onLost: () => undefined,
+        });
+        await this.#readConnection.open();
+      }
+      await this.#findFormat();
+      this.#healthy = true;
+      this.#queue.open();
+    } catch (error) {
+      this.#readConnection?.close();
+      this.#readConnection = null;
+      if (required) {
+        this.#closed = true;
+        this.#connection.close();
+        if (error instanceof StoreError) throw error;
+        throw new StoreError('unreachable', 'Redis went away at start', { cause: error });
+      }
+      this.#started = true;
+      log.warning(
+        'Starting without Redis: no call is restored, calls are written when it is there',
+      );
+      if (this.#connection.ready) this.#recoverSoon(retryMs);
+      else this.#connection.keepTrying();
+    }
+    this.#started = true;
+    const halfLifeMs = Math.min(maxTimerMs, Math.max(1, expiresSeconds * 500));
+    this.#refreshTimer = setInterval(() => this.#refresh(), halfLifeMs);
+    this.#refreshTimer.unref();
+  }
+
+  async restore(adopt: (state: CallState) => string | null): Promise<RestoreReport> {
+    const { read, log, required } = this.#options;
+    const startedAt = performance.now();
+    const elapsedMs = (): number => Math.round(performance.now() - startedAt);
+    const connection = this.#readConnection ?? this.#connection;
+    const connected = this.#separateRead === null || this.#readConnection !== null;
+    if (read === null || !connected || !connection.ready)
+      return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
+    try {
+      const found = await findCalls((...command) => connection.send(...command), this.#settings);
+      const failures = [...found.failures];
+      for (const state of found.calls) {
+        const reason = this.#adopt(state, adopt);
+        if (reason !== null) failures.push({ callId: state.callId, reason });
+      }
+      for (const { callId, reason } of failures) {
+        log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
+      }
+      if (found.foreignKeys > 0) {
+        log.debug?.(`Redis ${serverName(read)} holds ${found.foreignKeys} keys that are no calls`);
+      }
+      const restored = found.keys - found.foreignKeys - failures.length;
+      return { found: found.keys, restored, failures, elapsedMs: elapsedMs() };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error(`Failed to restore calls from Redis ${serverName(read)}: ${reason}`);
+      if (required) throw new StoreError('unreachable', reason, { cause: error });
+      return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
+    } finally {
+      this.#readConnection?.close();
+      this.#readConnection = null;
+    }
+  }
+
+  /** Takes over one stored call. It costs no other call, whatever happens. */
+  #adopt(state: CallState, adopt: (state: CallState) => string | null): string | null {
+    let reason: string | null;
+    try {
+      reason = adopt(state);
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+    if (reason !== null) return reason;
+    if (this.#separateRead === null) this.#known.add(state.callId);
+    // The database that is written does not have it yet.
+    else void this.#queue.put(state.callId, state);
+    return null;
+  }
+
+  save(state: CallState): Promise<SaveOutcome> {
+    if (this.#closed) return Promise.resolve('degraded');
+    return this.#queue.put(state.callId, state);
+  }
+
+  remove(callId: string): Promise<SaveOutcome> {
+    if (this.#closed) return Promise.resolve('degraded');
+    if (!this.#known.has(callId)) {
+      // Nothing was sent: there is nothing to delete, and what is there is not ours.
+      this.#queue.drop(callId);
+      return Promise.resolve(this.#healthy ? 'committed' : 'degraded');
+    }
+    return this.#queue.put(callId, null);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
+    if (this.#connection.ready && this.#format !== null) {
+      let timer: NodeJS.Timeout | undefined;
+      const limit = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, closeTimeoutMs);
+      });
+      await Promise.race([this.#queue.flush(batchSize).catch(() => undefined), limit]);
+      clearTimeout(timer);
+    }
+    this.#queue.shut();
+    this.#readConnection?.close();
+    this.#connection.close();
+  }
+
+  #connectionTo(
+    server: RedisServer,
+    mustBeMaster: boolean,
+    events: { readonly onReady: () => void; readonly onLost: () => void },
+  ): RedisConnection {
+    const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds, log } =
+      this.#options;
+    return new RedisConnection({
+      server,
+      connectTimeoutMs,
+      commandTimeoutMs,
+      allowedErrors,
+      disableTimeSeconds,
+      mustBeMaster,
+      log,
+      ...events,
+    });
+  }
+
+  readonly #send: SendCommand = (...command) => this.#connection.send(...command);
+
+  async #write(callId: string, wanted: CallState | null): Promise<void> {
+    if (wanted === null) {
+      await this.#send('DEL', keyOf(callId));
+      this.#known.delete(callId);
+      return;
+    }
+    const { write, expiresSeconds } = this.#options;
+    const here =
+      wanted.redisHostedDb === write.database
+        ? wanted
+        : { ...wanted, redisHostedDb: write.database };
+    const value = this.#encode(here);
+    if (value === null) return;
+    // From here on the key may exist, acknowledged or not.
+    this.#known.add(callId);
+    await this.#send('SET', keyOf(callId), value, 'EX', expiresSeconds);
+  }
+
+  /** One state that cannot be encoded must not keep all others from being written. */
+  #encode(state: CallState): Buffer | null {
+    try {
+      return encodeCall(state, this.#format ?? 'JSON', this.#settings);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);
+      return null;
+    }
+  }
+
+  async #findFormat(): Promise<void> {
+    this.#format ??= (await findFormat(this.#send, this.#settings)) ?? (await this.#readFormat());
+  }
+
+  /** An empty database that is to be written goes on with the format of the one that is read. */
+  async #readFormat(): Promise<StoredFormat> {
+    const reader = this.#readConnection;
+    if (reader === null) return 'JSON';
+    return (await findFormat((...command) => reader.send(...command), this.#settings)) ?? 'JSON';
+  }
+
+  #degrade(reason: string): void {
+    if (this.#closed) return;
+    if (this.#healthy) {
+      this.#healthy = false;
+      this.#options.log.warning(
+        `Redis ${serverName(this.#options.write)} does not keep up (${reason}): calls go on, replies no longer wait for it`,
+      );
+    }
+    this.#queue.shut();
+    this.#recoverSoon(retryMs);
+  }
+
+  /** Starts writing memory anew unless that is under way or not needed. */
+  #recoverSoon(delayMs: number): void {
+    if (this.#closed || this.#healthy || !this.#started || this.#recovering !== null) return;
+    if (this.#retryTimer !== null) {
+      if (delayMs > 0) return;
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = null;
+    }
+    if (delayMs > 0) {
+      this.#retryTimer = setTimeout(() => {
+        this.#retryTimer = null;
+        this.#recoverSoon(0);
+      }, delayMs);
+      this.#retryTimer.unref();
+      return;
+    }
+    // Without a connection `onReady` will call again.
+    if (!this.#connection.ready) return;
+    this.#recovering = this.#recover().finally(() => {
+      this.#recovering = null;
+      if (!this.#healthy) this.#recoverSoon(retryMs);
+    });
+  }
+
+  /** Writes everything in memory, then trusts the server again. Never rejects. */
+  async #recover(): Promise<void> {
+    try {
+      await this.#send('PING');
+      await this.#findFormat();
+      this.#markAll();
+      const calls = this.#queue.size;
+      await this.#queue.flush(batchSize);
+      if (this.#closed) return;
+      this.#healthy = true;
+      this.#queue.open();
+      this.#options.log.notice(
+        `Redis ${serverName(this.#options.write)} is in use again, memory was written (${calls} calls)`,
+      );
+    } catch {
+      // Said already when the store became degraded; tried again later.
+    }
+  }
+
+  #markAll(): void {
+    for (const state of this.#options.snapshot()) {
+      if (state.ownership === 'own') this.#queue.mark(state.callId, state);
+    }
+  }
+
+  /** A call may last longer than its stored value. */
+  #refresh(): void {
+    if (!this.#healthy) return;
+    this.#markAll();
+    // A failure makes the store degraded.
+    this.#queue.flush(batchSize).catch(() => undefined);
+  }
+}

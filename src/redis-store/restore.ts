@@ -1,0 +1,116 @@
+/** Finds the stored calls of a database. Reads only; nothing is changed or removed. */
+import type { CallState } from '../media/call-state.js';
+import { decodeCall } from './decode.js';
+import { RestoreError } from './errors.js';
+import type { CodecSettings, StoredFormat } from './schema.js';
+import { looksLikeCall, parseStoredValue } from './stored-value.js';
+
+/** `RedisConnection.send`. */
+export type SendCommand = (
+  command: string,
+  ...args: readonly (string | Buffer | number)[]
+) => Promise<unknown>;
+
+/** Keys that SCAN should look at in one go. */
+const scanCount = 1000;
+/** Values fetched by one MGET. */
+const mgetCount = 100;
+/** Keys looked at to find out the format of a database. */
+const maxFormatKeys = 20_000;
+
+/** Everything found in a database. */
+export interface FoundCalls {
+  /** Keys seen, whatever they hold. */
+  readonly keys: number;
+  /** Keys that hold no call: other types and other programs' strings. */
+  readonly foreignKeys: number;
+  /** The calls that were in use most recently come first. */
+  readonly calls: readonly CallState[];
+  readonly failures: readonly { readonly callId: string; readonly reason: string }[];
+}
+
+/** Every key once, in batches. SCAN may return a key twice. */
+async function* scanKeys(send: SendCommand): AsyncGenerator<readonly Buffer[]> {
+  const seen = new Set<string>();
+  let cursor = '0';
+  do {
+    const reply = await send('SCAN', cursor, 'COUNT', scanCount);
+    const [next, keys] = Array.isArray(reply) ? reply : [];
+    cursor = String(next ?? '0');
+    const batch: Buffer[] = [];
+    for (const key of Array.isArray(keys) ? keys : []) {
+      if (!Buffer.isBuffer(key)) continue;
+      const name = key.toString('latin1');
+      if (seen.has(name)) continue;
+      seen.add(name);
+      batch.push(key);
+    }
+    yield batch;
+  } while (cursor !== '0');
+}
+
+/** Values of string keys; those of other types are null. */
+async function* readValues(
+  send: SendCommand,
+): AsyncGenerator<{ readonly key: Buffer; readonly value: Buffer | null }> {
+  for await (const keys of scanKeys(send)) {
+    for (let start = 0; start < keys.length; start += mgetCount) {
+      const batch = keys.slice(start, start + mgetCount);
+      const values = await send('MGET', ...batch);
+      for (const [at, key] of batch.entries()) {
+        const value: unknown = Array.isArray(values) ? values[at] : null;
+        yield { key, value: Buffer.isBuffer(value) ? value : null };
+      }
+    }
+  }
+}
+
+function lastUse(state: CallState): number {
+  let latest = state.lastSignalMicros;
+  for (const stream of state.streams) latest = Math.max(latest, stream.lastPacketMicros);
+  return latest;
+}
+
+/** All calls of the database. @throws what `send` throws. */
+export async function findCalls(send: SendCommand, settings: CodecSettings): Promise<FoundCalls> {
+  let keys = 0;
+  let foreignKeys = 0;
+  const found: { readonly state: CallState; readonly used: number }[] = [];
+  const failures: { callId: string; reason: string }[] = [];
+  for await (const { key, value } of readValues(send)) {
+    keys += 1;
+    if (value === null || !looksLikeCall(value)) {
+      foreignKeys += 1;
+      continue;
+    }
+    const callId = key.toString('latin1');
+    try {
+      const { state } = decodeCall(callId, value, settings);
+      found.push({ state, used: lastUse(state) });
+    } catch (error) {
+      if (!(error instanceof RestoreError)) throw error;
+      failures.push({ callId, reason: error.reason });
+    }
+  }
+  found.sort((a, b) => b.used - a.used);
+  return { keys, foreignKeys, calls: found.map(({ state }) => state), failures };
+}
+
+/** Format of the first call that the database holds; null when it holds none. */
+export async function findFormat(
+  send: SendCommand,
+  settings: CodecSettings,
+): Promise<StoredFormat | null> {
+  let keys = 0;
+  for await (const { value } of readValues(send)) {
+    keys += 1;
+    if (keys > maxFormatKeys) return null;
+    if (value === null || !looksLikeCall(value)) continue;
+    try {
+      return parseStoredValue(value, settings.bencode).format;
+    } catch (error) {
+      if (!(error instanceof RestoreError)) throw error;
+    }
+  }
+  return null;
+}

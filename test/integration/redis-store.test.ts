@@ -1,0 +1,403 @@
+import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
+import type { CallState } from '../../src/media/call-state.js';
+import { decodeCall, encodeCall } from '../../src/redis-store/codec.js';
+import { StoreError } from '../../src/redis-store/errors.js';
+import type { StoredFormat } from '../../src/redis-store/schema.js';
+import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
+import {
+  freePort,
+  makeStore,
+  startRedis,
+  until,
+  type TestRedis,
+  type TestStore,
+} from './redis-store-support.js';
+
+const settings = {
+  bencode: {
+    decode: (bytes: Buffer) => decodeBencode(bytes),
+    encode: encodeBencode,
+  },
+  endpointLearning: 'heuristic' as const,
+};
+const recorded = readFileSync(
+  new URL('../unit/redis-store/samples/02-relay.json', import.meta.url),
+);
+const { state: base } = decodeCall('x', recorded, settings);
+const call = (callId: string, lastSignalMicros = 1_000_000): CallState => ({
+  ...base,
+  callId,
+  lastSignalMicros,
+});
+const idsOf = (count: number): string[] => Array.from({ length: count }, (_, at) => `call-${at}`);
+
+describe('the Redis store', () => {
+  let redis: TestRedis;
+  const stores: TestStore[] = [];
+  const started = async (...given: Parameters<typeof makeStore>): Promise<TestStore> => {
+    const made = makeStore(...given);
+    stores.push(made);
+    await made.store.start();
+    return made;
+  };
+
+  before(async () => {
+    redis = await startRedis();
+  });
+  beforeEach(async () => {
+    await redis.client().flushall();
+  });
+  afterEach(async () => {
+    await Promise.all(stores.splice(0).map(({ store }) => store.close()));
+  });
+  after(() => redis.end());
+
+  it('writes a call before it says so, with its life time, and restores the same', async () => {
+    const callId = 'redis relay "2" %\xff\x01';
+    const { store } = await started(redis.server(3), { expiresSeconds: 1234 });
+    expect(await store.save(call(callId))).to.equal('committed');
+    const key = Buffer.from(callId, 'latin1');
+    const client = redis.client(3);
+    expect(await client.ttl(key)).to.be.within(1200, 1234);
+    expect(await redis.client(0).dbsize()).to.equal(0);
+
+    const other = await started(redis.server(3));
+    const restored: CallState[] = [];
+    const report = await other.store.restore((state) => {
+      restored.push(state);
+      return null;
+    });
+    expect(report).to.deep.include({ found: 1, restored: 1, failures: [] });
+    expect(restored).to.deep.equal([{ ...call(callId), redisHostedDb: 3 }]);
+
+    expect(await other.store.remove(callId)).to.equal('committed');
+    expect(await client.dbsize()).to.equal(0);
+  });
+
+  const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5'];
+  for (const format of formats) {
+    it(`goes on in ${format} when the database holds that`, async () => {
+      await redis.client().set('old', encodeCall(call('old'), format, settings));
+      const { store } = await started(redis.server());
+      await store.save(call('new'));
+      const value = await redis.client().getBuffer('new');
+      expect(decodeCall('new', value ?? Buffer.alloc(0), settings).format).to.equal(format);
+    });
+  }
+
+  it('starts an empty database with the current JSON and writes the format that was asked for', async () => {
+    const { store } = await started(redis.server());
+    await store.save(call('a'));
+    const value = await redis.client().getBuffer('a');
+    expect(decodeCall('a', value ?? Buffer.alloc(0), settings).format).to.equal('JSON');
+    const asked = await started(redis.server(), { format: 'bencode' });
+    await asked.store.save(call('b'));
+    expect((await redis.client().getBuffer('b'))?.[0]).to.equal('d'.charCodeAt(0));
+  });
+
+  it('leaves what it cannot read, and what is not its own, where it is', async () => {
+    const client = redis.client();
+    const fill = client.pipeline();
+    for (let at = 0; at < 2000; at += 1) fill.set(`other:${at}`, `value ${at}`);
+    fill.hset('a-hash', 'field', 'value');
+    fill.set('calls', 'keep');
+    fill.set('broken', recorded.subarray(0, 500));
+    fill.set('good', recorded);
+    fill.set('refused', recorded);
+    await fill.exec();
+    const { store, log } = await started(redis.server());
+    const report = await store.restore((state) =>
+      state.callId === 'refused' ? 'port taken' : null,
+    );
+    expect(report).to.deep.include({ found: 2005, restored: 1 });
+    expect(report.failures).to.have.deep.members([
+      { callId: 'broken', reason: 'could not parse JSON data' },
+      { callId: 'refused', reason: 'port taken' },
+    ]);
+    expect(log.lines).to.include(
+      "ERR Failed to restore call ID 'broken' from Redis: could not parse JSON data",
+    );
+    // Calls that this store never had are not its to remove.
+    await store.remove('broken');
+    await store.remove('other:1');
+    await store.remove('good');
+    expect(await client.dbsize()).to.equal(2004);
+    expect(await client.getBuffer('broken')).to.deep.equal(recorded.subarray(0, 500));
+  });
+
+  it('hands out the calls that were in use last first', async () => {
+    const fill = redis.client().pipeline();
+    const used = [5, 3, 9, 1, 7];
+    for (const second of used) {
+      const idle = base.streams.map((stream) => ({ ...stream, lastPacketMicros: 0 }));
+      const state = { ...call(`c${second}`, second * 1_000_000), streams: idle };
+      fill.set(`c${second}`, encodeCall(state, 'JSON', settings));
+    }
+    await fill.exec();
+    const { store } = await started(redis.server());
+    const order: string[] = [];
+    await store.restore((state) => {
+      order.push(state.callId);
+      return null;
+    });
+    expect(order).to.deep.equal(['c9', 'c7', 'c5', 'c3', 'c1']);
+  });
+
+  it('survives a call that cannot be adopted at all', async () => {
+    await redis.client().mset('a', recorded, 'b', recorded);
+    const { store } = await started(redis.server());
+    const report = await store.restore((state) => {
+      if (state.callId === 'a') throw new Error('no such interface');
+      return null;
+    });
+    expect(report.failures).to.deep.equal([{ callId: 'a', reason: 'no such interface' }]);
+    expect(report.restored).to.equal(1);
+  });
+
+  it('keeps the newest of many states saved at once', async () => {
+    const { store } = await started(redis.server());
+    const saves = Array.from({ length: 50 }, (_, at) =>
+      store.save(call('a', (at + 1) * 1_000_000)),
+    );
+    expect(new Set(await Promise.all(saves))).to.deep.equal(new Set(['committed']));
+    const value = await redis.client().getBuffer('a');
+    const { state } = decodeCall('a', value ?? Buffer.alloc(0), settings);
+    expect(state.lastSignalMicros).to.equal(50_000_000);
+  });
+
+  it('reads one database and writes another when told so', async () => {
+    await redis.client(1).set('old', recorded);
+    const { store } = await started(redis.server(2), { read: redis.server(1) });
+    expect(store.format).to.equal('JSON-10.5');
+    await store.restore(() => null);
+    const client = redis.client(2);
+    await until(async () => (await client.exists('old')) === 1, 'the restored call is written');
+    await store.remove('old');
+    expect(await client.exists('old')).to.equal(0);
+    expect(await redis.client(1).exists('old')).to.equal(1);
+  });
+
+  it('renews the life time of calls that do not change', async () => {
+    const { store, memory } = await started(redis.server(), { expiresSeconds: 2 });
+    memory.set('a', call('a'));
+    await store.save(call('a'));
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    expect(await redis.client().exists('a')).to.equal(1);
+  });
+
+  it('does not write calls of other nodes', async () => {
+    const { store, memory } = await started(redis.server(), { expiresSeconds: 1 });
+    memory.set('theirs', { ...call('theirs'), ownership: 'foreign' });
+    memory.set('ours', call('ours'));
+    await until(async () => (await redis.client().exists('ours')) === 1, 'own call written');
+    expect(await redis.client().exists('theirs')).to.equal(0);
+    expect(store.healthy).to.equal(true);
+  });
+});
+
+describe('the Redis store in trouble', () => {
+  let redis: TestRedis;
+  const stores: TestStore[] = [];
+  const made = (...given: Parameters<typeof makeStore>): TestStore => {
+    const one = makeStore(...given);
+    stores.push(one);
+    return one;
+  };
+  const saveAll = async (
+    { store, memory }: TestStore,
+    ids: readonly string[],
+  ): Promise<string[]> => {
+    for (const id of ids) memory.set(id, call(id));
+    return Promise.all(ids.map((id) => store.save(call(id))));
+  };
+
+  beforeEach(async () => {
+    redis = await startRedis();
+  });
+  afterEach(async () => {
+    redis.signal('SIGCONT');
+    await Promise.all(stores.splice(0).map(({ store }) => store.close()));
+    await redis.end();
+  });
+
+  it('answers in bounded time while the server is stopped and writes memory afterwards', async () => {
+    const test = made(redis.server(), { commitTimeoutMs: 100 });
+    const { store, memory, log } = test;
+    await store.start();
+    await saveAll(test, ['gone', 'stays']);
+    redis.signal('SIGSTOP');
+    const before = performance.now();
+    expect(await saveAll(test, idsOf(20))).to.deep.equal(Array(20).fill('degraded'));
+    expect(performance.now() - before).to.be.below(2000);
+    expect(store.healthy).to.equal(false);
+    expect(log.lines.filter((line) => line.includes('replies no longer wait'))).to.have.length(1);
+    const later = performance.now();
+    memory.delete('gone');
+    expect(await store.remove('gone')).to.equal('degraded');
+    memory.set('stays', call('stays', 77_000_000));
+    expect(await store.save(call('stays', 77_000_000))).to.equal('degraded');
+    expect(performance.now() - later).to.be.below(90);
+    redis.signal('SIGCONT');
+    await until(() => store.healthy, 'healthy again');
+    const client = redis.client();
+    expect(await client.dbsize()).to.equal(21);
+    const { state } = decodeCall(
+      's',
+      (await client.getBuffer('stays')) ?? Buffer.alloc(0),
+      settings,
+    );
+    expect(state.lastSignalMicros).to.equal(77_000_000);
+    expect(await store.save(call('after'))).to.equal('committed');
+  });
+
+  it('gives up a connection that does not answer, and the new one writes last', async () => {
+    const test = made(redis.server(), {
+      commitTimeoutMs: 50,
+      commandTimeoutMs: 200,
+      connectTimeoutMs: 300,
+    });
+    const { store, memory, log } = test;
+    await store.start();
+    await saveAll(test, ['a']);
+    redis.signal('SIGSTOP');
+    await store.save(call('a', 2_000_000));
+    await until(() => log.lines.some((line) => line.startsWith('CRIT Lost connection')), 'lost');
+    memory.set('a', call('a', 3_000_000));
+    expect(await store.save(call('a', 3_000_000))).to.equal('degraded');
+    await until(() => log.lines.some((line) => line.includes('timed out')), 'retried');
+    redis.signal('SIGCONT');
+    await until(() => store.healthy, 'healthy again');
+    const value = await redis.client().getBuffer('a');
+    const { state } = decodeCall('a', value ?? Buffer.alloc(0), settings);
+    expect(state.lastSignalMicros).to.equal(3_000_000);
+  });
+
+  it('writes memory to a server that was killed and came back empty', async () => {
+    const test = made(redis.server());
+    const { store, memory, log } = test;
+    await store.start();
+    await saveAll(test, idsOf(300));
+    await redis.kill();
+    await until(() => log.lines.some((line) => line.includes('refused')), 'noticed');
+    expect(await store.save(call('new'))).to.equal('degraded');
+    memory.set('new', call('new'));
+    memory.delete('call-7');
+    expect(await store.remove('call-7')).to.equal('degraded');
+    await redis.start();
+    await until(() => store.healthy, 'healthy again');
+    const client = redis.client();
+    expect(await client.dbsize()).to.equal(300);
+    expect(await client.exists('call-7')).to.equal(0);
+    const name = `127.0.0.1:${redis.port}`;
+    const said = log.lines.map((line) => line.replace(/ \(.*/, ''));
+    expect(said).to.include.members([
+      `CRIT Lost connection to Redis ${name}`,
+      `NOTICE RE-Establishing connection for Redis server ${name}`,
+      `ERR Failed to connect to Redis ${name}, error: Connection refused`,
+      `NOTICE RE-Established connection to Redis ${name}`,
+    ]);
+    for (const line of new Set(said)) {
+      expect(
+        said.filter((other) => other === line),
+        line,
+      ).to.have.length(1);
+    }
+  });
+
+  it('leaves a server alone for a while after too many errors', async () => {
+    const { store, log } = made(redis.server(), { allowedErrors: 1, disableTimeSeconds: 30 });
+    await store.start();
+    await redis.kill();
+    const line = `WARNING Redis server 127.0.0.1:${redis.port} disabled for 30 seconds`;
+    await until(() => log.lines.includes(line), 'disabled');
+  });
+
+  it('does not start without its server', async () => {
+    const nowhere = { host: '127.0.0.1', port: await freePort(), database: 0, password: null };
+    const { store, log } = made(nowhere);
+    const error: unknown = await store.start().catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(StoreError);
+    expect(log.lines).to.include(
+      `ERR Failed to connect to Redis 127.0.0.1:${nowhere.port}, error: Connection refused`,
+    );
+  });
+
+  it('starts without a server that is not required and writes memory when it appears', async () => {
+    await redis.kill();
+    const test = made(redis.server(), { required: false });
+    const { store, memory } = test;
+    await store.start();
+    expect((await store.restore(() => null)).found).to.equal(0);
+    memory.set('a', call('a'));
+    expect(await store.save(call('a'))).to.equal('degraded');
+    await redis.start();
+    await redis.client().set('unrelated', 'x');
+    await until(() => store.healthy, 'healthy');
+    expect(await redis.client().exists('a')).to.equal(1);
+    expect(await redis.client().get('unrelated')).to.equal('x');
+  });
+
+  it('stays degraded while the server takes no writes, and says so once', async () => {
+    const test = made(redis.server());
+    const { store, log } = test;
+    await store.start();
+    const client = redis.client();
+    await client.config('SET', 'maxmemory', '1');
+    await saveAll(test, ['a']);
+    expect(store.healthy).to.equal(false);
+    await new Promise((resolve) => setTimeout(resolve, 1300));
+    expect(store.healthy).to.equal(false);
+    expect(log.lines.filter((line) => line.includes('OOM'))).to.have.length(1);
+    await client.config('SET', 'maxmemory', '0');
+    await until(() => store.healthy, 'healthy again');
+    expect(await client.exists('a')).to.equal(1);
+  });
+
+  it('writes what is queued when it is closed', async () => {
+    const test = made(redis.server());
+    await test.store.start();
+    void saveAll(test, idsOf(100));
+    await test.store.close();
+    expect(await redis.client().dbsize()).to.equal(100);
+    expect(await test.store.save(call('late'))).to.equal('degraded');
+  });
+
+  it('does not write to a replica', async function () {
+    const client = redis.client();
+    await client.replicaof('127.0.0.1', await freePort());
+    const { store, log } = made(redis.server(), { required: false });
+    const starting = store.start();
+    setTimeout(() => void client.replicaof('NO', 'ONE'), 500);
+    await starting;
+    expect(store.healthy).to.equal(true);
+    await client.replicaof('127.0.0.1', await freePort());
+    await store.save(call('a'));
+    expect(store.healthy).to.equal(false);
+    await until(() => log.lines.some((line) => line.includes('not a master')), 'refused');
+    await client.replicaof('NO', 'ONE');
+    await until(() => store.healthy, 'healthy again');
+    expect(await client.exists('a')).to.equal(1);
+  });
+});
+
+describe('a Redis with a password', () => {
+  let redis: TestRedis;
+  before(async () => {
+    redis = await startRedis('s3cr@t/1');
+  });
+  after(() => redis.end());
+
+  it('is used with it and refused without', async () => {
+    const { store } = makeStore(redis.server(4));
+    await store.start();
+    expect(await store.save(call('a'))).to.equal('committed');
+    await store.close();
+    expect(await redis.client(4).exists('a')).to.equal(1);
+    const wrong = makeStore({ ...redis.server(4), password: 'wrong' });
+    const error: unknown = await wrong.store.start().catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(StoreError);
+    expect(String(error)).to.match(/WRONGPASS/);
+    expect(wrong.log.lines.join()).to.not.include('s3cr@t');
+  });
+});
