@@ -10,9 +10,9 @@ export interface LineFormat {
   readonly maxLength: number;
 }
 
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+ 
 const control = /[\x00-\x1f\x7f]/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+ 
 const everyControl = /[\x00-\x1f\x7f]/g;
 
 /** Control characters as escapes: text from the network must not be able to forge lines. */

@@ -30,7 +30,8 @@ import {
   unpackList,
   type CodecSettings,
 } from './schema.js';
-import { FieldReader, parseInteger, type MemberReader } from './stored-value.js';
+import type { FieldReader } from './stored-value.js';
+import { parseInteger, type MemberReader } from './stored-value.js';
 
 /** How many there are of each kind. */
 export interface Counts {
@@ -74,12 +75,12 @@ function readFlags<F extends string>(
   name: string,
   tables: Readonly<Record<Layout, FlagTable<F>>>,
   layout: Layout,
-): { flags: Set<F>; unknown: Readonly<Record<string, string>> } {
+): { flags: ReadonlySet<F>; unknown: Readonly<Record<string, string>> | null } {
   const stored = fields.text(name, '0');
   const decoded = tables[layout].decode(stored, fields.text(own.flags)) ?? fields.fail(name);
   return {
     flags: decoded.flags,
-    unknown: decoded.unknown === '' ? {} : { [unknownBitsName(name, layout)]: decoded.unknown },
+    unknown: decoded.unknown === '' ? null : { [unknownBitsName(name, layout)]: decoded.unknown },
   };
 }
 
@@ -96,7 +97,7 @@ export function readSocket(id: number, { members, counts }: Decoding): LocalSock
     addressIndex: fields.integer('local_intf_uid', { min: 0, max: 65535, missing: 0 }),
     family: fields.oneOf('pref_family', families),
     open,
-    carried: { ...(open ? { fd: String(fd) } : {}), ...fields.rest() },
+    carried: open ? { fd: String(fd), ...fields.rest() } : fields.rest(),
   };
 }
 
@@ -133,7 +134,7 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
       bytes: fields.integer('stats-bytes', counter),
       errors: fields.integer('stats-errors', counter),
     },
-    carried: { ...unknown, ...fields.rest() },
+    carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };
 }
 
@@ -210,12 +211,10 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     sdpReceived: readSdpMemory(fields, 'sdp_orig_'),
     sdpSent: readSdpMemory(fields, 'last_sdp_orig_'),
     ssrcTable: current ? [] : members.tables(`ssrc_table-${id}`, 'tags'),
-    carried: {
-      ...(unknownFlags === 0n
-        ? {}
-        : { [unknownBitsName('ml_flags', 'current')]: String(unknownFlags) }),
-      ...fields.rest(),
-    },
+    carried:
+      unknownFlags === 0n
+        ? fields.rest()
+        : { [unknownBitsName('ml_flags', 'current')]: String(unknownFlags), ...fields.rest() },
   };
 }
 
@@ -298,7 +297,7 @@ export function readMedia(
     endpointLearning: fields.oneOf(own.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     // Last: everything that was not read above.
-    carried: { ...unknown, ...fields.rest() },
+    carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };
   return { media, subscriptions };
 }

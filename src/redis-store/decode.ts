@@ -33,7 +33,8 @@ import {
   type CodecSettings,
   type StoredFormat,
 } from './schema.js';
-import { FieldReader, MemberReader, parseInteger, parseStoredValue } from './stored-value.js';
+import type { FieldReader } from './stored-value.js';
+import { MemberReader, parseInteger, parseStoredValue } from './stored-value.js';
 import { expandTagSubscriptions, type TagSubscription } from './subscriptions.js';
 
 /** Subscriptions of one call; the lists of tags multiply with their medias. */

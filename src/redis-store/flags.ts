@@ -80,6 +80,17 @@ export interface StoredFlags {
   readonly others: string;
 }
 
+/** A flag field that was read. */
+export interface DecodedFlags<F extends string> {
+  readonly flags: ReadonlySet<F>;
+  /** The bits without a name in decimal, '' if there are none. */
+  readonly unknown: string;
+}
+
+/** Bounds of the shared sets, whatever is stored. */
+const maxShared = 1000;
+const maxSharedKey = 200;
+
 /** Numbers up to here are exact and their bits can be tested without BigInt. */
 const maxPlainBits = 0x7fff_ffff;
 
@@ -88,6 +99,8 @@ export class FlagTable<F extends string> {
   readonly #bitOf: ReadonlyMap<string, bigint>;
   readonly #numberOf: ReadonlyMap<string, number>;
   readonly #known: bigint;
+  /** Calls have few different sets: they share them. */
+  readonly #decoded = new Map<string, DecodedFlags<F>>();
 
   constructor(
     bits: readonly (readonly [F, number])[],
@@ -125,7 +138,18 @@ export class FlagTable<F extends string> {
    * @param others `StoredFlags.others`; names that the model does not know are ignored.
    * @returns null if `bits` is not a number; `unknown` are the bits without a name ('' if none).
    */
-  decode(bits: string, others: string): { flags: Set<F>; unknown: string } | null {
+  decode(bits: string, others: string): DecodedFlags<F> | null {
+    const key = `${bits} ${others}`;
+    const known = this.#decoded.get(key);
+    if (known !== undefined) return known;
+    const decoded = this.#decode(bits, others);
+    if (decoded !== null && this.#decoded.size < maxShared && key.length < maxSharedKey) {
+      this.#decoded.set(key, decoded);
+    }
+    return decoded;
+  }
+
+  #decode(bits: string, others: string): DecodedFlags<F> | null {
     const value = parseBits(bits);
     if (value === null) return null;
     const flags = new Set<F>();

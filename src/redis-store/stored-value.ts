@@ -80,10 +80,13 @@ function layoutIsCurrent(members: ReadonlyMap<string, unknown>): boolean {
   return entriesOf(members.get('json'))?.has('call_flags') ?? false;
 }
 
-function entriesOf(value: unknown): Map<string, unknown> | null {
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function entriesOf(value: unknown): ReadonlyMap<string, unknown> | null {
   if (value instanceof Map) return value;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-  return new Map(Object.entries(value));
+  return isObject(value) ? new Map(Object.entries(value)) : null;
 }
 
 function scalarText(value: unknown): string | null {
@@ -163,9 +166,13 @@ export class FieldReader {
 
   /** Everything that was not read. */
   rest(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.#fields);
+    return this.#fields.size === 0 ? nothingLeft : Object.fromEntries(this.#fields);
   }
 }
+
+/** Shared by the many entities of which everything was read. */
+const nothing: readonly never[] = Object.freeze([]);
+const nothingLeft: Readonly<Record<string, string>> = Object.freeze({});
 
 /** Typed access to the members of a value. */
 export class MemberReader {
@@ -176,8 +183,8 @@ export class MemberReader {
   }
 
   #fieldsOf(value: unknown, fail: () => never): Map<string, string> {
-    const entries = entriesOf(value) ?? fail();
     const fields = new Map<string, string>();
+    const entries = value instanceof Map ? value : Object.entries(isObject(value) ? value : fail());
     for (const [name, stored] of entries) {
       const text = scalarText(stored);
       if (text === null) fail();
@@ -201,6 +208,7 @@ export class MemberReader {
     const stored = this.value.members.get(member);
     if (stored === undefined && optional) return [];
     if (!Array.isArray(stored)) throw new RestoreError(`'${kind}' incomplete`, member);
+    if (stored.length === 0) return nothing;
     return stored.map((item) => {
       const text = scalarText(item);
       if (text === null) throw new RestoreError(`failed to link ${kind}`, member);
@@ -210,8 +218,10 @@ export class MemberReader {
 
   /** A list of positions below `count`, none of them twice; `-1` (a hole) is left out. */
   references(member: string, kind: EntityKind, count: number): readonly number[] {
+    const items = this.strings(member, kind);
+    if (items.length === 0) return nothing;
     const seen = new Set<number>();
-    for (const item of this.strings(member, kind)) {
+    for (const item of items) {
       if (unsetIds.has(item)) continue;
       const value = parseInteger(item);
       if (value === null || value < 0 || value >= count || seen.has(value)) {

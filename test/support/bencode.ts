@@ -82,6 +82,7 @@ export function listAt(dictionary: NgDictionary, key: string): readonly NgValue[
 /** The string at `key`. Throws when there is none. */
 export function stringAt(dictionary: NgDictionary, key: string): string {
   const value = dictionary[key];
-  if (typeof value !== 'string') throw new Error(`no string ${key} in ${JSON.stringify(dictionary)}`);
+  if (typeof value !== 'string')
+    throw new Error(`no string ${key} in ${JSON.stringify(dictionary)}`);
   return value;
 }

@@ -1,62 +1,53 @@
 /** An NG client over UDP (ng-protocol.md §1.1), as a SIP proxy would be one. */
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { decodeBencode, encodeBencode, isDictionary } from './bencode.js';
 import type { NgDictionary, NgValue } from './bencode.js';
+import { buildSdp, mediaTarget } from './sdp.js';
 
 export type NgEncoding = 'bencode' | 'json';
-
-export interface NgClientOptions {
-  readonly port: number;
-  readonly host?: string;
-  /** Time after which a request is sent again with the same cookie. Default 1000. */
-  readonly retransmitMs?: number;
-  /** How often a request is sent altogether. Default 5. */
-  readonly tries?: number;
-}
+export type Reply = Readonly<Record<string, unknown>>;
 
 export interface RequestOptions {
+  /** Default bencode. */
   readonly encoding?: NgEncoding;
+  /** Default: one not used before. */
   readonly cookie?: string;
+  /** How often the request is sent altogether, default 20. */
+  readonly tries?: number;
+  /** Time after which it is sent again, with the same cookie; default 250. */
+  readonly intervalMs?: number;
 }
 
-interface Waiting {
-  readonly resolve: (body: Buffer) => void;
-}
-
-function latin1Json(body: Buffer): NgDictionary {
+/** Reply body → dictionary, whichever of the two encodings it is in. */
+export function decodeReply(body: Buffer): NgDictionary {
+  if (body[0] !== 0x7b) return decodeBencode(body);
   const value = JSON.parse(body.toString('utf8')) as NgValue;
   if (!isDictionary(value)) throw new Error(`not a JSON object: ${body.toString('latin1')}`);
   return value;
 }
 
-/** Reply body → dictionary, whichever of the two encodings it is in. */
-export function decodeReply(body: Buffer): NgDictionary {
-  return body[0] === 0x7b ? latin1Json(body) : decodeBencode(body);
+function encodeRequest(dictionary: NgDictionary, encoding: NgEncoding = 'bencode'): Buffer {
+  if (encoding === 'bencode') return encodeBencode(dictionary);
+  return Buffer.from(JSON.stringify(dictionary), 'utf8');
 }
 
 /** One UDP socket that sends requests and matches replies by their cookie. */
 export class NgClient {
   readonly #socket: Socket;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, (body: Buffer) => void>();
   readonly #run = randomBytes(4).toString('hex');
   #sequence = 0;
 
-  private constructor(
-    socket: Socket,
-    private readonly options: NgClientOptions,
+  constructor(
+    readonly port: number,
+    readonly host = '127.0.0.1',
   ) {
-    this.#socket = socket;
-    socket.on('message', (message) => this.#receive(message));
-  }
-
-  static async open(options: NgClientOptions): Promise<NgClient> {
-    const host = options.host ?? '127.0.0.1';
-    const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
-    socket.bind(0);
-    await once(socket, 'listening');
-    return new NgClient(socket, { ...options, host });
+    const type = host.includes(':') ? 'udp6' : 'udp4';
+    this.#socket = createSocket({ type, recvBufferSize: 1 << 20 });
+    this.#socket.on('message', (message) => this.#receive(message));
+    // A daemon that is being restarted answers with ICMP errors; retransmission copes.
+    this.#socket.on('error', () => undefined);
   }
 
   /** A cookie this client has not used before. */
@@ -66,33 +57,36 @@ export class NgClient {
   }
 
   /** Sends a command and waits for its reply. Throws when none comes after all tries. */
-  async request(dictionary: NgDictionary, options: RequestOptions = {}): Promise<NgDictionary> {
-    const encode = options.encoding === 'json' ? encodeJson : encodeBencode;
-    return decodeReply(await this.requestRaw(encode(dictionary), options.cookie));
+  async ask(dictionary: NgDictionary, options: RequestOptions = {}): Promise<NgDictionary> {
+    return decodeReply(await this.raw(encodeRequest(dictionary, options.encoding), options));
+  }
+
+  /** As `ask`, for tests that read the reply without its structure. */
+  async request(dictionary: NgDictionary, options: RequestOptions = {}): Promise<Reply> {
+    return this.ask(dictionary, options);
   }
 
   /** Sends `body` as it is under a cookie and returns the reply without its cookie. */
-  async requestRaw(body: Uint8Array, cookie = this.nextCookie()): Promise<Buffer> {
+  async raw(body: Uint8Array, options: RequestOptions = {}): Promise<Buffer> {
+    const { cookie = this.nextCookie(), tries = 20, intervalMs = 250 } = options;
     const message = Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), body]);
-    const { retransmitMs = 1000, tries = 5 } = this.options;
     return new Promise((resolve, reject) => {
       let left = tries;
       const send = (): void => {
-        if (left === 0) {
-          clearInterval(timer);
-          this.#waiting.delete(cookie);
-          reject(new Error(`no reply from port ${this.options.port} to ${printable(body)}`));
+        if (left > 0) {
+          left -= 1;
+          this.sendDatagram(message);
           return;
         }
-        left -= 1;
-        this.sendDatagram(message);
+        clearInterval(timer);
+        this.#waiting.delete(cookie);
+        const text = Buffer.from(body).toString('latin1').slice(0, 200);
+        reject(new Error(`no reply from port ${this.port} to ${text}`));
       };
-      const timer = setInterval(send, retransmitMs);
-      this.#waiting.set(cookie, {
-        resolve: (reply) => {
-          clearInterval(timer);
-          resolve(reply);
-        },
+      const timer = setInterval(send, intervalMs);
+      this.#waiting.set(cookie, (reply) => {
+        clearInterval(timer);
+        resolve(reply);
       });
       send();
     });
@@ -100,21 +94,19 @@ export class NgClient {
 
   /** Sends bytes for which no reply is awaited. */
   sendDatagram(message: Uint8Array): void {
-    this.#socket.send(message, this.options.port, this.options.host);
+    this.#socket.send(message, this.port, this.host);
   }
 
-  /** Waits up to `timeoutMs` for any reply to `cookie`; null when none comes. */
+  /** Waits up to `timeoutMs` for a reply under `cookie`; null when none comes. */
   async replyWithin(cookie: string, timeoutMs: number): Promise<Buffer | null> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(cookie);
         resolve(null);
       }, timeoutMs);
-      this.#waiting.set(cookie, {
-        resolve: (reply) => {
-          clearTimeout(timer);
-          resolve(reply);
-        },
+      this.#waiting.set(cookie, (reply) => {
+        clearTimeout(timer);
+        resolve(reply);
       });
     });
   }
@@ -122,10 +114,10 @@ export class NgClient {
   #receive(message: Buffer): void {
     const space = message.indexOf(0x20);
     const cookie = message.subarray(0, Math.max(space, 0)).toString('latin1');
-    const waiting = this.#waiting.get(cookie);
-    if (waiting === undefined) return;
+    const resolve = this.#waiting.get(cookie);
+    if (resolve === undefined) return;
     this.#waiting.delete(cookie);
-    waiting.resolve(message.subarray(space + 1));
+    resolve(message.subarray(space + 1));
   }
 
   close(): void {
@@ -133,10 +125,16 @@ export class NgClient {
   }
 }
 
-function encodeJson(dictionary: NgDictionary): Buffer {
-  return Buffer.from(JSON.stringify(dictionary), 'utf8');
+/** Port in the first m= line of a reply's SDP. */
+export function mediaPort(reply: Reply): number {
+  return mediaTarget(String(reply['sdp'])).port;
 }
 
-function printable(body: Uint8Array): string {
-  return Buffer.from(body).toString('latin1').slice(0, 200);
+/** A plain body with one section of PCMA. */
+export function audioSdp(
+  port: number,
+  lines: readonly string[] = [],
+  address = '127.0.0.1',
+): string {
+  return buildSdp({ origin: address, address, media: [{ port, formats: '8', lines }] });
 }

@@ -1,0 +1,230 @@
+/**
+ * Makes the replies of two daemons comparable: what differs from run to run (ports, times, tokens,
+ * phones' own ports and SSRCs) is replaced by names. The same number gets the same name throughout
+ * a sequence, so a port that is kept in one daemon and changed in the other still shows.
+ */
+import type { NgDictionary, NgValue } from '../../support/bencode.js';
+import { isDictionary, isList } from '../../support/bencode.js';
+import { sdpSections } from '../../support/sdp.js';
+
+/** Comparable form of a reply: path → text. */
+export type Flat = ReadonlyMap<string, string>;
+
+const timeKeys: ReadonlySet<string> = new Set([
+  'created',
+  'created_us',
+  'last signal',
+  'last packet',
+  'reported at',
+]);
+
+/** Names of numbers seen in one sequence against one daemon. */
+export class Masks {
+  readonly #names = new Map<number, string>();
+  #ports = 0;
+
+  constructor(private readonly ownsPort: (port: number) => boolean) {}
+
+  /** Gives a number that the test knows its name, e.g. the port of a phone. */
+  know(number: number, name: string): void {
+    this.#names.set(number, name);
+  }
+
+  nameOf(number: number): string | undefined {
+    return this.#names.get(number);
+  }
+
+  /** Name of a port; `before` is the RTP port it may be the neighbour of. */
+  port(port: number, before: number | null = null): string {
+    const known = this.#names.get(port);
+    if (known !== undefined) return known;
+    if (!this.ownsPort(port)) return String(port);
+    const neighbour = before !== null && port === before + 1 ? this.#names.get(before) : undefined;
+    this.#ports += neighbour === undefined ? 1 : 0;
+    const name = neighbour === undefined ? `<port ${this.#ports}>` : `${neighbour}+1`;
+    this.#names.set(port, name);
+    return name;
+  }
+
+  text(text: string): string {
+    return text.replace(/\b\d{4,10}\b/g, (digits) => this.#names.get(Number(digits)) ?? digits);
+  }
+}
+
+function maskMediaLine(line: string, masks: Masks): { masked: string; port: number | null } {
+  const match = /^(m=\S+ )(\d+)(.*)$/.exec(line);
+  if (match === null) return { masked: line, port: null };
+  const [, before = '', digits = '', after = ''] = match;
+  return { masked: `${before}${masks.port(Number(digits))}${after}`, port: Number(digits) };
+}
+
+function maskAttribute(line: string, rtpPort: number | null, masks: Masks): string {
+  const rtcp = /^a=rtcp:(\d+)(.*)$/.exec(line);
+  if (rtcp !== null) return `a=rtcp:${masks.port(Number(rtcp[1]), rtpPort)}${rtcp[2] ?? ''}`;
+  if (line.startsWith('a=rtpengine:')) return 'a=rtpengine:<instance>';
+  return line;
+}
+
+/**
+ * The lines of each section, without regard to their order: 10.5 edits the received text, rtprelayd
+ * writes the layout of later releases. The session's c= is moved to the sections that use it; the
+ * one of a rejected section says nothing.
+ */
+function flattenSdp(body: string, masks: Masks, into: Map<string, string>): void {
+  const { session, media } = sdpSections(body);
+  const inherited = session.filter((line) => line.startsWith('c='));
+  const own = session.filter((line) => media.length === 0 || !line.startsWith('c='));
+  addLines(
+    'sdp.session',
+    own.map((line) => maskAttribute(line, null, masks)),
+    into,
+  );
+  media.forEach((lines, index) => {
+    const [first = '', ...rest] = lines;
+    const { masked, port } = maskMediaLine(first, masks);
+    const connection = rest.filter((line) => line.startsWith('c='));
+    const used = connection.length > 0 ? connection : inherited;
+    const others = rest.filter((line) => !line.startsWith('c='));
+    const all = [masked, ...(port === 0 ? [] : used), ...others];
+    addLines(
+      `sdp.media[${index}]`,
+      all.map((line) => maskAttribute(line, port, masks)),
+      into,
+    );
+  });
+}
+
+function addLines(path: string, lines: readonly string[], into: Map<string, string>): void {
+  for (const line of lines) {
+    let key = `${path} "${line}"`;
+    while (into.has(key)) key += ' again';
+    into.set(key, 'present');
+  }
+}
+
+function leaf(key: string, value: string | number, masks: Masks): string {
+  if (timeKeys.has(key)) return '<time>';
+  if (typeof value === 'string') return JSON.stringify(masks.text(value));
+  if (key === 'port' || key === 'SSRC') return masks.nameOf(value) ?? String(value);
+  return String(value);
+}
+
+function flattenStreams(
+  path: string,
+  streams: readonly NgValue[],
+  masks: Masks,
+  into: Map<string, string>,
+): void {
+  let before: number | null = null;
+  streams.forEach((stream, index) => {
+    const at = `${path}[${index}]`;
+    if (!isDictionary(stream)) return flattenValue(at, '', stream, masks, into);
+    const { 'local port': port, ...others } = stream;
+    if (typeof port === 'number') into.set(`${at}.local port`, masks.port(port, before));
+    before = typeof port === 'number' ? port : null;
+    flattenValue(at, '', others, masks, into);
+  });
+}
+
+function flattenValue(
+  path: string,
+  key: string,
+  value: NgValue,
+  masks: Masks,
+  into: Map<string, string>,
+): void {
+  if (typeof value === 'string' || typeof value === 'number') {
+    into.set(path, leaf(key, value, masks));
+    return;
+  }
+  if (isList(value)) {
+    if (key === 'streams') return flattenStreams(path, value, masks, into);
+    if (value.every((member) => typeof member === 'string')) {
+      into.set(path, `[${value.toSorted().join(', ')}]`);
+      return;
+    }
+    value.forEach((member, index) => flattenValue(`${path}[${index}]`, key, member, masks, into));
+    return;
+  }
+  if (!isDictionary(value)) return;
+  if (Object.keys(value).length === 0) into.set(path, '{}');
+  for (const name of Object.keys(value).toSorted()) {
+    const member = value[name];
+    if (member === undefined) continue;
+    flattenValue(path === '' ? name : `${path}.${name}`, name, member, masks, into);
+  }
+}
+
+/** Comparable form of a whole reply. */
+export function flattenReply(reply: NgDictionary, masks: Masks): Flat {
+  const { sdp, ...others } = reply;
+  const flat = new Map<string, string>();
+  if (typeof sdp === 'string') flattenSdp(sdp, masks, flat);
+  flattenValue('', '', others, masks, flat);
+  return flat;
+}
+
+/** Comparable form that keeps the keys and types only. */
+export function shapeOfReply(reply: NgDictionary): Flat {
+  const flat = new Map<string, string>();
+  flattenValue('', '', reply, new Masks(() => false), flat);
+  return new Map([...flat].map(([path, value]) => [path, /^-?\d+$/.test(value) ? 'int' : 'text']));
+}
+
+/** Every path that is, or lies above, one of a flat reply. */
+function branches(flat: Flat): ReadonlySet<string> {
+  const paths = new Set<string>();
+  for (const path of flat.keys()) {
+    paths.add(path);
+    if (path.startsWith('sdp.')) continue;
+    for (const { index } of path.matchAll(/[.[]/g)) paths.add(path.slice(0, index));
+  }
+  return paths;
+}
+
+/** The highest branch of `path` that `others` do not have; null when they have the path itself. */
+function missingBranch(path: string, others: ReadonlySet<string>): string | null {
+  if (others.has(path)) return null;
+  if (path.startsWith('sdp.')) return path;
+  const ends = [...path.matchAll(/[.[]/g)].map(({ index }) => index);
+  return ends.map((end) => path.slice(0, end)).find((branch) => !others.has(branch)) ?? path;
+}
+
+function missing(side: string, here: Flat, there: Flat): readonly string[] {
+  const others = branches(there);
+  const found = new Map<string, string>();
+  for (const [path, value] of here) {
+    const branch = missingBranch(path, others);
+    if (branch === null || there.has(path)) continue;
+    const shown = branch === path && value !== 'present' ? ` = ${value}` : '';
+    found.set(branch, `only ${side}: ${branch}${shown}`);
+  }
+  return [...found.values()];
+}
+
+/** Result and reason in one, when one side refuses what the other does. */
+function outcome(flat: Flat): string {
+  return [flat.get('result'), flat.get('error-reason')]
+    .filter((each) => each !== undefined)
+    .join(' ');
+}
+
+/**
+ * Differences in words. A whole branch that only one side has is named once; where the results
+ * differ, the rest says nothing.
+ */
+export function differences(reference: Flat, subject: Flat): readonly string[] {
+  if (reference.get('result') !== subject.get('result')) {
+    return [`rtpengine ${outcome(reference)}, rtprelayd ${outcome(subject)}`];
+  }
+  const changed = [...reference].flatMap(([path, theirs]) => {
+    const ours = subject.get(path);
+    if (ours === undefined || ours === theirs) return [];
+    return [`${path}: rtpengine ${theirs}, rtprelayd ${ours}`];
+  });
+  return [
+    ...missing('rtpengine', reference, subject),
+    ...missing('rtprelayd', subject, reference),
+    ...changed,
+  ];
+}

@@ -1,0 +1,21 @@
+/** Every sequence that is sent to both daemons. */
+import type { Sequence } from '../sequence.js';
+import { addressSequences } from './addresses.js';
+import { badBodySequences } from './bad-bodies.js';
+import { bodySequences } from './bodies.js';
+import { deleteSequences } from './deletions.js';
+import { dialogueSequences } from './dialogues.js';
+import { protocolSequences } from './protocol.js';
+import { rtcpMuxSequences } from './rtcp-mux.js';
+import { trafficSequences } from './traffic.js';
+
+export const sequences: readonly Sequence[] = [
+  ...dialogueSequences,
+  ...deleteSequences,
+  ...bodySequences,
+  ...rtcpMuxSequences,
+  ...addressSequences,
+  ...trafficSequences,
+  ...protocolSequences,
+  ...badBodySequences,
+];

@@ -1,0 +1,147 @@
+/** Carries out sequences against one daemon. */
+import { decodeReply, type NgClient } from '../../support/ng-client.js';
+import type { MediaDaemon } from '../../support/daemons.js';
+import type { NgDictionary } from '../../support/bencode.js';
+import { RtpEndpoint, type Destination } from '../../support/rtp-endpoint.js';
+import { mediaTarget } from '../../support/sdp.js';
+import { pause } from '../../support/wait.js';
+import { differences, flattenReply, Masks, shapeOfReply, type Flat } from './masking.js';
+import type { CommandStep, MediaStep, Party, RawStep, Scene, Sequence, Step } from './sequence.js';
+
+/** One sequence against one daemon. */
+class Performance implements Scene {
+  readonly callId: string;
+  readonly #masks: Masks;
+  readonly #phones = new Map<Party, RtpEndpoint>();
+  /** Where the last SDP sent to a phone told it to send its RTP. */
+  readonly #targets = new Map<Party, Destination>();
+  readonly #callIds = new Set<string>();
+
+  constructor(
+    sequence: Sequence,
+    private readonly client: NgClient,
+    daemon: MediaDaemon,
+  ) {
+    this.callId = sequence.name.replaceAll(' ', '-');
+    this.#masks = new Masks((port) => daemon.ownsPort(port));
+  }
+
+  async port(party: Party): Promise<number> {
+    return (await this.#phone(party)).port;
+  }
+
+  async #phone(party: Party): Promise<RtpEndpoint> {
+    const open = this.#phones.get(party);
+    if (open !== undefined) return open;
+    const phone = await RtpEndpoint.open();
+    this.#phones.set(party, phone);
+    this.#masks.know(phone.port, `<${party}>`);
+    this.#masks.know(phone.port + 1, `<${party}>+1`);
+    this.#masks.know(phone.ssrc, `<SSRC of ${party}>`);
+    return phone;
+  }
+
+  async perform(step: Step): Promise<Flat> {
+    switch (step.kind) {
+      case 'command':
+        return this.#command(step);
+      case 'raw':
+        return this.#raw(step);
+      case 'media':
+        return this.#media(step);
+      case 'pause':
+        await pause(step.milliseconds);
+        return new Map();
+    }
+  }
+
+  async #command(step: CommandStep): Promise<Flat> {
+    const request = await step.dictionary(this);
+    const callId = request['call-id'] ?? request['call id'];
+    if (typeof callId === 'string') this.#callIds.add(callId);
+    const reply = await this.client.ask(request, { encoding: step.encoding });
+    if (step.delivers !== null) this.#deliver(step.delivers, reply);
+    return step.shapeOnly ? shapeOfReply(reply) : flattenReply(reply, this.#masks);
+  }
+
+  #deliver(party: Party, reply: NgDictionary): void {
+    const { sdp } = reply;
+    if (typeof sdp !== 'string' || !sdp.includes('m=')) return;
+    this.#targets.set(party, { address: '127.0.0.1', port: mediaTarget(sdp).port });
+  }
+
+  async #raw(step: RawStep): Promise<Flat> {
+    const cookie = step.cookie ?? this.client.nextCookie();
+    const waiting = this.client.replyWithin(cookie, 250);
+    this.client.sendDatagram(Buffer.from(`${cookie} ${step.body}`, 'latin1'));
+    const body = await waiting;
+    if (body === null) return new Map([['reply', 'none']]);
+    const encoding = body[0] === 0x7b ? 'JSON' : 'bencode';
+    const flat = new Map(flattenReply(decodeReply(body), this.#masks));
+    return flat.set('encoding', encoding);
+  }
+
+  async #media(step: MediaStep): Promise<Flat> {
+    const sender = await this.#phone(step.from);
+    const target = this.#targets.get(step.usingSdpOf);
+    if (target === undefined) throw new Error(`${step.usingSdpOf} has no SDP yet`);
+    for (const endpoint of this.#phones.values()) endpoint.clear();
+    if (step.rtcp) sender.sendReport({ ...target, port: target.port + 1 });
+    else await sender.sendRtp(target, step.packets);
+    const received = new Map<string, string>();
+    for (const [party, endpoint] of this.#phones) {
+      await endpoint.settled();
+      const sources = new Set([...endpoint.rtp, ...endpoint.rtcp].map((each) => each.from.port));
+      const names = [...sources].map((port) => this.#masks.port(port));
+      received.set(`${party} received RTP`, String(endpoint.rtp.length));
+      received.set(`${party} received RTCP`, String(endpoint.rtcp.length));
+      received.set(`${party} received from`, `[${names.join(', ')}]`);
+    }
+    return received;
+  }
+
+  /** Frees the ports of the calls that the sequence has left behind. */
+  async close(): Promise<void> {
+    for (const endpoint of this.#phones.values()) endpoint.close();
+    for (const callId of this.#callIds) {
+      await this.client.ask({ command: 'delete', 'call-id': callId, 'delete-delay': 0 });
+    }
+  }
+}
+
+async function performOn(
+  sequence: Sequence,
+  daemon: MediaDaemon,
+  client: NgClient,
+): Promise<readonly Flat[]> {
+  const performance = new Performance(sequence, client, daemon);
+  try {
+    const results: Flat[] = [];
+    for (const step of sequence.steps) results.push(await performance.perform(step));
+    return results;
+  } finally {
+    await performance.close();
+  }
+}
+
+/** A daemon with the client that talks to it. */
+export interface Side {
+  readonly daemon: MediaDaemon;
+  readonly client: NgClient;
+}
+
+/** Sends a sequence to both daemons and names every difference, with the number of its step. */
+export async function compareSides(
+  sequence: Sequence,
+  reference: Side,
+  subject: Side,
+): Promise<readonly string[]> {
+  const [theirs, ours] = await Promise.all([
+    performOn(sequence, reference.daemon, reference.client),
+    performOn(sequence, subject.daemon, subject.client),
+  ]);
+  return sequence.steps.flatMap((step, index) => {
+    const found = differences(theirs[index] ?? new Map(), ours[index] ?? new Map());
+    return found.map((difference) => `${index + 1} ${step.name}: ${difference}`);
+  });
+}

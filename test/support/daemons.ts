@@ -1,0 +1,126 @@
+/** The media daemons: rtprelayd, and Debian's rtpengine as the reference. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { freeUdpPort, freeUdpRange, type PortRange } from './free-ports.js';
+import { NgClient } from './ng-client.js';
+import { isInstalled, TemporaryFolder, TestProcess } from './child-process.js';
+
+const builtDaemon = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
+
+export type DaemonKind = 'rtprelayd' | 'rtpengine';
+
+/**
+ * The daemon that the interop tests examine. `INTEROP_SUBJECT=rtpengine` puts the reference in its
+ * place, which shows whether a failure is the daemon's or the test's.
+ */
+export const subjectKind: DaemonKind =
+  process.env['INTEROP_SUBJECT'] === 'rtpengine' ? 'rtpengine' : 'rtprelayd';
+
+export interface DaemonOptions {
+  /** `name/address!advertised`, one per `--interface`. Default one on 127.0.0.1. */
+  readonly interfaces?: readonly string[];
+  /** Number of media ports. Default 400. */
+  readonly mediaPorts?: number;
+  /** Media ports; default a free range of `mediaPorts`. */
+  readonly portRange?: PortRange;
+  /** Address of the NG socket. Default 127.0.0.1. */
+  readonly controlAddress?: string;
+  readonly controlPort?: number;
+  /** Further command line options. */
+  readonly extra?: readonly string[];
+  readonly namespace?: string;
+  /** Log level 0-7, default 6. */
+  readonly logLevel?: number;
+}
+
+/** A running media daemon. */
+export class MediaDaemon {
+  private constructor(
+    readonly kind: DaemonKind,
+    readonly process: TestProcess,
+    readonly controlPort: number,
+    readonly controlAddress: string,
+    readonly ports: PortRange,
+    private readonly folder: TemporaryFolder,
+  ) {}
+
+  /**
+   * Starts a daemon and waits until it answers a ping. In a namespace the ping cannot reach it; there
+   * the caller waits for what it needs.
+   */
+  static async start(kind: DaemonKind, options: DaemonOptions = {}): Promise<MediaDaemon> {
+    const folder = new TemporaryFolder(kind);
+    const ports = options.portRange ?? freeUdpRange(options.mediaPorts ?? 400);
+    const controlPort = options.controlPort ?? freeUdpPort();
+    const controlAddress = options.controlAddress ?? '127.0.0.1';
+    const words = daemonOptions(options, ports, `${controlAddress}:${controlPort}`, folder);
+    const namespace = options.namespace === undefined ? {} : { namespace: options.namespace };
+    const [program, first] =
+      kind === 'rtpengine' ? ['rtpengine', []] : [process.execPath, [builtPath()]];
+    const child = new TestProcess(kind, program, [...first, ...words], { ...namespace });
+    const daemon = new MediaDaemon(kind, child, controlPort, controlAddress, ports, folder);
+    if (options.namespace === undefined) await daemon.#untilPong();
+    return daemon;
+  }
+
+  async #untilPong(): Promise<void> {
+    const client = this.client();
+    let answered = false;
+    const ping = client.ask({ command: 'ping' }, { tries: 150, intervalMs: 100 });
+    ping.then(
+      () => (answered = true),
+      () => {}, // `until` says why: the program ended or is not ready.
+    );
+    try {
+      await this.process.until(() => answered);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** A new NG client of this daemon; the caller closes it. */
+  client(): NgClient {
+    return new NgClient(this.controlPort, this.controlAddress);
+  }
+
+  /** true for a port of the daemon's media range. */
+  ownsPort(port: number): boolean {
+    return port >= this.ports.min && port <= this.ports.max;
+  }
+
+  async stop(signal?: NodeJS.Signals): Promise<void> {
+    await this.process.stop(signal);
+    this.folder.remove();
+  }
+}
+
+function builtPath(): string {
+  if (!existsSync(builtDaemon))
+    throw new Error(`${builtDaemon} is missing: run "npm run build" first`);
+  return builtDaemon;
+}
+
+function daemonOptions(
+  options: DaemonOptions,
+  ports: PortRange,
+  control: string,
+  folder: TemporaryFolder,
+): readonly string[] {
+  const interfaces = options.interfaces ?? ['127.0.0.1'];
+  return [
+    '--config-file=none',
+    ...interfaces.map((each) => `--interface=${each}`),
+    `--listen-ng=${control}`,
+    '--table=-1',
+    '-f',
+    '-E',
+    `--port-min=${ports.min}`,
+    `--port-max=${ports.max}`,
+    `--pidfile=${folder.file('pid')}`,
+    `--log-level=${options.logLevel ?? 6}`,
+    ...(options.extra ?? []),
+  ];
+}
+
+/** true when Debian's rtpengine can be started. */
+export const rtpengineInstalled = isInstalled('rtpengine');

@@ -1,0 +1,115 @@
+/** Kamailio and SIPp as test programs. */
+import { freeUdpPort } from './free-ports.js';
+import { TemporaryFolder, TestProcess } from './child-process.js';
+import { pause } from './wait.js';
+
+export interface KamailioOptions {
+  readonly config: string;
+  /** Names given with `-A`; strings are quoted. */
+  readonly defines: Readonly<Record<string, string>>;
+}
+
+/** A Kamailio on a free UDP port of the loopback. */
+export class Kamailio {
+  private constructor(
+    readonly process: TestProcess,
+    readonly port: number,
+    private readonly folder: TemporaryFolder,
+  ) {}
+
+  static async start(options: KamailioOptions): Promise<Kamailio> {
+    const folder = new TemporaryFolder('kamailio');
+    const port = freeUdpPort();
+    const defines = Object.entries(options.defines).flatMap(([name, value]) => [
+      '-A',
+      `${name}="${value}"`,
+    ]);
+    const where = ['-f', options.config, '-Y', folder.path, '-w', folder.path];
+    const words = ['-DD', '-E', '-l', `udp:127.0.0.1:${port}`, '-P', folder.file('pid')];
+    const child = new TestProcess('kamailio', 'kamailio', [...where, ...words, ...defines]);
+    const kamailio = new Kamailio(child, port, folder);
+    // It answers from the moment its workers run, which it does not log at this level.
+    await child.untilLogged(/rtp proxy|rtpengine instance|Listening on/);
+    await pause(500);
+    if (!child.running) throw new Error(`kamailio ended: ${child.log()}`);
+    return kamailio;
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop();
+    this.folder.remove();
+  }
+}
+
+export interface SippOptions {
+  readonly scenario: string;
+  /** Where to send requests; a called phone sends none of its own. */
+  readonly remotePort?: number;
+  readonly callId?: string;
+  /** Length of the pauses of the scenario. */
+  readonly pauseMs?: number;
+  /** Values of the keywords in the scenario, e.g. `rtp_port`. */
+  readonly keys?: Readonly<Record<string, string | number>>;
+}
+
+/** One SIPp phone that makes (or takes) one call. What its scenario logs can be waited for. */
+export class Sipp {
+  readonly #logged: () => string;
+
+  private constructor(
+    readonly process: TestProcess,
+    readonly port: number,
+    private readonly folder: TemporaryFolder,
+    logged: () => string,
+  ) {
+    this.#logged = logged;
+  }
+
+  static start(options: SippOptions): Sipp {
+    const folder = new TemporaryFolder('sipp');
+    const port = freeUdpPort();
+    const logFile = folder.file('log');
+    const remote = options.remotePort === undefined ? [] : [`127.0.0.1:${options.remotePort}`];
+    const callId = options.callId === undefined ? [] : ['-cid_str', options.callId];
+    const keys = Object.entries(options.keys ?? {});
+    const child = new TestProcess(
+      'sipp',
+      'sipp',
+      [
+        ...remote,
+        ...['-sf', options.scenario, '-m', '1', '-i', '127.0.0.1', '-p', String(port), '-nostdin'],
+        ...['-d', String(options.pauseMs ?? 2000), '-timeout', '40s', '-timeout_error'],
+        ...[
+          '-trace_logs',
+          '-log_file',
+          logFile,
+          '-trace_err',
+          '-error_file',
+          folder.file('errors'),
+        ],
+        ...callId,
+        ...keys.flatMap(([name, value]) => ['-key', name, String(value)]),
+      ],
+      { cwd: folder.path },
+    );
+    return new Sipp(child, port, folder, () => folder.read('log'));
+  }
+
+  /** The number that the scenario logs after `word`. */
+  async logged(word: string): Promise<number> {
+    const pattern = new RegExp(`^${word} (\\d+)$`, 'm');
+    await this.process.until(() => pattern.test(this.#logged()));
+    return Number(pattern.exec(this.#logged())?.[1]);
+  }
+
+  /** Waits for the end of the scenario. Throws with SIPp's complaint when it was not followed. */
+  async finished(): Promise<void> {
+    const status = await this.process.ended();
+    if (status !== 0) throw new Error(`sipp ended with ${status}: ${this.folder.read('errors')}`);
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop('SIGKILL');
+    this.folder.remove();
+  }
+}
