@@ -110,14 +110,16 @@ function remove(
     if (request.fatal) throw new NgError('rejected', unmatched);
     return new Map<string, NgValue>([['warning', unmatched], ok]);
   }
+  // Without a from-tag the reply carries no statistics (10.5 seen).
+  const named = request.fromTag !== null && request.fromTag !== '';
   const tag = request.toTag ?? request.fromTag;
-  const known = outcome.state.participants.some((participant) => participant.tag === tag);
-  const reply = request.fast
-    ? new Map<string, NgValue>()
-    : callDictionary(outcome.state, outcome.statistics, {
-        tags: tag !== null && known ? [tag] : null,
-        localAddressOf: calls.localAddressOf,
-      });
+  const reply =
+    request.fast || !named || tag === null
+      ? new Map<string, NgValue>()
+      : callDictionary(outcome.state, outcome.statistics, {
+          tags: [tag],
+          localAddressOf: calls.localAddressOf,
+        });
   reply.set(...ok);
   return saved.then(() => reply);
 }

@@ -123,12 +123,9 @@ function answerCounterpart(
     viaBranch === null
       ? undefined
       : candidates.find((candidate) => candidate.viaBranch === viaBranch);
-  const unnamed =
-    branch ??
-    candidates.find(
-      (candidate) =>
-        candidate.tag === null && (viaBranch === null || candidate.viaBranch === null),
-    );
+  // Proxies send another via-branch with the reply than with the request, or none: then the partner
+  // of the latest offer is meant, unless another has answered already.
+  const unnamed = branch ?? (candidates[0]?.tag === null ? candidates[0] : undefined);
   if (unnamed === undefined) return draft.addParticipant(toTag, nowMicros);
   unnamed.tag = toTag;
   return unnamed;

@@ -89,22 +89,19 @@ function openMap(
   if (address === null) {
     throw new PortAllocationError('no-such-address', media.logicalInterface, wish.numPorts);
   }
+  const first = ports.allocate(address.address, wish.numPorts);
   const sockets: number[] = [];
-  for (let taken = 0; taken < wish.numPorts; taken += 2) {
-    const count = wish.numPorts - taken >= 2 ? 2 : 1;
-    const first = ports.allocate(address.address, count);
-    for (let i = 0; i < count; i++) {
-      const streamId = media.streams[taken + i] ?? media.streams[0];
-      if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
-      const socket = draft.addSocket({
-        streamId,
-        port: first + i,
-        logicalInterface: media.logicalInterface,
-        addressIndex: address.index,
-        family: address.family,
-      });
-      sockets.push(socket.id);
-    }
+  for (let i = 0; i < wish.numPorts; i++) {
+    const streamId = media.streams[i] ?? media.streams[0];
+    if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
+    const socket = draft.addSocket({
+      streamId,
+      port: first + i,
+      logicalInterface: media.logicalInterface,
+      addressIndex: address.index,
+      family: address.family,
+    });
+    sockets.push(socket.id);
   }
   return draft.addEndpointMap({
     mediaId: media.id,

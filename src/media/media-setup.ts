@@ -14,7 +14,7 @@ import {
 } from './call-state.js';
 import type { SignallingContext } from './offer-answer.js';
 import type { SignallingRequest } from './signalling.js';
-import type { SdpCodec, SdpMedia, SdpSession } from '../sdp/types.js';
+import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   bandwidthOf,
   codecsOf,
@@ -41,6 +41,9 @@ export interface MediaPair {
   readonly index: number;
   readonly sender: Media;
   readonly receiver: Media;
+  /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
+  readonly address: string;
+  readonly fromSipSource: boolean;
   /** The section is refused: port 0. */
   readonly rejected: boolean;
   /** Media that is not carried over UDP: its section is passed on as it is. */
@@ -148,7 +151,8 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair): void {
   receiver.formats = formats;
 }
 
-function applyDirection(pair: MediaPair, zeroAddress: boolean): void {
+function applyDirection(pair: MediaPair): void {
+  const zeroAddress = isZeroAddress(pair.address);
   const direction = directionOf(pair.section, pair.session);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
@@ -176,20 +180,27 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
   }
 }
 
-function signalledAddress(
-  pair: MediaPair,
+/**
+ * The address that the sender gets its media at: that of the SDP, or the source of the SIP message
+ * when the request or the options ask for it (ng-protocol.md §4.8).
+ * @throws SdpError `incomplete`: it is asked for and not given.
+ */
+export function signalledAddress(
+  section: SdpMedia,
+  session: SdpSession,
   request: SignallingRequest,
   context: SignallingContext,
-): string {
-  const useSource = context.sipSource
-    ? !request.flags.has('trust-address')
-    : request.flags.has('sip-source-address');
-  const connection = connectionOf(pair.section, pair.session);
-  const address = connection?.address ?? '';
-  if (useSource && request.receivedFrom !== null && !isZeroAddress(address)) {
-    return request.receivedFrom;
+): { readonly address: string; readonly fromSipSource: boolean } {
+  const fromSipSource =
+    request.flags.has('sip-source-address') ||
+    (context.sipSource && !request.flags.has('trust-address'));
+  if (!fromSipSource) {
+    return { address: connectionOf(section, session)?.address ?? '', fromSipSource };
   }
-  return address;
+  if (request.receivedFrom === null) {
+    throw new SdpError('incomplete', 'no SIP source address in the request', -1);
+  }
+  return { address: request.receivedFrom, fromSipSource };
 }
 
 function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): void {
@@ -207,10 +218,9 @@ function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): vo
 function applyEndpoints(
   draft: CallDraft,
   pair: MediaPair,
-  address: string,
   request: SignallingRequest,
 ): void {
-  const { section, sender } = pair;
+  const { section, sender, address, fromSipSource } = pair;
   const rtcp = rtcpEndpointOf(section);
   const zeroAddress = isZeroAddress(address);
   sender.streams.forEach((id, position) => {
@@ -222,7 +232,10 @@ function applyEndpoints(
     const usable = explicit !== null && explicit.port !== section.port ? explicit : null;
     setRemote(
       stream,
-      { address: usable?.address ?? address, port: usable?.port ?? port },
+      {
+        address: fromSipSource ? address : (usable?.address ?? address),
+        port: usable?.port ?? port,
+      },
       zeroAddress,
     );
     if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
@@ -248,12 +261,10 @@ export function applySection(
   request: SignallingRequest,
   context: SignallingContext,
 ): void {
-  const { section, session, sender, receiver } = pair;
-  const fresh = !sender.flags.has('initialized') && !receiver.flags.has('initialized');
+  const { section, sender, receiver } = pair;
+  // Who receives the first offer (RFC 8445 §6.1.1, seen from the relay: it is the offerer there).
   const answerer = kind === 'offer' ? receiver : sender;
-  if (fresh || (kind === 'answer' && !sender.flags.has('initialized'))) {
-    setMediaFlag(answerer, 'ice-controlling', true);
-  }
+  if (!answerer.flags.has('initialized')) setMediaFlag(answerer, 'ice-controlling', true);
   setMediaFlag(sender, 'initialized', true);
   sender.type = section.type;
   receiver.type = section.type;
@@ -280,9 +291,6 @@ export function applySection(
   if (ptimeMs !== null) {
     sender.ptimeMs = ptimeMs;
     receiver.ptimeMs = ptimeMs;
-  } else if (kind === 'offer') {
-    sender.ptimeMs = 0;
-    receiver.ptimeMs = 0;
   }
   sender.maxPtimeMs = maxPtimeOf(section) ?? 0;
   sender.bandwidth = {
@@ -290,14 +298,12 @@ export function applySection(
     rr: bandwidthOf(section, 'RR') ?? -1,
     rs: bandwidthOf(section, 'RS') ?? -1,
   };
-  const address = signalledAddress(pair, request, context);
   applyCodecs(kind, pair);
-  applyDirection(pair, isZeroAddress(address) || pair.rejected);
+  applyDirection(pair);
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
-  applyEndpoints(draft, pair, address, request);
+  applyEndpoints(draft, pair, request);
   for (const id of receiver.streams) markMux(draft.stream(id), receiver);
-  if (address !== '') sender.desiredFamily = familyOf(address);
-  void session;
+  if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
 }

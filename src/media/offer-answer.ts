@@ -20,6 +20,7 @@ import type { InterfaceTable } from './interfaces.js';
 import {
   applySection,
   mediaAt,
+  signalledAddress,
   type MediaPair,
   type SignallingKind,
 } from './media-setup.js';
@@ -80,7 +81,6 @@ export function answer(
   request: SignallingRequest,
   context: SignallingContext,
 ): SignallingResult {
-  if (previous === null) throw new SignallingError('unknown-call', 'Unknown call-id');
   return signal('answer', previous, request, context);
 }
 
@@ -92,6 +92,9 @@ function signal(
 ): SignallingResult {
   const document = request.sdp === '' ? null : readSdp(request.sdp);
   const isNewCall = previous === null;
+  if (isNewCall && kind === 'answer') {
+    throw new SignallingError('unknown-call', 'Unknown call-id');
+  }
   if (document !== null && isLooped(document, request, context)) {
     return { state: null, sdp: request.sdp, isNewCall, warnings: [] };
   }
@@ -109,8 +112,9 @@ function signal(
   if (document === null) {
     return { state: draft.state, sdp: null, isNewCall, warnings };
   }
-  const pairs = pairMedias(kind, draft, dialogue, document, context);
+  let pairs: readonly MediaPair[];
   try {
+    pairs = pairMedias(draft, dialogue, document, request, context);
     for (const pair of pairs) {
       applySection(draft, kind, pair, request, context);
       assignPorts(kind, draft, pair, request, context);
@@ -236,10 +240,10 @@ function chooseInterfaces(
 }
 
 function pairMedias(
-  kind: SignallingKind,
   draft: CallDraft,
   { from, to }: Dialogue,
   document: SdpDocument,
+  request: SignallingRequest,
   context: SignallingContext,
 ): readonly MediaPair[] {
   const pairs: MediaPair[] = [];
@@ -258,12 +262,12 @@ function pairMedias(
         index,
         sender,
         receiver,
+        ...signalledAddress(section, session, request, context),
         rejected: section.port === 0,
         untouched: !isUdpProtocol(section.protocol),
       });
     }
   }
-  void kind;
   return pairs;
 }
 

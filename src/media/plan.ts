@@ -75,15 +75,17 @@ function streamPlan(
   streams: ReadonlyMap<number, Stream>,
 ): StreamPlan {
   const position = media.streams.indexOf(stream.id);
+  // Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known.
+  const isHeld = (id: number): boolean => streams.get(id)?.flags.has('zero-address') === true;
   const rtpSinks: number[] = [];
   const rtcpSinks: number[] = [];
   for (const listener of listeners.get(media.id) ?? []) {
     const pairStart = position - (position % 2);
     const rtp = listener.streams[pairStart];
     const rtcp = listener.streams[pairStart + 1];
-    if (stream.component === 1 && rtp !== undefined) rtpSinks.push(rtp);
+    if (stream.component === 1 && rtp !== undefined && !isHeld(rtp)) rtpSinks.push(rtp);
     const rtcpTarget = listener.flags.has('rtcp-mux') ? rtp : rtcp;
-    if (rtcpTarget !== undefined) rtcpSinks.push(rtcpTarget);
+    if (rtcpTarget !== undefined && !isHeld(rtcpTarget)) rtcpSinks.push(rtcpTarget);
   }
   const transparent = !isRtpProtocol(media.protocol) || isSecureProtocol(media.protocol);
   const asymmetric = media.flags.has('asymmetric');

@@ -17,11 +17,11 @@ export interface PortUsage {
 /** What the offer/answer model needs of the pool. */
 export interface PortAllocator {
   /**
-   * Reserves consecutive ports on a local address: 2 for an even RTP port and the RTCP port above
-   * it (RFC 3550 §11), 1 for any port.
+   * Reserves consecutive ports on a local address: 1 is any port, an even number begins with an even
+   * one: RTP and the RTCP port above it (RFC 3550 §11), several such pairs in a row (RFC 8866 §5.14).
    * @throws PortAllocationError when the range holds none.
    */
-  allocate(localAddress: string, count: 1 | 2): number;
+  allocate(localAddress: string, count: number): number;
 }
 
 interface AddressPorts {
@@ -60,18 +60,16 @@ export class PortPool implements PortAllocator {
     return ports;
   }
 
-  allocate(localAddress: string, count: 1 | 2): number {
+  allocate(localAddress: string, count: number): number {
     const ports = this.#of(localAddress);
     const { min } = this.range;
-    const size = ports.used.length;
-    const evenOffset = min % 2;
-    const slots = count === 2 ? (size - evenOffset) >> 1 : size;
+    const [first, stride] = count === 1 ? [0, 1] : [min % 2, 2];
+    const slots = Math.floor((ports.used.length - first - count) / stride) + 1;
     if (slots > 0) {
       const start = Math.floor(this.random() * slots);
       for (let step = 0; step < slots; step++) {
-        const slot = (start + step) % slots;
-        const index = count === 2 ? evenOffset + slot * 2 : slot;
-        if (!this.#free(ports, index) || (count === 2 && !this.#free(ports, index + 1))) continue;
+        const index = first + ((start + step) % slots) * stride;
+        if (!this.#freeRun(ports, index, count)) continue;
         for (let i = 0; i < count; i++) ports.used[index + i] = 1;
         ports.count += count;
         ports.last = min + index + count - 1;
@@ -79,6 +77,11 @@ export class PortPool implements PortAllocator {
       }
     }
     throw new PortAllocationError('range-exhausted', localAddress, count);
+  }
+
+  #freeRun(ports: AddressPorts, index: number, count: number): boolean {
+    for (let i = 0; i < count; i++) if (!this.#free(ports, index + i)) return false;
+    return true;
   }
 
   #free(ports: AddressPorts, index: number): boolean {
@@ -129,7 +132,7 @@ export class PortReservation implements PortAllocator {
 
   constructor(private readonly pool: PortPool) {}
 
-  allocate(localAddress: string, count: 1 | 2): number {
+  allocate(localAddress: string, count: number): number {
     const port = this.pool.allocate(localAddress, count);
     for (let i = 0; i < count; i++) this.#taken.push({ localAddress, port: port + i });
     return port;

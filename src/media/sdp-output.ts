@@ -145,7 +145,9 @@ function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
   const { rtcpMux } = request;
   if (!isRtpProtocol(pair.section.protocol)) return false;
   if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
-  return hasRtcpMux(pair.section) && !rtcpMux.has('demux');
+  // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out.
+  const known = pair.receiver.flags.has('rtcp-mux');
+  return (hasRtcpMux(pair.section) || known) && !rtcpMux.has('demux');
 }
 
 function rtcpAttribute(
@@ -157,8 +159,8 @@ function rtcpAttribute(
 ): string | null {
   if (request.flags.has('no-rtcp-attribute')) return null;
   const rtcpPort = localPort(draft, streamAt(draft, pair.receiver, 1));
-  const shared =
-    (kind === 'answer' && mux) || (kind === 'offer' && mux && request.rtcpMux.has('require'));
+  const settled = kind === 'answer' || pair.receiver.flags.has('rtcp-mux');
+  const shared = mux && (settled || request.rtcpMux.has('require'));
   const shown = shared || rtcpPort === 0 ? port : rtcpPort;
   return request.flags.has('full-rtcp-attribute')
     ? `${shown} IN ${connection.family} ${connection.address}`
@@ -183,7 +185,7 @@ function localConnection(
 ): SdpConnection {
   const received = connectionOf(pair.section, pair.session);
   if (pair.untouched && received !== null) return received;
-  const held = received !== null && isZeroAddress(received.address);
+  const held = isZeroAddress(pair.address);
   if (pair.rejected || (held && !request.replace.has('zero-address'))) {
     const family = pair.rejected ? receiver.desiredFamily : (received?.family ?? 'IP4');
     return { family, address: family === 'IP6' ? '::' : '0.0.0.0' };

@@ -1,0 +1,30 @@
+// What kind of datagram is this? (RFC 7983 demultiplexing, RFC 5761 RTCP on the RTP port)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace rtprelay {
+
+enum class PacketKind : std::uint8_t { kRtp, kRtcp, kStun, kDtls, kOther };
+
+/// RFC 3550 §5.1: fixed RTP header, bytes.
+constexpr std::size_t kRtpHeaderSize = 12;
+/// RFC 3550 §6.4: RTCP header and SSRC of the sender, bytes.
+constexpr std::size_t kRtcpHeaderSize = 8;
+/// RFC 8489 §5: the magic cookie at offset 4.
+constexpr std::uint32_t kStunCookie = 0x2112a442;
+
+inline std::uint16_t read_u16(std::span<const std::uint8_t> bytes, std::size_t at) {
+  return static_cast<std::uint16_t>((bytes[at] << 8) | bytes[at + 1]);
+}
+
+inline std::uint32_t read_u32(std::span<const std::uint8_t> bytes, std::size_t at) {
+  return (static_cast<std::uint32_t>(read_u16(bytes, at)) << 16) | read_u16(bytes, at + 2);
+}
+
+/// Never reads past the end; anything without a recognised, complete header is `kOther`.
+PacketKind classify(std::span<const std::uint8_t> packet);
+
+} // namespace rtprelay

@@ -1,0 +1,93 @@
+// The media plan of one call as the control plane hands it over: one binary buffer.
+//
+// Layout, little endian, written by src/media/plan-codec.ts (the only other place that knows it):
+//   u32 magic "RPL1" | u16 call-id length | call-id bytes | i16 tos | u16 sockets | u16 streams
+//   socket:   u32 id | u32 stream id | address
+//   stream:   u32 id | u8 component | u8 learning | u16 flags | u32 latch epoch | u32 clock rate
+//             | u32 egress socket (ffffffff: none) | address endpoint | address signalled
+//             | f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
+//             | u16 n | n * u32 RTP sinks | u16 n | n * u32 RTCP sinks
+//   address:  u8 text length (0: none, nothing follows) | text | u16 port
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "address.h"
+
+namespace rtprelay {
+
+constexpr std::uint32_t kPlanMagic = 0x314c5052; // "RPL1"
+constexpr std::uint32_t kNoSocket = 0xffffffff;
+/// More sockets or streams than any SDP needs; bounds what one plan may make us allocate.
+constexpr std::size_t kMaxPlanEntries = 4096;
+
+enum class Learning : std::uint8_t { kOff = 0, kImmediate = 1, kDelayed = 2, kHeuristic = 3 };
+
+/// Bits of StreamSpec::flags.
+enum StreamFlag : std::uint16_t {
+  kConfirmed = 1,
+  kStrictSource = 2,
+  kMediaHandover = 4,
+  kRtcpMux = 8,
+  kTransparent = 16,
+  kBlocked = 32,
+  kPierceNat = 64,
+  kNatWait = 128,
+  kAllStreamFlags = 255,
+};
+
+struct SocketSpec {
+  std::uint32_t id = 0;
+  std::uint32_t stream_id = 0;
+  SocketAddress local;
+};
+
+struct StreamSpec {
+  std::uint32_t id = 0;
+  std::uint8_t component = 1;
+  Learning learning = Learning::kOff;
+  std::uint16_t flags = 0;
+  std::uint32_t latch_epoch = 0;
+  std::uint32_t clock_rate = 0;
+  std::uint32_t egress_socket = kNoSocket;
+  SocketAddress endpoint;
+  SocketAddress signalled;
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t last_packet_micros = 0;
+  std::vector<std::uint32_t> rtp_sinks;
+  std::vector<std::uint32_t> rtcp_sinks;
+
+  [[nodiscard]] bool has(StreamFlag flag) const { return (flags & flag) != 0; }
+};
+
+struct PlanSpec {
+  std::string call_id;
+  int tos = -1;
+  std::vector<SocketSpec> sockets;
+  std::vector<StreamSpec> streams;
+};
+
+enum class PlanError : std::uint8_t {
+  kNone,
+  kTooShort,
+  kBadMagic,
+  kTooMany,
+  kBadAddress,
+  kBadValue,
+  kDuplicateId,
+  kUnknownId,
+  kTrailingBytes,
+};
+
+/// Decodes and validates: ids unique, every id that is referred to exists, ranges hold.
+PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out);
+
+/// One sentence for an error message.
+const char* describe(PlanError error);
+
+} // namespace rtprelay

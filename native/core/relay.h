@@ -1,0 +1,141 @@
+// The control side: keeps the workers equal to the plans.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "call.h"
+#include "plan.h"
+#include "rtcp.h"
+#include "worker.h"
+
+namespace rtprelay {
+
+struct RelayOptions {
+  /// Worker threads, at least 1.
+  std::size_t workers = 1;
+  FreeBind free_bind = FreeBind::kNo;
+};
+
+struct PortFailure {
+  std::uint32_t socket_id = 0;
+  SocketAddress local;
+  int error = 0;
+};
+
+struct StreamEventRecord {
+  std::string call_id;
+  std::uint32_t stream_id = 0;
+  std::uint32_t events = 0;
+  LatchView latch;
+};
+
+struct StreamReading {
+  std::uint32_t id = 0;
+  const StreamCounters* counters = nullptr;
+  LatchView latch;
+  /// Restored counts, to be added to the counters.
+  std::uint64_t base_packets = 0;
+  std::uint64_t base_bytes = 0;
+  std::uint64_t base_errors = 0;
+  std::uint64_t base_last_packet = 0;
+};
+
+struct CallReading {
+  std::vector<StreamReading> streams;
+  const QualityTable* quality = nullptr;
+};
+
+struct Totals {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t errors = 0;
+
+  void add(const StreamCounters& counters) {
+    packets += counters.packets.get();
+    bytes += counters.bytes.get();
+    errors += counters.errors.get();
+  }
+};
+
+// Thread: control only.
+class Relay {
+public:
+  Relay(RelayOptions options, Notifier notifier);
+  ~Relay();
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  /// false when the threads cannot be started; the relay is then unusable.
+  bool start();
+  /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
+  /// means that nothing was changed.
+  PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
+  /// false for an unknown call. Valid until the next call of a method.
+  bool read(const std::string& call_id, CallReading& out);
+  Totals totals() const;
+  /// Appends what has happened since the last time, and frees what workers have given back.
+  void collect(std::vector<StreamEventRecord>& out);
+  /// Stops the workers and closes every socket.
+  void close();
+
+  /// `visit(call_id, last_packet_micros)` for every call.
+  template <typename Visitor> void each_activity(Visitor visit) const {
+    for (const auto& [id, call] : calls_)
+      visit(id, last_packet(call));
+  }
+
+private:
+  struct StreamEntry {
+    std::unique_ptr<Stream> state;
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t errors = 0;
+    std::uint64_t last_packet = 0;
+  };
+  struct Call {
+    std::size_t worker = 0;
+    int tos = -1;
+    std::vector<std::uint8_t> plan;
+    std::unordered_map<std::uint32_t, std::unique_ptr<LocalPort>> ports;
+    std::unordered_map<std::uint32_t, StreamEntry> streams;
+    std::unique_ptr<QualityTable> quality;
+    /// In use by the worker, owned by us.
+    CallSnapshot* snapshot = nullptr;
+  };
+  using NewPorts = std::vector<std::unique_ptr<LocalPort>>;
+
+  bool open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
+                  std::vector<PortFailure>& failures);
+  std::unique_ptr<LocalPort> open_port(const SocketSpec& spec, int tos, int& error);
+  void apply(const PlanSpec& plan, Call& call, NewPorts opened);
+  void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
+  void adopt_streams(const PlanSpec& plan, Call& call);
+  static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, Call& call);
+  void remove(const std::string& call_id);
+  std::size_t least_loaded() const;
+  void free_returned(bool wait);
+  void drain_samples();
+  void drain_events();
+  static std::uint64_t last_packet(const Call& call);
+
+  const RelayOptions options_;
+  const Notifier notifier_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  /// Sockets of each worker.
+  std::vector<std::size_t> loads_;
+  std::unordered_map<std::string, Call> calls_;
+  std::vector<StreamEventRecord> events_;
+  /// Streams that have left their call but may still be counting, until their worker returns them.
+  std::unordered_set<const Stream*> retiring_;
+  /// Orders that workers have not given back yet.
+  std::size_t outstanding_ = 0;
+  Totals ended_;
+};
+
+} // namespace rtprelay

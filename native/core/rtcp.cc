@@ -1,0 +1,182 @@
+#include "rtcp.h"
+
+#include <algorithm>
+
+#include "packet.h"
+
+namespace rtprelay {
+
+namespace {
+
+constexpr std::size_t kReportBlockSize = 24;
+constexpr std::size_t kSenderPartSize = 20;
+constexpr Micros kMaxRoundTrip = 10'000'000;
+constexpr Micros kMinReportDistance = 1'000'000;
+constexpr std::uint32_t kDefaultClockRate = 8000;
+
+void append(RtcpItems& out, const RtcpItem& item) {
+  if (out.size < out.items.size())
+    out.items[out.size++] = item;
+}
+
+RtcpItem read_block(std::span<const std::uint8_t> block, std::uint32_t reporter) {
+  RtcpItem item;
+  item.reporter = reporter;
+  item.about = read_u32(block, 0);
+  item.fraction_lost = block[4];
+  // 24 bits, signed (RFC 3550 §6.4.1).
+  item.cumulative_loss = static_cast<std::int32_t>(read_u32(block, 4) << 8) >> 8;
+  item.jitter = read_u32(block, 12);
+  item.ntp_middle = read_u32(block, 16);
+  item.delay_since_sr = read_u32(block, 20);
+  return item;
+}
+
+bool read_report(std::span<const std::uint8_t> packet, std::size_t count, bool sender,
+                 RtcpItems& out) {
+  std::size_t at = kRtcpHeaderSize + (sender ? kSenderPartSize : 0);
+  if (packet.size() < at + count * kReportBlockSize)
+    return false;
+  const std::uint32_t reporter = read_u32(packet, 4);
+  if (sender) {
+    RtcpItem item;
+    item.reporter = reporter;
+    item.is_sender = true;
+    item.ntp_middle = read_u32(packet, 10);
+    append(out, item);
+  }
+  for (std::size_t i = 0; i < count; ++i, at += kReportBlockSize)
+    append(out, read_block(packet.subspan(at, kReportBlockSize), reporter));
+  return true;
+}
+
+} // namespace
+
+bool parse_rtcp(std::span<const std::uint8_t> packet, RtcpItems& out) {
+  out.size = 0;
+  while (!packet.empty()) {
+    if (packet.size() < 4 || packet[0] >> 6 != 2)
+      return false;
+    const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * 4;
+    if (length > packet.size())
+      return false;
+    const std::uint8_t type = packet[1];
+    if (type == kRtcpSenderReport || type == kRtcpReceiverReport) {
+      if (length < kRtcpHeaderSize)
+        return false;
+      if (!read_report(packet.first(length), packet[0] & 0x1f, type == kRtcpSenderReport, out))
+        return false;
+    }
+    packet = packet.subspan(length);
+  }
+  return true;
+}
+
+std::int32_t legacy_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
+                        std::int32_t loss_percent) {
+  const double delay =
+      static_cast<double>(round_trip_micros) / 1000.0 + 2.0 * static_cast<double>(jitter_ms) + 10.0;
+  double r = delay < 160 ? 93.2 - delay / 40.0 : 93.2 - (delay - 120.0) / 10.0;
+  r -= 2.5 * loss_percent;
+  if (r < 0)
+    return 10;
+  const double mos = 1.0 + 0.035 * r + 0.000007 * r * (r - 60.0) * (100.0 - r);
+  return static_cast<std::int32_t>(mos * 10.0);
+}
+
+ReporterQuality* QualityTable::find_or_add(std::uint32_t ssrc) {
+  const auto found = reporters_.find(ssrc);
+  if (found != reporters_.end())
+    return &found->second;
+  if (reporters_.size() >= kMaxReporters)
+    return nullptr;
+  return &reporters_[ssrc];
+}
+
+Micros QualityTable::leg_round_trip(const RtcpItem& item, Micros arrived) const {
+  if (item.ntp_middle == 0 || item.delay_since_sr == 0)
+    return 0;
+  const auto sender = reporters_.find(item.about);
+  if (sender == reporters_.end())
+    return 0;
+  for (const auto& report : sender->second.sent) {
+    if (report.arrived == 0 || report.ntp_middle != item.ntp_middle)
+      continue;
+    // DLSR is in 1/65536 s.
+    const Micros held = static_cast<Micros>(item.delay_since_sr) * 1'000'000 / 65536;
+    const Micros leg = arrived - report.arrived - held;
+    return leg > 0 && leg <= kMaxRoundTrip ? leg : 0;
+  }
+  return 0;
+}
+
+namespace {
+
+void append_progression(ReporterQuality& reporter, const QualityEntry& entry) {
+  auto& list = reporter.progression;
+  if (!list.empty() &&
+      entry.reported_at_seconds - list.back().reported_at_seconds < reporter.interval_seconds)
+    return;
+  if (list.size() >= kMaxProgression) {
+    for (std::size_t i = 1; i * 2 < list.size(); ++i)
+      list[i] = list[i * 2];
+    list.resize((list.size() + 1) / 2);
+    const auto span = list.back().reported_at_seconds - list.front().reported_at_seconds;
+    const auto spacing = span / static_cast<std::int64_t>(list.size() - 1);
+    reporter.interval_seconds = std::max({std::int64_t{1}, reporter.interval_seconds * 2, spacing});
+  }
+  list.push_back(entry);
+}
+
+void append_entry(ReporterQuality& reporter, const QualityEntry& entry) {
+  append_progression(reporter, entry);
+  if (entry.mos == 0)
+    return;
+  reporter.samples += 1;
+  reporter.sum.mos += entry.mos;
+  reporter.sum.round_trip_micros += entry.round_trip_micros;
+  reporter.sum.round_trip_leg_micros += entry.round_trip_leg_micros;
+  reporter.sum.jitter_ms += entry.jitter_ms;
+  reporter.sum.loss_percent += entry.loss_percent;
+  if (!reporter.lowest || entry.mos < reporter.lowest->mos)
+    reporter.lowest = entry;
+  if (!reporter.highest || entry.mos > reporter.highest->mos)
+    reporter.highest = entry;
+}
+
+} // namespace
+
+void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate,
+                       Micros arrived, std::int64_t wall_seconds) {
+  ReporterQuality* reporter = find_or_add(item.reporter);
+  if (reporter == nullptr)
+    return;
+  reporter->stream_id = stream_id;
+  if (item.is_sender) {
+    reporter->sent[reporter->sent_next] = {item.ntp_middle, arrived};
+    reporter->sent_next = (reporter->sent_next + 1) % reporter->sent.size();
+    return;
+  }
+  reporter->cumulative_loss = item.cumulative_loss;
+  if (reporter->reported && arrived - reporter->last_report < kMinReportDistance)
+    return;
+  reporter->reported = true;
+  reporter->last_report = arrived;
+  QualityEntry entry;
+  entry.reported_at_seconds = wall_seconds;
+  entry.jitter_ms =
+      static_cast<std::int64_t>(item.jitter) * 1000 / (clock_rate ? clock_rate : kDefaultClockRate);
+  entry.loss_percent = item.fraction_lost * 100 / 256;
+  entry.round_trip_leg_micros = leg_round_trip(item, arrived);
+  if (entry.round_trip_leg_micros > 0)
+    reporter->last_leg = entry.round_trip_leg_micros;
+  const auto other = reporters_.find(item.about);
+  const Micros other_leg = other == reporters_.end() ? 0 : other->second.last_leg;
+  if (entry.round_trip_leg_micros > 0 && other_leg > 0) {
+    entry.round_trip_micros = entry.round_trip_leg_micros + other_leg;
+    entry.mos = legacy_mos(entry.round_trip_micros, entry.jitter_ms, entry.loss_percent);
+  }
+  append_entry(*reporter, entry);
+}
+
+} // namespace rtprelay

@@ -1,0 +1,103 @@
+// Reading RTCP (RFC 3550 §6.4) and computing call quality from it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "latch.h"
+
+namespace rtprelay {
+
+constexpr std::uint8_t kRtcpSenderReport = 200;
+constexpr std::uint8_t kRtcpReceiverReport = 201;
+
+/// One report block, or the sender part of an SR (`about` is then 0 and `is_sender` set).
+struct RtcpItem {
+  std::uint32_t reporter = 0;
+  std::uint32_t about = 0;
+  bool is_sender = false;
+  /// Middle 32 bits of the NTP timestamp (SR) or LSR (report block).
+  std::uint32_t ntp_middle = 0;
+  std::uint32_t delay_since_sr = 0;
+  std::uint32_t jitter = 0;
+  std::int32_t cumulative_loss = 0;
+  std::uint8_t fraction_lost = 0;
+};
+
+/// Most items taken from one datagram.
+constexpr std::size_t kMaxRtcpItems = 16;
+
+struct RtcpItems {
+  std::array<RtcpItem, kMaxRtcpItems> items;
+  std::size_t size = 0;
+};
+
+/// Collects what SR and RR of a compound packet say. Stops at the first malformed part and returns
+/// false then; what was read before stays. Allocates nothing.
+bool parse_rtcp(std::span<const std::uint8_t> packet, RtcpItems& out);
+
+struct QualityEntry {
+  /// MOS times 10, 0 when no end-to-end round-trip time was known.
+  std::int32_t mos = 0;
+  std::int64_t round_trip_micros = 0;
+  std::int64_t round_trip_leg_micros = 0;
+  std::int64_t jitter_ms = 0;
+  std::int32_t loss_percent = 0;
+  std::int64_t reported_at_seconds = 0;
+};
+
+/// E-model shortcut of rtpengine 10.5 ("legacy"), MOS times 10, cut off.
+std::int32_t legacy_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
+                        std::int32_t loss_percent);
+
+/// What the reports of one SSRC say it hears.
+struct ReporterQuality {
+  std::uint32_t stream_id = 0;
+  std::int32_t cumulative_loss = 0;
+  std::int64_t samples = 0;
+  QualityEntry sum;
+  std::optional<QualityEntry> lowest;
+  std::optional<QualityEntry> highest;
+  std::int64_t interval_seconds = 0;
+  std::vector<QualityEntry> progression;
+  bool reported = false;
+
+  struct SentReport {
+    std::uint32_t ntp_middle = 0;
+    Micros arrived = 0;
+  };
+  /// Sender reports of this SSRC, newest overwrites oldest.
+  std::array<SentReport, 8> sent{};
+  std::size_t sent_next = 0;
+  Micros last_leg = 0;
+  Micros last_report = 0;
+};
+
+/// SSRCs a call may have in its table; further ones are ignored.
+constexpr std::size_t kMaxReporters = 64;
+/// Entries of a progression. A full list is thinned to every second entry and the interval between
+/// entries doubles, so a call of any length keeps its whole course.
+constexpr std::size_t kMaxProgression = 32;
+
+/// Quality of one call.
+// Thread: control only; workers hand over RtcpItems.
+class QualityTable {
+public:
+  /// `arrived` monotonic, `wall_seconds` epoch, `clock_rate` Hz (0: 8000).
+  void add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate, Micros arrived,
+           std::int64_t wall_seconds);
+  [[nodiscard]] const std::map<std::uint32_t, ReporterQuality>& reporters() const {
+    return reporters_;
+  }
+
+private:
+  ReporterQuality* find_or_add(std::uint32_t ssrc);
+  Micros leg_round_trip(const RtcpItem& item, Micros arrived) const;
+  std::map<std::uint32_t, ReporterQuality> reporters_;
+};
+
+} // namespace rtprelay

@@ -1,0 +1,70 @@
+#include "socket.h"
+
+#include <cerrno>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace rtprelay {
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0)
+      close(fd_);
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0)
+    close(fd_);
+}
+
+int FileDescriptor::release() {
+  const int fd = fd_;
+  fd_ = -1;
+  return fd;
+}
+
+void set_tos(int fd, Family family, int tos) {
+  const int value = tos < 0 ? 0 : tos;
+  // A kernel that refuses the mark still relays; marking is best effort.
+  if (family == Family::kIpv4) {
+    (void)setsockopt(fd, IPPROTO_IP, IP_TOS, &value, sizeof(value));
+  } else {
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof(value));
+  }
+}
+
+FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind,
+                               int& error) {
+  const bool v4 = local.family == Family::kIpv4;
+  FileDescriptor fd(
+      socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!fd.valid()) {
+    error = errno;
+    return {};
+  }
+  const int on = 1;
+  if (!v4)
+    (void)setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  if (free_bind == FreeBind::kYes) {
+    (void)setsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
+                     &on, sizeof(on));
+  }
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBufferBytes,
+                   sizeof(kReceiveBufferBytes));
+  if (tos > 0)
+    set_tos(fd.get(), local.family, tos);
+  KernelAddress address;
+  const socklen_t length = to_kernel(local, address);
+  if (bind(fd.get(), &address.generic, length) != 0) {
+    error = errno;
+    return {};
+  }
+  return fd;
+}
+
+} // namespace rtprelay

@@ -1,0 +1,44 @@
+// UDP sockets of the relay.
+#pragma once
+
+#include <cstdint>
+
+#include "address.h"
+
+namespace rtprelay {
+
+/// Owns one file descriptor.
+class FileDescriptor {
+public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor();
+
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  int release();
+
+private:
+  int fd_ = -1;
+};
+
+enum class FreeBind : std::uint8_t { kNo, kYes };
+
+/// Receive buffer asked for, bytes (the kernel doubles it for its own bookkeeping). About 40
+/// packets of telephony: room for ordinary bursts, but less than a second of stale audio after an
+/// overload.
+constexpr int kReceiveBufferBytes = 32 * 1024;
+
+/// Opens a non-blocking UDP socket bound to `local`. On failure returns an invalid descriptor and
+/// sets `error` to the errno. The socket is never connected: a connected one would answer other
+/// sources with ICMP errors and so make it impossible to notice a peer that has moved.
+FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error);
+
+/// Sets IP_TOS / IPV6_TCLASS; -1 means the system default, 0.
+void set_tos(int fd, Family family, int tos);
+
+} // namespace rtprelay

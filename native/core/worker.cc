@@ -1,0 +1,309 @@
+#include "worker.h"
+
+#include <algorithm>
+#include <system_error>
+
+#include <ctime>
+#include <pthread.h>
+#include <signal.h>
+
+#include "packet.h"
+
+namespace rtprelay {
+
+namespace {
+
+Micros clock_micros(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+/// What rtpengine sends to open a NAT: an RTP header of payload type 127, sequence number 65535.
+constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xff, 0xff};
+
+} // namespace
+
+Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier)
+    : io_(std::move(io)), notifier_(notifier), in_(kBatchSize), out_(kBatchSize) {}
+
+Worker::~Worker() { stop(); }
+
+bool Worker::start() {
+  // The process' signals are for its main thread.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread_.joinable();
+}
+
+void Worker::stop() {
+  if (!thread_.joinable())
+    return;
+  stopping_.store(true, std::memory_order_release);
+  io_->wake();
+  thread_.join();
+  give_back(execute_orders());
+}
+
+void Worker::post(std::unique_ptr<Exchange> order) {
+  if (orders_.push(order.release()))
+    io_->wake();
+}
+
+void Worker::run() {
+  pthread_setname_np(pthread_self(), "rtprelay-media");
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const Received received = io_->receive(in_, timeout_ms());
+    read_clocks();
+    // Orders first: whoever reads a reply and then sends must meet the state that the reply speaks
+    // of. What they retire is given back only after the packets, which may refer to it.
+    Exchange* done = orders_.empty() ? nullptr : execute_orders();
+    process({in_.data(), received.packets});
+    give_back(done);
+    if (!piercing_.empty() && now_ >= next_pierce_)
+      pierce();
+  }
+}
+
+void Worker::read_clocks() {
+  now_ = clock_micros(CLOCK_MONOTONIC);
+  wall_ = clock_micros(CLOCK_REALTIME);
+}
+
+int Worker::timeout_ms() const {
+  if (piercing_.empty())
+    return -1;
+  return static_cast<int>(std::clamp<Micros>((next_pierce_ - now_) / 1000 + 1, 0, 1000));
+}
+
+Exchange* Worker::execute_orders() {
+  Exchange* first = orders_.take_all();
+  for (Exchange* order = first; order != nullptr; order = Mailbox<Exchange>::next(order))
+    execute(*order);
+  return first;
+}
+
+void Worker::give_back(Exchange* order) {
+  bool notify = false;
+  while (order != nullptr) {
+    Exchange* following = Mailbox<Exchange>::next(order);
+    notify |= returned_.push(order);
+    order = following;
+  }
+  if (notify)
+    notifier_.notify(notifier_.context);
+}
+
+void Worker::execute(Exchange& order) {
+  for (const auto& port : order.retired_ports) {
+    io_->remove(*port);
+    port->stream = nullptr;
+  }
+  if (order.previous != nullptr)
+    std::erase(piercing_, order.previous.get());
+  // The new snapshot stays here; control keeps only its address, to name it as the next `previous`.
+  CallSnapshot* snapshot = order.next.release();
+  if (snapshot != nullptr)
+    install(*snapshot);
+}
+
+void Worker::install(CallSnapshot& snapshot) {
+  for (const StreamConfig& stream : snapshot.streams)
+    install_stream(stream);
+  for (const PortBinding& binding : snapshot.ports) {
+    const bool fresh = binding.port->stream == nullptr;
+    binding.port->stream = binding.stream;
+    if (fresh)
+      (void)io_->add(*binding.port);
+  }
+  if (snapshot.pierces) {
+    if (piercing_.empty())
+      next_pierce_ = now_;
+    piercing_.push_back(&snapshot);
+  }
+}
+
+void Worker::install_stream(const StreamConfig& stream) {
+  Stream& state = *stream.state;
+  const bool confirmed = stream.has(kConfirmed);
+  if (!state.installed || state.epoch != stream.latch_epoch) {
+    state.installed = true;
+    state.epoch = stream.latch_epoch;
+    state.latch.restart(stream.endpoint, confirmed, now_);
+  } else {
+    state.latch.refresh(stream.endpoint, confirmed);
+  }
+  publish(stream);
+}
+
+void Worker::publish(const StreamConfig& stream) {
+  Stream& state = *stream.state;
+  state.published.write({state.latch.endpoint(), state.latch.confirmed(), state.epoch});
+}
+
+void Worker::raise(Stream& stream, std::uint32_t event) {
+  // Only on events, not per packet: a stream is in the mailbox once, however much happens to it.
+  if (stream.events.fetch_or(event, std::memory_order_acq_rel) != 0)
+    return;
+  if (events_.push(&stream))
+    notifier_.notify(notifier_.context);
+}
+
+void Worker::drop(Stream& stream, DropReason reason) {
+  stream.counters.drops[static_cast<std::size_t>(reason)].add(1);
+}
+
+void Worker::process(std::span<const InPacket> packets) {
+  for (const InPacket& packet : packets)
+    process_packet(packet);
+  // The bytes sent are those received; they stay valid until the next receive.
+  flush();
+}
+
+void Worker::process_packet(const InPacket& packet) {
+  const StreamConfig* stream = packet.port->stream;
+  if (stream == nullptr)
+    return;
+  account(*stream, packet);
+  if (!admit(*stream, packet))
+    return;
+  if (stream->has(kTransparent)) {
+    forward(*stream, packet, false);
+    return;
+  }
+  const PacketKind kind = classify(packet.bytes);
+  if (stream->component == 2) {
+    // rtpengine relays whatever arrives on an RTCP port, except STUN.
+    if (kind == PacketKind::kStun) {
+      stream->state->counters.errors.add(1);
+      drop(*stream->state, DropReason::kUnknownProtocol);
+      return;
+    }
+    if (kind == PacketKind::kRtcp)
+      analyse_rtcp(*stream, packet.bytes);
+    forward(*stream, packet, true);
+    return;
+  }
+  if (kind == PacketKind::kRtp) {
+    stream->state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
+  } else if (kind == PacketKind::kRtcp && stream->has(kRtcpMux)) {
+    analyse_rtcp(*stream, packet.bytes);
+    forward(*stream, packet, true);
+    return;
+  }
+  forward(*stream, packet, false);
+}
+
+void Worker::account(const StreamConfig& stream, const InPacket& packet) {
+  Stream& state = *stream.state;
+  state.counters.packets.add(1);
+  state.counters.bytes.add(packet.bytes.size());
+  state.counters.last_packet.set(static_cast<std::uint64_t>(wall_));
+  if (!state.received) {
+    state.received = true;
+    raise(state, kFirstPacket);
+  }
+}
+
+bool Worker::admit(const StreamConfig& stream, const InPacket& packet) {
+  Stream& state = *stream.state;
+  if (packet.truncated) {
+    state.counters.errors.add(1);
+    drop(state, DropReason::kTruncated);
+    return false;
+  }
+  const LatchOutcome outcome = state.latch.on_packet(stream.policy, packet.source, now_);
+  if (outcome.changed) {
+    publish(stream);
+    raise(state, kEndpointLearned);
+  }
+  if (outcome.verdict == LatchVerdict::kReject) {
+    state.counters.errors.add(1);
+    drop(state, DropReason::kStrictSource);
+    return false;
+  }
+  if (stream.has(kBlocked)) {
+    drop(state, DropReason::kBlocked);
+    return false;
+  }
+  return true;
+}
+
+void Worker::forward(const StreamConfig& stream, const InPacket& packet, bool rtcp) {
+  const auto& sinks = rtcp ? stream.rtcp_sinks : stream.rtp_sinks;
+  if (sinks.empty())
+    drop(*stream.state, DropReason::kNoSink);
+  for (const StreamConfig* sink : sinks) {
+    const SocketAddress& destination = sink->state->latch.endpoint();
+    // Port 0 is an SDP's way to say that nothing is wanted.
+    if (!destination.valid() || destination.port == 0 || sink->egress == nullptr) {
+      drop(*stream.state, DropReason::kNoEndpoint);
+      continue;
+    }
+    if (sink->has(kNatWait) && !sink->state->received) {
+      drop(*stream.state, DropReason::kNatWait);
+      continue;
+    }
+    if (out_size_ == out_.size())
+      flush();
+    out_[out_size_++] = {sink->egress, destination, packet.bytes, stream.state, sink->state, false};
+  }
+}
+
+void Worker::flush() {
+  const std::span<OutPacket> batch(out_.data(), out_size_);
+  out_size_ = 0;
+  if (batch.empty())
+    return;
+  io_->send(batch);
+  for (const OutPacket& packet : batch) {
+    if (packet.sent) {
+      packet.egress->counters.packets_out.add(1);
+      packet.egress->counters.bytes_out.add(packet.bytes.size());
+    } else if (packet.ingress != nullptr) {
+      packet.ingress->counters.errors.add(1);
+      drop(*packet.ingress, DropReason::kSendFailed);
+    }
+  }
+}
+
+void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
+  RtcpItems items;
+  if (!parse_rtcp(bytes, items) && items.size == 0)
+    return;
+  if (stream.component == 2)
+    stream.state->counters.ssrc.set(kSsrcKnown | read_u32(bytes, 4));
+  for (std::size_t i = 0; i < items.size; ++i) {
+    // A full ring loses a sample; the tables are statistics, and the control thread is behind
+    // anyway.
+    (void)samples_.push({stream.call->quality, items.items[i], stream.state->id, stream.clock_rate,
+                         now_, wall_ / 1'000'000});
+  }
+  if (samples_.size() > kQualitySamples / 2)
+    notifier_.notify(notifier_.context);
+}
+
+void Worker::pierce() {
+  next_pierce_ = now_ + kPierceIntervalMicros;
+  for (CallSnapshot* call : piercing_) {
+    bool waiting = false;
+    for (const StreamConfig& stream : call->streams) {
+      if (!stream.has(kPierceNat) || stream.state->received)
+        continue;
+      waiting = true;
+      const SocketAddress& destination = stream.state->latch.endpoint();
+      if (stream.egress == nullptr || !destination.valid() || destination.port == 0)
+        continue;
+      OutPacket packet{stream.egress, destination, kPiercePacket, nullptr, stream.state, false};
+      io_->send({&packet, 1});
+    }
+    call->pierces = waiting;
+  }
+  std::erase_if(piercing_, [](const CallSnapshot* call) { return !call->pierces; });
+}
+
+} // namespace rtprelay

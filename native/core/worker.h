@@ -1,0 +1,101 @@
+// One thread of the packet path and the calls it owns.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "call.h"
+#include "mailbox.h"
+#include "packet_io.h"
+#include "rtcp.h"
+#include "spsc_ring.h"
+
+namespace rtprelay {
+
+/// Tells the control thread that a worker has something for it. Called from worker threads.
+struct Notifier {
+  void (*notify)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+/// An RTCP item on its way to the call's quality table.
+struct QualitySample {
+  QualityTable* table = nullptr;
+  RtcpItem item;
+  std::uint32_t stream_id = 0;
+  std::uint32_t clock_rate = 0;
+  Micros arrived = 0;
+  std::int64_t wall_seconds = 0;
+};
+
+constexpr std::size_t kQualitySamples = 1024;
+/// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
+constexpr Micros kPierceIntervalMicros = 1'000'000;
+
+// Thread: control only, except where said otherwise. Streams and ports of a call belong to one
+// worker, so the packet path needs neither locks nor atomic read-modify-writes.
+class Worker {
+public:
+  Worker(std::unique_ptr<PacketIo> io, Notifier notifier);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// false when no thread can be had.
+  bool start();
+  /// Ends and joins the thread. Orders that it had not executed are executed here.
+  void stop();
+  /// Takes ownership until the order comes back from `take_returned`.
+  void post(std::unique_ptr<Exchange> order);
+  /// Orders that are done, oldest first, linked; the caller owns them.
+  Exchange* take_returned() { return returned_.take_all(); }
+  /// Streams with events, linked by MailboxLink; read `next` before clearing `Stream::events`.
+  Stream* take_events() { return events_.take_all(); }
+  bool take_sample(QualitySample& out) { return samples_.pop(out); }
+
+private:
+  void run();
+  /// Takes the orders over; what they retired stays valid until they are given back.
+  [[nodiscard]] Exchange* execute_orders();
+  void give_back(Exchange* order);
+  void execute(Exchange& order);
+  void install(CallSnapshot& snapshot);
+  void install_stream(const StreamConfig& stream);
+
+  void process(std::span<const InPacket> packets);
+  void process_packet(const InPacket& packet);
+  void account(const StreamConfig& stream, const InPacket& packet);
+  bool admit(const StreamConfig& stream, const InPacket& packet);
+  void forward(const StreamConfig& stream, const InPacket& packet, bool rtcp);
+  void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
+  void flush();
+  void pierce();
+  [[nodiscard]] int timeout_ms() const;
+  void read_clocks();
+  void raise(Stream& stream, std::uint32_t event);
+  void publish(const StreamConfig& stream);
+  static void drop(Stream& stream, DropReason reason);
+
+  std::unique_ptr<PacketIo> io_;
+  const Notifier notifier_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+
+  Mailbox<Exchange> orders_;
+  Mailbox<Exchange> returned_;
+  Mailbox<Stream> events_;
+  SpscRing<QualitySample, kQualitySamples> samples_;
+
+  // Thread: worker only.
+  std::vector<InPacket> in_;
+  std::vector<OutPacket> out_;
+  std::size_t out_size_ = 0;
+  std::vector<CallSnapshot*> piercing_;
+  Micros next_pierce_ = 0;
+  Micros now_ = 0;
+  Micros wall_ = 0;
+};
+
+} // namespace rtprelay
