@@ -14,6 +14,9 @@ import { programVersion } from '../src/daemon/process/version.js';
 import { openSyslog, syslog } from '../src/media/native-relay.js';
 import { createLog, createWallClockMicros } from '../src/observe/log-setup.js';
 
+/** Syslog facility of messages that name none, which the log never writes. */
+const daemonFacility = 3;
+
 /** rtpengine's exit code on SIGHUP. */
 const hangupCode = 42;
 
@@ -28,7 +31,7 @@ async function run(config: Config): Promise<void> {
     return;
   }
   const nowMicros = createWallClockMicros(Date.now, () => performance.now());
-  if (!config.log.toStderr) openSyslog(config.log.programName, 3);
+  if (!config.log.toStderr) openSyslog(config.log.programName, daemonFacility);
   const log = await createLog(config.log, { nowMicros, syslog });
   const version = programVersion();
   const daemon = new Daemon({ config, log, version, nowMicros });

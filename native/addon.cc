@@ -1,10 +1,11 @@
-// The addon's exports: the relay, and what Node lacks (syslog).
+// The addon's exports: the relay, and what Node lacks (syslog, TOS of a socket).
 #include <string>
 
 #include <napi.h>
 #include <syslog.h>
 
 #include "api/relay_object.h"
+#include "core/socket.h"
 
 namespace {
 
@@ -36,7 +37,22 @@ Napi::Value write_syslog(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   const std::string message = info[1].As<Napi::String>().Utf8Value();
-  syslog(info[0].As<Napi::Number>().Int32Value() & LOG_PRIMASK, "%s", message.c_str());
+  syslog(info[0].As<Napi::Number>().Int32Value(), "%s", message.c_str());
+  return env.Undefined();
+}
+
+/// setTos(fd, isIpv6, tos): for the UDP sockets of Node itself, which cannot set it.
+Napi::Value set_socket_tos(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber()) {
+    Napi::TypeError::New(env, "setTos(fd: number, isIpv6: boolean, tos: number)")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const bool ipv6 = info[1].As<Napi::Boolean>().Value();
+  rtprelay::set_tos(info[0].As<Napi::Number>().Int32Value(),
+                    ipv6 ? rtprelay::Family::kIpv6 : rtprelay::Family::kIpv4,
+                    info[2].As<Napi::Number>().Int32Value());
   return env.Undefined();
 }
 
@@ -47,6 +63,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("openSyslog", Napi::Function::New(env, open_syslog));
   exports.Set("syslog", Napi::Function::New(env, write_syslog));
+  exports.Set("setTos", Napi::Function::New(env, set_socket_tos));
   return exports;
 }
 

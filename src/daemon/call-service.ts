@@ -139,6 +139,7 @@ export class CallService {
           endpointLearning: learning,
           tos: config.media.tos,
           sipSource: config.control.sipSource,
+          rejectInvalidSdp: config.control.rejectInvalidSdp,
           redisHostedDb: config.redis?.write.database ?? 0,
         });
         if (result.state === null) return result;

@@ -89,6 +89,7 @@ interface Addon {
   readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
   openSyslog(ident: string, facility: number): void;
   syslog(priority: number, message: string): void;
+  setTos(fd: number, isIpv6: boolean, tos: number): void;
 }
 
 const firstPacketBit = 1;
@@ -259,7 +260,12 @@ export function openSyslog(ident: string, facility: number): void {
   loadAddon().openSyslog(ident, facility);
 }
 
-/** Writes one message; `priority` is the RFC 5424 severity, 0 emergency to 7 debug. */
+/** Sets the TOS byte (IPv6: traffic class) of an open socket. */
+export function setTos(fd: number, isIpv6: boolean, tos: number): void {
+  loadAddon().setTos(fd, isIpv6, tos);
+}
+
+/** Writes one message; `priority` is facility * 8 + severity (RFC 5424 §6.2.1). */
 export function syslog(priority: number, message: string): void {
   loadAddon().syslog(priority, message);
 }

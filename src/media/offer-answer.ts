@@ -47,6 +47,8 @@ export interface SignallingContext {
   readonly tos: number;
   /** Option sip-source: use the SIP source address unless told to trust the SDP. */
   readonly sipSource: boolean;
+  /** Option reject-invalid-sdp: refuse what would else be repaired. */
+  readonly rejectInvalidSdp: boolean;
   readonly redisHostedDb: number;
 }
 
@@ -90,6 +92,9 @@ function signal(
   request: SignallingRequest,
   context: SignallingContext,
 ): SignallingResult {
+  if (context.rejectInvalidSdp && hasTextAfterEmptyLine(request.sdp)) {
+    throw new SignallingError('bad-sdp', 'Failed to parse SDP');
+  }
   const document = request.sdp === '' ? null : readSdp(request.sdp);
   const isNewCall = previous === null;
   if (isNewCall && kind === 'answer') {
@@ -129,6 +134,9 @@ function signal(
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
   return { state: draft.state, sdp, isNewCall, warnings };
 }
+
+/** What rtpengine 10.5 cuts off, or refuses with reject-invalid-sdp. */
+const hasTextAfterEmptyLine = (sdp: string): boolean => /\n\r?\n[^\r\n]/.test(sdp);
 
 function readSdp(text: string): SdpDocument {
   try {

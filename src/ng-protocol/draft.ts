@@ -110,6 +110,9 @@ export function noteUnsupported(draft: RequestDraft, what: string): void {
 export function setFlag(draft: RequestDraft, flag: RequestFlag): void {
   draft.flags ??= new Set();
   draft.flags.add(flag);
+  // The later one of the two wins (10.5 seen).
+  if (flag === 'trust-address') draft.flags.delete('sip-source-address');
+  else if (flag === 'sip-source-address') draft.flags.delete('trust-address');
 }
 
 /** Names the next interface: the first is the sender's, the second the receiver's (§5.2). */

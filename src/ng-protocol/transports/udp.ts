@@ -27,7 +27,7 @@ export interface UdpTransportOptions {
   /** A socket failed after binding, or a reply could not be sent; the transport goes on. */
   readonly onError: (error: Error, local: string) => void;
   /** Sets the TOS byte (`--control-tos`) on a bound socket's descriptor; node:dgram cannot. */
-  readonly setTos?: (fd: number) => void;
+  readonly setTos?: (fd: number, isIpv6: boolean) => void;
 }
 
 /** A listening address that cannot be had. `code` is the system's, e.g. `EADDRINUSE`. */
@@ -180,7 +180,7 @@ export async function openUdpTransport(options: UdpTransportOptions): Promise<Ud
       if (options.setTos === undefined) continue;
       const fd = descriptorOf(socket);
       if (fd === null) throw new Error('cannot set the TOS of NG sockets with this Node version');
-      options.setTos(fd);
+      options.setTos(fd, isIpv6(binding.address));
     }
   } catch (error) {
     for (const socket of sockets) socket.close();

@@ -103,6 +103,11 @@ export const addressSequences = [
     query(),
   ),
   sequence(
+    'trust-address after SIP-source-address',
+    offer({}, { ...sipSource, flags: ['SIP-source-address', 'trust-address'] }),
+    query(),
+  ),
+  sequence(
     'SIP-source-address without received-from',
     offer({}, { flags: ['SIP-source-address'] }),
     query(),

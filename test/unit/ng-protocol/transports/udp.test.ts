@@ -27,7 +27,7 @@ describe('UDP transport', () => {
   const errors: Error[] = [];
   const open = async (
     listen: readonly { address: string | null; port: number }[],
-    setTos?: (fd: number) => void,
+    setTos?: (fd: number, isIpv6: boolean) => void,
   ): Promise<UdpTransport> => {
     transport = await openUdpTransport({
       listen,
