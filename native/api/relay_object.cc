@@ -8,6 +8,9 @@ namespace rtprelay::api {
 
 namespace {
 
+/// Waking a thread costs more than everything else a plan does, so plans share it.
+constexpr std::uint64_t kNudgeDelayMs = 3;
+
 Napi::Value text(Napi::Env env, const std::string& bytes) {
   // Byte strings: one character per byte.
   napi_value value = nullptr;
@@ -34,28 +37,28 @@ Napi::Value number(Napi::Env env, std::int64_t value) {
 
 Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New(env, value); }
 
-Napi::Value stream_object(Napi::Env env, const StreamReading& stream) {
+/// Numbers of one stream, in the order of `figure` in native-relay.ts.
+constexpr std::size_t kFigures = 11 + kDropReasons;
+
+void write_figures(const StreamReading& stream, double* out) {
   const StreamCounters& counters = *stream.counters;
   const std::uint64_t packets = stream.base_packets + counters.packets.get();
   const std::uint64_t ssrc = counters.ssrc.get();
   const std::uint64_t last = counters.last_packet.get();
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("streamId", Napi::Number::New(env, stream.id));
-  object.Set("packets", number(env, packets));
-  object.Set("bytes", number(env, stream.base_bytes + counters.bytes.get()));
-  object.Set("errors", number(env, stream.base_errors + counters.errors.get()));
-  object.Set("packetsOut", number(env, counters.packets_out.get()));
-  object.Set("bytesOut", number(env, counters.bytes_out.get()));
-  object.Set("lastPacketMicros", number(env, last != 0 ? last : stream.base_last_packet));
-  object.Set("ssrc", (ssrc & kSsrcKnown) != 0 ? number(env, ssrc & 0xffffffff) : env.Null());
-  object.Set("endpoint", endpoint(env, stream.latch.endpoint));
-  object.Set("confirmed", Napi::Boolean::New(env, stream.latch.confirmed));
-  object.Set("received", Napi::Boolean::New(env, packets > 0));
-  Napi::Array drops = Napi::Array::New(env, kDropReasons);
-  for (std::uint32_t i = 0; i < kDropReasons; ++i)
-    drops[i] = number(env, counters.drops[i].get());
-  object.Set("drops", drops);
-  return object;
+  const auto put = [&out](std::uint64_t value) { *out++ = static_cast<double>(value); };
+  put(stream.id);
+  put(packets);
+  put(stream.base_bytes + counters.bytes.get());
+  put(stream.base_errors + counters.errors.get());
+  put(counters.packets_out.get());
+  put(counters.bytes_out.get());
+  put(last != 0 ? last : stream.base_last_packet);
+  *out++ = (ssrc & kSsrcKnown) != 0 ? static_cast<double>(ssrc & 0xffffffff) : -1;
+  *out++ = stream.latch.endpoint.valid() ? stream.latch.endpoint.port : -1;
+  put(stream.latch.confirmed ? 1 : 0);
+  put(packets > 0 ? 1 : 0);
+  for (const auto& drop : counters.drops)
+    put(drop.get());
 }
 
 Napi::Object entry_object(Napi::Env env, const QualityEntry& entry, std::int64_t divisor) {
@@ -152,6 +155,10 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   uv_async_init(loop, async_, on_async);
   // Events alone don't keep the process alive.
   uv_unref(reinterpret_cast<uv_handle_t*>(async_));
+  nudge_ = new uv_timer_t; // likewise
+  nudge_->data = this;
+  uv_timer_init(loop, nudge_);
+  uv_unref(reinterpret_cast<uv_handle_t*>(nudge_));
   RelayOptions options;
   options.workers = info[0].As<Napi::Number>().Uint32Value();
   options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
@@ -174,6 +181,9 @@ void RelayObject::shut_down() {
   uv_close(reinterpret_cast<uv_handle_t*>(async_),
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
   async_ = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(nudge_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
+  nudge_ = nullptr;
 }
 
 void RelayObject::on_cleanup(void* self) { static_cast<RelayObject*>(self)->shut_down(); }
@@ -184,6 +194,17 @@ void RelayObject::on_async(uv_async_t* async) {
   auto* self = static_cast<RelayObject*>(async->data);
   if (self != nullptr)
     self->deliver_events();
+}
+
+void RelayObject::on_nudge(uv_timer_t* timer) {
+  auto* self = static_cast<RelayObject*>(timer->data);
+  if (self->relay_ != nullptr)
+    self->relay_->nudge();
+}
+
+void RelayObject::nudge_soon() {
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(nudge_)) == 0)
+    uv_timer_start(nudge_, on_nudge, kNudgeDelayMs, 0);
 }
 
 void RelayObject::deliver_events() {
@@ -236,6 +257,7 @@ Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {
   const PlanError error = relay_->reconcile({buffer.Data(), length}, failures);
   if (error != PlanError::kNone)
     return Napi::String::New(env, describe(error));
+  nudge_soon();
   if (failures.empty())
     return env.Undefined();
   Napi::Array result = Napi::Array::New(env, failures.size());
@@ -248,19 +270,31 @@ Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
+  if (info.Length() < 2 || !info[1].IsTypedArray()) {
+    fail(env, "statistics(callId: string, figures: Float64Array)");
+    return env.Undefined();
+  }
   CallReading reading;
-  if (info.Length() < 1 || !relay_->read(byte_string(info[0]), reading))
+  if (!relay_->read(byte_string(info[0]), reading))
     return env.Null();
-  Napi::Array streams = Napi::Array::New(env, reading.streams.size());
-  for (std::uint32_t i = 0; i < reading.streams.size(); ++i)
-    streams[i] = stream_object(env, reading.streams[i]);
+  auto figures = info[1].As<Napi::Float64Array>();
+  const std::size_t needed = reading.streams.size() * kFigures;
+  if (figures.ElementLength() < needed)
+    return number(env, static_cast<std::uint64_t>(needed));
+  Napi::Array hosts = Napi::Array::New(env, reading.streams.size());
+  for (std::uint32_t i = 0; i < reading.streams.size(); ++i) {
+    const StreamReading& stream = reading.streams[i];
+    write_figures(stream, figures.Data() + i * kFigures);
+    if (stream.latch.endpoint.valid())
+      hosts[i] = text(env, format_host(stream.latch.endpoint));
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("hosts", hosts);
   Napi::Array ssrcs = Napi::Array::New(env);
   std::uint32_t count = 0;
   for (const auto& [ssrc, quality] : reading.quality->reporters())
     if (quality.reported)
       ssrcs[count++] = quality_object(env, ssrc, quality);
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("streams", streams);
   result.Set("ssrcs", ssrcs);
   return result;
 }

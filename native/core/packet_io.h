@@ -37,10 +37,11 @@ struct Received {
   bool woken = false;
 };
 
-// Thread: worker only, except wake.
+// Thread: worker only, except add and wake.
 class PacketIo {
 public:
   virtual ~PacketIo() = default;
+  // Thread: any. The port may only be freed after `remove`.
   virtual bool add(LocalPort& port) = 0;
   /// After this no packet of `port` is returned any more.
   virtual void remove(LocalPort& port) = 0;

@@ -66,6 +66,11 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     call.tos = plan.tos;
     call.quality = std::make_unique<QualityTable>();
   }
+  if (!watch_ports(call, opened, failures)) {
+    if (fresh)
+      calls_.erase(entry);
+    return PlanError::kNone;
+  }
   apply(plan, call, std::move(opened));
   call.plan.assign(bytes.begin(), bytes.end());
   return PlanError::kNone;
@@ -94,6 +99,7 @@ std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int
   FileDescriptor fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
   if (!fd.valid() && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
+    nudge();
     free_returned(true);
     fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
   }
@@ -104,6 +110,26 @@ std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int
   port->local = spec.local;
   port->id = spec.id;
   return port;
+}
+
+bool Relay::watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures) {
+  Worker& worker = *workers_[call.worker];
+  for (const auto& port : opened)
+    if (!worker.watch(*port))
+      failures.push_back({port->id, port->local, errno});
+  if (failures.empty())
+    return true;
+  // The worker may just be reading from one of them: it has to let go of them first.
+  auto order = std::make_unique<Exchange>();
+  order->retired_ports = std::move(opened);
+  outstanding_ += 1;
+  worker.post(std::move(order));
+  return false;
+}
+
+void Relay::nudge() {
+  for (const auto& worker : workers_)
+    worker->nudge();
 }
 
 void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {

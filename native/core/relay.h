@@ -76,6 +76,10 @@ public:
   /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
   /// means that nothing was changed.
   PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
+  /// Has the workers obey what was reconciled. They do so anyway with their next packet; this is
+  /// for what must not wait for one: ports to be closed, pierce-NAT packets. Cheaper once for many
+  /// plans.
+  void nudge();
   /// false for an unknown call. Valid until the next call of a method.
   bool read(const std::string& call_id, CallReading& out);
   Totals totals() const;
@@ -112,6 +116,7 @@ private:
 
   bool open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
                   std::vector<PortFailure>& failures);
+  bool watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures);
   std::unique_ptr<LocalPort> open_port(const SocketSpec& spec, int tos, int& error);
   void apply(const PlanSpec& plan, Call& call, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);

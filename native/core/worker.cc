@@ -49,8 +49,10 @@ void Worker::stop() {
   give_back(execute_orders());
 }
 
-void Worker::post(std::unique_ptr<Exchange> order) {
-  if (orders_.push(order.release()))
+void Worker::post(std::unique_ptr<Exchange> order) { orders_.push(order.release()); }
+
+void Worker::nudge() {
+  if (!orders_.empty())
     io_->wake();
 }
 
@@ -114,12 +116,8 @@ void Worker::execute(Exchange& order) {
 void Worker::install(CallSnapshot& snapshot) {
   for (const StreamConfig& stream : snapshot.streams)
     install_stream(stream);
-  for (const PortBinding& binding : snapshot.ports) {
-    const bool fresh = binding.port->stream == nullptr;
+  for (const PortBinding& binding : snapshot.ports)
     binding.port->stream = binding.stream;
-    if (fresh)
-      (void)io_->add(*binding.port);
-  }
   if (snapshot.pierces) {
     if (piercing_.empty())
       next_pierce_ = now_;

@@ -47,8 +47,14 @@ public:
   bool start();
   /// Ends and joins the thread. Orders that it had not executed are executed here.
   void stop();
-  /// Takes ownership until the order comes back from `take_returned`.
+  /// Takes ownership until the order comes back from `take_returned`. The order is obeyed before
+  /// the next packet is looked at, but a sleeping worker is not woken for it: see `nudge`.
   void post(std::unique_ptr<Exchange> order);
+  /// Wakes the thread if orders wait for it.
+  void nudge();
+  /// From now on packets of `port` wake the thread; those that come before the order which binds it
+  /// are dropped. false: errno says why not.
+  bool watch(LocalPort& port) { return io_->add(port); }
   /// Orders that are done, oldest first, linked; the caller owns them.
   Exchange* take_returned() { return returned_.take_all(); }
   /// Streams with events, linked by MailboxLink; read `next` before clearing `Stream::events`.

@@ -222,7 +222,8 @@ export class CallService {
     if (state === undefined) return nothing;
     const target = deleteTarget(state, request);
     if (target.kind === 'none') return nothing;
-    const outcome = { state, statistics: this.statisticsOf(callId) };
+    const statistics = this.statisticsOf(callId);
+    const outcome = { state, statistics };
     const { log, nowMicros } = this.#options;
     const at = nowMicros() + delaySeconds * 1e6;
     if (target.kind === 'participant') {
@@ -248,7 +249,7 @@ export class CallService {
     }
     if (delaySeconds <= 0) {
       this.#logDeletion(state, request);
-      return { outcome, saved: this.close(callId, 'regular') };
+      return { outcome, saved: this.close(callId, 'regular', statistics) };
     }
     log.info('core', `Scheduling deletion of entire call in ${delaySeconds} seconds`, callId);
     const draft = draftOf(state);
@@ -293,12 +294,15 @@ export class CallService {
   }
 
   /** Ends a call: final statistics, ports, store. Resolves when the store has let go of it. */
-  close(callId: string, reason: CloseReason): Promise<unknown> {
+  close(
+    callId: string,
+    reason: CloseReason,
+    statistics = this.statisticsOf(callId),
+  ): Promise<unknown> {
     const state = this.#calls.get(callId);
     if (state === undefined) return Promise.resolve();
     const { relay, pool, log, counters, nowMicros, store } = this.#options;
     const now = nowMicros();
-    const statistics = this.statisticsOf(callId);
     if (log.enabled(6, 'core', callId)) {
       for (const line of finalStatsLines(state, statistics, now, this.localAddressOf)) {
         log.info('core', line, callId);
@@ -393,7 +397,7 @@ export class CallService {
 
   #save(state: CallState): Promise<unknown> {
     if (state.ownership !== 'own') return Promise.resolve();
-    return this.#options.store.save(this.withStatistics(state));
+    return this.#options.store.save(state);
   }
 
   /** The state with the counters of this moment, for the stored value. */

@@ -166,6 +166,7 @@ export class Daemon {
         debug: (message) => log.debug('core', message),
       },
       snapshot: () => this.#snapshot(),
+      completed: (state) => this.#calls?.withStatistics(state) ?? state,
     });
     await store.start();
     return store;
@@ -174,7 +175,7 @@ export class Daemon {
   *#snapshot(): Iterable<CallState> {
     const calls = this.#calls;
     if (calls === null) return;
-    for (const state of calls.calls.values()) yield calls.withStatistics(state);
+    yield* calls.calls.values();
   }
 
   async #openCli(calls: CallService): Promise<void> {

@@ -4,13 +4,20 @@ import {
   nothingCarried,
   type AddressFamily,
   type CallState,
+  type DraftState,
   type EndpointLearning,
   type EndpointMap,
   type LocalSocket,
   type Media,
+  type MediaFlag,
   type Participant,
   type Stream,
+  type StreamFlag,
 } from './call-state.js';
+
+const noFlags: ReadonlySet<MediaFlag> = new Set();
+const rtpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtp']);
+const rtcpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtcp']);
 
 function byId<T extends { readonly id: number }>(entities: readonly T[], id: number): T {
   const found = entities.find((entity) => entity.id === id);
@@ -56,7 +63,7 @@ export function newCallState(call: NewCall): CallState {
 
 /** Finds and adds the entities of a call under change. */
 export class CallDraft {
-  readonly state: CallState;
+  readonly state: DraftState;
 
   constructor(previous: CallState) {
     this.state = draftOf(previous);
@@ -113,7 +120,7 @@ export class CallDraft {
       ssrcTable: [],
       carried: nothingCarried,
     };
-    this.state.participants = [...this.state.participants, participant];
+    this.state.participants.push(participant);
     return participant;
   }
 
@@ -137,7 +144,7 @@ export class CallDraft {
       ptimeMs: 0,
       maxPtimeMs: 0,
       bandwidth: { as: -1, rr: -1, rs: -1 },
-      flags: new Set(),
+      flags: noFlags,
       codecs: [],
       streams: [],
       endpointMaps: [],
@@ -146,7 +153,7 @@ export class CallDraft {
       ssrcTable: [],
       carried: nothingCarried,
     };
-    this.state.medias = [...this.state.medias, media];
+    this.state.medias.push(media);
     participant.medias = [...participant.medias, media.id];
     return media;
   }
@@ -161,35 +168,45 @@ export class CallDraft {
       rtcpSibling: null,
       endpoint: null,
       advertisedEndpoint: null,
-      flags: new Set([component === 1 ? 'rtp' : 'rtcp']),
+      flags: component === 1 ? rtpFlags : rtcpFlags,
       latchEpoch: 0,
       lastPacketMicros: nowMicros,
       stats: { packets: 0, bytes: 0, errors: 0 },
       carried: nothingCarried,
     };
-    this.state.streams = [...this.state.streams, stream];
+    this.state.streams.push(stream);
     media.streams = [...media.streams, stream.id];
     return stream;
   }
 
   addSocket(socket: Omit<LocalSocket, 'id' | 'open' | 'carried'>): LocalSocket {
     const added: LocalSocket = {
-      ...socket,
       id: this.state.nextIds.socket++,
+      streamId: socket.streamId,
+      port: socket.port,
+      logicalInterface: socket.logicalInterface,
+      addressIndex: socket.addressIndex,
+      family: socket.family,
       open: true,
       carried: nothingCarried,
     };
-    this.state.sockets = [...this.state.sockets, added];
+    this.state.sockets.push(added);
     return added;
   }
 
   addEndpointMap(map: Omit<EndpointMap, 'id' | 'carried'>): EndpointMap {
     const added: EndpointMap = {
-      ...map,
       id: this.state.nextIds.endpointMap++,
+      mediaId: map.mediaId,
+      wildcard: map.wildcard,
+      numPorts: map.numPorts,
+      family: map.family,
+      logicalInterface: map.logicalInterface,
+      endpoint: map.endpoint,
+      sockets: map.sockets,
       carried: nothingCarried,
     };
-    this.state.endpointMaps = [...this.state.endpointMaps, added];
+    this.state.endpointMaps.push(added);
     const media = this.media(map.mediaId);
     media.endpointMaps = [...media.endpointMaps, added.id];
     return added;

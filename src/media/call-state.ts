@@ -290,29 +290,177 @@ export interface CallState {
   carried: Carried;
 }
 
+/** A call under change: entities may be added, and changed without changing another state. */
+export interface DraftState extends CallState {
+  participants: Participant[];
+  medias: Media[];
+  streams: Stream[];
+  sockets: LocalSocket[];
+  endpointMaps: EndpointMap[];
+}
+
+// Written out, not spread: every entity keeps one hidden class, which the engine needs to be fast.
+
+const copyOfParticipant = (from: Participant): Participant => ({
+  id: from.id,
+  tag: from.tag,
+  viaBranch: from.viaBranch,
+  label: from.label,
+  metadata: from.metadata,
+  createdMicros: from.createdMicros,
+  deletedMicros: from.deletedMicros,
+  blockMedia: from.blockMedia,
+  blockDtmf: from.blockDtmf,
+  logicalInterface: from.logicalInterface,
+  desiredFamily: from.desiredFamily,
+  associated: from.associated,
+  branches: from.branches,
+  medias: from.medias,
+  aliases: from.aliases,
+  sdpReceived: from.sdpReceived,
+  sdpSent: from.sdpSent,
+  ssrcTable: from.ssrcTable,
+  carried: from.carried,
+});
+
+const copyOfMedia = (from: Media): Media => ({
+  id: from.id,
+  participantId: from.participantId,
+  index: from.index,
+  type: from.type,
+  protocol: from.protocol,
+  formats: from.formats,
+  mid: from.mid,
+  desiredFamily: from.desiredFamily,
+  logicalInterface: from.logicalInterface,
+  ptimeMs: from.ptimeMs,
+  maxPtimeMs: from.maxPtimeMs,
+  bandwidth: from.bandwidth,
+  flags: from.flags,
+  codecs: from.codecs,
+  streams: from.streams,
+  endpointMaps: from.endpointMaps,
+  subscriptions: from.subscriptions,
+  endpointLearning: from.endpointLearning,
+  ssrcTable: from.ssrcTable,
+  carried: from.carried,
+});
+
+const copyOfStream = (from: Stream): Stream => ({
+  id: from.id,
+  mediaId: from.mediaId,
+  component: from.component,
+  sockets: from.sockets,
+  selectedSocket: from.selectedSocket,
+  rtcpSibling: from.rtcpSibling,
+  endpoint: from.endpoint,
+  advertisedEndpoint: from.advertisedEndpoint,
+  flags: from.flags,
+  latchEpoch: from.latchEpoch,
+  lastPacketMicros: from.lastPacketMicros,
+  stats: from.stats,
+  carried: from.carried,
+});
+
+const copyOfSocket = (from: LocalSocket): LocalSocket => ({
+  id: from.id,
+  streamId: from.streamId,
+  port: from.port,
+  logicalInterface: from.logicalInterface,
+  addressIndex: from.addressIndex,
+  family: from.family,
+  open: from.open,
+  carried: from.carried,
+});
+
+const copyOfEndpointMap = (from: EndpointMap): EndpointMap => ({
+  id: from.id,
+  mediaId: from.mediaId,
+  wildcard: from.wildcard,
+  numPorts: from.numPorts,
+  family: from.family,
+  logicalInterface: from.logicalInterface,
+  endpoint: from.endpoint,
+  sockets: from.sockets,
+  carried: from.carried,
+});
+
 /** A copy whose entities may be changed without changing `state`. */
-export function draftOf(state: CallState): CallState {
+export function draftOf(state: CallState): DraftState {
   return {
-    ...state,
-    participants: state.participants.map((participant) => ({ ...participant })),
-    medias: state.medias.map((media) => ({ ...media })),
-    streams: state.streams.map((stream) => ({ ...stream })),
-    sockets: state.sockets.map((socket) => ({ ...socket })),
-    endpointMaps: state.endpointMaps.map((map) => ({ ...map })),
-    nextIds: { ...state.nextIds },
+    callId: state.callId,
+    createdMicros: state.createdMicros,
+    lastSignalMicros: state.lastSignalMicros,
+    deletedMicros: state.deletedMicros,
+    participantDeletedMicros: state.participantDeletedMicros,
+    tos: state.tos,
+    createdFrom: state.createdFrom,
+    createdFromAddress: state.createdFromAddress,
+    redisHostedDb: state.redisHostedDb,
+    metadata: state.metadata,
+    blockMedia: state.blockMedia,
+    blockDtmf: state.blockDtmf,
+    dropTraffic: state.dropTraffic,
+    ownership: state.ownership,
+    participants: state.participants.map(copyOfParticipant),
+    medias: state.medias.map(copyOfMedia),
+    streams: state.streams.map(copyOfStream),
+    sockets: state.sockets.map(copyOfSocket),
+    endpointMaps: state.endpointMaps.map(copyOfEndpointMap),
+    nextIds: {
+      participant: state.nextIds.participant,
+      media: state.nextIds.media,
+      stream: state.nextIds.stream,
+      socket: state.nextIds.socket,
+      endpointMap: state.nextIds.endpointMap,
+    },
+    carried: state.carried,
   };
 }
 
-/** `flags` with `flag` set or cleared; the same set when nothing changes. */
+interface FlagSteps {
+  readonly set: Map<string, ReadonlySet<string>>;
+  readonly cleared: Map<string, ReadonlySet<string>>;
+}
+
+/** One set for each combination of flags ever seen; there are few, and calls share them. */
+const knownSets = new Map<string, ReadonlySet<string>>();
+const knownSteps = new WeakMap<ReadonlySet<string>, FlagSteps>();
+
+function stepsFrom(flags: ReadonlySet<string>): FlagSteps {
+  let steps = knownSteps.get(flags);
+  if (steps === undefined) {
+    steps = { set: new Map(), cleared: new Map() };
+    knownSteps.set(flags, steps);
+  }
+  return steps;
+}
+
+function changedSet<F extends string>(flags: ReadonlySet<F>, flag: F, on: boolean): ReadonlySet<F> {
+  const changed = new Set(flags);
+  if (on) changed.add(flag);
+  else changed.delete(flag);
+  const key = [...changed].sort().join(' ');
+  const known = knownSets.get(key);
+  // The key names the same flags, hence the same type.
+  if (known !== undefined) return known as ReadonlySet<F>;
+  knownSets.set(key, changed);
+  return changed;
+}
+
+/** `flags` with `flag` set or cleared; the same set when nothing changes. Results are shared. */
 export function withFlag<F extends string>(
   flags: ReadonlySet<F>,
   flag: F,
   on: boolean,
 ): ReadonlySet<F> {
   if (flags.has(flag) === on) return flags;
-  const changed = new Set(flags);
-  if (on) changed.add(flag);
-  else changed.delete(flag);
+  const steps = stepsFrom(flags);
+  const step = on ? steps.set : steps.cleared;
+  const known = step.get(flag);
+  if (known !== undefined) return known as ReadonlySet<F>;
+  const changed = changedSet(flags, flag, on);
+  step.set(flag, changed);
   return changed;
 }
 

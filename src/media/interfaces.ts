@@ -71,7 +71,13 @@ export class InterfaceTable {
     let index = found.addresses.findIndex((address) => address.family === family);
     if (index < 0) index = 0;
     const address = found.addresses[index];
-    return address === undefined ? null : { ...address, index };
+    if (address === undefined) return null;
+    return {
+      address: address.address,
+      advertised: address.advertised,
+      family: address.family,
+      index,
+    };
   }
 
   /** The address at a position, as stored in Redis; null when this node's layout lacks it. */

@@ -49,7 +49,22 @@ export interface NativeRelayOptions {
   readonly freeBind?: boolean;
 }
 
-type NativeStream = Omit<StreamStatistics, 'drops'> & { readonly drops: readonly number[] };
+/** Position of each number of a stream, then the drops by reason; as in native/api/relay_object.cc. */
+const figure = {
+  streamId: 0,
+  packets: 1,
+  bytes: 2,
+  errors: 3,
+  packetsOut: 4,
+  bytesOut: 5,
+  lastPacketMicros: 6,
+  ssrc: 7,
+  port: 8,
+  confirmed: 9,
+  received: 10,
+  drops: 11,
+} as const;
+const figuresPerStream = figure.drops + dropReasons.length;
 
 interface NativeFailure {
   readonly socketId: number;
@@ -69,7 +84,8 @@ interface NativeEvent {
 }
 
 interface NativeStatistics {
-  readonly streams: readonly NativeStream[];
+  /** Address of each stream's endpoint, absent without one. */
+  readonly hosts: readonly (string | undefined)[];
   readonly ssrcs: CallStatistics['ssrcs'];
 }
 
@@ -77,7 +93,8 @@ interface NativeStatistics {
 interface AddonRelay {
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
-  statistics(callId: string): NativeStatistics | null;
+  /** Fills `figures`; a number: how many are needed. null: no such call. */
+  statistics(callId: string, figures: Float64Array): NativeStatistics | number | null;
   /** call-id, micros, call-id, micros, … */
   lastActivity(): readonly (string | number)[];
   totals(): RelayTotals;
@@ -153,13 +170,41 @@ function causeOf(errno: string): PortFailureCause {
   }
 }
 
-function streamStatistics(stream: NativeStream): StreamStatistics {
-  const drops: Partial<Record<DropReason, number>> = {};
-  dropReasons.forEach((reason, index) => {
-    const count = stream.drops[index] ?? 0;
-    if (count > 0) drops[reason] = count;
-  });
-  return { ...stream, drops };
+const nothingDropped: StreamStatistics['drops'] = {};
+
+function dropsOf(figures: Float64Array, at: number): StreamStatistics['drops'] {
+  let drops: Partial<Record<DropReason, number>> | null = null;
+  for (let index = 0; index < dropReasons.length; index++) {
+    const count = figures[at + index] ?? 0;
+    const reason = dropReasons[index];
+    if (count === 0 || reason === undefined) continue;
+    drops ??= {};
+    drops[reason] = count;
+  }
+  return drops ?? nothingDropped;
+}
+
+function streamStatistics(
+  figures: Float64Array,
+  at: number,
+  host: string | undefined,
+): StreamStatistics {
+  const number = (position: number): number => figures[at + position] ?? 0;
+  const ssrc = number(figure.ssrc);
+  return {
+    streamId: number(figure.streamId),
+    packets: number(figure.packets),
+    bytes: number(figure.bytes),
+    errors: number(figure.errors),
+    packetsOut: number(figure.packetsOut),
+    bytesOut: number(figure.bytesOut),
+    lastPacketMicros: number(figure.lastPacketMicros),
+    ssrc: ssrc < 0 ? null : ssrc,
+    endpoint: host === undefined ? null : { address: host, port: number(figure.port) },
+    confirmed: number(figure.confirmed) !== 0,
+    received: number(figure.received) !== 0,
+    drops: dropsOf(figures, at + figure.drops),
+  };
 }
 
 function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
@@ -180,6 +225,8 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
 export class NativeRelay implements MediaRelay {
   readonly #relay: AddonRelay;
   readonly #encoder = new PlanEncoder();
+  /** Filled by each `statistics`; grows with the largest call. */
+  #figures = new Float64Array(64 * figuresPerStream);
   #closed = false;
 
   /** Throws NativeRelayError when the addon is missing or its threads cannot be started. */
@@ -213,9 +260,18 @@ export class NativeRelay implements MediaRelay {
 
   statistics(callId: string): CallStatistics | null {
     this.#assertOpen();
-    const statistics = this.#relay.statistics(callId);
-    if (statistics === null) return null;
-    return { streams: statistics.streams.map(streamStatistics), ssrcs: statistics.ssrcs };
+    let result = this.#relay.statistics(callId, this.#figures);
+    if (typeof result === 'number') {
+      this.#figures = new Float64Array(result);
+      result = this.#relay.statistics(callId, this.#figures);
+    }
+    if (result === null || typeof result === 'number') return null;
+    const { hosts, ssrcs } = result;
+    const streams: StreamStatistics[] = [];
+    for (let index = 0; index < hosts.length; index++) {
+      streams.push(streamStatistics(this.#figures, index * figuresPerStream, hosts[index]));
+    }
+    return { streams, ssrcs };
   }
 
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {

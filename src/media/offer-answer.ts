@@ -204,7 +204,7 @@ function findDialogue(
     }
     const { from, to } = answerDialogue(
       draft,
-      { ...request, toTag: request.toTag },
+      { fromTag: request.fromTag, toTag: request.toTag, viaBranch: request.viaBranch },
       context.nowMicros,
     );
     dialogue = { from: to, to: from };
@@ -264,13 +264,15 @@ function pairMedias(
       const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
       receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
       sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
+      const { address, fromSipSource } = signalledAddress(section, session, request, context);
       pairs.push({
         session,
         section,
         index,
         sender,
         receiver,
-        ...signalledAddress(section, session, request, context),
+        address,
+        fromSipSource,
         rejected: section.port === 0,
         untouched: !isUdpProtocol(section.protocol),
       });

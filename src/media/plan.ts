@@ -108,7 +108,12 @@ function streamPlan(
     egressSocket: egressSocketOf(stream, streams, media),
     rtpSinks,
     rtcpSinks,
-    initialStats: { ...stream.stats, lastPacketMicros: 0 },
+    initialStats: {
+      packets: stream.stats.packets,
+      bytes: stream.stats.bytes,
+      errors: stream.stats.errors,
+      lastPacketMicros: 0,
+    },
   };
 }
 

@@ -39,6 +39,8 @@ export interface RedisStoreOptions {
   readonly log: StoreLog;
   /** All calls in memory; asked for when the server is back. Foreign ones are not written. */
   readonly snapshot: () => Iterable<CallState>;
+  /** The state as it is to be written now: with the counters of the moment. */
+  readonly completed: (state: CallState) => CallState;
 }
 
 /** Calls written at a time when all of them are. */
@@ -266,7 +268,7 @@ export class RedisStore implements CallStore {
   /** One state that cannot be encoded must not keep all others from being written. */
   #encode(state: CallState): Buffer | null {
     try {
-      return encodeCall(state, this.#format ?? 'JSON', this.#settings);
+      return encodeCall(this.#options.completed(state), this.#format ?? 'JSON', this.#settings);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);

@@ -8,7 +8,6 @@ import {
   type SdpConnection,
   type SdpDocument,
   type SdpLine,
-  type SdpMedia,
   type SdpOrigin,
   type SdpSession,
 } from './types.js';
@@ -21,7 +20,11 @@ const sessionTypes = 'osiuepcbtrzka';
 const mediaTypes = 'icbka';
 
 interface OpenMedia {
-  readonly head: Pick<SdpMedia, 'type' | 'port' | 'portCount' | 'protocol' | 'formats'>;
+  readonly type: string;
+  readonly port: number;
+  readonly portCount: number;
+  readonly protocol: string;
+  readonly formats: readonly string[];
   connection: SdpConnection | null;
   readonly attributes: SdpAttribute[];
   readonly lines: SdpLine[];
@@ -75,20 +78,15 @@ function openSession(): OpenSession {
 
 function closeSession(session: OpenSession, offset: number): SdpSession {
   if (session.origin === null) throw new SdpError('syntax', 'no o= line', offset);
-  const medias = session.medias.map(({ head, connection, attributes, lines }) => ({
-    ...head,
-    connection,
-    attributes,
-    lines,
-  }));
-  return { ...session, origin: session.origin, medias };
+  const { origin, name, connection, attributes, lines, medias } = session;
+  return { origin, name, connection, attributes, lines, medias };
 }
 
 function addLine(session: OpenSession, type: string, value: string, offset: number): void {
   if (type === 'm') {
     const medias = session.medias;
     if (medias.length >= maxMedias) throw new SdpError('syntax', 'too many m= lines', offset);
-    medias.push({ head: parseMedia(value, offset), connection: null, attributes: [], lines: [] });
+    medias.push(parseMedia(value, offset));
     return;
   }
   const media = session.medias[session.medias.length - 1];
@@ -121,7 +119,7 @@ function isNumber(text: string): boolean {
 
 const tokensOf = (value: string): string[] => value.split(' ').filter((token) => token !== '');
 
-function parseMedia(value: string, offset: number): OpenMedia['head'] {
+function parseMedia(value: string, offset: number): OpenMedia {
   const [type, ports, protocol, ...formats] = tokensOf(value);
   if (type === undefined || ports === undefined || protocol === undefined) {
     throw new SdpError('syntax', 'malformed m= line', offset);
@@ -137,7 +135,16 @@ function parseMedia(value: string, offset: number): OpenMedia['head'] {
   if (portNumber > 65_535 || portCount < 1 || portCount > 32) {
     throw new SdpError('syntax', 'port out of range in m= line', offset);
   }
-  return { type, port: portNumber, portCount, protocol, formats };
+  return {
+    type,
+    port: portNumber,
+    portCount,
+    protocol,
+    formats,
+    connection: null,
+    attributes: [],
+    lines: [],
+  };
 }
 
 function parseConnection(value: string, offset: number): SdpConnection {

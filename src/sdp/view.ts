@@ -22,23 +22,48 @@ export function hasAttribute(section: Section, name: string): boolean {
   return section.attributes.some((attribute) => attribute.name === name);
 }
 
+interface ProtocolTraits {
+  readonly rtp: boolean;
+  readonly secure: boolean;
+  readonly feedback: boolean;
+  readonly udp: boolean;
+}
+
+/** Traits of the protocols seen, which are few; whoever invents more does not fill the memory. */
+const knownProtocols = new Map<string, ProtocolTraits>();
+const maxKnownProtocols = 256;
+
+function traitsOf(protocol: string): ProtocolTraits {
+  let traits = knownProtocols.get(protocol);
+  if (traits === undefined) {
+    traits = {
+      rtp: /^(?:UDP\/TLS\/)?RTP\/S?AVPF?$/i.test(protocol),
+      secure: /RTP\/SAVPF?$/i.test(protocol),
+      feedback: /RTP\/S?AVPF$/i.test(protocol),
+      udp: !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol),
+    };
+    if (knownProtocols.size < maxKnownProtocols) knownProtocols.set(protocol, traits);
+  }
+  return traits;
+}
+
 /** RTP profiles (RFC 3551, 3711, 4585, 5124, 5764). */
 export function isRtpProtocol(protocol: string): boolean {
-  return /^(?:UDP\/TLS\/)?RTP\/S?AVPF?$/i.test(protocol);
+  return traitsOf(protocol).rtp;
 }
 
 export function isSecureProtocol(protocol: string): boolean {
-  return /RTP\/SAVPF?$/i.test(protocol);
+  return traitsOf(protocol).secure;
 }
 
 /** Profiles with RTCP feedback (RFC 4585). */
 export function isFeedbackProtocol(protocol: string): boolean {
-  return /RTP\/S?AVPF$/i.test(protocol);
+  return traitsOf(protocol).feedback;
 }
 
 /** Media carried over UDP is relayed; TCP media (RFC 4145, MSRP) is not. */
 export function isUdpProtocol(protocol: string): boolean {
-  return !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol);
+  return traitsOf(protocol).udp;
 }
 
 /** 0.0.0.0 and ::, the old way to hold (RFC 3264 §8.4). */
@@ -144,12 +169,24 @@ export function loopMarks(session: SdpSession): readonly string[] {
   );
 }
 
+/** A decimal number of at most `maxDigits` digits; -1 for any other text. */
+function decimal(text: string, maxDigits: number): number {
+  if (text.length === 0 || text.length > maxDigits) return -1;
+  let number = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    number = number * 10 + digit;
+  }
+  return number;
+}
+
 /** Splits `PT rest`; null when it does not start with a payload type. */
 export function payloadPrefix(value: string): { payloadType: number; rest: string } | null {
   const space = value.indexOf(' ');
-  const head = space < 0 ? value : value.slice(0, space);
-  if (!/^\d{1,3}$/.test(head)) return null;
-  return { payloadType: Number(head), rest: space < 0 ? '' : value.slice(space + 1).trim() };
+  const payloadType = decimal(space < 0 ? value : value.slice(0, space), 3);
+  if (payloadType < 0) return null;
+  return { payloadType, rest: space < 0 ? '' : value.slice(space + 1).trim() };
 }
 
 interface RtpMap {
@@ -162,8 +199,8 @@ function parseRtpMap(text: string): RtpMap {
   const [encoding = '', clock = '', channels = ''] = text.split('/');
   return {
     encoding,
-    clockRate: /^\d{1,9}$/.test(clock) ? Number(clock) : 0,
-    channels: /^\d{1,2}$/.test(channels) ? Math.max(1, Number(channels)) : 1,
+    clockRate: Math.max(0, decimal(clock, 9)),
+    channels: Math.max(1, decimal(channels, 2)),
   };
 }
 
@@ -189,8 +226,8 @@ export function codecsOf(media: SdpMedia): readonly SdpCodec[] {
     }
   }
   return media.formats.map((format) => {
-    const payloadType = /^\d{1,3}$/.test(format) ? Number(format) : 128;
-    if (payloadType > 127) throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
+    const payloadType = decimal(format, 3);
+    if (payloadType < 0 || payloadType > 127) throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
     const map = maps.get(payloadType) ?? staticPayload(payloadType);
     return {
       payloadType,

@@ -153,6 +153,7 @@ export function makeStore(
     bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
     log,
     snapshot: () => memory.values(),
+    completed: (state) => state,
     ...changes,
   });
   return { store, memory, log };
