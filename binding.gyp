@@ -4,6 +4,7 @@
       "target_name": "rtprelay",
       "sources": [
         "native/addon.cc",
+        "native/api/datagram_socket.cc",
         "native/api/relay_object.cc",
         "native/core/address.cc",
         "native/core/epoll_io.cc",

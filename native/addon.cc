@@ -1,11 +1,11 @@
-// The addon's exports: the relay, and what Node lacks (syslog, TOS of a socket).
+// The addon's exports: the relay, control sockets, and what Node lacks (syslog).
 #include <string>
 
 #include <napi.h>
 #include <syslog.h>
 
+#include "api/datagram_socket.h"
 #include "api/relay_object.h"
-#include "core/socket.h"
 
 namespace {
 
@@ -41,29 +41,14 @@ Napi::Value write_syslog(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-/// setTos(fd, isIpv6, tos): for the UDP sockets of Node itself, which cannot set it.
-Napi::Value set_socket_tos(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber()) {
-    Napi::TypeError::New(env, "setTos(fd: number, isIpv6: boolean, tos: number)")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
-  const bool ipv6 = info[1].As<Napi::Boolean>().Value();
-  rtprelay::set_tos(info[0].As<Napi::Number>().Int32Value(),
-                    ipv6 ? rtprelay::Family::kIpv6 : rtprelay::Family::kIpv4,
-                    info[2].As<Napi::Number>().Int32Value());
-  return env.Undefined();
-}
-
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonState);
   // The C library must not keep a pointer into an environment that is gone.
   env.AddCleanupHook([] { closelog(); });
+  exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("openSyslog", Napi::Function::New(env, open_syslog));
   exports.Set("syslog", Napi::Function::New(env, write_syslog));
-  exports.Set("setTos", Napi::Function::New(env, set_socket_tos));
   return exports;
 }
 

@@ -4,7 +4,7 @@ import { cpus, loadavg, networkInterfaces } from 'node:os';
 import type { Config, LimitConfig } from '../config/config.js';
 import type { CallState } from '../media/call-state.js';
 import { InterfaceTable } from '../media/interfaces.js';
-import { NativeRelay, setTos } from '../media/native-relay.js';
+import { NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
 import { PortPool } from '../media/port-pool.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
 import { NgEndpoint } from '../ng-protocol/endpoint.js';
@@ -125,12 +125,10 @@ export class Daemon {
       cache: new ReplyCache({ nowMs: () => performance.now() }),
       nowMicros: () => performance.now() * 1000,
     });
-    const { controlTos } = config.control;
-    this.#transport = await openUdpTransport({
+    this.#transport = openUdpTransport({
       listen,
-      ...(controlTos === 0
-        ? {}
-        : { setTos: (fd: number, isIpv6: boolean) => setTos(fd, isIpv6, controlTos) }),
+      tos: config.control.controlTos,
+      openSocket: (options) => new NativeDatagramSocket(options),
       receive: (datagram, source, reply) => endpoint.handleMessage(datagram, source, reply),
       onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
     });
@@ -272,7 +270,7 @@ export class Daemon {
     const { log, version } = this.#environment;
     log.info('core', `Version ${version} shutting down`);
     if (this.#timer !== null) clearInterval(this.#timer);
-    await this.#transport?.close();
+    this.#transport?.close();
     await this.#closeCli?.();
     await this.#store.close();
     this.#relay?.close();

@@ -102,11 +102,32 @@ interface AddonRelay {
   close(): void;
 }
 
+/** native/api/datagram_socket.h */
+interface AddonDatagramSocket {
+  start(
+    onMessages: (
+      lengths: readonly number[],
+      hosts: readonly string[],
+      ports: readonly number[],
+    ) => void,
+    onError: (code: string) => void,
+  ): void;
+  send(bytes: Buffer, host: string, port: number): boolean;
+  address(): { readonly address: string; readonly port: number };
+  close(): void;
+}
+
 interface Addon {
   readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
   openSyslog(ident: string, facility: number): void;
   syslog(priority: number, message: string): void;
-  setTos(fd: number, isIpv6: boolean, tos: number): void;
+  readonly DatagramSocket: new (
+    host: string,
+    port: number,
+    receiveBufferBytes: number,
+    tos: number,
+    memory: Buffer,
+  ) => AddonDatagramSocket;
 }
 
 const firstPacketBit = 1;
@@ -316,12 +337,56 @@ export function openSyslog(ident: string, facility: number): void {
   loadAddon().openSyslog(ident, facility);
 }
 
-/** Sets the TOS byte (IPv6: traffic class) of an open socket. */
-export function setTos(fd: number, isIpv6: boolean, tos: number): void {
-  loadAddon().setTos(fd, isIpv6, tos);
-}
-
 /** Writes one message; `priority` is facility * 8 + severity (RFC 5424 §6.2.1). */
 export function syslog(priority: number, message: string): void {
   loadAddon().syslog(priority, message);
+}
+
+const datagramBatch = 16;
+const datagramBytes = 65_536;
+
+/** A bound UDP socket for control messages, read and written in batches. */
+export class NativeDatagramSocket {
+  readonly #socket: AddonDatagramSocket;
+  readonly #memory = Buffer.allocUnsafeSlow(datagramBatch * datagramBytes);
+  readonly address: Endpoint;
+  #closed = false;
+
+  /** @throws Error with the system's `code`. */
+  constructor(options: {
+    readonly address: string;
+    readonly port: number;
+    readonly receiveBufferBytes: number;
+    readonly tos: number;
+  }) {
+    const { address, port, receiveBufferBytes, tos } = options;
+    const { DatagramSocket } = loadAddon();
+    this.#socket = new DatagramSocket(address, port, receiveBufferBytes, tos, this.#memory);
+    this.address = this.#socket.address();
+  }
+
+  /** `receive` gets a buffer of its own; `onError` the system's code of a message not sent. */
+  start(
+    receive: (datagram: Buffer, host: string, port: number) => void,
+    onError: (code: string) => void,
+  ): void {
+    this.#socket.start((lengths, hosts, ports) => {
+      for (let index = 0; index < lengths.length; index++) {
+        const start = index * datagramBytes;
+        const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
+        receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
+      }
+    }, onError);
+  }
+
+  send(bytes: Buffer, host: string, port: number): boolean {
+    return !this.#closed && this.#socket.send(bytes, host, port);
+  }
+
+  /** Sends what is queued. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
 }

@@ -1,5 +1,4 @@
 /** NG over UDP: one datagram per message, answered from the socket that received it (§1.3). */
-import { createSocket, type Socket } from 'node:dgram';
 
 /** Where to listen; `address` null: all addresses of both families. */
 export interface UdpListenAddress {
@@ -20,14 +19,39 @@ export type UdpReceiver = (
   reply: (bytes: Buffer) => void,
 ) => void;
 
+/** A bound socket that reads and writes in batches. Owned by whoever opened it, until `close`. */
+export interface DatagramSocket {
+  readonly address: UdpSource;
+  /** `receive` gets a buffer of its own; `onError` the system's code of a reply that failed. */
+  start(
+    receive: (datagram: Buffer, host: string, port: number) => void,
+    onError: (code: string) => void,
+  ): void;
+  /** false: the socket is closed, its queue is full, or nothing can be sent to that address. */
+  send(bytes: Buffer, host: string, port: number): boolean;
+  /** Sends what is queued. */
+  close(): void;
+}
+
+/** Binds; the error thrown has the system's `code`, e.g. `EADDRINUSE`. */
+export type OpenDatagramSocket = (options: {
+  /** Numeric. */
+  readonly address: string;
+  readonly port: number;
+  readonly receiveBufferBytes: number;
+  /** TOS byte of what is sent (IPv6: traffic class). */
+  readonly tos: number;
+}) => DatagramSocket;
+
 /** Parameters of openUdpTransport. */
 export interface UdpTransportOptions {
   readonly listen: readonly UdpListenAddress[];
   readonly receive: UdpReceiver;
-  /** A socket failed after binding, or a reply could not be sent; the transport goes on. */
+  readonly openSocket: OpenDatagramSocket;
+  /** `--control-tos`, default 0. */
+  readonly tos?: number;
+  /** A reply could not be sent; the transport goes on. */
   readonly onError: (error: Error, local: string) => void;
-  /** Sets the TOS byte (`--control-tos`) on a bound socket's descriptor; node:dgram cannot. */
-  readonly setTos?: (fd: number, isIpv6: boolean) => void;
 }
 
 /** A listening address that cannot be had. `code` is the system's, e.g. `EADDRINUSE`. */
@@ -77,92 +101,49 @@ function codeOf(error: unknown): string {
     : String(error);
 }
 
-/** Addresses are always numeric here: spares each send a trip through the resolver. */
-function numericLookup(
-  host: string,
-  _options: unknown,
-  callback: (error: null, address: string, family: number) => void,
-): void {
-  callback(null, host, isIpv6(host) ? 6 : 4);
-}
-
-/** The descriptor under a dgram socket, which Node keeps behind a symbol; null if it moved. */
-function descriptorOf(socket: Socket): number | null {
-  for (const symbol of Object.getOwnPropertySymbols(socket)) {
-    if (symbol.description !== 'state symbol') continue;
-    const state: unknown = Reflect.get(socket, symbol);
-    if (typeof state !== 'object' || state === null || !('handle' in state)) return null;
-    const { handle } = state;
-    if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return null;
-    return typeof handle.fd === 'number' ? handle.fd : null;
-  }
-  return null;
-}
-
-async function bind(binding: Binding): Promise<Socket | null> {
-  const family = isIpv6(binding.address) ? 'udp6' : 'udp4';
-  const socket = createSocket({
-    type: family,
-    ipv6Only: family === 'udp6',
-    recvBufferSize: receiveBufferBytes,
-    lookup: numericLookup,
-  });
+function bind(binding: Binding, options: UdpTransportOptions): DatagramSocket | null {
+  const { address, port } = binding;
   try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ port: binding.port, address: binding.address, exclusive: true }, () => {
-        socket.removeListener('error', reject);
-        resolve();
-      });
-    });
-    return socket;
+    return options.openSocket({ address, port, receiveBufferBytes, tos: options.tos ?? 0 });
   } catch (cause) {
-    socket.close();
     const code = codeOf(cause);
     if (binding.optional && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) return null;
-    throw new UdpBindError(code, display(binding.address, binding.port), { cause });
+    throw new UdpBindError(code, display(address, port), { cause });
   }
 }
 
-function attach(socket: Socket, options: UdpTransportOptions): void {
-  const { address, port } = socket.address();
+function attach(socket: DatagramSocket, options: UdpTransportOptions): void {
+  const { address, port } = socket.address;
   const local = display(address, port);
-  socket.on('error', (error) => options.onError(error, local));
-  socket.on('message', (datagram, source) => {
-    options.receive(datagram, source, (bytes) => {
-      try {
-        socket.send(bytes, source.port, source.address, (error) => {
-          if (error) options.onError(error, local);
-        });
-      } catch (error) {
-        // A reply after close(), or to port 0: the sender repeats or is gone.
-        options.onError(error instanceof Error ? error : new Error(String(error)), local);
-      }
-    });
-  });
+  socket.start(
+    (datagram, sourceHost, sourcePort) => {
+      options.receive(datagram, { address: sourceHost, port: sourcePort }, (bytes) => {
+        if (socket.send(bytes, sourceHost, sourcePort)) return;
+        // After close(), to port 0, or with a full queue: the sender repeats or is gone.
+        const to = display(sourceHost, sourcePort);
+        options.onError(new Error(`cannot send a reply to ${to}`), local);
+      });
+    },
+    (code) => options.onError(new Error(`sending a reply failed: ${code}`), local),
+  );
 }
 
 /** Bound NG sockets. Owns them until `close`. */
 export class UdpTransport {
-  readonly #sockets: readonly Socket[];
+  readonly #sockets: readonly DatagramSocket[];
 
-  constructor(sockets: readonly Socket[]) {
+  constructor(sockets: readonly DatagramSocket[]) {
     this.#sockets = sockets;
   }
 
   /** The addresses actually bound, in the order asked for. */
   get addresses(): readonly UdpSource[] {
-    return this.#sockets.map((socket) => {
-      const { address, port } = socket.address();
-      return { address, port };
-    });
+    return this.#sockets.map((socket) => socket.address);
   }
 
   /** Closes every socket; replies given afterwards go to `onError`. */
-  async close(): Promise<void> {
-    await Promise.all(
-      this.#sockets.map((socket) => new Promise<void>((resolve) => void socket.close(resolve))),
-    );
+  close(): void {
+    for (const socket of this.#sockets) socket.close();
   }
 }
 
@@ -170,17 +151,12 @@ export class UdpTransport {
  * Binds every address; all or none.
  * @throws UdpBindError naming the address that cannot be had.
  */
-export async function openUdpTransport(options: UdpTransportOptions): Promise<UdpTransport> {
-  const sockets: Socket[] = [];
+export function openUdpTransport(options: UdpTransportOptions): UdpTransport {
+  const sockets: DatagramSocket[] = [];
   try {
     for (const binding of bindings(options.listen)) {
-      const socket = await bind(binding);
-      if (socket === null) continue;
-      sockets.push(socket);
-      if (options.setTos === undefined) continue;
-      const fd = descriptorOf(socket);
-      if (fd === null) throw new Error('cannot set the TOS of NG sockets with this Node version');
-      options.setTos(fd, isIpv6(binding.address));
+      const socket = bind(binding, options);
+      if (socket !== null) sockets.push(socket);
     }
   } catch (error) {
     for (const socket of sockets) socket.close();

@@ -1,0 +1,284 @@
+#include "datagram_socket.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace rtprelay::api {
+
+namespace {
+
+/// Rounds of reading before other events of the loop get their turn.
+constexpr int kRounds = 4;
+/// Replies that wait for a full socket buffer; more are dropped, and the sender asks again.
+constexpr std::size_t kMaxQueue = 4096;
+
+void fail(Napi::Env env, const std::string& message, int error) {
+  Napi::Error thrown = Napi::Error::New(env, message);
+  const char* name = strerrorname_np(error);
+  thrown.Set("code", Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name));
+  thrown.ThrowAsJavaScriptException();
+}
+
+bool address_of(const Napi::Value& host, const Napi::Value& port, SocketAddress& out) {
+  if (!host.IsString() || !port.IsNumber())
+    return false;
+  const std::int64_t number = port.As<Napi::Number>().Int64Value();
+  if (number < 0 || number > 65'535)
+    return false;
+  return parse_address(host.As<Napi::String>().Utf8Value(), static_cast<std::uint16_t>(number),
+                       out);
+}
+
+} // namespace
+
+Napi::Function DatagramSocket::define(Napi::Env env) {
+  return DefineClass(env, "DatagramSocket",
+                     {
+                         InstanceMethod<&DatagramSocket::start>("start"),
+                         InstanceMethod<&DatagramSocket::send>("send"),
+                         InstanceMethod<&DatagramSocket::address>("address"),
+                         InstanceMethod<&DatagramSocket::close>("close"),
+                     });
+}
+
+// DatagramSocket(host, port, receiveBuffer, tos, memory); throws an Error with `code`.
+DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<DatagramSocket>(info), environment_(info.Env()) {
+  SocketAddress local;
+  if (info.Length() < 5 || !address_of(info[0], info[1], local) || !info[2].IsNumber() ||
+      !info[3].IsNumber() || !info[4].IsBuffer()) {
+    fail(info.Env(), "DatagramSocket(host, port, receiveBuffer, tos, memory: Buffer)", EINVAL);
+    return;
+  }
+  auto memory = info[4].As<Napi::Buffer<std::uint8_t>>();
+  if (memory.Length() < kDatagramBatch * kDatagramBytes) {
+    fail(info.Env(), "the memory is too small", EINVAL);
+    return;
+  }
+  buffer_ = Napi::Persistent(memory);
+  memory_ = memory.Data();
+  if (!bind(local, info[2].As<Napi::Number>().Int32Value(),
+            info[3].As<Napi::Number>().Int32Value())) {
+    const int error = errno;
+    fail(info.Env(), std::string("bind: ") + std::strerror(error), error);
+    fd_ = FileDescriptor();
+    return;
+  }
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(environment_, &loop);
+  handles_ = new LoopHandles{}; // freed when libuv has closed both handles
+  if (const int error = uv_poll_init(loop, &handles_->poll, fd_.get()); error != 0) {
+    delete handles_;
+    handles_ = nullptr;
+    fail(info.Env(), "the event loop refuses the socket", -error);
+    return;
+  }
+  uv_prepare_init(loop, &handles_->prepare);
+  handles_->poll.data = this;
+  handles_->prepare.data = this;
+  napi_add_env_cleanup_hook(environment_, on_cleanup, this);
+}
+
+DatagramSocket::~DatagramSocket() { shut_down(); }
+
+bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos) {
+  const bool v4 = local.family == Family::kIpv4;
+  fd_ = FileDescriptor(
+      socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!fd_.valid())
+    return false;
+  const int on = 1;
+  if (!v4)
+    (void)setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
+  if (tos > 0)
+    set_tos(fd_.get(), local.family, tos);
+  KernelAddress address;
+  const socklen_t length = to_kernel(local, address);
+  return ::bind(fd_.get(), &address.generic, length) == 0;
+}
+
+// start(onMessages(lengths: number[], hosts: string[], ports: number[]), onError(code))
+Napi::Value DatagramSocket::start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (handles_ == nullptr || info.Length() < 2 || !info[0].IsFunction() || !info[1].IsFunction()) {
+    fail(env, "start(onMessages: function, onError: function) on an open socket", EINVAL);
+    return env.Undefined();
+  }
+  listener_ = Napi::Persistent(info[0].As<Napi::Function>());
+  error_listener_ = Napi::Persistent(info[1].As<Napi::Function>());
+  uv_poll_start(&handles_->poll, UV_READABLE, on_poll);
+  return env.Undefined();
+}
+
+void DatagramSocket::on_poll(uv_poll_t* poll, int status, int events) {
+  auto* self = static_cast<DatagramSocket*>(poll->data);
+  if (self == nullptr)
+    return;
+  if ((events & UV_WRITABLE) != 0)
+    self->flush();
+  // An error of the socket is read, and so cleared, by the receive.
+  if (status < 0 || (events & UV_READABLE) != 0)
+    self->receive();
+}
+
+void DatagramSocket::receive() {
+  std::array<mmsghdr, kDatagramBatch> messages;
+  std::array<iovec, kDatagramBatch> vectors;
+  std::array<KernelAddress, kDatagramBatch> sources;
+  for (int round = 0; round < kRounds && fd_.valid(); ++round) {
+    for (std::size_t i = 0; i < kDatagramBatch; ++i) {
+      vectors[i] = {memory_ + i * kDatagramBytes, kDatagramBytes};
+      messages[i] = {};
+      messages[i].msg_hdr.msg_name = &sources[i];
+      messages[i].msg_hdr.msg_namelen = sizeof(sources[i]);
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int count = recvmmsg(fd_.get(), messages.data(), kDatagramBatch, MSG_DONTWAIT, nullptr);
+    if (count <= 0)
+      return;
+    Napi::Env env(environment_);
+    Napi::HandleScope scope(env);
+    const auto size = static_cast<std::size_t>(count);
+    Napi::Array lengths = Napi::Array::New(env, size);
+    Napi::Array hosts = Napi::Array::New(env, size);
+    Napi::Array ports = Napi::Array::New(env, size);
+    SocketAddress before;
+    Napi::Value host;
+    for (std::uint32_t i = 0; i < size; ++i) {
+      const SocketAddress source = from_kernel(sources[i]);
+      if (i == 0 || !source.same_host(before))
+        host = Napi::String::New(env, format_host(source));
+      before = source;
+      lengths[i] = Napi::Number::New(env, messages[i].msg_len);
+      hosts[i] = host;
+      ports[i] = Napi::Number::New(env, source.port);
+    }
+    // An exception of the listener becomes an uncaught exception, as in any event handler.
+    listener_.MakeCallback(Value(), {lengths, hosts, ports});
+    if (size < kDatagramBatch)
+      return;
+  }
+}
+
+// send(bytes, host, port): false when the message cannot be taken.
+Napi::Value DatagramSocket::send(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  SocketAddress destination;
+  if (handles_ == nullptr || info.Length() < 3 || !info[0].IsBuffer() ||
+      !address_of(info[1], info[2], destination) || destination.port == 0 ||
+      queue_.size() >= kMaxQueue)
+    return Napi::Boolean::New(env, false);
+  const auto bytes = info[0].As<Napi::Buffer<std::uint8_t>>();
+  queue_.push_back({destination, {bytes.Data(), bytes.Data() + bytes.Length()}});
+  // All replies of one turn of the loop leave together: the receiver is woken once.
+  if (!blocked_ && uv_is_active(reinterpret_cast<uv_handle_t*>(&handles_->prepare)) == 0)
+    uv_prepare_start(&handles_->prepare, on_prepare);
+  return Napi::Boolean::New(env, true);
+}
+
+void DatagramSocket::on_prepare(uv_prepare_t* prepare) {
+  auto* self = static_cast<DatagramSocket*>(prepare->data);
+  uv_prepare_stop(prepare);
+  if (self != nullptr)
+    self->flush();
+}
+
+void DatagramSocket::flush() {
+  std::array<mmsghdr, kDatagramBatch> messages;
+  std::array<iovec, kDatagramBatch> vectors;
+  std::array<KernelAddress, kDatagramBatch> destinations;
+  std::size_t done = 0;
+  int error = 0;
+  bool full = false;
+  while (done < queue_.size() && !full) {
+    const std::size_t size = std::min(queue_.size() - done, kDatagramBatch);
+    for (std::size_t i = 0; i < size; ++i) {
+      Outgoing& message = queue_[done + i];
+      vectors[i] = {message.bytes.data(), message.bytes.size()};
+      messages[i] = {};
+      messages[i].msg_hdr.msg_name = &destinations[i];
+      messages[i].msg_hdr.msg_namelen = to_kernel(message.destination, destinations[i]);
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int sent =
+        sendmmsg(fd_.get(), messages.data(), static_cast<unsigned>(size), MSG_NOSIGNAL);
+    if (sent > 0) {
+      done += static_cast<std::size_t>(sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+      full = true;
+    } else if (errno != EINTR) {
+      // The first message is the one that cannot be sent; the others can.
+      error = errno;
+      done += 1;
+    }
+  }
+  queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(done));
+  wait_until_writable(full);
+  if (error != 0 && !error_listener_.IsEmpty()) {
+    Napi::Env env(environment_);
+    Napi::HandleScope scope(env);
+    const char* name = strerrorname_np(error);
+    error_listener_.MakeCallback(Value(),
+                                 {Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name)});
+  }
+}
+
+void DatagramSocket::wait_until_writable(bool wanted) {
+  if (wanted == blocked_ || handles_ == nullptr)
+    return;
+  blocked_ = wanted;
+  uv_poll_start(&handles_->poll, wanted ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_poll);
+}
+
+// address(): { address, port }
+Napi::Value DatagramSocket::address(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  KernelAddress local;
+  socklen_t length = sizeof(local);
+  if (getsockname(fd_.get(), &local.generic, &length) != 0) {
+    fail(env, "the socket is closed", errno);
+    return env.Undefined();
+  }
+  const SocketAddress bound = from_kernel(local);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("address", Napi::String::New(env, format_host(bound)));
+  result.Set("port", Napi::Number::New(env, bound.port));
+  return result;
+}
+
+Napi::Value DatagramSocket::close(const Napi::CallbackInfo& info) {
+  // What was answered before leaves before.
+  if (handles_ != nullptr)
+    flush();
+  shut_down();
+  return info.Env().Undefined();
+}
+
+void DatagramSocket::shut_down() {
+  if (handles_ == nullptr)
+    return;
+  LoopHandles* handles = handles_;
+  handles_ = nullptr;
+  napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
+  uv_poll_stop(&handles->poll);
+  uv_prepare_stop(&handles->prepare);
+  handles->poll.data = handles;
+  handles->prepare.data = handles;
+  const auto closed = [](uv_handle_t* handle) {
+    auto* both = static_cast<LoopHandles*>(handle->data);
+    if (--both->open == 0)
+      delete both;
+  };
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->poll), closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->prepare), closed);
+  fd_ = FileDescriptor();
+}
+
+void DatagramSocket::on_cleanup(void* self) { static_cast<DatagramSocket*>(self)->shut_down(); }
+
+} // namespace rtprelay::api

@@ -1,0 +1,66 @@
+// A UDP socket for control messages, read and written in batches.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <napi.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "../core/address.h"
+#include "../core/socket.h"
+
+namespace rtprelay::api {
+
+/// Messages read by one system call.
+constexpr std::size_t kDatagramBatch = 16;
+/// Room for each, bytes: the largest UDP message there is.
+constexpr std::size_t kDatagramBytes = 65'536;
+
+// Thread: JavaScript thread.
+class DatagramSocket : public Napi::ObjectWrap<DatagramSocket> {
+public:
+  static Napi::Function define(Napi::Env env);
+  explicit DatagramSocket(const Napi::CallbackInfo& info);
+  ~DatagramSocket() override;
+
+private:
+  struct Outgoing {
+    SocketAddress destination;
+    std::vector<std::uint8_t> bytes;
+  };
+  struct LoopHandles {
+    uv_poll_t poll;
+    uv_prepare_t prepare;
+    /// Handles that libuv has not closed yet.
+    int open = 2;
+  };
+
+  Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value send(const Napi::CallbackInfo& info);
+  Napi::Value address(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  bool bind(const SocketAddress& local, int receive_buffer, int tos);
+  void receive();
+  void flush();
+  void wait_until_writable(bool wanted);
+  void shut_down();
+  static void on_poll(uv_poll_t* poll, int status, int events);
+  static void on_prepare(uv_prepare_t* prepare);
+  static void on_cleanup(void* self);
+
+  napi_env environment_;
+  FileDescriptor fd_;
+  LoopHandles* handles_ = nullptr;
+  Napi::FunctionReference listener_;
+  Napi::FunctionReference error_listener_;
+  Napi::Reference<Napi::Buffer<std::uint8_t>> buffer_;
+  std::uint8_t* memory_ = nullptr;
+  std::vector<Outgoing> queue_;
+  bool blocked_ = false;
+};
+
+} // namespace rtprelay::api
