@@ -101,8 +101,10 @@ void Worker::give_back(Exchange* order) {
 }
 
 void Worker::execute(Exchange& order) {
+  // Closed here, not where the order comes back: the control thread has enough to do.
   for (const auto& port : order.retired_ports) {
     io_->remove(*port);
+    port->fd = FileDescriptor();
     port->stream = nullptr;
   }
   if (order.previous != nullptr)

@@ -218,7 +218,10 @@ export class CallService {
     delaySeconds: number,
   ): { readonly outcome: DeleteOutcome; readonly saved: Promise<unknown> } {
     const state = this.#calls.get(callId);
-    const nothing = { outcome: { state: null, statistics: noStatistics }, saved: Promise.resolve() };
+    const nothing = {
+      outcome: { state: null, statistics: noStatistics },
+      saved: Promise.resolve(),
+    };
     if (state === undefined) return nothing;
     const target = deleteTarget(state, request);
     if (target.kind === 'none') return nothing;
@@ -453,10 +456,7 @@ function timeoutOf(
     const media = state.medias.find(({ id }) => id === stream.mediaId);
     const receiving = media?.flags.has('recv') === true;
     const limit = receiving ? limits.timeoutSeconds : limits.silentTimeoutSeconds;
-    const last = Math.max(
-      figures.get(stream.id)?.lastPacketMicros ?? 0,
-      state.lastSignalMicros,
-    );
+    const last = Math.max(figures.get(stream.id)?.lastPacketMicros ?? 0, state.lastSignalMicros);
     if (now - last < limit * 1e6) return null;
     if (receiving) reason = 'timeout';
   }

@@ -215,11 +215,7 @@ function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): vo
   setStreamFlag(stream, 'zero-address', zeroAddress);
 }
 
-function applyEndpoints(
-  draft: CallDraft,
-  pair: MediaPair,
-  request: SignallingRequest,
-): void {
+function applyEndpoints(draft: CallDraft, pair: MediaPair, request: SignallingRequest): void {
   const { section, sender, address, fromSipSource } = pair;
   const rtcp = rtcpEndpointOf(section);
   const zeroAddress = isZeroAddress(address);

@@ -69,11 +69,7 @@ export interface MediaPlan {
 }
 
 export type PortFailureCause =
-  | 'port-busy'
-  | 'address-not-local'
-  | 'fd-limit'
-  | 'permission'
-  | 'system-error';
+  'port-busy' | 'address-not-local' | 'fd-limit' | 'permission' | 'system-error';
 
 export interface PortFailure {
   readonly socketId: number;
@@ -86,8 +82,7 @@ export interface PortFailure {
 
 /** Either the relay equals the plan, or nothing was changed and the failures are named. */
 export type ReconcileResult =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly failures: readonly PortFailure[] };
+  { readonly ok: true } | { readonly ok: false; readonly failures: readonly PortFailure[] };
 
 /** Why a packet that arrived was not relayed. */
 export type DropReason =

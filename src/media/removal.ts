@@ -39,7 +39,8 @@ export function deleteTarget(state: CallState, request: DeleteRequest): DeleteTa
       : state.participants.find((participant) => participant.viaBranch === viaBranch);
   let chosen: Participant | undefined;
   if (toTag !== null && toTag !== '') {
-    chosen = byTag(toTag) ?? (byTag(fromTag) !== undefined ? untaggedCounterpart(state) : undefined);
+    chosen =
+      byTag(toTag) ?? (byTag(fromTag) !== undefined ? untaggedCounterpart(state) : undefined);
   } else {
     chosen = byBranch ?? byTag(fromTag);
   }
@@ -97,7 +98,10 @@ export function withoutParticipant(state: CallState, participantId: number): Cal
   draft.state.participantDeletedMicros = 0;
   for (const { deletedMicros } of draft.state.participants) {
     const { participantDeletedMicros } = draft.state;
-    if (deletedMicros > 0 && (participantDeletedMicros === 0 || deletedMicros < participantDeletedMicros)) {
+    if (
+      deletedMicros > 0 &&
+      (participantDeletedMicros === 0 || deletedMicros < participantDeletedMicros)
+    ) {
       draft.state.participantDeletedMicros = deletedMicros;
     }
   }

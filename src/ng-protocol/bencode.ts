@@ -157,29 +157,85 @@ export function decodeBencode(bytes: Buffer, options?: BencodeOptions): NgValue 
   return new Decoder(bytes, options?.lenient === true).decode();
 }
 
-function textOf(value: NgValue): string {
-  if (typeof value === 'string') return `${value.length}:${value}`;
-  if (typeof value === 'number') {
-    if (Number.isSafeInteger(value)) return `i${value}e`;
+/** Longest string that is copied byte by byte; a call into the runtime costs about as much. */
+const maxInlineLength = 32;
+
+/** Writes values into a buffer that grows and is used again for the next message. */
+class Encoder {
+  #bytes = Buffer.allocUnsafeSlow(8192);
+  #at = 0;
+
+  encode(value: NgValue, prefix: string): Buffer {
+    this.#at = 0;
+    this.#text(prefix);
+    this.#value(value);
+    return Buffer.from(this.#bytes.subarray(0, this.#at));
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#at + length;
+    if (needed <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+    this.#bytes.copy(grown, 0, 0, this.#at);
+    this.#bytes = grown;
+  }
+
+  #text(text: string): void {
+    const { length } = text;
+    this.#reserve(length);
+    if (length > maxInlineLength) {
+      this.#at += this.#bytes.write(text, this.#at, length, 'latin1');
+      return;
+    }
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
+    this.#at = at;
+  }
+
+  #byte(code: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#at++] = code;
+  }
+
+  #string(text: string): void {
+    if (text.length < 10) this.#byte(codeOf0 + text.length);
+    else this.#text(String(text.length));
+    this.#byte(codeOfColon);
+    this.#text(text);
+  }
+
+  #number(value: number): void {
+    if (Number.isSafeInteger(value)) {
+      this.#byte(codeOfI);
+      this.#text(String(value));
+      this.#byte(codeOfE);
+      return;
+    }
     if (!Number.isFinite(value)) throw new RangeError(`bencode cannot express ${value}`);
     // Bencode has integers only; readers accept decimal strings for numbers.
-    const decimal = String(value);
-    return `${decimal.length}:${decimal}`;
+    this.#string(String(value));
   }
-  return isDictionary(value) ? dictionaryText(value) : listText(value);
+
+  #value(value: NgValue): void {
+    if (typeof value === 'string') this.#string(value);
+    else if (typeof value === 'number') this.#number(value);
+    else if (isDictionary(value)) {
+      this.#byte(codeOfD);
+      for (const [key, member] of value) {
+        this.#string(key);
+        this.#value(member);
+      }
+      this.#byte(codeOfE);
+    } else {
+      this.#byte(codeOfL);
+      for (const member of value) this.#value(member);
+      this.#byte(codeOfE);
+    }
+  }
 }
 
-function listText(list: readonly NgValue[]): string {
-  let text = 'l';
-  for (const value of list) text += textOf(value);
-  return `${text}e`;
-}
-
-function dictionaryText(dictionary: NgDictionary): string {
-  let text = 'd';
-  for (const [key, value] of dictionary) text += `${key.length}:${key}${textOf(value)}`;
-  return `${text}e`;
-}
+const encoder = new Encoder();
 
 /** Whether `value` is a dictionary. */
 export function isDictionary(value: NgValue | undefined): value is NgDictionary {
@@ -197,5 +253,5 @@ export function isList(value: NgValue | undefined): value is readonly NgValue[] 
  * @throws RangeError for NaN and the infinities.
  */
 export function encodeBencode(value: NgValue, prefix = ''): Buffer {
-  return Buffer.from(prefix + textOf(value), 'latin1');
+  return encoder.encode(value, prefix);
 }

@@ -75,8 +75,7 @@ export class Counters {
 
   /** A command was answered. `seconds`: how long it took. */
   commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
-    const key =
-      this.proxies.has(proxy) || this.proxies.size < maxProxies ? proxy : 'others';
+    const key = this.proxies.has(proxy) || this.proxies.size < maxProxies ? proxy : 'others';
     let figures = this.proxies.get(key);
     if (figures === undefined) {
       figures = { commands: new Map(), errors: 0 };

@@ -35,7 +35,9 @@ export function finalStatsLines(
     for (const media of state.medias) {
       if (media.participantId !== participant.id) continue;
       const codec = codecText(media) ?? '(unknown codec)';
-      lines.push(`------ Media #${media.index} (${media.type} over ${media.protocol}) using ${codec}`);
+      lines.push(
+        `------ Media #${media.index} (${media.type} over ${media.protocol}) using ${codec}`,
+      );
       for (const streamId of media.streams) {
         streamIds.add(streamId);
         const stream = state.streams.find(({ id }) => id === streamId);

@@ -6,7 +6,6 @@ import type { LogSink } from './log.js';
 /** Bytes kept while the reader of a pipe is too slow; older lines go first to it, newer ones are lost. */
 const maxBacklogBytes = 1024 * 1024;
 
- 
 const beyondLatin1 = /[^\x00-\xff]/;
 
 /** Wire text is one character per byte and leaves as those bytes; other text leaves as UTF-8. */

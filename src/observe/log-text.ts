@@ -10,9 +10,8 @@ export interface LineFormat {
   readonly maxLength: number;
 }
 
- 
 const control = /[\x00-\x1f\x7f]/;
- 
+
 const everyControl = /[\x00-\x1f\x7f]/g;
 
 /** Control characters as escapes: text from the network must not be able to forge lines. */

@@ -9,12 +9,7 @@ import type {
   Stream,
   StreamFlag,
 } from '../media/call-state.js';
-import type {
-  CallStatistics,
-  MosEntry,
-  SsrcStatistics,
-  StreamStatistics,
-} from '../media/relay.js';
+import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
@@ -58,11 +53,56 @@ const mediaFlagTexts: readonly (readonly [MediaFlag, string])[] = [
   ['loop-check', 'loop check'],
   ['generator', 'generator/sink'],
   ['ptime-override', 'ptime override'],
-  ['rtcp-fb', 'RTCP feedback'],
   ['rtcp-generator', 'RTCP generator'],
   ['echo', 'echo'],
   ['blackhole', 'blackhole'],
 ];
+
+/** Protocols that 10.5 names; others have no `protocol`. */
+const namedProtocols: ReadonlySet<string> = new Set([
+  'RTP/AVP',
+  'RTP/SAVP',
+  'RTP/AVPF',
+  'RTP/SAVPF',
+  'UDP/TLS/RTP/SAVP',
+  'UDP/TLS/RTP/SAVPF',
+  'udptl',
+  'UDPTL',
+]);
+
+/** Who hears whom, once for the whole reply. */
+interface Relations {
+  /** Participant id -> those it hears, each once, in order. */
+  readonly sources: ReadonlyMap<number, readonly Participant[]>;
+  /** Participant id -> those that hear it, in order of their ids. */
+  readonly listeners: ReadonlyMap<number, readonly Participant[]>;
+}
+
+function relationsOf(state: CallState): Relations {
+  const owners = new Map<number, number>();
+  for (const media of state.medias) owners.set(media.id, media.participantId);
+  const participants = new Map<number, Participant>();
+  for (const participant of state.participants) participants.set(participant.id, participant);
+  const sources = new Map<number, Participant[]>();
+  const listeners = new Map<number, Participant[]>();
+  for (const participant of state.participants) {
+    const heard: Participant[] = [];
+    for (const media of state.medias) {
+      if (media.participantId !== participant.id) continue;
+      for (const { mediaId } of media.subscriptions) {
+        const source = participants.get(owners.get(mediaId) ?? -1);
+        if (source !== undefined && !heard.includes(source)) heard.push(source);
+      }
+    }
+    sources.set(participant.id, heard);
+    for (const source of heard) {
+      const list = listeners.get(source.id);
+      if (list === undefined) listeners.set(source.id, [participant]);
+      else list.push(participant);
+    }
+  }
+  return { sources, listeners };
+}
 
 /** The whole reply but for `result`. */
 export function callDictionary(
@@ -70,93 +110,75 @@ export function callDictionary(
   statistics: CallStatistics,
   options: QueryOptions,
 ): Map<string, NgValue> {
-  const byStream = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
-  const chosen = chosenParticipants(state, options.tags);
-  let untagged = 0;
+  const byStream = new Map<number, StreamStatistics>();
+  for (const entry of statistics.streams) byStream.set(entry.streamId, entry);
+  const relations = relationsOf(state);
+  const chosen = chosenParticipants(state, options.tags, relations);
   const tags = new Map<string, NgValue>();
   for (const participant of state.participants) {
-    const key = participant.tag ?? `<untagged ${++untagged}>`;
-    if (!chosen.has(participant.id)) continue;
-    tags.set(key, participantDictionary(state, participant, byStream, options));
+    if (chosen !== null && !chosen.has(participant.id)) continue;
+    const { tag, id } = participant;
+    const key = tag === null || tag === '' ? `<untagged ${id}>` : tag;
+    tags.set(key, participantDictionary(state, participant, relations, byStream, options));
   }
-  return new Map<string, NgValue>([
-    ['created', seconds(state.createdMicros)],
-    ['created_us', state.createdMicros % 1e6],
-    ['last signal', seconds(state.lastSignalMicros)],
-    ['SSRC', new Map(statistics.ssrcs.map((entry) => [String(entry.ssrc), ssrcDictionary(entry)]))],
-    ['tags', tags],
-    ['totals', totals(state, byStream)],
-  ]);
+  const ssrcs = new Map<string, NgValue>();
+  for (const entry of statistics.ssrcs) ssrcs.set(String(entry.ssrc), ssrcDictionary(entry));
+  return new Map<string, NgValue>()
+    .set('created', seconds(state.createdMicros))
+    .set('created_us', state.createdMicros % 1e6)
+    .set('last signal', seconds(state.lastSignalMicros))
+    .set('SSRC', ssrcs)
+    .set('tags', tags)
+    .set('totals', totals(state, byStream));
 }
 
+/** Ids of the participants named and of those they hear; null: all. */
 function chosenParticipants(
   state: CallState,
   tags: readonly string[] | null,
-): ReadonlySet<number> {
-  if (tags === null) return new Set(state.participants.map(({ id }) => id));
+  { sources }: Relations,
+): ReadonlySet<number> | null {
+  if (tags === null) return null;
   const chosen = new Set<number>();
   for (const participant of state.participants) {
     if (participant.tag === null || !tags.includes(participant.tag)) continue;
     chosen.add(participant.id);
-    for (const other of sources(state, participant)) chosen.add(other.id);
+    for (const other of sources.get(participant.id) ?? []) chosen.add(other.id);
   }
   return chosen;
 }
 
-const mediasOf = (state: CallState, participant: Participant): readonly Media[] =>
-  state.medias.filter((media) => media.participantId === participant.id);
+const nobody: readonly Participant[] = [];
 
-function participantOf(state: CallState, mediaId: number): Participant | null {
-  const media = state.medias.find(({ id }) => id === mediaId);
-  return state.participants.find(({ id }) => id === media?.participantId) ?? null;
-}
-
-/** Participants that `participant` hears, each once, in order. */
-function sources(state: CallState, participant: Participant): readonly Participant[] {
-  const found = new Set<Participant>();
-  for (const media of mediasOf(state, participant)) {
-    for (const subscription of media.subscriptions) {
-      const source = participantOf(state, subscription.mediaId);
-      if (source !== null) found.add(source);
-    }
-  }
-  return [...found];
-}
-
-function relations(participants: readonly Participant[]): readonly NgDictionary[] {
-  return participants.map(
-    (participant) =>
-      new Map<string, NgValue>([
-        ['tag', participant.tag ?? ''],
-        ['type', 'offer/answer'],
-      ]),
+const relationList = (participants: readonly Participant[]): readonly NgDictionary[] =>
+  participants.map(({ tag }) =>
+    new Map<string, NgValue>().set('tag', tag ?? '').set('type', 'offer/answer'),
   );
-}
 
 function participantDictionary(
   state: CallState,
   participant: Participant,
+  relations: Relations,
   byStream: ReadonlyMap<number, StreamStatistics>,
   options: QueryOptions,
 ): NgDictionary {
-  const subscribers = state.participants.filter((other) =>
-    sources(state, other).includes(participant),
-  );
-  const dictionary = new Map<string, NgValue>([['tag', participant.tag ?? '']]);
+  const dictionary = new Map<string, NgValue>().set('tag', participant.tag ?? '');
   if (participant.viaBranch !== null) dictionary.set('via-branch', participant.viaBranch);
   if (participant.label !== null) dictionary.set('label', participant.label);
   if (participant.metadata !== null) dictionary.set('metadata', participant.metadata);
-  dictionary.set('created', seconds(participant.createdMicros));
-  dictionary.set('subscriptions', relations(sources(state, participant)));
-  dictionary.set('subscribers', relations(subscribers));
-  dictionary.set(
-    'medias',
-    mediasOf(state, participant).map((media) => mediaDictionary(state, media, byStream, options)),
-  );
-  return dictionary;
+  const medias: NgDictionary[] = [];
+  for (const media of state.medias) {
+    if (media.participantId !== participant.id) continue;
+    medias.push(mediaDictionary(state, media, byStream, options));
+  }
+  return dictionary
+    .set('created', seconds(participant.createdMicros))
+    .set('subscriptions', relationList(relations.sources.get(participant.id) ?? nobody))
+    .set('subscribers', relationList(relations.listeners.get(participant.id) ?? nobody))
+    .set('medias', medias);
 }
 
-/** `PCMA/8000`: the first codec that carries media; null before any packet, as on 10.5. */
+/** `PCMA/8000`: the first codec that carries media. */
 export function codecText(media: Media): string | null {
   const codec = media.codecs.find(({ ptimeMs, encoding }) => ptimeMs >= 0 && encoding !== '');
   if (codec === undefined) return null;
@@ -170,34 +192,50 @@ function mediaDictionary(
   byStream: ReadonlyMap<number, StreamStatistics>,
   options: QueryOptions,
 ): NgDictionary {
-  const streams = media.streams.flatMap((id) => state.streams.filter((stream) => stream.id === id));
-  const heard = streams.some((stream) => (byStream.get(stream.id)?.packets ?? 0) > 0);
+  const streams = state.streams.filter(({ mediaId }) => mediaId === media.id);
+  // 10.5 shows the codec from the first RTP packet on, but not for RTCP alone.
+  const heard = streams.some(
+    ({ id, component }) => component === 1 && (byStream.get(id)?.packets ?? 0) > 0,
+  );
   const codec = heard ? codecText(media) : null;
-  const dictionary = new Map<string, NgValue>([
-    ['index', media.index],
-    ['type', media.type],
-    ['protocol', media.protocol],
-  ]);
+  const dictionary = new Map<string, NgValue>().set('index', media.index).set('type', media.type);
+  if (namedProtocols.has(media.protocol)) dictionary.set('protocol', media.protocol);
   if (codec !== null) dictionary.set('codec', codec);
-  dictionary.set(
-    'streams',
-    streams.map((stream) => streamDictionary(state, stream, byStream.get(stream.id), options)),
-  );
-  dictionary.set(
-    'flags',
-    mediaFlagTexts.filter(([flag]) => media.flags.has(flag)).map(([, text]) => text),
-  );
-  return dictionary;
+  const flags: string[] = [];
+  for (const [flag, text] of mediaFlagTexts) if (media.flags.has(flag)) flags.push(text);
+  return dictionary
+    .set(
+      'streams',
+      streams.map((stream) => streamDictionary(state, stream, byStream.get(stream.id), options)),
+    )
+    .set('flags', flags);
 }
 
 const familyText = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
-function endpointDictionary(endpoint: Endpoint): NgDictionary {
-  return new Map<string, NgValue>([
-    ['family', familyText(endpoint.address)],
-    ['address', endpoint.address],
-    ['port', endpoint.port],
-  ]);
+const noEndpoint: NgDictionary = new Map();
+
+function endpointDictionary(endpoint: Endpoint | null): NgDictionary {
+  if (endpoint === null) return noEndpoint;
+  return new Map<string, NgValue>()
+    .set('family', familyText(endpoint.address))
+    .set('address', endpoint.address)
+    .set('port', endpoint.port);
+}
+
+/** The socket a stream is at home on; RTCP that shares the RTP port has none, yet an address. */
+function homeOf(
+  state: CallState,
+  stream: Stream,
+): { readonly socket: LocalSocket; readonly port: number } | null {
+  const open = (id: number | null): LocalSocket | null =>
+    id === null ? null : (state.sockets.find((socket) => socket.id === id && socket.open) ?? null);
+  const own = open(stream.selectedSocket);
+  if (own !== null) return { socket: own, port: own.port };
+  if (stream.component === 1) return null;
+  const rtp = state.streams.find(({ rtcpSibling }) => rtcpSibling === stream.id);
+  const shared = rtp === undefined ? null : open(rtp.selectedSocket);
+  return shared === null ? null : { socket: shared, port: 0 };
 }
 
 function streamDictionary(
@@ -207,54 +245,52 @@ function streamDictionary(
   options: QueryOptions,
 ): NgDictionary {
   const dictionary = new Map<string, NgValue>();
-  const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
-  if (socket?.open === true) {
-    const address = options.localAddressOf(socket);
-    dictionary.set('local port', socket.port);
-    dictionary.set('local address', address);
-    dictionary.set('family', familyText(address));
+  const home = homeOf(state, stream);
+  if (home !== null) {
+    const address = options.localAddressOf(home.socket);
+    dictionary
+      .set('local port', home.port)
+      .set('local address', address)
+      .set('family', familyText(address));
   }
-  const endpoint = figures?.endpoint ?? stream.endpoint;
-  if (endpoint !== null) dictionary.set('endpoint', endpointDictionary(endpoint));
-  if (stream.advertisedEndpoint !== null) {
-    dictionary.set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
+  const confirmed = figures?.confirmed === true && figures.received;
+  const flags: string[] = [];
+  for (const [flag, text] of streamFlagTexts) {
+    if (flag === 'confirmed' ? confirmed : stream.flags.has(flag)) flags.push(text);
   }
   const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
-  dictionary.set('last packet', seconds(last));
-  const confirmed = figures?.confirmed === true && figures.received;
-  dictionary.set(
-    'flags',
-    streamFlagTexts
-      .filter(([flag]) => (flag === 'confirmed' ? confirmed : stream.flags.has(flag)))
-      .map(([, text]) => text),
-  );
+  dictionary
+    .set('endpoint', endpointDictionary(figures?.endpoint ?? stream.endpoint))
+    .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint))
+    .set('last packet', seconds(last))
+    .set('flags', flags);
   if (figures !== undefined && figures.ssrc !== null) dictionary.set('SSRC', figures.ssrc);
-  dictionary.set(
+  return dictionary.set(
     'stats',
-    new Map<string, NgValue>([
-      ['packets', figures?.packets ?? stream.stats.packets],
-      ['bytes', figures?.bytes ?? stream.stats.bytes],
-      ['errors', figures?.errors ?? stream.stats.errors],
-    ]),
+    countsDictionary(
+      figures?.packets ?? stream.stats.packets,
+      figures?.bytes ?? stream.stats.bytes,
+      figures?.errors ?? stream.stats.errors,
+    ),
   );
-  return dictionary;
 }
 
+const countsDictionary = (packets: number, bytes: number, errors: number): NgDictionary =>
+  new Map<string, NgValue>().set('packets', packets).set('bytes', bytes).set('errors', errors);
+
 function totals(state: CallState, byStream: ReadonlyMap<number, StreamStatistics>): NgDictionary {
-  const sums = {
-    RTP: { packets: 0, bytes: 0, errors: 0 },
-    RTCP: { packets: 0, bytes: 0, errors: 0 },
-  };
+  const rtp = { packets: 0, bytes: 0, errors: 0 };
+  const rtcp = { packets: 0, bytes: 0, errors: 0 };
   for (const stream of state.streams) {
-    const sum = stream.component === 1 ? sums.RTP : sums.RTCP;
+    const sum = stream.component === 1 ? rtp : rtcp;
     const figures = byStream.get(stream.id) ?? stream.stats;
     sum.packets += figures.packets;
     sum.bytes += figures.bytes;
     sum.errors += figures.errors;
   }
-  return new Map<string, NgValue>(
-    Object.entries(sums).map(([kind, sum]) => [kind, new Map(Object.entries(sum))]),
-  );
+  return new Map<string, NgValue>()
+    .set('RTP', countsDictionary(rtp.packets, rtp.bytes, rtp.errors))
+    .set('RTCP', countsDictionary(rtcp.packets, rtcp.bytes, rtcp.errors));
 }
 
 function mosDictionary(entry: Omit<MosEntry, 'reportedAtSeconds'>): Map<string, NgValue> {

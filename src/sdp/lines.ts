@@ -63,23 +63,33 @@ export function parseSdp(text: string): SdpDocument {
       sessions.push(openSession());
     } else {
       const session = sessions[sessions.length - 1];
-      if (session === undefined) throw new SdpError('syntax', 'the body must begin with v=0', offset);
+      if (session === undefined)
+        throw new SdpError('syntax', 'the body must begin with v=0', offset);
       addLine(session, type, value, offset);
     }
     offset = end + 1;
   }
   if (sessions.length === 0) throw new SdpError('syntax', 'no v= line', 0);
-  return { sessions: sessions.map((session) => closeSession(session, text.length)) };
+  return { sessions: sessions.map(closeSession) };
 }
 
 function openSession(): OpenSession {
   return { origin: null, name: '-', connection: null, attributes: [], lines: [], medias: [] };
 }
 
-function closeSession(session: OpenSession, offset: number): SdpSession {
-  if (session.origin === null) throw new SdpError('syntax', 'no o= line', offset);
+/** Of a body without o=, which rtpengine takes as well. */
+const noOrigin: SdpOrigin = {
+  username: '-',
+  sessionId: '0',
+  version: '0',
+  networkType: 'IN',
+  addressType: 'IP4',
+  address: '0.0.0.0',
+};
+
+function closeSession(session: OpenSession): SdpSession {
   const { origin, name, connection, attributes, lines, medias } = session;
-  return { origin, name, connection, attributes, lines, medias };
+  return { origin: origin ?? noOrigin, name, connection, attributes, lines, medias };
 }
 
 function addLine(session: OpenSession, type: string, value: string, offset: number): void {
@@ -96,8 +106,10 @@ function addLine(session: OpenSession, type: string, value: string, offset: numb
   const target = media ?? session;
   target.lines.push({ type, value });
   if (type === 'a') target.attributes.push(parseAttribute(value));
-  else if (type === 'c') target.connection = parseConnection(value, offset);
-  else if (type === 'o') session.origin = parseOrigin(value, offset);
+  else if (type === 'c') {
+    if (target.connection !== null) throw new SdpError('syntax', 'more than one c= line', offset);
+    target.connection = parseConnection(value, offset);
+  } else if (type === 'o') session.origin = parseOrigin(value, offset);
   else if (type === 's' && media === undefined) session.name = value;
 }
 
@@ -152,22 +164,23 @@ function parseConnection(value: string, offset: number): SdpConnection {
   if (network !== 'IN' || address === undefined || (family !== 'IP4' && family !== 'IP6')) {
     throw new SdpError('syntax', 'malformed c= line', offset);
   }
-  const slash = address.indexOf('/');
-  const host = slash < 0 ? address : address.slice(0, slash);
-  if (!isAddress(host, family)) throw new SdpError('syntax', 'malformed address in c= line', offset);
-  return { family, address: host };
+  // Multicast, and with it a TTL (RFC 8866 §5.7), is nothing a call can be relayed to.
+  if (!isAddress(address, family)) {
+    throw new SdpError('syntax', 'malformed address in c= line', offset);
+  }
+  return { family, address };
 }
 
 function parseOrigin(value: string, offset: number): SdpOrigin {
-  const [username, sessionId, version, networkType, addressType, address, extra] = tokensOf(value);
+  // Further words are dropped.
+  const [username, sessionId, version, networkType, addressType, address] = tokensOf(value);
   if (
     username === undefined ||
     sessionId === undefined ||
     version === undefined ||
     networkType !== 'IN' ||
     (addressType !== 'IP4' && addressType !== 'IP6') ||
-    address === undefined ||
-    extra !== undefined
+    address === undefined
   ) {
     throw new SdpError('syntax', 'malformed o= line', offset);
   }
@@ -181,7 +194,10 @@ export function isAddress(text: string, family: 'IP4' | 'IP6'): boolean {
 
 function isIpv4(text: string): boolean {
   const parts = text.split('.');
-  return parts.length === 4 && parts.every((part) => part.length <= 3 && isNumber(part) && Number(part) < 256);
+  return (
+    parts.length === 4 &&
+    parts.every((part) => part.length <= 3 && isNumber(part) && Number(part) < 256)
+  );
 }
 
 function isIpv6(text: string): boolean {

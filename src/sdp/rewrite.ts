@@ -171,11 +171,7 @@ function writeDirection(out: string[], media: SdpMedia, edit: MediaEdit): void {
   if (direction !== null) out.push(`a=${direction}`);
 }
 
-function pushAttributes(
-  out: string[],
-  media: SdpMedia,
-  wanted: (name: string) => boolean,
-): void {
+function pushAttributes(out: string[], media: SdpMedia, wanted: (name: string) => boolean): void {
   for (const { name, value } of media.attributes) {
     if (wanted(name)) out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }

@@ -195,20 +195,31 @@ interface RtpMap {
   readonly channels: number;
 }
 
-function parseRtpMap(text: string): RtpMap {
+/** null: not `ENCODING/CLOCK[/CHANNELS]`. */
+function parseRtpMap(text: string): RtpMap | null {
   const [encoding = '', clock = '', channels = ''] = text.split('/');
-  return {
-    encoding,
-    clockRate: Math.max(0, decimal(clock, 9)),
-    channels: Math.max(1, decimal(channels, 2)),
-  };
+  const clockRate = decimal(clock, 9);
+  if (encoding === '' || clockRate <= 0) return null;
+  return { encoding, clockRate, channels: Math.max(1, decimal(channels, 2)) };
 }
+
+/** Read once for the model and again for the body that is written. */
+const knownCodecs = new WeakMap<SdpMedia, readonly SdpCodec[]>();
 
 /**
  * The codecs of an RTP media in m= order; a dynamic type without rtpmap has an empty encoding.
  * @throws SdpError 'incomplete' for a format that is no payload type.
  */
 export function codecsOf(media: SdpMedia): readonly SdpCodec[] {
+  let codecs = knownCodecs.get(media);
+  if (codecs === undefined) {
+    codecs = readCodecs(media);
+    knownCodecs.set(media, codecs);
+  }
+  return codecs;
+}
+
+function readCodecs(media: SdpMedia): readonly SdpCodec[] {
   const maps = new Map<number, RtpMap>();
   const fmtp = new Map<number, string>();
   const feedback = new Map<number, string[]>();
@@ -217,8 +228,10 @@ export function codecsOf(media: SdpMedia): readonly SdpCodec[] {
     if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') continue;
     const split = payloadPrefix(value);
     if (split === null) continue;
-    if (name === 'rtpmap') maps.set(split.payloadType, parseRtpMap(split.rest));
-    else if (name === 'fmtp') fmtp.set(split.payloadType, split.rest);
+    if (name === 'rtpmap') {
+      const map = parseRtpMap(split.rest);
+      if (map !== null) maps.set(split.payloadType, map);
+    } else if (name === 'fmtp') fmtp.set(split.payloadType, split.rest);
     else {
       const list = feedback.get(split.payloadType);
       if (list === undefined) feedback.set(split.payloadType, [split.rest]);
@@ -227,7 +240,8 @@ export function codecsOf(media: SdpMedia): readonly SdpCodec[] {
   }
   return media.formats.map((format) => {
     const payloadType = decimal(format, 3);
-    if (payloadType < 0 || payloadType > 127) throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
+    if (payloadType < 0 || payloadType > 127)
+      throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
     const map = maps.get(payloadType) ?? staticPayload(payloadType);
     return {
       payloadType,

@@ -50,7 +50,10 @@ async function talk(call: Call, packets: number): Promise<void> {
 }
 
 function streamOf(reply: Reply, tag: string): Record<string, unknown> {
-  const tags = reply['tags'] as Record<string, { medias: { streams: Record<string, unknown>[] }[] }>;
+  const tags = reply['tags'] as Record<
+    string,
+    { medias: { streams: Record<string, unknown>[] }[] }
+  >;
   const stream = tags[tag]?.medias[0]?.streams[0];
   if (stream === undefined) throw new Error(`no stream for ${tag}`);
   return stream;
@@ -116,7 +119,10 @@ describe('a daemon without Redis', () => {
       [{ command: 'offer' }, 'No SDP body in message'],
       [{ command: 'offer', sdp }, 'No call-id in message'],
       [{ command: 'offer', sdp, 'call-id': 'x' }, 'No from-tag in message'],
-      [{ command: 'answer', sdp, 'call-id': 'x', 'from-tag': 'a', 'to-tag': 'b' }, 'Unknown call-id'],
+      [
+        { command: 'answer', sdp, 'call-id': 'x', 'from-tag': 'a', 'to-tag': 'b' },
+        'Unknown call-id',
+      ],
       [{ command: 'offer', sdp: 'foo', 'call-id': 'x', 'from-tag': 'a' }, 'Failed to parse SDP'],
       [{ command: 'query', 'call-id': 'x' }, 'Unknown call-id'],
       [{ command: 'nonsense' }, 'Unrecognized command'],

@@ -15,6 +15,218 @@ export interface GeneralDifference {
   readonly pattern: RegExp;
 }
 
-export const generalDifferences: readonly GeneralDifference[] = [];
+export const generalDifferences: readonly GeneralDifference[] = [
+  {
+    reason: 'Commands that come with a later version are refused, as 10.5 refuses those of 26.3.',
+    pattern: /rtprelayd (?:"error" )?"Unrecognized command"$/,
+  },
+  {
+    reason: 'Without a kernel table 10.5 marks each settled stream as tried in vain.',
+    pattern: /flags: rtpengine \[.*kernelized, .*no kernel support.*\], rtprelayd/,
+  },
+];
 
-export const expectedDifferences: readonly ExpectedDifference[] = [];
+export const expectedDifferences: readonly ExpectedDifference[] = [
+  {
+    sequence: 'payload types without meaning',
+    reason:
+      '10.5 writes an rtpmap without a name (`97 /0`), which is no attribute of RFC 8866; left out.',
+    differences: [
+      '1 offer: only rtpengine: sdp.media[0] "a=rtpmap:97 /0"',
+      '1 offer: only rtpengine: sdp.media[0] "a=rtpmap:2 /0"',
+      '2 answer: only rtpengine: sdp.media[0] "a=rtpmap:97 /0"',
+    ],
+  },
+  {
+    sequence: 'answer with another number for a codec',
+    reason:
+      '10.5 drops an accepted codec whose number differs from the offered one. RFC 3264 §6.1 allows it, and each side is sent the numbers it asked for.',
+    differences: [
+      '2 answer: only rtpengine: sdp.media[0] "m=audio <port 2> RTP/AVP 0"',
+      '2 answer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 97"',
+      '2 answer: only rtprelayd: sdp.media[0] "a=rtpmap:97 telephone-event/8000"',
+    ],
+  },
+  {
+    sequence: 'fax in capitals',
+    reason:
+      '10.5 changes the letters of the transport name; ours stay as they came, names compare without case (RFC 8866 §5.14).',
+    differences: [
+      '1 offer: only rtpengine: sdp.media[0] "m=image <port 1> udptl t38"',
+      '1 offer: only rtprelayd: sdp.media[0] "m=image <port 1> UDPTL t38"',
+      '2 answer: only rtpengine: sdp.media[0] "m=image <port 2> udptl t38"',
+      '2 answer: only rtprelayd: sdp.media[0] "m=image <port 2> UDPTL t38"',
+    ],
+  },
+  {
+    sequence: 'ICE removed',
+    reason:
+      '10.5 marks the side whose ICE it removed. ICE agents come with a later version; the attributes are removed as there.',
+    differences: [
+      '2 query: tags.a.medias[0].flags: rtpengine [ICE, initialized, recv, send], rtprelayd [initialized, recv, send]',
+      '2 query: tags.a.medias[0].streams[0].flags: rtpengine [ICE, RTP, filled], rtprelayd [RTP, filled]',
+      '2 query: tags.a.medias[0].streams[1].flags: rtpengine [ICE, RTCP, filled], rtprelayd [RTCP, filled]',
+    ],
+  },
+  {
+    sequence: 'replace force-increment-sdp-ver',
+    reason: 'Known to rtpengine 26.3, not to 10.5.',
+    differences: [
+      '3 offer: only rtpengine: sdp.session "o=ann 7001 3 IN IP4 192.0.2.10"',
+      '3 offer: only rtprelayd: sdp.session "o=ann 7001 4 IN IP4 192.0.2.10"',
+      '4 answer: only rtpengine: sdp.session "o=eve 7001 9 IN IP4 192.0.2.77"',
+      '4 answer: only rtprelayd: sdp.session "o=eve 7001 4 IN IP4 192.0.2.77"',
+      '5 offer: only rtpengine: sdp.session "o=eve 7001 9 IN IP4 192.0.2.10"',
+      '5 offer: only rtprelayd: sdp.session "o=eve 7001 5 IN IP4 192.0.2.10"',
+      '6 offer: only rtpengine: sdp.session "o=ann 7001 3 IN IP4 192.0.2.10"',
+      '6 offer: only rtprelayd: sdp.session "o=ann 7001 6 IN IP4 192.0.2.10"',
+    ],
+  },
+  {
+    sequence: 'rtcp-mux given as a string',
+    reason: '26.3 takes one word for a list of one; 10.5 ignores it.',
+    differences: ['1 offer: only rtprelayd: sdp.media[0] "a=rtcp-mux"'],
+  },
+  {
+    sequence: 'SIP-source-address with an unknown family',
+    reason: 'Kamailio may send the family as `?`; the address says which one it is.',
+    differences: [
+      '1 offer: rtpengine "error" "Incomplete SDP specification", rtprelayd "ok"',
+      '2 query: rtpengine "error" "Unknown call-id", rtprelayd "ok"',
+    ],
+  },
+  {
+    sequence: 'strict-source',
+    reason: '10.5 shows the SSRC of a packet that it dropped.',
+    differences: [
+      '8 query: tags.a.medias[0].streams[0].SSRC: rtpengine <SSRC of z>, rtprelayd <SSRC of a>',
+    ],
+  },
+  {
+    sequence: 'block media and unblock it',
+    reason: 'The command comes with a later version.',
+    differences: [
+      '4 RTP from a: x received RTP: rtpengine 0, rtprelayd 5',
+      '4 RTP from a: x received from: rtpengine [], rtprelayd [<port 1>]',
+      '5 RTP from x: a received RTP: rtpengine 0, rtprelayd 5',
+      '5 RTP from x: a received from: rtpengine [], rtprelayd [<port 2>]',
+    ],
+  },
+  {
+    sequence: 'block media of one phone',
+    reason: 'The command comes with a later version.',
+    differences: [
+      '4 RTP from a: x received RTP: rtpengine 0, rtprelayd 5',
+      '4 RTP from a: x received from: rtpengine [], rtprelayd [<port 1>]',
+    ],
+  },
+  {
+    sequence: 'TOS and label and metadata',
+    reason: 'Shown by 26.3, not by 10.5.',
+    differences: ['4 query: only rtprelayd: tags.a.metadata = "meta"'],
+  },
+  {
+    sequence: 'endpoint-learning off',
+    reason: 'A key of 26.3; 10.5 does not know it and learns.',
+    differences: [
+      '4 RTP from x: a received RTP: rtpengine 0, rtprelayd 5',
+      '4 RTP from x: a received from: rtpengine [], rtprelayd [<port 2>]',
+      '4 RTP from x: z received RTP: rtpengine 5, rtprelayd 0',
+      '4 RTP from x: z received from: rtpengine [<port 2>], rtprelayd []',
+    ],
+  },
+  {
+    sequence: 'keys of the wrong type',
+    reason: '26.3 takes one word for a list of one; 10.5 ignores it.',
+    differences: [
+      '2 offer: only rtpengine: sdp.media[0] "a=rtcp:<port 1>+1"',
+      '3 offer: only rtpengine: sdp.session "o=ann 7001 3 IN IP4 192.0.2.10"',
+      '3 offer: only rtprelayd: sdp.session "o=ann 7001 3 IN IP4 127.0.0.1"',
+    ],
+  },
+  {
+    sequence: 'keys with a space',
+    reason: '`from tag` is a key of 26.3, so the first offer already made the call.',
+    differences: [
+      '1 from tag: rtpengine "error" "No from-tag in message", rtprelayd "ok"',
+      '2 offer: only rtpengine: sdp.media[0] "m=audio <port 1> RTP/AVPF 0 8 101"',
+      '2 offer: only rtpengine: sdp.media[0] "a=rtcp:<port 1>+1"',
+      '2 offer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVPF 0 8 101"',
+      '2 offer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
+      '3 offer: only rtpengine: sdp.media[0] "m=audio <port 1> RTP/AVPF 0 8 101"',
+      '3 offer: only rtpengine: sdp.media[0] "a=rtcp:<port 1>+1"',
+      '3 offer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 8 101"',
+      '3 offer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
+    ],
+  },
+  {
+    sequence: 'an empty body',
+    reason: 'Relations are told by medias, and a call without SDP has none yet.',
+    differences: [
+      '2 query: only rtpengine: tags.<untagged 1>.subscribers[0]',
+      '2 query: only rtpengine: tags.<untagged 1>.subscriptions[0]',
+      '2 query: only rtpengine: tags.a.subscribers[0]',
+      '2 query: only rtpengine: tags.a.subscriptions[0]',
+    ],
+  },
+  {
+    sequence: 'JSON texts',
+    reason:
+      'Byte strings of SIP are taken as they are; a member that is null does not cost the message.',
+    differences: [
+      '3 not UTF-8: error-reason: rtpengine "Failed to parse JSON document", rtprelayd "Unknown call-id"',
+      '5 true and null: rtpengine "error" "Could not decode bencode dictionary", rtprelayd "pong"',
+    ],
+  },
+  {
+    sequence: 'body: o= with more words',
+    reason:
+      '10.5 keeps the further words, which RFC 8866 §5.2 does not know; the line is written without them.',
+    differences: [
+      '1 offer: only rtpengine: sdp.session "o=ann 7001 3 IN IP4 192.0.2.10 more"',
+      '1 offer: only rtprelayd: sdp.session "o=ann 7001 3 IN IP4 192.0.2.10"',
+    ],
+  },
+  {
+    sequence: 'body: no o=',
+    reason: 'The line is required (RFC 8866 §5); the body is repaired.',
+    differences: ['1 offer: only rtprelayd: sdp.session "o=- 0 0 IN IP4 0.0.0.0"'],
+  },
+  {
+    sequence: 'body: no s= and t=',
+    reason: 'The lines are required (RFC 8866 §5); the body is repaired.',
+    differences: ['1 offer: only rtprelayd: sdp.session "s=-"'],
+  },
+  {
+    sequence: 'body: m= without formats',
+    reason: '10.5 keeps an rtpmap of a number that the m= line lacks.',
+    differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:101 telephone-event/8000"'],
+  },
+  {
+    sequence: 'body: no m=',
+    reason:
+      '10.5 keeps the call although it answers with an error; an error leaves nothing behind here.',
+    differences: ['2 query: rtpengine "ok", rtprelayd "error" "Unknown call-id"'],
+  },
+  {
+    sequence: 'body: only v=',
+    reason:
+      '10.5 keeps the call although it answers with an error; an error leaves nothing behind here.',
+    differences: ['2 query: rtpengine "ok", rtprelayd "error" "Unknown call-id"'],
+  },
+  {
+    sequence: 'body: an rtpmap without value',
+    reason: '10.5 keeps the malformed attribute.',
+    differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:"'],
+  },
+  {
+    sequence: 'body: an rtpmap that is none',
+    reason: '10.5 keeps the malformed attribute beside the right one.',
+    differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:8 foo"'],
+  },
+  {
+    sequence: 'body: a ptime that is none',
+    reason: '10.5 keeps the malformed attribute.',
+    differences: ['1 offer: only rtpengine: sdp.media[0] "a=ptime:xx"'],
+  },
+];
