@@ -10,7 +10,7 @@ namespace rtprelay::api {
 namespace {
 
 /// Rounds of reading before other events of the loop get their turn.
-constexpr int kRounds = 4;
+constexpr int kRounds = 16;
 /// Replies that wait for a full socket buffer; more are dropped, and the sender asks again.
 constexpr std::size_t kMaxQueue = 4096;
 
@@ -159,6 +159,8 @@ void DatagramSocket::receive() {
     }
     // An exception of the listener becomes an uncaught exception, as in any event handler.
     listener_.MakeCallback(Value(), {lengths, hosts, ports});
+    if (!queue_.empty() && fd_.valid() && !blocked_)
+      flush();
     if (size < kDatagramBatch)
       return;
   }

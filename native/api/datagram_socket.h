@@ -14,8 +14,9 @@
 
 namespace rtprelay::api {
 
-/// Messages read by one system call.
-constexpr std::size_t kDatagramBatch = 16;
+/// Messages read and answered at a time: enough to share the system calls and the waking of the
+/// other side, few enough that it works on the first answers while we work on the next requests.
+constexpr std::size_t kDatagramBatch = 4;
 /// Room for each, bytes: the largest UDP message there is.
 constexpr std::size_t kDatagramBytes = 65'536;
 

@@ -1,0 +1,329 @@
+#include <atomic>
+#include <cerrno>
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "modes.h"
+#include "ng.h"
+#include "statistics.h"
+
+namespace loadgen {
+
+namespace {
+
+constexpr std::size_t kRtpHeader = 12;
+constexpr std::size_t kPayload = 160; // 20 ms of PCMA
+constexpr std::uint32_t kMagic = 0x6c6f6164;
+
+/// Behind the RTP header of every packet.
+struct Stamp {
+  std::uint32_t magic;
+  std::uint32_t stream;
+  std::int64_t sent_micros;
+};
+
+std::int64_t now_micros() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+/// One phone: it sends its own stream and receives that of the other side.
+struct Phone {
+  int fd = -1;
+  sockaddr_in target{};
+  std::uint32_t stream = 0;
+  std::uint64_t sent = 0;
+  /// What arrives here.
+  ReceivedStream heard;
+};
+
+struct Run {
+  std::vector<Phone> phones; // 2 i calls, 2 i + 1 is called
+  Histogram latency;
+  Histogram lateness;
+  std::uint64_t strange = 0;
+  std::atomic<bool> stop{false};
+};
+
+int open_phone(const std::string& host, std::uint16_t port) {
+  const auto address = parse_host(host, port);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (!address || fd < 0)
+    return -1;
+  const int room = 256 * 1024;
+  (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
+    std::fprintf(stderr, "loadgen: %s:%u: %s\n", host.c_str(), port, std::strerror(errno));
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+std::string call_id(const Options& options, std::uint32_t call) {
+  return options.call_prefix + '-' + std::to_string(call);
+}
+
+/// Offer and answer of one call; false when the daemon refuses.
+bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) {
+  const auto port = static_cast<std::uint16_t>(options.port_base + 4 * call);
+  Phone& a = run.phones[2 * call];
+  Phone& b = run.phones[2 * call + 1];
+  const std::string id = call_id(options, call);
+  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port)));
+  const auto towards_b = media_endpoint(offered);
+  const std::string answered =
+      ng.ask(answer(id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2))));
+  const auto towards_a = media_endpoint(answered);
+  if (!towards_b || !towards_a) {
+    std::fprintf(stderr, "loadgen: call %s failed: %s / %s\n", id.c_str(), offered.c_str(),
+                 answered.c_str());
+    return false;
+  }
+  a.target = *towards_a; // told to a by the answer
+  b.target = *towards_b;
+  return true;
+}
+
+bool open_phones(const Options& options, Run& run) {
+  run.phones.resize(static_cast<std::size_t>(options.calls) * 2);
+  const double packets = options.seconds * 1000 / options.ptime_ms;
+  for (std::uint32_t i = 0; i < options.calls * 2; ++i) {
+    Phone& phone = run.phones[i];
+    const auto port = static_cast<std::uint16_t>(options.port_base + 2 * i);
+    phone.fd = open_phone(i % 2 == 0 ? options.bind_a : options.bind_b, port);
+    phone.stream = i;
+    phone.heard.reserve(static_cast<std::size_t>(packets) + 64);
+    if (phone.fd < 0)
+      return false;
+  }
+  return true;
+}
+
+void send_one(Phone& phone, std::int64_t now) {
+  std::array<std::uint8_t, kRtpHeader + kPayload> packet{};
+  packet[0] = 0x80;
+  packet[1] = 8; // PCMA
+  const auto sequence = htons(static_cast<std::uint16_t>(phone.sent));
+  const auto timestamp = htonl(static_cast<std::uint32_t>(phone.sent * kPayload));
+  const auto ssrc = htonl(0x10000 + phone.stream);
+  std::memcpy(&packet[2], &sequence, 2);
+  std::memcpy(&packet[4], &timestamp, 4);
+  std::memcpy(&packet[8], &ssrc, 4);
+  const Stamp stamp{kMagic, phone.stream, now};
+  std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
+  phone.sent += 1;
+  // A relay that is being restarted answers with ICMP errors, which the next call reports once.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (sendto(phone.fd, packet.data(), packet.size(), 0,
+               reinterpret_cast<const sockaddr*>(&phone.target), sizeof(phone.target)) >= 0 ||
+        errno != ECONNREFUSED)
+      return;
+  }
+}
+
+/// Every stream has its own moment in each interval, so that the load is even.
+void send_all(const Options& options, Run& run) {
+  const std::int64_t interval = static_cast<std::int64_t>(options.ptime_ms) * 1000;
+  const auto streams = static_cast<std::int64_t>(run.phones.size());
+  const std::int64_t start = now_micros() + 1000;
+  const std::int64_t end = start + static_cast<std::int64_t>(options.seconds * 1e6);
+  for (std::int64_t round = 0;; ++round) {
+    for (std::int64_t i = 0; i < streams; ++i) {
+      const std::int64_t due = start + round * interval + i * interval / streams;
+      if (due >= end)
+        return;
+      std::int64_t now = now_micros();
+      while (due - now > 50) {
+        const std::int64_t rest = due - now;
+        const timespec pause{0, static_cast<long>(std::min<std::int64_t>(rest, 900'000) * 1000)};
+        nanosleep(&pause, nullptr);
+        now = now_micros();
+      }
+      run.lateness.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - due)));
+      send_one(run.phones[static_cast<std::size_t>(i)], now);
+    }
+  }
+}
+
+void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
+  Stamp stamp{};
+  const std::int64_t now = now_micros();
+  if (size >= kRtpHeader + sizeof(stamp))
+    std::memcpy(&stamp, bytes + kRtpHeader, sizeof(stamp));
+  // The partner's stream, and no other, belongs here.
+  if (stamp.magic != kMagic || stamp.stream != (phone.stream ^ 1U)) {
+    run.strange += 1;
+    return;
+  }
+  std::uint16_t sequence = 0;
+  std::memcpy(&sequence, bytes + 2, 2);
+  phone.heard.add(ntohs(sequence), now);
+  run.latency.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros)));
+}
+
+void receive_all(Run& run) {
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (Phone& phone : run.phones) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &phone;
+    epoll_ctl(epoll, EPOLL_CTL_ADD, phone.fd, &event);
+  }
+  std::array<epoll_event, 128> events;
+  std::array<std::uint8_t, 2048> buffer;
+  while (!run.stop.load(std::memory_order_relaxed)) {
+    const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 50);
+    for (int i = 0; i < ready; ++i) {
+      Phone& phone = *static_cast<Phone*>(events[static_cast<std::size_t>(i)].data.ptr);
+      const ssize_t size = recv(phone.fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (size > 0)
+        take(run, phone, buffer.data(), static_cast<std::size_t>(size));
+    }
+  }
+  close(epoll);
+}
+
+template <typename T> T at_quantile(std::vector<T> values, double quantile) {
+  if (values.empty())
+    return {};
+  std::sort(values.begin(), values.end());
+  const auto last = static_cast<double>(values.size() - 1);
+  return values[static_cast<std::size_t>(std::lround(quantile * last))];
+}
+
+void print_spread(const char* name, const std::vector<double>& values) {
+  std::printf("\"%s\":{\"median\":%g,\"p95\":%g,\"max\":%g}", name, at_quantile(values, 0.5),
+              at_quantile(values, 0.95), at_quantile(values, 1.0));
+}
+
+void print_histogram(const char* name, const Histogram& histogram) {
+  std::printf("\"%s\":{\"p50\":%" PRIu64 ",\"p95\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"max\":%" PRIu64
+              "}",
+              name, histogram.percentile(0.5), histogram.percentile(0.95),
+              histogram.percentile(0.99), histogram.max());
+}
+
+void report(const Options& options, const Run& run) {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t reordered = 0;
+  std::vector<double> lost;
+  std::vector<double> gaps;
+  std::vector<double> pauses;
+  std::string streams;
+  for (const Phone& phone : run.phones) {
+    const Phone& sender = run.phones[phone.stream ^ 1U];
+    const std::uint64_t missing = sender.sent - phone.heard.received;
+    sent += sender.sent;
+    received += phone.heard.received;
+    duplicates += phone.heard.duplicates;
+    reordered += phone.heard.reordered;
+    lost.push_back(static_cast<double>(missing));
+    gaps.push_back(static_cast<double>(phone.heard.longest_gap(sender.sent)));
+    pauses.push_back(static_cast<double>(phone.heard.longest_pause_micros) / 1000);
+    if (options.per_stream) {
+      streams += streams.empty() ? "" : ",";
+      streams += "{\"sent\":" + std::to_string(sender.sent) +
+                 ",\"received\":" + std::to_string(phone.heard.received) +
+                 ",\"longestGap\":" + std::to_string(phone.heard.longest_gap(sender.sent)) +
+                 ",\"longestPauseMs\":" + std::to_string(pauses.back()) + "}";
+    }
+  }
+  std::printf("{\"calls\":%u,\"seconds\":%g,\"ptimeMs\":%u,\"sent\":%" PRIu64
+              ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
+              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",",
+              options.calls, options.seconds, options.ptime_ms, sent, received, sent - received,
+              duplicates, reordered, run.strange);
+  print_histogram("latencyMicros", run.latency);
+  std::printf(",");
+  print_histogram("senderLatenessMicros", run.lateness);
+  std::printf(",");
+  print_spread("lostPerStream", lost);
+  std::printf(",");
+  print_spread("longestGapPackets", gaps);
+  std::printf(",");
+  print_spread("longestPauseMs", pauses);
+  if (options.per_stream)
+    std::printf(",\"streams\":[%s]", streams.c_str());
+  std::printf("}\n");
+}
+
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool prepare(const Options& options, NgClient& ng, Run& run) {
+  allow_many_descriptors();
+  if (options.calls == 0 || options.calls * 4 + options.port_base > 65'536 ||
+      options.ptime_ms == 0) {
+    std::fprintf(stderr, "loadgen: the calls do not fit into the ports\n");
+    return false;
+  }
+  if (!ng.open(options.ng) || !open_phones(options, run))
+    return false;
+  for (std::uint32_t call = 0; call < options.calls; ++call)
+    if (!set_up(options, ng, run, call))
+      return false;
+  std::fprintf(stderr, "ready\n");
+  return true;
+}
+
+void tear_down(const Options& options, NgClient& ng, Run& run) {
+  if (options.delete_calls) {
+    for (std::uint32_t call = 0; call < options.calls; ++call)
+      (void)ng.ask(remove(call_id(options, call)));
+  }
+  for (const Phone& phone : run.phones)
+    close(phone.fd);
+}
+
+} // namespace
+
+int relay_mode(const Options& options) {
+  Run run;
+  NgClient ng;
+  if (!prepare(options, ng, run))
+    return 1;
+  std::thread receiver([&run] { receive_all(run); });
+  send_all(options, run);
+  const timespec stragglers{0, 400'000'000};
+  nanosleep(&stragglers, nullptr);
+  run.stop = true;
+  receiver.join();
+  tear_down(options, ng, run);
+  report(options, run);
+  return 0;
+}
+
+int hold_mode(const Options& options) {
+  Run run;
+  NgClient ng;
+  if (!prepare(options, ng, run))
+    return 1;
+  char byte = 0;
+  while (read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  tear_down(options, ng, run);
+  return 0;
+}
+
+} // namespace loadgen
