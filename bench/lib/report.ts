@@ -1,0 +1,56 @@
+/** Medians, ranges and ratios as a table and as a file. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const results = fileURLToPath(new URL('../../build/bench/', import.meta.url));
+
+/** What was measured, by daemon, one value a run. */
+export type Samples = Map<string, Map<string, number[]>>;
+
+export function addSample(samples: Samples, measure: string, daemon: string, value: number): void {
+  const byDaemon = samples.get(measure) ?? new Map<string, number[]>();
+  samples.set(measure, byDaemon);
+  byDaemon.set(daemon, [...(byDaemon.get(daemon) ?? []), value]);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+const short = (value: number): string =>
+  Number.isNaN(value) ? '-' : String(Number(value.toPrecision(value >= 1000 ? 5 : 3)));
+
+function cell(values: readonly number[] | undefined): string {
+  if (values === undefined || values.length === 0) return '-';
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return `${short(median(values))} (${short(low)}-${short(high)})`;
+}
+
+/** Prints `measure | rtprelayd | rtpengine | ratio` and writes build/bench/NAME.json. */
+export function report(name: string, machine: string, samples: Samples): void {
+  const rows = [['measure: median (range)', 'rtprelayd', 'rtpengine', 'rtprelayd/rtpengine']];
+  for (const [measure, byDaemon] of samples) {
+    const ours = byDaemon.get('rtprelayd');
+    const theirs = byDaemon.get('rtpengine');
+    const ratio =
+      ours === undefined || theirs === undefined ? '-' : short(median(ours) / median(theirs));
+    rows.push([measure, cell(ours), cell(theirs), ratio]);
+  }
+  const widths = [0, 1, 2, 3].map((column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  console.log(`\n${name} on ${machine}`);
+  for (const row of rows) {
+    console.log(row.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  '));
+  }
+  mkdirSync(results, { recursive: true });
+  const figures = Object.fromEntries(
+    [...samples].map(([measure, byDaemon]) => [measure, Object.fromEntries(byDaemon)]),
+  );
+  const file = `${results}${name}.json`;
+  writeFileSync(file, `${JSON.stringify({ machine, figures }, null, 2)}\n`);
+  console.log(`\nall values: build/bench/${name}.json`);
+}

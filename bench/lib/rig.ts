@@ -1,0 +1,192 @@
+/** A network namespace with one daemon, its Redis and the load generator, all on its loopback. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const loadgen = `${root}build/bench/loadgen`;
+
+export type DaemonName = 'rtprelayd' | 'rtpengine';
+
+export const ngPort = 2223;
+const redisPort = 6379;
+
+/** Clock ticks per second of /proc/PID/stat (USER_HZ, always 100 on Linux). */
+const ticksPerSecond = 100;
+
+const daemonWords: Readonly<Record<DaemonName, readonly string[]>> = {
+  rtprelayd: [process.execPath, `${root}dist/bin/rtprelayd.js`],
+  rtpengine: ['rtpengine'],
+};
+
+const common = [
+  '--config-file=none',
+  '--interface=127.0.0.1',
+  `--listen-ng=127.0.0.1:${ngPort}`,
+  '--table=-1',
+  '--foreground',
+  '--log-stderr',
+  '--log-level=5',
+  '--port-min=30000',
+  '--port-max=50000',
+  '--delete-delay=0',
+];
+
+/** Everything that runs in one namespace; `close` ends the processes and removes it. */
+export class Rig {
+  readonly #name: string;
+  readonly #children: ChildProcess[] = [];
+  #daemon: ChildProcess | null = null;
+
+  private constructor(name: string) {
+    this.#name = name;
+  }
+
+  static #count = 0;
+
+  static create(): Rig {
+    const name = `rtprelay-bench-${process.pid}-${Rig.#count++}`;
+    execFileSync('ip', ['netns', 'add', name]);
+    const rig = new Rig(name);
+    execFileSync('ip', ['netns', 'exec', name, 'ip', 'link', 'set', 'lo', 'up']);
+    return rig;
+  }
+
+  #start(words: readonly string[], stdio: 'ignore' | 'pipe'): ChildProcess {
+    const { NODE_EXTRA_CA_CERTS: _unused, ...env } = process.env;
+    const child = spawn('ip', ['netns', 'exec', this.#name, ...words], {
+      stdio: ['pipe', stdio, stdio],
+      env,
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  /** A Redis server without persistence on 127.0.0.1:6379 of the namespace. */
+  async startRedis(): Promise<string> {
+    const words = ['redis-server', '--port', String(redisPort), '--save', '', '--appendonly', 'no'];
+    const child = this.#start(words, 'pipe');
+    await printed(child, /Ready to accept connections/);
+    return `127.0.0.1:${redisPort}/0`;
+  }
+
+  async startDaemon(name: DaemonName, extra: readonly string[] = []): Promise<void> {
+    const pidfile = `--pidfile=/tmp/${this.#name}.pid`;
+    this.#daemon = this.#start([...daemonWords[name], ...common, pidfile, ...extra], 'ignore');
+    for (let tries = 0; tries < 100; tries++) {
+      if (this.#daemon.exitCode !== null) break;
+      await delay(50);
+      const bound = execFileSync('ip', ['netns', 'exec', this.#name, 'ss', '-Hlun'], {
+        encoding: 'utf8',
+      });
+      if (bound.includes(`:${ngPort} `)) return;
+    }
+    throw new Error(`${name} did not start`);
+  }
+
+  /** `ip netns exec` replaces itself, so this is the daemon's own process. */
+  get #pid(): number {
+    const pid = this.#daemon?.pid;
+    if (pid === undefined) throw new Error('no daemon runs');
+    return pid;
+  }
+
+  /** User and system time of the daemon so far, seconds. */
+  cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.#pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  }
+
+  /** Resident memory of the daemon, KiB. */
+  residentKib(): number {
+    const status = readFileSync(`/proc/${this.#pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);
+  }
+
+  descriptors(): number {
+    return readdirSync(`/proc/${this.#pid}/fd`).length;
+  }
+
+  /** Runs the load generator to its end; its JSON. `during` is called once the calls stand. */
+  async load(
+    words: readonly string[],
+    during?: () => Promise<void>,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const child = this.#start([loadgen, ...words, '--ng', `127.0.0.1:${ngPort}`], 'pipe');
+    const output: Buffer[] = [];
+    const errors: Buffer[] = [];
+    child.stdout?.on('data', (bytes: Buffer) => output.push(bytes));
+    child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes));
+    const exited = once(child, 'close');
+    if (during !== undefined) {
+      await printed(child, /ready/);
+      await during();
+      child.stdin?.end();
+    }
+    await exited;
+    const text = Buffer.concat(output).toString('latin1');
+    if (child.exitCode !== 0) {
+      throw new Error(`the load generator failed: ${Buffer.concat(errors).toString('latin1')}`);
+    }
+    return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), 3000);
+      await exited;
+      clearTimeout(timer);
+    }
+    execFileSync('ip', ['netns', 'del', this.#name]);
+  }
+}
+
+async function printed(child: ChildProcess, pattern: RegExp): Promise<void> {
+  let text = '';
+  await new Promise<void>((resolve, reject) => {
+    const look = (bytes: Buffer): void => {
+      text += bytes.toString('latin1');
+      if (pattern.test(text)) resolve();
+    };
+    child.stdout?.on('data', look);
+    child.stderr?.on('data', look);
+    child.once('exit', () => reject(new Error(`it ended: ${text}`)));
+  });
+}
+
+/** Runs `work` in a new rig and takes the rig away whatever happens. */
+export async function inRig<T>(work: (rig: Rig) => Promise<T>): Promise<T> {
+  const rig = Rig.create();
+  try {
+    return await work(rig);
+  } finally {
+    await rig.close();
+  }
+}
+
+/** Builds what is missing and says what cannot be measured here. */
+export function prepare(wanted: string): readonly DaemonName[] {
+  execFileSync(`${root}scripts/bootstrap`, ['test'], { stdio: 'inherit' });
+  execFileSync(`${root}scripts/build-bench`, { stdio: 'inherit' });
+  if (process.getuid?.() !== 0) throw new Error('network namespaces need root');
+  if (!existsSync(loadgen)) throw new Error('the load generator was not built');
+  const names: readonly DaemonName[] = ['rtprelayd', 'rtpengine'];
+  const chosen = names.filter((name) => wanted === 'both' || wanted === name);
+  if (chosen.length === 0) throw new Error(`--daemon=${wanted}: both, rtprelayd or rtpengine`);
+  return chosen;
+}
+
+/** One line on what all of this ran on. */
+export function machine(): string {
+  const model = /^model name\s*:\s*(.+)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[1];
+  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'latin1').trim();
+  const cpus = availableParallelism();
+  return `${cpus} CPUs (${model ?? 'unknown'}), Linux ${kernel}, Node ${process.version}`;
+}
