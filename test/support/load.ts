@@ -1,0 +1,63 @@
+/** The load generator of bench/ (many calls with media), as a test uses it. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { TestProcess } from './child-process.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Spread {
+  readonly median: number;
+  readonly p95: number;
+  readonly max: number;
+}
+
+export interface LoadReport {
+  readonly sent: number;
+  readonly received: number;
+  readonly lost: number;
+  readonly duplicates: number;
+  readonly strange: number;
+  readonly lostPerStream: Spread;
+  readonly longestGapPackets: Spread;
+  readonly longestPauseMs: Spread;
+}
+
+export interface LoadOptions {
+  readonly ngPort: number;
+  readonly calls: number;
+  readonly seconds: number;
+  /** First of the phones' ports, 4 for each call. */
+  readonly portBase: number;
+  readonly keepCalls?: boolean;
+  readonly prefix?: string;
+}
+
+/** Calls under way: PCMA both ways, 20 ms. */
+export class Load {
+  private constructor(private readonly process: TestProcess) {}
+
+  /** Resolves once all calls are set up and talk. */
+  static async start(options: LoadOptions): Promise<Load> {
+    execFileSync(`${root}scripts/build-bench`);
+    const process = new TestProcess('loadgen', `${root}build/bench/loadgen`, [
+      ...['relay', '--ng', `127.0.0.1:${options.ngPort}`],
+      ...['--calls', String(options.calls), '--seconds', String(options.seconds)],
+      ...['--port-base', String(options.portBase), '--call-prefix', options.prefix ?? 'load'],
+      ...(options.keepCalls === true ? ['--no-delete'] : []),
+    ]);
+    await process.untilLogged('ready');
+    return new Load(process);
+  }
+
+  /** Waits for its end. */
+  async report(): Promise<LoadReport> {
+    const code = await this.process.ended(120_000);
+    const text = this.process.log();
+    if (code !== 0) throw new Error(`loadgen ended with ${code}: ${text}`);
+    return JSON.parse(text.slice(text.indexOf('{'))) as LoadReport;
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop('SIGKILL');
+  }
+}
