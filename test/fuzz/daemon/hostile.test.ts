@@ -1,0 +1,170 @@
+/** 10^5 damaged messages to the control and media ports of a daemon that has calls under way. */
+import { expect } from 'chai';
+import { createSocket, type Socket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
+import type { TestProcess } from '../../support/child-process.js';
+import { encodeBencode } from '../../support/bencode.js';
+import { freeUdpPort, freeUdpRange } from '../../support/free-ports.js';
+import { Load } from '../../support/load.js';
+import { audioSdp, NgClient } from '../../support/ng-client.js';
+import { startDaemon } from '../../support/processes.js';
+import { pause } from '../../support/wait.js';
+import { rtpPacket, senderReport } from '../../support/rtp-endpoint.js';
+
+const messages = 100_000;
+const calls = 10;
+/** What 80,000 messages may leave behind: replies are kept for a minute for repeated requests. */
+const allowedGrowthKib = 96 * 1024;
+
+/** mulberry32: the same damage in every run. */
+function randomSource(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+const random = randomSource(20_261_123);
+const pick = <T>(values: readonly T[]): T => {
+  const value = values[random(values.length)];
+  if (value === undefined) throw new Error('nothing to pick from');
+  return value;
+};
+
+/** Texts that break parsers, beside the bytes of ordinary messages. */
+const poison = [
+  'l-3:',
+  'd-3:i1e',
+  'i-0e',
+  'i99999999999999999999e',
+  '99999999999:',
+  '4294967296:x',
+  'd1:ad1:ad1:a',
+  'l'.repeat(5000),
+  '{"command":',
+  '{"a":'.repeat(2000),
+  '\\u0000\\ud800',
+  '\0',
+  'v=0\r\n',
+  'm=audio 99999 RTP/AVP 0\r\n',
+  'm=audio 6000/999 RTP/AVP 0\r\n',
+  'm=audio 6000 RTP/AVP 8\r\n'.repeat(200),
+  'a=rtpmap:999999999999 X/-1/0\r\n',
+  'a=rtcp:70000 IN IP6 ::::\r\n',
+  'c=IN IP4 999.1.1.1\r\n',
+  'a='.repeat(3000),
+];
+
+function damaged(original: Buffer): Buffer {
+  let bytes = Buffer.from(original);
+  for (let times = random(4); times > 0; times--) {
+    const at = random(bytes.length + 1);
+    switch (random(5)) {
+      case 0:
+        if (at < bytes.length) bytes[at] = random(256);
+        break;
+      case 1:
+        bytes = bytes.subarray(0, at);
+        break;
+      case 2:
+        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + random(40))]);
+        break;
+      case 3:
+        bytes = Buffer.concat([
+          bytes.subarray(0, at),
+          Buffer.from(pick(poison)),
+          bytes.subarray(at),
+        ]);
+        break;
+      default:
+        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(0, random(at + 1))]);
+    }
+  }
+  return bytes.subarray(0, 60_000);
+}
+
+function control(number: number): Buffer {
+  const keys = { 'call-id': `hostile-${random(300)}`, 'from-tag': pick(['a', 'b', '']) };
+  const sdp = audioSdp(6000 + random(50), [pick(['a=sendonly', 'a=rtcp-mux', 'a=ptime:20'])]);
+  const request = pick([
+    { command: 'ping' },
+    { command: 'offer', ...keys, sdp, flags: ['trust-address'], replace: ['origin'] },
+    { command: 'offer', ...keys, sdp, 'via-branch': 'z9', direction: ['x', 'y'], ICE: 'remove' },
+    { command: 'answer', ...keys, 'to-tag': pick(['b', 'c']), sdp },
+    { command: 'delete', ...keys, 'delete-delay': 0 },
+    { command: 'query', 'call-id': keys['call-id'] },
+    { command: 'list', limit: 5 },
+    { command: 'statistics' },
+  ]);
+  const body = random(4) === 0 ? Buffer.from(JSON.stringify(request)) : encodeBencode(request);
+  const cookie = Buffer.from(`h_${number} `);
+  return random(50) === 0
+    ? damaged(Buffer.concat([cookie, body]))
+    : Buffer.concat([cookie, random(20) === 0 ? Buffer.from(pick(poison)) : damaged(body)]);
+}
+
+function media(): Buffer {
+  const packet =
+    random(2) === 0
+      ? rtpPacket({
+          payloadType: random(128),
+          sequenceNumber: random(65_536),
+          timestamp: random(1 << 30),
+          ssrc: random(1 << 30),
+          payload: Buffer.alloc(random(1500), random(256)),
+        })
+      : senderReport(random(1 << 30), random(1 << 30), random(1 << 30));
+  return damaged(packet).subarray(0, 2000);
+}
+
+function residentKib(daemon: TestProcess): number {
+  const status = readFileSync(`/proc/${daemon.pid}/status`, 'latin1');
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+}
+
+describe('a daemon among enemies', () => {
+  it(`answers on, loses no call and no memory in ${messages} damaged messages`, async function () {
+    this.timeout(180_000);
+    const ngPort = freeUdpPort();
+    const ports = freeUdpRange(1200);
+    const options = [`--port-min=${ports.min}`, `--port-max=${ports.max}`, '--log-level=3'];
+    const daemon = await startDaemon(ngPort, options);
+    const ng = new NgClient(ngPort);
+    const portBase = freeUdpRange(calls * 4).min;
+    const load = await Load.start({ ngPort, calls, seconds: 20, portBase, keepCalls: true });
+    const socket: Socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 22 });
+    try {
+      const query = await ng.ask({ command: 'query', 'call-id': 'load-0' });
+      const used = [...JSON.stringify(query).matchAll(/"local port":(\d+)/g)].map(([, port]) =>
+        Number(port),
+      );
+      // The calls' own ports get garbage as well, once their streams are settled (3 s).
+      await pause(4000);
+      let before = 0;
+      for (let number = 0; number < messages; number++) {
+        if (random(10) === 0) socket.send(media(), ports.min + random(1200), '127.0.0.1');
+        else if (random(50) === 0) socket.send(media(), pick(used), '127.0.0.1');
+        else socket.send(control(number), ngPort, '127.0.0.1');
+        if (number % 200 !== 199) continue;
+        expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
+        if (number === 19_999) before = residentKib(daemon);
+      }
+      const growth = residentKib(daemon) - before;
+      console.log(`      resident memory grew by ${growth} KiB over the last 80,000 messages`);
+      expect(growth).to.be.lessThan(allowedGrowthKib);
+      const list = await ng.ask({ command: 'list', limit: 100_000 });
+      const own = Array.from({ length: calls }, (_, call) => `load-${call}`);
+      expect(list['calls']).to.include.members(own);
+      expect((await load.report()).lost).to.equal(0);
+      expect(daemon.log()).not.to.match(/Internal error|failed: /);
+    } finally {
+      socket.close();
+      ng.close();
+      await load.stop();
+      await daemon.stop();
+    }
+  });
+});
