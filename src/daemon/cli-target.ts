@@ -4,7 +4,7 @@ import type { LogSubsystem } from '../config/subsystems.js';
 import type { CallState, Endpoint } from '../media/call-state.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
-import { codecText } from '../observe/query-reply.js';
+import { heardCodec } from '../observe/query-reply.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './call-service.js';
 import { parameterLines } from './cli/parameters.js';
@@ -119,14 +119,13 @@ export class DaemonCliTarget implements CliTarget {
 
   #media(state: CallState, media: CallState['medias'][number]): CliMedia {
     const { calls } = this.#parts;
-    const figures = new Map(
-      calls.statisticsOf(state.callId).streams.map((entry) => [entry.streamId, entry]),
-    );
+    const statistics = calls.statisticsOf(state.callId);
+    const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
     return {
       index: media.index,
       type: media.type,
       protocol: media.protocol,
-      codec: codecText(media),
+      codec: heardCodec(state, media, statistics),
       ports: media.streams.flatMap((id) => {
         const stream = state.streams.find((entry) => entry.id === id);
         if (stream === undefined) return [];

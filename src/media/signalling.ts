@@ -32,17 +32,12 @@ export type SignallingFlag =
   | 'original-sendrecv'
   | 'pierce-nat'
   | 'nat-wait'
-  | 'new-branch'
-  | 'provisional'
   | 'no-redis-update'
   | 'generate-mid'
-  | 'single-codec'
   | 'to-tag'
   | 'fatal'
   | 'fast'
-  | 'directional'
   | 'debug'
-  | 'reset';
 
 /** A parsed `offer` or `answer`. Strings are byte strings. */
 export interface SignallingRequest {

@@ -28,21 +28,22 @@ const modelFlags: Readonly<Record<RequestFlag, readonly string[]>> = {
   'original-sendrecv': ['original-sendrecv'],
   'pierce-nat': ['pierce-NAT'],
   'nat-wait': ['NAT-wait'],
-  'new-branch': ['new-branch'],
-  provisional: ['provisional'],
   'no-redis-update': ['no-redis-update'],
   'generate-mid': ['generate-mid'],
-  'single-codec': ['single-codec'],
   'to-tag': ['to-tag'],
   fatal: ['fatal'],
   fast: ['fast'],
-  directional: ['directional'],
   debug: ['debug', 'debugging'],
-  reset: ['reset'],
 };
 
-/** Without effect as long as recording, players and the like do not exist here. */
+/**
+ * Without effect: they turn off what is not done here (aliases of tags) or belong to commands and
+ * features that do not exist here (recording, players).
+ */
 const acceptedFlags: readonly string[] = [
+  'new-branch',
+  'provisional',
+  'directional',
   'exclude-recording',
   'skip-recording-db*',
   'recording-announcement',
@@ -58,6 +59,8 @@ const acceptedFlags: readonly string[] = [
 ];
 
 const laterFlags: readonly string[] = [
+  'single-codec',
+  'reset',
   'reject-ICE',
   'ICE-reject*',
   'trickle-ICE*',

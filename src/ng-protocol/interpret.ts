@@ -107,9 +107,8 @@ function applyRtppWord(draft: RequestDraft, { name, value }: RtppWord): void {
     return;
   }
   applyKey(draft, name, value);
-  // A tag given by hand selects a participant, rather than describing the SIP message.
-  if (name === 'from-tag') setFlag(draft, 'directional');
-  else if (name === 'to-tag') setFlag(draft, 'to-tag');
+  // A to-tag given by hand selects a participant, rather than describing the SIP message.
+  if (name === 'to-tag') setFlag(draft, 'to-tag');
 }
 
 /** Reads every key of the request into the draft. */

@@ -36,17 +36,12 @@ export type RequestFlag =
   | 'original-sendrecv'
   | 'pierce-nat'
   | 'nat-wait'
-  | 'new-branch'
-  | 'provisional'
   | 'no-redis-update'
   | 'generate-mid'
-  | 'single-codec'
   | 'to-tag'
   | 'fatal'
   | 'fast'
-  | 'directional'
   | 'debug'
-  | 'reset';
 
 /** What every parsed request carries. */
 export interface RequestNotes {

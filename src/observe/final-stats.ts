@@ -1,7 +1,7 @@
 /** The "Final packet stats" block at the end of a call (options.md §7, the 10.5 form). */
 import type { CallState, LocalSocket, Participant, Stream } from '../media/call-state.js';
 import type { CallStatistics, SsrcStatistics } from '../media/relay.js';
-import { codecText } from './query-reply.js';
+import { heardCodec } from './query-reply.js';
 
 /** `M:SS` */
 function duration(micros: number): string {
@@ -34,7 +34,7 @@ export function finalStatsLines(
     const streamIds = new Set<number>();
     for (const media of state.medias) {
       if (media.participantId !== participant.id) continue;
-      const codec = codecText(media) ?? '(unknown codec)';
+      const codec = heardCodec(state, media, statistics) ?? 'unknown codec';
       lines.push(
         `------ Media #${media.index} (${media.type} over ${media.protocol}) using ${codec}`,
       );
@@ -92,7 +92,7 @@ function portLine(
   const idle = Math.max(0, Math.floor((nowMicros - last) / 1e6));
   const ssrc = (figures?.ssrc ?? 0).toString(16);
   const { packets, bytes, errors } = figures ?? stream.stats;
-  return `--------- Port ${local} <> ${far.trimEnd()}${rtcp}, SSRC ${ssrc}, ${packets} p, ${bytes} b, ${errors} e, ${idle} ts`;
+  return `--------- Port ${local} <> ${far}${rtcp}, SSRC ${ssrc}, ${packets} p, ${bytes} b, ${errors} e, ${idle} ts`;
 }
 
 function ssrcLines(state: CallState, entry: SsrcStatistics): readonly string[] {

@@ -178,12 +178,33 @@ function participantDictionary(
     .set('medias', medias);
 }
 
-/** `PCMA/8000`: the first codec that carries media. */
-export function codecText(media: Media): string | null {
+/** The first codec that carries media. */
+function codecText(media: Media): string | null {
   const codec = media.codecs.find(({ ptimeMs, encoding }) => ptimeMs >= 0 && encoding !== '');
   if (codec === undefined) return null;
   const channels = codec.channels > 1 ? `/${codec.channels}` : '';
   return `${codec.encoding}/${codec.clockRate}${channels}`;
+}
+
+/** 10.5 names the codec from the first RTP packet on, but not for RTCP alone. */
+const isHeard = (stream: Stream, figures: StreamStatistics | undefined): boolean =>
+  stream.component === 1 && (figures?.packets ?? stream.stats.packets) > 0;
+
+/** `PCMA/8000`: the codec of a media that has been heard; null before. */
+export function heardCodec(
+  state: CallState,
+  media: Media,
+  statistics: CallStatistics,
+): string | null {
+  const heard = state.streams.some(
+    (stream) =>
+      stream.mediaId === media.id &&
+      isHeard(
+        stream,
+        statistics.streams.find(({ streamId }) => streamId === stream.id),
+      ),
+  );
+  return heard ? codecText(media) : null;
 }
 
 function mediaDictionary(
@@ -193,10 +214,7 @@ function mediaDictionary(
   options: QueryOptions,
 ): NgDictionary {
   const streams = state.streams.filter(({ mediaId }) => mediaId === media.id);
-  // 10.5 shows the codec from the first RTP packet on, but not for RTCP alone.
-  const heard = streams.some(
-    ({ id, component }) => component === 1 && (byStream.get(id)?.packets ?? 0) > 0,
-  );
+  const heard = streams.some((stream) => isHeard(stream, byStream.get(stream.id)));
   const codec = heard ? codecText(media) : null;
   const dictionary = new Map<string, NgValue>().set('index', media.index).set('type', media.type);
   if (namedProtocols.has(media.protocol)) dictionary.set('protocol', media.protocol);

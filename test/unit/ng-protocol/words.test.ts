@@ -4,9 +4,9 @@ import { parsed } from './support.js';
 
 const modelFlags = `trust-address SIP-source-address asymmetric strict-source media-handover
   port-latching no-port-latching unidirectional loop-protect no-rtcp-attribute full-rtcp-attribute
-  original-sendrecv pierce-NAT NAT-wait new-branch provisional no-redis-update generate-mid
-  single-codec to-tag fatal fast directional debug debugging reset`;
-const otherFlags = `record-call exclude-recording discard-recording skip-recording-db
+  original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid
+   to-tag fatal fast  debug debugging `;
+const otherFlags = `new-branch provisional single-codec directional reset record-call exclude-recording discard-recording skip-recording-db
   recording-announcement recording-VSC reject-ICE ICE-reject trickle-ICE fragment no-tls-id
   pad-crypto recrypt WebRTC reuse-codecs no-codec-renegotiation static-codecs reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs allow-transcoding force-transcoding

@@ -1,0 +1,111 @@
+/** Reading bodies (sdp-rules.md §11; RFC 8866). */
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { isAddress, parseSdp } from '../../../src/sdp/lines.js';
+import { SdpError } from '../../../src/sdp/types.js';
+import { body } from '../media/support.js';
+
+const good = body(6000);
+
+describe('reading a body', () => {
+  it('keeps every line of the session and of its sections', () => {
+    const [session] = parseSdp(`${good}b=AS:64\r\na=x-note:keep me\r\na=flag\r\n`).sessions;
+    expect(session?.origin).to.deep.equal({
+      username: 'ann',
+      sessionId: '7001',
+      version: '3',
+      networkType: 'IN',
+      addressType: 'IP4',
+      address: '192.0.2.10',
+    });
+    const [media] = session?.medias ?? [];
+    expect(media?.formats).to.deep.equal(['0', '8', '101']);
+    expect(media?.lines.map(({ type, value }) => `${type}=${value}`)).to.deep.equal([
+      'a=rtpmap:101 telephone-event/8000',
+      'a=fmtp:101 0-15',
+      'b=AS:64',
+      'a=x-note:keep me',
+      'a=flag',
+    ]);
+    expect(media?.attributes.at(-1)).to.deep.equal({ name: 'flag', value: null });
+  });
+
+  it('takes LF, a missing last line end, and what follows an empty line away', () => {
+    const reference = parseSdp(good);
+    expect(parseSdp(good.replaceAll('\r\n', '\n'))).to.deep.equal(reference);
+    expect(parseSdp(good.trimEnd())).to.deep.equal(reference);
+    expect(parseSdp(`${good}\r\nm=audio x\r\n`)).to.deep.equal(reference);
+  });
+
+  it('begins another session with each v=', () => {
+    expect(parseSdp(good + good).sessions).to.have.lengthOf(2);
+  });
+
+  it('reads the number of ports of a section', () => {
+    const [media] = parseSdp(good.replace('6000', '6000/2')).sessions[0]?.medias ?? [];
+    expect(media).to.include({ port: 6000, portCount: 2 });
+  });
+
+  const bad: readonly (readonly [string, string])[] = [
+    ['no v=', good.replace('v=0\r\n', '')],
+    ['another version', good.replace('v=0', 'v=1')],
+    ['a capital letter', good.replace('v=0', 'V=0')],
+    ['a space before it', ` ${good}`],
+    ['nothing that looks like SDP', 'hello world'],
+    ['an empty text', ''],
+    ['a line without =', good.replace('s=call', 'scall')],
+    ['an unknown line', good.replace('s=', 'x=1\r\ns=')],
+    ['an o= that is too short', good.replace(' IN IP4 192.0.2.10\r\ns', '\r\ns')],
+    ['a port in letters', good.replace('6000', 'abc')],
+    ['a port that is too big', good.replace('6000', '70000')],
+    ['a negative port', good.replace('6000', '-5')],
+    ['no protocol', good.replace('6000 RTP/AVP 0 8 101', '6000')],
+    ['a name in c=', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 example.com')],
+    ['a short c=', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4')],
+    ['another network', good.replace('c=IN', 'c=XX')],
+    ['the other family', good.replace('c=IN IP4', 'c=IN IP6')],
+    ['a TTL', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 224.2.1.1/127')],
+    ['two c=', good.replace('t=0 0', 'c=IN IP4 192.0.2.44\r\nt=0 0')],
+    ['CR alone', good.replaceAll('\r\n', '\r')],
+    ['999 ports', good.replace('6000', '6000/999')],
+  ];
+  for (const [name, text] of bad) {
+    it(`refuses ${name}`, () => {
+      expect(() => parseSdp(text)).to.throw(SdpError);
+    });
+  }
+
+  it('tells addresses from other text', () => {
+    for (const address of ['0.0.0.0', '255.255.255.255', '10.0.0.1']) {
+      expect(isAddress(address, 'IP4')).to.equal(true);
+      expect(isAddress(address, 'IP6')).to.equal(false);
+    }
+    for (const address of ['::', '::1', '2001:db8::1', '::ffff:10.0.0.1', '1:2:3:4:5:6:7:8']) {
+      expect(isAddress(address, 'IP6')).to.equal(true);
+    }
+    for (const text of [
+      '1.2.3',
+      '1.2.3.256',
+      '1.2.3.4.5',
+      'a.b.c.d',
+      '',
+      '1:2:3',
+      ':::',
+      '1::2::3',
+    ]) {
+      expect(isAddress(text, text.includes(':') ? 'IP6' : 'IP4'), text).to.equal(false);
+    }
+  });
+
+  it('finds again whatever lines it is given', () => {
+    const word = fc.stringMatching(/^[\x20-\x7e]{1,30}$/);
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 20 }), (values) => {
+        const text = good + values.map((value) => `a=${value}\r\n`).join('');
+        const [media] = parseSdp(text).sessions[0]?.medias ?? [];
+        const found = media?.lines.slice(2).map(({ value }) => value);
+        expect(found).to.deep.equal(values);
+      }),
+    );
+  });
+});
