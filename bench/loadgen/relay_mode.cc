@@ -53,6 +53,9 @@ struct Phone {
 struct Run {
   std::vector<Phone> phones; // 2 i calls, 2 i + 1 is called
   Histogram latency;
+  /// The same for each second of the run, by the time of arrival.
+  std::vector<Histogram> latency_by_second;
+  std::int64_t started = 0;
   Histogram lateness;
   std::uint64_t strange = 0;
   std::atomic<bool> stop{false};
@@ -172,7 +175,12 @@ void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
   std::uint16_t sequence = 0;
   std::memcpy(&sequence, bytes + 2, 2);
   phone.heard.add(ntohs(sequence), now);
-  run.latency.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros)));
+  const auto micros =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros));
+  run.latency.add(micros);
+  const auto second = static_cast<std::size_t>((now - run.started) / 1'000'000);
+  if (second < run.latency_by_second.size())
+    run.latency_by_second[second].add(micros);
 }
 
 void receive_all(Run& run) {
@@ -252,7 +260,10 @@ void report(const Options& options, const Run& run) {
   print_histogram("latencyMicros", run.latency);
   std::printf(",");
   print_histogram("senderLatenessMicros", run.lateness);
-  std::printf(",");
+  std::printf(",\"latencyP99BySecond\":[");
+  for (std::size_t i = 0; i < run.latency_by_second.size(); ++i)
+    std::printf("%s%" PRIu64, i == 0 ? "" : ",", run.latency_by_second[i].percentile(0.99));
+  std::printf("],");
   print_spread("lostPerStream", lost);
   std::printf(",");
   print_spread("longestGapPackets", gaps);
@@ -303,6 +314,8 @@ int relay_mode(const Options& options) {
   NgClient ng;
   if (!prepare(options, ng, run))
     return 1;
+  run.latency_by_second.resize(static_cast<std::size_t>(options.seconds) + 1);
+  run.started = now_micros();
   std::thread receiver([&run] { receive_all(run); });
   send_all(options, run);
   const timespec stragglers{0, 400'000'000};

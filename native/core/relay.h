@@ -123,7 +123,7 @@ private:
   void adopt_streams(const PlanSpec& plan, Call& call);
   static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, Call& call);
   void remove(const std::string& call_id);
-  std::size_t least_loaded() const;
+  std::size_t next_worker() const;
   void free_returned(bool wait);
   void drain_samples();
   void drain_events();

@@ -167,7 +167,8 @@ const pidfile = '/var/run/rtpengine01.pid';
 describe('the command line of a platform that runs rtpengine', () => {
   let host: NetworkNamespace;
   let folder: TemporaryFolder;
-  let redis: TestProcess;
+  let redis: TestProcess | undefined;
+  const started: TestProcess[] = [];
 
   before(async function () {
     if (!namespacesAllowed()) this.skip();
@@ -194,11 +195,16 @@ describe('the command line of a platform that runs rtpengine', () => {
     folder.remove();
     rmSync(pidfile, { force: true });
   });
+  afterEach(async () => {
+    for (const each of started.splice(0)) await each.stop();
+  });
 
   function start(line: string): TestProcess {
     const path = `${folder.file('bin')}:${process.env['PATH'] ?? ''}`;
     const options = { namespace: host.name, env: { PATH: path } };
-    return new TestProcess('rtprelayd', 'sh', ['-c', `exec ${line}`], options);
+    const daemon = new TestProcess('rtprelayd', 'sh', ['-c', `exec ${line}`], options);
+    started.push(daemon);
+    return daemon;
   }
 
   const answers = (): boolean => {
@@ -218,10 +224,12 @@ describe('the command line of a platform that runs rtpengine', () => {
   it('runs in the foreground, marks its packets and leaves its calls in Redis', async () => {
     const daemon = start(`${seed} -f`);
     await until(answers, 'a pong');
-    const filter = 'udp and src host 10.10.0.142 and src portrange 30000-39999';
+    // Media goes to the phones on the other address; requests and replies stay on the first.
+    const filter = 'udp and src host 10.10.0.142 and dst host 10.10.0.144';
     const fields = ['-T', 'fields', '-e', 'ip.dsfield'];
     const capture = ['-n', '-i', 'any', '-c', '20', '-f', filter, ...fields];
     const sniffer = new TestProcess('tshark', 'tshark', capture, { namespace: host.name });
+    started.push(sniffer);
     await sniffer.untilLogged('Capturing on');
     const report = JSON.parse(host.run(loadgen, ...calls('foreground'))) as Record<string, unknown>;
     expect(report).to.include({ sent: 750, received: 750, lost: 0 });
@@ -256,12 +264,8 @@ describe('the command line of a platform that runs rtpengine', () => {
   it("reads Debian's configuration file of rtpengine as it is", async function () {
     if (!existsSync(debianConfig)) this.skip();
     const daemon = start(`rtprelayd --config-file=${debianConfig} --foreground --log-stderr`);
-    try {
-      await daemon.untilLogged('Startup complete');
-      const at = ['--proxy-address=127.0.0.1', '--proxy-port=2223', 'ping'];
-      expect(host.run('rtpengine-ng-client', ...at)).to.include('pong');
-    } finally {
-      await daemon.stop();
-    }
+    await daemon.untilLogged('Startup complete');
+    const at = ['--proxy-address=127.0.0.1', '--proxy-port=2223', 'ping'];
+    expect(host.run('rtpengine-ng-client', ...at)).to.include('pong');
   });
 });
