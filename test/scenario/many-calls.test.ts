@@ -6,7 +6,7 @@ import { Load } from '../support/load.js';
 import { NgClient } from '../support/ng-client.js';
 import { startDaemon, startRedis } from '../support/processes.js';
 import type { RedisProcess } from '../support/redis-server.js';
-import { pause, until } from '../support/wait.js';
+import { pause } from '../support/wait.js';
 
 const calls = 105;
 const portsOf = ({ min, max }: PortRange): readonly string[] => [
@@ -93,60 +93,3 @@ describe('an orderly stop', () => {
     }
   });
 });
-
-describe('calls while Redis is in trouble', () => {
-  it('go on, new ones too, and Redis has all of them when it is back', async function () {
-    this.timeout(60_000);
-    const redis = await startRedis();
-    const ngPort = freeUdpPort();
-    const options = [...portsOf(freeUdpRange(600)), `--redis=${redis.url()}`];
-    const daemon = await startDaemon(ngPort, options);
-    const ng = new NgClient(ngPort);
-    const portBase = freeUdpRange(200).min;
-    const first = await Load.start({ ngPort, calls: 20, seconds: 6, portBase, keepCalls: true });
-    let server = redis;
-    try {
-      redis.process.signal('SIGSTOP');
-      const second = await Load.start({
-        ...{ ngPort, calls: 20, seconds: 2, keepCalls: true, prefix: 'frozen' },
-        portBase: portBase + 80,
-      });
-      expect((await second.report()).lost).to.equal(0);
-      await redis.stop('SIGKILL');
-      server = await startRedisAgain(redis.port);
-      const connection = server.connect();
-      try {
-        await until(async () => (await connection.dbsize()) === 40, 'all calls in Redis again');
-      } finally {
-        connection.disconnect();
-      }
-      expect((await first.report()).lost).to.equal(0);
-      const list = await ng.ask({ command: 'list', limit: 1000 });
-      expect(list['calls']).to.have.lengthOf(40);
-    } finally {
-      ng.close();
-      await first.stop();
-      await daemon.stop();
-      await server.stop('SIGKILL');
-    }
-  });
-
-  it('does not start without the server unless it is told that none is required', async function () {
-    this.timeout(30_000);
-    const ngPort = freeUdpPort();
-    const options = ['--redis=127.0.0.1:1/0', '--no-redis-required'];
-    const daemon = await startDaemon(ngPort, options);
-    const ng = new NgClient(ngPort);
-    try {
-      expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
-    } finally {
-      ng.close();
-      await daemon.stop();
-    }
-  });
-});
-
-async function startRedisAgain(port: number): Promise<RedisProcess> {
-  const { RedisProcess: Process } = await import('../support/redis-server.js');
-  return Process.start({ port });
-}

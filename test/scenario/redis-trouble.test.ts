@@ -1,0 +1,178 @@
+/** Redis that hangs, dies, comes back empty or was never there: calls and commands go on. */
+import { expect } from 'chai';
+import type { TestProcess } from '../support/child-process.js';
+import { freeTcpPort, freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { Load } from '../support/load.js';
+import { audioSdp, NgClient } from '../support/ng-client.js';
+import { startDaemon } from '../support/processes.js';
+import { RedisProcess } from '../support/redis-server.js';
+import { pause, until } from '../support/wait.js';
+
+/** What a save may wait for a server that does not answer, and as much again for a slow machine. */
+const allowedReplyMs = 1000;
+/** All the tries to write that an orderly stop has, with the same reserve. */
+const allowedStopMs = 8000;
+
+async function storedCalls(server: RedisProcess): Promise<ReadonlyMap<string, string>> {
+  const connection = server.connect();
+  try {
+    const keys = await connection.keys('*');
+    const values = keys.length === 0 ? [] : await connection.mget(keys);
+    return new Map(keys.map((key, index) => [key, values[index] ?? '']));
+  } finally {
+    connection.disconnect();
+  }
+}
+
+/** What must be the same before and after: everything but counters and times. */
+function lasting(value: string | undefined): unknown {
+  const volatile = /^(stats-|last_packet$|last_signal$|ps_flags$)/;
+  return JSON.parse(value ?? 'null', (key, member: unknown) =>
+    volatile.test(key) ? undefined : member,
+  );
+}
+
+const callIds = (prefix: string, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+
+describe('Redis in trouble', function () {
+  this.timeout(60_000);
+
+  let redis: RedisProcess | undefined;
+  let daemon: TestProcess | undefined;
+  let ng: NgClient;
+  let ngPort = 0;
+  const loads: Load[] = [];
+
+  async function start(redisUrl: string, ...options: readonly string[]): Promise<TestProcess> {
+    daemon = await startDaemon(ngPort, [`--redis=${redisUrl}`, ...options]);
+    return daemon;
+  }
+
+  /** 15 calls that talk for `seconds`. */
+  async function talk(prefix: string, seconds: number): Promise<Load> {
+    const portBase = freeUdpRange(60).min;
+    const load = await Load.start({
+      ngPort,
+      calls: 15,
+      seconds,
+      portBase,
+      prefix,
+      keepCalls: true,
+    });
+    loads.push(load);
+    return load;
+  }
+
+  /** Sets a call up without media. @returns the slower of the two replies, in ms. */
+  async function place(callId: string): Promise<number> {
+    const keys = { 'call-id': callId, 'from-tag': 'a' };
+    const times: number[] = [];
+    for (const request of [
+      { command: 'offer', ...keys, sdp: audioSdp(6000) },
+      { command: 'answer', ...keys, 'to-tag': 'b', sdp: audioSdp(7000) },
+    ]) {
+      const start = performance.now();
+      expect(await ng.ask(request, { intervalMs: 5000 })).to.include({ result: 'ok' });
+      times.push(performance.now() - start);
+    }
+    return Math.max(...times);
+  }
+
+  async function remove(callId: string): Promise<void> {
+    const keys = { 'call-id': callId, 'from-tag': 'a', 'delete-delay': 0 };
+    expect(await ng.ask({ command: 'delete', ...keys })).to.include({ result: 'ok' });
+  }
+
+  async function untilStored(server: RedisProcess, expected: readonly string[]): Promise<void> {
+    await until(async () => {
+      const stored = await storedCalls(server);
+      return stored.size === expected.length && expected.every((callId) => stored.has(callId));
+    }, `exactly ${expected.length} calls in Redis`);
+  }
+
+  beforeEach(() => {
+    ngPort = freeUdpPort();
+    ng = new NgClient(ngPort);
+  });
+  afterEach(async () => {
+    ng.close();
+    for (const load of loads.splice(0)) await load.stop();
+    await daemon?.stop('SIGKILL');
+    await redis?.stop('SIGKILL');
+    daemon = redis = undefined;
+  });
+
+  it('frozen: replies go on within bounds; thawed, it holds the calls of the moment', async () => {
+    redis = await RedisProcess.start();
+    await start(redis.url());
+    const load = await talk('talking', 4);
+    await place('ended-meanwhile');
+    redis.process.signal('SIGSTOP');
+    const placed = callIds('placed', 5);
+    let slowest = 0;
+    for (const callId of [...placed, 'short']) slowest = Math.max(slowest, await place(callId));
+    await remove('ended-meanwhile');
+    await remove('short');
+    console.log(`      slowest reply while Redis hung: ${slowest.toFixed(0)} ms`);
+    expect(slowest).to.be.lessThan(allowedReplyMs);
+    await pause(1000);
+    redis.process.signal('SIGCONT');
+    await untilStored(redis, [...callIds('talking', 15), ...placed]);
+    expect((await load.report()).lost).to.equal(0);
+  });
+
+  it('killed and back empty: every call is written anew, as it was, and can be restored', async () => {
+    redis = await RedisProcess.start();
+    await start(redis.url());
+    await (await talk('early', 1)).report();
+    const before = await storedCalls(redis);
+    const load = await talk('talking', 5);
+    await redis.stop('SIGKILL');
+    expect(await place('placed')).to.be.lessThan(allowedReplyMs);
+    redis = await RedisProcess.start({ port: redis.port });
+    const early = callIds('early', 15);
+    const all = [...early, ...callIds('talking', 15), 'placed'];
+    await untilStored(redis, all);
+    const after = await storedCalls(redis);
+    for (const callId of early)
+      expect(lasting(after.get(callId))).to.deep.equal(lasting(before.get(callId)));
+    expect((await load.report()).lost).to.equal(0);
+
+    const ports = async (): Promise<readonly string[]> => {
+      const replies = all.map((callId) => ng.ask({ command: 'query', 'call-id': callId }));
+      return (await Promise.all(replies)).map((reply) =>
+        (JSON.stringify(reply['tags']).match(/"local port":\d+/g) ?? []).join(),
+      );
+    };
+    const used = await ports();
+    await daemon?.stop('SIGKILL');
+    await start(redis.url());
+    expect(await ports()).to.deep.equal(used);
+  });
+
+  it('away at the start, but not required: calls are written when it comes', async () => {
+    const port = await freeTcpPort();
+    const running = await start(`127.0.0.1:${port}/0`, '--no-redis-required');
+    expect(running.log()).to.match(/without Redis/);
+    const load = await talk('talking', 3);
+    await place('placed');
+    redis = await RedisProcess.start({ port });
+    await untilStored(redis, [...callIds('talking', 15), 'placed']);
+    expect((await load.report()).lost).to.equal(0);
+  });
+
+  it('frozen at an orderly stop: the stop is bounded, and what was stored stays', async () => {
+    redis = await RedisProcess.start();
+    const running = await start(redis.url());
+    await place('stored');
+    redis.process.signal('SIGSTOP');
+    await place('unsaved');
+    const began = performance.now();
+    running.signal('SIGTERM');
+    expect(await running.ended(allowedStopMs)).to.equal(0);
+    console.log(`      stopped in ${(performance.now() - began).toFixed(0)} ms`);
+    redis.process.signal('SIGCONT');
+    expect([...(await storedCalls(redis)).keys()]).to.include('stored');
+  });
+});
