@@ -43,13 +43,14 @@ Napi::Function DatagramSocket::define(Napi::Env env) {
                      });
 }
 
-// DatagramSocket(host, port, receiveBuffer, tos, memory); throws an Error with `code`.
+// DatagramSocket(host, port, receiveBuffer, tos, memory, freeBind); throws an Error with `code`.
 DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<DatagramSocket>(info), environment_(info.Env()) {
   SocketAddress local;
-  if (info.Length() < 5 || !address_of(info[0], info[1], local) || !info[2].IsNumber() ||
-      !info[3].IsNumber() || !info[4].IsBuffer()) {
-    fail(info.Env(), "DatagramSocket(host, port, receiveBuffer, tos, memory: Buffer)", EINVAL);
+  if (info.Length() < 6 || !info[5].IsBoolean() || !address_of(info[0], info[1], local) ||
+      !info[2].IsNumber() || !info[3].IsNumber() || !info[4].IsBuffer()) {
+    fail(info.Env(), "DatagramSocket(host, port, receiveBuffer, tos, memory: Buffer, freeBind)",
+         EINVAL);
     return;
   }
   auto memory = info[4].As<Napi::Buffer<std::uint8_t>>();
@@ -59,8 +60,8 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
   }
   buffer_ = Napi::Persistent(memory);
   memory_ = memory.Data();
-  if (!bind(local, info[2].As<Napi::Number>().Int32Value(),
-            info[3].As<Napi::Number>().Int32Value())) {
+  if (!bind(local, info[2].As<Napi::Number>().Int32Value(), info[3].As<Napi::Number>().Int32Value(),
+            info[5].As<Napi::Boolean>().Value())) {
     const int error = errno;
     fail(info.Env(), std::string("bind: ") + std::strerror(error), error);
     fd_ = FileDescriptor();
@@ -83,7 +84,7 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
 
 DatagramSocket::~DatagramSocket() { shut_down(); }
 
-bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos) {
+bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind) {
   const bool v4 = local.family == Family::kIpv4;
   fd_ = FileDescriptor(
       socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
@@ -92,6 +93,10 @@ bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int to
   const int on = 1;
   if (!v4)
     (void)setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  if (free_bind) {
+    (void)setsockopt(fd_.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
+                     &on, sizeof(on));
+  }
   (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
   if (tos > 0)
     set_tos(fd_.get(), local.family, tos);

@@ -100,6 +100,12 @@ export interface RedisConfig {
   readonly commitTimeoutMs: number;
   /** Calls restored at the same time. */
   readonly restoreConcurrency: number;
+  /** Server whose databases are followed. */
+  readonly subscribe: RedisAddress;
+  /** Databases of other nodes to stand by for. */
+  readonly keyspaces: readonly number[];
+  /** Signalling and media make a foreign call this node's own. */
+  readonly activeSwitchover: boolean;
 }
 
 /** Everything the daemon is told when it starts. */
@@ -272,6 +278,11 @@ function redisConfig(options: OptionReader, env: Environment, host: HostFacts): 
   };
   const read = address('redis', 'RTPENGINE_REDIS_AUTH_PW');
   const write = address('redis-write', 'RTPENGINE_REDIS_WRITE_AUTH_PW') ?? read;
+  const followed = options.text('redis-subscribe');
+  const subscribe =
+    followed === null || followed === ''
+      ? null
+      : parseRedisAddress(followed, 'redis-subscribe', read?.password ?? null, true);
   if (write === null) return null;
   return {
     read,
@@ -285,12 +296,18 @@ function redisConfig(options: OptionReader, env: Environment, host: HostFacts): 
     connectTimeoutMs: options.number('redis-connect-timeout'),
     commitTimeoutMs: options.number('redis-commit-timeout'),
     restoreConcurrency: threadsOf(options, 'redis-num-threads', host),
+    subscribe: subscribe ?? read ?? write,
+    keyspaces: options.numbers('subscribe-keyspace'),
+    activeSwitchover: options.flag('active-switchover'),
   };
 }
 
 /** One line naming all options that were given another value than their default in vain. */
 function noEffectWarnings(options: OptionReader): readonly string[] {
   const names: string[] = [];
+  const stored = options.text('redis') !== null || options.text('redis-write') !== null;
+  // Nothing can be followed without a server.
+  if (!stored && options.given.has('subscribe-keyspace')) names.push('subscribe-keyspace');
   for (const { name, status, default: fallback } of optionTable) {
     const value = options.given.get(name);
     if (value === undefined || value === fallback || typeof status === 'string') continue;

@@ -167,14 +167,15 @@ const redis: readonly OptionSpec[] = [
   int('redis-disable-time', 10, 'How long Redis is then left alone', seconds),
   int('redis-cmd-timeout', 0, 'Time limit of a command, 0 none', milliseconds),
   int('redis-connect-timeout', 1000, 'Time limit of connecting', { unit: 'ms', minimum: 1 }),
-  ...later(1, 'hot standby is', [
-    int('subscribe-keyspace', null, 'Redis databases to follow', { short: 'k', list: true }),
-    flag('active-switchover', 'Signalling makes a foreign call an own one'),
-    text('redis-subscribe', null, 'Server to take the notifications from', {
-      placeholder: '[PW@]HOST:PORT[/DB]',
-      secret: true,
-    }),
-  ]),
+  int('subscribe-keyspace', null, 'Redis databases to follow: hot standby', {
+    short: 'k',
+    list: true,
+  }),
+  flag('active-switchover', 'Signalling or media makes a foreign call an own one'),
+  text('redis-subscribe', null, 'Server to follow databases on; default: redis', {
+    placeholder: '[PW@]HOST:PORT[/DB]',
+    secret: true,
+  }),
   ...later(4, 'this Redis setting is', [
     flag('redis-resolve-on-reconnect', 'Look the host name up again when reconnecting'),
     int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', seconds),

@@ -51,6 +51,11 @@ export class OptionReader {
     return Array.isArray(value) ? value.map(String) : [];
   }
 
+  numbers(name: string): readonly number[] {
+    const value = this.given.get(name);
+    return Array.isArray(value) ? value.map(Number) : [];
+  }
+
   #single(name: string): OptionValue | null {
     const value = this.given.get(name);
     if (typeof value === 'object') return null;

@@ -5,6 +5,7 @@
 import type { Config, LimitConfig } from '../config/config.js';
 import {
   draftOf,
+  sameEndpoint,
   withFlag,
   type CallState,
   type EndpointLearning,
@@ -27,7 +28,7 @@ import type { SignallingRequest } from '../media/signalling.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
 import { finalStatsLines } from '../observe/final-stats.js';
 import type { Log } from '../observe/log.js';
-import type { CallStore } from '../redis-store/store.js';
+import type { CallStore, SaveOutcome } from '../redis-store/store.js';
 
 export interface CallServiceOptions {
   readonly relay: MediaRelay;
@@ -43,6 +44,8 @@ export interface CallServiceOptions {
   readonly nowMicros: () => number;
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
+  /** This node has taken the call over from the owner of `database`, and the store has it. */
+  readonly onTakenOver?: (callId: string, database: number) => void;
 }
 
 export interface ControlClient {
@@ -65,6 +68,8 @@ export interface DeleteOutcome {
 export class CallService {
   readonly #calls = new Map<string, CallState>();
   readonly #options: CallServiceOptions;
+  /** Foreign calls: since when (wall clock, µs) they have been followed. */
+  readonly #followedSince = new Map<string, number>();
   #own = 0;
 
   constructor(options: CallServiceOptions) {
@@ -108,6 +113,10 @@ export class CallService {
     const result = this.#negotiate(kind, previous, request, client, now);
     if (result.state === null) return { result, saved: Promise.resolve() };
     this.#calls.set(request.callId, result.state);
+    if (previous?.ownership === 'foreign' && this.#activeSwitchover) {
+      const saved = this.takeOver(request.callId, `'${kind}'`);
+      return { result, saved };
+    }
     if (previous === null) {
       this.#own += 1;
       this.#options.counters.sessionsNow(this.#calls.size);
@@ -180,10 +189,30 @@ export class CallService {
     throw new SignallingError('out-of-ports', 'Ran out of ports');
   }
 
+  get #activeSwitchover(): boolean {
+    return this.#options.config.redis?.activeSwitchover === true;
+  }
+
   /** Takes a stored call over; returns why it cannot be, or null. */
   adopt(state: CallState): string | null {
-    const { pool, interfaces, relay } = this.#options;
     if (this.#calls.has(state.callId)) return 'the call is already known';
+    const reason = this.#place(state, null);
+    if (reason !== null) return reason;
+    this.#calls.set(state.callId, state);
+    if (state.ownership === 'own') this.#own += 1;
+    this.#options.counters.sessionsNow(this.#calls.size);
+    return null;
+  }
+
+  /** Opens what a call from the store needs beyond `previous`, and closes what it no longer has. */
+  #place(state: CallState, previous: CallState | null): string | null {
+    const { pool, interfaces, relay } = this.#options;
+    const nameOf = (address: string, port: number): string => `${address} ${port}`;
+    const before = new Map<string, { readonly address: string; readonly port: number }>();
+    for (const socket of previous?.sockets ?? []) {
+      const address = this.localAddressOf(socket);
+      if (socket.open) before.set(nameOf(address, socket.port), { address, port: socket.port });
+    }
     const reserved: { readonly address: string; readonly port: number }[] = [];
     const undo = (reason: string): string => {
       for (const { address, port } of reserved) pool.release(address, port);
@@ -193,6 +222,7 @@ export class CallService {
       if (!socket.open) continue;
       const address = interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address;
       if (address === undefined) return undo(`no interface '${socket.logicalInterface}'`);
+      if (before.delete(nameOf(address, socket.port))) continue;
       if (!pool.reserve(address, socket.port)) return undo(`port ${socket.port} is taken`);
       reserved.push({ address, port: socket.port });
     }
@@ -205,10 +235,118 @@ export class CallService {
     } catch (error) {
       return undo(error instanceof Error ? error.message : String(error));
     }
-    this.#calls.set(state.callId, state);
-    if (state.ownership === 'own') this.#own += 1;
-    this.#options.counters.sessionsNow(this.#calls.size);
+    for (const { address, port } of before.values()) pool.release(address, port);
     return null;
+  }
+
+  /**
+   * Keeps a call of another node warm: its ports are open and its endpoints known. Own calls are not
+   * touched. Safe to call again with the same or a newer state.
+   */
+  follow(stored: CallState, database: number): void {
+    const { log, counters, nowMicros } = this.#options;
+    const previous = this.#calls.get(stored.callId) ?? null;
+    if (previous?.ownership === 'own') return;
+    const state = draftOf(stored);
+    state.ownership = 'foreign';
+    state.redisHostedDb = database;
+    for (const stream of state.streams) {
+      const known = previous?.streams.find(({ id }) => id === stream.id);
+      if (known === undefined) continue;
+      const same = sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint);
+      stream.latchEpoch = known.latchEpoch + (same ? 0 : 1);
+    }
+    const reason = this.#place(state, previous);
+    if (reason !== null) {
+      log.error('core', `Failed to stand by for the call: ${reason}`, state.callId);
+      return;
+    }
+    this.#calls.set(state.callId, state);
+    if (previous !== null) return;
+    this.#followedSince.set(state.callId, nowMicros());
+    counters.sessionsNow(this.#calls.size);
+    log.info('core', `Standing by for call of keyspace ${database}`, state.callId);
+  }
+
+  /** Call-ids of the foreign calls of a database. */
+  *followed(database: number): Iterable<string> {
+    for (const { callId, ownership, redisHostedDb } of this.#calls.values()) {
+      if (ownership === 'foreign' && redisHostedDb === database) yield callId;
+    }
+  }
+
+  /**
+   * The owner's database does not have the call any more. Unless its owner `deleted` it, a call that
+   * carries media here is kept: the key of a dead node expires while its calls go on.
+   */
+  unfollow(callId: string, database: number, deleted: boolean): void {
+    const state = this.#calls.get(callId);
+    if (state?.ownership !== 'foreign' || state.redisHostedDb !== database) return;
+    const { limits, log, nowMicros } = this.#options;
+    if (!deleted && this.#heardSince(callId, nowMicros() - limits.timeoutSeconds * 1e6)) return;
+    log.info('core', `Call of keyspace ${database} has ended`, callId);
+    this.#forget(state);
+  }
+
+  /** Lets go of a foreign call, which is its owner's to count and to report. */
+  #forget(state: CallState): void {
+    const { relay, pool } = this.#options;
+    relay.reconcile({ callId: state.callId, tos: -1, sockets: [], streams: [] });
+    for (const socket of state.sockets) {
+      if (socket.open) pool.release(this.localAddressOf(socket), socket.port);
+    }
+    this.#calls.delete(state.callId);
+    this.#followedSince.delete(state.callId);
+  }
+
+  /** CLI `ksrm`: foreign calls of a database that is followed no longer. */
+  forgetKeyspace(database: number): void {
+    for (const callId of [...this.followed(database)]) {
+      const state = this.#calls.get(callId);
+      if (state !== undefined) this.#forget(state);
+    }
+  }
+
+  #heardSince(callId: string, micros: number): boolean {
+    return this.statisticsOf(callId).streams.some((entry) => entry.lastPacketMicros > micros);
+  }
+
+  /** Makes a foreign call this node's own. Resolves when the store has it; never rejects. */
+  async takeOver(callId: string, cause: string): Promise<void> {
+    const state = this.#calls.get(callId);
+    if (state?.ownership !== 'foreign') return;
+    const { config, log, onTakenOver } = this.#options;
+    const database = state.redisHostedDb;
+    const draft = draftOf(state);
+    draft.ownership = 'own';
+    draft.redisHostedDb = config.redis?.write.database ?? 0;
+    this.#calls.set(callId, draft);
+    this.#followedSince.delete(callId);
+    this.#own += 1;
+    log.notice('core', `Taking over call of keyspace ${database}: ${cause}`, callId);
+    const saved = await this.#save(draft);
+    // Only then: between two databases the call must never be in none.
+    if (saved === 'committed' && database !== draft.redisHostedDb) onTakenOver?.(callId, database);
+  }
+
+  /** CLI `active`: every call is this node's. */
+  makeAllOwn(): void {
+    for (const { callId, ownership } of [...this.#calls.values()]) {
+      if (ownership === 'foreign') void this.takeOver(callId, 'by command');
+    }
+  }
+
+  /** CLI `standby`: every call is another node's. */
+  makeAllForeign(): void {
+    const { nowMicros } = this.#options;
+    for (const state of [...this.#calls.values()]) {
+      if (state.ownership !== 'own') continue;
+      const draft = draftOf(state);
+      draft.ownership = 'foreign';
+      this.#calls.set(state.callId, draft);
+      this.#followedSince.set(state.callId, nowMicros());
+      this.#own -= 1;
+    }
   }
 
   /** Deletes the call or a branch of it, now or after `delaySeconds`. */
@@ -225,6 +363,9 @@ export class CallService {
     if (state === undefined) return nothing;
     const target = deleteTarget(state, request);
     if (target.kind === 'none') return nothing;
+    if (state.ownership === 'foreign' && this.#activeSwitchover) {
+      void this.takeOver(callId, "'delete'");
+    }
     const statistics = this.statisticsOf(callId);
     const outcome = { state, statistics };
     const { log, nowMicros } = this.#options;
@@ -234,14 +375,17 @@ export class CallService {
       const branch = `'${tag ?? ''}' (via-branch '${viaBranch ?? ''}')`;
       if (delaySeconds <= 0) {
         log.info('core', `Deleting call branch ${branch}`, callId);
-        return { outcome, saved: this.#dropBranch(state, target.participant.id) };
+        return {
+          outcome,
+          saved: this.#dropBranch(this.#calls.get(callId) ?? state, target.participant.id),
+        };
       }
       log.info(
         'core',
         `Scheduling deletion of call branch ${branch} in ${delaySeconds} seconds`,
         callId,
       );
-      const draft = draftOf(state);
+      const draft = draftOf(this.#calls.get(callId) ?? state);
       for (const participant of draft.participants) {
         if (participant.id === target.participant.id) participant.deletedMicros = at;
       }
@@ -255,7 +399,7 @@ export class CallService {
       return { outcome, saved: this.close(callId, 'regular', statistics) };
     }
     log.info('core', `Scheduling deletion of entire call in ${delaySeconds} seconds`, callId);
-    const draft = draftOf(state);
+    const draft = draftOf(this.#calls.get(callId) ?? state);
     draft.deletedMicros = at;
     this.#calls.set(callId, draft);
     return { outcome, saved: this.#save(draft) };
@@ -316,6 +460,7 @@ export class CallService {
       if (socket.open) pool.release(this.localAddressOf(socket), socket.port);
     }
     this.#calls.delete(callId);
+    this.#followedSince.delete(callId);
     counters.managedSessions += 1;
     counters.callClosed(reason, (now - state.createdMicros) / 1e6);
     countWays(counters, state, statistics);
@@ -355,7 +500,11 @@ export class CallService {
         return;
       }
     }
-    if (state.ownership !== 'own') return;
+    if (state.ownership !== 'own') {
+      const since = this.#followedSince.get(callId) ?? now;
+      if (this.#activeSwitchover && lastActivity > since) void this.takeOver(callId, 'by media');
+      return;
+    }
     const quiet = now - Math.max(lastActivity, state.lastSignalMicros);
     const shortest = Math.min(
       limits.timeoutSeconds,
@@ -398,8 +547,8 @@ export class CallService {
     }
   }
 
-  #save(state: CallState): Promise<unknown> {
-    if (state.ownership !== 'own') return Promise.resolve();
+  #save(state: CallState): Promise<SaveOutcome> {
+    if (state.ownership !== 'own') return Promise.resolve('committed');
     return this.#options.store.save(state);
   }
 

@@ -30,6 +30,12 @@ export interface CliTargetParts {
   readonly counters: Counters;
   readonly gauges: () => Gauges;
   readonly nowMicros: () => number;
+  /** Databases of other nodes. */
+  readonly keyspaces: {
+    readonly followed: () => readonly number[];
+    readonly follow: (database: number) => void;
+    readonly unfollow: (database: number) => boolean;
+  };
 }
 
 /** Settings kept in the limits; the others are fixed while the daemon runs. */
@@ -223,7 +229,22 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   keyspaces(): readonly number[] {
-    return [];
+    return this.#parts.keyspaces.followed();
+  }
+
+  follow(database: number): boolean {
+    if (this.#parts.config.redis === null || this.keyspaces().includes(database)) return false;
+    this.#parts.keyspaces.follow(database);
+    return true;
+  }
+
+  unfollow(database: number): boolean {
+    return this.#parts.keyspaces.unfollow(database);
+  }
+
+  makeAll(ownership: 'own' | 'foreign'): void {
+    if (ownership === 'own') this.#parts.calls.makeAllOwn();
+    else this.#parts.calls.makeAllForeign();
   }
 
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[] {

@@ -13,6 +13,8 @@ import { openUdpTransport, type UdpTransport } from '../ng-protocol/transports/u
 import { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import type { Gauges } from '../observe/statistics.js';
+import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
+import type { StoreLog } from '../redis-store/log.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
@@ -55,6 +57,7 @@ export class Daemon {
   #interfaces: InterfaceTable | null = null;
   #pool: PortPool | null = null;
   #transport: UdpTransport | null = null;
+  #follower: KeyspaceFollower | null = null;
   #closeCli: (() => Promise<void>) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #cpu = cpuTimes();
@@ -71,7 +74,10 @@ export class Daemon {
     const { config, log, nowMicros, version } = this.#environment;
     for (const warning of config.warnings) log.warning('core', warning);
     const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
-    const resolved = await resolveInterfaces(config.media.interfaces, machine, 'refuse');
+    // A node that stands by binds the addresses that it will get.
+    const standby = (config.redis?.keyspaces.length ?? 0) > 0;
+    const nonLocal = standby ? 'warn' : 'refuse';
+    const resolved = await resolveInterfaces(config.media.interfaces, machine, nonLocal);
     for (const warning of resolved.warnings) log.warning('core', warning);
     const interfaces = new InterfaceTable(resolved.interfaces, resolved.aliases);
     const listen = (
@@ -79,7 +85,7 @@ export class Daemon {
         config.control.listenNg.map((address) => resolveListener(address, machine, 'listen-ng')),
       )
     ).flat();
-    const relay = new NativeRelay({ workers: config.media.numThreads });
+    const relay = new NativeRelay({ workers: config.media.numThreads, freeBind: standby });
     const pool = new PortPool(
       { min: config.media.portMin, max: config.media.portMax },
       Math.random,
@@ -100,11 +106,13 @@ export class Daemon {
       limits: this.#limits,
       nowMicros,
       instanceId: randomBytes(6).toString('hex'),
+      onTakenOver: (callId, database) => void this.#follower?.release(callId, database),
     });
     this.#calls = calls;
     if (config.redis !== null) {
       const report = await this.#store.restore((state) => calls.adopt(state));
       log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
+      if (standby) await this.follow(config.redis.keyspaces);
     }
     const endpoint = new NgEndpoint({
       handler: (request, source) =>
@@ -128,7 +136,7 @@ export class Daemon {
     this.#transport = openUdpTransport({
       listen,
       tos: config.control.controlTos,
-      openSocket: (options) => new NativeDatagramSocket(options),
+      openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind: standby }),
       receive: (datagram, source, reply) => endpoint.handleMessage(datagram, source, reply),
       onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
     });
@@ -138,7 +146,7 @@ export class Daemon {
   }
 
   async #openStore(): Promise<CallStore> {
-    const { config, log } = this.#environment;
+    const { config } = this.#environment;
     const { redis } = config;
     if (redis === null) return new MemoryStore();
     const { RedisStore } = await import('../redis-store/redis-store.js');
@@ -155,19 +163,60 @@ export class Daemon {
       commitTimeoutMs: redis.commitTimeoutMs,
       endpointLearning: config.media.endpointLearning,
       bencode: { decode: decodeBencode, encode: encodeBencode },
-      log: {
-        critical: (message) => log.critical('core', message),
-        error: (message) => log.error('core', message),
-        warning: (message) => log.warning('core', message),
-        notice: (message) => log.notice('core', message),
-        info: (message) => log.info('core', message),
-        debug: (message) => log.debug('core', message),
-      },
+      log: this.#storeLog,
       snapshot: () => this.#snapshot(),
       completed: (state) => this.#calls?.withStatistics(state) ?? state,
     });
     await store.start();
     return store;
+  }
+
+  /** Stands by for the calls of these databases, besides those followed already. */
+  async follow(databases: readonly number[]): Promise<void> {
+    const { config } = this.#environment;
+    const { redis } = config;
+    const calls = this.#calls;
+    if (redis === null || calls === null) return;
+    if (this.#follower === null) {
+      const { KeyspaceFollower } = await import('../redis-store/keyspace-follower.js');
+      this.#follower = new KeyspaceFollower({
+        server: redis.subscribe,
+        connectTimeoutMs: redis.connectTimeoutMs,
+        commandTimeoutMs: redis.commandTimeoutMs,
+        allowedErrors: redis.allowedErrors,
+        disableTimeSeconds: redis.disableTimeSeconds,
+        settings: {
+          bencode: { decode: decodeBencode, encode: encodeBencode },
+          endpointLearning: config.media.endpointLearning,
+        },
+        log: this.#storeLog,
+        onCall: (state, database) => calls.follow(state, database),
+        onGone: (callId, database, deleted) => calls.unfollow(callId, database, deleted),
+        held: (database) => calls.followed(database),
+      });
+      await this.#follower.start(databases);
+      return;
+    }
+    for (const database of databases) await this.#follower.add(database);
+  }
+
+  /** Stands by for a database no longer; false when it was not followed. */
+  #unfollow(database: number): boolean {
+    if (this.#follower?.remove(database) !== true) return false;
+    this.#calls?.forgetKeyspace(database);
+    return true;
+  }
+
+  get #storeLog(): StoreLog {
+    const { log } = this.#environment;
+    return {
+      critical: (message) => log.critical('core', message),
+      error: (message) => log.error('core', message),
+      warning: (message) => log.warning('core', message),
+      notice: (message) => log.notice('core', message),
+      info: (message) => log.info('core', message),
+      debug: (message) => log.debug('core', message),
+    };
   }
 
   *#snapshot(): Iterable<CallState> {
@@ -192,6 +241,11 @@ export class Daemon {
         counters: this.#counters,
         gauges: () => this.#gauges(),
         nowMicros,
+        keyspaces: {
+          followed: () => this.#follower?.databases ?? [],
+          follow: (database) => void this.follow([database]),
+          unfollow: (database) => this.#unfollow(database),
+        },
       }),
       onLine: (line) => log.info('control', line),
       onError: (line) => log.error('control', line),
@@ -272,6 +326,7 @@ export class Daemon {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#transport?.close();
     await this.#closeCli?.();
+    this.#follower?.close();
     await this.#store.close();
     this.#relay?.close();
   }

@@ -127,6 +127,7 @@ interface Addon {
     receiveBufferBytes: number,
     tos: number,
     memory: Buffer,
+    freeBind: boolean,
   ) => AddonDatagramSocket;
 }
 
@@ -359,10 +360,19 @@ export class NativeDatagramSocket {
     readonly port: number;
     readonly receiveBufferBytes: number;
     readonly tos: number;
+    /** Bind an address that the machine does not have (yet). Default false. */
+    readonly freeBind?: boolean;
   }) {
-    const { address, port, receiveBufferBytes, tos } = options;
+    const { address, port, receiveBufferBytes, tos, freeBind = false } = options;
     const { DatagramSocket } = loadAddon();
-    this.#socket = new DatagramSocket(address, port, receiveBufferBytes, tos, this.#memory);
+    this.#socket = new DatagramSocket(
+      address,
+      port,
+      receiveBufferBytes,
+      tos,
+      this.#memory,
+      freeBind,
+    );
     this.address = this.#socket.address();
   }
 

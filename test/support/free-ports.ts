@@ -27,6 +27,8 @@ export interface PortRange {
 /** `size` consecutive UDP ports (starting even) that are free now and were not given out before. */
 export function freeUdpRange(size: number): PortRange {
   const bound = boundUdpPorts();
+  // A long run gives everything out once; what is not bound by then is free again.
+  if (given.size > (highestPort - lowestPort) / 2) given.clear();
   for (let attempt = 0; attempt < 1000; attempt += 1) {
     const span = highestPort - lowestPort - size;
     const min = lowestPort + 2 * Math.floor((Math.random() * span) / 2);

@@ -172,7 +172,36 @@ const callCommand: Command = (target, words) => {
   }
 };
 
-const followsNothing: Command = () => 'This node follows no Redis database.\n';
+// The texts of 10.5, spelling included: operators' scripts compare them.
+
+const ksadd: Command = (target, [word]) => {
+  if (word === undefined) return more;
+  if (!/^\d{1,6}$/.test(word)) {
+    return `Fail adding keyspace ${word} to redis notifications; no digists found\n`;
+  }
+  return target.follow(Number(word))
+    ? `Success adding keyspace ${word} to redis notifications.\n`
+    : `Keyspace ${word} is already among redis notifications.\n`;
+};
+
+const ksrm: Command = (target, [word]) => {
+  if (word === undefined) return more;
+  if (!/^\d{1,6}$/.test(word)) {
+    return `Fail removing keyspace ${word} to redis notifications; no digists found\n`;
+  }
+  return target.unfollow(Number(word))
+    ? `Successfully unsubscribed from keyspace ${word}.\n` +
+        `Successfully removed all foreign calls for keyspace ${word}.\n`
+    : `Keyspace ${word} is not among redis notifications.\n`;
+};
+
+const makeAll =
+  (ownership: 'own' | 'foreign'): Command =>
+  (target) => {
+    target.makeAll(ownership);
+    const name = ownership === 'own' ? 'owned (active)' : 'foreign (standby)';
+    return `Ok, all calls set to '${name}'\n`;
+  };
 
 const help: Command = () =>
   [
@@ -188,8 +217,8 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['set', set],
   ['get', list],
   ['params', params],
-  ['ksadd', (target, words) => (words.length === 0 ? more : followsNothing(target, words))],
-  ['ksrm', (target, words) => (words.length === 0 ? more : followsNothing(target, words))],
+  ['ksadd', ksadd],
+  ['ksrm', ksrm],
   [
     'kslist',
     (target) => {
@@ -197,8 +226,8 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
       return `\nSubscribed-on keyspaces:\n${lines.join('')}\n`;
     },
   ],
-  ['active', followsNothing],
-  ['standby', followsNothing],
+  ['active', makeAll('own')],
+  ['standby', makeAll('foreign')],
   ['debug', debug],
   ['call', callCommand],
   ['help', help],

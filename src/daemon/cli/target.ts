@@ -128,6 +128,12 @@ export interface CliTarget {
   terminateCalls(which: 'all' | 'own' | 'foreign'): void;
   /** Redis databases that are followed. */
   keyspaces(): readonly number[];
+  /** Follows one more; false: it is followed already, or there is no Redis. */
+  follow(database: number): boolean;
+  /** Drops the foreign calls of a database and follows it no longer; false: it was not followed. */
+  unfollow(database: number): boolean;
+  /** Every call is this node's, or another's. */
+  makeAll(ownership: 'own' | 'foreign'): void;
   /** Parameters as `name`, `value` lines: as they were at the start, and now. */
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[];
   /** Takes all settings back to their values at the start. */

@@ -182,8 +182,22 @@ export class FakeTarget implements CliTarget {
       (call) => which !== 'all' && call.foreign !== (which === 'foreign'),
     );
   }
+  readonly followed: number[] = [];
   keyspaces(): readonly number[] {
-    return [];
+    return this.followed;
+  }
+  follow(database: number): boolean {
+    if (this.followed.includes(database)) return false;
+    this.followed.push(database);
+    return true;
+  }
+  unfollow(database: number): boolean {
+    const at = this.followed.indexOf(database);
+    if (at >= 0) this.followed.splice(at, 1);
+    return at >= 0;
+  }
+  makeAll(ownership: 'own' | 'foreign'): void {
+    this.calls = this.calls.map((call) => ({ ...call, foreign: ownership === 'foreign' }));
   }
   parameters(when: 'start' | 'current'): readonly (readonly [string, string])[] {
     const settings = when === 'start' ? startSettings : this.settings;
