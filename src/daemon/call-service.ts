@@ -1,6 +1,6 @@
 /**
- * Runs commands on calls: the model decides, the relay is reconciled, the store is told. Every way a
- * call can change (signalling, learned endpoint, restore, timeout) ends in `publish`.
+ * The calls of this node. Whatever changes one (signalling, media, a restore, another node, time): the
+ * model gives its new state, the relay is reconciled with it, the store is told.
  */
 import type { Config, LimitConfig } from '../config/config.js';
 import {
@@ -16,19 +16,14 @@ import type { InterfaceTable } from '../media/interfaces.js';
 import { answer, offer, type SignallingResult } from '../media/offer-answer.js';
 import { mediaPlan } from '../media/plan.js';
 import { PortReservation, type PortPool } from '../media/port-pool.js';
-import type {
-  CallStatistics,
-  MediaRelay,
-  PortFailure,
-  RelayEvent,
-  StreamStatistics,
-} from '../media/relay.js';
+import type { CallStatistics, MediaRelay, PortFailure, RelayEvent } from '../media/relay.js';
 import { deleteTarget, withoutParticipant, type DeleteRequest } from '../media/removal.js';
 import type { SignallingRequest } from '../media/signalling.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
 import { finalStatsLines } from '../observe/final-stats.js';
 import type { Log } from '../observe/log.js';
 import type { CallStore, SaveOutcome } from '../redis-store/store.js';
+import { countWays, timeoutOf } from './call-ending.js';
 
 export interface CallServiceOptions {
   readonly relay: MediaRelay;
@@ -567,53 +562,3 @@ export class CallService {
     return draft;
   }
 }
-
-function countWays(counters: Counters, state: CallState, statistics: CallStatistics): void {
-  const received = new Map(statistics.streams.map(({ streamId, packets }) => [streamId, packets]));
-  for (const stream of state.streams) {
-    if (stream.component !== 1 || stream.selectedSocket === null) continue;
-    if ((received.get(stream.id) ?? 0) === 0) counters.zeroWayStreams += 1;
-  }
-  const rtp = state.streams.filter(
-    ({ component, selectedSocket }) => component === 1 && selectedSocket !== null,
-  );
-  const heard = rtp.filter(({ id }) => (received.get(id) ?? 0) > 0).length;
-  if (heard > 0 && heard < rtp.length) counters.oneWayStreams += 1;
-}
-
-/** Whether every stream has been silent for longer than it may be (options.md §3). */
-function timeoutOf(
-  state: CallState,
-  statistics: CallStatistics,
-  limits: LimitConfig,
-  now: number,
-): CloseReason | null {
-  const figures = new Map<number, StreamStatistics>(
-    statistics.streams.map((entry) => [entry.streamId, entry]),
-  );
-  const answered = state.streams.some(
-    ({ flags, component, mediaId }) =>
-      component === 1 && flags.has('filled') && mediaId !== firstFilledMedia(state),
-  );
-  if (!answered) {
-    const idle = now - Math.max(state.lastSignalMicros, lastOf(figures));
-    return idle >= limits.offerTimeoutSeconds * 1e6 ? 'offer-timeout' : null;
-  }
-  let reason: CloseReason = 'silent-timeout';
-  for (const stream of state.streams) {
-    if (stream.component !== 1 || stream.selectedSocket === null) continue;
-    const media = state.medias.find(({ id }) => id === stream.mediaId);
-    const receiving = media?.flags.has('recv') === true;
-    const limit = receiving ? limits.timeoutSeconds : limits.silentTimeoutSeconds;
-    const last = Math.max(figures.get(stream.id)?.lastPacketMicros ?? 0, state.lastSignalMicros);
-    if (now - last < limit * 1e6) return null;
-    if (receiving) reason = 'timeout';
-  }
-  return reason;
-}
-
-const lastOf = (figures: ReadonlyMap<number, StreamStatistics>): number =>
-  Math.max(0, ...[...figures.values()].map(({ lastPacketMicros }) => lastPacketMicros));
-
-const firstFilledMedia = (state: CallState): number | undefined =>
-  state.streams.find(({ flags, component }) => component === 1 && flags.has('filled'))?.mediaId;
