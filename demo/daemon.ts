@@ -70,7 +70,7 @@ export class DemoDaemon {
       this.#control.send(message, this.ngPort, '127.0.0.1');
       const body = await Promise.race([answered, delay(50)]);
       if (body !== undefined) return accepted(decodeBencode(body));
-      if (this.#process.exitCode !== null) break;
+      if (!this.#running) break;
     }
     throw new Error(`rtprelayd does not answer:\n${this.log()}`);
   }
@@ -80,12 +80,18 @@ export class DemoDaemon {
     return this.#log.join('');
   }
 
-  /** Ends the daemon; its exit code. */
+  get #running(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Ends the daemon; its exit code, null when a signal ended it. */
   async stop(): Promise<number | null> {
     this.#control.close();
-    const exited = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    await exited;
+    if (this.#running) {
+      const exited = once(this.#process, 'exit');
+      this.#process.kill('SIGTERM');
+      await exited;
+    }
     return this.#process.exitCode;
   }
 }

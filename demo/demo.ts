@@ -3,7 +3,8 @@
  * with 0 when no packet was lost.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NgDictionary } from '../src/ng-protocol/dictionary.js';
+import { isDictionary } from '../src/ng-protocol/bencode.js';
+import type { NgDictionary, NgValue } from '../src/ng-protocol/dictionary.js';
 import { DemoDaemon } from './daemon.js';
 import { Phone, type Heard } from './phone.js';
 
@@ -12,6 +13,14 @@ const ptimeMs = 20;
 
 function mediaPort(reply: NgDictionary): number {
   return Number(/m=audio (\d+)/.exec(String(reply.get('sdp')))?.[1]);
+}
+
+/** The totals of a reply to `query`. */
+function relayed(query: NgDictionary): { readonly packets: NgValue; readonly bytes: NgValue } {
+  const totals = query.get('totals');
+  const rtp = isDictionary(totals) ? totals.get('RTP') : undefined;
+  if (!isDictionary(rtp)) throw new Error('query without totals');
+  return { packets: rtp.get('packets') ?? 0, bytes: rtp.get('bytes') ?? 0 };
 }
 
 function quantile(latencies: readonly number[], share: number): string {
@@ -52,9 +61,12 @@ async function demonstrate(daemon: DemoDaemon, a: Phone, b: Phone): Promise<numb
   const towardsB = mediaPort(answered);
   console.log(`answer: bob listens on ${b.port}; alice is told to send to ${towardsB}\n`);
   const missing = await talk(a, towardsB, b, towardsA);
+  const query = await daemon.ask({ command: 'query', 'call-id': call['call-id'] });
+  const { packets, bytes } = relayed(query);
+  console.log(`\nquery:  the daemon has relayed ${packets} packets of RTP, ${bytes} bytes`);
   await daemon.ask({ command: 'delete', ...call, 'delete-delay': 0 });
+  console.log('delete: done; final statistics, as logged:');
   await delay(100);
-  console.log('\nfinal statistics, as logged:');
   for (const logged of daemon.log().split('\n')) {
     const text = /\[core\] (Final packet stats:|--- .*|-+ .*)$/.exec(logged)?.[1];
     if (text !== undefined) console.log(`  ${text}`);
@@ -62,16 +74,23 @@ async function demonstrate(daemon: DemoDaemon, a: Phone, b: Phone): Promise<numb
   return missing;
 }
 
+// The daemon is stopped when this process exits, which a signal alone would not let it do.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const daemon = await DemoDaemon.start();
 console.log(`rtprelayd ${daemon.options.join(' ')}\n`);
 const [a, b] = [await Phone.open(0x0a11ce), await Phone.open(0x000b0b)];
-let missing = Number.NaN;
 try {
-  missing = await demonstrate(daemon, a, b);
+  const missing = await demonstrate(daemon, a, b);
+  console.log(`\n${missing} packets lost`);
+  if (missing !== 0) process.exitCode = 1;
+} catch (error) {
+  console.error(`\nfailed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 } finally {
   a.close();
   b.close();
   const code = await daemon.stop();
-  console.log(`\n${missing} packets lost; rtprelayd ended with ${code}`);
-  process.exitCode = missing === 0 && code === 0 ? 0 : 1;
+  console.log(`rtprelayd ended with ${code}`);
+  if (code !== 0) process.exitCode = 1;
 }

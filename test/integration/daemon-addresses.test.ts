@@ -64,7 +64,7 @@ describe('media addresses', () => {
   let ng: NgClient | undefined;
 
   async function start(...interfaces: readonly string[]): Promise<NgClient> {
-    daemon = await MediaDaemon.start('rtprelayd', { interfaces });
+    daemon = await MediaDaemon.start('rtprelayd', { interfaces, mediaPorts: 20 });
     ng = daemon.client();
     return ng;
   }
@@ -164,7 +164,8 @@ describe('media addresses', () => {
 
   it('takes calls over an NG listener on IPv6', async () => {
     const port = freeUdpPort();
-    daemon = await MediaDaemon.start('rtprelayd', { extra: [`--listen-ng=[::1]:${port}`] });
+    const extra = [`--listen-ng=[::1]:${port}`];
+    daemon = await MediaDaemon.start('rtprelayd', { extra, mediaPorts: 20 });
     const client = (ng = new NgClient(port, '::1'));
     const { a, b } = await ends('127.0.0.1', '127.0.0.1');
     const { toCallee, toCaller } = await exchange(client, 'control', { a, b });

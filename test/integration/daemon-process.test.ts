@@ -1,4 +1,4 @@
-/** The daemon as a process: the command lines of operators, exit codes, errors, signals. */
+/** The daemon as a process: the command lines of operators, exit codes, errors. */
 import { expect } from 'chai';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -63,6 +63,16 @@ describe('the command line', () => {
       [...foreground, '--interface=127.0.0.1', '--listen-ng=127.0.0.1:29', '--redis=127.0.0.1:1/0'],
       /127\.0\.0\.1:1\b/,
     ],
+    [
+      'a Redis address that is none',
+      [...foreground, '--interface=127.0.0.1', '--listen-ng=127.0.0.1:29', '--redis=somewhere'],
+      /somewhere.*--redis/,
+    ],
+    [
+      'a pidfile that cannot be written',
+      [...foreground, ...local, '--pidfile=/nonexistent/pid'],
+      /\/nonexistent\/pid/,
+    ],
     ['a file that is not there', ['-f', '-E', '--config-file=/nonexistent.conf'], /nonexistent/],
   ];
   for (const [what, words, text] of mistakes) {
@@ -73,8 +83,20 @@ describe('the command line', () => {
     });
   }
 
+  it('tells who started it that the start failed, from the background too', () => {
+    const folder = new TemporaryFolder('background');
+    try {
+      const words = ['--config-file=none', `--pidfile=${folder.file('pid')}`, ...local];
+      const { code, stderr } = run(...words, '--redis=127.0.0.1:1/0');
+      expect(stderr).to.match(/Redis 127\.0\.0\.1:1\b/);
+      expect(code).to.equal(1);
+      expect(existsSync(folder.file('pid'))).to.equal(false);
+    } finally {
+      folder.remove();
+    }
+  });
+
   it('refuses an NG port that is taken by name, with 1', async () => {
-    const client = new NgClient(1);
     const port = freeUdpPort();
     const options = [...foreground, '--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`];
     const first = new TestProcess('rtprelayd', program, options);
@@ -84,7 +106,6 @@ describe('the command line', () => {
       expect(stderr).to.match(new RegExp(`127\\.0\\.0\\.1:${port}.*EADDRINUSE`));
       expect(code).to.equal(1);
     } finally {
-      client.close();
       await first.stop();
     }
   });

@@ -13,7 +13,8 @@ describe('signals', () => {
 
   beforeEach(async () => {
     folder = new TemporaryFolder('signals');
-    daemon = await MediaDaemon.start('rtprelayd', { extra: [`--pidfile=${folder.file('pid')}`] });
+    const extra = [`--pidfile=${folder.file('pid')}`];
+    daemon = await MediaDaemon.start('rtprelayd', { extra, mediaPorts: 20 });
     ng = daemon.client();
   });
   afterEach(async () => {

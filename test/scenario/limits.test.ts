@@ -18,7 +18,9 @@ async function withDaemon(
   work: (setup: Setup) => Promise<void>,
 ): Promise<void> {
   const port = freeUdpPort();
-  const daemon = await startDaemon(port, options);
+  const { min, max } = freeUdpRange(40);
+  const ports = [`--port-min=${min}`, `--port-max=${max}`];
+  const daemon = await startDaemon(port, [...options, ...ports]);
   const ng = new NgClient(port);
   try {
     await work({ daemon, ng });

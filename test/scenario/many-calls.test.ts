@@ -18,7 +18,7 @@ describe('105 concurrent calls', () => {
   it('are relayed both ways for 20 s without a lost packet', async function () {
     this.timeout(60_000);
     const ngPort = freeUdpPort();
-    const daemon = await startDaemon(ngPort, portsOf(freeUdpRange(1000)));
+    const daemon = await startDaemon(ngPort, portsOf(freeUdpRange(500)));
     const portBase = freeUdpRange(calls * 4).min;
     const load = await Load.start({ ngPort, calls, seconds: 20, portBase });
     try {
@@ -49,7 +49,7 @@ describe('105 calls whose daemon is killed', () => {
   it('are restored by the next one and go on by themselves on the same ports', async function () {
     this.timeout(60_000);
     const ngPort = freeUdpPort();
-    const options = [...portsOf(freeUdpRange(1000)), `--redis=${redis.url()}`];
+    const options = [...portsOf(freeUdpRange(500)), `--redis=${redis.url()}`];
     daemon = await startDaemon(ngPort, options);
     ng = new NgClient(ngPort);
     const portBase = freeUdpRange(calls * 4).min;

@@ -1,7 +1,7 @@
 /** Redis that hangs, dies, comes back empty or was never there: calls and commands go on. */
 import { expect } from 'chai';
 import type { TestProcess } from '../support/child-process.js';
-import { freeTcpPort, freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { freeTcpPort, freeUdpPort, freeUdpRange, type PortRange } from '../support/free-ports.js';
 import { Load } from '../support/load.js';
 import { audioSdp, NgClient } from '../support/ng-client.js';
 import { startDaemon } from '../support/processes.js';
@@ -42,10 +42,12 @@ describe('Redis in trouble', function () {
   let daemon: TestProcess | undefined;
   let ng: NgClient;
   let ngPort = 0;
+  let range: PortRange;
   const loads: Load[] = [];
 
   async function start(redisUrl: string, ...options: readonly string[]): Promise<TestProcess> {
-    daemon = await startDaemon(ngPort, [`--redis=${redisUrl}`, ...options]);
+    const ports = [`--port-min=${range.min}`, `--port-max=${range.max}`];
+    daemon = await startDaemon(ngPort, [`--redis=${redisUrl}`, ...ports, ...options]);
     return daemon;
   }
 
@@ -93,6 +95,7 @@ describe('Redis in trouble', function () {
 
   beforeEach(() => {
     ngPort = freeUdpPort();
+    range = freeUdpRange(200);
     ng = new NgClient(ngPort);
   });
   afterEach(async () => {
@@ -160,6 +163,22 @@ describe('Redis in trouble', function () {
     redis = await RedisProcess.start({ port });
     await untilStored(redis, [...callIds('talking', 15), 'placed']);
     expect((await load.report()).lost).to.equal(0);
+  });
+
+  it('frozen at the start: a start that requires it ends by name, one that does not goes on', async () => {
+    redis = await RedisProcess.start();
+    await start(redis.url());
+    await place('stored');
+    await daemon?.stop('SIGKILL');
+    redis.process.signal('SIGSTOP');
+    let refusal = '';
+    await start(redis.url()).catch((error: unknown) => (refusal = String(error)));
+    expect(refusal).to.include(`Failed to connect to Redis 127.0.0.1:${redis.port}`);
+    await start(redis.url(), '--no-redis-required');
+    await place('placed');
+    redis.process.signal('SIGCONT');
+    // What the calls of the former daemon are worth is not this one's to decide.
+    await untilStored(redis, ['stored', 'placed']);
   });
 
   it('frozen at an orderly stop: the stop is bounded, and what was stored stays', async () => {

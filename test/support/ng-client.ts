@@ -38,6 +38,7 @@ export class NgClient {
   readonly #waiting = new Map<string, (body: Buffer) => void>();
   readonly #run = randomBytes(4).toString('hex');
   #sequence = 0;
+  #closed = false;
 
   constructor(
     readonly port: number,
@@ -73,7 +74,7 @@ export class NgClient {
     return new Promise((resolve, reject) => {
       let left = tries;
       const send = (): void => {
-        if (left > 0) {
+        if (left > 0 && !this.#closed) {
           left -= 1;
           this.sendDatagram(message);
           return;
@@ -120,7 +121,9 @@ export class NgClient {
     resolve(message.subarray(space + 1));
   }
 
+  /** Requests under way are given up. */
   close(): void {
+    this.#closed = true;
     this.#socket.close();
   }
 }
