@@ -57,6 +57,7 @@ async function run(config: Config): Promise<void> {
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
   if (config.pidfile !== null) writePidfile(config.pidfile, process.pid);
+  log.info('core', `Startup complete, version ${version}`);
   reportReady(config.log.toStderr);
 }
 

@@ -71,7 +71,7 @@ export class Daemon {
 
   /** @throws ConfigError, UdpBindError, NativeRelayError, StoreError: each names what is wrong. */
   async start(): Promise<void> {
-    const { config, log, nowMicros, version } = this.#environment;
+    const { config, log, nowMicros } = this.#environment;
     for (const warning of config.warnings) log.warning('core', warning);
     const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
     // A node that stands by binds the addresses that it will get.
@@ -142,7 +142,6 @@ export class Daemon {
     });
     await this.#openCli(calls);
     this.#timer = setInterval(() => this.#everySecond(), 1000);
-    log.info('core', `Startup complete, version ${version}`);
   }
 
   async #openStore(): Promise<CallStore> {

@@ -37,7 +37,7 @@ export type SignallingFlag =
   | 'to-tag'
   | 'fatal'
   | 'fast'
-  | 'debug'
+  | 'debug';
 
 /** A parsed `offer` or `answer`. Strings are byte strings. */
 export interface SignallingRequest {

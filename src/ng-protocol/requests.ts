@@ -41,7 +41,7 @@ export type RequestFlag =
   | 'to-tag'
   | 'fatal'
   | 'fast'
-  | 'debug'
+  | 'debug';
 
 /** What every parsed request carries. */
 export interface RequestNotes {

@@ -138,7 +138,15 @@ export class Log {
 
   /** Signals USR1 (-1) and USR2 (+1): moves the threshold of every subsystem. */
   shiftAllLevels(by: number): void {
-    for (const [subsystem, level] of this.#levels) this.setLevel(subsystem, level + by);
+    for (const [subsystem, before] of [...this.#levels]) {
+      this.setLevel(subsystem, before + by);
+      const level = this.#levels.get(subsystem) ?? before;
+      if (level === before) continue;
+      const what = by < 0 ? 'Decreased' : 'Increased';
+      // As a line of the highest level that is still shown.
+      const shown = Object.values(logLevel).findLast((each) => each <= level) ?? logLevel.critical;
+      this.write(shown, subsystem, `${what} '${subsystem}' log level to ${level}`);
+    }
   }
 
   /** Every line of this call is written from now on, or no longer. */

@@ -5,6 +5,7 @@
  * Commands are never queued while there is no connection, and never sent twice.
  */
 import type { Redis } from 'ioredis';
+import { loadRedisClient } from './client.js';
 import { StoreError } from './errors.js';
 import type { StoreLog } from './log.js';
 
@@ -164,8 +165,7 @@ export class RedisConnection {
 
   async #connect(): Promise<void> {
     const { server, connectTimeoutMs, commandTimeoutMs } = this.#options;
-    // Only a daemon that has a database pays for loading the client.
-    const { Redis } = await import('ioredis');
+    const Redis = await loadRedisClient();
     const redis = new Redis({
       host: server.host,
       port: server.port,

@@ -5,6 +5,7 @@
  */
 import type { Redis } from 'ioredis';
 import type { CallState } from '../media/call-state.js';
+import { loadRedisClient } from './client.js';
 import { RedisConnection, serverName, type RedisServer } from './connection.js';
 import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
@@ -193,7 +194,7 @@ export class KeyspaceFollower {
 
   /** Never rejects. Resolves when the first attempt to connect is over. */
   async start(databases: readonly number[]): Promise<void> {
-    const { Redis } = await import('ioredis');
+    const Redis = await loadRedisClient();
     const { server, connectTimeoutMs } = this.#options;
     const subscriber = new Redis({
       host: server.host,
@@ -298,7 +299,7 @@ export class KeyspaceFollower {
 
   async #notificationFlags(): Promise<string | null> {
     const { server, connectTimeoutMs } = this.#options;
-    const { Redis } = await import('ioredis');
+    const Redis = await loadRedisClient();
     const asking = new Redis({
       host: server.host,
       port: server.port,

@@ -71,6 +71,8 @@ export class RedisStore implements CallStore {
   /** `start` is over. */
   #started = false;
   #recovering: Promise<void> | null = null;
+  /** The server was away when calls were to be restored: done before memory is written to it. */
+  #lateAdopt: ((state: CallState) => string | null) | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
   #refreshTimer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -150,6 +152,7 @@ export class RedisStore implements CallStore {
     const elapsedMs = (): number => Math.round(performance.now() - startedAt);
     const connection = this.#readConnection ?? this.#connection;
     const connected = this.#separateRead === null || this.#readConnection !== null;
+    if (read !== null && (!connected || !connection.ready)) this.#lateAdopt = adopt;
     if (read === null || !connected || !connection.ready)
       return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
     try {
@@ -328,6 +331,7 @@ export class RedisStore implements CallStore {
     try {
       await this.#send('PING');
       await this.#findFormat();
+      await this.#restoreLate();
       this.#markAll();
       const calls = this.#queue.size;
       await this.#queue.flush(batchSize);
@@ -339,6 +343,38 @@ export class RedisStore implements CallStore {
       );
     } catch {
       // Said already when the store became degraded; tried again later.
+    }
+  }
+
+  /** Calls of the process before this one. What is in memory meanwhile is newer and stays. */
+  async #restoreLate(): Promise<void> {
+    const adopt = this.#lateAdopt;
+    if (adopt === null) return;
+    const { log } = this.#options;
+    const server = this.#separateRead;
+    const reader =
+      server === null
+        ? null
+        : this.#connectionTo(server, false, { onReady: () => undefined, onLost: () => undefined });
+    try {
+      await reader?.open();
+      const connection = reader ?? this.#connection;
+      const found = await findCalls((...command) => connection.send(...command), this.#settings);
+      const inMemory = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
+      let restored = 0;
+      for (const state of found.calls) {
+        if (inMemory.has(state.callId)) continue;
+        const reason = this.#adopt(state, adopt);
+        if (reason === null) restored += 1;
+        else log.error(`Failed to restore call ID '${state.callId}' from Redis: ${reason}`);
+      }
+      for (const { callId, reason } of found.failures) {
+        log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
+      }
+      this.#lateAdopt = null;
+      log.notice(`Redis, away at the start, is here now: ${restored} calls restored`);
+    } finally {
+      reader?.close();
     }
   }
 

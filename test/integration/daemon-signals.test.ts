@@ -37,6 +37,7 @@ describe('signals', () => {
     expect(await logsCommands()).to.equal(true);
     daemon.process.signal('SIGUSR1');
     await until(async () => !(await logsCommands()), 'a log without commands');
+    expect(daemon.process.log()).to.include("Decreased 'core' log level to 5");
     daemon.process.signal('SIGUSR2');
     await until(logsCommands, 'commands in the log');
   });

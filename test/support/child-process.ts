@@ -10,9 +10,11 @@ import { join } from 'node:path';
 import { pause } from './wait.js';
 
 const alive = new Set<ChildProcess>();
+const folders = new Set<{ readonly remove: () => void }>();
 
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
+  for (const folder of [...folders]) folder.remove();
 });
 
 /** true when `program` can be started by name. */
@@ -26,6 +28,7 @@ export class TemporaryFolder {
 
   constructor(prefix: string) {
     this.path = mkdtempSync(join(tmpdir(), `${prefix}-`));
+    folders.add(this);
   }
 
   file(name: string): string {
@@ -38,6 +41,7 @@ export class TemporaryFolder {
   }
 
   remove(): void {
+    folders.delete(this);
     rmSync(this.path, { recursive: true, force: true });
   }
 }

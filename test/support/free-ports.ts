@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 
 const lowestPort = 16384;
 const highestPort = 32767;
-const given = new Set<number>();
+/** Moves on with each range, so that what was given out last is given out again last. */
+let cursor = lowestPort + 2 * Math.floor((Math.random() * (highestPort - lowestPort)) / 2);
 
 function boundUdpPorts(): ReadonlySet<number> {
   const ports = new Set<number>();
@@ -24,18 +25,18 @@ export interface PortRange {
   readonly max: number;
 }
 
-/** `size` consecutive UDP ports (starting even) that are free now and were not given out before. */
+/** `size` consecutive UDP ports (starting even) that are free now and were not given out lately. */
 export function freeUdpRange(size: number): PortRange {
   const bound = boundUdpPorts();
-  // A long run gives everything out once; what is not bound by then is free again.
-  if (given.size > (highestPort - lowestPort) / 2) given.clear();
-  for (let attempt = 0; attempt < 1000; attempt += 1) {
-    const span = highestPort - lowestPort - size;
-    const min = lowestPort + 2 * Math.floor((Math.random() * span) / 2);
-    const ports = Array.from({ length: size }, (_, index) => min + index);
-    if (ports.some((port) => bound.has(port) || given.has(port))) continue;
-    for (const port of ports) given.add(port);
-    return { min, max: min + size - 1 };
+  for (let tried = 0; tried < highestPort - lowestPort;) {
+    if (cursor + size > highestPort) cursor = lowestPort;
+    const min = cursor;
+    let taken = -1;
+    for (let port = min; port < min + size; port++) if (bound.has(port)) taken = port;
+    const used = taken < 0 ? size : taken - min + 1;
+    cursor = min + used + (used % 2);
+    tried += used;
+    if (taken < 0) return { min, max: min + size - 1 };
   }
   throw new Error(`no ${size} free consecutive UDP ports`);
 }

@@ -63,7 +63,7 @@ export class UdpBindError extends Error {
     readonly listen: string,
     options: { cause: unknown },
   ) {
-    super(`Cannot listen for NG messages on ${listen}: ${code}`, options);
+    super(`Failed to open UDP NG control connection port (${listen}): ${code}`, options);
   }
 }
 
