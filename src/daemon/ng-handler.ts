@@ -6,6 +6,7 @@ import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 import { formatSource, type NgObserver, type NgSource } from '../ng-protocol/endpoint.js';
 import { NgError } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
+import { dumpText } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
 import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
@@ -127,11 +128,19 @@ function remove(
 /** Writes rtpengine's log lines and counts commands. */
 export function ngObserver(log: Log, counters: Counters): NgObserver {
   return {
-    received(command, source, callId) {
+    received(command, source, callId, dictionary) {
+      if (log.enabled(7, 'control', callId)) {
+        const dump = dumpText(dictionary);
+        log.debug('control', `Dump for '${command}' from ${formatSource(source)}: ${dump}`, callId);
+      }
       if (command === 'ping') return;
       log.info('control', `Received command '${command}' from ${formatSource(source)}`, callId);
     },
-    replied(command, source, callId, elapsedMicros) {
+    replied(command, source, callId, elapsedMicros, reply) {
+      if (log.enabled(7, 'control', callId)) {
+        const to = formatSource(source);
+        log.debug('control', `Response dump for '${command}' to ${to}: ${dumpText(reply)}`, callId);
+      }
       const seconds = elapsedMicros / 1e6;
       counters.commandDone(source.address, command, seconds, false);
       if (command === 'ping') return;
