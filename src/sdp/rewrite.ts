@@ -34,7 +34,8 @@ export function renderSdp(document: SdpDocument, edits: readonly SessionEdit[]):
   return out.join(crlf) + crlf;
 }
 
-const bandwidthModifiers: ReadonlySet<string> = new Set(['AS', 'RR', 'RS', 'CT', 'TIAS']);
+/** Bandwidths of a session in the order in which they are written; others are left out. */
+const bandwidthModifiers = ['AS', 'RR', 'RS', 'CT', 'TIAS'] as const;
 
 function writeSession(out: string[], session: SdpSession, edit: SessionEdit): void {
   const { origin } = edit;
@@ -44,9 +45,11 @@ function writeSession(out: string[], session: SdpSession, edit: SessionEdit): vo
     `s=${edit.name}`,
   );
   for (const type of 'iuep') pushLines(out, session.lines, type);
-  for (const { type, value } of session.lines) {
-    if (type === 'b' && bandwidthModifiers.has(value.slice(0, value.indexOf(':')))) {
-      out.push(`b=${value}`);
+  if (session.lines.some(({ type }) => type === 'b')) {
+    for (const modifier of bandwidthModifiers) {
+      for (const { type, value } of session.lines) {
+        if (type === 'b' && value.startsWith(`${modifier}:`)) out.push(`b=${value}`);
+      }
     }
   }
   const timing = out.length;

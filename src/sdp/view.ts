@@ -29,9 +29,13 @@ interface ProtocolTraits {
   readonly udp: boolean;
 }
 
-/** Traits of the protocols seen, which are few; whoever invents more does not fill the memory. */
+/**
+ * Traits of the protocols seen, which are few and short; whoever invents more, or longer ones, does
+ * not fill the memory.
+ */
 const knownProtocols = new Map<string, ProtocolTraits>();
 const maxKnownProtocols = 256;
+const maxKnownLength = 32;
 
 function traitsOf(protocol: string): ProtocolTraits {
   let traits = knownProtocols.get(protocol);
@@ -42,7 +46,10 @@ function traitsOf(protocol: string): ProtocolTraits {
       feedback: /RTP\/S?AVPF$/i.test(protocol),
       udp: !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol),
     };
-    if (knownProtocols.size < maxKnownProtocols) knownProtocols.set(protocol, traits);
+    if (protocol.length <= maxKnownLength && knownProtocols.size < maxKnownProtocols) {
+      // A copy of its own: a slice would keep the whole body it was cut from.
+      knownProtocols.set(Buffer.from(protocol, 'latin1').toString('latin1'), traits);
+    }
   }
   return traits;
 }
