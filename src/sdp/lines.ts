@@ -15,6 +15,8 @@ import {
 /** More than any endpoint sends; a body beyond it is refused as syntax. */
 export const maxMedias = 128;
 const maxLines = 10_000;
+/** Twice the payload types there are; offered and answered formats are compared with each other. */
+const maxFormats = 256;
 
 const sessionTypes = 'osiuepcbtrzka';
 const mediaTypes = 'icbka';
@@ -73,6 +75,17 @@ export function parseSdp(text: string): SdpDocument {
   return { sessions: sessions.map(closeSession) };
 }
 
+/** V8 copies substrings below this length; longer ones point into the text they were cut from. */
+const shortestSlice = 13;
+
+/**
+ * `text` without a tie to the body it was cut from, for values that a call keeps: one slice of it
+ * would else hold the whole body in memory for as long as the call lasts.
+ */
+export function detached(text: string): string {
+  return text.length < shortestSlice ? text : Buffer.from(text, 'latin1').toString('latin1');
+}
+
 function openSession(): OpenSession {
   return { origin: null, name: '-', connection: null, attributes: [], lines: [], medias: [] };
 }
@@ -104,13 +117,13 @@ function addLine(session: OpenSession, type: string, value: string, offset: numb
     throw new SdpError('syntax', `unexpected line type '${type}'`, offset);
   }
   const target = media ?? session;
-  target.lines.push({ type, value });
+  target.lines.push({ type, value: type === 't' ? detached(value) : value });
   if (type === 'a') target.attributes.push(parseAttribute(value));
   else if (type === 'c') {
     if (target.connection !== null) throw new SdpError('syntax', 'more than one c= line', offset);
     target.connection = parseConnection(value, offset);
   } else if (type === 'o') session.origin = parseOrigin(value, offset);
-  else if (type === 's' && media === undefined) session.name = value;
+  else if (type === 's' && media === undefined) session.name = detached(value);
 }
 
 function parseAttribute(value: string): SdpAttribute {
@@ -136,6 +149,9 @@ function parseMedia(value: string, offset: number): OpenMedia {
   if (type === undefined || ports === undefined || protocol === undefined) {
     throw new SdpError('syntax', 'malformed m= line', offset);
   }
+  if (formats.length > maxFormats) {
+    throw new SdpError('syntax', 'too many formats in m= line', offset);
+  }
   const slash = ports.indexOf('/');
   const port = slash < 0 ? ports : ports.slice(0, slash);
   const count = slash < 0 ? '1' : ports.slice(slash + 1);
@@ -148,11 +164,11 @@ function parseMedia(value: string, offset: number): OpenMedia {
     throw new SdpError('syntax', 'port out of range in m= line', offset);
   }
   return {
-    type,
+    type: detached(type),
     port: portNumber,
     portCount,
-    protocol,
-    formats,
+    protocol: detached(protocol),
+    formats: formats.map(detached),
     connection: null,
     attributes: [],
     lines: [],
@@ -168,7 +184,7 @@ function parseConnection(value: string, offset: number): SdpConnection {
   if (!isAddress(address, family)) {
     throw new SdpError('syntax', 'malformed address in c= line', offset);
   }
-  return { family, address };
+  return { family, address: detached(address) };
 }
 
 function parseOrigin(value: string, offset: number): SdpOrigin {
@@ -184,7 +200,14 @@ function parseOrigin(value: string, offset: number): SdpOrigin {
   ) {
     throw new SdpError('syntax', 'malformed o= line', offset);
   }
-  return { username, sessionId, version, networkType, addressType, address };
+  return {
+    username: detached(username),
+    sessionId: detached(sessionId),
+    version: detached(version),
+    networkType,
+    addressType,
+    address: detached(address),
+  };
 }
 
 /** Whether `text` is an address literal of that family. */

@@ -1,5 +1,5 @@
 /** Readers over a parsed body. Pure; they never throw on what `parseSdp` let through. */
-import { isAddress } from './lines.js';
+import { detached, isAddress } from './lines.js';
 import { staticPayload } from './static-payloads.js';
 import {
   SdpError,
@@ -47,8 +47,7 @@ function traitsOf(protocol: string): ProtocolTraits {
       udp: !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol),
     };
     if (protocol.length <= maxKnownLength && knownProtocols.size < maxKnownProtocols) {
-      // A copy of its own: a slice would keep the whole body it was cut from.
-      knownProtocols.set(Buffer.from(protocol, 'latin1').toString('latin1'), traits);
+      knownProtocols.set(detached(protocol), traits);
     }
   }
   return traits;
@@ -110,7 +109,7 @@ export function rtcpEndpointOf(media: SdpMedia): { port: number; address: string
     (family === 'IP4' || family === 'IP6') &&
     address !== undefined &&
     isAddress(address, family);
-  return { port: Number(port), address: named ? address : null };
+  return { port: Number(port), address: named ? detached(address) : null };
 }
 
 /** a=rtcp-mux (RFC 5761). */
@@ -135,7 +134,8 @@ export function maxPtimeOf(media: SdpMedia): number | null {
 
 /** a=mid (RFC 5888). */
 export function midOf(media: SdpMedia): string | null {
-  return attributeOf(media, 'mid');
+  const mid = attributeOf(media, 'mid');
+  return mid === null ? null : detached(mid);
 }
 
 /** Value of a b= line of that modifier, in the unit of the modifier. */
@@ -207,7 +207,7 @@ function parseRtpMap(text: string): RtpMap | null {
   const [encoding = '', clock = '', channels = ''] = text.split('/');
   const clockRate = decimal(clock, 9);
   if (encoding === '' || clockRate <= 0) return null;
-  return { encoding, clockRate, channels: Math.max(1, decimal(channels, 2)) };
+  return { encoding: detached(encoding), clockRate, channels: Math.max(1, decimal(channels, 2)) };
 }
 
 /** Read once for the model and again for the body that is written. */
@@ -238,7 +238,7 @@ function readCodecs(media: SdpMedia): readonly SdpCodec[] {
     if (name === 'rtpmap') {
       const map = parseRtpMap(split.rest);
       if (map !== null) maps.set(split.payloadType, map);
-    } else if (name === 'fmtp') fmtp.set(split.payloadType, split.rest);
+    } else if (name === 'fmtp') fmtp.set(split.payloadType, detached(split.rest));
     else {
       const list = feedback.get(split.payloadType);
       if (list === undefined) feedback.set(split.payloadType, [split.rest]);

@@ -65,6 +65,16 @@ describe('reading a body', () => {
     ['another network', good.replace('c=IN', 'c=XX')],
     ['the other family', good.replace('c=IN IP4', 'c=IN IP6')],
     ['a TTL', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 224.2.1.1/127')],
+    ['a TTL of a plain address', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 192.0.2.10/127')],
+    ['several groups', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 224.2.1.1/127/3')],
+    ['two c= in a section', `${good}c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\n`],
+    ['a bad c= in a section', `${good}c=IN IP4 x\r\n`],
+    ['a session line in a section', `${good}t=0 0\r\n`],
+    ['257 formats', good.replace('0 8 101', Array(257).fill('0').join(' '))],
+    ['129 sections', good + 'm=audio 1 RTP/AVP 0\r\n'.repeat(128)],
+    ['a number with a sign', good.replace('6000', '+6000')],
+    ['a port of many digits', good.replace('6000', '00000006000000')],
+    ['no port count', good.replace('6000', '6000/')],
     ['two c=', good.replace('t=0 0', 'c=IN IP4 192.0.2.44\r\nt=0 0')],
     ['CR alone', good.replaceAll('\r\n', '\r')],
     ['999 ports', good.replace('6000', '6000/999')],
@@ -74,6 +84,38 @@ describe('reading a body', () => {
       expect(() => parseSdp(text)).to.throw(SdpError);
     });
   }
+
+  const taken: readonly (readonly [string, string])[] = [
+    ['no o=', good.replace(/o=.*\r\n/, '')],
+    ['an o= with more words', good.replace(/(o=.*)\r\n/, '$1 and more\r\n')],
+    ['no s= and no t=', good.replace(/[st]=.*\r\n/g, '')],
+    ['an empty attribute', `${good}a=\r\n`],
+    ['an attribute that makes no sense', `${good}a=rtcp:foo\r\na=rtpmap:\r\na=ptime:x\r\n`],
+    ['NUL in an attribute', `${good}a=x:\0y\r\n`],
+    ['bytes above ASCII', good.replace('call one', 'caf\u00c3\u00a9')],
+    ['spaces at the end of m=', good.replace('0 8 101', '0 8 101  ')],
+    ['two spaces in m=', good.replace('audio 6000', 'audio  6000')],
+    ['no format', good.replace(' 0 8 101', '')],
+    ['no section', good.replace(/m=[^]*/, '')],
+    ['an IPv6 c=', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP6 2001:db8::1')],
+  ];
+  for (const [name, text] of taken) {
+    it(`takes ${name}`, () => {
+      expect(parseSdp(text).sessions).to.have.lengthOf(1);
+    });
+  }
+
+  it('says where the fault is', () => {
+    for (const [text, offset] of [
+      [good.replace('s=call', 'scall'), good.indexOf('s=call')],
+      [good.replace('6000', 'x'), good.indexOf('m=')],
+      ['m=audio 1 RTP/AVP 0\r\n', 0],
+    ] as const) {
+      expect(() => parseSdp(text))
+        .to.throw(SdpError)
+        .with.include({ code: 'syntax', offset });
+    }
+  });
 
   it('tells addresses from other text', () => {
     for (const address of ['0.0.0.0', '255.255.255.255', '10.0.0.1']) {
