@@ -36,10 +36,9 @@ export const commandNames: readonly (readonly [command: string, short: string])[
 export interface CommandFigures {
   count: number;
   seconds: number;
-  minSeconds: number;
-  maxSeconds: number;
 }
 
+/** What one control client asked for. */
 export interface ProxyFigures {
   readonly commands: Map<string, CommandFigures>;
   errors: number;
@@ -48,6 +47,7 @@ export interface ProxyFigures {
 /** Proxies that are told apart; later ones share one entry, so that the memory is bounded. */
 const maxProxies = 1000;
 
+/** Counts since `startedMicros` (wall clock). */
 export class Counters {
   readonly proxies = new Map<string, ProxyFigures>();
   readonly closed: Record<CloseReason, number> = {
@@ -60,7 +60,7 @@ export class Counters {
   };
   managedSessions = 0;
   rejectedSessions = 0;
-  minManagedSessions = 0;
+  /** Most calls at a time. */
   maxManagedSessions = 0;
   zeroWayStreams = 0;
   oneWayStreams = 0;
@@ -84,38 +84,33 @@ export class Counters {
     if (isError) figures.errors += 1;
     const done = figures.commands.get(command);
     if (done === undefined) {
-      figures.commands.set(command, {
-        count: 1,
-        seconds,
-        minSeconds: seconds,
-        maxSeconds: seconds,
-      });
+      figures.commands.set(command, { count: 1, seconds });
       return;
     }
     done.count += 1;
     done.seconds += seconds;
-    if (seconds < done.minSeconds) done.minSeconds = seconds;
-    if (seconds > done.maxSeconds) done.maxSeconds = seconds;
   }
 
   /** The number of calls changed. */
   sessionsNow(count: number): void {
     if (count > this.maxManagedSessions) this.maxManagedSessions = count;
-    if (count < this.minManagedSessions) this.minManagedSessions = count;
   }
 
+  /** A call ended. */
   callClosed(reason: CloseReason, durationSeconds: number): void {
     this.closed[reason] += 1;
     this.durationSeconds += durationSeconds;
     this.duration2Seconds += durationSeconds * durationSeconds;
   }
 
+  /** A receiver report was rated, on the MOS scale of 1 to 5. */
   mosSample(mos: number): void {
     this.mosSum += mos;
     this.mos2Sum += mos * mos;
     this.mosSamples += 1;
   }
 
+  /** Calls that have ended, whatever the reason. */
   get closedSessions(): number {
     return Object.values(this.closed).reduce((sum, count) => sum + count, 0);
   }

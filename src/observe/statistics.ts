@@ -29,7 +29,10 @@ export interface Gauges {
 
 type Numbers = Record<string, number>;
 
-/** As numbers: seconds for durations. The reply shows those of `decimals` as strings. */
+/** `name`, `address` and `ports`, which has numbers. */
+type InterfaceEntry = ReadonlyMap<string, string | ReadonlyMap<string, number>>;
+
+/** As numbers, which `list jsonstats` shows: seconds for durations, percent for shares. */
 export interface StatisticsSections {
   readonly currentstatistics: Numbers;
   readonly totalstatistics: Numbers;
@@ -39,11 +42,9 @@ export interface StatisticsSections {
     string,
     number | readonly Readonly<Record<string, number | string>>[]
   >;
-  readonly interfaces: readonly NgDictionary[];
+  readonly interfaces: readonly InterfaceEntry[];
   readonly transcoders: readonly NgDictionary[];
 }
-
-const fixed = (value: number): string => value.toFixed(6);
 
 const deviation = (sum: number, sum2: number, count: number): number => {
   if (count === 0) return 0;
@@ -51,11 +52,12 @@ const deviation = (sum: number, sum2: number, count: number): number => {
   return Math.sqrt(Math.max(0, sum2 / count - mean * mean));
 };
 
+/** All figures; the order of the keys is that of 10.5. */
 export function statisticsSections(counters: Counters, gauges: Gauges): StatisticsSections {
   return {
     currentstatistics: currentSection(gauges),
     totalstatistics: totalSection(counters, gauges),
-    intervalstatistics: intervalSection(counters, gauges),
+    intervalstatistics: intervalSection(),
     mos: {
       mos_total: counters.mosSum,
       mos2_total: counters.mos2Sum,
@@ -126,42 +128,16 @@ function totalSection(counters: Counters, gauges: Gauges): Numbers {
   };
 }
 
-/** Sums of one command over all proxies. */
-function commandTotals(counters: Counters, command: string): readonly number[] {
-  let count = 0;
-  let seconds = 0;
-  let min = Infinity;
-  let max = 0;
-  for (const { commands } of counters.proxies.values()) {
-    const figures = commands.get(command);
-    if (figures === undefined) continue;
-    count += figures.count;
-    seconds += figures.seconds;
-    min = Math.min(min, figures.minSeconds);
-    max = Math.max(max, figures.maxSeconds);
-  }
-  return count === 0 ? [0, 0, 0, 0] : [count, min, max, seconds / count];
-}
-
-function intervalSection(counters: Counters, gauges: Gauges): Numbers {
-  const section: Numbers = {
-    totalcallsduration: counters.durationSeconds,
-    minmanagedsessions: counters.minManagedSessions,
-    maxmanagedsessions: counters.maxManagedSessions,
-  };
-  const uptime = Math.max(1, (gauges.nowMicros - counters.startedMicros) / 1e6);
-  for (const [command] of commandNames) {
-    const [, min = 0, max = 0, average = 0] = commandTotals(counters, command);
-    section[`min${command}delay`] = min;
-    section[`max${command}delay`] = max;
-    section[`avg${command}delay`] = average;
-  }
-  for (const [command] of commandNames) {
-    const [count = 0] = commandTotals(counters, command);
-    const rate = count / uptime;
-    section[`min${command}requestrate`] = rate;
-    section[`max${command}requestrate`] = rate;
-    section[`avg${command}requestrate`] = rate;
+/**
+ * The figures of the last interval reported to Graphite. None ever is, so all are zero, as with
+ * rtpengine without Graphite; averages over the lifetime follow from `controlstatistics`.
+ */
+function intervalSection(): Numbers {
+  const section: Numbers = { totalcallsduration: 0, minmanagedsessions: 0, maxmanagedsessions: 0 };
+  for (const kind of ['delay', 'requestrate']) {
+    for (const [command] of commandNames) {
+      for (const which of ['min', 'max', 'avg']) section[`${which}${command}${kind}`] = 0;
+    }
   }
   return section;
 }
@@ -172,42 +148,49 @@ function controlSection(counters: Counters): StatisticsSections['controlstatisti
     for (const [command, short] of commandNames) {
       const figures = commands.get(command);
       entry[`${short}count`] = figures?.count ?? 0;
-      entry[`${short}duration`] = fixed(figures?.seconds ?? 0);
+      entry[`${short}duration`] = figures?.seconds ?? 0;
     }
     entry['errorcount'] = errors;
     return entry;
   });
   const section: StatisticsSections['controlstatistics'] = { proxies };
   for (const [command, short] of commandNames) {
-    section[`total${short}count`] = commandTotals(counters, command)[0] ?? 0;
+    let total = 0;
+    for (const { commands } of counters.proxies.values())
+      total += commands.get(command)?.count ?? 0;
+    section[`total${short}count`] = total;
   }
   return section;
 }
 
-function interfaceEntry(entry: Gauges['interfaces'][number]): NgDictionary {
+function interfaceEntry(entry: Gauges['interfaces'][number]): InterfaceEntry {
   const percent = entry.total === 0 ? 0 : (entry.used * 100) / entry.total;
-  return new Map<string, NgValue>([
+  const ports = new Map<string, number>([
+    ['min', entry.portMin],
+    ['max', entry.portMax],
+    ['used', entry.used],
+    ['used_pct', Math.round(percent * 100) / 100],
+    ['free', entry.free],
+    ['totals', entry.total],
+    ['last', entry.last],
+  ]);
+  return new Map<string, string | ReadonlyMap<string, number>>([
     ['name', entry.name],
     ['address', entry.address],
-    [
-      'ports',
-      new Map<string, NgValue>([
-        ['min', entry.portMin],
-        ['max', entry.portMax],
-        ['used', entry.used],
-        ['used_pct', percent.toFixed(2)],
-        ['free', entry.free],
-        ['totals', entry.total],
-        ['last', entry.last],
-      ]),
-    ],
+    ['ports', ports],
   ]);
 }
 
-/** Members that are fractions and so travel as strings. */
+/** Members that are fractions, or numbers that 10.5 writes as text, with their form in the reply. */
+function textFormOf(key: string, value: number): string | null {
+  if (key === 'uptime' || key.endsWith('requestrate')) return String(Math.round(value));
+  if (key === 'used_pct') return value.toFixed(2);
+  return key.endsWith('delay') || key.endsWith('duration') || decimals.has(key)
+    ? value.toFixed(6)
+    : null;
+}
+
 const decimals: ReadonlySet<string> = new Set([
-  'avgcallduration',
-  'totalcallsduration',
   'totalcallsduration2',
   'totalcallsduration_stddev',
   'mos_total',
@@ -216,39 +199,42 @@ const decimals: ReadonlySet<string> = new Set([
   'mos_stddev',
 ]);
 
-function section(numbers: Numbers, isDecimal: (key: string) => boolean): NgDictionary {
-  return new Map<string, NgValue>(
-    Object.entries(numbers).map(([key, value]) => [
+function inReply(entries: Iterable<readonly [string, string | number]>): NgDictionary {
+  const dictionary = new Map<string, NgValue>();
+  for (const [key, value] of entries) {
+    dictionary.set(
       key,
-      key === 'uptime' || key.endsWith('requestrate')
-        ? String(Math.round(value))
-        : isDecimal(key)
-          ? fixed(value)
-          : Math.round(value),
-    ]),
-  );
+      typeof value === 'string' ? value : (textFormOf(key, value) ?? Math.round(value)),
+    );
+  }
+  return dictionary;
 }
 
-/** The value of `statistics` in the NG reply. */
+/** The value of `statistics` in the NG reply: bencode has no fractions, so they are texts. */
 export function statisticsDictionary(counters: Counters, gauges: Gauges): NgDictionary {
   const sections = statisticsSections(counters, gauges);
-  const control = new Map<string, NgValue>(
-    Object.entries(sections.controlstatistics).map(([key, value]) => [
+  const section = (numbers: Numbers): NgDictionary => inReply(Object.entries(numbers));
+  const control = new Map<string, NgValue>();
+  for (const [key, value] of Object.entries(sections.controlstatistics)) {
+    control.set(
       key,
-      typeof value === 'number' ? value : value.map((entry) => new Map(Object.entries(entry))),
-    ]),
-  );
-  const isDecimal = (key: string): boolean => decimals.has(key);
+      typeof value === 'number' ? value : value.map((entry) => inReply(Object.entries(entry))),
+    );
+  }
+  const interfaces = sections.interfaces.map((entry) => {
+    const dictionary = new Map<string, NgValue>();
+    for (const [key, value] of entry) {
+      dictionary.set(key, typeof value === 'string' ? value : inReply(value));
+    }
+    return dictionary;
+  });
   return new Map<string, NgValue>([
-    ['currentstatistics', section(sections.currentstatistics, isDecimal)],
-    ['totalstatistics', section(sections.totalstatistics, isDecimal)],
-    [
-      'intervalstatistics',
-      section(sections.intervalstatistics, (key) => !key.endsWith('managedsessions')),
-    ],
-    ['mos', section(sections.mos, isDecimal)],
+    ['currentstatistics', section(sections.currentstatistics)],
+    ['totalstatistics', section(sections.totalstatistics)],
+    ['intervalstatistics', section(sections.intervalstatistics)],
+    ['mos', section(sections.mos)],
     ['controlstatistics', control],
-    ['interfaces', sections.interfaces],
+    ['interfaces', interfaces],
     ['transcoders', sections.transcoders],
   ]);
 }
