@@ -34,7 +34,6 @@ async function run(config: Config): Promise<void> {
   if (!config.log.toStderr) openSyslog(config.log.programName, daemonFacility);
   const log = await createLog(config.log, { nowMicros, syslog });
   const version = programVersion();
-  const daemon = new Daemon({ config, log, version, nowMicros });
   let stopping = false;
   const stop = (): void => {
     if (stopping) return;
@@ -50,10 +49,15 @@ async function run(config: Config): Promise<void> {
         process.exit();
       });
   };
+  const daemon = new Daemon({ config, log, version, nowMicros, onDrained: () => stop() });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   process.on('SIGHUP', () => process.exit(hangupCode));
-  process.on('SIGUSR1', () => log.shiftAllLevels(-1));
+  process.on('SIGUSR1', () => {
+    // rtpengine's meaning, unless the configuration has a drain.
+    if (config.drainsOnSignal) daemon.drain();
+    else log.shiftAllLevels(-1);
+  });
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
   if (config.pidfile !== null) writePidfile(config.pidfile, process.pid);

@@ -57,6 +57,8 @@ export interface LimitConfig {
   readonly offerTimeoutSeconds: number;
   readonly deleteDelaySeconds: number;
   /** -1 unlimited, 0 refuses every call. */
+  /** Longest drain, 0 unlimited. */
+  readonly drainTimeoutSeconds: number;
   readonly maxSessions: number;
   readonly maxLoad: number;
   readonly maxCpuPercent: number;
@@ -118,6 +120,8 @@ export interface Config {
   readonly redis: RedisConfig | null;
   readonly foreground: boolean;
   readonly pidfile: string | null;
+  /** SIGUSR1 drains instead of lowering the log levels. */
+  readonly drainsOnSignal: boolean;
   /** File that was read, null when none was. */
   readonly configFile: string | null;
   /** To be logged at start, one line each. */
@@ -226,6 +230,7 @@ function limitConfig(options: OptionReader): LimitConfig {
     finalTimeoutSeconds: options.number('final-timeout'),
     offerTimeoutSeconds: options.number('offer-timeout'),
     deleteDelaySeconds: options.number('delete-delay'),
+    drainTimeoutSeconds: options.number('drain-timeout', 0),
     maxSessions: options.number('max-sessions'),
     maxLoad: options.number('max-load'),
     maxCpuPercent: options.number('max-cpu'),
@@ -366,6 +371,7 @@ export function loadConfig(
     redis: redisConfig(options, env, host),
     foreground: options.flag('foreground'),
     pidfile: options.text('pidfile'),
+    drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
     warnings: [...options.warnings, ...noEffectWarnings(options)],
   };

@@ -101,6 +101,11 @@ const limits: readonly OptionSpec[] = [
   int('offer-timeout', 3600, 'Remove a call that has not been answered', seconds),
   int('delete-delay', 30, 'Keep a deleted call for so long', { ...seconds, short: 'd' }),
   int('max-sessions', -1, 'Most calls at a time; -1 unlimited, 0 refuses all', { minimum: -1 }),
+  int('drain-timeout', null, 'Longest drain; given, SIGUSR1 drains (0: until the last call ends)', {
+    ...seconds,
+    own: true,
+    defaultText: '0, and SIGUSR1 keeps its meaning for the log',
+  }),
   float('max-load', 0, 'Refuse new calls above this load average, 0 off', { minimum: 0 }),
   float('max-cpu', 0, 'Refuse new calls above this CPU usage, 0 off', { unit: '%', minimum: 0 }),
   int('max-bandwidth', 0, 'Refuse new calls above this media rate, 0 off', {

@@ -7,6 +7,7 @@ import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './call-service.js';
+import type { Drain } from './drain.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
   CliCall,
@@ -36,6 +37,7 @@ export interface CliTargetParts {
     readonly follow: (database: number) => void;
     readonly unfollow: (database: number) => boolean;
   };
+  readonly drain: Drain;
 }
 
 /** Settings kept in the limits; the others are fixed while the daemon runs. */
@@ -245,6 +247,14 @@ export class DaemonCliTarget implements CliTarget {
   makeAll(ownership: 'own' | 'foreign'): void {
     if (ownership === 'own') this.#parts.calls.makeAllOwn();
     else this.#parts.calls.makeAllForeign();
+  }
+
+  drain(timeoutSeconds: number | null): void {
+    this.#parts.drain.begin(timeoutSeconds ?? this.#parts.limits.drainTimeoutSeconds);
+  }
+
+  cancelDrain(): boolean {
+    return this.#parts.drain.cancel();
   }
 
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[] {

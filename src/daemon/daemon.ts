@@ -18,6 +18,7 @@ import type { StoreLog } from '../redis-store/log.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
+import { Drain } from './drain.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
 import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
@@ -28,6 +29,8 @@ export interface DaemonEnvironment {
   readonly version: string;
   /** Wall clock in µs. */
   readonly nowMicros: () => number;
+  /** The node has been drained: it is to be stopped. */
+  readonly onDrained: () => void;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -45,6 +48,7 @@ export class Daemon {
   readonly #limits: Mutable<LimitConfig>;
   readonly #counters: Counters;
   readonly #load: LoadGuard;
+  readonly #drain: Drain;
   readonly #rates: Rates = {
     packets: 0,
     bytes: 0,
@@ -67,6 +71,11 @@ export class Daemon {
     this.#limits = { ...environment.config.limits };
     this.#counters = new Counters(environment.nowMicros());
     this.#load = new LoadGuard(this.#limits);
+    this.#drain = new Drain({
+      log: environment.log,
+      ownCount: () => this.#calls?.ownCount ?? 0,
+      onDone: environment.onDrained,
+    });
   }
 
   /** @throws ConfigError, UdpBindError, NativeRelayError, StoreError: each names what is wrong. */
@@ -125,6 +134,7 @@ export class Daemon {
             limits: this.#limits,
             gauges: () => this.#gauges(),
             load: this.#load,
+            draining: () => this.#drain.active,
           },
           request,
           source,
@@ -142,6 +152,11 @@ export class Daemon {
     });
     await this.#openCli(calls);
     this.#timer = setInterval(() => this.#everySecond(), 1000);
+  }
+
+  /** No new calls from now on; `onDrained` when the last one has ended. */
+  drain(timeoutSeconds = this.#limits.drainTimeoutSeconds): void {
+    this.#drain.begin(timeoutSeconds);
   }
 
   async #openStore(): Promise<CallStore> {
@@ -245,6 +260,7 @@ export class Daemon {
           follow: (database) => void this.follow([database]),
           unfollow: (database) => this.#unfollow(database),
         },
+        drain: this.#drain,
       }),
       onLine: (line) => log.info('control', line),
       onError: (line) => log.error('control', line),
@@ -263,6 +279,7 @@ export class Daemon {
     try {
       this.#measure();
       this.#calls?.sweep();
+      this.#drain.check();
     } catch (error) {
       log.error('core', `Timer: ${error instanceof Error ? error.message : String(error)}`);
     }

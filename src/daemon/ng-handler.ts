@@ -11,7 +11,7 @@ import type { Log } from '../observe/log.js';
 import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './call-service.js';
-import type { LoadGuard } from './load-guard.js';
+import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
 export interface NgHandlerParts {
   readonly calls: CallService;
@@ -21,6 +21,7 @@ export interface NgHandlerParts {
   readonly limits: LimitConfig;
   readonly gauges: () => Gauges;
   readonly load: LoadGuard;
+  readonly draining: () => boolean;
 }
 
 const ok: readonly [string, NgValue] = ['result', 'ok'];
@@ -65,6 +66,11 @@ export function handleNg(
   }
 }
 
+const drainRefusal: LoadRefusal = {
+  message: 'Draining, no new calls',
+  logText: 'New call refused: draining',
+};
+
 function signal(
   parts: NgHandlerParts,
   request: OfferAnswerRequest,
@@ -72,7 +78,7 @@ function signal(
 ): NgDictionary | Promise<NgDictionary> {
   const { calls, load, counters, log } = parts;
   if (request.command === 'offer' && calls.call(request.callId) === null) {
-    const refusal = load.refusal(calls.ownCount);
+    const refusal = parts.draining() ? drainRefusal : load.refusal(calls.ownCount);
     if (refusal !== null) {
       counters.rejectedSessions += 1;
       log.error('control', refusal.logText, request.callId);

@@ -203,6 +203,18 @@ const makeAll =
     return `Ok, all calls set to '${name}'\n`;
   };
 
+/** Ours: `drain [SECONDS]`, `drain off`. */
+const drain: Command = (target, [word]) => {
+  if (word === 'off') {
+    return target.cancelDrain() ? 'New calls are taken again.\n' : 'Not draining.\n';
+  }
+  if (word !== undefined && !/^\d{1,7}$/.test(word)) {
+    return `Fail draining; '${word}' is neither a number of seconds nor 'off'\n`;
+  }
+  target.drain(word === undefined ? null : Number(word));
+  return `Draining, ${target.sessionCounts().own} calls left.\n`;
+};
+
 const help: Command = () =>
   [
     'Available sub-commands at this level:',
@@ -228,6 +240,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ],
   ['active', makeAll('own')],
   ['standby', makeAll('foreign')],
+  ['drain', drain],
   ['debug', debug],
   ['call', callCommand],
   ['help', help],

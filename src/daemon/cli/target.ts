@@ -134,6 +134,10 @@ export interface CliTarget {
   unfollow(database: number): boolean;
   /** Every call is this node's, or another's. */
   makeAll(ownership: 'own' | 'foreign'): void;
+  /** Refuses new calls and ends the process after the last one; null: the time limit of the option. */
+  drain(timeoutSeconds: number | null): void;
+  /** Takes new calls again; false: it was not draining. */
+  cancelDrain(): boolean;
   /** Parameters as `name`, `value` lines: as they were at the start, and now. */
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[];
   /** Takes all settings back to their values at the start. */

@@ -11,6 +11,14 @@ describe('operator command', () => {
   });
   const run = (line: string): string => runCommand(target, line);
 
+  it('drains with a time limit, with the one of the option, and takes new calls again', () => {
+    expect(run('drain 30')).to.equal('Draining, 0 calls left.\n');
+    run('drain');
+    run('drain off');
+    expect(run('drain soon')).to.match(/^Fail draining; 'soon' is neither/);
+    expect(target.asked).to.deep.equal(['drain 30', 'drain default', 'cancel drain']);
+  });
+
   /** Texts of rtpengine 10.5, observed. */
   const observed: readonly (readonly [line: string, text: string])[] = [
     ['list', 'More parameters required.\n'],

@@ -182,6 +182,7 @@ export class FakeTarget implements CliTarget {
       (call) => which !== 'all' && call.foreign !== (which === 'foreign'),
     );
   }
+  readonly asked: string[] = [];
   readonly followed: number[] = [];
   keyspaces(): readonly number[] {
     return this.followed;
@@ -196,6 +197,15 @@ export class FakeTarget implements CliTarget {
     if (at >= 0) this.followed.splice(at, 1);
     return at >= 0;
   }
+  drain(timeoutSeconds: number | null): void {
+    this.asked.push(`drain ${timeoutSeconds ?? 'default'}`);
+  }
+
+  cancelDrain(): boolean {
+    this.asked.push('cancel drain');
+    return true;
+  }
+
   makeAll(ownership: 'own' | 'foreign'): void {
     this.calls = this.calls.map((call) => ({ ...call, foreign: ownership === 'foreign' }));
   }
