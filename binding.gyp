@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/api/datagram_socket.cc",
         "native/api/relay_object.cc",
+        "native/api/service_manager.cc",
         "native/core/address.cc",
         "native/core/epoll_io.cc",
         "native/core/latch.cc",
@@ -14,6 +15,7 @@
         "native/core/relay.cc",
         "native/core/rtcp.cc",
         "native/core/socket.cc",
+        "native/core/socket_store.cc",
         "native/core/stream.cc",
         "native/core/worker.cc"
       ],

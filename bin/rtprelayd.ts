@@ -10,8 +10,9 @@ import {
   startInBackground,
 } from '../src/daemon/process/daemonize.js';
 import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
+import { ServiceManager } from '../src/daemon/process/service-manager.js';
 import { programVersion } from '../src/daemon/process/version.js';
-import { openSyslog, syslog } from '../src/media/native-relay.js';
+import { nativeServiceManager, openSyslog, syslog } from '../src/media/native-relay.js';
 import { createLog, createWallClockMicros } from '../src/observe/log-setup.js';
 
 /** Syslog facility of messages that name none, which the log never writes. */
@@ -30,6 +31,13 @@ async function run(config: Config): Promise<void> {
     });
     return;
   }
+  const { socketStore } = config;
+  const serviceManager = new ServiceManager(
+    process.env,
+    process.pid,
+    socketStore,
+    nativeServiceManager,
+  );
   const nowMicros = createWallClockMicros(Date.now, () => performance.now());
   if (!config.log.toStderr) openSyslog(config.log.programName, daemonFacility);
   const log = await createLog(config.log, { nowMicros, syslog });
@@ -49,7 +57,8 @@ async function run(config: Config): Promise<void> {
         process.exit();
       });
   };
-  const daemon = new Daemon({ config, log, version, nowMicros, onDrained: () => stop() });
+  const onDrained = (): void => stop();
+  const daemon = new Daemon({ config, log, version, nowMicros, onDrained, serviceManager });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   process.on('SIGHUP', () => process.exit(hangupCode));

@@ -1,18 +1,17 @@
-// The addon's exports: the relay, control sockets, and what Node lacks (syslog).
+// The addon's exports: the relay, control sockets, and what Node lacks (syslog, sd_notify).
 #include <string>
 
 #include <napi.h>
 #include <syslog.h>
 
+#include "api/addon_state.h"
 #include "api/datagram_socket.h"
 #include "api/relay_object.h"
+#include "api/service_manager.h"
 
 namespace {
 
-/// Per-environment state: openlog keeps the pointer it is given.
-struct AddonState {
-  std::string syslog_ident;
-};
+using rtprelay::api::AddonState;
 
 Napi::Value open_syslog(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -47,6 +46,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.AddCleanupHook([] { closelog(); });
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
+  exports.Set("serviceManager", rtprelay::api::service_manager(env));
   exports.Set("openSyslog", Napi::Function::New(env, open_syslog));
   exports.Set("syslog", Napi::Function::New(env, write_syslog));
   return exports;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "addon_state.h"
+
 namespace rtprelay::api {
 
 namespace {
@@ -85,6 +87,11 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
 DatagramSocket::~DatagramSocket() { shut_down(); }
 
 bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind) {
+  SocketStore& store = Napi::Env(environment_).GetInstanceData<AddonState>()->sockets;
+  fd_ = store.take(local);
+  // Requests that came while no process was there wait in it.
+  if (fd_.valid())
+    return true;
   const bool v4 = local.family == Family::kIpv4;
   fd_ = FileDescriptor(
       socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
@@ -102,7 +109,10 @@ bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int to
     set_tos(fd_.get(), local.family, tos);
   KernelAddress address;
   const socklen_t length = to_kernel(local, address);
-  return ::bind(fd_.get(), &address.generic, length) == 0;
+  if (::bind(fd_.get(), &address.generic, length) != 0)
+    return false;
+  store.keep(local, fd_.get());
+  return true;
 }
 
 // start(onMessages(lengths: number[], hosts: string[], ports: number[]), onError(code))

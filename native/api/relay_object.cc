@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "addon_state.h"
+
 namespace rtprelay::api {
 
 namespace {
@@ -162,6 +164,8 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   RelayOptions options;
   options.workers = info[0].As<Napi::Number>().Uint32Value();
   options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
+  sockets_ = &info.Env().GetInstanceData<AddonState>()->sockets;
+  options.sockets = sockets_;
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   if (!relay_->start()) {
@@ -198,8 +202,11 @@ void RelayObject::on_async(uv_async_t* async) {
 
 void RelayObject::on_nudge(uv_timer_t* timer) {
   auto* self = static_cast<RelayObject*>(timer->data);
-  if (self->relay_ != nullptr)
-    self->relay_->nudge();
+  if (self->relay_ == nullptr)
+    return;
+  self->relay_->nudge();
+  if (!self->sockets_->flush())
+    self->nudge_soon();
 }
 
 void RelayObject::nudge_soon() {

@@ -39,6 +39,7 @@ private:
 
   napi_env environment_;
   std::unique_ptr<Relay> relay_;
+  SocketStore* sockets_ = nullptr;
   uv_async_t* async_ = nullptr;
   uv_timer_t* nudge_ = nullptr;
   Napi::FunctionReference listener_;

@@ -22,6 +22,9 @@ struct LocalPort {
   FileDescriptor fd;
   SocketAddress local;
   std::uint32_t id = 0;
+  /// Opened by an earlier process: its packets wait until the port's call is known to the worker.
+  // Thread: control only.
+  bool inherited = false;
   /// Where packets that arrive here belong. Thread: worker only.
   const StreamConfig* stream = nullptr;
 };

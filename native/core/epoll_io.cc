@@ -21,12 +21,11 @@ public:
   EpollIo(FileDescriptor epoll, FileDescriptor wake_up)
       : epoll_(std::move(epoll)), wake_(std::move(wake_up)), buffers_(kBatchSize) {}
 
-  bool add(LocalPort& port) override {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.ptr = &port;
-    return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, port.fd.get(), &event) == 0;
-  }
+  bool add(LocalPort& port) override { return watch(EPOLL_CTL_ADD, port, EPOLLIN); }
+
+  bool add_paused(LocalPort& port) override { return watch(EPOLL_CTL_ADD, port, 0); }
+
+  void resume(LocalPort& port) override { (void)watch(EPOLL_CTL_MOD, port, EPOLLIN); }
 
   void remove(LocalPort& port) override {
     (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, port.fd.get(), nullptr);
@@ -65,6 +64,13 @@ public:
   }
 
 private:
+  bool watch(int operation, LocalPort& port, std::uint32_t events) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = &port;
+    return epoll_ctl(epoll_.get(), operation, port.fd.get(), &event) == 0;
+  }
+
   bool receive_one(LocalPort& port, std::size_t slot, InPacket& packet) {
     auto& buffer = buffers_[slot];
     KernelAddress source;

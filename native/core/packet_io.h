@@ -37,12 +37,15 @@ struct Received {
   bool woken = false;
 };
 
-// Thread: worker only, except add and wake.
+// Thread: worker only, except add, add_paused, resume and wake.
 class PacketIo {
 public:
   virtual ~PacketIo() = default;
   // Thread: any. The port may only be freed after `remove`.
   virtual bool add(LocalPort& port) = 0;
+  /// As `add`, but its packets wait in the socket until `resume`.
+  virtual bool add_paused(LocalPort& port) = 0;
+  virtual void resume(LocalPort& port) = 0;
   /// After this no packet of `port` is returned any more.
   virtual void remove(LocalPort& port) = 0;
   /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call.

@@ -26,7 +26,8 @@ template <typename Spec> const Spec* find_spec(const std::vector<Spec>& specs, s
 
 } // namespace
 
-Relay::Relay(RelayOptions options, Notifier notifier) : options_(options), notifier_(notifier) {}
+Relay::Relay(RelayOptions options, Notifier notifier)
+    : options_(options), notifier_(notifier), sockets_(options.sockets) {}
 
 Relay::~Relay() { close(); }
 
@@ -65,8 +66,10 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     return PlanError::kNone;
   }
   NewPorts opened;
-  if (!open_ports(plan, found == calls_.end() ? nullptr : &found->second, opened, failures))
+  if (!open_ports(plan, found == calls_.end() ? nullptr : &found->second, opened, failures)) {
+    forget(opened);
     return PlanError::kNone;
+  }
   auto [entry, fresh] = calls_.try_emplace(plan.call_id);
   Call& call = entry->second;
   if (fresh) {
@@ -104,7 +107,12 @@ bool Relay::open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
 }
 
 std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int& error) {
-  FileDescriptor fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
+  FileDescriptor fd = sockets_ == nullptr ? FileDescriptor() : sockets_->take(spec.local);
+  const bool inherited = fd.valid();
+  if (inherited)
+    set_tos(fd.get(), spec.local.family, tos);
+  else
+    fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
   if (!fd.valid() && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
     nudge();
@@ -117,7 +125,14 @@ std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int
   port->fd = std::move(fd);
   port->local = spec.local;
   port->id = spec.id;
+  port->inherited = inherited;
   return port;
+}
+
+void Relay::forget(const NewPorts& opened) {
+  for (const auto& port : opened)
+    if (port->inherited)
+      sockets_->forget(port->local);
 }
 
 bool Relay::watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures) {
@@ -127,6 +142,7 @@ bool Relay::watch_ports(const Call& call, NewPorts& opened, std::vector<PortFail
       failures.push_back({port->id, port->local, errno});
   if (failures.empty())
     return true;
+  forget(opened);
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
@@ -148,6 +164,8 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
       continue;
     }
     loads_[call.worker] -= 1;
+    if (sockets_ != nullptr)
+      sockets_->forget(entry->second->local);
     order.retired_ports.push_back(std::move(entry->second));
     entry = call.ports.erase(entry);
   }
@@ -223,8 +241,10 @@ void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
       set_tos(port->fd.get(), port->local.family, plan.tos);
     call.tos = plan.tos;
   }
+  std::vector<LocalPort*> fresh;
   for (auto& port : opened) {
     loads_[call.worker] += 1;
+    fresh.push_back(port.get());
     call.ports[port->id] = std::move(port);
   }
   adopt_streams(plan, call);
@@ -233,6 +253,14 @@ void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
   call.snapshot = order->next.get();
   outstanding_ += 1;
   workers_[call.worker]->post(std::move(order));
+  if (sockets_ == nullptr)
+    return;
+  for (LocalPort* port : fresh) {
+    sockets_->keep(port->local, port->fd.get());
+    // Only now does the worker know where the packets belong that have waited.
+    if (port->inherited)
+      workers_[call.worker]->resume(*port);
+  }
 }
 
 void Relay::remove(const std::string& call_id) {
@@ -346,13 +374,17 @@ Totals Relay::totals() const {
 }
 
 void Relay::close() {
+  sockets_ = nullptr;
+  // First the threads: what they have received already must still find its call.
+  for (const auto& worker : workers_)
+    worker->stop();
   std::vector<std::string> ids;
   for (const auto& [id, call] : calls_)
     ids.push_back(id);
   for (const std::string& id : ids)
     remove(id);
   for (const auto& worker : workers_)
-    worker->stop();
+    worker->finish();
   free_returned(false);
   workers_.clear();
   loads_.clear();

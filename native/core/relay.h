@@ -12,6 +12,7 @@
 #include "call.h"
 #include "plan.h"
 #include "rtcp.h"
+#include "socket_store.h"
 #include "worker.h"
 
 namespace rtprelay {
@@ -20,6 +21,8 @@ struct RelayOptions {
   /// Worker threads, at least 1.
   std::size_t workers = 1;
   FreeBind free_bind = FreeBind::kNo;
+  /// Where sockets of an earlier process come from and ours are kept; null: nowhere.
+  SocketStore* sockets = nullptr;
 };
 
 struct PortFailure {
@@ -85,7 +88,7 @@ public:
   Totals totals() const;
   /// Appends what has happened since the last time, and frees what workers have given back.
   void collect(std::vector<StreamEventRecord>& out);
-  /// Stops the workers and closes every socket.
+  /// Stops the workers and closes every socket; copies in the socket store stay.
   void close();
 
   /// `visit(call_id, last_packet_micros)` for every call.
@@ -117,6 +120,8 @@ private:
   bool open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
                   std::vector<PortFailure>& failures);
   bool watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures);
+  /// Ports that were opened in vain: no copies are to be kept.
+  void forget(const NewPorts& opened);
   std::unique_ptr<LocalPort> open_port(const SocketSpec& spec, int tos, int& error);
   void apply(const PlanSpec& plan, Call& call, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
@@ -131,6 +136,8 @@ private:
 
   const RelayOptions options_;
   const Notifier notifier_;
+  /// null when there is none, and once the process ends: its ports are the next one's.
+  SocketStore* sockets_;
   std::vector<std::unique_ptr<Worker>> workers_;
   /// Sockets of each worker.
   std::vector<std::size_t> loads_;

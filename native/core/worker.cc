@@ -27,7 +27,10 @@ constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xf
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier)
     : io_(std::move(io)), notifier_(notifier), in_(kBatchSize), out_(kBatchSize) {}
 
-Worker::~Worker() { stop(); }
+Worker::~Worker() {
+  stop();
+  finish();
+}
 
 bool Worker::start() {
   // The process' signals are for its main thread.
@@ -46,8 +49,9 @@ void Worker::stop() {
   stopping_.store(true, std::memory_order_release);
   io_->wake();
   thread_.join();
-  give_back(execute_orders());
 }
+
+void Worker::finish() { give_back(execute_orders()); }
 
 void Worker::post(std::unique_ptr<Exchange> order) { orders_.push(order.release()); }
 

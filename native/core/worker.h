@@ -45,8 +45,10 @@ public:
 
   /// false when no thread can be had.
   bool start();
-  /// Ends and joins the thread. Orders that it had not executed are executed here.
+  /// Ends and joins the thread, which still relays what it has received.
   void stop();
+  /// Executes the orders that are left, after `stop`.
+  void finish();
   /// Takes ownership until the order comes back from `take_returned`. The order is obeyed before
   /// the next packet is looked at, but a sleeping worker is not woken for it: see `nudge`.
   void post(std::unique_ptr<Exchange> order);
@@ -54,7 +56,9 @@ public:
   void nudge();
   /// From now on packets of `port` wake the thread; those that come before the order which binds it
   /// are dropped. false: errno says why not.
-  bool watch(LocalPort& port) { return io_->add(port); }
+  bool watch(LocalPort& port) { return port.inherited ? io_->add_paused(port) : io_->add(port); }
+  /// Lets packets of a port come that has been watched as an inherited one.
+  void resume(LocalPort& port) { io_->resume(port); }
   /// Orders that are done, oldest first, linked; the caller owns them.
   Exchange* take_returned() { return returned_.take_all(); }
   /// Streams with events, linked by MailboxLink; read `next` before clearing `Stream::events`.

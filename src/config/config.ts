@@ -120,6 +120,8 @@ export interface Config {
   readonly redis: RedisConfig | null;
   readonly foreground: boolean;
   readonly pidfile: string | null;
+  /** Keep copies of the sockets in the service manager; auto: when it offers to. */
+  readonly socketStore: 'auto' | 'yes' | 'no';
   /** SIGUSR1 drains instead of lowering the log levels. */
   readonly drainsOnSignal: boolean;
   /** File that was read, null when none was. */
@@ -337,6 +339,11 @@ function refuseUnsupported(options: OptionReader): void {
   }
 }
 
+function socketStoreOf(options: OptionReader): Config['socketStore'] {
+  const mode = options.text('socket-store');
+  return mode === 'yes' || mode === 'no' ? mode : 'auto';
+}
+
 function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
@@ -371,6 +378,7 @@ export function loadConfig(
     redis: redisConfig(options, env, host),
     foreground: options.flag('foreground'),
     pidfile: options.text('pidfile'),
+    socketStore: socketStoreOf(options),
     drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
     warnings: [...options.warnings, ...noEffectWarnings(options)],

@@ -20,6 +20,11 @@ const general: readonly OptionSpec[] = [
   text('config-section', 'rtpengine', 'Section of the file to use'),
   flag('foreground', "Don't go to the background", { short: 'f' }),
   text('pidfile', null, 'Write the process id to this file', { short: 'p', placeholder: 'FILE' }),
+  text('socket-store', 'auto', 'Keep the sockets in the service manager, to outlive the process', {
+    placeholder: 'auto|yes|no',
+    choices: ['auto', 'yes', 'no'],
+    own: true,
+  }),
   int('num-threads', null, 'Number of worker threads', {
     defaultText: 'number of CPU cores, at least 4',
   }),

@@ -21,6 +21,7 @@ import { CallService } from './call-service.js';
 import { Drain } from './drain.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
+import type { ServiceManager } from './process/service-manager.js';
 import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
 
 export interface DaemonEnvironment {
@@ -31,7 +32,13 @@ export interface DaemonEnvironment {
   readonly nowMicros: () => number;
   /** The node has been drained: it is to be stopped. */
   readonly onDrained: () => void;
+  readonly serviceManager: ServiceManager;
 }
+
+/** How long sockets of the previous process wait for a Redis that is away. */
+const unclaimedMs = 60_000;
+/** How often the service manager gets a new status line. */
+const statusSeconds = 10;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -65,6 +72,7 @@ export class Daemon {
   #closeCli: (() => Promise<void>) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #cpu = cpuTimes();
+  #seconds = 0;
 
   constructor(environment: DaemonEnvironment) {
     this.#environment = environment;
@@ -104,6 +112,8 @@ export class Daemon {
     this.#interfaces = interfaces;
     this.#pool = pool;
     this.#store = await this.#openStore();
+    const { inherited } = this.#environment.serviceManager;
+    if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
     const calls = new CallService({
       relay,
       store: this.#store,
@@ -152,11 +162,21 @@ export class Daemon {
     });
     await this.#openCli(calls);
     this.#timer = setInterval(() => this.#everySecond(), 1000);
+    // Calls that are not restored yet will want the sockets that wait for them.
+    if (this.#store.healthy) this.#releaseRest();
+    else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
+    this.#environment.serviceManager.ready();
   }
 
   /** No new calls from now on; `onDrained` when the last one has ended. */
   drain(timeoutSeconds = this.#limits.drainTimeoutSeconds): void {
     this.#drain.begin(timeoutSeconds);
+  }
+
+  #releaseRest(): void {
+    const { serviceManager, log } = this.#environment;
+    const count = serviceManager.releaseRest();
+    if (count > 0) log.info('core', `Closed ${count} inherited sockets that belong to no call`);
   }
 
   async #openStore(): Promise<CallStore> {
@@ -280,9 +300,18 @@ export class Daemon {
       this.#measure();
       this.#calls?.sweep();
       this.#drain.check();
+      this.#seconds += 1;
+      if (this.#seconds % statusSeconds === 1) this.#reportStatus();
     } catch (error) {
       log.error('core', `Timer: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  #reportStatus(): void {
+    const all = this.#calls?.calls.size ?? 0;
+    const own = this.#calls?.ownCount ?? 0;
+    const mode = this.#drain.active ? 'draining, ' : '';
+    this.#environment.serviceManager.status(`${mode}${own} calls, ${all - own} foreign calls`);
   }
 
   #measure(): void {
@@ -339,6 +368,7 @@ export class Daemon {
   async stop(): Promise<void> {
     const { log, version } = this.#environment;
     log.info('core', `Version ${version} shutting down`);
+    this.#environment.serviceManager.stopping();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#transport?.close();
     await this.#closeCli?.();

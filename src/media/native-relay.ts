@@ -117,7 +117,16 @@ interface AddonDatagramSocket {
   close(): void;
 }
 
+/** Notifications and stored sockets; native/api/service_manager.h. */
+interface AddonServiceManager {
+  inherit(first: number, count: number): number;
+  open(path: string, keepNew: boolean): boolean;
+  notify(text: string): boolean;
+  releaseRest(): number;
+}
+
 interface Addon {
+  readonly serviceManager: AddonServiceManager;
   readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
   openSyslog(ident: string, facility: number): void;
   syslog(priority: number, message: string): void;
@@ -336,6 +345,11 @@ export class NativeRelay implements MediaRelay {
  */
 export function openSyslog(ident: string, facility: number): void {
   loadAddon().openSyslog(ident, facility);
+}
+
+/** The process' side of the service manager; one for the whole process. */
+export function nativeServiceManager(): AddonServiceManager {
+  return loadAddon().serviceManager;
 }
 
 /** Writes one message; `priority` is facility * 8 + severity (RFC 5424 §6.2.1). */

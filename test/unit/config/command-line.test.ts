@@ -103,6 +103,12 @@ describe('option table', () => {
 
   it('marks our own options', () => {
     const own = options.filter((option) => option.own).map(({ name }) => name);
-    expect(own).to.deep.equal(['kernel-forward', 'port-mode', 'redis-commit-timeout']);
+    expect(own.sort()).to.deep.equal([
+      'drain-timeout',
+      'kernel-forward',
+      'port-mode',
+      'redis-commit-timeout',
+      'socket-store',
+    ]);
   });
 });

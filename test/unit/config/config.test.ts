@@ -45,6 +45,7 @@ describe('configuration', () => {
       finalTimeoutSeconds: 0,
       offerTimeoutSeconds: 3600,
       deleteDelaySeconds: 30,
+      drainTimeoutSeconds: 0,
       maxSessions: -1,
       maxLoad: 0,
       maxCpuPercent: 0,

@@ -1,0 +1,56 @@
+#include "service_manager.h"
+
+#include "addon_state.h"
+
+namespace rtprelay::api {
+
+namespace {
+
+SocketStore& store_of(Napi::Env env) { return env.GetInstanceData<AddonState>()->sockets; }
+
+Napi::Value refuse(Napi::Env env, const char* signature) {
+  Napi::TypeError::New(env, signature).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value inherit(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsNumber())
+    return refuse(info.Env(), "inherit(first: number, count: number)");
+  const int first = info[0].As<Napi::Number>().Int32Value();
+  const std::uint32_t count = info[1].As<Napi::Number>().Uint32Value();
+  const std::size_t kept = store_of(info.Env()).inherit(first, count);
+  return Napi::Number::New(info.Env(), static_cast<double>(kept));
+}
+
+Napi::Value open(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsBoolean())
+    return refuse(info.Env(), "open(path: string, keepNew: boolean)");
+  SocketStore& store = store_of(info.Env());
+  store.keep_new(info[1].As<Napi::Boolean>().Value());
+  return Napi::Boolean::New(info.Env(), store.open_channel(info[0].As<Napi::String>().Utf8Value()));
+}
+
+Napi::Value notify(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsString())
+    return refuse(info.Env(), "notify(text: string)");
+  const bool told = store_of(info.Env()).notify(info[0].As<Napi::String>().Utf8Value());
+  return Napi::Boolean::New(info.Env(), told);
+}
+
+Napi::Value release_rest(const Napi::CallbackInfo& info) {
+  const std::size_t count = store_of(info.Env()).release_rest();
+  return Napi::Number::New(info.Env(), static_cast<double>(count));
+}
+
+} // namespace
+
+Napi::Object service_manager(Napi::Env env) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("inherit", Napi::Function::New(env, inherit));
+  object.Set("open", Napi::Function::New(env, open));
+  object.Set("notify", Napi::Function::New(env, notify));
+  object.Set("releaseRest", Napi::Function::New(env, release_rest));
+  return object;
+}
+
+} // namespace rtprelay::api

@@ -1,0 +1,12 @@
+// The service manager's side of the process: notifications and stored sockets.
+#pragma once
+
+#include <napi.h>
+
+namespace rtprelay::api {
+
+/// `serviceManager` of the addon: `inherit(first, count)`, `open(path, keepNew)`, `notify(text)`,
+/// `releaseRest()`.
+Napi::Object service_manager(Napi::Env env);
+
+} // namespace rtprelay::api

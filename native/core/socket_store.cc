@@ -1,0 +1,162 @@
+#include "socket_store.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace rtprelay {
+
+namespace {
+
+/// FDNAME must be unique, because FDSTOREREMOVE goes by it, and may not contain a colon.
+std::string name_of(const SocketAddress& local) {
+  std::string name = "udp-" + std::to_string(local.port) + "-" + format_host(local);
+  std::ranges::replace(name, ':', '_');
+  return name;
+}
+
+bool bound_udp_address(int fd, SocketAddress& out) {
+  int type = 0;
+  socklen_t length = sizeof(type);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_DGRAM)
+    return false;
+  KernelAddress address{};
+  length = sizeof(address);
+  if (getsockname(fd, &address.generic, &length) != 0)
+    return false;
+  const sa_family_t family = address.generic.sa_family;
+  if (family != AF_INET && family != AF_INET6)
+    return false;
+  out = from_kernel(address);
+  return out.port != 0;
+}
+
+} // namespace
+
+std::size_t SocketStore::Hash::operator()(const SocketAddress& address) const {
+  const auto* bytes = reinterpret_cast<const char*>(address.bytes.data());
+  return std::hash<std::string_view>{}({bytes, address.bytes.size()}) ^
+         (static_cast<std::size_t>(address.port) << 20U);
+}
+
+std::size_t SocketStore::inherit(int first, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    FileDescriptor fd(first + static_cast<int>(i));
+    SocketAddress local;
+    if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 || !bound_udp_address(fd.get(), local))
+      continue;
+    const int flags = fcntl(fd.get(), F_GETFL);
+    (void)fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
+    stored_[local] = true;
+    inherited_[local] = std::move(fd);
+  }
+  return inherited_.size();
+}
+
+bool SocketStore::open_channel(std::string_view path) {
+  sockaddr_un address{};
+  if (path.empty() || path.size() >= sizeof(address.sun_path) ||
+      (path.front() != '/' && path.front() != '@'))
+    return false;
+  channel_ = FileDescriptor(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  path_ = path;
+  return channel_.valid();
+}
+
+FileDescriptor SocketStore::take(const SocketAddress& local) {
+  const auto found = inherited_.find(local);
+  if (found == inherited_.end())
+    return {};
+  FileDescriptor fd = std::move(found->second);
+  inherited_.erase(found);
+  return fd;
+}
+
+void SocketStore::keep(const SocketAddress& local, int fd) {
+  if (!keeps_new_ || !channel_.valid() || !stored_.try_emplace(local, true).second)
+    return;
+  waiting_.push_back({local, fd});
+  (void)flush();
+}
+
+void SocketStore::forget(const SocketAddress& local) {
+  if (stored_.erase(local) == 0 || !channel_.valid())
+    return;
+  const auto unsent = std::ranges::find_if(waiting_, [&local](const Message& message) {
+    return message.fd >= 0 && message.local == local;
+  });
+  if (unsent != waiting_.end()) {
+    waiting_.erase(unsent);
+    return;
+  }
+  waiting_.push_back({local, -1});
+  (void)flush();
+}
+
+std::size_t SocketStore::release_rest() {
+  const std::size_t count = inherited_.size();
+  for (auto& [local, fd] : inherited_) {
+    fd = FileDescriptor();
+    forget(local);
+  }
+  inherited_.clear();
+  return count;
+}
+
+bool SocketStore::flush() {
+  while (!waiting_.empty()) {
+    if (send(waiting_.front()) == Outcome::kBusy)
+      return false;
+    waiting_.pop_front();
+  }
+  return true;
+}
+
+bool SocketStore::notify(std::string_view text) {
+  return channel_.valid() && flush() && send(text, -1) == Outcome::kSent;
+}
+
+SocketStore::Outcome SocketStore::send(const Message& message) {
+  // FDPOLL=0: an error of a socket is ours to read, it does not make the socket worthless.
+  const std::string verb = message.fd >= 0 ? "FDSTORE=1\nFDPOLL=0" : "FDSTOREREMOVE=1";
+  return send(verb + "\nFDNAME=" + name_of(message.local), message.fd);
+}
+
+SocketStore::Outcome SocketStore::send(std::string_view text, int fd) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path_.data(), path_.size());
+  if (path_.front() == '@')
+    address.sun_path[0] = '\0';
+  iovec vector{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_name = &address;
+  // An abstract name ends with the address, without a NUL.
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size() +
+                                               (path_.front() == '@' ? 0 : 1));
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  if (fd >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  }
+  if (sendmsg(channel_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    return Outcome::kSent;
+  // ETOOMANYREFS: more descriptors in flight than may be open; the reader catches up.
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ETOOMANYREFS)
+    return Outcome::kBusy;
+  return Outcome::kLost;
+}
+
+} // namespace rtprelay

@@ -1,0 +1,66 @@
+// Sockets that outlive the process: copies of them lie in the service manager's file descriptor
+// store (sd_notify(3), FDSTORE=1), and the next process gets them when it is started
+// (sd_listen_fds(3)). Packets that come in between wait in their buffers.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "address.h"
+#include "socket.h"
+
+namespace rtprelay {
+
+// Thread: control only.
+class SocketStore {
+public:
+  /// Takes over the sockets that the service manager passed on: `count` descriptors from `first`.
+  /// Those that are no bound UDP sockets are closed. Returns how many are now waiting for `take`.
+  std::size_t inherit(int first, std::size_t count);
+  /// From now on `notify` goes to this socket (NOTIFY_SOCKET: a path, or `@` and an abstract name).
+  /// false: it cannot be used.
+  bool open_channel(std::string_view path);
+  /// With `on`, sockets of `keep` are stored; without, only what is stored already is removed.
+  void keep_new(bool on) { keeps_new_ = on; }
+
+  /// The inherited socket that is bound to `local`, or an invalid one.
+  FileDescriptor take(const SocketAddress& local);
+  /// Has a copy of a socket stored, unless one is already. The descriptor has to stay open until
+  /// `forget` or the next `flush` that returns true.
+  void keep(const SocketAddress& local, int fd);
+  /// Has the stored copy closed; to be called before the socket itself is.
+  void forget(const SocketAddress& local);
+  /// Closes the inherited sockets that nobody has taken, and their copies; returns how many.
+  std::size_t release_rest();
+  /// Sends what could not be sent yet. false: some of it still waits for the service manager.
+  bool flush();
+  /// Tells the service manager, e.g. `READY=1`. false: it was not told.
+  bool notify(std::string_view text);
+
+private:
+  struct Message {
+    SocketAddress local;
+    /// -1: remove.
+    int fd = -1;
+  };
+  struct Hash {
+    std::size_t operator()(const SocketAddress& address) const;
+  };
+  enum class Outcome { kSent, kBusy, kLost };
+
+  Outcome send(const Message& message);
+  Outcome send(std::string_view text, int fd);
+
+  FileDescriptor channel_;
+  std::string path_;
+  bool keeps_new_ = false;
+  std::unordered_map<SocketAddress, FileDescriptor, Hash> inherited_;
+  /// What the service manager has a copy of, or will have.
+  std::unordered_map<SocketAddress, bool, Hash> stored_;
+  std::deque<Message> waiting_;
+};
+
+} // namespace rtprelay

@@ -1,0 +1,98 @@
+/**
+ * The service manager (systemd, or whatever speaks sd_notify(3) and sd_listen_fds(3)): it is told when
+ * the daemon is ready, it guards its life, and it keeps copies of the sockets, so that they outlive the
+ * process and no packet is lost between one process and the next.
+ */
+
+/** The addon's side; `native/api/service_manager.h`. */
+export interface NativeServiceManager {
+  /** Takes over `count` descriptors from `first`; returns how many are bound UDP sockets. */
+  inherit(first: number, count: number): number;
+  /** false: the socket cannot be used. */
+  open(path: string, keepNew: boolean): boolean;
+  /** false: not delivered. */
+  notify(text: string): boolean;
+  /** Closes inherited sockets that nobody asked for; returns how many. */
+  releaseRest(): number;
+}
+
+/** `--socket-store`. */
+export type SocketStoreMode = 'auto' | 'yes' | 'no';
+
+type Environment = Record<string, string | undefined>;
+
+/** The first descriptor that is passed on (SD_LISTEN_FDS_START). */
+const firstDescriptor = 3;
+
+const variables = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET', 'FDSTORE'];
+const watchdogVariables = ['WATCHDOG_PID', 'WATCHDOG_USEC'];
+
+/** A whole number above zero, or 0. */
+function positive(text: string | undefined): number {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : 0;
+}
+
+export class ServiceManager {
+  readonly #native: NativeServiceManager | null;
+  readonly #watchdogMs: number;
+  #watchdog: NodeJS.Timeout | null = null;
+  #status = '';
+  /** Sockets of the previous process that were passed on. */
+  readonly inherited: number;
+  /** Sockets opened from now on are kept as well. */
+  readonly keepsSockets: boolean;
+
+  /**
+   * Reads and removes the service manager's variables: they are this process' only.
+   * @param native loads the addon; asked for only when there is a service manager.
+   */
+  constructor(
+    environment: Environment,
+    pid: number,
+    mode: SocketStoreMode,
+    native: () => NativeServiceManager,
+  ) {
+    const listens = positive(environment['LISTEN_PID']) === pid;
+    const passedOn = listens ? positive(environment['LISTEN_FDS']) : 0;
+    const channel = environment['NOTIFY_SOCKET'] ?? '';
+    const guarded = ['', String(pid)].includes(environment['WATCHDOG_PID'] ?? '');
+    const watchdogMicros = guarded ? positive(environment['WATCHDOG_USEC']) : 0;
+    const offered = passedOn > 0 || positive(environment['FDSTORE']) > 0;
+    for (const name of [...variables, ...watchdogVariables]) delete environment[name];
+    this.#native = channel === '' && passedOn === 0 ? null : native();
+    this.keepsSockets = channel !== '' && (mode === 'yes' || (mode === 'auto' && offered));
+    this.inherited = passedOn > 0 ? (this.#native?.inherit(firstDescriptor, passedOn) ?? 0) : 0;
+    const reached = channel !== '' && this.#native?.open(channel, this.keepsSockets) === true;
+    this.#watchdogMs = reached ? watchdogMicros / 1000 : 0;
+  }
+
+  /** The daemon answers. From now on the watchdog is told that it lives. */
+  ready(): void {
+    this.#notify(`READY=1\nMAINPID=${process.pid}`);
+    if (this.#watchdogMs <= 0) return;
+    // As sd_watchdog_enabled(3) advises; the timer's turn shows that the event loop turns.
+    this.#watchdog = setInterval(() => this.#notify('WATCHDOG=1'), this.#watchdogMs / 2);
+    this.#watchdog.unref();
+  }
+
+  stopping(): void {
+    if (this.#watchdog !== null) clearInterval(this.#watchdog);
+    this.#notify('STOPPING=1');
+  }
+
+  /** One line for `systemctl status`. */
+  status(text: string): void {
+    if (text === this.#status) return;
+    this.#status = text;
+    this.#notify(`STATUS=${text}`);
+  }
+
+  /** Closes the inherited sockets that belong to no call; returns how many. */
+  releaseRest(): number {
+    return this.inherited > 0 ? (this.#native?.releaseRest() ?? 0) : 0;
+  }
+
+  #notify(text: string): void {
+    this.#native?.notify(text);
+  }
+}
