@@ -22,7 +22,7 @@ import type { SignallingRequest } from '../media/signalling.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
 import { finalStatsLines } from '../observe/final-stats.js';
 import type { Log } from '../observe/log.js';
-import type { CallStore, SaveOutcome } from '../redis-store/store.js';
+import type { CallStore, Holder, SaveOutcome } from '../redis-store/store.js';
 import { countWays, timeoutOf } from './call-ending.js';
 
 export interface CallServiceOptions {
@@ -39,9 +39,17 @@ export interface CallServiceOptions {
   readonly nowMicros: () => number;
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
-  /** This node has taken the call over from the owner of `database`, and the store has it. */
-  readonly onTakenOver?: (callId: string, database: number) => void;
+  /**
+   * Takes a call of this node's out of the database of its former owner. Resolves to its holder when
+   * another node was first; rejects when Redis is away.
+   */
+  readonly release: (callId: string, database: number, mine: Holder) => Promise<Holder | null>;
+  /** Whether the calls of a database are followed. */
+  readonly isFollowed: (database: number) => boolean;
 }
+
+/** Media that comes so soon after another node took a call over does not take it back: both may hear it. */
+const lossGuardMicros = 10e6;
 
 export interface ControlClient {
   /** `ip:port` and `ip`. */
@@ -65,6 +73,8 @@ export class CallService {
   readonly #options: CallServiceOptions;
   /** Foreign calls: since when (wall clock, µs) they have been followed. */
   readonly #followedSince = new Map<string, number>();
+  /** Calls that were taken over and still have to leave their former owner's database. */
+  readonly #owed = new Map<string, { readonly database: number; readonly mine: Holder }>();
   #own = 0;
 
   constructor(options: CallServiceOptions) {
@@ -236,12 +246,15 @@ export class CallService {
 
   /**
    * Keeps a call of another node warm: its ports are open and its endpoints known. Own calls are not
-   * touched. Safe to call again with the same or a newer state.
+   * touched, unless their ownership epoch is behind. Safe to call again with the same or a newer state.
    */
   follow(stored: CallState, database: number): void {
     const { log, counters, nowMicros } = this.#options;
+    this.#settleOwnership(stored, database);
     const previous = this.#calls.get(stored.callId) ?? null;
     if (previous?.ownership === 'own') return;
+    // What a former owner has left behind.
+    if (previous !== null && stored.ownershipEpoch < previous.ownershipEpoch) return;
     const state = draftOf(stored);
     state.ownership = 'foreign';
     state.redisHostedDb = database;
@@ -261,6 +274,44 @@ export class CallService {
     this.#followedSince.set(state.callId, nowMicros());
     counters.sessionsNow(this.#calls.size);
     log.info('core', `Standing by for call of keyspace ${database}`, state.callId);
+  }
+
+  /** An own call is stored in another node's database, too: the higher epoch has it. */
+  #settleOwnership(stored: CallState, database: number): void {
+    const { callId, ownershipEpoch: epoch } = stored;
+    const state = this.#calls.get(callId);
+    if (state?.ownership !== 'own' || state.redisHostedDb === database) return;
+    if (epoch > state.ownershipEpoch) {
+      this.loseOwnership(callId, { epoch, database });
+      void this.#options.store.remove(callId);
+    } else if (
+      epoch < state.ownershipEpoch &&
+      stored.lastSignalMicros <= state.lastSignalMicros &&
+      !this.#owed.has(callId)
+    ) {
+      // Taken over, but whoever did it came no further.
+      this.#owed.set(callId, { database, mine: this.#holding(state) });
+    }
+  }
+
+  #holding({ ownershipEpoch: epoch, redisHostedDb: database }: CallState): Holder {
+    return { epoch, database };
+  }
+
+  /** Another node has taken the call over. It stays warm here, and is neither written nor deleted. */
+  loseOwnership(callId: string, { epoch, database }: Holder): void {
+    const state = this.#calls.get(callId);
+    if (state?.ownership !== 'own' || epoch < state.ownershipEpoch) return;
+    const { log, nowMicros } = this.#options;
+    const draft = draftOf(state);
+    draft.ownership = 'foreign';
+    draft.redisHostedDb = database;
+    draft.ownershipEpoch = epoch;
+    this.#calls.set(callId, draft);
+    this.#owed.delete(callId);
+    this.#followedSince.set(callId, nowMicros() + lossGuardMicros);
+    this.#own -= 1;
+    log.notice('core', `Call was taken over by the node of keyspace ${database}`, callId);
   }
 
   /** Call-ids of the foreign calls of a database. */
@@ -310,18 +361,42 @@ export class CallService {
   async takeOver(callId: string, cause: string): Promise<void> {
     const state = this.#calls.get(callId);
     if (state?.ownership !== 'foreign') return;
-    const { config, log, onTakenOver } = this.#options;
+    const { config, log } = this.#options;
     const database = state.redisHostedDb;
     const draft = draftOf(state);
     draft.ownership = 'own';
+    draft.ownershipEpoch += 1;
     draft.redisHostedDb = config.redis?.write.database ?? 0;
     this.#calls.set(callId, draft);
     this.#followedSince.delete(callId);
     this.#own += 1;
     log.notice('core', `Taking over call of keyspace ${database}: ${cause}`, callId);
+    if (database !== draft.redisHostedDb) {
+      this.#owed.set(callId, { database, mine: this.#holding(draft) });
+    }
     const saved = await this.#save(draft);
     // Only then: between two databases the call must never be in none.
-    if (saved === 'committed' && database !== draft.redisHostedDb) onTakenOver?.(callId, database);
+    if (saved === 'committed') void this.#release(callId);
+  }
+
+  /** Takes a call out of the database that it was taken over from. Never rejects. */
+  async #release(callId: string): Promise<void> {
+    const owed = this.#owed.get(callId);
+    if (owed === undefined) return;
+    const { release, store, log } = this.#options;
+    this.#owed.delete(callId);
+    try {
+      const holder = await release(callId, owed.database, owed.mine);
+      if (holder === null) return;
+      this.loseOwnership(callId, holder);
+      void store.remove(callId);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const where = `keyspace ${owed.database}`;
+      log.debug('core', `Taken over, but cannot be taken out of ${where}: ${reason}`, callId);
+      // Tried again by the sweep.
+      if (!this.#owed.has(callId)) this.#owed.set(callId, owed);
+    }
   }
 
   /** CLI `active`: every call is this node's. */
@@ -474,6 +549,8 @@ export class CallService {
     for (const state of [...this.#calls.values()]) {
       this.#sweepCall(state, now, active.get(state.callId) ?? 0);
     }
+    if (!this.#options.store.healthy) return;
+    for (const callId of [...this.#owed.keys()]) void this.#release(callId);
   }
 
   #sweepCall(state: CallState, now: number, lastActivity: number): void {
@@ -498,6 +575,7 @@ export class CallService {
     if (state.ownership !== 'own') {
       const since = this.#followedSince.get(callId) ?? now;
       if (this.#activeSwitchover && lastActivity > since) void this.takeOver(callId, 'by media');
+      else this.#sweepUnfollowed(state, now, lastActivity);
       return;
     }
     const quiet = now - Math.max(lastActivity, state.lastSignalMicros);
@@ -511,6 +589,17 @@ export class CallService {
     if (reason === null) return;
     log.info('core', 'Closing call due to timeout', callId);
     void this.close(callId, reason);
+  }
+
+  /** A foreign call of a database that nobody follows: nobody will say when it ends. */
+  #sweepUnfollowed(state: CallState, now: number, lastActivity: number): void {
+    const { config, limits, log, isFollowed } = this.#options;
+    const { callId, redisHostedDb: database } = state;
+    if (database === config.redis?.write.database || isFollowed(database)) return;
+    const heard = Math.max(lastActivity, this.#followedSince.get(callId) ?? now);
+    if (now - heard < limits.timeoutSeconds * 1e6) return;
+    log.info('core', `Call of keyspace ${database}, which is not followed, is silent here`, callId);
+    this.#forget(state);
   }
 
   #sweepBranches(state: CallState, now: number): void {

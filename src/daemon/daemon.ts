@@ -125,7 +125,9 @@ export class Daemon {
       limits: this.#limits,
       nowMicros,
       instanceId: randomBytes(6).toString('hex'),
-      onTakenOver: (callId, database) => void this.#follower?.release(callId, database),
+      release: async (callId, database, mine) =>
+        (await this.#follower?.release(callId, database, mine)) ?? null,
+      isFollowed: (database) => this.#follower?.databases.includes(database) === true,
     });
     this.#calls = calls;
     if (config.redis !== null) {
@@ -199,6 +201,7 @@ export class Daemon {
       bencode: { decode: decodeBencode, encode: encodeBencode },
       log: this.#storeLog,
       snapshot: () => this.#snapshot(),
+      onLost: (callId, holder) => this.#calls?.loseOwnership(callId, holder),
       completed: (state) => this.#calls?.withStatistics(state) ?? state,
     });
     await store.start();

@@ -46,6 +46,7 @@ export function newCallState(call: NewCall): CallState {
     createdFrom: call.createdFrom,
     createdFromAddress: call.createdFromAddress,
     redisHostedDb: call.redisHostedDb,
+    ownershipEpoch: 0,
     metadata: '',
     blockMedia: false,
     blockDtmf: 'off',

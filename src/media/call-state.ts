@@ -267,6 +267,8 @@ export interface CallState {
   createdFromAddress: string;
   /** Number of the Redis database the call lives in. */
   redisHostedDb: number;
+  /** Raised by each takeover; whoever has the highest owns the call (redis-store/fence.ts). */
+  ownershipEpoch: number;
   metadata: string;
   blockMedia: boolean;
   blockDtmf: BlockDtmf;
@@ -397,6 +399,7 @@ export function draftOf(state: CallState): DraftState {
     createdFrom: state.createdFrom,
     createdFromAddress: state.createdFromAddress,
     redisHostedDb: state.redisHostedDb,
+    ownershipEpoch: state.ownershipEpoch,
     metadata: state.metadata,
     blockMedia: state.blockMedia,
     blockDtmf: state.blockDtmf,

@@ -134,6 +134,7 @@ type Head = Pick<
   | 'createdFrom'
   | 'createdFromAddress'
   | 'redisHostedDb'
+  | 'ownershipEpoch'
   | 'metadata'
   | 'blockMedia'
   | 'blockDtmf'
@@ -165,6 +166,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     createdFrom,
     createdFromAddress: fields.text('created_from_addr', current ? addressOf(createdFrom) : ''),
     redisHostedDb: fields.integer('redis_hosted_db', { min: 0, max: 0x7fff_ffff }),
+    ownershipEpoch: fields.integer(own.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
     metadata: fields.text('recording_metadata'),
     blockMedia: current ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
     blockDtmf:

@@ -9,6 +9,7 @@ import { loadRedisClient } from './client.js';
 import { RedisConnection, serverName, type RedisServer } from './connection.js';
 import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
+import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
 import { findCalls } from './restore.js';
 import type { CodecSettings } from './schema.js';
@@ -50,9 +51,10 @@ class FollowedDatabase {
   /** Call-id -> whether its owner deleted it. */
   readonly #changed = new Map<string, boolean>();
   #compareWanted = true;
-  #working = false;
+  #working: Promise<void> | null = null;
   #closed = false;
   readonly #reported = new Set<string>();
+  readonly #fence: Fence;
 
   constructor(
     readonly database: number,
@@ -68,9 +70,10 @@ class FollowedDatabase {
       disableTimeSeconds,
       mustBeMaster: false,
       log,
-      onReady: () => this.compare(),
+      onReady: () => void this.compare(),
       onLost: () => undefined,
     });
+    this.#fence = new Fence((command, ...args) => this.#connection.send(command, ...args), log);
   }
 
   /** Never rejects: a server that is away is followed when it appears. */
@@ -94,22 +97,37 @@ class FollowedDatabase {
     void this.#work();
   }
 
-  /** Reads the whole database anew. */
-  compare(): void {
+  /** Reads the whole database anew. Resolves when that is over, or was interrupted. */
+  async compare(): Promise<void> {
     this.#compareWanted = true;
-    void this.#work();
+    await this.#work();
   }
 
-  /** Takes a call that this node has taken over out of its former owner's database. */
-  async remove(callId: string): Promise<void> {
-    await this.#connection.send('DEL', keyOf(callId));
+  /**
+   * Takes a call that this node has taken over out of its former owner's database. Resolves to its
+   * holder if another node has taken it over as well, and was first.
+   */
+  remove(callId: string, mine: Holder): Promise<Holder | null> {
+    return this.#fence.release(keyOf(callId), mine);
+  }
+
+  get #hasWork(): boolean {
+    return !this.#closed && (this.#compareWanted || this.#changed.size > 0);
   }
 
   async #work(): Promise<void> {
-    if (this.#working || this.#closed || !this.#connection.ready) return;
-    this.#working = true;
+    while (this.#hasWork && this.#connection.ready) {
+      this.#working ??= this.#workOff().finally(() => {
+        this.#working = null;
+      });
+      if (!(await this.#working.then(() => true, () => false))) return;
+    }
+  }
+
+  /** @throws when it was interrupted; what was under way is read again when there is a connection. */
+  async #workOff(): Promise<void> {
     try {
-      while (!this.#closed && (this.#compareWanted || this.#changed.size > 0)) {
+      while (this.#hasWork) {
         if (this.#compareWanted) await this.#compareAll();
         else await this.#readChanged();
       }
@@ -118,8 +136,7 @@ class FollowedDatabase {
       this.#compareWanted = true;
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.warning(`Following keyspace ${this.database} was interrupted: ${reason}`);
-    } finally {
-      this.#working = false;
+      throw error;
     }
   }
 
@@ -228,7 +245,7 @@ export class KeyspaceFollower {
     this.#databases.set(database, followed);
     this.#subscriber?.psubscribe(`__keyspace@${database}__:*`).catch(() => undefined);
     await followed.open();
-    followed.compare();
+    await followed.compare();
     return true;
   }
 
@@ -242,16 +259,12 @@ export class KeyspaceFollower {
     return true;
   }
 
-  /** The call is this node's now: its former owner must not restore it. Never rejects. */
-  async release(callId: string, database: number): Promise<void> {
-    try {
-      await this.#databases.get(database)?.remove(callId);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#options.log.warning(
-        `Call ID '${callId}' was taken over but stays in keyspace ${database}: ${reason}`,
-      );
-    }
+  /**
+   * The call is this node's now: its former owner must neither restore nor write it. Resolves to
+   * another holder that was first, or null. @throws when the server cannot be reached.
+   */
+  async release(callId: string, database: number, mine: Holder): Promise<Holder | null> {
+    return (await this.#databases.get(database)?.remove(callId, mine)) ?? null;
   }
 
   close(): void {
@@ -269,7 +282,7 @@ export class KeyspaceFollower {
   }
 
   #compareAll(): void {
-    for (const followed of this.#databases.values()) followed.compare();
+    for (const followed of this.#databases.values()) void followed.compare();
   }
 
   #subscribed(): void {

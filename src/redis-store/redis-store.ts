@@ -7,6 +7,7 @@ import type { CallState } from '../media/call-state.js';
 import { encodeCall } from './codec.js';
 import { RedisConnection, serverName, type RedisServer } from './connection.js';
 import { StoreError } from './errors.js';
+import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
 import { findCalls, findFormat, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
@@ -39,6 +40,8 @@ export interface RedisStoreOptions {
   readonly log: StoreLog;
   /** All calls in memory; asked for when the server is back. Foreign ones are not written. */
   readonly snapshot: () => Iterable<CallState>;
+  /** Another node has the call: it is that node's to write and to delete. */
+  readonly onLost?: (callId: string, holder: Holder) => void;
   /** The state as it is to be written now: with the counters of the moment. */
   readonly completed: (state: CallState) => CallState;
 }
@@ -64,8 +67,12 @@ export class RedisStore implements CallStore {
   /** Only from `start` to the end of `restore`, and only when the databases differ. */
   #readConnection: RedisConnection | null = null;
   readonly #queue: WriteQueue;
-  /** Call-ids whose key this store has written or restored: the only ones it may delete. */
-  readonly #known = new Set<string>();
+  /**
+   * Call-ids whose key this store has written or restored, the only ones it may delete, with the
+   * ownership epoch of the value.
+   */
+  readonly #known = new Map<string, number>();
+  readonly #fence: Fence;
   #format: StoredFormat | null;
   #healthy = false;
   /** `start` is over. */
@@ -87,6 +94,7 @@ export class RedisStore implements CallStore {
       onReady: () => this.#recoverSoon(0),
       onLost: () => this.#degrade('lost the connection'),
     });
+    this.#fence = new Fence(this.#send, options.log);
     this.#queue = new WriteQueue({
       send: (callId, wanted) => this.#write(callId, wanted),
       commitTimeoutMs: options.commitTimeoutMs,
@@ -124,6 +132,8 @@ export class RedisStore implements CallStore {
       await this.#findFormat();
       this.#healthy = true;
       this.#queue.open();
+      // Its failure makes the store degraded by whatever fails next.
+      this.#fence.prune(2 * expiresSeconds).catch(() => undefined);
     } catch (error) {
       this.#readConnection?.close();
       this.#readConnection = null;
@@ -190,7 +200,7 @@ export class RedisStore implements CallStore {
       reason = error instanceof Error ? error.message : String(error);
     }
     if (reason !== null) return reason;
-    if (this.#separateRead === null) this.#known.add(state.callId);
+    if (this.#separateRead === null) this.#known.set(state.callId, state.ownershipEpoch);
     // The database that is written does not have it yet.
     else void this.#queue.put(state.callId, state);
     return null;
@@ -251,12 +261,15 @@ export class RedisStore implements CallStore {
   readonly #send: SendCommand = (...command) => this.#connection.send(...command);
 
   async #write(callId: string, wanted: CallState | null): Promise<void> {
+    const { write, expiresSeconds } = this.#options;
+    const { database } = write;
     if (wanted === null) {
-      await this.#send('DEL', keyOf(callId));
+      const epoch = this.#known.get(callId) ?? 0;
+      // A call that has another owner by now is gone from here, and that is what was wanted.
+      await this.#fence.delete(keyOf(callId), { epoch, database });
       this.#known.delete(callId);
       return;
     }
-    const { write, expiresSeconds } = this.#options;
     const here =
       wanted.redisHostedDb === write.database
         ? wanted
@@ -264,8 +277,12 @@ export class RedisStore implements CallStore {
     const value = this.#encode(here);
     if (value === null) return;
     // From here on the key may exist, acknowledged or not.
-    this.#known.add(callId);
-    await this.#send('SET', keyOf(callId), value, 'EX', expiresSeconds);
+    const epoch = wanted.ownershipEpoch;
+    this.#known.set(callId, epoch);
+    const holder = await this.#fence.set(keyOf(callId), value, expiresSeconds, { epoch, database });
+    if (holder === null) return;
+    this.#known.delete(callId);
+    this.#options.onLost?.(callId, holder);
   }
 
   /** One state that cannot be encoded must not keep all others from being written. */

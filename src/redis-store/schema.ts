@@ -90,6 +90,7 @@ export const own = {
   /** call. */
   dropTraffic: 'rtprelay_drop_traffic',
   tos: 'rtprelay_tos',
+  epoch: 'rtprelay_epoch',
 } as const;
 
 /** Carried bits without a name are only written back into the layout that they come from. */

@@ -1,5 +1,8 @@
 /** Where call state outlives the process (design.md §8). */
 import type { CallState } from '../media/call-state.js';
+import type { Holder } from './fence.js';
+
+export type { Holder };
 
 /** committed: acknowledged by the server. degraded: not (yet); it will be written when the server is back. */
 export type SaveOutcome = 'committed' | 'degraded';

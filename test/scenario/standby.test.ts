@@ -102,6 +102,19 @@ describe('a hot standby', function () {
     return { own: count('own'), foreign: count('foreign') };
   }
 
+  const redisCli = (database: number, ...words: readonly string[]): string =>
+    hub.run('redis-cli', '-h', '10.0.0.1', '-n', String(database), ...words);
+
+  /** Calls in a database; the fence is no call. */
+  const stored = (database: number): number =>
+    Number(redisCli(database, 'dbsize')) - Number(redisCli(database, 'exists', 'rtprelay:fence'));
+
+  function moveAddress(from: Node, to: Node): void {
+    from.namespace.ip('address', 'del', `${virtual}/32`, 'dev', 'lo');
+    to.namespace.addAddress('lo', `${virtual}/32`);
+    hub.ip('route', 'replace', `${virtual}/32`, 'via', to.address);
+  }
+
   const standby = ['--subscribe-keyspace=0', '--active-switchover'];
 
   it('knows every call of the other node, opens its ports, and lets go of what has ended', async () => {
@@ -135,9 +148,7 @@ describe('a hot standby', function () {
     await load.untilLogged('ready');
     await until(() => sessions(two).foreign === calls, 'all calls on the standby');
     await daemons[0]?.stop('SIGKILL');
-    one.namespace.ip('address', 'del', `${virtual}/32`, 'dev', 'lo');
-    two.namespace.addAddress('lo', `${virtual}/32`);
-    hub.ip('route', 'replace', `${virtual}/32`, 'via', two.address);
+    moveAddress(one, two);
     const report = await reportOf(load);
     const { lostPerStream, longestPauseMs } = report;
     console.log(
@@ -149,13 +160,31 @@ describe('a hot standby', function () {
     expect(report).to.include({ strange: 0, duplicates: 0 });
     await until(() => sessions(two).own === calls, 'the calls as the own ones of the second node');
     expect(second.log()).to.match(/Taking over call of keyspace 0: by media/);
-    const keys = (database: number): number =>
-      Number(hub.run('redis-cli', '-h', '10.0.0.1', '-n', String(database), 'dbsize'));
-    await until(() => keys(0) === 0 && keys(1) === calls, 'the calls in the second database');
+    await until(() => stored(0) === 0 && stored(1) === calls, 'the calls in the second database');
     // The first node comes back: nothing to restore, and it stands by in its turn.
     await start(one, ['--subscribe-keyspace=1', '--active-switchover']);
     await until(() => sessions(one).foreign === calls, 'all calls on the first node');
     expect(sessions(one).own).to.equal(0);
+  });
+
+  it('that was frozen while it lost its calls is refused by Redis, and keeps them warm', async () => {
+    // Its own refresh of the stored calls is what it is refused.
+    const first = await start(one, ['--redis-expires=4']);
+    await start(two, standby);
+    const load = talk(12, '--no-delete');
+    await load.untilLogged('ready');
+    await until(() => sessions(two).foreign === calls, 'all calls on the standby');
+    first.signal('SIGSTOP');
+    moveAddress(one, two);
+    await until(() => sessions(two).own === calls, 'the calls as the own ones of the second node');
+    await until(() => stored(0) === 0 && stored(1) === calls, 'the calls in the second database');
+    first.signal('SIGCONT');
+    await until(() => sessions(one).foreign === calls, 'a first node that knows');
+    await first.untilLogged('Call was taken over by the node of keyspace 1');
+    expect([stored(0), stored(1)]).to.deep.equal([0, calls]);
+    expect(sessions(two).own).to.equal(calls);
+    const report = await reportOf(load);
+    expect(report.lostPerStream.max).to.be.lessThan(25);
   });
 
   it('lets go of a keyspace by command, and takes everything over by command', async () => {

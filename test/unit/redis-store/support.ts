@@ -184,6 +184,7 @@ export const anyCall: fc.Arbitrary<CallState> = fc
       createdFrom: fc.constantFrom('', '127.0.0.1:2223', '[::1]:2223'),
       createdFromAddress: fc.constantFrom('', '127.0.0.1', '::1'),
       redisHostedDb: fc.nat(15),
+      ownershipEpoch: fc.nat(3),
       metadata: text,
       blockMedia: fc.boolean(),
       blockDtmf: fc.constantFrom(...blockDtmfValues),

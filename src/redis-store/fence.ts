@@ -1,0 +1,173 @@
+/**
+ * Fencing: a node that has lost a call to another one, and does not know it yet, must not write or
+ * delete it any more. Each takeover raises the call's ownership epoch; the hash `rtprelay:fence` of the
+ * database that the call was taken from remembers `EPOCH DATABASE SECONDS` under its call-id. Every
+ * write compares epochs in one atomic step with what it does (a script, run by Redis itself).
+ *
+ * rtpengine knows nothing of it: where nodes of both kinds share calls, its writes are not fenced.
+ */
+import { createHash } from 'node:crypto';
+import type { StoreLog } from './log.js';
+import type { SendCommand } from './restore.js';
+
+/** A hash, so that no reader of rtpengine's keys takes it for a call. */
+export const fenceKey = 'rtprelay:fence';
+
+/** Who has the call, according to the fence. */
+export interface Holder {
+  readonly epoch: number;
+  readonly database: number;
+}
+
+/** KEYS: call, fence. ARGV: epoch, database, then those of the step. `newer` is the entry that forbids the step. */
+const compare = `
+local entry = redis.pcall('HGET', KEYS[2], KEYS[1])
+if type(entry) ~= 'string' then entry = nil end
+local newer = nil
+local mine = tonumber(ARGV[1])
+if entry then
+  local epoch, database = string.match(entry, '^(%d+) (%d+)')
+  epoch = tonumber(epoch) or 0
+  if epoch > mine or (epoch == mine and database ~= ARGV[2]) then newer = entry end
+end
+if newer then return newer end
+local mark = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. redis.call('TIME')[1]
+`;
+
+const sources = {
+  /** Further ARGV: value, life time in seconds. */
+  set: `${compare}
+if entry then redis.call('HSET', KEYS[2], KEYS[1], mark) end
+redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
+return false`,
+  delete: `${compare}
+redis.call('DEL', KEYS[1])
+if entry then redis.call('HDEL', KEYS[2], KEYS[1]) end
+return false`,
+  /** Takes the call out of the database of its former owner. */
+  release: `${compare}
+redis.call('HSET', KEYS[2], KEYS[1], mark)
+redis.call('DEL', KEYS[1])
+return false`,
+} as const;
+
+type ScriptName = keyof typeof sources;
+type Argument = string | Buffer | number;
+
+const digestOf = (source: string): string => createHash('sha1').update(source).digest('hex');
+
+const digests: Readonly<Record<ScriptName, string>> = {
+  set: digestOf(sources.set),
+  delete: digestOf(sources.delete),
+  release: digestOf(sources.release),
+};
+
+function holderOf(reply: unknown): Holder | null {
+  const match = Buffer.isBuffer(reply) ? /^(\d+) (\d+)/.exec(reply.toString('latin1')) : null;
+  return match === null ? null : { epoch: Number(match[1]), database: Number(match[2]) };
+}
+
+/** Not allowed to this user, or not known to this server. */
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && /^(NOPERM|ERR unknown command|ERR This instance)/.test(error.message);
+}
+
+/** The fenced steps over one connection to `database`. They throw what `send` throws. */
+export class Fence {
+  readonly #send: SendCommand;
+  readonly #log: StoreLog;
+  #scripts = true;
+
+  constructor(send: SendCommand, log: StoreLog) {
+    this.#send = send;
+    this.#log = log;
+  }
+
+  /** Writes a call of `mine`. Resolves to its holder if that is another node now, and nothing was written. */
+  async set(
+    key: Buffer,
+    value: Buffer,
+    expiresSeconds: number,
+    mine: Holder,
+  ): Promise<Holder | null> {
+    if (this.#scripts) {
+      const outcome = await this.#run('set', key, mine, value, expiresSeconds);
+      if (outcome !== 'refused') return outcome;
+    }
+    await this.#send('SET', key, value, 'EX', expiresSeconds);
+    return null;
+  }
+
+  /** Deletes a call of `mine`; otherwise as `set`. */
+  async delete(key: Buffer, mine: Holder): Promise<Holder | null> {
+    if (this.#scripts) {
+      const outcome = await this.#run('delete', key, mine);
+      if (outcome !== 'refused') return outcome;
+    }
+    await this.#send('DEL', key);
+    return null;
+  }
+
+  /** Takes a call that is `mine` now out of its former owner's database; otherwise as `set`. */
+  async release(key: Buffer, mine: Holder): Promise<Holder | null> {
+    if (this.#scripts) {
+      const outcome = await this.#run('release', key, mine);
+      if (outcome !== 'refused') return outcome;
+    }
+    await this.#send('DEL', key);
+    return null;
+  }
+
+  /** Forgets entries older than `seconds`: their calls have ended long ago. Returns how many. */
+  async prune(seconds: number): Promise<number> {
+    const time = await this.#send('TIME');
+    const oldest = Number(Array.isArray(time) ? String(time[0]) : 0) - seconds;
+    const old: Argument[] = [];
+    let cursor = '0';
+    do {
+      const reply = await this.#send('HSCAN', fenceKey, cursor, 'COUNT', 1000);
+      const [next, entries] = Array.isArray(reply) ? (reply as readonly unknown[]) : [];
+      cursor = String(next ?? '0');
+      const list: readonly unknown[] = Array.isArray(entries) ? entries : [];
+      for (let at = 0; at + 1 < list.length; at += 2) {
+        const [callId, mark] = [list[at], String(list[at + 1])];
+        const written = Number(mark.split(' ')[2] ?? 0);
+        if (Buffer.isBuffer(callId) && written < oldest) old.push(callId);
+      }
+    } while (cursor !== '0');
+    if (old.length > 0) await this.#send('HDEL', fenceKey, ...old);
+    return old.length;
+  }
+
+  async #run(
+    name: ScriptName,
+    key: Buffer,
+    mine: Holder,
+    ...more: readonly Argument[]
+  ): Promise<Holder | null | 'refused'> {
+    const words = [2, key, fenceKey, mine.epoch, mine.database, ...more] as const;
+    try {
+      return holderOf(await this.#send('EVALSHA', digests[name], ...words));
+    } catch (error) {
+      if (isRefused(error)) return this.#refused(error);
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    }
+    try {
+      return holderOf(await this.#send('EVAL', sources[name], ...words));
+    } catch (error) {
+      if (isRefused(error)) return this.#refused(error);
+      throw error;
+    }
+  }
+
+  #refused(error: unknown): 'refused' {
+    if (this.#scripts) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.warning(
+        `Redis runs no scripts for us (${reason}): a node that has lost its calls is not fenced off`,
+      );
+    }
+    this.#scripts = false;
+    return 'refused';
+  }
+}
