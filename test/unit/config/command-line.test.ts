@@ -103,6 +103,14 @@ describe('option table', () => {
 
   it('marks our own options', () => {
     const own = options.filter((option) => option.own).map(({ name }) => name);
-    expect(own).to.deep.equal(['kernel-forward', 'port-mode', 'redis-commit-timeout']);
+    expect(own.filter((name) => !name.startsWith('redis-'))).to.deep.equal([
+      'kernel-forward',
+      'port-mode',
+    ]);
+    expect(own.filter((name) => name.startsWith('redis-'))).to.deep.equal(
+      ['commit-timeout', 'wait-replicas', 'sentinel-user', 'sentinel-password']
+        .concat(['tls-ca', 'tls-cert', 'tls-key', 'tls-insecure'])
+        .map((name) => `redis-${name}`),
+    );
   });
 });
