@@ -6,7 +6,7 @@
  */
 import type { Redis } from 'ioredis';
 import { authenticate, dial, within } from './dial.js';
-import { StoreError } from './errors.js';
+import { reasonOf, StoreError } from './errors.js';
 import type { StoreLog } from './log.js';
 import {
   addressesOf,
@@ -57,12 +57,6 @@ const maxPredecessors = 16;
 interface Greeting {
   readonly runId: string;
   readonly clientId: number | null;
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'ECONNREFUSED') return 'Connection refused';
-  return error.message;
 }
 
 /** No answer in time; or the server has become a replica, and a master may be where it was. */
@@ -131,11 +125,11 @@ export class RedisConnection {
           await new Promise((resolve) => setTimeout(resolve, maxRetryMs));
           continue;
         }
-        log.error(`Failed to connect to Redis ${this.#name}, error: ${messageOf(error)}`);
+        log.error(`Failed to connect to Redis ${this.#name}, error: ${reasonOf(error)}`);
         if (error instanceof StoreError) throw error;
         throw new StoreError(
           'unreachable',
-          `Failed to connect to Redis ${this.#name}, error: ${messageOf(error)}`,
+          `Failed to connect to Redis ${this.#name}, error: ${reasonOf(error)}`,
           { cause: error },
         );
       }
@@ -221,8 +215,8 @@ export class RedisConnection {
     if (first !== undefined && failures.length === 1 && !this.#several) return first.error;
     const reasons = failures.map(({ name, error }) =>
       name === '' || !this.#several || error instanceof StoreError
-        ? messageOf(error)
-        : `${name}: ${messageOf(error)}`,
+        ? reasonOf(error)
+        : `${name}: ${reasonOf(error)}`,
     );
     const reason = [...new Set(reasons)].join('; ');
     // A server that was named, or is there, and is no master: the master may be on its way.
@@ -346,7 +340,7 @@ export class RedisConnection {
       if (moved) throw new Error('the master is another server now');
     } catch (error) {
       if (this.#redis !== redis) return;
-      this.#options.log.warning(`Redis ${locationName(location)}: ${messageOf(error)}`);
+      this.#options.log.warning(`Redis ${locationName(location)}: ${reasonOf(error)}`);
       locator?.avoid();
       this.#drop(redis);
     }
@@ -408,7 +402,7 @@ export class RedisConnection {
     } catch (error) {
       if (this.#closed) return;
       this.#errors += 1;
-      const reason = messageOf(error);
+      const reason = reasonOf(error);
       this.#sayOnce(`failed ${reason}`, () =>
         log.error(`Failed to connect to Redis ${this.#name}, error: ${reason}`),
       );

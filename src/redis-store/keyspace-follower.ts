@@ -204,6 +204,8 @@ export class KeyspaceFollower {
   #subscriber: RedisConnection | null = null;
   #timer: NodeJS.Timeout | null = null;
   #saidUnnotified = false;
+  /** The server does not let us subscribe. */
+  #denied = false;
   #closed = false;
 
   constructor(options: KeyspaceFollowerOptions) {
@@ -265,7 +267,17 @@ export class KeyspaceFollower {
 
   /** Without a connection: done when there is one. */
   #subscribe(database: number, wanted: boolean): void {
-    this.#subscriber?.subscribe(`__keyspace@${database}__:*`, wanted).catch(() => undefined);
+    this.#subscriber?.subscribe(`__keyspace@${database}__:*`, wanted).catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'ReplyError') return;
+      const { server, log } = this.#options;
+      this.#compareEvery(pollIntervalMs);
+      if (this.#denied) return;
+      this.#denied = true;
+      log.warning(
+        `Redis ${serverName(server)} refuses the subscription (${error.message}): ` +
+          'calls are compared every second instead',
+      );
+    });
   }
 
   /** The call is this node's now: its former owner must not restore it. Never rejects. */
@@ -311,7 +323,7 @@ export class KeyspaceFollower {
     const flags = await followed.notificationFlags();
     if (flags === null) return;
     const complete = flags.includes('K') && (flags.includes('A') || /g.*\$|\$.*g/.test(flags));
-    this.#compareEvery(complete ? compareIntervalMs : pollIntervalMs);
+    this.#compareEvery(complete && !this.#denied ? compareIntervalMs : pollIntervalMs);
     if (complete || this.#saidUnnotified) return;
     this.#saidUnnotified = true;
     log.warning(

@@ -4,6 +4,7 @@
  */
 import type { Redis } from 'ioredis';
 import { authenticate, dial, within } from './dial.js';
+import { reasonOf } from './errors.js';
 import {
   addressesOf,
   locationName,
@@ -14,9 +15,6 @@ import {
 } from './server-address.js';
 
 const commandTimeoutMs = 1000;
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 /** The master as the sentinels name it. */
 export class SentinelLocations implements Locator {
