@@ -1,4 +1,4 @@
-/** Addresses of listeners and Redis servers, as texts (no name is looked up here). */
+/** Addresses of listeners, as texts (no name is looked up here). */
 import { isIPv4, isIPv6 } from 'node:net';
 import { ConfigError } from './errors.js';
 
@@ -7,15 +7,6 @@ export interface ListenAddress {
   /** IP address (IPv6 without brackets) or host name; null: every address, both families. */
   readonly host: string | null;
   readonly port: number;
-}
-
-/** A Redis database. */
-export interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly database: number;
-  /** null: the server wants none. */
-  readonly password: string | null;
 }
 
 const hostName = /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/;
@@ -41,7 +32,8 @@ export function isHost(text: string): boolean {
   return hostName.test(text) && !/^[0-9.]+$/.test(text);
 }
 
-function splitHostPort(text: string): { host: string; port: number } | null {
+/** `HOST:PORT`; an IPv6 address in brackets or not. HOST may be empty or nonsense. */
+export function splitHostPort(text: string): { host: string; port: number } | null {
   const match = /^(?:\[([^\]]*)\]|([^[\]]*)):([^:]*)$/.exec(text);
   if (match === null) return null;
   const host = match[1] ?? match[2] ?? '';
@@ -68,38 +60,4 @@ export function parseListenAddress(text: string, option: string): ListenAddress 
     throw new ConfigError('bad-value', option, `Invalid IP or port '${text}' (--${option})`);
   }
   return parts;
-}
-
-/**
- * `[PW@]HOST:PORT/DB`. The password ends at the last `@`.
- *
- * @param fallbackPassword used when the text has none (from the environment).
- * @param databaseOptional `/DB` may be missing and is 0 then (redis-subscribe).
- * @throws ConfigError `Invalid Redis endpoint [IP:PORT/INT] '…' (--option)`, without the password.
- */
-export function parseRedisAddress(
-  text: string,
-  option: string,
-  fallbackPassword: string | null = null,
-  databaseOptional = false,
-): RedisAddress {
-  const at = text.lastIndexOf('@');
-  const password = at < 0 ? fallbackPassword : text.slice(0, at);
-  const location = text.slice(at + 1);
-  const slash = location.lastIndexOf('/');
-  const parts = splitHostPort(slash < 0 ? location : location.slice(0, slash));
-  const database = slash < 0 ? (databaseOptional ? '0' : '') : location.slice(slash + 1);
-  if (parts === null || !isHost(parts.host) || !/^[0-9]{1,6}$/.test(database)) {
-    throw new ConfigError(
-      'bad-value',
-      option,
-      `Invalid Redis endpoint [IP:PORT/INT] '${location}' (--${option})`,
-    );
-  }
-  return {
-    host: parts.host,
-    port: parts.port,
-    database: Number(database),
-    password: password === '' ? null : password,
-  };
 }

@@ -1,18 +1,15 @@
 /** The configuration as one typed, frozen value: command line, file and environment read once. */
-import {
-  parseListenAddress,
-  parseRedisAddress,
-  type ListenAddress,
-  type RedisAddress,
-} from './addresses.js';
+import { parseListenAddress, type ListenAddress } from './addresses.js';
 import { ConfigError } from './errors.js';
 import { parseInterfaces, type InterfaceSpecs } from './interfaces.js';
 import { optionNamed, options as optionTable } from './options.js';
+import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
 import { readOptions, type OptionReader, type ReadFile } from './sources.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
 export { ConfigError } from './errors.js';
-export type { ListenAddress, RedisAddress } from './addresses.js';
+export type { ListenAddress } from './addresses.js';
+export type { RedisAddress } from './redis-address.js';
 export type { InterfaceSpecs } from './interfaces.js';
 export type { ReadFile } from './sources.js';
 
@@ -100,6 +97,8 @@ export interface RedisConfig {
   readonly connectTimeoutMs: number;
   /** How long an NG reply waits for the acknowledgement. */
   readonly commitTimeoutMs: number;
+  /** Replicas that have to hold a call before the NG reply, within the same time. */
+  readonly waitReplicas: number;
   /** Calls restored at the same time. */
   readonly restoreConcurrency: number;
   /** Server whose databases are followed. */
@@ -276,20 +275,37 @@ function redisFormatOf(options: OptionReader): RedisFormat {
   return format === 'JSON' || format === 'JSON-10.5' ? format : 'auto';
 }
 
+function redisTlsOf(options: OptionReader): RedisTls {
+  const cert = options.text('redis-tls-cert');
+  const key = options.text('redis-tls-key');
+  if ((cert === null) !== (key === null)) {
+    bad('redis-tls-cert', 'Option --redis-tls-cert needs --redis-tls-key and the reverse');
+  }
+  const verify = !options.flag('redis-tls-insecure');
+  return { ca: options.text('redis-tls-ca'), cert, key, verify };
+}
+
 function redisConfig(options: OptionReader, env: Environment, host: HostFacts): RedisConfig | null {
-  const address = (option: string, variable: string): RedisAddress | null => {
-    const text = options.text(option);
-    return text === null || text === ''
-      ? null
-      : parseRedisAddress(text, option, env[variable] ?? null);
+  const shared = {
+    tls: redisTlsOf(options),
+    sentinel: {
+      username: options.text('redis-sentinel-user'),
+      password:
+        options.text('redis-sentinel-password') ?? env['RTPENGINE_REDIS_SENTINEL_AUTH_PW'] ?? null,
+    },
   };
-  const read = address('redis', 'RTPENGINE_REDIS_AUTH_PW');
-  const write = address('redis-write', 'RTPENGINE_REDIS_WRITE_AUTH_PW') ?? read;
-  const followed = options.text('redis-subscribe');
-  const subscribe =
-    followed === null || followed === ''
-      ? null
-      : parseRedisAddress(followed, 'redis-subscribe', read?.password ?? null, true);
+  const address = (option: string, password: string | null): RedisAddress | null => {
+    const text = options.text(option);
+    const databaseOptional = option === 'redis-subscribe';
+    if (text === null || text === '') return null;
+    return parseRedisAddress(text, { option, password, databaseOptional, ...shared });
+  };
+  const read = address('redis', env['RTPENGINE_REDIS_AUTH_PW'] ?? null);
+  const write = address('redis-write', env['RTPENGINE_REDIS_WRITE_AUTH_PW'] ?? null) ?? read;
+  const subscribe = address(
+    'redis-subscribe',
+    env['RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW'] ?? read?.password ?? null,
+  );
   if (write === null) return null;
   return {
     read,
@@ -302,6 +318,7 @@ function redisConfig(options: OptionReader, env: Environment, host: HostFacts): 
     commandTimeoutMs: options.number('redis-cmd-timeout'),
     connectTimeoutMs: options.number('redis-connect-timeout'),
     commitTimeoutMs: options.number('redis-commit-timeout'),
+    waitReplicas: options.number('redis-wait-replicas'),
     restoreConcurrency: threadsOf(options, 'redis-num-threads', host),
     subscribe: subscribe ?? read ?? write,
     keyspaces: options.numbers('subscribe-keyspace'),
@@ -309,9 +326,14 @@ function redisConfig(options: OptionReader, env: Environment, host: HostFacts): 
   };
 }
 
+const tlsOptions = ['redis-tls-ca', 'redis-tls-cert', 'redis-tls-key', 'redis-tls-insecure'];
+
 /** One line naming all options that were given another value than their default in vain. */
-function noEffectWarnings(options: OptionReader): readonly string[] {
+function noEffectWarnings(options: OptionReader, redis: RedisConfig | null): readonly string[] {
   const names: string[] = [];
+  if (![redis?.read, redis?.write, redis?.subscribe].some((address) => address?.tls)) {
+    names.push(...tlsOptions.filter((name) => options.given.has(name)));
+  }
   const stored = options.text('redis') !== null || options.text('redis-write') !== null;
   // Nothing can be followed without a server.
   if (!stored && options.given.has('subscribe-keyspace')) names.push('subscribe-keyspace');
@@ -370,18 +392,19 @@ export function loadConfig(
   if (request.kind !== 'run') return request;
   const { options } = request;
   refuseUnsupported(options);
+  const redis = redisConfig(options, env, host);
   const config: Config = {
     media: mediaConfig(options, host),
     control: controlConfig(options),
     limits: limitConfig(options),
     log: logConfig(options),
-    redis: redisConfig(options, env, host),
+    redis,
     foreground: options.flag('foreground'),
     pidfile: options.text('pidfile'),
     socketStore: socketStoreOf(options),
     drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
-    warnings: [...options.warnings, ...noEffectWarnings(options)],
+    warnings: [...options.warnings, ...noEffectWarnings(options, redis)],
   };
   return { kind: 'run', config: freeze(config) };
 }

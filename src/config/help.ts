@@ -98,8 +98,9 @@ in the file.
   \`--config-file=none\` reads none. Section \`[rtpengine]\` unless \`--config-section\` says otherwise. Keys are
   the long names. Lines that start with \`#\` are comments. \`;\` separates the items of a list. Of a repeated
   key the last one counts. Unknown keys are ignored with a warning.
-- Passwords of Redis: in the address, or in the environment as \`RTPENGINE_REDIS_AUTH_PW\` and
-  \`RTPENGINE_REDIS_WRITE_AUTH_PW\`.
+- Redis may be named in several ways: [redis.md](redis.md). Its passwords: in the address, or in the
+  environment as \`RTPENGINE_REDIS_AUTH_PW\`, \`RTPENGINE_REDIS_WRITE_AUTH_PW\`,
+  \`RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW\` and \`RTPENGINE_REDIS_SENTINEL_AUTH_PW\`.
 - Options of features that this version lacks are accepted, so that an existing configuration starts. One
   warning line names those that were set.
 - \`table\` is such an option: media is relayed in user space. With \`table\` >= 0, \`no-fallback\` therefore

@@ -148,7 +148,7 @@ const logging: readonly OptionSpec[] = [
 ];
 
 const redis: readonly OptionSpec[] = [
-  text('redis', null, 'Redis database that holds the calls', {
+  text('redis', null, 'Redis database that holds the calls; other notations: docs/redis.md', {
     short: 'r',
     placeholder: '[PW@]HOST:PORT/DB',
     secret: true,
@@ -166,6 +166,15 @@ const redis: readonly OptionSpec[] = [
     ...milliseconds,
     own: true,
   }),
+  int(
+    'redis-wait-replicas',
+    0,
+    'Replicas that hold a call before the NG reply, if they do in time',
+    {
+      minimum: 0,
+      own: true,
+    },
+  ),
   int('redis-expires', 86400, 'Life time of a stored call', { unit: 's', minimum: 1 }),
   flag('no-redis-required', 'Start although Redis is away', { short: 'q' }),
   int('redis-num-threads', null, 'Calls restored at the same time', {
@@ -186,8 +195,21 @@ const redis: readonly OptionSpec[] = [
     placeholder: '[PW@]HOST:PORT[/DB]',
     secret: true,
   }),
+  text('redis-sentinel-user', null, 'ACL user of the sentinels', { own: true }),
+  text('redis-sentinel-password', null, 'Password of the sentinels', { secret: true, own: true }),
+  text('redis-tls-ca', null, 'PEM file of the authorities that sign certificates of Redis', {
+    placeholder: 'FILE',
+    defaultText: 'those of Node',
+    own: true,
+  }),
+  text('redis-tls-cert', null, 'PEM file of our certificate for Redis', {
+    placeholder: 'FILE',
+    own: true,
+  }),
+  text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
+  flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
+  flag('redis-resolve-on-reconnect', 'Host names are looked up at each connection, always'),
   ...later(4, 'this Redis setting is', [
-    flag('redis-resolve-on-reconnect', 'Look the host name up again when reconnecting'),
     int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', seconds),
     int('redis-tcp-keepalive-intvl', 1, 'Interval of TCP keepalives', seconds),
     int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection'),

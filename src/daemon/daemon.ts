@@ -197,6 +197,7 @@ export class Daemon {
       allowedErrors: redis.allowedErrors,
       disableTimeSeconds: redis.disableTimeSeconds,
       commitTimeoutMs: redis.commitTimeoutMs,
+      waitReplicas: redis.waitReplicas,
       endpointLearning: config.media.endpointLearning,
       bencode: { decode: decodeBencode, encode: encodeBencode },
       log: this.#storeLog,

@@ -27,6 +27,13 @@ export class RestoreError extends Error {
   }
 }
 
+/** Why a connection or a command failed, in the words of rtpengine's log lines. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && error.code === 'ECONNREFUSED') return 'Connection refused';
+  return error.message;
+}
+
 /** unreachable: no connection. not-master: connected to a replica. closed: the store was closed. */
 export type StoreErrorCode = 'unreachable' | 'not-master' | 'closed';
 

@@ -3,16 +3,15 @@
  * only say that a key changed: its value is then read. Since notifications can be missed, the whole
  * database is compared at the start, after every interruption, and once in a while.
  */
-import type { Redis } from 'ioredis';
 import type { CallState } from '../media/call-state.js';
-import { loadRedisClient } from './client.js';
-import { RedisConnection, serverName, type RedisServer } from './connection.js';
+import { RedisConnection } from './connection.js';
 import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
 import { findCalls } from './restore.js';
 import type { CodecSettings } from './schema.js';
+import { serverName, type RedisServer } from './server-address.js';
 import { looksLikeCall } from './stored-value.js';
 
 export interface KeyspaceFollowerOptions {
@@ -40,7 +39,15 @@ const batchSize = 100;
 const compareIntervalMs = 60_000;
 /** Without notifications, comparing is all there is. */
 const pollIntervalMs = 1_000;
-const maxRetryMs = 1_000;
+
+/** The connections that read say what is wrong with the server. */
+const silent: StoreLog = {
+  critical: () => undefined,
+  error: () => undefined,
+  warning: () => undefined,
+  notice: () => undefined,
+  info: () => undefined,
+};
 
 const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
 
@@ -59,6 +66,8 @@ class FollowedDatabase {
   constructor(
     readonly database: number,
     options: KeyspaceFollowerOptions,
+    /** There is a connection (again), to the server of that name. */
+    onConnected: (serverName: string) => void,
   ) {
     this.#options = options;
     const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds, log } = options;
@@ -70,7 +79,10 @@ class FollowedDatabase {
       disableTimeSeconds,
       mustBeMaster: false,
       log,
-      onReady: () => void this.compare(),
+      onReady: () => {
+        void this.compare();
+        onConnected(this.#connection.where);
+      },
       onLost: () => undefined,
     });
     this.#fence = new Fence((command, ...args) => this.#connection.send(command, ...args), log);
@@ -79,7 +91,7 @@ class FollowedDatabase {
   /** Never rejects: a server that is away is followed when it appears. */
   async open(): Promise<void> {
     try {
-      await this.#connection.open();
+      await this.#connection.open(1);
     } catch {
       // Said by the connection.
       this.#connection.keepTrying();
@@ -101,6 +113,16 @@ class FollowedDatabase {
   async compare(): Promise<void> {
     this.#compareWanted = true;
     await this.#work();
+  }
+
+  /** The server's setting; null when it is gone or its user may not ask. */
+  async notificationFlags(): Promise<string | null> {
+    try {
+      const reply = await this.#connection.send('CONFIG', 'GET', 'notify-keyspace-events');
+      return Array.isArray(reply) && reply.length > 1 ? String(reply[1]) : null;
+    } catch {
+      return null;
+    }
   }
 
   /**
@@ -196,9 +218,11 @@ class FollowedDatabase {
 export class KeyspaceFollower {
   readonly #options: KeyspaceFollowerOptions;
   readonly #databases = new Map<number, FollowedDatabase>();
-  #subscriber: Redis | null = null;
+  #subscriber: RedisConnection | null = null;
   #timer: NodeJS.Timeout | null = null;
   #saidUnnotified = false;
+  /** The server does not let us subscribe. */
+  #denied = false;
   #closed = false;
 
   constructor(options: KeyspaceFollowerOptions) {
@@ -211,39 +235,38 @@ export class KeyspaceFollower {
 
   /** Never rejects. Resolves when the first attempt to connect is over. */
   async start(databases: readonly number[]): Promise<void> {
-    const Redis = await loadRedisClient();
-    const { server, connectTimeoutMs } = this.#options;
-    const subscriber = new Redis({
-      host: server.host,
-      port: server.port,
-      ...(server.password === null ? {} : { password: server.password }),
-      ...(server.username === undefined ? {} : { username: server.username }),
-      connectTimeout: connectTimeoutMs,
-      lazyConnect: true,
-      enableReadyCheck: false,
-      autoResubscribe: true,
-      maxRetriesPerRequest: null,
-      retryStrategy: (attempt) => Math.min(maxRetryMs, 50 * attempt),
+    const { server, connectTimeoutMs, commandTimeoutMs } = this.#options;
+    const subscriber = new RedisConnection({
+      server,
+      connectTimeoutMs,
+      commandTimeoutMs,
+      allowedErrors: -1,
+      disableTimeSeconds: 0,
+      mustBeMaster: false,
+      log: silent,
+      // Whatever happened while there was no subscription is found by comparing.
+      onReady: () => this.#subscribed(),
+      onLost: () => undefined,
+      onMessage: (channel, message) => this.#notified(channel, message),
     });
     this.#subscriber = subscriber;
-    // The connections that read say what is wrong with the server.
-    subscriber.on('error', () => undefined);
-    subscriber.on('pmessageBuffer', (_pattern: Buffer, channel: Buffer, message: Buffer) =>
-      this.#notified(channel.toString('latin1'), message.toString('latin1')),
-    );
-    // Whatever happened while there was no subscription is found by comparing.
-    subscriber.on('ready', () => this.#subscribed());
     this.#compareEvery(compareIntervalMs);
     await Promise.all(databases.map((database) => this.add(database)));
-    subscriber.connect().catch(() => undefined);
+    // Not waited for: when it is there, everything is compared.
+    void subscriber.open(1).catch(() => subscriber.keepTrying());
   }
 
   /** Follows one more database; false when it is followed already. */
   async add(database: number): Promise<boolean> {
     if (this.#databases.has(database) || this.#closed) return false;
-    const followed = new FollowedDatabase(database, this.#options);
+    const followed = new FollowedDatabase(database, this.#options, (where) => {
+      // Notifications have to come from the server that is read.
+      if (this.#subscriber?.ready === true && this.#subscriber.where !== where)
+        this.#subscriber.renew();
+      void this.#checkNotifications(followed);
+    });
     this.#databases.set(database, followed);
-    this.#subscriber?.psubscribe(`__keyspace@${database}__:*`).catch(() => undefined);
+    this.#subscribe(database, true);
     await followed.open();
     await followed.compare();
     return true;
@@ -255,8 +278,23 @@ export class KeyspaceFollower {
     if (followed === undefined) return false;
     this.#databases.delete(database);
     followed.close();
-    this.#subscriber?.punsubscribe(`__keyspace@${database}__:*`).catch(() => undefined);
+    this.#subscribe(database, false);
     return true;
+  }
+
+  /** Without a connection: done when there is one. */
+  #subscribe(database: number, wanted: boolean): void {
+    this.#subscriber?.subscribe(`__keyspace@${database}__:*`, wanted).catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'ReplyError') return;
+      const { server, log } = this.#options;
+      this.#compareEvery(pollIntervalMs);
+      if (this.#denied) return;
+      this.#denied = true;
+      log.warning(
+        `Redis ${serverName(server)} refuses the subscription (${error.message}): ` +
+          'calls are compared every second instead',
+      );
+    });
   }
 
   /**
@@ -270,7 +308,7 @@ export class KeyspaceFollower {
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#subscriber?.disconnect();
+    this.#subscriber?.close();
     for (const followed of this.#databases.values()) followed.close();
     this.#databases.clear();
   }
@@ -287,53 +325,24 @@ export class KeyspaceFollower {
 
   #subscribed(): void {
     for (const database of this.#databases.keys()) {
-      this.#subscriber?.psubscribe(`__keyspace@${database}__:*`).catch(() => undefined);
+      this.#subscribe(database, true);
     }
     this.#compareAll();
-    void this.#checkNotifications();
   }
 
   /** `K` with `g` (del) and `$` (set), or `A`, which stands for all. */
-  async #checkNotifications(): Promise<void> {
-    const [followed] = this.#databases.values();
-    if (followed === undefined) return;
+  async #checkNotifications(followed: FollowedDatabase): Promise<void> {
     const { server, log } = this.#options;
-    const flags = await this.#notificationFlags();
+    const flags = await followed.notificationFlags();
     if (flags === null) return;
     const complete = flags.includes('K') && (flags.includes('A') || /g.*\$|\$.*g/.test(flags));
-    this.#compareEvery(complete ? compareIntervalMs : pollIntervalMs);
+    this.#compareEvery(complete && !this.#denied ? compareIntervalMs : pollIntervalMs);
     if (complete || this.#saidUnnotified) return;
     this.#saidUnnotified = true;
     log.warning(
       `Redis ${serverName(server)} does not notify of changes (notify-keyspace-events is '${flags}', ` +
         `'KA' is needed): calls are compared every second instead`,
     );
-  }
-
-  async #notificationFlags(): Promise<string | null> {
-    const { server, connectTimeoutMs } = this.#options;
-    const Redis = await loadRedisClient();
-    const asking = new Redis({
-      host: server.host,
-      port: server.port,
-      ...(server.password === null ? {} : { password: server.password }),
-      ...(server.username === undefined ? {} : { username: server.username }),
-      connectTimeout: connectTimeoutMs,
-      lazyConnect: true,
-      retryStrategy: () => null,
-      maxRetriesPerRequest: 0,
-    });
-    asking.on('error', () => undefined);
-    try {
-      await asking.connect();
-      const reply = await asking.config('GET', 'notify-keyspace-events');
-      return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : null;
-    } catch {
-      // Not every user may ask, and a server that is gone is met again when it is back.
-      return null;
-    } finally {
-      asking.disconnect();
-    }
   }
 
   #notified(channel: string, event: string): void {

@@ -5,12 +5,15 @@
  */
 import type { CallState } from '../media/call-state.js';
 import { encodeCall } from './codec.js';
-import { RedisConnection, serverName, type RedisServer } from './connection.js';
+import { RedisConnection } from './connection.js';
 import { StoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
+import { RemovedLately } from './removed-lately.js';
+import { ReplicaWait } from './replica-wait.js';
 import { findCalls, findFormat, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
+import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import type { CallStore, RestoreReport, SaveOutcome } from './store.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -34,6 +37,8 @@ export interface RedisStoreOptions {
   readonly disableTimeSeconds: number;
   /** How long a save waits for the acknowledgement. */
   readonly commitTimeoutMs: number;
+  /** Replicas that have to hold a call before its save is acknowledged, if they do in time; 0: none. */
+  readonly waitReplicas?: number;
   /** Learning of medias whose stored value names none (the option endpoint-learning). */
   readonly endpointLearning: CodecSettings['endpointLearning'];
   readonly bencode: BencodeCodec;
@@ -56,9 +61,6 @@ const maxTimerMs = 0x7fff_ffff;
 
 const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
 
-const sameDatabase = (a: RedisServer, b: RedisServer): boolean =>
-  a.host === b.host && a.port === b.port && a.database === b.database;
-
 export class RedisStore implements CallStore {
   readonly #options: RedisStoreOptions;
   readonly #settings: CodecSettings;
@@ -73,6 +75,8 @@ export class RedisStore implements CallStore {
    */
   readonly #known = new Map<string, number>();
   readonly #fence: Fence;
+  readonly #removed = new RemovedLately();
+  readonly #replicaWait: ReplicaWait | null;
   #format: StoredFormat | null;
   #healthy = false;
   /** `start` is over. */
@@ -95,6 +99,7 @@ export class RedisStore implements CallStore {
       onLost: () => this.#degrade('lost the connection'),
     });
     this.#fence = new Fence(this.#send, options.log);
+    this.#replicaWait = this.#replicaWaitOf(options);
     this.#queue = new WriteQueue({
       send: (callId, wanted) => this.#write(callId, wanted),
       commitTimeoutMs: options.commitTimeoutMs,
@@ -226,6 +231,7 @@ export class RedisStore implements CallStore {
     this.#closed = true;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
+    this.#replicaWait?.close();
     if (this.#connection.ready && this.#format !== null) {
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {
@@ -237,6 +243,16 @@ export class RedisStore implements CallStore {
     this.#queue.shut();
     this.#readConnection?.close();
     this.#connection.close();
+  }
+
+  #replicaWaitOf(options: RedisStoreOptions): ReplicaWait | null {
+    const { waitReplicas = 0, commitTimeoutMs, commandTimeoutMs, log } = options;
+    if (waitReplicas === 0) return null;
+    // The SET before it, and the WAIT of others before that, need time too.
+    const limitMs =
+      commandTimeoutMs > 0 ? Math.min(commitTimeoutMs, commandTimeoutMs) : commitTimeoutMs;
+    const timeoutMs = Math.max(1, Math.floor(limitMs / 2));
+    return new ReplicaWait({ replicas: waitReplicas, timeoutMs, send: this.#send, log });
   }
 
   #connectionTo(
@@ -268,6 +284,7 @@ export class RedisStore implements CallStore {
       // A call that has another owner by now is gone from here, and that is what was wanted.
       await this.#fence.delete(keyOf(callId), { epoch, database });
       this.#known.delete(callId);
+      this.#removed.add(callId);
       return;
     }
     const here =
@@ -279,8 +296,12 @@ export class RedisStore implements CallStore {
     // From here on the key may exist, acknowledged or not.
     const epoch = wanted.ownershipEpoch;
     this.#known.set(callId, epoch);
+    this.#removed.delete(callId);
     const holder = await this.#fence.set(keyOf(callId), value, expiresSeconds, { epoch, database });
-    if (holder === null) return;
+    if (holder === null) {
+      await this.#replicaWait?.reached();
+      return;
+    }
     this.#known.delete(callId);
     this.#options.onLost?.(callId, holder);
   }
@@ -349,6 +370,8 @@ export class RedisStore implements CallStore {
       await this.#send('PING');
       await this.#findFormat();
       await this.#restoreLate();
+      // A master that took over may not have heard of the last removals.
+      for (const callId of this.#removed.callIds()) this.#queue.markRemoved(callId);
       this.#markAll();
       const calls = this.#queue.size;
       await this.#queue.flush(batchSize);

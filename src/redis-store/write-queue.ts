@@ -82,6 +82,11 @@ export class WriteQueue {
     if (!this.#entries.has(callId)) this.#entry(callId, state);
   }
 
+  /** Queues the removal of a call unless something newer is queued. */
+  markRemoved(callId: string): void {
+    if (!this.#entries.has(callId)) this.#entry(callId, null);
+  }
+
   /** Forgets a call that was never sent. */
   drop(callId: string): void {
     const entry = this.#entries.get(callId);

@@ -10,7 +10,7 @@ import { Redis } from 'ioredis';
 import type { CallState } from '../../src/media/call-state.js';
 import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import type { NgValue } from '../../src/ng-protocol/dictionary.js';
-import type { RedisServer } from '../../src/redis-store/connection.js';
+import type { RedisServer } from '../../src/redis-store/server-address.js';
 import type { StoreLog } from '../../src/redis-store/log.js';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis-store/redis-store.js';
 
@@ -83,7 +83,8 @@ export class TestRedis {
   }
 
   server(database = 0): RedisServer {
-    return { host: '127.0.0.1', port: this.port, database, password: this.password };
+    const locations = [{ host: '127.0.0.1', port: this.port }];
+    return { locations, database, password: this.password };
   }
 
   client(database = 0): Redis {

@@ -314,8 +314,8 @@ describe('the Redis store in trouble', () => {
   });
 
   it('does not start without its server', async () => {
-    const nowhere = { host: '127.0.0.1', port: await freePort(), database: 0, password: null };
-    const { store, log } = made(nowhere);
+    const nowhere = { host: '127.0.0.1', port: await freePort() };
+    const { store, log } = made({ locations: [nowhere], database: 0, password: null });
     const error: unknown = await store.start().catch((reason: unknown) => reason);
     expect(error).to.be.instanceOf(StoreError);
     expect(log.lines).to.include(

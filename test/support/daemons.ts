@@ -31,6 +31,8 @@ export interface DaemonOptions {
   readonly namespace?: string;
   /** Log level 0-7, default 6. */
   readonly logLevel?: number;
+  /** Environment to add. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A running media daemon. */
@@ -57,7 +59,8 @@ export class MediaDaemon {
     const namespace = options.namespace === undefined ? {} : { namespace: options.namespace };
     const [program, first] =
       kind === 'rtpengine' ? ['rtpengine', []] : [process.execPath, [builtPath()]];
-    const child = new TestProcess(kind, program, [...first, ...words], { ...namespace });
+    const env = options.env ?? {};
+    const child = new TestProcess(kind, program, [...first, ...words], { ...namespace, env });
     const daemon = new MediaDaemon(kind, child, controlPort, controlAddress, ports, folder);
     if (options.namespace === undefined) await daemon.#untilPong();
     return daemon;

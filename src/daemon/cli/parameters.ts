@@ -2,6 +2,7 @@
 import type { Config, ListenAddress, RedisAddress } from '../../config/config.js';
 import type { LogSubsystem } from '../../config/subsystems.js';
 import type { InterfaceSpec } from '../../config/interfaces.js';
+import { serverName } from '../../redis-store/server-address.js';
 import type { CliSetting } from './target.js';
 
 function listener(address: ListenAddress | undefined): string {
@@ -13,7 +14,7 @@ function listener(address: ListenAddress | undefined): string {
 
 function redisAddress(address: RedisAddress | null | undefined): string {
   if (address === null || address === undefined) return ':0/-1';
-  return `${address.host}:${address.port}/${address.database}`;
+  return `${serverName(address)}/${address.database}`;
 }
 
 function interfaceText(spec: InterfaceSpec): string {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseListenAddress, parseRedisAddress } from '../../../src/config/addresses.js';
+import { parseListenAddress } from '../../../src/config/addresses.js';
 import { configError } from './support.js';
 
 describe('listening address', () => {
@@ -25,50 +25,5 @@ describe('listening address', () => {
       expect(error.message).to.equal(`Invalid IP or port '${text}' (--listen-cli)`);
       expect(error.option).to.equal('listen-cli');
     }
-  });
-});
-
-describe('Redis address', () => {
-  it('has host, port and database, and may have a password', () => {
-    expect(parseRedisAddress('10.10.0.144:6379/0', 'redis')).to.deep.equal({
-      host: '10.10.0.144',
-      port: 6379,
-      database: 0,
-      password: null,
-    });
-    expect(parseRedisAddress('p@ss/w@[::1]:6379/42', 'redis')).to.deep.equal({
-      host: '::1',
-      port: 6379,
-      database: 42,
-      password: 'p@ss/w',
-    });
-  });
-
-  it('takes the password of the environment when it has none', () => {
-    expect(parseRedisAddress('h:1/0', 'redis', 'env').password).to.equal('env');
-    expect(parseRedisAddress('own@h:1/0', 'redis', 'env').password).to.equal('own');
-  });
-
-  it('needs the database, except where it is optional', () => {
-    expect(parseRedisAddress('h:1', 'redis-subscribe', null, true).database).to.equal(0);
-    for (const text of [
-      'foo',
-      '127.0.0.1:6379',
-      'h:1/',
-      'h:1/x',
-      'h:1/-1',
-      'h/0',
-      ':1/0',
-      'h:x/0',
-    ]) {
-      expect(configError(() => parseRedisAddress(text, 'redis')).message).to.equal(
-        `Invalid Redis endpoint [IP:PORT/INT] '${text}' (--redis)`,
-      );
-    }
-  });
-
-  it('keeps the password out of the message', () => {
-    const error = configError(() => parseRedisAddress('geheim@nowhere', 'redis'));
-    expect(error.message).to.not.include('geheim');
   });
 });

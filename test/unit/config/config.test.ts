@@ -26,8 +26,7 @@ describe('configuration', () => {
     });
     expect(config.media.tos).to.equal(184);
     expect(config.redis?.read).to.deep.equal({
-      host: '10.10.0.144',
-      port: 6379,
+      locations: [{ host: '10.10.0.144', port: 6379 }],
       database: 0,
       password: null,
     });
@@ -251,6 +250,36 @@ describe('Redis settings', () => {
     expect(configOf([...minimal, '-r', 'own@a:1/0'], {}, env).redis?.read?.password).to.equal(
       'own',
     );
+  });
+
+  it('ask the environment for the passwords of subscriptions and sentinels as well', () => {
+    const env = {
+      RTPENGINE_REDIS_AUTH_PW: 'read',
+      RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW: 'subscribe',
+      RTPENGINE_REDIS_SENTINEL_AUTH_PW: 'sentinel',
+    };
+    const argv = [...minimal, '-r', 'sentinel://s/calls/1', '--redis-subscribe=s:1'];
+    const { redis } = configOf(argv, {}, env);
+    expect(redis?.subscribe.password).to.equal('subscribe');
+    expect(redis?.read?.sentinel?.password).to.equal('sentinel');
+    const { RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW: _, ...others } = env;
+    expect(configOf(argv, {}, others).redis?.subscribe.password).to.equal('read');
+    expect(
+      configOf([...argv, '--redis-sentinel-password=given'], {}, env).redis?.read?.sentinel,
+    ).to.deep.equal({ masterName: 'calls', username: null, password: 'given' });
+  });
+
+  it('secure connections, and say so when there are none to secure', () => {
+    const files = ['--redis-tls-ca=ca', '--redis-tls-cert=c', '--redis-tls-key=k'];
+    const secured = configOf([...minimal, '-r', 'rediss://h/1', ...files]);
+    const tls = { ca: 'ca', cert: 'c', key: 'k', verify: true };
+    expect(secured.redis?.write.tls).to.deep.equal(tls);
+    expect(secured.warnings).to.deep.equal([]);
+    const plain = configOf([...minimal, '-r', 'h:1/0', '--redis-tls-insecure']);
+    expect(plain.redis?.read?.tls).to.equal(undefined);
+    expect(plain.warnings.join()).to.include('redis-tls-insecure');
+    const half = [...minimal, '-r', 'rediss://h/1', '--redis-tls-key=k'];
+    expect(refusal(half).message).to.include('--redis-tls-cert');
   });
 
   it('allow a database that is only written', () => {
