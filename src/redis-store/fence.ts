@@ -31,13 +31,15 @@ if entry then
   if epoch > mine or (epoch == mine and database ~= ARGV[2]) then newer = entry end
 end
 if newer then return newer end
-local mark = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. redis.call('TIME')[1]
+local function mark()
+  redis.call('HSET', KEYS[2], KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. redis.call('TIME')[1])
+end
 `;
 
 const sources = {
   /** Further ARGV: value, life time in seconds. */
   set: `${compare}
-if entry then redis.call('HSET', KEYS[2], KEYS[1], mark) end
+if entry then mark() end
 redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
 return false`,
   delete: `${compare}
@@ -46,7 +48,7 @@ if entry then redis.call('HDEL', KEYS[2], KEYS[1]) end
 return false`,
   /** Takes the call out of the database of its former owner. */
   release: `${compare}
-redis.call('HSET', KEYS[2], KEYS[1], mark)
+mark()
 redis.call('DEL', KEYS[1])
 return false`,
 } as const;
@@ -67,9 +69,12 @@ function holderOf(reply: unknown): Holder | null {
   return match === null ? null : { epoch: Number(match[1]), database: Number(match[2]) };
 }
 
+/** The last two: the script may run, but not all that it does (Redis 7, Redis 6). */
+const refusal = /^NOPERM|^ERR unknown command|ACL failure in script|can't run this command/;
+
 /** Not allowed to this user, or not known to this server. */
 function isRefused(error: unknown): boolean {
-  return error instanceof Error && /^(NOPERM|ERR unknown command|ERR This instance)/.test(error.message);
+  return error instanceof Error && refusal.test(error.message);
 }
 
 /** The fenced steps over one connection to `database`. They throw what `send` throws. */

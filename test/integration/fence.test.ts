@@ -95,6 +95,18 @@ describe('the fence', () => {
     await client.acl('DELUSER', 'plain');
   });
 
+  it('does without where only part of a script is allowed', async () => {
+    await client.acl('SETUSER', 'most', 'on', '>secret', '~*', '+@all', '-hget', '-time');
+    const most = redis.client(0).duplicate({ username: 'most', password: 'secret' });
+    const other = fenceOf(most);
+    expect(await other.set(key, value('one'), 1000, own)).to.equal(null);
+    expect(await client.get(key)).to.equal('one');
+    expect(await other.release(key, { epoch: 1, database: 3 })).to.equal(null);
+    expect(await client.exists(key)).to.equal(0);
+    most.disconnect();
+    await client.acl('DELUSER', 'most');
+  });
+
   it('is not stopped by another value under its name', async () => {
     await client.set(fenceKey, 'not ours');
     expect(await fence.set(key, value('one'), 1000, own)).to.equal(null);

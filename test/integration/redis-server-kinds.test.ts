@@ -13,7 +13,7 @@ import { until } from '../support/wait.js';
 /** What docs/redis.md tells to give: nothing dangerous but what is named. */
 const documentedRights = [
   ...['~*', '&*', '+@read', '+@write', '+@connection', '+@pubsub', '+@scripting'],
-  ...['-@dangerous', '+info', '+client|kill', '+config|get'],
+  ...['-@dangerous', '+info', '+client|kill', '+config|get', '+time'],
 ];
 
 describe('a Redis server', function () {
