@@ -9,7 +9,7 @@ import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
-import { findCalls } from './restore.js';
+import { readCalls } from './restore.js';
 import type { CodecSettings } from './schema.js';
 import { serverName, type RedisServer } from './server-address.js';
 import { looksLikeCall } from './stored-value.js';
@@ -169,15 +169,16 @@ class FollowedDatabase {
     const { settings, onCall, onGone, held } = this.#options;
     const send = (command: string, ...args: readonly (string | Buffer | number)[]) =>
       this.#connection.send(command, ...args);
-    const found = await findCalls(send, settings);
     const present = new Set<string>();
-    for (const { callId, reason } of found.failures) {
-      present.add(callId);
-      this.#report(callId, reason);
-    }
-    for (const state of found.calls) {
-      present.add(state.callId);
-      if (!this.#changed.has(state.callId)) onCall(state, this.database);
+    for await (const batch of readCalls(send, settings)) {
+      for (const { callId, reason } of batch.failures) {
+        present.add(callId);
+        this.#report(callId, reason);
+      }
+      for (const state of batch.calls) {
+        present.add(state.callId);
+        if (!this.#changed.has(state.callId)) onCall(state, this.database);
+      }
     }
     for (const callId of [...held(this.database)]) {
       if (!present.has(callId)) onGone(callId, this.database, false);

@@ -11,7 +11,7 @@ import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
 import { RemovedLately } from './removed-lately.js';
 import { ReplicaWait } from './replica-wait.js';
-import { findCalls, findFormat, type SendCommand } from './restore.js';
+import { findFormat, lastUse, readCalls, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import type { CallStore, RestoreReport, SaveOutcome } from './store.js';
@@ -56,10 +56,19 @@ const batchSize = 64;
 const retryMs = 1000;
 /** For what is queued when the store is closed. */
 const closeTimeoutMs = 2000;
+/** A call without media and signalling for so long, seen from the most recent one, can wait. */
+const silentMicros = 60e6;
 /** setInterval's limit. */
 const maxTimerMs = 0x7fff_ffff;
 
 const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
+
+interface Restored {
+  readonly keys: number;
+  readonly foreignKeys: number;
+  readonly restored: number;
+  readonly failures: RestoreReport['failures'];
+}
 
 export class RedisStore implements CallStore {
   readonly #options: RedisStoreOptions;
@@ -171,29 +180,61 @@ export class RedisStore implements CallStore {
     if (read === null || !connected || !connection.ready)
       return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
     try {
-      const found = await findCalls((...command) => connection.send(...command), this.#settings);
-      const failures = [...found.failures];
-      for (const state of found.calls) {
-        const reason = this.#adopt(state, adopt);
-        if (reason !== null) failures.push({ callId: state.callId, reason });
-      }
-      for (const { callId, reason } of failures) {
-        log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
-      }
+      const found = await this.#restoreFrom(connection, adopt, new Set());
       if (found.foreignKeys > 0) {
         log.debug?.(`Redis ${serverName(read)} holds ${found.foreignKeys} keys that are no calls`);
       }
-      const restored = found.keys - found.foreignKeys - failures.length;
-      return { found: found.keys, restored, failures, elapsedMs: elapsedMs() };
+      const { keys, restored, failures } = found;
+      return { found: keys, restored, failures, elapsedMs: elapsedMs() };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log.error(`Failed to restore calls from Redis ${serverName(read)}: ${reason}`);
       if (required) throw new StoreError('unreachable', reason, { cause: error });
+      // What is missing is restored when the server is back.
+      this.#lateAdopt = adopt;
       return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
     } finally {
       this.#readConnection?.close();
       this.#readConnection = null;
     }
+  }
+
+  /**
+   * Takes over calls as they are read, so that the first ones are relayed while others are still on
+   * their way; calls that have been silent for long come last.
+   */
+  async #restoreFrom(
+    connection: RedisConnection,
+    adopt: (state: CallState) => string | null,
+    present: ReadonlySet<string>,
+  ): Promise<Restored> {
+    const failures: { callId: string; reason: string }[] = [];
+    const silent: CallState[] = [];
+    const total = { keys: 0, foreignKeys: 0, restored: 0 };
+    const fail = (callId: string, reason: string): void => {
+      failures.push({ callId, reason });
+      this.#options.log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
+    };
+    const take = (state: CallState): void => {
+      const reason = this.#adopt(state, adopt);
+      if (reason === null) total.restored += 1;
+      else fail(state.callId, reason);
+    };
+    let newest = 0;
+    for await (const batch of readCalls((...words) => connection.send(...words), this.#settings)) {
+      total.keys += batch.keys;
+      total.foreignKeys += batch.foreignKeys;
+      for (const { callId, reason } of batch.failures) fail(callId, reason);
+      for (const state of batch.calls) {
+        if (present.has(state.callId)) continue;
+        const used = lastUse(state);
+        newest = Math.max(newest, used);
+        if (used < newest - silentMicros) silent.push(state);
+        else take(state);
+      }
+    }
+    for (const state of silent) take(state);
+    return { ...total, failures };
   }
 
   /** Takes over one stored call. It costs no other call, whatever happens. */
@@ -399,18 +440,8 @@ export class RedisStore implements CallStore {
     try {
       await reader?.open();
       const connection = reader ?? this.#connection;
-      const found = await findCalls((...command) => connection.send(...command), this.#settings);
-      const inMemory = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
-      let restored = 0;
-      for (const state of found.calls) {
-        if (inMemory.has(state.callId)) continue;
-        const reason = this.#adopt(state, adopt);
-        if (reason === null) restored += 1;
-        else log.error(`Failed to restore call ID '${state.callId}' from Redis: ${reason}`);
-      }
-      for (const { callId, reason } of found.failures) {
-        log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
-      }
+      const present = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
+      const { restored } = await this.#restoreFrom(connection, adopt, present);
       this.#lateAdopt = null;
       log.notice(`Redis, away at the start, is here now: ${restored} calls restored`);
     } finally {

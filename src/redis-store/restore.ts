@@ -13,12 +13,14 @@ export type SendCommand = (
 
 /** Keys that SCAN should look at in one go. */
 const scanCount = 1000;
-/** Values fetched by one MGET. */
-const mgetCount = 100;
+/** Values fetched by one MGET; while they are looked at, the next ones are on their way. */
+const mgetCount = 32;
+/** Values that the format of a database is looked for in, at a time. */
+const formatCount = 4;
 /** Keys looked at to find out the format of a database. */
 const maxFormatKeys = 20_000;
 
-/** Everything found in a database. */
+/** What a few keys of a database hold. */
 export interface FoundCalls {
   /** Keys seen, whatever they hold. */
   readonly keys: number;
@@ -49,51 +51,68 @@ async function* scanKeys(send: SendCommand): AsyncGenerator<readonly Buffer[]> {
   } while (cursor !== '0');
 }
 
-/** Values of string keys; those of other types are null. */
-async function* readValues(
-  send: SendCommand,
-): AsyncGenerator<{ readonly key: Buffer; readonly value: Buffer | null }> {
-  for await (const keys of scanKeys(send)) {
-    for (let start = 0; start < keys.length; start += mgetCount) {
-      const batch = keys.slice(start, start + mgetCount);
-      const values = await send('MGET', ...batch);
-      for (const [at, key] of batch.entries()) {
-        const value: unknown = Array.isArray(values) ? values[at] : null;
-        yield { key, value: Buffer.isBuffer(value) ? value : null };
+type Values = readonly { readonly key: Buffer; readonly value: Buffer | null }[];
+
+async function valuesOf(send: SendCommand, keys: readonly Buffer[]): Promise<Values> {
+  const values = await send('MGET', ...keys);
+  return keys.map((key, at) => {
+    const value: unknown = Array.isArray(values) ? values[at] : null;
+    return { key, value: Buffer.isBuffer(value) ? value : null };
+  });
+}
+
+/** Values of string keys, `count` at a time; those of other types are null. */
+async function* readValues(send: SendCommand, count: number): AsyncGenerator<Values> {
+  let next: Promise<Values> | null = null;
+  try {
+    for await (const keys of scanKeys(send)) {
+      for (let start = 0; start < keys.length; start += count) {
+        const current = next;
+        next = valuesOf(send, keys.slice(start, start + count));
+        if (current !== null) yield await current;
       }
     }
+    if (next !== null) yield await next;
+  } finally {
+    // Whoever has seen enough does not wait for it.
+    next?.catch(() => undefined);
   }
 }
 
-function lastUse(state: CallState): number {
+/** When media or signalling of the call came last, µs. */
+export function lastUse(state: CallState): number {
   let latest = state.lastSignalMicros;
   for (const stream of state.streams) latest = Math.max(latest, stream.lastPacketMicros);
   return latest;
 }
 
-/** All calls of the database. @throws what `send` throws. */
-export async function findCalls(send: SendCommand, settings: CodecSettings): Promise<FoundCalls> {
-  let keys = 0;
-  let foreignKeys = 0;
-  const found: { readonly state: CallState; readonly used: number }[] = [];
-  const failures: { callId: string; reason: string }[] = [];
-  for await (const { key, value } of readValues(send)) {
-    keys += 1;
-    if (value === null || !looksLikeCall(value)) {
-      foreignKeys += 1;
-      continue;
+/** All calls of the database, as they come. @throws what `send` throws. */
+export async function* readCalls(
+  send: SendCommand,
+  settings: CodecSettings,
+): AsyncGenerator<FoundCalls> {
+  for await (const values of readValues(send, mgetCount)) {
+    let foreignKeys = 0;
+    const found: { readonly state: CallState; readonly used: number }[] = [];
+    const failures: { callId: string; reason: string }[] = [];
+    for (const { key, value } of values) {
+      if (value === null || !looksLikeCall(value)) {
+        foreignKeys += 1;
+        continue;
+      }
+      const callId = key.toString('latin1');
+      try {
+        const { state } = decodeCall(callId, value, settings);
+        found.push({ state, used: lastUse(state) });
+      } catch (error) {
+        if (!(error instanceof RestoreError)) throw error;
+        failures.push({ callId, reason: error.reason });
+      }
     }
-    const callId = key.toString('latin1');
-    try {
-      const { state } = decodeCall(callId, value, settings);
-      found.push({ state, used: lastUse(state) });
-    } catch (error) {
-      if (!(error instanceof RestoreError)) throw error;
-      failures.push({ callId, reason: error.reason });
-    }
+    found.sort((a, b) => b.used - a.used);
+    const calls = found.map(({ state }) => state);
+    yield { keys: values.length, foreignKeys, calls, failures };
   }
-  found.sort((a, b) => b.used - a.used);
-  return { keys, foreignKeys, calls: found.map(({ state }) => state), failures };
 }
 
 /** Format of the first call that the database holds; null when it holds none. */
@@ -102,14 +121,16 @@ export async function findFormat(
   settings: CodecSettings,
 ): Promise<StoredFormat | null> {
   let keys = 0;
-  for await (const { value } of readValues(send)) {
-    keys += 1;
+  for await (const values of readValues(send, formatCount)) {
+    keys += values.length;
     if (keys > maxFormatKeys) return null;
-    if (value === null || !looksLikeCall(value)) continue;
-    try {
-      return parseStoredValue(value, settings.bencode).format;
-    } catch (error) {
-      if (!(error instanceof RestoreError)) throw error;
+    for (const { value } of values) {
+      if (value === null || !looksLikeCall(value)) continue;
+      try {
+        return parseStoredValue(value, settings.bencode).format;
+      } catch (error) {
+        if (!(error instanceof RestoreError)) throw error;
+      }
     }
   }
   return null;
