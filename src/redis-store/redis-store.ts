@@ -289,10 +289,10 @@ export class RedisStore implements CallStore {
   #replicaWaitOf(options: RedisStoreOptions): ReplicaWait | null {
     const { waitReplicas = 0, commitTimeoutMs, commandTimeoutMs, log } = options;
     if (waitReplicas === 0) return null;
-    // The SET before it, and the WAIT of others before that, need time too.
+    // Writes of other calls have to wait for it as well, and Redis is late by up to 100 ms.
     const limitMs =
       commandTimeoutMs > 0 ? Math.min(commitTimeoutMs, commandTimeoutMs) : commitTimeoutMs;
-    const timeoutMs = Math.max(1, Math.floor(limitMs / 2));
+    const timeoutMs = Math.max(1, Math.floor(limitMs / 4));
     return new ReplicaWait({ replicas: waitReplicas, timeoutMs, send: this.#send, log });
   }
 

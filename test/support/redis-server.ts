@@ -98,7 +98,7 @@ export async function startReplicated(
   return [master, ...others];
 }
 
-/** A replica of `master`. Resolves when it is connected. */
+/** A replica of `master` (its database 15 is used). Resolves when it has acknowledged a write. */
 export async function startReplica(
   master: RedisProcess,
   options: RedisOptions = {},
@@ -108,11 +108,17 @@ export async function startReplica(
     ...options,
     settings: [...(options.settings ?? []), ...words],
   });
-  const connection = replica.connect();
+  // Not before its first acknowledgement is the replica sent what is written.
+  const connection = master.connect(15);
   try {
-    await replica.process.until(async () =>
-      (await connection.info('replication')).includes('master_link_status:up'),
-    );
+    const online = `port=${replica.port},state=online`;
+    await replica.process.until(async () => {
+      await connection.set('sync', '1', 'EX', 1);
+      const replicas = Number(await connection.call('WAIT', 999, 1));
+      const facts = await connection.info('replication');
+      return facts.includes(online) && facts.includes(`connected_slaves:${replicas}`);
+    });
+    await connection.del('sync');
   } finally {
     connection.disconnect();
   }
