@@ -7,7 +7,6 @@
  */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TestProcess } from '../support/child-process.js';
 import type { LoadReport } from '../support/load.js';
@@ -18,13 +17,6 @@ import { until } from '../support/wait.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 const calls = 50;
-
-/** Does the daemon that was built tell systemd of itself (sd_notify)? */
-const notifies = readdirSync(`${root}dist/bin`).some(
-  (name) =>
-    name.endsWith('.js') &&
-    readFileSync(`${root}dist/bin/${name}`, 'latin1').includes('NOTIFY_SOCKET'),
-);
 
 describe('the systemd units', function () {
   this.timeout(60_000);
@@ -55,12 +47,6 @@ describe('the systemd units', function () {
       lines.push(`port-min = ${port + 27_000}`, `port-max = ${port + 27_900}`, '');
       machine.write(`/etc/rtprelay/${name}.conf`, lines.join('\n'));
     }
-    if (!notifies)
-      for (const unit of ['rtprelay', 'rtprelay@'])
-        machine.write(
-          `/etc/systemd/system/${unit}.service.d/notify.conf`,
-          '[Service]\nType=exec\nWatchdogSec=0\n',
-        );
     machine.succeed('systemctl', 'daemon-reload');
   });
   after(async () => {
@@ -76,11 +62,10 @@ describe('the systemd units', function () {
     machine.run('rtprelay-probe', 'ping', '127.0.0.1', String(port)).status === 0;
   const mainPid = (unit = 'rtprelay'): string => machine.property(unit, 'MainPID');
 
-  async function start(unit: string, port: number): Promise<void> {
+  /** The unit notifies: once it counts as started, it answers. */
+  function start(unit: string, port: number): void {
     machine.succeed('systemctl', 'start', unit);
-    // A unit that notifies is started when it answers.
-    if (notifies) expect(pings(port)).to.equal(true);
-    else await until(() => pings(port), 'the answer to a ping');
+    expect(pings(port)).to.equal(true);
   }
 
   /** Calls that talk while `disturb` does its work; what they lost. */
@@ -105,10 +90,13 @@ describe('the systemd units', function () {
     );
   }
 
-  /** All calls are there and heard again; a call that was lost would miss all packets after it. */
+  /**
+   * systemd kept the sockets, and the packets that came meanwhile waited in them. What a killed process
+   * had read and not yet sent is lost: a packet of a stream, if any.
+   */
   function expectCarriedOn(report: LoadReport): void {
     expect(report.received).to.be.greaterThan(0);
-    expect(report.lostPerStream.max).to.be.lessThan(report.sent / (calls * 2) / 2);
+    expect(report.lostPerStream.max).to.be.at.most(2);
     expect(report.strange).to.equal(0);
     const text = machine.succeed('rtprelay-probe', 'cli', '127.0.0.1', '2224', '2', 'list totals');
     expect(text).to.match(/Total timed-out sessions via TIMEOUT\s*:0\n/);
@@ -126,7 +114,7 @@ describe('the systemd units', function () {
   });
 
   it('start the daemon as a user of its own without any capability', async () => {
-    await start('rtprelay', 2223);
+    start('rtprelay', 2223);
     const status = machine.succeed('cat', `/proc/${mainPid()}/status`);
     const user = machine.succeed('id', '-u', 'rtprelay').trim();
     expect(status).to.match(new RegExp(`^Uid:\\s+${user}\\s+${user}\\s`, 'm'));
@@ -137,12 +125,14 @@ describe('the systemd units', function () {
 
   it('give it what kernel forwarding needs when the drop-in says so', async () => {
     const dropIn = '/etc/systemd/system/rtprelay.service.d/kernel-forward.conf';
-    machine.succeed('cp', '/usr/lib/rtprelay/deploy/systemd/kernel-forward.conf', dropIn);
+    machine.succeed(
+      ...['install', '-D', '-m644', '/usr/lib/rtprelay/deploy/systemd/kernel-forward.conf', dropIn],
+    );
     try {
       machine.succeed('systemctl', 'daemon-reload');
       const words = ['systemd-analyze', 'verify', '--man=no', 'rtprelay.service'];
       expect(machine.run(...words)).to.deep.equal({ status: 0, output: '' });
-      await start('rtprelay', 2223);
+      start('rtprelay', 2223);
       const status = machine.succeed('cat', `/proc/${mainPid()}/status`);
       // CAP_NET_ADMIN 12, CAP_NET_RAW 13, CAP_BPF 39.
       const granted = (1n << 12n) | (1n << 13n) | (1n << 39n);
@@ -154,7 +144,7 @@ describe('the systemd units', function () {
   });
 
   it('start a killed daemon again at once, and its calls go on', async () => {
-    await start('rtprelay', 2223);
+    start('rtprelay', 2223);
     const first = mainPid();
     const report = await talkDuring(() => {
       machine.succeed('kill', '-KILL', first);
@@ -166,7 +156,7 @@ describe('the systemd units', function () {
   });
 
   it('restart it, and the calls go on', async () => {
-    await start('rtprelay', 2223);
+    start('rtprelay', 2223);
     const first = mainPid();
     const report = await talkDuring(() => {
       machine.succeed('systemctl', 'restart', 'rtprelay');
@@ -177,7 +167,7 @@ describe('the systemd units', function () {
   });
 
   it('never give up a daemon that dies again and again', async () => {
-    await start('rtprelay', 2223);
+    start('rtprelay', 2223);
     for (let time = 1; time <= 8; time += 1) {
       const pid = mainPid();
       machine.succeed('kill', '-KILL', pid);
@@ -187,14 +177,13 @@ describe('the systemd units', function () {
     expect(Number(machine.property('rtprelay', 'NRestarts'))).to.equal(8);
   });
 
-  it('end a frozen daemon by the watchdog', async function () {
-    if (!notifies) this.skip();
+  it('end a frozen daemon by the watchdog', async () => {
     machine.write(
       '/etc/systemd/system/rtprelay.service.d/quick.conf',
       '[Service]\nWatchdogSec=1s\n',
     );
     machine.succeed('systemctl', 'daemon-reload');
-    await start('rtprelay', 2223);
+    start('rtprelay', 2223);
     const first = mainPid();
     machine.succeed('kill', '-STOP', first);
     await until(() => ![first, '0'].includes(mainPid()), 'another process');
@@ -205,8 +194,8 @@ describe('the systemd units', function () {
   });
 
   it('run two instances side by side, each with its own configuration', async () => {
-    await start('rtprelay@a', 3001);
-    await start('rtprelay@b', 4001);
+    start('rtprelay@a', 3001);
+    start('rtprelay@b', 4001);
     machine.succeed('systemctl', 'stop', 'rtprelay@a');
     expect(pings(3001)).to.equal(false);
     expect(pings(4001)).to.equal(true);
