@@ -8,7 +8,7 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { TestProcess } from '../support/child-process.js';
+import { isInstalled, TestProcess } from '../support/child-process.js';
 import type { LoadReport } from '../support/load.js';
 import { NetworkNamespace } from '../support/namespaces.js';
 import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
@@ -110,6 +110,15 @@ describe('the systemd units', function () {
       'rtprelay.service',
       'rtprelay@a.service',
     ];
+    expect(machine.run(...words)).to.deep.equal({ status: 0, output: '' });
+  });
+
+  it('leave the keepalived unit without fault with its drop-in', function () {
+    if (!isInstalled('keepalived')) this.skip();
+    const dropIn = '/etc/systemd/system/keepalived.service.d/rtprelay.conf';
+    const from = '/usr/lib/rtprelay/deploy/keepalived/keepalived.service.conf';
+    machine.succeed('install', '-D', '-m644', from, dropIn);
+    const words = ['systemd-analyze', 'verify', '--man=no', 'keepalived.service'];
     expect(machine.run(...words)).to.deep.equal({ status: 0, output: '' });
   });
 

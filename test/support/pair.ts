@@ -2,11 +2,12 @@
  * Two relay nodes on one network segment with a third machine, the hub, that has Redis, the SIP proxy's
  * side of NG, and the phones. Nodes can be powered off: first the cable, then everything that ran there.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TestProcess } from './child-process.js';
 import type { LoadReport } from './load.js';
 import { connectNamespaces, NetworkNamespace } from './namespaces.js';
+import { until } from './wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const program = `${root}dist/bin/rtprelayd.js`;
@@ -72,9 +73,21 @@ export class PairNode {
     this.hub.ip('link', 'set', this.#port, 'down');
     const ended = this.#processes.splice(0).reverse();
     await Promise.all(ended.map(async (child) => child.stop('SIGKILL')));
+    // What those had started themselves.
+    for (const pid of this.#pids()) spawnSync('kill', ['-KILL', String(pid)], { stdio: 'ignore' }); // It may have ended by now.
+    await until(() => this.#pids().length === 0, `the end of all processes of node ${this.number}`);
     // A machine that boots has its own address only.
     this.namespace.ip('address', 'flush', 'dev', 'eth0');
     this.namespace.addAddress('eth0', `${this.address}/24`);
+  }
+
+  #pids(): readonly number[] {
+    const text = execFileSync('ip', ['netns', 'pids', this.namespace.name], { encoding: 'latin1' });
+    return text.split('\n').filter(Boolean).map(Number);
+  }
+
+  hasAddress(address: string): boolean {
+    return this.namespace.run('ip', '-o', 'address', 'show', 'dev', 'eth0').includes(`${address}/`);
   }
 
   powerOn(): void {
