@@ -116,11 +116,10 @@ describe('a crossed pair', function () {
       await layout.start(one);
       await holds(one, 0, 2 * calls);
 
-      // Switchback: the first address goes home, and its calls with it, while all run on. Node two gives
-      // its calls up; those of the address that it still has, it takes back with their next packet.
+      // Switchback: the first address goes home, and its calls with it, while all run on. Node two learns
+      // by the fence in Redis that it has lost them.
       two.removeAddress(a.address);
       one.addAddress(a.address);
-      for (const port of layout.cliPorts) two.command(port, 'standby');
       await holds(one, calls, calls);
       await holds(two, calls, calls);
 
