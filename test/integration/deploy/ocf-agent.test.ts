@@ -1,0 +1,207 @@
+/** The OCF resource agent, run as Pacemaker runs it: parameters in the environment, exit codes back. */
+import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isInstalled, TemporaryFolder } from '../../support/child-process.js';
+import { freeTcpPort, freeUdpPort } from '../../support/free-ports.js';
+import { audioSdp, NgClient } from '../../support/ng-client.js';
+import { until } from '../../support/wait.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const agent = `${root}deploy/ocf/rtprelay`;
+
+/** Exit codes of the OCF resource agent API. */
+const success = 0;
+const genericError = 1;
+const unimplemented = 3;
+const notInstalled = 5;
+const badConfiguration = 6;
+const notRunning = 7;
+const runningPromoted = 8;
+const failedPromoted = 9;
+
+const { NODE_EXTRA_CA_CERTS: _certificates, ...environment } = process.env;
+
+describe('the OCF resource agent', () => {
+  let folder: TemporaryFolder;
+  let ngPort: number;
+  let parameters: Record<string, string>;
+
+  beforeEach(async () => {
+    folder = new TemporaryFolder('ocf');
+    ngPort = freeUdpPort();
+    const cliPort = await freeTcpPort();
+    writeFileSync(
+      folder.file('relay.conf'),
+      `[rtpengine]\ninterface = 127.0.0.1\nlisten-ng = 127.0.0.1:${ngPort}\n` +
+        `listen-cli = 127.0.0.1:${cliPort}\n`,
+    );
+    parameters = {
+      binary: `${root}dist/bin/rtprelayd.js`,
+      config: folder.file('relay.conf'),
+      ng_port: String(ngPort),
+      cli_port: String(cliPort),
+      probe: `${root}deploy/bin/rtprelay-probe`,
+      ping_timeout: '2',
+      stop_grace: '5',
+    };
+  });
+  afterEach(() => {
+    run('stop');
+    folder.remove();
+  });
+
+  function run(action: string): number | null {
+    const given = Object.entries(parameters).map(([name, value]) => [`OCF_RESKEY_${name}`, value]);
+    const { status, error } = spawnSync(agent, [action], {
+      env: {
+        ...environment,
+        ...(Object.fromEntries(given) as Record<string, string>),
+        // The daemon is found where this test's node is.
+        PATH: `${dirname(process.execPath)}:${environment['PATH']}`,
+        HA_RSCTMP: folder.file('run'),
+        OCF_RESOURCE_INSTANCE: 'relay:0',
+      },
+      stdio: 'ignore',
+      timeout: 30_000,
+    });
+    if (error !== undefined) throw error;
+    return status;
+  }
+
+  const pidfile = (): string => folder.file('run/rtprelay-relay-0.pid');
+  const pid = (): number => Number(readFileSync(pidfile(), 'latin1'));
+
+  /** Ends the daemon (by its own process id) and waits until the kernel has let go of it. */
+  async function kill(process_: number): Promise<void> {
+    process.kill(process_, 'SIGKILL');
+    await until(() => run('monitor') === notRunning, 'the end of the daemon');
+  }
+
+  it('starts, is seen running, stops; all of it twice', () => {
+    expect(run('monitor')).to.equal(notRunning);
+    expect(run('start')).to.equal(success);
+    const first = pid();
+    expect(run('start')).to.equal(success);
+    expect(pid()).to.equal(first);
+    expect(run('monitor')).to.equal(success);
+    expect(run('stop')).to.equal(success);
+    expect(run('monitor')).to.equal(notRunning);
+    expect(existsSync(pidfile())).to.equal(false);
+    expect(run('stop')).to.equal(success);
+  });
+
+  it('sees that the daemon was killed, and starts it again over its stale pid file', async () => {
+    expect(run('start')).to.equal(success);
+    await kill(pid());
+    expect(run('stop')).to.equal(success);
+    expect(run('start')).to.equal(success);
+    await kill(pid());
+    expect(run('start')).to.equal(success);
+    expect(run('monitor')).to.equal(success);
+  });
+
+  it('never takes another program for the daemon', () => {
+    expect(run('start')).to.equal(success);
+    const daemon = pid();
+    writeFileSync(pidfile(), `${process.pid}\n`);
+    expect(run('monitor')).to.equal(notRunning);
+    expect(run('stop')).to.equal(success);
+    process.kill(daemon, 'SIGKILL');
+  });
+
+  it('fails the monitor of a daemon that is frozen, and can stop it', () => {
+    parameters['ping_timeout'] = '0.3';
+    parameters['stop_grace'] = '1';
+    expect(run('start')).to.equal(success);
+    const frozen = pid();
+    process.kill(frozen, 'SIGSTOP');
+    expect(run('monitor')).to.equal(genericError);
+    expect(run('stop')).to.equal(success);
+    expect(run('monitor')).to.equal(notRunning);
+    expect(existsSync(`/proc/${frozen}/exe`)).to.equal(false);
+  });
+
+  it('replaces a frozen daemon at the start', () => {
+    parameters['ping_timeout'] = '0.3';
+    parameters['stop_grace'] = '1';
+    expect(run('start')).to.equal(success);
+    const frozen = pid();
+    process.kill(frozen, 'SIGSTOP');
+    expect(run('start')).to.equal(success);
+    expect(pid()).not.to.equal(frozen);
+    expect(run('monitor')).to.equal(success);
+  });
+
+  it('promotes and demotes, and the calls change their owner with it', async () => {
+    expect(run('promote')).to.equal(notRunning);
+    expect(run('start')).to.equal(success);
+    const client = new NgClient(ngPort);
+    const sdp = audioSdp(9);
+    await client.ask({ command: 'offer', 'call-id': 'call', 'from-tag': 'a', sdp });
+    const statistics = async (): Promise<unknown> => {
+      const reply = await client.request({ command: 'statistics' });
+      const all = reply['statistics'] as Record<string, Record<string, unknown>>;
+      const current = all['currentstatistics'];
+      return [current?.['sessionsown'], current?.['sessionsforeign']];
+    };
+    expect(run('demote')).to.equal(success);
+    expect(await statistics()).to.deep.equal([1, 0]);
+    expect(run('promote')).to.equal(success);
+    expect(run('promote')).to.equal(success);
+    expect(run('monitor')).to.equal(runningPromoted);
+    expect(run('demote')).to.equal(success);
+    expect(run('demote')).to.equal(success);
+    expect(run('monitor')).to.equal(success);
+    expect(await statistics()).to.deep.equal([0, 1]);
+    expect(run('promote')).to.equal(success);
+    expect(await statistics()).to.deep.equal([1, 0]);
+    client.close();
+  });
+
+  it('says of a promoted daemon that it is frozen, and forgets the promotion with the daemon', async () => {
+    expect(run('start')).to.equal(success);
+    expect(run('promote')).to.equal(success);
+    parameters['ping_timeout'] = '0.3';
+    process.kill(pid(), 'SIGSTOP');
+    expect(run('monitor')).to.equal(failedPromoted);
+    await kill(pid());
+    parameters['ping_timeout'] = '2';
+    expect(run('start')).to.equal(success);
+    expect(run('monitor')).to.equal(success);
+  });
+
+  it('tells a mistake in its parameters from a daemon that cannot start', () => {
+    const good = { ...parameters };
+    expect(run('validate-all')).to.equal(success);
+    expect(run('nonsense')).to.equal(unimplemented);
+    parameters = { ...good, ng_port: 'ng' };
+    expect(run('validate-all')).to.equal(badConfiguration);
+    parameters = { ...good, ping_timeout: 'soon' };
+    expect(run('start')).to.equal(badConfiguration);
+    parameters = { ...good, binary: '/nowhere/rtprelayd' };
+    expect(run('start')).to.equal(notInstalled);
+    expect(run('monitor')).to.equal(notRunning);
+    expect(run('stop')).to.equal(success);
+    parameters = { ...good, config: folder.file('missing.conf') };
+    expect(run('start')).to.equal(notInstalled);
+    parameters = { ...good, options: '--no-such-option' };
+    expect(run('start')).to.equal(genericError);
+    expect(run('monitor')).to.equal(notRunning);
+    parameters = good;
+  });
+
+  it('passes the tests of resource-agents', function () {
+    this.timeout(60_000);
+    if (!isInstalled('ocf-tester')) this.skip();
+    const words = Object.entries(parameters).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    const { stdout, stderr, status } = spawnSync('ocf-tester', ['-n', 'relay', ...words, agent], {
+      encoding: 'latin1',
+      env: { ...environment, OCF_ROOT: '/usr/lib/ocf', HA_RSCTMP: folder.file('tester') },
+      timeout: 50_000,
+    });
+    expect(status, stdout + stderr).to.equal(0);
+  });
+});

@@ -1,0 +1,189 @@
+/**
+ * Real keepalived with the configurations of deploy/keepalived, two nodes on a bridge: the power of the
+ * active one fails, its daemon freezes, and an address goes home.
+ */
+import { expect } from 'chai';
+import { isInstalled, TemporaryFolder, type TestProcess } from '../support/child-process.js';
+import { startKeepalived, type KeepalivedOptions } from '../support/keepalived.js';
+import { namespacesAllowed } from '../support/namespaces.js';
+import { describeLoss, hubAddress, Pair, type PairNode } from '../support/pair.js';
+import { until } from '../support/wait.js';
+
+const calls = 20;
+const ng = 2223;
+const cli = 9900;
+const addressA = '10.0.0.101';
+const addressB = '10.0.0.102';
+
+describe('keepalived and a pair of relays', function () {
+  this.timeout(90_000);
+  let pair: Pair;
+  let folder: TemporaryFolder;
+
+  before(function () {
+    if (!namespacesAllowed() || !isInstalled('keepalived')) this.skip();
+  });
+  beforeEach(async () => {
+    folder = new TemporaryFolder('keepalived');
+    pair = new Pair();
+    await pair.startRedis();
+  });
+  afterEach(async () => {
+    await pair.remove();
+    folder.remove();
+  });
+
+  function startRelay(node: PairNode): ReturnType<PairNode['startRelay']> {
+    const addresses = node.number === 1 ? [addressA, addressB] : [addressB, addressA];
+    return node.startRelay([
+      ...addresses.map((each) => `--interface=${each === addressA ? 'a' : 'b'}/${each}`),
+      ...[`--listen-ng=0.0.0.0:${ng}`, `--listen-cli=0.0.0.0:${cli}`],
+      ...[`--redis=${hubAddress}:6379/${node.number}`, `--subscribe-keyspace=${3 - node.number}`],
+      ...['--active-switchover', '--port-min=30000', '--port-max=30999'],
+    ]);
+  }
+
+  const holds = (node: PairNode, own: number, foreign: number): Promise<void> =>
+    until(
+      () => {
+        const now = node.sessions(cli);
+        return now.own === own && now.foreign === foreign;
+      },
+      `${own} own and ${foreign} foreign calls on node ${node.number}`,
+      20_000,
+    );
+  /** Waits for an address; what keepalived of that node says is in the message if it never comes. */
+  const holdsAddress = (keepalived: TestProcess, node: PairNode, address: string): Promise<void> =>
+    keepalived.until(() => node.hasAddress(address), 20_000);
+
+  const single: KeepalivedOptions = {
+    configuration: 'pair.conf',
+    changes: [['192.0.2.10', addressA]],
+  };
+
+  it('carries all calls on when the active node loses power, and again when the other one does', async () => {
+    const { one, two } = pair;
+    await startRelay(one);
+    await startRelay(two);
+    const onOne = startKeepalived(one, folder, single);
+    await holdsAddress(onOne, one, addressA);
+    const onTwo = startKeepalived(two, folder, single);
+    const load = await pair.talk({
+      ng: `${one.address}:${ng}`,
+      calls,
+      seconds: 14,
+      portBase: 10_000,
+    });
+    await holds(two, 0, calls);
+
+    await one.powerOff();
+    await holdsAddress(onTwo, two, addressA);
+    await holds(two, calls, 0);
+
+    one.powerOn();
+    await startRelay(one);
+    await holds(one, 0, calls);
+    const again = startKeepalived(one, folder, single);
+
+    await two.powerOff();
+    await holdsAddress(again, one, addressA);
+    await holds(one, calls, 0);
+    expect(load.running, 'the load outlasts the second failover').to.equal(true);
+    const report = await pair.reportOf(load);
+    console.log(describeLoss('two power-offs', report));
+    // Far from what a call loses that does not come back.
+    expect(report.longestGapPackets.max).to.be.lessThan(100);
+    expect(report).to.include({ strange: 0 });
+    expect(one.sessions(cli)).to.deep.equal({ own: calls, foreign: 0 });
+  });
+
+  it('leaves a node whose daemon is frozen, which gives its calls up when it is back', async () => {
+    const { one, two } = pair;
+    const daemon = await startRelay(one);
+    await startRelay(two);
+    const onOne = startKeepalived(one, folder, single);
+    await holdsAddress(onOne, one, addressA);
+    const onTwo = startKeepalived(two, folder, single);
+    const load = await pair.talk({
+      ng: `${one.address}:${ng}`,
+      calls,
+      seconds: 10,
+      portBase: 10_000,
+    });
+    await holds(two, 0, calls);
+    daemon.signal('SIGSTOP');
+    await holdsAddress(onTwo, two, addressA);
+    await holds(two, calls, 0);
+    expect(one.hasAddress(addressA)).to.equal(false);
+    daemon.signal('SIGCONT');
+    await holds(one, 0, calls);
+    const report = await pair.reportOf(load);
+    console.log(describeLoss('a frozen daemon', report));
+    expect(two.sessions(cli)).to.deep.equal({ own: calls, foreign: 0 });
+    expect(report).to.include({ strange: 0 });
+  });
+
+  it('hands over when it is stopped, with both daemons alive', async () => {
+    const { one, two } = pair;
+    await startRelay(one);
+    await startRelay(two);
+    const onOne = startKeepalived(one, folder, single);
+    await holdsAddress(onOne, one, addressA);
+    const onTwo = startKeepalived(two, folder, single);
+    const load = await pair.talk({
+      ng: `${one.address}:${ng}`,
+      calls,
+      seconds: 6,
+      portBase: 10_000,
+    });
+    await holds(two, 0, calls);
+    await onOne.stop();
+    await holdsAddress(onTwo, two, addressA);
+    await holds(two, calls, 0);
+    await holds(one, 0, calls);
+    const report = await pair.reportOf(load);
+    console.log(describeLoss('keepalived stopped', report));
+    expect(report.longestGapPackets.max).to.be.lessThan(50);
+    expect(two.sessions(cli)).to.deep.equal({ own: calls, foreign: 0 });
+  });
+
+  it('brings the address of a crossed pair home when its node is back', async () => {
+    const crossed: KeepalivedOptions = {
+      configuration: 'crossed-pair.conf',
+      changes: [
+        ['192.0.2.10', addressA],
+        ['192.0.2.11', addressB],
+        [/preempt_delay 60/g, 'preempt_delay 3'],
+      ],
+    };
+    const { one, two } = pair;
+    await startRelay(one);
+    await startRelay(two);
+    const onOne = startKeepalived(one, folder, crossed);
+    const onTwo = startKeepalived(two, folder, crossed);
+    await holdsAddress(onOne, one, addressA);
+    await holdsAddress(onTwo, two, addressB);
+    await until(() => !two.hasAddress(addressA) && !one.hasAddress(addressB), 'one address each');
+    const seconds = 14;
+    const talk = (node: PairNode, portBase: number): ReturnType<Pair['talk']> =>
+      pair.talk({ ng: `${node.address}:${ng}`, calls, seconds, portBase });
+    const loads = [await talk(one, 10_000), await talk(two, 12_000)] as const;
+    await holds(one, calls, calls);
+    await holds(two, calls, calls);
+
+    await one.powerOff();
+    await holds(two, 2 * calls, 0);
+    one.powerOn();
+    await startRelay(one);
+    await holds(one, 0, 2 * calls);
+    await holdsAddress(startKeepalived(one, folder, crossed), one, addressA);
+    await holds(one, calls, calls);
+    await holds(two, calls, calls);
+    expect(loads.every((load) => load.running)).to.equal(true);
+    const [first, second] = [await pair.reportOf(loads[0]), await pair.reportOf(loads[1])];
+    console.log(describeLoss('calls of a (power-off, switchback)', first));
+    console.log(describeLoss('calls of b', second));
+    expect(first.longestGapPackets.max).to.be.lessThan(100);
+    expect(second.longestGapPackets.max).to.be.lessThan(25);
+  });
+});

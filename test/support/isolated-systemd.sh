@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Runs systemd as the init of a machine of its own, for tests of units.
+#
+#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE    in the network namespace it shall have
+#   isolated-systemd.sh remove FOLDER CGROUP                afterwards: its control groups
+#
+# An init cleans up at boot: systemd-tmpfiles empties /tmp, other services write to /dev, /var and
+# /proc/sys. So it must not see the machine it runs on. Its root is a tmpfs that holds read-only views
+# (/usr with an overlay in memory, the checkout) and nothing else; the old root is unmounted before
+# systemd starts, and without that having worked it is not started. Control groups: a subtree of its own.
+set -euo pipefail
+
+boot() { # folder cgroup checkout node
+  local folder=$1 cgroup=$2
+  mkdir -p "$folder/cgroup" "$folder/root"
+  mount -t cgroup2 cgroup2 "$folder/cgroup"
+  mkdir "$folder/cgroup/$cgroup"
+  echo $$ >"$folder/cgroup/$cgroup/cgroup.procs"
+  umount "$folder/cgroup"
+  exec unshare --mount --pid --uts --ipc --cgroup --propagation private --fork --kill-child \
+    "$0" inside "$@"
+}
+
+read_only() { # from to
+  mount --bind "$1" "$2"
+  mount -o remount,bind,ro "$2"
+}
+
+inside() {
+  local root=$1/root checkout=$3 node=$4 file device
+  mount -t tmpfs -o mode=755,size=512m tmpfs "$root"
+  cd "$root"
+  mkdir -p usr etc/systemd/system etc/rtprelay dev/shm proc sys run tmp var/lib var/log var/tmp root \
+    old .upper .work
+  chmod 1777 tmp var/tmp dev/shm
+  for file in bin sbin lib lib64; do ln -s "usr/$file" "$file"; done
+
+  mount -t overlay -o lowerdir=/usr,upperdir="$root/.upper",workdir="$root/.work" overlay usr
+  # Nothing starts but what the test starts, and the journal. (Removed in memory: see above.)
+  [ "$(stat -f -c %T usr)" = overlayfs ]
+  rm -rf usr/lib/systemd/system/*.wants usr/lib/systemd/system-generators usr/lib/tmpfiles.d
+  mkdir -p etc/systemd/system/sysinit.target.wants
+  ln -s /usr/lib/systemd/system/systemd-journald.service etc/systemd/system/sysinit.target.wants/
+  printf '[Unit]\nDescription=Ready for the test\nRequires=sysinit.target\nAfter=sysinit.target\n' \
+    >etc/systemd/system/ready.target
+  for file in passwd group nsswitch.conf ld.so.cache alternatives; do
+    [ ! -e "/etc/$file" ] || cp -a "/etc/$file" etc/
+  done
+  echo isolated >etc/hostname
+  tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
+
+  mkdir usr/lib/rtprelay
+  read_only "$checkout" usr/lib/rtprelay
+  touch usr/local/bin/node
+  read_only "$node" usr/local/bin/node
+  ln -s ../lib/rtprelay/dist/bin/rtprelayd.js usr/bin/rtprelayd
+  ln -s ../lib/rtprelay/deploy/bin/rtprelay-probe usr/bin/rtprelay-probe
+  cp usr/lib/rtprelay/deploy/systemd/*.service etc/systemd/system/
+  mkdir -p etc/sysusers.d
+  cp usr/lib/rtprelay/deploy/systemd/rtprelay.sysusers etc/sysusers.d/rtprelay.conf
+
+  mount -t tmpfs -o mode=755 tmpfs dev
+  mkdir dev/shm dev/pts dev/mqueue dev/hugepages
+  for device in null zero full random urandom tty; do
+    touch "dev/$device"
+    mount --bind "/dev/$device" "dev/$device"
+  done
+  mount -t devpts -o newinstance,mode=620,ptmxmode=666 devpts dev/pts
+  ln -s pts/ptmx dev/ptmx
+  ln -s /proc/self/fd dev/fd
+  mount -t tmpfs -o mode=755 tmpfs run
+  mount -t tmpfs -o mode=1777 tmpfs tmp
+  mount -t proc proc proc
+  read_only proc/sys proc/sys
+  mount -t sysfs -o ro sysfs sys
+  mount -t cgroup2 cgroup2 sys/fs/cgroup
+
+  pivot_root . old
+  cd /
+  umount -l /old
+  rmdir /old
+  # The last look before systemd starts: nothing of the machine is in sight.
+  [ "$(stat -f -c %T /)" = tmpfs ] && [ "$(stat -f -c %T /tmp)" = tmpfs ] &&
+    [ "$(stat -f -c %T /dev)" = tmpfs ] && [ "$(stat -f -c %T /usr)" = overlayfs ] &&
+    [ ! -w /proc/sys/kernel/hostname ] && [ ! -w "/usr/lib/rtprelay/package.json" ] || {
+    echo 'isolated-systemd: the isolation is not complete' >&2
+    exit 1
+  }
+  hostname isolated
+  export container=isolated-systemd
+  exec setpriv --bounding-set=-sys_time,-sys_module,-sys_boot,-sys_rawio,-mknod,-syslog \
+    /lib/systemd/systemd --system --unit=ready.target --log-target=journal --show-status=no
+}
+
+remove() { # folder cgroup
+  exec unshare --mount --propagation private "$0" remove_inside "$@"
+}
+
+remove_inside() {
+  mount -t cgroup2 cgroup2 "$1/cgroup"
+  [ ! -d "$1/cgroup/$2" ] || find "$1/cgroup/$2" -depth -type d -exec rmdir {} \;
+}
+
+case "${1-}" in
+  boot) shift && exec unshare --mount --propagation private "$0" boot_inside "$@" ;;
+  boot_inside) shift && boot "$@" ;;
+  inside | remove | remove_inside) "$@" ;;
+  *) sed -n '4,5s/^# *//p' "$0" >&2 && exit 2 ;;
+esac

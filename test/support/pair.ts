@@ -1,0 +1,181 @@
+/**
+ * Two relay nodes on one network segment with a third machine, the hub, that has Redis, the SIP proxy's
+ * side of NG, and the phones. Nodes can be powered off: first the cable, then everything that ran there.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { TestProcess } from './child-process.js';
+import type { LoadReport } from './load.js';
+import { connectNamespaces, NetworkNamespace } from './namespaces.js';
+import { until } from './wait.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const program = `${root}dist/bin/rtprelayd.js`;
+const loadgen = `${root}build/bench/loadgen`;
+
+/** Address of the hub: Redis listens there and the phones talk from it. */
+export const hubAddress = '10.0.0.1';
+
+export interface Sessions {
+  readonly own: number;
+  readonly foreign: number;
+}
+
+export class PairNode {
+  readonly namespace: NetworkNamespace;
+  readonly address: string;
+  readonly #port: string;
+  #processes: TestProcess[] = [];
+
+  constructor(
+    readonly number: number,
+    private readonly hub: NetworkNamespace,
+  ) {
+    this.namespace = new NetworkNamespace(`node${number}`);
+    this.address = `10.0.0.${10 + number}`;
+    this.#port = `to${number}`;
+    connectNamespaces(
+      { namespace: hub, device: this.#port, address: `169.254.0.${number}/32` },
+      { namespace: this.namespace, device: 'eth0', address: `${this.address}/24` },
+    );
+    hub.ip('address', 'flush', 'dev', this.#port);
+    hub.ip('link', 'set', this.#port, 'master', 'bridge0');
+  }
+
+  /** Starts a program on the node; it dies with it. */
+  start(name: string, command: string, words: readonly string[]): TestProcess {
+    const child = new TestProcess(name, command, words, { namespace: this.namespace.name });
+    this.#processes.push(child);
+    return child;
+  }
+
+  /** Starts a relay in the foreground, its log on stderr, and waits until it answers. */
+  async startRelay(options: readonly string[]): Promise<TestProcess> {
+    const words = ['--config-file=none', '-f', '-E', ...options];
+    const daemon = this.start('rtprelayd', process.execPath, [program, ...words]);
+    await daemon.untilLogged('Startup complete');
+    return daemon;
+  }
+
+  /** A virtual address comes; the hub learns of it as from a gratuitous ARP. */
+  addAddress(address: string): void {
+    this.namespace.addAddress('eth0', `${address}/32`);
+    const link = this.namespace.run('cat', '/sys/class/net/eth0/address').trim();
+    this.hub.ip('neighbour', 'replace', address, 'lladdr', link, 'nud', 'stale', 'dev', 'bridge0');
+  }
+
+  removeAddress(address: string): void {
+    this.namespace.ip('address', 'del', `${address}/32`, 'dev', 'eth0');
+  }
+
+  /** The cable first: nothing that dies can say good-bye. */
+  async powerOff(): Promise<void> {
+    this.hub.ip('link', 'set', this.#port, 'down');
+    const ended = this.#processes.splice(0).reverse();
+    await Promise.all(ended.map(async (child) => child.stop('SIGKILL')));
+    // What those had started themselves.
+    for (const pid of this.#pids()) spawnSync('kill', ['-KILL', String(pid)], { stdio: 'ignore' }); // It may have ended by now.
+    await until(() => this.#pids().length === 0, `the end of all processes of node ${this.number}`);
+    // A machine that boots has its own address only.
+    this.namespace.ip('address', 'flush', 'dev', 'eth0');
+    this.namespace.addAddress('eth0', `${this.address}/24`);
+  }
+
+  #pids(): readonly number[] {
+    const text = execFileSync('ip', ['netns', 'pids', this.namespace.name], { encoding: 'latin1' });
+    return text.split('\n').filter(Boolean).map(Number);
+  }
+
+  hasAddress(address: string): boolean {
+    return this.namespace.run('ip', '-o', 'address', 'show', 'dev', 'eth0').includes(`${address}/`);
+  }
+
+  powerOn(): void {
+    this.hub.ip('link', 'set', this.#port, 'up');
+  }
+
+  /** An answer of the relay's command line. */
+  command(port: number, text: string): string {
+    const probe = `${root}deploy/bin/rtprelay-probe`;
+    return this.hub.run(probe, 'cli', this.address, String(port), '5', text);
+  }
+
+  sessions(port: number): Sessions {
+    const text = this.command(port, 'list numsessions');
+    const count = (name: string): number =>
+      Number(new RegExp(`sessions ${name}:\\s*(\\d+)`).exec(text)?.[1]);
+    return { own: count('own'), foreign: count('foreign') };
+  }
+}
+
+export class Pair {
+  readonly hub = new NetworkNamespace('hub');
+  readonly one: PairNode;
+  readonly two: PairNode;
+  readonly #processes: TestProcess[] = [];
+
+  constructor() {
+    this.hub.ip('link', 'add', 'bridge0', 'type', 'bridge');
+    this.hub.addAddress('bridge0', `${hubAddress}/24`);
+    this.hub.ip('link', 'set', 'bridge0', 'up');
+    this.one = new PairNode(1, this.hub);
+    this.two = new PairNode(2, this.hub);
+  }
+
+  async startRedis(): Promise<void> {
+    const words = ['--bind', hubAddress, '--protected-mode', 'no', '--save', ''];
+    words.push('--notify-keyspace-events', 'KA', '--dir', '/tmp');
+    const redis = this.startOnHub('redis-server', 'redis-server', words);
+    await redis.untilLogged('Ready to accept connections');
+  }
+
+  startOnHub(name: string, command: string, words: readonly string[]): TestProcess {
+    const child = new TestProcess(name, command, words, { namespace: this.hub.name });
+    this.#processes.push(child);
+    return child;
+  }
+
+  /** Calls of phones on the hub, set up by way of `ng`; all of them talk when this resolves. */
+  async talk(options: {
+    readonly ng: string;
+    readonly calls: number;
+    readonly seconds: number;
+    /** First of the phones' ports, 4 for each call. */
+    readonly portBase: number;
+  }): Promise<TestProcess> {
+    execFileSync(`${root}scripts/build-bench`);
+    const words = ['relay', '--ng', options.ng, '--calls', String(options.calls), '--no-delete'];
+    words.push('--seconds', String(options.seconds), '--port-base', String(options.portBase));
+    words.push('--bind-a', hubAddress, '--bind-b', hubAddress);
+    words.push('--call-prefix', `phones${options.portBase}`);
+    const load = this.startOnHub('loadgen', loadgen, words);
+    await load.untilLogged('ready');
+    return load;
+  }
+
+  /** Waits for the end of the calls' media. */
+  async reportOf(load: TestProcess): Promise<LoadReport> {
+    const status = await load.ended(120_000);
+    if (status !== 0) throw new Error(`loadgen ended with ${String(status)}: ${load.log()}`);
+    return JSON.parse(load.log().slice(load.log().indexOf('{'))) as LoadReport;
+  }
+
+  keys(database: number): number {
+    return Number(this.hub.run('redis-cli', '-h', hubAddress, '-n', String(database), 'dbsize'));
+  }
+
+  async remove(): Promise<void> {
+    for (const node of [this.one, this.two]) await node.powerOff();
+    for (const child of this.#processes.splice(0)) await child.stop('SIGKILL');
+    for (const namespace of [this.hub, this.one.namespace, this.two.namespace]) namespace.remove();
+  }
+}
+
+/** A line of figures for whoever reads the test's output. */
+export function describeLoss(what: string, report: LoadReport): string {
+  const { lostPerStream, longestGapPackets, longestPauseMs } = report;
+  return (
+    `      ${what}: lost per stream median ${lostPerStream.median}, max ${lostPerStream.max}; ` +
+    `longest gap ${longestGapPackets.max} packets, longest pause ${longestPauseMs.max} ms`
+  );
+}
