@@ -6,7 +6,8 @@ import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import { decodeCall } from '../../src/redis-store/codec.js';
 import { KeyspaceFollower } from '../../src/redis-store/keyspace-follower.js';
 import type { RedisServer, ServerLocation } from '../../src/redis-store/server-address.js';
-import { RedisProcess, Sentinels, startReplicated } from '../support/redis-server.js';
+import type { RedisProcess} from '../support/redis-server.js';
+import { Sentinels, startReplicated } from '../support/redis-server.js';
 import { until } from '../support/wait.js';
 import { makeStore, TestLog, type TestStore } from './redis-store-support.js';
 
@@ -125,7 +126,7 @@ describe('following a keyspace through a failover', function () {
     await until(() => log.lines.join().includes('is a slave, not a master'), 'a look at the role');
     await until(() => log.lines.join().includes('RE-Established'), 'the master');
     await hears('last');
-    await follower?.release('stays', 3);
+    await follower?.release('stays', 3, { epoch: 1, database: 4 });
     const connection = replica.connect(3);
     expect(await connection.exists('stays')).to.equal(0);
     connection.disconnect();
