@@ -71,11 +71,13 @@ describe('a pair with its Redis on the nodes', function () {
   }
 
   function startRelay(node: PairNode): ReturnType<PairNode['startRelay']> {
+    node.namespace.run('sysctl', '-qw', 'net.ipv4.ip_nonlocal_bind=1');
     const sentinels = [pair.one.address, pair.two.address, hubAddress]
       .map((host) => `${host}:${sentinelPort}`)
       .join(',');
     return node.startRelay([
-      ...[`--interface=${address}`, `--listen-ng=0.0.0.0:${ng}`, `--listen-cli=0.0.0.0:${cli}`],
+      ...[`--interface=${address}`, `--listen-cli=0.0.0.0:${cli}`],
+      ...[`--listen-ng=${address}:${ng}`, `--listen-ng=127.0.0.1:${ng}`],
       ...[`--redis=sentinel://${sentinels}/relay/${node.number}`, '--redis-wait-replicas=1'],
       ...[`--subscribe-keyspace=${3 - node.number}`, '--active-switchover'],
       ...['--port-min=30000', '--port-max=30999'],
@@ -97,7 +99,7 @@ describe('a pair with its Redis on the nodes', function () {
     await keepalived.until(() => one.hasAddress(address), 20_000);
     const standby = startKeepalived(two, folder, options);
     const load = await pair.talk({
-      ng: `${one.address}:${ng}`,
+      ng: `${address}:${ng}`,
       calls,
       seconds: 12,
       portBase: 10_000,
@@ -119,7 +121,7 @@ describe('a pair with its Redis on the nodes', function () {
 
     // Before the sentinels have chosen: a new call waits for Redis for a moment only, and is relayed.
     const fresh = await pair.talk({
-      ng: `${two.address}:${ng}`,
+      ng: `${address}:${ng}`,
       calls: 5,
       seconds: 5,
       portBase: 12_000,
