@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { MediaDaemon } from '../support/daemons.js';
-import { audioSdp, mediaPort, NgClient } from '../support/ng-client.js';
+import { audioSdp, mediaPort, type NgClient } from '../support/ng-client.js';
 import { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
 import { pause, until } from '../support/wait.js';
