@@ -81,7 +81,6 @@ export class RedisConnection {
   #location: ServerLocation | null = null;
   /** Client ids of the last connections, by the run of the server they were made to. */
   readonly #predecessors = new Map<string, number>();
-  #watchTimer: NodeJS.Timeout | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
   #retryMs = firstRetryMs;
   #errors = 0;
@@ -172,7 +171,6 @@ export class RedisConnection {
   close(): void {
     this.#closed = true;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    if (this.#watchTimer !== null) clearTimeout(this.#watchTimer);
     this.#locator?.close();
     const redis = this.#redis;
     this.#redis = null;
@@ -279,7 +277,7 @@ export class RedisConnection {
     this.#errors = 0;
     this.#retryMs = firstRetryMs;
     this.#said = new Set();
-    if (this.#several || onMessage !== undefined) this.#watchLater(redis, location);
+    if (this.#several || onMessage !== undefined) this.#startWatching(redis, location);
     this.#options.onReady();
   }
 
@@ -323,28 +321,34 @@ export class RedisConnection {
       this.#predecessors.delete(oldest);
   }
 
-  #watchLater(redis: Redis, location: ServerLocation): void {
-    if (this.#redis !== redis || this.#closed) return;
-    this.#watchTimer = setTimeout(() => void this.#watch(redis, location), watchIntervalMs);
-    this.#watchTimer.unref();
+  /** Looks after a connection every second, in ways that do not wait for each other. */
+  #startWatching(redis: Redis, location: ServerLocation): void {
+    this.#watchLater(redis, () => this.#check(redis, location));
+    const locator = this.#locator;
+    if (this.#options.server.sentinel === undefined || locator === null) return;
+    this.#watchLater(redis, async () => {
+      if (await locator.moved(location)) throw new Error('the master is another server now');
+    });
+  }
+
+  #watchLater(redis: Redis, look: () => Promise<void>): void {
+    const timer = setTimeout(() => void this.#watch(redis, look), watchIntervalMs);
+    timer.unref();
   }
 
   /** Gives a connection up whose server does not answer or is the master no longer. */
-  async #watch(redis: Redis, location: ServerLocation): Promise<void> {
-    const locator = this.#locator;
+  async #watch(redis: Redis, look: () => Promise<void>): Promise<void> {
+    if (this.#redis !== redis) return;
     try {
-      const [moved] = await Promise.all([
-        this.#several && locator !== null ? locator.moved(location) : false,
-        this.#check(redis, location),
-      ]);
-      if (moved) throw new Error('the master is another server now');
+      await look();
     } catch (error) {
       if (this.#redis !== redis) return;
-      this.#options.log.warning(`Redis ${locationName(location)}: ${reasonOf(error)}`);
-      locator?.avoid();
+      this.#options.log.warning(`Redis ${this.where}: ${reasonOf(error)}`);
+      this.#locator?.avoid();
       this.#drop(redis);
+      return;
     }
-    this.#watchLater(redis, location);
+    this.#watchLater(redis, look);
   }
 
   async #check(redis: Redis, location: ServerLocation): Promise<void> {
@@ -358,7 +362,6 @@ export class RedisConnection {
   #drop(redis: Redis): void {
     if (this.#redis !== redis) return;
     this.#redis = null;
-    if (this.#watchTimer !== null) clearTimeout(this.#watchTimer);
     redis.disconnect();
     if (this.#closed) return;
     this.#options.log.critical(`Lost connection to Redis ${this.where}`);

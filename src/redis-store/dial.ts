@@ -11,6 +11,8 @@ export interface DialOptions {
   readonly tls: TlsFiles | undefined;
 }
 
+const disconnectTimeoutMs = 20;
+
 /** What node:tls is told. Reads the files, so that renewed certificates count. */
 async function tlsOptions(
   files: TlsFiles,
@@ -74,6 +76,8 @@ export async function dial<T>(
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
     connectTimeout: connectTimeoutMs,
+    // A server that hangs does not close its side; until then ioredis leaves commands pending.
+    disconnectTimeout: disconnectTimeoutMs,
     commandTimeout: commandTimeoutMs,
   });
   // What ioredis rejects with is only that the connection was closed; why comes as an event.
