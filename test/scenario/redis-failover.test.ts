@@ -202,7 +202,6 @@ describe('a failover of Redis', function () {
     const old = await startReplica(replica, { port: master.port });
     servers.push(old);
     const { heard } = await listen(old);
-    // Sends the daemon looking for a master: it meets the replica and leaves it alone.
     await connect(replica).call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await place('after');
     await until(
@@ -210,10 +209,14 @@ describe('a failover of Redis', function () {
       'the new call on the new master',
     );
     expect((await load.report()).lost).to.equal(0);
+    // A new daemon asks the old master first, as the list says.
+    await holdsMemory(replica, options);
+    await place('anew');
     const fromMaster = new RegExp(`^127\\.0\\.0\\.1:${replica.port} `);
+    await until(() => heard.some((line) => line.includes('anew')), 'replication');
+    expect(heard.filter((line) => /"(auth|info|select)"/i.test(line))).to.not.deep.equal([]);
     const written = heard.filter((line) => redisCommands.test(line) && !fromMaster.test(line));
     expect(written).to.deep.equal([]);
-    await holdsMemory(replica, options);
   });
 
   it('by hand under a living connection: READONLY leads to the next address', async () => {
