@@ -17,6 +17,8 @@ const allowedReplyMs = 1000;
 /** Sentinel's 1 s until it is sure, its vote, and our next attempt; and a slow machine. */
 const allowedFailoverMs = 30_000;
 const talking = 15;
+/** A replica of a slow machine is not to be taken for one that lags. */
+const patience = '--redis-commit-timeout=1000';
 const redisCommands = /"(set|del|eval|evalsha|expire|flushdb|flushall|keys)"/i;
 
 describe('a failover of Redis', function () {
@@ -240,7 +242,7 @@ describe('a failover of Redis', function () {
     if (replica === undefined) throw new Error('no replica');
     servers.push(master, replica);
     const list = [master, replica].map(({ port }) => `127.0.0.1:${port}`).join();
-    const running = await start(`--redis=${list}/0`, '--redis-wait-replicas=1');
+    const running = await start(`--redis=${list}/0`, '--redis-wait-replicas=1', patience);
     // Both die with the reply; nothing is left but the replica.
     await Promise.all(Array.from({ length: 30 }, (_, index) => place(`before-${index}`)));
     await place('last');
@@ -256,7 +258,11 @@ describe('a failover of Redis', function () {
     const [master, replica] = await startReplicated(1);
     if (replica === undefined) throw new Error('no replica');
     servers.push(master, replica);
-    const running = await start(`--redis=127.0.0.1:${master.port}/0`, '--redis-wait-replicas=1');
+    const running = await start(
+      `--redis=127.0.0.1:${master.port}/0`,
+      '--redis-wait-replicas=1',
+      patience,
+    );
     const load = await talk(4);
     await place('before');
     replica.process.signal('SIGSTOP');
