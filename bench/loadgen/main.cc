@@ -20,7 +20,11 @@ constexpr const char* kUsage =
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
     "  --concurrency M  calls being set up at a time (control), default 16\n"
     "  --no-delete      leave the calls standing (relay)\n"
-    "  --streams        add the figures of every stream (relay)\n";
+    "  --streams        add the figures of every stream (relay)\n"
+    "  --bins MS        add the packets received in each MS ms (relay)\n"
+    "  --late MS        count packets that were longer on their way, default 60 (relay)\n"
+    "  --audio FILE     PCMA that the first caller sends; FILE.received is what its partner\n"
+    "                   would have played with --late ms of jitter buffer (relay)\n";
 
 [[noreturn]] void refuse(const char* what, const char* value) {
   std::fprintf(stderr, "loadgen: %s %s\n%s", what, value, kUsage);
@@ -72,6 +76,12 @@ loadgen::Options parse(int argc, char** argv) {
       read_number("--port-base", value, options.port_base);
     } else if (name == "--call-prefix") {
       options.call_prefix = value;
+    } else if (name == "--bins") {
+      read_number("--bins", value, options.bin_ms);
+    } else if (name == "--late") {
+      read_number("--late", value, options.late_ms);
+    } else if (name == "--audio") {
+      options.audio_file = value;
     } else if (name == "--concurrency") {
       read_number("--concurrency", value, options.concurrency);
     } else {

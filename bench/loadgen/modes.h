@@ -21,6 +21,13 @@ struct Options {
   std::uint32_t concurrency = 16;
   bool delete_calls = true;
   bool per_stream = false;
+  /// Packets received are also counted by time of arrival, in steps of so many ms; 0: they are not.
+  std::uint32_t bin_ms = 0;
+  /// A packet is late when it was so long on its way, ms.
+  std::uint32_t late_ms = 60;
+  /// PCMA that the first caller sends, over and over; empty: it sends what all send. What its
+  /// partner would have played goes to the same name with `.received`.
+  std::string audio_file;
 };
 
 /// Calls with media both ways. Exit code.

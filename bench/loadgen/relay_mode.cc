@@ -50,6 +50,19 @@ struct Phone {
   ReceivedStream heard;
 };
 
+/// A-law code of silence.
+constexpr std::uint8_t kSilence = 0xd5;
+
+/// The audio of the first stream: what is sent, and what its receiver could play in time.
+struct Recording {
+  std::vector<std::uint8_t> audio;
+  std::vector<std::uint8_t> received;
+  /// When the first packet left; each of the others belongs a packet time later.
+  std::int64_t first_sent = 0;
+
+  [[nodiscard]] bool active() const { return !audio.empty(); }
+};
+
 struct Run {
   std::vector<Phone> phones; // 2 i calls, 2 i + 1 is called
   Histogram latency;
@@ -57,6 +70,10 @@ struct Run {
   std::vector<Histogram> latency_by_second;
   std::int64_t started = 0;
   Histogram lateness;
+  std::uint64_t late = 0;
+  /// Packets by time of arrival, in steps of `Options::bin_ms`.
+  std::vector<std::uint32_t> bins;
+  Recording recording;
   std::uint64_t strange = 0;
   std::atomic<bool> stop{false};
 };
@@ -116,7 +133,12 @@ bool open_phones(const Options& options, Run& run) {
   return true;
 }
 
-void send_one(Phone& phone, std::int64_t now) {
+void fill_audio(const Recording& recording, std::uint64_t packet, std::uint8_t* payload) {
+  for (std::size_t i = 0; i < kPayload; ++i)
+    payload[i] = recording.audio[(packet * kPayload + i) % recording.audio.size()];
+}
+
+void send_one(Run& run, Phone& phone, std::int64_t now) {
   std::array<std::uint8_t, kRtpHeader + kPayload> packet{};
   packet[0] = 0x80;
   packet[1] = 8; // PCMA
@@ -127,7 +149,13 @@ void send_one(Phone& phone, std::int64_t now) {
   std::memcpy(&packet[4], &timestamp, 4);
   std::memcpy(&packet[8], &ssrc, 4);
   const Stamp stamp{kMagic, phone.stream, now};
-  std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
+  if (phone.stream == 0 && run.recording.active()) {
+    if (phone.sent == 0)
+      run.recording.first_sent = now;
+    fill_audio(run.recording, phone.sent, &packet[kRtpHeader]);
+  } else {
+    std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
+  }
   phone.sent += 1;
   // A relay that is being restarted answers with ICMP errors, which the next call reports once.
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -157,14 +185,54 @@ void send_all(const Options& options, Run& run) {
         now = now_micros();
       }
       run.lateness.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - due)));
-      send_one(run.phones[static_cast<std::size_t>(i)], now);
+      send_one(run, run.phones[static_cast<std::size_t>(i)], now);
     }
   }
 }
 
-void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
+/// The recorded stream has audio where others have their stamp; its SSRC tells that it is it.
+bool is_recorded(const Run& run, const Phone& phone, const std::uint8_t* bytes, std::size_t size) {
+  std::uint32_t ssrc = 0;
+  if (!run.recording.active() || phone.stream != 1 || size != kRtpHeader + kPayload)
+    return false;
+  std::memcpy(&ssrc, bytes + 8, 4);
+  return ntohl(ssrc) == 0x10000;
+}
+
+void take_audio(const Options& options, Run& run, Phone& phone, const std::uint8_t* bytes,
+                std::int64_t now) {
+  std::uint16_t sequence = 0;
+  std::memcpy(&sequence, bytes + 2, 2);
+  const std::size_t packet = phone.heard.add(ntohs(sequence), now);
+  const std::int64_t due =
+      run.recording.first_sent + static_cast<std::int64_t>(packet) * options.ptime_ms * 1000;
+  if (now - due > static_cast<std::int64_t>(options.late_ms) * 1000) {
+    run.late += 1;
+    return;
+  }
+  auto& received = run.recording.received;
+  if (received.size() < (packet + 1) * kPayload)
+    received.resize((packet + 1) * kPayload, kSilence);
+  std::memcpy(&received[packet * kPayload], bytes + kRtpHeader, kPayload);
+}
+
+void count_arrival(const Options& options, Run& run, std::int64_t now) {
+  if (options.bin_ms == 0)
+    return;
+  const auto bin = static_cast<std::size_t>((now - run.started) / (options.bin_ms * 1000));
+  if (bin < run.bins.size())
+    run.bins[bin] += 1;
+}
+
+void take(const Options& options, Run& run, Phone& phone, const std::uint8_t* bytes,
+          std::size_t size) {
   Stamp stamp{};
   const std::int64_t now = now_micros();
+  count_arrival(options, run, now);
+  if (is_recorded(run, phone, bytes, size)) {
+    take_audio(options, run, phone, bytes, now);
+    return;
+  }
   if (size >= kRtpHeader + sizeof(stamp))
     std::memcpy(&stamp, bytes + kRtpHeader, sizeof(stamp));
   // The partner's stream, and no other, belongs here.
@@ -174,16 +242,18 @@ void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
   }
   std::uint16_t sequence = 0;
   std::memcpy(&sequence, bytes + 2, 2);
-  phone.heard.add(ntohs(sequence), now);
+  (void)phone.heard.add(ntohs(sequence), now);
   const auto micros =
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros));
   run.latency.add(micros);
+  if (micros > options.late_ms * 1000ULL)
+    run.late += 1;
   const auto second = static_cast<std::size_t>((now - run.started) / 1'000'000);
   if (second < run.latency_by_second.size())
     run.latency_by_second[second].add(micros);
 }
 
-void receive_all(Run& run) {
+void receive_all(const Options& options, Run& run) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   for (Phone& phone : run.phones) {
     epoll_event event{};
@@ -199,7 +269,7 @@ void receive_all(Run& run) {
       Phone& phone = *static_cast<Phone*>(events[static_cast<std::size_t>(i)].data.ptr);
       const ssize_t size = recv(phone.fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size > 0)
-        take(run, phone, buffer.data(), static_cast<std::size_t>(size));
+        take(options, run, phone, buffer.data(), static_cast<std::size_t>(size));
     }
   }
   close(epoll);
@@ -246,17 +316,20 @@ void report(const Options& options, const Run& run) {
     pauses.push_back(static_cast<double>(phone.heard.longest_pause_micros) / 1000);
     if (options.per_stream) {
       streams += streams.empty() ? "" : ",";
-      streams += "{\"sent\":" + std::to_string(sender.sent) +
-                 ",\"received\":" + std::to_string(phone.heard.received) +
-                 ",\"longestGap\":" + std::to_string(phone.heard.longest_gap(sender.sent)) +
-                 ",\"longestPauseMs\":" + std::to_string(pauses.back()) + "}";
+      streams +=
+          "{\"sent\":" + std::to_string(sender.sent) +
+          ",\"received\":" + std::to_string(phone.heard.received) +
+          ",\"longestGap\":" + std::to_string(phone.heard.longest_gap(sender.sent)) +
+          ",\"longestPauseMs\":" + std::to_string(pauses.back()) + ",\"lastMs\":" +
+          std::to_string(static_cast<double>(phone.heard.last_micros() - run.started) / 1000) + "}";
     }
   }
   std::printf("{\"calls\":%u,\"seconds\":%g,\"ptimeMs\":%u,\"sent\":%" PRIu64
               ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
-              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",",
+              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"late\":%" PRIu64
+              ",\"startedMicros\":%" PRId64 ",",
               options.calls, options.seconds, options.ptime_ms, sent, received, sent - received,
-              duplicates, reordered, run.strange);
+              duplicates, reordered, run.strange, run.late, run.started);
   print_histogram("latencyMicros", run.latency);
   std::printf(",");
   print_histogram("senderLatenessMicros", run.lateness);
@@ -271,6 +344,12 @@ void report(const Options& options, const Run& run) {
   print_spread("longestPauseMs", pauses);
   if (options.per_stream)
     std::printf(",\"streams\":[%s]", streams.c_str());
+  if (options.bin_ms != 0) {
+    std::printf(",\"binMs\":%u,\"receivedByBin\":[", options.bin_ms);
+    for (std::size_t i = 0; i < run.bins.size(); ++i)
+      std::printf("%s%u", i == 0 ? "" : ",", run.bins[i]);
+    std::printf("]");
+  }
   std::printf("}\n");
 }
 
@@ -280,6 +359,36 @@ void allow_many_descriptors() {
     return;
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool read_audio(const Options& options, Run& run) {
+  if (options.audio_file.empty())
+    return true;
+  std::FILE* file = std::fopen(options.audio_file.c_str(), "rb");
+  std::array<std::uint8_t, 4096> block;
+  while (file != nullptr) {
+    const std::size_t size = std::fread(block.data(), 1, block.size(), file);
+    if (size == 0)
+      break;
+    run.recording.audio.insert(run.recording.audio.end(), block.begin(), block.begin() + size);
+  }
+  if (file != nullptr)
+    std::fclose(file);
+  if (!run.recording.active())
+    std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());
+  return run.recording.active();
+}
+
+void write_audio(const Options& options, const Run& run) {
+  if (!run.recording.active())
+    return;
+  auto received = run.recording.received;
+  received.resize(run.phones[0].sent * kPayload, kSilence);
+  std::FILE* file = std::fopen((options.audio_file + ".received").c_str(), "wb");
+  if (file == nullptr)
+    return;
+  (void)std::fwrite(received.data(), 1, received.size(), file);
+  std::fclose(file);
 }
 
 bool prepare(const Options& options, NgClient& ng, Run& run) {
@@ -312,17 +421,20 @@ void tear_down(const Options& options, NgClient& ng, Run& run) {
 int relay_mode(const Options& options) {
   Run run;
   NgClient ng;
-  if (!prepare(options, ng, run))
+  if (!read_audio(options, run) || !prepare(options, ng, run))
     return 1;
+  if (options.bin_ms != 0)
+    run.bins.resize(static_cast<std::size_t>(options.seconds * 1000) / options.bin_ms + 1);
   run.latency_by_second.resize(static_cast<std::size_t>(options.seconds) + 1);
   run.started = now_micros();
-  std::thread receiver([&run] { receive_all(run); });
+  std::thread receiver([&options, &run] { receive_all(options, run); });
   send_all(options, run);
   const timespec stragglers{0, 400'000'000};
   nanosleep(&stragglers, nullptr);
   run.stop = true;
   receiver.join();
   tear_down(options, ng, run);
+  write_audio(options, run);
   report(options, run);
   return 0;
 }

@@ -60,8 +60,18 @@ export class PairNode {
   /** A virtual address comes; the hub learns of it as from a gratuitous ARP. */
   addAddress(address: string): void {
     this.namespace.addAddress('eth0', `${address}/32`);
+    this.announce(address);
+  }
+
+  /** The hub learns of the address as from a gratuitous ARP. */
+  announce(address: string): void {
     const link = this.namespace.run('cat', '/sys/class/net/eth0/address').trim();
     this.hub.ip('neighbour', 'replace', address, 'lladdr', link, 'nud', 'stale', 'dev', 'bridge0');
+  }
+
+  /** The cable alone. */
+  plug(state: 'up' | 'down'): void {
+    this.hub.ip('link', 'set', this.#port, state);
   }
 
   removeAddress(address: string): void {
@@ -70,7 +80,7 @@ export class PairNode {
 
   /** The cable first: nothing that dies can say good-bye. */
   async powerOff(): Promise<void> {
-    this.hub.ip('link', 'set', this.#port, 'down');
+    this.plug('down');
     const ended = this.#processes.splice(0).reverse();
     await Promise.all(ended.map(async (child) => child.stop('SIGKILL')));
     // What those had started themselves.
@@ -91,7 +101,7 @@ export class PairNode {
   }
 
   powerOn(): void {
-    this.hub.ip('link', 'set', this.#port, 'up');
+    this.plug('up');
   }
 
   /** An answer of the relay's command line. */

@@ -1,9 +1,9 @@
 """A small service manager: sd_notify(3) with a file descriptor store, sd_listen_fds(3), restart at once.
 
-    service-manager.py COMMAND WORD...
+    service-manager.py [--signals] COMMAND WORD...
 
 Starts the command again whenever it ends. Orders come as lines on stdin: `kill` (SIGKILL), `stop`
-(SIGTERM), each followed by a restart; `quit`. What happens is told on stdout, one line each: `started
+(SIGTERM), each followed by a restart; `quit`. With --signals they come as USR1, USR2 and TERM. What happens is told on stdout, one line each: `started
 PID`, `ended STATUS`, and every notification, descriptors of FDSTORE as `kept NAME`, `removed NAME`.
 The command's stderr is passed on.
 """
@@ -65,6 +65,13 @@ def notification(server, store):
 
 def main():
     command = sys.argv[1:]
+    by_signal = command[0] == "--signals"
+    orders = []
+    if by_signal:
+        command = command[1:]
+        names = {signal.SIGUSR1: "kill", signal.SIGUSR2: "stop", signal.SIGTERM: "quit"}
+        for number, name in names.items():
+            signal.signal(number, lambda *_, name=name: orders.append(name))
     folder = tempfile.mkdtemp()
     path = os.path.join(folder, "notify")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -76,9 +83,10 @@ def main():
     store = {}
     child = start(command, path, store)
     say("started", child)
+    sources = [server, wake_read] + ([] if by_signal else [sys.stdin])
     try:
         while True:
-            ready, _, _ = select.select([server, wake_read, sys.stdin], [], [])
+            ready, _, _ = select.select(sources, [], [])
             if server in ready:
                 notification(server, store)
                 continue
@@ -89,14 +97,13 @@ def main():
                     say("ended", os.waitstatus_to_exitcode(status))
                     child = start(command, path, store)
                     say("started", child)
-                continue
-            order = sys.stdin.readline().strip()
-            if order == "kill":
-                os.kill(child, signal.SIGKILL)
-            elif order == "stop":
-                os.kill(child, signal.SIGTERM)
             else:
-                return
+                orders.append(sys.stdin.readline().strip())
+            for order in orders:
+                if order not in ("kill", "stop"):
+                    return
+                os.kill(child, signal.SIGKILL if order == "kill" else signal.SIGTERM)
+            orders.clear()
     finally:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.kill(child, signal.SIGKILL)
