@@ -103,7 +103,9 @@ remove() { # folder cgroup
 
 remove_inside() {
   mount -t cgroup2 cgroup2 "$1/cgroup"
-  [ ! -d "$1/cgroup/$2" ] || find "$1/cgroup/$2" -depth -type d -exec rmdir {} \;
+  [ ! -d "$1/cgroup/$2" ] || find "$1/cgroup/$2" -depth -type d -exec rmdir {} + || true
+  # Not yet while the kernel still ends a process; the caller tries again.
+  [ ! -d "$1/cgroup/$2" ]
 }
 
 case "${1-}" in
