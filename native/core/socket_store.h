@@ -37,7 +37,8 @@ public:
   std::size_t release_rest();
   /// Sends what could not be sent yet. false: some of it still waits for the service manager.
   bool flush();
-  /// Tells the service manager, e.g. `READY=1`. false: it was not told.
+  /// Tells the service manager, e.g. `READY=1`, before any socket that still waits. false: it was
+  /// too busy. true: it was told, or there is none.
   bool notify(std::string_view text);
 
 private:

@@ -19,16 +19,18 @@ describe('sockets kept by the service manager', function () {
   let manager: ServiceManagerProcess;
   let ng: NgClient;
   let ngPort: number;
+  let command: readonly string[];
 
   beforeEach(async () => {
     redis = await startRedis();
     ngPort = freeUdpPort();
     const { min, max } = freeUdpRange(500);
-    manager = new ServiceManagerProcess([
+    command = [
       ...[process.execPath, program, '--config-file=none', '-f', '-E', '--socket-store=yes'],
       ...['--interface=127.0.0.1', `--listen-ng=127.0.0.1:${ngPort}`, `--redis=${redis.url()}`],
       ...[`--port-min=${min}`, `--port-max=${max}`, '--delete-delay=0'],
-    ]);
+    ];
+    manager = new ServiceManagerProcess(command);
     ng = new NgClient(ngPort);
     await manager.ready();
   });
@@ -79,6 +81,18 @@ describe('sockets kept by the service manager', function () {
     await until(() => manager.count(/^removed /) === ports, 'the rest removed');
     expect(manager.log).to.include('Closed 4 inherited sockets that belong to no call');
     expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
+  });
+
+  it('says that it is ready while the service manager is busy with the sockets of many calls', async () => {
+    const portBase = freeUdpRange(calls * 4).min;
+    const load = await Load.start({ ngPort, calls, seconds: 0.2, portBase, keepCalls: true });
+    await load.report();
+    await manager.end();
+    // Nothing is kept any more: every port of every call is new to the next one.
+    manager = new ServiceManagerProcess(command, 0.004);
+    await manager.ready();
+    expect(manager.count(/^kept /)).to.be.lessThan(calls * portsPerCall);
+    await until(() => manager.count(/^kept /) === calls * portsPerCall + 1, 'all of them kept');
   });
 
   it('answers what was asked while no process was there', async () => {

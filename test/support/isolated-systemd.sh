@@ -30,9 +30,9 @@ inside() {
   local root=$1/root checkout=$3 node=$4 file device
   mount -t tmpfs -o mode=755,size=512m tmpfs "$root"
   cd "$root"
-  mkdir -p usr etc/systemd/system etc/rtprelay dev/shm proc sys run tmp var/lib var/log var/tmp root \
+  mkdir -p usr etc/systemd/system etc/rtprelay dev proc sys run tmp var/lib var/log var/tmp root \
     old .upper .work
-  chmod 1777 tmp var/tmp dev/shm
+  chmod 1777 tmp var/tmp
   for file in bin sbin lib lib64; do ln -s "usr/$file" "$file"; done
 
   mount -t overlay -o lowerdir=/usr,upperdir="$root/.upper",workdir="$root/.work" overlay usr
@@ -41,6 +41,7 @@ inside() {
   rm -rf usr/lib/systemd/system/*.wants usr/lib/systemd/system-generators usr/lib/tmpfiles.d
   mkdir -p etc/systemd/system/sysinit.target.wants
   ln -s /usr/lib/systemd/system/systemd-journald.service etc/systemd/system/sysinit.target.wants/
+  ln -s /dev/null etc/systemd/system/dbus.service
   printf '[Unit]\nDescription=Ready for the test\nRequires=sysinit.target\nAfter=sysinit.target\n' \
     >etc/systemd/system/ready.target
   for file in passwd group nsswitch.conf ld.so.cache alternatives; do
@@ -61,6 +62,7 @@ inside() {
 
   mount -t tmpfs -o mode=755 tmpfs dev
   mkdir dev/shm dev/pts dev/mqueue dev/hugepages
+  chmod 1777 dev/shm
   for device in null zero full random urandom tty; do
     touch "dev/$device"
     mount --bind "/dev/$device" "dev/$device"
@@ -72,6 +74,8 @@ inside() {
   mount -t tmpfs -o mode=1777 tmpfs tmp
   mount -t proc proc proc
   read_only proc/sys proc/sys
+  # Cluster software that panics would restart the machine, the real one.
+  [ ! -e proc/sysrq-trigger ] || mount --bind dev/null proc/sysrq-trigger
   mount -t sysfs -o ro sysfs sys
   mount -t cgroup2 cgroup2 sys/fs/cgroup
 
@@ -82,6 +86,7 @@ inside() {
   # The last look before systemd starts: nothing of the machine is in sight.
   [ "$(stat -f -c %T /)" = tmpfs ] && [ "$(stat -f -c %T /tmp)" = tmpfs ] &&
     [ "$(stat -f -c %T /dev)" = tmpfs ] && [ "$(stat -f -c %T /usr)" = overlayfs ] &&
+    { [ ! -e /proc/sysrq-trigger ] || [ -c /proc/sysrq-trigger ]; } &&
     [ ! -w /proc/sys/kernel/hostname ] && [ ! -w "/usr/lib/rtprelay/package.json" ] || {
     echo 'isolated-systemd: the isolation is not complete' >&2
     exit 1
@@ -98,7 +103,9 @@ remove() { # folder cgroup
 
 remove_inside() {
   mount -t cgroup2 cgroup2 "$1/cgroup"
-  [ ! -d "$1/cgroup/$2" ] || find "$1/cgroup/$2" -depth -type d -exec rmdir {} \;
+  [ ! -d "$1/cgroup/$2" ] || find "$1/cgroup/$2" -depth -type d -exec rmdir {} + || true
+  # Not yet while the kernel still ends a process; the caller tries again.
+  [ ! -d "$1/cgroup/$2" ]
 }
 
 case "${1-}" in

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { TestProcess } from './child-process.js';
 import type { LoadReport } from './load.js';
 import { connectNamespaces, NetworkNamespace } from './namespaces.js';
+import { IsolatedSystemd } from './systemd.js';
 import { until } from './wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -26,6 +27,7 @@ export class PairNode {
   readonly address: string;
   readonly #port: string;
   #processes: TestProcess[] = [];
+  #machine: IsolatedSystemd | null = null;
 
   constructor(
     readonly number: number,
@@ -40,6 +42,12 @@ export class PairNode {
     );
     hub.ip('address', 'flush', 'dev', this.#port);
     hub.ip('link', 'set', this.#port, 'master', 'bridge0');
+  }
+
+  /** Boots a systemd of the node's own. */
+  async boot(): Promise<IsolatedSystemd> {
+    this.#machine = await IsolatedSystemd.boot(this.namespace);
+    return this.#machine;
   }
 
   /** Starts a program on the node; it dies with it. */
@@ -81,6 +89,8 @@ export class PairNode {
   /** The cable first: nothing that dies can say good-bye. */
   async powerOff(): Promise<void> {
     this.plug('down');
+    await this.#machine?.stop();
+    this.#machine = null;
     const ended = this.#processes.splice(0).reverse();
     await Promise.all(ended.map(async (child) => child.stop('SIGKILL')));
     // What those had started themselves.

@@ -15,8 +15,10 @@ export class ServiceManagerProcess {
   #told = '';
   #log = '';
 
-  constructor(command: readonly string[]) {
-    const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
+  /** @param pauseSeconds how long it is busy with each notification. */
+  constructor(command: readonly string[], pauseSeconds = 0) {
+    const { NODE_EXTRA_CA_CERTS: _certificates, ...inherited } = process.env;
+    const env = { ...inherited, SERVICE_MANAGER_PAUSE: String(pauseSeconds) };
     this.#child = spawn('python3', [program, ...command], { stdio: 'pipe', env });
     running.add(this.#child);
     this.#child.stdout?.on('data', (text: Buffer) => (this.#told += text.toString('latin1')));

@@ -94,7 +94,7 @@ export class IsolatedSystemd {
   async stop(): Promise<void> {
     await this.process.stop('SIGKILL');
     // The control groups can be removed when the kernel has let go of the last process.
-    for (let attempt = 0; attempt < 20; attempt += 1) {
+    for (let attempt = 0; attempt < 60; attempt += 1) {
       const words = ['remove', this.folder.path, this.controlGroup];
       if (spawnSync(script, words, { stdio: 'ignore', timeout: 5000 }).status === 0) break;
       execFileSync('sleep', ['0.05']);

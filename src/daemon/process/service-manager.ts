@@ -10,7 +10,7 @@ export interface NativeServiceManager {
   inherit(first: number, count: number): number;
   /** false: the socket cannot be used. */
   open(path: string, keepNew: boolean): boolean;
-  /** false: not delivered. */
+  /** false: the service manager is busy; try again. */
   notify(text: string): boolean;
   /** Closes inherited sockets that nobody asked for; returns how many. */
   releaseRest(): number;
@@ -23,6 +23,10 @@ type Environment = Record<string, string | undefined>;
 
 /** The first descriptor that is passed on (SD_LISTEN_FDS_START). */
 const firstDescriptor = 3;
+
+/** Between two attempts. */
+const retryMs = 5;
+const maxMessages = 16;
 
 const variables = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET', 'FDSTORE'];
 const watchdogVariables = ['WATCHDOG_PID', 'WATCHDOG_USEC'];
@@ -37,6 +41,8 @@ export class ServiceManager {
   readonly #watchdogMs: number;
   #watchdog: NodeJS.Timeout | null = null;
   #status = '';
+  readonly #messages: string[] = [];
+  #retryTimer: NodeJS.Timeout | null = null;
   /** Sockets of the previous process that were passed on. */
   readonly inherited: number;
   /** Sockets opened from now on are kept as well. */
@@ -92,7 +98,24 @@ export class ServiceManager {
     return this.inherited > 0 ? (this.#native?.releaseRest() ?? 0) : 0;
   }
 
+  /** In order, and again while the service manager is busy, e.g. with the sockets of many calls. */
   #notify(text: string): void {
-    this.#native?.notify(text);
+    this.#messages.push(text);
+    this.#sendMessages();
+  }
+
+  #sendMessages(): void {
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
+    while (this.#messages.length > 0) {
+      const [next = ''] = this.#messages;
+      if (this.#native?.notify(next) === false) break;
+      this.#messages.shift();
+    }
+    if (this.#messages.length === 0) return;
+    // A status that was never sent is of no use later.
+    if (this.#messages.length > maxMessages) this.#messages.splice(1, 1);
+    this.#retryTimer = setTimeout(() => this.#sendMessages(), retryMs);
+    this.#retryTimer.unref();
   }
 }
