@@ -146,13 +146,13 @@ const maxWorkers = 64;
 
 let loadedAddon: Addon | null = null;
 
-/** The nearest folder above this file with a package.json: the same from src/ and from dist/. */
+/** The folder of the package above this file: the same from src/ and from dist/. */
 function packageFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
+  while (!existsSync(join(folder, 'native')) && !existsSync(join(folder, 'build'))) {
     const parent = dirname(folder);
     if (parent === folder) {
-      throw new NativeRelayError('addon-not-built', 'no package.json above the program');
+      throw new NativeRelayError('addon-not-built', 'no folder with the native engine above the program');
     }
     folder = parent;
   }

@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/**
+ * What is installed as `rtprelayd`: runs the bundle beside it from V8's code cache, so that nothing is
+ * compiled on the way to the first answer. A call on a node whose daemon died waits for that. Without
+ * a cache, or with that of another Node, the bundle is compiled as usual.
+ */
+'use strict';
+const { readFileSync, writeFileSync } = require('node:fs');
+const vm = require('node:vm');
+
+const filename = `${__dirname}/rtprelayd.bundle.js`;
+let cachedData;
+try {
+  cachedData = readFileSync(`${filename}.cache`);
+} catch {
+  // Not made yet: scripts/build-cache.mjs makes it.
+}
+const script = new vm.Script(readFileSync(filename, 'utf8'), { filename, cachedData });
+// For scripts/build-cache.mjs: keep what has been compiled until the process ends.
+const keep = process.env.RTPRELAY_KEEP_CODE_CACHE;
+if (keep !== undefined) process.on('exit', () => writeFileSync(keep, script.createCachedData()));
+script.runInThisContext()(require, __dirname, filename);
