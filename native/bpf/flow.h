@@ -66,7 +66,7 @@ enum flow_reason {
 #define FLOW_COUNTED_REASONS (FLOW_REASONS - FLOW_FIRST_REASON)
 
 struct flow_address {
-  __u8 bytes[16]; /* IPv4: the first four */
+  __be32 words[4]; /* IPv4: the first */
 };
 
 struct flow_key {
@@ -106,7 +106,8 @@ struct flow {
 struct flow_counters {
   __u64 packets;
   __u64 bytes;
-  __u64 last_ns; /* CLOCK_MONOTONIC */
+  __u64 last_ns; /* last packet of any kind, CLOCK_MONOTONIC */
+  __u64 rtp_ns;  /* last RTP packet */
   __u32 ssrc;
   __u32 highest;         /* extended highest sequence number (RFC 3550 §A.1) */
   __u32 base;            /* first one since SSRC change or restart */
@@ -115,10 +116,11 @@ struct flow_counters {
   __u32 restarts;        /* SSRC changes and jumps of the sequence number */
   __u32 jitter;          /* RFC 3550 §A.8, RTP time units * 16 */
   __u32 timestamp;       /* RTP timestamp of the last packet */
-  __u64 rtcp_packets;    /* of `packets`: those to the second destination */
+  __u32 seen;            /* an RTP packet has been seen: ssrc and what follows are valid */
+  __u32 reserved;
+  __u64 rtcp_packets; /* of `packets`: those to the second destination */
   __u64 rtcp_bytes;
   __u32 reasons[FLOW_COUNTED_REASONS];
-  __u32 seen; /* an RTP packet has been seen: ssrc and what follows are valid */
 };
 
 /* A device with our program, by interface index. */
