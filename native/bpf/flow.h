@@ -123,7 +123,16 @@ struct flow_counters {
   __u32 reasons[FLOW_COUNTED_REASONS];
 };
 
-/* A device with our program, by interface index. */
+/* Interface index that routes are looked up from, by family; 0: the device of arrival. The kernel
+ * wants forwarding enabled on it; with the loopback device that is a harmless setting, and gives
+ * the routes of locally sent packets, which is what a relay's are. */
+struct flow_lookup {
+  __u32 from_ipv4;
+  __u32 from_ipv6;
+};
+
+/* A device with our program, by interface index: a u32 key in every layout, so that any version can
+ * detach any other's program. */
 struct flow_device {
   __u8 mac[6];
   __u8 reserved[2];

@@ -72,8 +72,5 @@ struct {
   __type(value, struct flow_meta);
 } meta SEC(".maps");
 
-/* Interface index that routes are looked up from, by family; 0: the device of arrival. The kernel
- * wants forwarding enabled on it; with the loopback device that is a harmless setting and gives
- * the routes of locally sent packets, which is what a relay's are. */
-const volatile __u32 lookup_from_ipv4 = 0;
-const volatile __u32 lookup_from_ipv6 = 0;
+/* In a section of its own: the loader writes it whole before loading. */
+const volatile struct flow_lookup lookup SEC(".rodata.lookup") = {};

@@ -44,12 +44,12 @@ static __always_inline int look_up_route(void* context, const struct packet* pac
     fib->tos = path->tos;
     fib->ipv4_src = path->source->address.words[0];
     fib->ipv4_dst = path->destination->address.words[0];
-    from = lookup_from_ipv4;
+    from = lookup.from_ipv4;
   } else {
     fib->family = LINUX_AF_INET6;
     __builtin_memcpy(fib->ipv6_src, path->source->address.words, sizeof(fib->ipv6_src));
     __builtin_memcpy(fib->ipv6_dst, path->destination->address.words, sizeof(fib->ipv6_dst));
-    from = lookup_from_ipv6;
+    from = lookup.from_ipv6;
   }
   fib->l4_protocol = IPPROTO_UDP;
   fib->sport = path->source->port;
