@@ -14,15 +14,16 @@ namespace rtprelay::kernel {
 /// Everything between open and close.
 class KernelForwarder::State {
 public:
-  explicit State(const Options& options) : options_(options) {}
+  explicit State(const Options& wanted) : options(wanted), devices(pins, programs, options.mode) {}
 
   Status open();
   Status remove();
   [[nodiscard]] std::vector<ReasonCount> totals() const;
 
+  const Options options;
   PinDirectory pins;
   Programs programs;
-  Devices devices{pins, programs, options_.mode};
+  Devices devices;
   FlowTable table;
   bool adopted = false;
   std::vector<std::string> notes;
@@ -30,8 +31,6 @@ public:
 private:
   Status load(bool adopt);
   Status wipe();
-
-  const Options options_;
 };
 
 /// Programs first: from then on userspace gets the packets, and nothing refers to the maps.
@@ -47,10 +46,10 @@ Status KernelForwarder::State::wipe() {
 
 Status KernelForwarder::State::load(bool adopt) {
   std::vector<std::string> lookup_notes;
-  const flow_lookup lookup = choose_lookup(options_.set_loopback_forwarding, lookup_notes);
-  Status status = programs.load(pins, options_, lookup, adopt);
+  const flow_lookup lookup = choose_lookup(options.set_loopback_forwarding, lookup_notes);
+  Status status = programs.load(pins, options, lookup, adopt);
   if (status.ok())
-    status = table.open(programs.map("flows"), programs.map("counters"), options_.max_flows);
+    status = table.open(programs.map("flows"), programs.map("counters"), options.max_flows);
   if (!status.ok())
     return status;
   notes.insert(notes.end(), lookup_notes.begin(), lookup_notes.end());
@@ -58,17 +57,19 @@ Status KernelForwarder::State::load(bool adopt) {
 }
 
 Status KernelForwarder::State::open() {
-  if (options_.max_flows == 0)
+  if (options.max_flows == 0)
     return refusal(EINVAL, "room for no flow at all");
-  if (Status locked = pins.open(options_.pin_directory); !locked.ok())
+  if (Status locked = pins.open(options.pin_directory); !locked.ok())
     return locked;
   std::string why;
-  const Pinned pinned = Programs::examine(pins, options_, why);
+  const Pinned pinned = Programs::examine(pins, options, why);
   if (pinned == Pinned::kUsable) {
     const Status status = load(true);
     if (status.ok()) {
       adopted = true;
-      return devices.refresh();
+      if (const Status refreshed = devices.refresh(); !refreshed.ok())
+        notes.push_back(refreshed.message);
+      return {};
     }
     if (status.code != ESTALE)
       return status;
