@@ -33,9 +33,12 @@ frames::Mac mac_of(const std::string& device);
 /// in: 192.0.2.1, 2001:db8:1::1; out: 198.51.100.1, 2001:db8:2::1; neighbours have .9 and ::9.
 bool make_devices();
 
+/// The kernel refused to run the program.
+constexpr int kNotRun = -1000;
+
 struct Outcome {
-  /// XDP_... or TC_ACT_..., -1 when the kernel refused to run it.
-  int verdict = -1;
+  /// XDP_... or TC_ACT_...
+  int verdict = kNotRun;
   frames::Bytes frame;
 };
 
