@@ -1,0 +1,225 @@
+#include "devices.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+
+#include "netdevice.h"
+
+namespace rtprelay::kernel {
+
+namespace {
+
+/// Before most others, and after what somebody wants to be first.
+constexpr std::uint32_t kTcPriority = 10;
+/// flow_device::reserved[0]: the clsact qdisc was made by us.
+constexpr std::uint8_t kMadeQdisc = 1;
+constexpr std::size_t kMostDevices = 4096;
+
+/// Several instances share priority and device; the handle tells them apart. Derived from the
+/// directory (FNV-1a), so that the next process finds the filter again.
+std::uint32_t filter_handle(const PinDirectory& pins) {
+  std::uint32_t hash = 2166136261U;
+  for (const char byte : pins.path())
+    hash = (hash ^ static_cast<std::uint8_t>(byte)) * 16777619U;
+  return hash == 0 ? 1 : hash;
+}
+
+std::string link_name(std::uint32_t index) { return "xdp_" + std::to_string(index); }
+
+bpf_tc_hook ingress_of(std::uint32_t index) {
+  bpf_tc_hook hook = {};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(index);
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts filter_of(const PinDirectory& pins) {
+  bpf_tc_opts options = {};
+  options.sz = sizeof(options);
+  options.handle = filter_handle(pins);
+  options.priority = kTcPriority;
+  return options;
+}
+
+std::vector<std::uint32_t> indexes(int map) {
+  std::vector<std::uint32_t> list;
+  std::uint32_t key = 0;
+  std::uint32_t previous = 0;
+  while (list.size() < kMostDevices &&
+         bpf_map_get_next_key(map, list.empty() ? nullptr : &previous, &key) == 0) {
+    list.push_back(key);
+    previous = key;
+  }
+  return list;
+}
+
+/// The qdisc goes when we made it and no filter of anybody needs it.
+void remove_qdisc(std::uint32_t index) {
+  if (count_filters(index) != 0U)
+    return;
+  bpf_tc_hook hook = ingress_of(index);
+  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  bpf_tc_hook_destroy(&hook);
+}
+
+void detach_index(const PinDirectory& pins, std::uint32_t index, bool made_qdisc) {
+  static_cast<void>(pins.unlink(link_name(index))); // the last reference: the kernel detaches
+  const bpf_tc_hook hook = ingress_of(index);
+  const bpf_tc_opts filter = filter_of(pins);
+  bpf_tc_detach(&hook, &filter); // ENOENT in the XDP modes
+  if (made_qdisc)
+    remove_qdisc(index);
+}
+
+/// A pinned link outlives its device, without effect.
+bool link_serves(int link, std::uint32_t index) {
+  bpf_link_info info = {};
+  __u32 size = sizeof(info);
+  return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.xdp.ifindex == index;
+}
+
+} // namespace
+
+Status Devices::attach_tc(std::uint32_t index, const std::string& name, bool& made_qdisc) const {
+  bpf_tc_hook hook = ingress_of(index);
+  const int made = bpf_tc_hook_create(&hook);
+  if (made != 0 && made != -EEXIST)
+    return failure(made, "clsact on " + name);
+  made_qdisc = made_qdisc || made == 0;
+  bpf_tc_opts filter = filter_of(pins_);
+  filter.prog_fd = programs_.program();
+  filter.flags = BPF_TC_F_REPLACE;
+  const int error = bpf_tc_attach(&hook, &filter);
+  return error == 0 ? Status{} : failure(error, "TC filter on " + name);
+}
+
+Status Devices::attach_xdp(std::uint32_t index, const std::string& name) const {
+  const std::string path = pins_.file(link_name(index));
+  const UniqueFd old(bpf_obj_get(path.c_str()));
+  if (old.valid() && link_serves(old.get(), index)) {
+    const int error = bpf_link_update(old.get(), programs_.program(), nullptr);
+    return error == 0 ? Status{} : failure(error, "XDP link of " + name);
+  }
+  if (const Status gone = pins_.unlink(link_name(index)); !gone.ok())
+    return gone;
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags = mode_ == Mode::kXdp ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const UniqueFd link(
+      bpf_link_create(programs_.program(), static_cast<int>(index), BPF_XDP, &options));
+  if (!link.valid())
+    return failure(errno, "XDP on " + name);
+  if (bpf_obj_pin(link.get(), path.c_str()) != 0)
+    return failure(errno, "pinning " + path);
+  const int transmit = programs_.map("transmit");
+  if (bpf_map_update_elem(transmit, &index, &index, BPF_ANY) != 0)
+    return failure(errno, "XDP transmit on " + name);
+  return {};
+}
+
+/// The device is recorded first: whatever happens then, it is found again and cleaned up.
+Status Devices::attach_index(std::uint32_t index, const std::string& name) {
+  flow_device device = {};
+  if (const Status read = read_mac(name, device); !read.ok())
+    return read;
+  const int map = programs_.map("devices");
+  flow_device old = {};
+  bool made_qdisc = bpf_map_lookup_elem(map, &index, &old) == 0 && old.reserved[0] == kMadeQdisc;
+  device.reserved[0] = made_qdisc ? kMadeQdisc : 0;
+  if (bpf_map_update_elem(map, &index, &device, BPF_ANY) != 0)
+    return failure(errno, "recording " + name);
+  const Status status =
+      mode_ == Mode::kTc ? attach_tc(index, name, made_qdisc) : attach_xdp(index, name);
+  if (!status.ok()) {
+    detach_index(pins_, index, made_qdisc);
+    bpf_map_delete_elem(map, &index);
+    return status;
+  }
+  device.reserved[0] = made_qdisc ? kMadeQdisc : 0;
+  bpf_map_update_elem(map, &index, &device, BPF_ANY);
+  return {};
+}
+
+Status Devices::attach(const std::string& name) {
+  const std::uint32_t index = device_index(name);
+  return index == 0 ? refusal(ENODEV, "no device " + name) : attach_index(index, name);
+}
+
+Status Devices::detach(const std::string& name) {
+  const std::uint32_t index = device_index(name);
+  const int map = programs_.map("devices");
+  flow_device device = {};
+  if (index == 0 || bpf_map_lookup_elem(map, &index, &device) != 0)
+    return refusal(ENODEV, "not attached to " + name);
+  bpf_map_delete_elem(programs_.map("transmit"), &index);
+  detach_index(pins_, index, device.reserved[0] == kMadeQdisc);
+  bpf_map_delete_elem(map, &index);
+  return {};
+}
+
+Status Devices::refresh() {
+  const int map = programs_.map("devices");
+  Status first;
+  for (const std::uint32_t index : indexes(map)) {
+    const std::string name = device_name(index);
+    if (name.empty()) {
+      static_cast<void>(pins_.unlink(link_name(index)));
+      bpf_map_delete_elem(map, &index);
+    } else if (Status status = attach_index(index, name); !status.ok() && first.ok()) {
+      first = std::move(status);
+    }
+  }
+  return first;
+}
+
+Status Devices::set_vlans(std::span<const VlanDevice> vlans) {
+  const int by_tag = programs_.map("vlans");
+  const int by_device = programs_.map("vlan_egress");
+  flow_vlan_key key = {};
+  while (bpf_map_get_next_key(by_tag, nullptr, &key) == 0 &&
+         bpf_map_delete_elem(by_tag, &key) == 0) {
+  }
+  for (const std::uint32_t index : indexes(by_device))
+    bpf_map_delete_elem(by_device, &index);
+  for (const VlanDevice& vlan : vlans) {
+    const std::uint32_t device = device_index(vlan.name);
+    const std::uint32_t parent = device_index(vlan.parent);
+    if (device == 0 || parent == 0)
+      return refusal(ENODEV, "no device " + (device == 0 ? vlan.name : vlan.parent));
+    key = {parent, vlan.id};
+    const flow_vlan_egress egress = {parent, vlan.id, 0};
+    if (bpf_map_update_elem(by_tag, &key, &device, BPF_ANY) != 0 ||
+        bpf_map_update_elem(by_device, &device, &egress, BPF_ANY) != 0)
+      return failure(errno, "VLAN " + vlan.name);
+  }
+  return {};
+}
+
+std::vector<std::string> Devices::names() const {
+  std::vector<std::string> list;
+  for (const std::uint32_t index : indexes(programs_.map("devices"))) {
+    if (std::string name = device_name(index); !name.empty())
+      list.push_back(std::move(name));
+  }
+  return list;
+}
+
+void Devices::detach_all(const PinDirectory& pins) {
+  const UniqueFd map(bpf_obj_get(pins.file("devices").c_str()));
+  if (!map.valid())
+    return;
+  bpf_map_info info = {};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != sizeof(__u32))
+    return;
+  std::vector<std::uint8_t> value(info.value_size + sizeof(flow_device));
+  for (const std::uint32_t index : indexes(map.get())) {
+    flow_device device = {};
+    if (bpf_map_lookup_elem(map.get(), &index, value.data()) == 0)
+      std::memcpy(&device, value.data(), sizeof(device));
+    detach_index(pins, index, device.reserved[0] == kMadeQdisc);
+  }
+}
+
+} // namespace rtprelay::kernel

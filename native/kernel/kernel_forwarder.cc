@@ -1,0 +1,189 @@
+#include "kernel_forwarder.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "devices.h"
+#include "flow_table.h"
+#include "netdevice.h"
+#include "pin_directory.h"
+#include "programs.h"
+
+namespace rtprelay::kernel {
+
+/// Everything between open and close.
+class KernelForwarder::State {
+public:
+  explicit State(const Options& wanted) : options(wanted), devices(pins, programs, options.mode) {}
+
+  Status open();
+  Status remove();
+  [[nodiscard]] std::vector<ReasonCount> totals() const;
+
+  const Options options;
+  PinDirectory pins;
+  Programs programs;
+  Devices devices;
+  FlowTable table;
+  bool adopted = false;
+  std::vector<std::string> notes;
+
+private:
+  Status load(bool adopt);
+  Status wipe();
+};
+
+/// Programs first: from then on userspace gets the packets, and nothing refers to the maps.
+Status KernelForwarder::State::wipe() {
+  Devices::detach_all(pins);
+  Status first;
+  for (const std::string& name : pins.files()) {
+    if (Status gone = pins.unlink(name); !gone.ok() && first.ok())
+      first = std::move(gone);
+  }
+  return first;
+}
+
+Status KernelForwarder::State::load(bool adopt) {
+  std::vector<std::string> lookup_notes;
+  const flow_lookup lookup = choose_lookup(options.set_loopback_forwarding, lookup_notes);
+  Status status = programs.load(pins, options, lookup, adopt);
+  if (status.ok())
+    status = table.open(programs.map("flows"), programs.map("counters"), options.max_flows);
+  if (!status.ok())
+    return status;
+  notes.insert(notes.end(), lookup_notes.begin(), lookup_notes.end());
+  return {};
+}
+
+Status KernelForwarder::State::open() {
+  if (options.max_flows == 0)
+    return refusal(EINVAL, "room for no flow at all");
+  if (Status locked = pins.open(options.pin_directory); !locked.ok())
+    return locked;
+  std::string why;
+  const Pinned pinned = Programs::examine(pins, options, why);
+  if (pinned == Pinned::kUsable) {
+    const Status status = load(true);
+    if (status.ok()) {
+      adopted = true;
+      if (const Status refreshed = devices.refresh(); !refreshed.ok())
+        notes.push_back(refreshed.message);
+      return {};
+    }
+    if (status.code != ESTALE)
+      return status;
+    why = status.message;
+  }
+  if (pinned != Pinned::kNothing) {
+    notes.push_back(why + ": replaced");
+    table.close();
+    programs.close();
+    if (Status wiped = wipe(); !wiped.ok())
+      return wiped;
+  }
+  Status status = load(false);
+  if (!status.ok())
+    static_cast<void>(wipe()); // nothing half made stays
+  return status;
+}
+
+Status KernelForwarder::State::remove() {
+  Status status = wipe();
+  if (status.ok())
+    pins.remove();
+  return status;
+}
+
+std::vector<ReasonCount> KernelForwarder::State::totals() const {
+  std::vector<ReasonCount> out;
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0)
+    return out;
+  std::vector<std::uint64_t> values(static_cast<std::size_t>(cpus));
+  for (std::uint32_t reason = 0; reason < FLOW_REASONS; ++reason) {
+    if (bpf_map_lookup_elem(programs.map("totals"), &reason, values.data()) != 0)
+      continue;
+    std::uint64_t sum = 0;
+    for (const std::uint64_t value : values)
+      sum += value;
+    out.push_back({reason_name(reason), reason_drops(reason), sum});
+  }
+  return out;
+}
+
+namespace {
+Status not_open() { return refusal(EBADF, "kernel forwarding is not open"); }
+} // namespace
+
+KernelForwarder::KernelForwarder() = default;
+KernelForwarder::~KernelForwarder() = default;
+
+Status KernelForwarder::open(const Options& options) {
+  close();
+  auto state = std::make_unique<State>(options);
+  Status status = state->open();
+  if (status.ok())
+    state_ = std::move(state);
+  return status;
+}
+
+void KernelForwarder::close() { state_.reset(); }
+bool KernelForwarder::is_open() const { return state_ != nullptr; }
+bool KernelForwarder::adopted() const { return state_ && state_->adopted; }
+
+const std::vector<std::string>& KernelForwarder::notes() const {
+  static const std::vector<std::string> none;
+  return state_ ? state_->notes : none;
+}
+
+Status KernelForwarder::attach(const std::string& device) {
+  return state_ ? state_->devices.attach(device) : not_open();
+}
+
+Status KernelForwarder::detach(const std::string& device) {
+  return state_ ? state_->devices.detach(device) : not_open();
+}
+
+std::vector<std::string> KernelForwarder::devices() const {
+  return state_ ? state_->devices.names() : std::vector<std::string>{};
+}
+
+Status KernelForwarder::set_vlans(std::span<const VlanDevice> vlans) {
+  return state_ ? state_->devices.set_vlans(vlans) : not_open();
+}
+
+Status KernelForwarder::set_flows(std::span<const FlowSpec> flows) {
+  return state_ ? state_->table.set(flows) : not_open();
+}
+
+Status KernelForwarder::remove_flows(std::span<const SocketAddress> locals,
+                                     std::vector<std::optional<FlowCounters>>* last) {
+  return state_ ? state_->table.remove(locals, last) : not_open();
+}
+
+std::optional<FlowCounters> KernelForwarder::counters(const SocketAddress& local) const {
+  return state_ ? state_->table.counters(local) : std::nullopt;
+}
+
+std::vector<FlowSpec> KernelForwarder::flows() const {
+  return state_ ? state_->table.list() : std::vector<FlowSpec>{};
+}
+
+std::size_t KernelForwarder::size() const { return state_ ? state_->table.size() : 0; }
+
+std::vector<ReasonCount> KernelForwarder::totals() const {
+  return state_ ? state_->totals() : std::vector<ReasonCount>{};
+}
+
+Status KernelForwarder::clear() { return state_ ? state_->table.clear() : not_open(); }
+
+Status KernelForwarder::remove() {
+  if (!state_)
+    return not_open();
+  Status status = state_->remove();
+  close();
+  return status;
+}
+
+} // namespace rtprelay::kernel

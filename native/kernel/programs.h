@@ -1,0 +1,48 @@
+// The loaded BPF object: its maps, pinned or adopted, and the one program the mode wants.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "../bpf/flow.h"
+#include "pin_directory.h"
+#include "status.h"
+
+struct bpf_object;
+struct bpf_map;
+
+namespace rtprelay::kernel {
+
+/// Names in native/bpf/maps.h; `meta` is pinned last and so says that the others are complete.
+inline constexpr std::array kMapNames = {"flows", "counters",    "totals",   "devices",
+                                         "vlans", "vlan_egress", "transmit", "meta"};
+
+enum class Pinned { kNothing, kUsable, kOther };
+
+class Programs {
+public:
+  Programs() = default;
+  ~Programs() { close(); }
+  Programs(const Programs&) = delete;
+  Programs& operator=(const Programs&) = delete;
+
+  /// What the directory holds, compared with what `options` want; `why` says what differs.
+  static Pinned examine(const PinDirectory& pins, const Options& options, std::string& why);
+  /// Loads program and maps; `adopt`: the maps are the pinned ones, else new ones are pinned.
+  Status load(const PinDirectory& pins, const Options& options, const flow_lookup& lookup,
+              bool adopt);
+  void close();
+
+  [[nodiscard]] int program() const { return program_; }
+  [[nodiscard]] int map(const char* name) const;
+
+private:
+  Status configure(const Options& options, const flow_lookup& lookup);
+  Status adopt_maps(const PinDirectory& pins);
+  Status pin_maps(const PinDirectory& pins, const Options& options);
+
+  bpf_object* object_ = nullptr;
+  int program_ = -1;
+};
+
+} // namespace rtprelay::kernel
