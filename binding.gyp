@@ -1,4 +1,21 @@
 {
+  "variables": {
+    # Kernel forwarding needs libbpf's headers; without them the daemon relays in userspace.
+    "have_libbpf%": "<!(test -e /usr/include/bpf/libbpf.h && echo 1 || echo 0)"
+  },
+  "target_defaults": {
+    "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],
+    "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"],
+    "cflags!": ["-fno-omit-frame-pointer"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++14"],
+    "cflags_cc": [
+      "-std=c++20",
+      "-fno-exceptions",
+      "-isystem <(module_root_dir)/node_modules/node-addon-api",
+      "-isystem <(node_root_dir)/include/node"
+    ],
+    "ldflags": ["-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL"]
+  },
   "targets": [
     {
       "target_name": "rtprelay",
@@ -18,18 +35,28 @@
         "native/core/socket_store.cc",
         "native/core/stream.cc",
         "native/core/worker.cc"
-      ],
-      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],
-      "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"],
-      "cflags!": ["-fno-omit-frame-pointer"],
-      "cflags_cc!": ["-std=gnu++17", "-std=gnu++14"],
-      "cflags_cc": [
-        "-std=c++20",
-        "-fno-exceptions",
-        "-isystem <(module_root_dir)/node_modules/node-addon-api",
-        "-isystem <(node_root_dir)/include/node"
-      ],
-      "ldflags": ["-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL"]
+      ]
     }
+  ],
+  "conditions": [
+    ["have_libbpf==1", {
+      "targets": [
+        {
+          "target_name": "rtprelay-kernel",
+          "sources": [
+            "native/kernel_api/kernel_addon.cc",
+            "native/kernel/devices.cc",
+            "native/kernel/flow_table.cc",
+            "native/kernel/kernel_forwarder.cc",
+            "native/kernel/layout.cc",
+            "native/kernel/netdevice.cc",
+            "native/kernel/pin_directory.cc",
+            "native/kernel/programs.cc",
+            "native/core/address.cc"
+          ],
+          "libraries": ["-lbpf"]
+        }
+      ]
+    }]
   ]
 }

@@ -28,7 +28,13 @@ export interface MediaConfig {
   /** TOS byte of media packets, 0-255. */
   readonly tos: number;
   readonly endpointLearning: EndpointLearningMode;
-  readonly kernelForward: 'auto' | 'none';
+  readonly kernelForward: 'auto' | 'tc' | 'xdp' | 'xdp-generic' | 'none';
+  /** Devices to forward on; empty: those that hold or route the media addresses. */
+  readonly kernelForwardInterfaces: readonly string[];
+  /** Directory of a BPF file system; null: one in /sys/fs/bpf named after listen-ng. */
+  readonly kernelForwardPins: string | null;
+  /** Refuse to start when the kernel cannot forward though it should. */
+  readonly noFallback: boolean;
   readonly portMode: 'bound';
   /** Worker threads of the packet path. */
   readonly numThreads: number;
@@ -174,19 +180,19 @@ function endpointLearningOf(options: OptionReader): EndpointLearningMode {
   return bad('endpoint-learning', `Invalid --endpoint-learning option ('${mode ?? ''}')`);
 }
 
+/** A table number is how rtpengine's configurations ask for it. */
+function kernelForwardOf(options: OptionReader): MediaConfig['kernelForward'] {
+  const mode = options.text('kernel-forward') ?? (options.number('table') >= 0 ? 'auto' : 'none');
+  return mode === 'auto' || mode === 'tc' || mode === 'xdp' || mode === 'xdp-generic'
+    ? mode
+    : 'none';
+}
+
 function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
   const portMin = options.number('port-min');
   const portMax = options.number('port-max');
   if (portMin >= portMax) {
     bad('port-min', `Invalid port range: --port-min=${portMin} is not below --port-max=${portMax}`);
-  }
-  if (options.flag('no-fallback') && options.number('table') >= 0) {
-    throw new ConfigError(
-      'unsupported',
-      'no-fallback',
-      `Userspace fallback disallowed (--no-fallback with --table=${options.number('table')}), ` +
-        'but this version relays in user space only',
-    );
   }
   return {
     interfaces: parseInterfaces(options.texts('interface')),
@@ -195,7 +201,10 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     portMax,
     tos: tosOf(options, 'tos'),
     endpointLearning: endpointLearningOf(options),
-    kernelForward: options.text('kernel-forward') === 'none' ? 'none' : 'auto',
+    kernelForward: kernelForwardOf(options),
+    kernelForwardInterfaces: options.texts('kernel-forward-interface'),
+    kernelForwardPins: options.text('kernel-forward-pins'),
+    noFallback: options.flag('no-fallback'),
     portMode: 'bound',
     numThreads: threadsOf(options, 'num-threads', host),
   };

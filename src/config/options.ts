@@ -51,14 +51,25 @@ const mediaPlane: readonly OptionSpec[] = [
     placeholder: 'off|immediate|delayed|heuristic',
     choices: ['off', 'immediate', 'delayed', 'heuristic'],
   }),
-  int('table', -1, 'Kernel table; -1 relays in user space only', {
+  int('table', -1, 'Kernel table; 0 or more: forward in the kernel (as kernel-forward=auto)', {
     short: 't',
-    status: { noEffect: 'media is relayed in user space' },
   }),
   flag('no-fallback', 'Refuse to start when the kernel cannot forward', { short: 'F' }),
-  text('kernel-forward', 'auto', 'Kernel forwarding back end', {
-    placeholder: 'auto|none',
-    choices: ['auto', 'none'],
+  text('kernel-forward', null, 'How the kernel forwards settled streams', {
+    placeholder: 'auto|tc|xdp|xdp-generic|none',
+    choices: ['auto', 'tc', 'xdp', 'xdp-generic', 'none'],
+    defaultText: 'auto with --table of 0 or more, else none',
+    own: true,
+  }),
+  text('kernel-forward-interface', null, 'Devices that media arrives on', {
+    list: true,
+    placeholder: 'DEVICE',
+    defaultText: 'those that hold or route the media addresses',
+    own: true,
+  }),
+  text('kernel-forward-pins', null, 'Where the kernel keeps flows while no daemon runs', {
+    placeholder: 'DIRECTORY',
+    defaultText: 'in /sys/fs/bpf, named after listen-ng',
     own: true,
   }),
   text('port-mode', 'bound', 'How media ports are opened', {

@@ -644,8 +644,8 @@ export class CallService {
     for (const stream of draft.streams) {
       const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
       if (figures === undefined) continue;
-      const { packets, bytes, errors, lastPacketMicros } = figures;
-      stream.stats = { packets, bytes, errors };
+      const { packets, bytes, errors, kernelPackets, kernelBytes, lastPacketMicros } = figures;
+      stream.stats = { packets, bytes, errors, kernelPackets, kernelBytes };
       if (lastPacketMicros > 0) stream.lastPacketMicros = lastPacketMicros;
     }
     return draft;

@@ -12,6 +12,7 @@ import { parameterLines } from './cli/parameters.js';
 import type {
   CliCall,
   CliInterface,
+  CliKernel,
   CliMedia,
   CliParticipant,
   CliSession,
@@ -38,6 +39,7 @@ export interface CliTargetParts {
     readonly unfollow: (database: number) => boolean;
   };
   readonly drain: Drain;
+  readonly kernel: () => CliKernel | null;
 }
 
 /** Settings kept in the limits; the others are fixed while the daemon runs. */
@@ -247,6 +249,10 @@ export class DaemonCliTarget implements CliTarget {
   makeAll(ownership: 'own' | 'foreign'): void {
     if (ownership === 'own') this.#parts.calls.makeAllOwn();
     else this.#parts.calls.makeAllForeign();
+  }
+
+  kernel(): CliKernel | null {
+    return this.#parts.kernel();
   }
 
   drain(timeoutSeconds: number | null): void {

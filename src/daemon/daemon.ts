@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { cpus, loadavg, networkInterfaces } from 'node:os';
 import type { Config, LimitConfig } from '../config/config.js';
 import type { CallState } from '../media/call-state.js';
+import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import { InterfaceTable } from '../media/interfaces.js';
 import { NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
 import { PortPool } from '../media/port-pool.js';
+import type { MediaRelay } from '../media/relay.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
 import { NgEndpoint } from '../ng-protocol/endpoint.js';
 import { ReplyCache } from '../ng-protocol/reply-cache.js';
@@ -19,6 +21,7 @@ import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
 import { Drain } from './drain.js';
+import type { KernelDevices } from './kernel.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
 import type { ServiceManager } from './process/service-manager.js';
@@ -62,7 +65,9 @@ export class Daemon {
     errors: 0,
     total: { packets: 0, bytes: 0, errors: 0 },
   };
-  #relay: NativeRelay | null = null;
+  #relay: MediaRelay | null = null;
+  #kernelRelay: KernelRelay | null = null;
+  #kernelDevices: KernelDevices | null = null;
   #store: CallStore = new MemoryStore();
   #calls: CallService | null = null;
   #interfaces: InterfaceTable | null = null;
@@ -102,7 +107,7 @@ export class Daemon {
         config.control.listenNg.map((address) => resolveListener(address, machine, 'listen-ng')),
       )
     ).flat();
-    const relay = new NativeRelay({ workers: config.media.numThreads, freeBind: standby });
+    const relay = await this.#openRelay(interfaces, standby);
     const pool = new PortPool(
       { min: config.media.portMin, max: config.media.portMax },
       Math.random,
@@ -175,8 +180,36 @@ export class Daemon {
     this.#drain.begin(timeoutSeconds);
   }
 
+  /** The relay in userspace, with the kernel before it where it is wanted and to be had. */
+  async #openRelay(interfaces: InterfaceTable, freeBind: boolean): Promise<MediaRelay> {
+    const { config, log, nowMicros } = this.#environment;
+    const inner = new NativeRelay({ workers: config.media.numThreads, freeBind });
+    this.#relay = inner;
+    if (config.media.kernelForward === 'none') return inner;
+    const [{ KernelDevices, openKernelForwarding }, { KernelRelay }] = await Promise.all([
+      import('./kernel.js'),
+      import('../kernel-forward/kernel-relay.js'),
+    ]);
+    const addresses = interfaces.all.flatMap((entry) =>
+      entry.addresses.map(({ address }) => address),
+    );
+    const forwarder = openKernelForwarding(config, addresses.length, log);
+    if (forwarder === null) return inner;
+    this.#kernelRelay = new KernelRelay({
+      ...{ inner, forwarder, nowMicros },
+      monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
+      warn: (message) => log.warning('core', message),
+    });
+    const wanted = config.media.kernelForwardInterfaces;
+    this.#kernelDevices = new KernelDevices(forwarder, wanted, addresses, log);
+    this.#kernelDevices.update();
+    return this.#kernelRelay;
+  }
+
   #releaseRest(): void {
     const { serviceManager, log } = this.#environment;
+    const flows = this.#kernelRelay?.releaseUnclaimed() ?? 0;
+    if (flows > 0) log.info('core', `Removed ${flows} kernel flows that belong to no call`);
     const count = serviceManager.releaseRest();
     if (count > 0) log.info('core', `Closed ${count} inherited sockets that belong to no call`);
   }
@@ -285,6 +318,7 @@ export class Daemon {
           unfollow: (database) => this.#unfollow(database),
         },
         drain: this.#drain,
+        kernel: () => this.#kernelRelay?.describe() ?? null,
       }),
       onLine: (line) => log.info('control', line),
       onError: (line) => log.error('control', line),
@@ -302,6 +336,7 @@ export class Daemon {
     const { log } = this.#environment;
     try {
       this.#measure();
+      this.#kernelDevices?.update();
       this.#calls?.sweep();
       this.#drain.check();
       this.#seconds += 1;

@@ -2,6 +2,7 @@
 import {
   draftOf,
   nothingCarried,
+  noStats,
   type AddressFamily,
   type CallState,
   type DraftState,
@@ -172,7 +173,7 @@ export class CallDraft {
       flags: component === 1 ? rtpFlags : rtcpFlags,
       latchEpoch: 0,
       lastPacketMicros: nowMicros,
-      stats: { packets: 0, bytes: 0, errors: 0 },
+      stats: noStats,
       carried: nothingCarried,
     };
     this.state.streams.push(stream);

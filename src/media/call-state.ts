@@ -197,7 +197,19 @@ export interface StreamStats {
   readonly packets: number;
   readonly bytes: number;
   readonly errors: number;
+  /** Of them: in the counters of the kernel flow that the stream had then. */
+  readonly kernelPackets: number;
+  readonly kernelBytes: number;
 }
+
+/** Nothing was received. */
+export const noStats: StreamStats = {
+  packets: 0,
+  bytes: 0,
+  errors: 0,
+  kernelPackets: 0,
+  kernelBytes: 0,
+};
 
 /** An RTP or RTCP flow of a media: one remote endpoint and the local sockets facing it. */
 export interface Stream {

@@ -159,9 +159,14 @@ function packageFolder(): string {
   return folder;
 }
 
-function loadAddon(): Addon {
-  if (loadedAddon !== null) return loadedAddon;
-  const file = join(packageFolder(), 'build', 'Release', 'rtprelay.node');
+/** What was built from `native/` besides the addons, e.g. the BPF object. */
+export function builtFile(...names: readonly string[]): string {
+  return join(packageFolder(), 'build', ...names);
+}
+
+/** @throws NativeRelayError */
+export function loadNative(name: string): unknown {
+  const file = builtFile('Release', `${name}.node`);
   if (!existsSync(file)) {
     throw new NativeRelayError(
       'addon-not-built',
@@ -169,7 +174,7 @@ function loadAddon(): Addon {
     );
   }
   try {
-    loadedAddon = createRequire(import.meta.url)(file) as Addon;
+    return createRequire(import.meta.url)(file) as unknown;
   } catch (error) {
     throw new NativeRelayError(
       'addon-not-loadable',
@@ -177,6 +182,10 @@ function loadAddon(): Addon {
       { cause: error },
     );
   }
+}
+
+function loadAddon(): Addon {
+  loadedAddon ??= loadNative('rtprelay') as Addon;
   return loadedAddon;
 }
 
@@ -227,6 +236,8 @@ function streamStatistics(
     packets: number(figure.packets),
     bytes: number(figure.bytes),
     errors: number(figure.errors),
+    kernelPackets: 0,
+    kernelBytes: 0,
     packetsOut: number(figure.packetsOut),
     bytesOut: number(figure.bytesOut),
     lastPacketMicros: number(figure.lastPacketMicros),

@@ -112,6 +112,8 @@ function streamPlan(
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,
       errors: stream.stats.errors,
+      kernelPackets: stream.stats.kernelPackets,
+      kernelBytes: stream.stats.kernelBytes,
       lastPacketMicros: 0,
     },
   };

@@ -55,6 +55,9 @@ export interface StreamPlan {
     readonly packets: number;
     readonly bytes: number;
     readonly errors: number;
+    /** Of them: in the counters of the stream's kernel flow, if that is still there. */
+    readonly kernelPackets: number;
+    readonly kernelBytes: number;
     readonly lastPacketMicros: number;
   };
 }
@@ -102,6 +105,9 @@ export interface StreamStatistics {
   readonly packets: number;
   readonly bytes: number;
   readonly errors: number;
+  /** Of them: counted by the kernel flow that the stream has now. */
+  readonly kernelPackets: number;
+  readonly kernelBytes: number;
   /** Packets and bytes sent to this stream's endpoint. */
   readonly packetsOut: number;
   readonly bytesOut: number;

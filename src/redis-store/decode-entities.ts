@@ -133,6 +133,8 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
       packets: fields.integer('stats-packets', counter),
       bytes: fields.integer('stats-bytes', counter),
       errors: fields.integer('stats-errors', counter),
+      kernelPackets: fields.integer(own.kernelPackets, { ...counter, missing: 0 }),
+      kernelBytes: fields.integer(own.kernelBytes, { ...counter, missing: 0 }),
     },
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };

@@ -112,6 +112,11 @@ function streamFields(stream: Stream, { form, index }: Encoding): Fields {
     'stats-errors': String(stream.stats.errors),
   };
   if (flags.others !== '') fields[own.flags] = flags.others;
+  const { kernelPackets, kernelBytes } = stream.stats;
+  if (kernelPackets > 0) {
+    fields[own.kernelPackets] = String(kernelPackets);
+    fields[own.kernelBytes] = String(kernelBytes);
+  }
   if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
   putCarried(form, fields, stream.carried);
   return fields;

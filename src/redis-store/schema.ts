@@ -73,6 +73,9 @@ export const own = {
   flags: 'rtprelay_flags',
   /** streams: `Stream.latchEpoch`. */
   latch: 'rtprelay_latch',
+  /** streams: how much of the statistics is in the counters of a kernel flow. */
+  kernelPackets: 'rtprelay_kernel_packets',
+  kernelBytes: 'rtprelay_kernel_bytes',
   /** medias. */
   learning: 'rtprelay_learning',
   maxPtime: 'rtprelay_maxptime',

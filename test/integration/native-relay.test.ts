@@ -5,7 +5,7 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Endpoint } from '../../src/media/call-state.js';
+import { noStats, type Endpoint } from '../../src/media/call-state.js';
 import { NativeRelay, NativeRelayError } from '../../src/media/native-relay.js';
 import type {
   MediaPlan,
@@ -99,7 +99,7 @@ function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
     egressSocket: id,
     rtpSinks: [1 - id],
     rtcpSinks: [],
-    initialStats: { packets: 0, bytes: 0, errors: 0, lastPacketMicros: 0 },
+    initialStats: { ...noStats, lastPacketMicros: 0 },
     ...changes,
   };
 }
@@ -295,7 +295,7 @@ describe('native relay', () => {
     const [a, b] = [await phone(), await phone()];
     const { plan, facing } = await twoParty(a.endpoint, b.endpoint, {
       confirmed: true,
-      initialStats: { packets: 10, bytes: 1000, errors: 2, lastPacketMicros: 77 },
+      initialStats: { ...noStats, packets: 10, bytes: 1000, errors: 2, lastPacketMicros: 77 },
     });
     relay.reconcile(plan);
     expect(streamOf(relay, 1)).to.include({ packets: 10, lastPacketMicros: 77, confirmed: true });

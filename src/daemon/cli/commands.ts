@@ -215,6 +215,29 @@ const drain: Command = (target, [word]) => {
   return `Draining, ${target.sessionCounts().own} calls left.\n`;
 };
 
+/** Ours. */
+const kernel: Command = (target) => {
+  const state = target.kernel();
+  if (state === null) return 'No kernel forwarding: media is relayed in user space.\n';
+  const { mode, devices, flows, totals } = state;
+  const lines = [
+    `Mode: ${mode}`,
+    `Devices: ${devices.length === 0 ? 'none' : devices.join(' ')}`,
+    `Flows: ${flows.length}`,
+    ...flows.map(
+      (flow) =>
+        `  ${flow.from} > ${flow.local} | ${flow.source} > ${flow.to} | ${flow.packets} p, ` +
+        `${flow.bytes} b, ${flow.passedUp} up, ${flow.dropped} dropped, ${flow.lost} lost, ` +
+        `jitter ${flow.jitter}`,
+    ),
+    'Packets:',
+    ...Object.entries(totals)
+      .filter(([, packets]) => packets > 0)
+      .map(([reason, packets]) => `  ${reason}: ${packets}`),
+  ];
+  return `${lines.join('\n')}\n`;
+};
+
 const help: Command = () =>
   [
     'Available sub-commands at this level:',
@@ -240,6 +263,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ],
   ['active', makeAll('own')],
   ['standby', makeAll('foreign')],
+  ['kernel', kernel],
   ['drain', drain],
   ['debug', debug],
   ['call', callCommand],

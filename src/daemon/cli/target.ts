@@ -89,6 +89,29 @@ export interface CliStatistics {
   readonly transcoders: readonly unknown[];
 }
 
+/** One flow of the kernel with its figures. */
+export interface CliFlow {
+  readonly from: string;
+  readonly local: string;
+  readonly source: string;
+  readonly to: string;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly passedUp: number;
+  readonly dropped: number;
+  readonly lost: number;
+  /** RTP time units. */
+  readonly jitter: number;
+}
+
+export interface CliKernel {
+  readonly mode: string;
+  readonly devices: readonly string[];
+  readonly flows: readonly CliFlow[];
+  /** Packets by what became of them. */
+  readonly totals: Readonly<Record<string, number>>;
+}
+
 /** Settings that can be read and changed while running, by their CLI names. */
 export type CliSetting =
   | 'maxsessions'
@@ -134,6 +157,8 @@ export interface CliTarget {
   unfollow(database: number): boolean;
   /** Every call is this node's, or another's. */
   makeAll(ownership: 'own' | 'foreign'): void;
+  /** What the kernel forwards; null: nothing, media is relayed in user space. */
+  kernel(): CliKernel | null;
   /** Refuses new calls and ends the process after the last one; null: the time limit of the option. */
   drain(timeoutSeconds: number | null): void;
   /** Takes new calls again; false: it was not draining. */

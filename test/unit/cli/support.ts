@@ -197,6 +197,10 @@ export class FakeTarget implements CliTarget {
     if (at >= 0) this.followed.splice(at, 1);
     return at >= 0;
   }
+  kernel(): null {
+    return null;
+  }
+
   drain(timeoutSeconds: number | null): void {
     this.asked.push(`drain ${timeoutSeconds ?? 'default'}`);
   }

@@ -106,6 +106,8 @@ describe('option table', () => {
     expect(own.filter((name) => !name.startsWith('redis-'))).to.have.members([
       'drain-timeout',
       'kernel-forward',
+      'kernel-forward-interface',
+      'kernel-forward-pins',
       'port-mode',
       'socket-store',
     ]);

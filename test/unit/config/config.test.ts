@@ -73,7 +73,7 @@ describe('configuration', () => {
     expect(config.media.tos).to.equal(184);
     expect(config.media.portMax).to.equal(40000);
     expect(config.warnings).to.deep.equal([
-      'Options without effect in this version: table, listen-http, recording-dir, recording-method',
+      'Options without effect in this version: listen-http, recording-dir, recording-method',
     ]);
   });
 
@@ -188,11 +188,13 @@ describe('options of other versions', () => {
   it('are refused where ignoring them would mislead', () => {
     expect(refusal([...minimal, '--nftables-start']).message).to.match(/--nftables-start is not/);
     expect(refusal([...minimal, '--interfaces-config=if']).option).to.equal('interfaces-config');
-    expect(refusal([...minimal, '--table=0', '--no-fallback']).message).to.match(
-      /^Userspace fallback disallowed/,
-    );
-    expect(configOf([...minimal, '--no-fallback']).media.numThreads).to.equal(4);
-    expect(refusal([...minimal, '--kernel-forward=xdp']).message).to.include('auto, none');
+    expect(configOf([...minimal, '--table=0', '--no-fallback']).media.noFallback).to.equal(true);
+    expect(refusal([...minimal, '--kernel-forward=nft']).message).to.include('xdp-generic, none');
+    expect(configOf(minimal).media.kernelForward).to.equal('none');
+    expect(configOf([...minimal, '--table=0']).media.kernelForward).to.equal('auto');
+    expect(
+      configOf([...minimal, '--table=0', '--kernel-forward=none']).media.kernelForward,
+    ).to.equal('none');
     expect(refusal([...minimal, '--port-mode=steered']).message).to.include('bound');
   });
 });

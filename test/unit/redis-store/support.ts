@@ -139,7 +139,12 @@ function streamOf(id: number): fc.Arbitrary<Stream> {
     flags: streamFlags,
     latchEpoch: fc.nat(5),
     lastPacketMicros: micros,
-    stats: fc.record({ packets: fc.nat(), bytes: fc.nat(), errors: fc.nat() }),
+    stats: fc
+      .tuple(fc.nat(), fc.nat(), fc.nat(), fc.nat(3))
+      .map(([packets, bytes, errors, kernelPackets]) => ({
+        ...{ packets, bytes, errors, kernelPackets },
+        kernelBytes: kernelPackets * 172,
+      })),
     carried,
   });
 }

@@ -1,0 +1,229 @@
+// Kernel forwarding as an addon of its own: it is linked against libbpf, which a machine that relays
+// in userspace only need not have.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <napi.h>
+
+#include "../kernel/kernel_forwarder.h"
+
+namespace rtprelay::kernel {
+
+namespace {
+
+/// Numbers of one flow, in the order of `figure` in src/kernel-forward/addon.ts.
+constexpr std::size_t kFigures = 8;
+
+Napi::Value outcome(Napi::Env env, const Status& status) {
+  if (status.ok())
+    return env.Null();
+  return Napi::String::New(env, status.message.empty() ? "error" : status.message);
+}
+
+Napi::Array strings(Napi::Env env, const std::vector<std::string>& values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (std::uint32_t i = 0; i < values.size(); ++i)
+    array[i] = Napi::String::New(env, values[i]);
+  return array;
+}
+
+/// `{ address, port }`, or kNone for null and what is no address.
+SocketAddress endpoint(const Napi::Value& value) {
+  SocketAddress out;
+  if (!value.IsObject())
+    return out;
+  const auto object = value.As<Napi::Object>();
+  const std::string host = object.Get("address").ToString().Utf8Value();
+  const std::uint32_t port = object.Get("port").ToNumber().Uint32Value();
+  if (port > 65'535 || !parse_address(host, static_cast<std::uint16_t>(port), out))
+    return {};
+  return out;
+}
+
+Napi::Value endpoint_object(Napi::Env env, const SocketAddress& address) {
+  if (!address.valid())
+    return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("address", Napi::String::New(env, format_host(address)));
+  object.Set("port", Napi::Number::New(env, address.port));
+  return object;
+}
+
+FlowSpec flow_of(const Napi::Object& object) {
+  FlowSpec flow;
+  flow.local = endpoint(object.Get("local"));
+  flow.source = endpoint(object.Get("source"));
+  flow.destination = endpoint(object.Get("destination"));
+  flow.expected = endpoint(object.Get("expected"));
+  flow.rtcp = Rtcp::kUp;
+  flow.tos = object.Get("tos").ToNumber().Int32Value();
+  flow.opaque = object.Get("opaque").ToBoolean().Value();
+  flow.clock_rate = object.Get("clockRate").ToNumber().Uint32Value();
+  return flow;
+}
+
+Napi::Object flow_object(Napi::Env env, const FlowSpec& flow) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("local", endpoint_object(env, flow.local));
+  object.Set("source", endpoint_object(env, flow.source));
+  object.Set("destination", endpoint_object(env, flow.destination));
+  object.Set("expected", endpoint_object(env, flow.expected));
+  object.Set("tos", Napi::Number::New(env, flow.tos));
+  object.Set("opaque", Napi::Boolean::New(env, flow.opaque));
+  object.Set("clockRate", Napi::Number::New(env, flow.clock_rate));
+  return object;
+}
+
+void write_figures(const std::optional<FlowCounters>& counters, double* out) {
+  const FlowCounters none;
+  const FlowCounters& c = counters ? *counters : none;
+  *out++ = static_cast<double>(c.packets);
+  *out++ = static_cast<double>(c.bytes);
+  *out++ = static_cast<double>(c.last_packet_ns) / 1000;
+  *out++ = c.ssrc ? static_cast<double>(*c.ssrc) : -1;
+  *out++ = static_cast<double>(c.dropped);
+  *out++ = static_cast<double>(c.passed_up);
+  *out++ = static_cast<double>(c.lost);
+  *out++ = static_cast<double>(c.jitter);
+}
+
+} // namespace
+
+// Thread: JavaScript thread.
+class ForwarderObject : public Napi::ObjectWrap<ForwarderObject> {
+public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "KernelForwarder",
+                       {
+                           InstanceMethod<&ForwarderObject::open>("open"),
+                           InstanceMethod<&ForwarderObject::notes>("notes"),
+                           InstanceMethod<&ForwarderObject::adopted>("adopted"),
+                           InstanceMethod<&ForwarderObject::attach>("attach"),
+                           InstanceMethod<&ForwarderObject::detach>("detach"),
+                           InstanceMethod<&ForwarderObject::devices>("devices"),
+                           InstanceMethod<&ForwarderObject::set_flows>("setFlows"),
+                           InstanceMethod<&ForwarderObject::remove_flows>("removeFlows"),
+                           InstanceMethod<&ForwarderObject::read>("read"),
+                           InstanceMethod<&ForwarderObject::flows>("flows"),
+                           InstanceMethod<&ForwarderObject::totals>("totals"),
+                           InstanceMethod<&ForwarderObject::close>("close"),
+                           InstanceMethod<&ForwarderObject::remove>("remove"),
+                       });
+  }
+
+  explicit ForwarderObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<ForwarderObject>(info) {}
+
+private:
+  // open(pinDirectory, objectPath, mode, maxFlows): null, or why not.
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    Options options;
+    options.pin_directory = info[0].ToString().Utf8Value();
+    options.object_path = info[1].ToString().Utf8Value();
+    const std::string mode = info[2].ToString().Utf8Value();
+    options.mode = mode == "xdp"           ? Mode::kXdp
+                   : mode == "xdp-generic" ? Mode::kXdpGeneric
+                                           : Mode::kTc;
+    options.max_flows = info[3].ToNumber().Uint32Value();
+    return outcome(info.Env(), forwarder_.open(options));
+  }
+
+  Napi::Value notes(const Napi::CallbackInfo& info) {
+    return strings(info.Env(), forwarder_.notes());
+  }
+
+  Napi::Value adopted(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), forwarder_.adopted());
+  }
+
+  Napi::Value attach(const Napi::CallbackInfo& info) {
+    return outcome(info.Env(), forwarder_.attach(info[0].ToString().Utf8Value()));
+  }
+
+  Napi::Value detach(const Napi::CallbackInfo& info) {
+    return outcome(info.Env(), forwarder_.detach(info[0].ToString().Utf8Value()));
+  }
+
+  Napi::Value devices(const Napi::CallbackInfo& info) {
+    return strings(info.Env(), forwarder_.devices());
+  }
+
+  // setFlows(flows): null, or why not all of them are there.
+  Napi::Value set_flows(const Napi::CallbackInfo& info) {
+    const auto array = info[0].As<Napi::Array>();
+    std::vector<FlowSpec> flows;
+    for (std::uint32_t i = 0; i < array.Length(); ++i)
+      flows.push_back(flow_of(Napi::Value(array[i]).As<Napi::Object>()));
+    return outcome(info.Env(), forwarder_.set_flows(flows));
+  }
+
+  // removeFlows(locals, figures): the last figures of each.
+  Napi::Value remove_flows(const Napi::CallbackInfo& info) {
+    const std::vector<SocketAddress> locals = locals_of(info[0].As<Napi::Array>());
+    std::vector<std::optional<FlowCounters>> last;
+    const Status status = forwarder_.remove_flows(locals, &last);
+    auto figures = info[1].As<Napi::Float64Array>();
+    last.resize(locals.size());
+    for (std::size_t i = 0; i < last.size() && (i + 1) * kFigures <= figures.ElementLength(); ++i)
+      write_figures(last[i], figures.Data() + i * kFigures);
+    return outcome(info.Env(), status);
+  }
+
+  // read(locals, figures)
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    const std::vector<SocketAddress> locals = locals_of(info[0].As<Napi::Array>());
+    auto figures = info[1].As<Napi::Float64Array>();
+    for (std::size_t i = 0; i < locals.size() && (i + 1) * kFigures <= figures.ElementLength(); ++i)
+      write_figures(forwarder_.counters(locals[i]), figures.Data() + i * kFigures);
+    return info.Env().Undefined();
+  }
+
+  Napi::Value flows(const Napi::CallbackInfo& info) {
+    const std::vector<FlowSpec> all = forwarder_.flows();
+    Napi::Array array = Napi::Array::New(info.Env(), all.size());
+    for (std::uint32_t i = 0; i < all.size(); ++i)
+      array[i] = flow_object(info.Env(), all[i]);
+    return array;
+  }
+
+  // totals(): { reason: packets }
+  Napi::Value totals(const Napi::CallbackInfo& info) {
+    Napi::Object object = Napi::Object::New(info.Env());
+    for (const ReasonCount& count : forwarder_.totals())
+      object.Set(count.reason, Napi::Number::New(info.Env(), static_cast<double>(count.packets)));
+    return object;
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    forwarder_.close();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    return outcome(info.Env(), forwarder_.remove());
+  }
+
+  static std::vector<SocketAddress> locals_of(const Napi::Array& array) {
+    std::vector<SocketAddress> locals;
+    for (std::uint32_t i = 0; i < array.Length(); ++i)
+      locals.push_back(endpoint(Napi::Value(array[i])));
+    return locals;
+  }
+
+  KernelForwarder forwarder_;
+};
+
+namespace {
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  exports.Set("KernelForwarder", ForwarderObject::define(env));
+  return exports;
+}
+
+} // namespace
+
+} // namespace rtprelay::kernel
+
+using rtprelay::kernel::initialise;
+NODE_API_MODULE(rtprelay_kernel, initialise)

@@ -1,0 +1,325 @@
+/**
+ * A relay whose settled streams the kernel forwards. It wraps the relay in userspace, which keeps all
+ * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
+ * Figures of both are added up, so that nobody else knows where a packet went.
+ */
+import { formatEndpoint, type Endpoint } from '../media/call-state.js';
+import type {
+  CallStatistics,
+  MediaPlan,
+  MediaRelay,
+  ReconcileResult,
+  RelayEvent,
+  RelayTotals,
+  StreamStatistics,
+} from '../media/relay.js';
+import { flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
+import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
+
+export interface KernelRelayOptions {
+  readonly inner: MediaRelay;
+  readonly forwarder: KernelForwarder;
+  /** Wall clock and CLOCK_MONOTONIC, µs. */
+  readonly nowMicros: () => number;
+  readonly monotonicMicros: () => number;
+  readonly warn: (message: string) => void;
+}
+
+export interface KernelDescription {
+  readonly mode: string;
+  readonly devices: readonly string[];
+  /** Packets by what became of them, those of no flow too. */
+  readonly totals: Readonly<Record<string, number>>;
+  /** `address:port` of the sender, of us, again of us, and of the receiver. */
+  readonly flows: readonly (FlowFigures & {
+    readonly from: string;
+    readonly local: string;
+    readonly source: string;
+    readonly to: string;
+  })[];
+}
+
+interface KernelCall {
+  plan: MediaPlan;
+  readonly learned: Map<number, Learned>;
+  /** By `flowKey` of the local port. */
+  flows: Map<string, StreamFlow>;
+  /** Of flows that were taken out, by stream. */
+  readonly past: Map<number, FlowFigures>;
+  readonly pastOut: Map<number, FlowFigures>;
+}
+
+const sum = (a: FlowFigures, b: FlowFigures): FlowFigures => ({
+  packets: a.packets + b.packets,
+  bytes: a.bytes + b.bytes,
+  lastPacketMicros: Math.max(a.lastPacketMicros, b.lastPacketMicros),
+  ssrc: b.ssrc ?? a.ssrc,
+  dropped: a.dropped + b.dropped,
+  passedUp: a.passedUp + b.passedUp,
+  lost: a.lost + b.lost,
+  jitter: b.jitter,
+});
+
+const addTo = (map: Map<number, FlowFigures>, id: number, figures: FlowFigures): void => {
+  map.set(id, sum(map.get(id) ?? noFigures, figures));
+};
+
+/** All flows are read about this often, and less often when there are many: s per flow. */
+const readSecondsPerFlow = 1 / 4000;
+const mostReadSeconds = 10;
+
+export class KernelRelay implements MediaRelay {
+  readonly #options: KernelRelayOptions;
+  readonly #calls = new Map<string, KernelCall>();
+  /** Of calls that have ended. */
+  #ended = noFigures;
+  /** Sum over all flows, and the last packet of each call, as of the last reading. */
+  #current = noFigures;
+  readonly #activity = new Map<string, number>();
+  #nextReadMicros = 0;
+  #flowCount = 0;
+  #saidFull = false;
+  #closed = false;
+  /** Local ports of flows of an earlier process that no call has claimed yet. */
+  readonly #inherited: Set<string>;
+
+  constructor(options: KernelRelayOptions) {
+    this.#options = options;
+    const found = options.forwarder.adopted ? options.forwarder.flows() : [];
+    this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
+  }
+
+  /** Flows that the kernel has of us. */
+  get flowCount(): number {
+    return this.#flowCount;
+  }
+
+  reconcile(plan: MediaPlan): ReconcileResult {
+    const { inner } = this.#options;
+    const ending = plan.sockets.length === 0 && plan.streams.length === 0;
+    // First the kernel: its packets must not go where nobody listens any more.
+    if (ending) this.#end(plan.callId);
+    const result = inner.reconcile(plan);
+    if (ending || !result.ok) return result;
+    const call = this.#calls.get(plan.callId);
+    if (call === undefined) {
+      this.#calls.set(plan.callId, {
+        ...{ plan, learned: new Map(), flows: new Map() },
+        ...{ past: new Map(), pastOut: new Map() },
+      });
+    } else call.plan = plan;
+    this.#apply(plan.callId);
+    return result;
+  }
+
+  #end(callId: string): void {
+    const call = this.#calls.get(callId);
+    if (call === undefined) return;
+    this.#takeOut(call, [...call.flows.values()]);
+    for (const figures of call.past.values()) this.#ended = sum(this.#ended, figures);
+    this.#calls.delete(callId);
+    this.#activity.delete(callId);
+  }
+
+  #takeOut(call: KernelCall, flows: readonly StreamFlow[]): void {
+    const last = this.#options.forwarder.remove(flows.map(({ flow }) => flow.local));
+    flows.forEach(({ streamId, sinkId, flow }, at) => {
+      const figures = last[at] ?? noFigures;
+      addTo(call.past, streamId, figures);
+      addTo(call.pastOut, sinkId, figures);
+      call.flows.delete(flowKey(flow.local));
+    });
+    this.#flowCount -= flows.length;
+  }
+
+  /** Makes the kernel's flows of a call equal to its plan and to what packets have taught. */
+  #apply(callId: string): void {
+    const call = this.#calls.get(callId);
+    if (call === undefined) return;
+    const wanted = new Map(
+      flowsOf(call.plan, call.learned).map((each) => [flowKey(each.flow.local), each]),
+    );
+    this.#takeOut(
+      call,
+      [...call.flows].filter(([key]) => !wanted.has(key)).map(([, flow]) => flow),
+    );
+    const changed = [...wanted].filter(([key, { flow }]) => {
+      const known = call.flows.get(key);
+      return known === undefined || !sameFlow(known.flow, flow);
+    });
+    const refusal = this.#options.forwarder.set(changed.map(([, { flow }]) => flow));
+    if (refusal !== null) {
+      this.#refused(call, changed, refusal);
+      return;
+    }
+    for (const [key, flow] of changed) {
+      if (!call.flows.has(key)) this.#flowCount += 1;
+      call.flows.set(key, flow);
+      if (this.#inherited.delete(key)) this.#claim(call, flow.streamId);
+    }
+  }
+
+  /** Part of what the flow has counted is in the stored statistics already. */
+  #claim(call: KernelCall, streamId: number): void {
+    const stream = call.plan.streams.find(({ id }) => id === streamId);
+    if (stream === undefined) return;
+    const { kernelPackets, kernelBytes } = stream.initialStats;
+    addTo(call.past, streamId, { ...noFigures, packets: -kernelPackets, bytes: -kernelBytes });
+  }
+
+  /** They stay in userspace; what was there under the same port must not go on as it was. */
+  #refused(
+    call: KernelCall,
+    changed: readonly (readonly [string, StreamFlow])[],
+    refusal: string,
+  ): void {
+    const stale = changed.flatMap(([key]) => call.flows.get(key) ?? []);
+    this.#takeOut(call, stale);
+    if (this.#saidFull) return;
+    this.#saidFull = true;
+    this.#options.warn(`Kernel forwarding takes no more flows (${refusal}): relaying in user space`);
+  }
+
+  statistics(callId: string): CallStatistics | null {
+    const statistics = this.#options.inner.statistics(callId);
+    const call = this.#calls.get(callId);
+    if (statistics === null || call === undefined) return statistics;
+    if (call.flows.size === 0 && call.past.size === 0) return statistics;
+    const flows = [...call.flows.values()];
+    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const received = new Map(call.past);
+    const sent = new Map(call.pastOut);
+    const now = new Map<number, FlowFigures>();
+    flows.forEach(({ streamId, sinkId }, at) => {
+      const entry = figures[at] ?? noFigures;
+      addTo(now, streamId, entry);
+      addTo(received, streamId, entry);
+      addTo(sent, sinkId, entry);
+    });
+    const streams = statistics.streams.map((entry) => {
+      const { packets, bytes } = now.get(entry.streamId) ?? noFigures;
+      const added = this.#added(entry, received.get(entry.streamId), sent.get(entry.streamId));
+      return { ...added, kernelPackets: packets, kernelBytes: bytes };
+    });
+    return { streams, ssrcs: statistics.ssrcs };
+  }
+
+  #added(
+    entry: StreamStatistics,
+    received: FlowFigures = noFigures,
+    sent: FlowFigures = noFigures,
+  ): StreamStatistics {
+    return {
+      ...entry,
+      packets: entry.packets + received.packets,
+      bytes: entry.bytes + received.bytes,
+      packetsOut: entry.packetsOut + sent.packets,
+      bytesOut: entry.bytesOut + sent.bytes,
+      lastPacketMicros: Math.max(entry.lastPacketMicros, this.#wall(received.lastPacketMicros)),
+      ssrc: received.ssrc ?? entry.ssrc,
+      received: entry.received || received.packets > 0,
+    };
+  }
+
+  /** Wall clock of a moment of CLOCK_MONOTONIC; 0 stays 0. */
+  #wall(monotonic: number): number {
+    const { nowMicros, monotonicMicros } = this.#options;
+    return monotonic === 0 ? 0 : Math.round(nowMicros() - (monotonicMicros() - monotonic));
+  }
+
+  *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+    this.#readAll();
+    for (const [callId, micros] of this.#options.inner.lastActivity()) {
+      yield [callId, Math.max(micros, this.#activity.get(callId) ?? 0)];
+    }
+  }
+
+  totals(): RelayTotals {
+    const { packets, bytes, errors } = this.#options.inner.totals();
+    this.#readAll();
+    return {
+      packets: packets + this.#ended.packets + this.#current.packets,
+      bytes: bytes + this.#ended.bytes + this.#current.bytes,
+      errors,
+    };
+  }
+
+  /** Reads the counters of all flows, unless that was done a moment ago. */
+  #readAll(): void {
+    const { forwarder, monotonicMicros } = this.#options;
+    const now = monotonicMicros();
+    if (now < this.#nextReadMicros) return;
+    const seconds = Math.min(mostReadSeconds, this.#flowCount * readSecondsPerFlow);
+    this.#nextReadMicros = now + Math.max(0.5, seconds) * 1e6;
+    const locals: Endpoint[] = [];
+    const owners: string[] = [];
+    let total = noFigures;
+    for (const [callId, call] of this.#calls) {
+      for (const { flow } of call.flows.values()) {
+        locals.push(flow.local);
+        owners.push(callId);
+      }
+      for (const figures of call.past.values()) total = sum(total, figures);
+    }
+    const figures = forwarder.read(locals);
+    figures.forEach((entry, at) => {
+      total = sum(total, entry);
+      const callId = owners[at] ?? '';
+      const last = this.#wall(entry.lastPacketMicros);
+      this.#activity.set(callId, Math.max(last, this.#activity.get(callId) ?? 0));
+    });
+    this.#current = total;
+  }
+
+  onEvents(listener: (events: readonly RelayEvent[]) => void): void {
+    this.#options.inner.onEvents((events) => {
+      const changed = new Set<string>();
+      for (const event of events) {
+        const call = this.#calls.get(event.callId);
+        if (event.type !== 'endpoint-learned' || call === undefined) continue;
+        call.learned.set(event.streamId, event);
+        changed.add(event.callId);
+      }
+      listener(events);
+      for (const callId of changed) this.#apply(callId);
+    });
+  }
+
+  /** For the operator. */
+  describe(): KernelDescription {
+    const { forwarder } = this.#options;
+    const flows = forwarder.flows();
+    const figures = forwarder.read(flows.map(({ local }) => local));
+    return {
+      mode: forwarder.mode,
+      devices: forwarder.devices,
+      totals: forwarder.totals(),
+      flows: flows.map((flow, at) => ({
+        from: formatEndpoint(flow.expected),
+        local: formatEndpoint(flow.local),
+        source: formatEndpoint(flow.source),
+        to: formatEndpoint(flow.destination),
+        ...(figures[at] ?? noFigures),
+      })),
+    };
+  }
+
+  /** Removes flows that an earlier process has left and that belong to no call; returns how many. */
+  releaseUnclaimed(): number {
+    const { forwarder } = this.#options;
+    this.#inherited.clear();
+    const ours = new Set([...this.#calls.values()].flatMap(({ flows }) => [...flows.keys()]));
+    const unclaimed = forwarder.flows().filter(({ local }) => !ours.has(flowKey(local)));
+    forwarder.remove(unclaimed.map(({ local }) => local));
+    return unclaimed.length;
+  }
+
+  /** A clean stop: nothing is left in the kernel. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const refusal = this.#options.forwarder.removeAll();
+    if (refusal !== null) this.#options.warn(`Kernel forwarding cannot be removed: ${refusal}`);
+    this.#options.inner.close();
+  }
+}
