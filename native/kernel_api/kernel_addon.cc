@@ -1,5 +1,5 @@
-// Kernel forwarding as an addon of its own: it is linked against libbpf, which a machine that relays
-// in userspace only need not have.
+// Kernel forwarding as an addon of its own: it is linked against libbpf, which a machine that
+// relays in userspace only need not have.
 #include <memory>
 #include <string>
 #include <vector>
