@@ -20,7 +20,11 @@ constexpr const char* kUsage =
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
     "  --concurrency M  calls being set up at a time (control), default 16\n"
     "  --no-delete      leave the calls standing (relay)\n"
-    "  --streams        add the figures of every stream (relay)\n";
+    "  --streams        add the figures of every stream (relay)\n"
+    "  --ng-after H:P   ask for the calls and delete them there in the end (relay)\n"
+    "  --trace FILE     times of every packet, see trace.h (relay)\n"
+    "  --audio FILE     raw PCMA that the first stream carries (relay)\n"
+    "  --record FILE    what arrived of it, silence in place of what did not (relay)\n";
 
 [[noreturn]] void refuse(const char* what, const char* value) {
   std::fprintf(stderr, "loadgen: %s %s\n%s", what, value, kUsage);
@@ -56,6 +60,16 @@ loadgen::Options parse(int argc, char** argv) {
         refuse("not HOST:PORT:", value);
       options.ng = *daemon;
       have_daemon = true;
+    } else if (name == "--ng-after") {
+      options.ng_after = loadgen::parse_endpoint(value);
+      if (!options.ng_after)
+        refuse("not HOST:PORT:", value);
+    } else if (name == "--trace") {
+      options.trace_file = value;
+    } else if (name == "--audio") {
+      options.audio_file = value;
+    } else if (name == "--record") {
+      options.record_file = value;
     } else if (name == "--calls") {
       read_number("--calls", value, options.calls);
     } else if (name == "--seconds") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <netinet/in.h>
@@ -21,6 +22,14 @@ struct Options {
   std::uint32_t concurrency = 16;
   bool delete_calls = true;
   bool per_stream = false;
+  /// Where the calls are asked for and deleted in the end, when not where they were set up.
+  std::optional<sockaddr_in> ng_after;
+  /// File for the time of sending and of arrival of every packet.
+  std::string trace_file;
+  /// Raw PCMA that the first stream carries, again and again, in place of a stamp.
+  std::string audio_file;
+  /// File for what the receiver of that stream got, silence where a packet is missing.
+  std::string record_file;
 };
 
 /// Calls with media both ways. Exit code.

@@ -18,13 +18,16 @@
 #include "modes.h"
 #include "ng.h"
 #include "statistics.h"
+#include "trace.h"
 
 namespace loadgen {
 
 namespace {
 
 constexpr std::size_t kRtpHeader = 12;
-constexpr std::size_t kPayload = 160; // 20 ms of PCMA
+constexpr std::size_t kSamplesPerMs = 8; // PCMA: a byte each
+constexpr std::size_t kMostPayload = 1400;
+constexpr std::uint32_t kFirstSsrc = 0x10000;
 constexpr std::uint32_t kMagic = 0x6c6f6164;
 
 /// Behind the RTP header of every packet.
@@ -34,11 +37,13 @@ struct Stamp {
   std::int64_t sent_micros;
 };
 
-std::int64_t now_micros() {
+std::int64_t micros_of(clockid_t clock) {
   timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
 }
+
+std::int64_t now_micros() { return micros_of(CLOCK_MONOTONIC); }
 
 /// One phone: it sends its own stream and receives that of the other side.
 struct Phone {
@@ -46,6 +51,10 @@ struct Phone {
   sockaddr_in target{};
   std::uint32_t stream = 0;
   std::uint64_t sent = 0;
+  /// Packets that ICMP said nobody takes.
+  std::uint64_t refused = 0;
+  /// What it sends: `sent` is filled by the sender, `arrived` by the receiver.
+  StreamTrace trace;
   /// What arrives here.
   ReceivedStream heard;
 };
@@ -58,6 +67,11 @@ struct Run {
   std::int64_t started = 0;
   Histogram lateness;
   std::uint64_t strange = 0;
+  std::size_t payload = 0;
+  bool traced = false;
+  /// Of the first phone's stream.
+  Audio audio;
+  std::uint32_t calls_known = 0;
   std::atomic<bool> stop{false};
 };
 
@@ -86,10 +100,10 @@ bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) 
   Phone& a = run.phones[2 * call];
   Phone& b = run.phones[2 * call + 1];
   const std::string id = call_id(options, call);
-  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port)));
+  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms)));
   const auto towards_b = media_endpoint(offered);
-  const std::string answered =
-      ng.ask(answer(id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2))));
+  const std::string answered = ng.ask(answer(
+      id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2), options.ptime_ms)));
   const auto towards_a = media_endpoint(answered);
   if (!towards_b || !towards_a) {
     std::fprintf(stderr, "loadgen: call %s failed: %s / %s\n", id.c_str(), offered.c_str(),
@@ -110,31 +124,42 @@ bool open_phones(const Options& options, Run& run) {
     phone.fd = open_phone(i % 2 == 0 ? options.bind_a : options.bind_b, port);
     phone.stream = i;
     phone.heard.reserve(static_cast<std::size_t>(packets) + 64);
+    if (run.traced) {
+      phone.trace.sent.reserve(static_cast<std::size_t>(packets) + 64);
+      phone.trace.arrived.assign(static_cast<std::size_t>(packets) + 64, -1);
+    }
     if (phone.fd < 0)
       return false;
   }
   return true;
 }
 
-void send_one(Phone& phone, std::int64_t now) {
-  std::array<std::uint8_t, kRtpHeader + kPayload> packet{};
+void send_one(Run& run, Phone& phone, std::int64_t now) {
+  std::array<std::uint8_t, kRtpHeader + kMostPayload> packet{};
   packet[0] = 0x80;
   packet[1] = 8; // PCMA
   const auto sequence = htons(static_cast<std::uint16_t>(phone.sent));
-  const auto timestamp = htonl(static_cast<std::uint32_t>(phone.sent * kPayload));
-  const auto ssrc = htonl(0x10000 + phone.stream);
+  const auto timestamp = htonl(static_cast<std::uint32_t>(phone.sent * run.payload));
+  const auto ssrc = htonl(kFirstSsrc + phone.stream);
   std::memcpy(&packet[2], &sequence, 2);
   std::memcpy(&packet[4], &timestamp, 4);
   std::memcpy(&packet[8], &ssrc, 4);
-  const Stamp stamp{kMagic, phone.stream, now};
-  std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
+  if (phone.stream == 0 && run.audio.active()) {
+    run.audio.fill(phone.sent, &packet[kRtpHeader]);
+  } else {
+    const Stamp stamp{kMagic, phone.stream, now};
+    std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
+  }
   phone.sent += 1;
+  if (run.traced)
+    phone.trace.sent.push_back(static_cast<std::int32_t>(now - run.started));
   // A relay that is being restarted answers with ICMP errors, which the next call reports once.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (sendto(phone.fd, packet.data(), packet.size(), 0,
+    if (sendto(phone.fd, packet.data(), kRtpHeader + run.payload, 0,
                reinterpret_cast<const sockaddr*>(&phone.target), sizeof(phone.target)) >= 0 ||
         errno != ECONNREFUSED)
       return;
+    phone.refused += 1;
   }
 }
 
@@ -157,24 +182,44 @@ void send_all(const Options& options, Run& run) {
         now = now_micros();
       }
       run.lateness.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - due)));
-      send_one(run.phones[static_cast<std::size_t>(i)], now);
+      send_one(run, run.phones[static_cast<std::size_t>(i)], now);
     }
   }
 }
 
+/// Whether it is of the partner's stream; without a stamp the SSRC tells.
+bool belongs(const Run& run, const Stamp& stamp, std::uint32_t partner, const std::uint8_t* bytes) {
+  if (partner != 0 || !run.audio.active())
+    return stamp.magic == kMagic && stamp.stream == partner;
+  std::uint32_t ssrc = 0;
+  std::memcpy(&ssrc, bytes + 8, 4);
+  return ntohl(ssrc) == kFirstSsrc;
+}
+
 void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
-  Stamp stamp{};
   const std::int64_t now = now_micros();
+  const std::uint32_t partner = phone.stream ^ 1U;
+  Stamp stamp{};
   if (size >= kRtpHeader + sizeof(stamp))
     std::memcpy(&stamp, bytes + kRtpHeader, sizeof(stamp));
   // The partner's stream, and no other, belongs here.
-  if (stamp.magic != kMagic || stamp.stream != (phone.stream ^ 1U)) {
+  if (size != kRtpHeader + run.payload || !belongs(run, stamp, partner, bytes)) {
     run.strange += 1;
     return;
   }
   std::uint16_t sequence = 0;
   std::memcpy(&sequence, bytes + 2, 2);
-  phone.heard.add(ntohs(sequence), now);
+  const std::int64_t number = phone.heard.add(ntohs(sequence), now);
+  if (number < 0)
+    return;
+  const auto position = static_cast<std::size_t>(number);
+  auto& arrived = run.phones[partner].trace.arrived;
+  if (position < arrived.size())
+    arrived[position] = static_cast<std::int32_t>(now - run.started);
+  if (partner == 0 && run.audio.active()) {
+    run.audio.heard(position, bytes + kRtpHeader);
+    return;
+  }
   const auto micros =
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros));
   run.latency.add(micros);
@@ -230,6 +275,7 @@ void report(const Options& options, const Run& run) {
   std::uint64_t received = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;
+  std::uint64_t refused = 0;
   std::vector<double> lost;
   std::vector<double> gaps;
   std::vector<double> pauses;
@@ -241,6 +287,7 @@ void report(const Options& options, const Run& run) {
     received += phone.heard.received;
     duplicates += phone.heard.duplicates;
     reordered += phone.heard.reordered;
+    refused += phone.refused;
     lost.push_back(static_cast<double>(missing));
     gaps.push_back(static_cast<double>(phone.heard.longest_gap(sender.sent)));
     pauses.push_back(static_cast<double>(phone.heard.longest_pause_micros) / 1000);
@@ -257,6 +304,12 @@ void report(const Options& options, const Run& run) {
               ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",",
               options.calls, options.seconds, options.ptime_ms, sent, received, sent - received,
               duplicates, reordered, run.strange);
+  const std::int64_t since_epoch = micros_of(CLOCK_REALTIME) - (now_micros() - run.started);
+  std::printf("\"refused\":%" PRIu64 ",\"startedMonotonicMicros\":%" PRId64
+              ",\"startedUnixMicros\":%" PRId64 ",",
+              refused, run.started, since_epoch);
+  if (options.ng_after)
+    std::printf("\"callsKnown\":%u,", run.calls_known);
   print_histogram("latencyMicros", run.latency);
   std::printf(",");
   print_histogram("senderLatenessMicros", run.lateness);
@@ -285,8 +338,16 @@ void allow_many_descriptors() {
 bool prepare(const Options& options, NgClient& ng, Run& run) {
   allow_many_descriptors();
   if (options.calls == 0 || options.calls * 4 + options.port_base > 65'536 ||
-      options.ptime_ms == 0) {
-    std::fprintf(stderr, "loadgen: the calls do not fit into the ports\n");
+      options.ptime_ms * kSamplesPerMs < sizeof(Stamp) ||
+      options.ptime_ms * kSamplesPerMs > kMostPayload) {
+    std::fprintf(stderr,
+                 "loadgen: the calls do not fit into the ports, or the ptime not into packets\n");
+    return false;
+  }
+  run.payload = options.ptime_ms * kSamplesPerMs;
+  run.traced = !options.trace_file.empty();
+  if (!options.audio_file.empty() && !run.audio.load(options.audio_file, run.payload)) {
+    std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());
     return false;
   }
   if (!ng.open(options.ng) || !open_phones(options, run))
@@ -298,13 +359,39 @@ bool prepare(const Options& options, NgClient& ng, Run& run) {
   return true;
 }
 
+/// Asks for every call and deletes it; gives up on a daemon that is not there.
 void tear_down(const Options& options, NgClient& ng, Run& run) {
-  if (options.delete_calls) {
-    for (std::uint32_t call = 0; call < options.calls; ++call)
-      (void)ng.ask(remove(call_id(options, call)));
+  NgClient other;
+  const bool moved = options.ng_after && other.open(*options.ng_after);
+  NgClient& daemon = moved ? other : ng;
+  int unanswered = 0;
+  for (std::uint32_t call = 0; call < options.calls && unanswered < 3; ++call) {
+    const std::string id = call_id(options, call);
+    if (options.ng_after) {
+      const std::string reply = daemon.ask(query(id), 2);
+      run.calls_known += is_ok(reply) ? 1 : 0;
+      unanswered += reply.empty() ? 1 : 0;
+    }
+    if (options.delete_calls)
+      unanswered += daemon.ask(remove(id), options.ng_after ? 2 : 10).empty() ? 1 : 0;
   }
   for (const Phone& phone : run.phones)
     close(phone.fd);
+}
+
+bool save_files(const Options& options, Run& run) {
+  bool good = true;
+  if (run.traced) {
+    std::vector<const StreamTrace*> streams;
+    for (const Phone& phone : run.phones)
+      streams.push_back(&phone.trace);
+    good = write_trace(options.trace_file, streams);
+  }
+  if (!options.record_file.empty() && run.audio.active())
+    good = run.audio.save(options.record_file, run.phones[0].sent) && good;
+  if (!good)
+    std::fprintf(stderr, "loadgen: a file could not be written\n");
+  return good;
 }
 
 } // namespace
@@ -324,7 +411,7 @@ int relay_mode(const Options& options) {
   receiver.join();
   tear_down(options, ng, run);
   report(options, run);
-  return 0;
+  return save_files(options, run) ? 0 : 1;
 }
 
 int hold_mode(const Options& options) {

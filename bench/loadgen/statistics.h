@@ -64,19 +64,20 @@ class ReceivedStream {
 public:
   void reserve(std::size_t packets) { seen_.reserve(packets); }
 
-  void add(std::uint16_t sequence, std::int64_t now_micros) {
+  /// Number of the packet since the start of the stream; -1: it was here before, or is none of it.
+  std::int64_t add(std::uint16_t sequence, std::int64_t now_micros) {
     // The cycle that brings the number closest to the highest one seen.
     const auto distance =
         static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
     const std::int64_t extended = highest_ + distance;
     if (extended < 0)
-      return;
+      return -1;
     const auto position = static_cast<std::size_t>(extended);
     if (position >= seen_.size())
       seen_.resize(position + 1, false);
     if (seen_[position]) {
       duplicates += 1;
-      return;
+      return -1;
     }
     seen_[position] = true;
     received += 1;
@@ -86,6 +87,7 @@ public:
     if (last_micros_ != 0)
       longest_pause_micros = std::max(longest_pause_micros, now_micros - last_micros_);
     last_micros_ = now_micros;
+    return extended;
   }
 
   /// Longest run of packets missing among the first `sent`.
