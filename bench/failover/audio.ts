@@ -7,9 +7,9 @@ function toAlaw(linear: number): number {
   const sign = linear >= 0 ? 0x80 : 0;
   const magnitude = Math.min(32_767, Math.abs(linear)) >> 4;
   let exponent = 0;
-  for (let rest = magnitude >> 5; rest > 0; rest >>= 1) exponent += 1;
-  const mantissa = exponent === 0 ? magnitude >> 1 : (magnitude >> exponent) & 0x0f;
-  return (sign | (exponent << 4) | (mantissa & 0x0f)) ^ 0x55;
+  for (let rest = magnitude >> 4; rest > 0; rest >>= 1) exponent += 1;
+  const mantissa = exponent === 0 ? magnitude : (magnitude >> (exponent - 1)) & 0x0f;
+  return (sign | (exponent << 4) | mantissa) ^ 0x55;
 }
 
 function fromAlaw(byte: number): number {

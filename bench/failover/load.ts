@@ -92,7 +92,13 @@ export class MediaLoad {
     private readonly folder: string,
   ) {
     this.#process = new LoadProcess(hub, [
-      ...['relay', '--ng', `${options.before}:${ngPort}`, '--ng-after', `${options.after}:${ngPort}`],
+      ...[
+        'relay',
+        '--ng',
+        `${options.before}:${ngPort}`,
+        '--ng-after',
+        `${options.after}:${ngPort}`,
+      ],
       ...['--calls', String(options.calls), '--seconds', String(options.seconds)],
       ...['--ptime', String(options.ptime), '--bind-a', hubAddress, '--bind-b', hubAddress],
       ...['--audio', options.audio, '--trace', `${folder}/trace`, '--record', `${folder}/heard`],

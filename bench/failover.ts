@@ -1,0 +1,89 @@
+/**
+ * What a failure or a planned change costs the calls: packets, time and calls lost, with rtprelayd and
+ * rtpengine in turn. See bench/README.md.
+ */
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { MoverName, Settings } from './failover/cluster.js';
+import type { Store } from './failover/daemons.js';
+import { Results } from './failover/results.js';
+import { runOnce } from './failover/run.js';
+import type { Scenario } from './failover/scenario.js';
+import { scenarios } from './failover/scenarios.js';
+import { positive, readArguments } from './lib/arguments.js';
+import { machine, prepare, type DaemonName } from './lib/rig.js';
+
+const given = readArguments(process.argv.slice(2), {
+  scenario: 'kill-restart',
+  daemon: 'both',
+  runs: '5',
+  calls: '105',
+  ptime: '20',
+  store: 'redis',
+  mover: 'bench',
+  advert: '10',
+  out: fileURLToPath(new URL('../build/bench/failover', import.meta.url)),
+});
+
+function oneOf<T extends string>(name: string, text: string, allowed: readonly T[]): T {
+  const found = allowed.find((word) => word === text);
+  if (found === undefined) throw new Error(`--${name}=${text}: ${allowed.join(', ')}`);
+  return found;
+}
+
+const chosen =
+  given.scenario === 'all'
+    ? scenarios
+    : given.scenario.split(',').map((name) => {
+        const names = scenarios.map((scenario) => scenario.name);
+        const wanted = oneOf('scenario', name, names);
+        return scenarios.find((scenario) => scenario.name === wanted) as Scenario;
+      });
+const runs = positive('runs', given.runs);
+const common = {
+  store: oneOf<Store>('store', given.store, ['redis', 'systemd']),
+  mover: oneOf<MoverName>('mover', given.mover, ['bench', 'keepalived']),
+  advertMs: positive('advert', given.advert),
+  calls: positive('calls', given.calls),
+  ptime: positive('ptime', given.ptime),
+};
+const daemons = prepare(given.daemon);
+
+/** Why the scenario cannot be run with this daemon; null: it can. */
+function hindrance(scenario: Scenario, daemon: DaemonName): string | null {
+  if (daemon === 'rtpengine' && common.store === 'systemd') return 'it cannot keep its sockets';
+  const settings: Settings = { ...common, daemon, folder: '' };
+  return scenario.unsupported?.(settings) ?? null;
+}
+
+async function measure(results: Results, scenario: Scenario, daemon: DaemonName): Promise<void> {
+  const why = hindrance(scenario, daemon);
+  if (why !== null) {
+    results.skip(scenario, daemon, why);
+    return;
+  }
+  try {
+    results.add(scenario, daemon, await runOnce(scenario, { ...common, daemon }));
+  } catch (error) {
+    // One that fails is a result too; the others are measured all the same.
+    results.fail(scenario, daemon, error instanceof Error ? error.message : String(error));
+  }
+}
+
+mkdirSync(given.out, { recursive: true });
+const results = new Results({ ...common, runs, machine: machine() });
+for (const scenario of chosen) {
+  for (let run = 0; run < runs; run++) {
+    // The order changes from run to run, so that neither always comes second.
+    const order = run % 2 === 0 ? daemons : [...daemons].reverse();
+    for (const daemon of order) {
+      await measure(results, scenario, daemon);
+      results.progress(scenario, daemon, run + 1);
+    }
+  }
+  // After each scenario: what has been measured survives an interruption.
+  results.write(given.out);
+}
+console.log(results.table());
+console.log(`\nall values, plots and sound: ${given.out}`);
+process.exit(results.failed ? 1 : 0);

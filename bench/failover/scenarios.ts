@@ -1,0 +1,255 @@
+/** The scenarios of `bench:failover`; bench/README.md describes each. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Cluster, Node, Settings } from './cluster.js';
+import { monotonicMicros, until } from './clock.js';
+import { controlLoad, type ControlReport } from './load.js';
+import { redisVirtualAddress } from './names.js';
+import type { Acts, Phase, Scenario } from './scenario.js';
+
+const second = 1_000_000;
+/** Between two moves of one run. */
+const restMs = 3000;
+/** Calls being set up at a time while media is measured: some load, far from the limit. */
+const controlConcurrency = 4;
+
+const redisStoreOnly = ({ store }: Settings): string | null =>
+  store === 'systemd' ? 'sockets survive on their own host only; --store=redis' : null;
+const noAddressMoves = ({ mover }: Settings): string | null =>
+  mover === 'keepalived' ? 'no address moves; --mover=bench' : null;
+
+async function restart(cluster: Cluster, signal: 'SIGKILL' | 'SIGTERM'): Promise<Acts> {
+  const { daemon } = cluster.one;
+  if (daemon === undefined) throw new Error('no daemon runs');
+  const lives = daemon.lives.length;
+  const event = daemon.signal(signal);
+  await until(() => daemon.lives.length > lives, 'the new process');
+  const acted = daemon.lives[lives]?.startedAt ?? Number.NaN;
+  await daemon.ready();
+  return { phases: [{ name: 'restart', event, acted, end: event + 4 * second }] };
+}
+
+/** Waits until the address and the first packet have come to `to`. */
+async function arrival(
+  to: Node,
+  seen: number,
+): Promise<{ readonly acted: number; readonly media: number }> {
+  const acted = await to.agent.moment('added', seen);
+  return { acted, media: await to.agent.moment('media', seen) };
+}
+
+async function planned(cluster: Cluster, from: Node, to: Node, name: string): Promise<Phase> {
+  const seen = to.agent.events.length;
+  const event = monotonicMicros();
+  cluster.give(from, to);
+  return { name, event, ...(await arrival(to, seen)), end: event + (restMs / 1000) * second };
+}
+
+async function move(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const event = one.daemon?.killForGood() ?? Number.NaN;
+  cluster.give(one, two);
+  return {
+    phases: [{ name: 'move', event, ...(await arrival(two, seen)), end: event + 4 * second }],
+  };
+}
+
+async function powerOff(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const { at: event, kill } = await cluster.powerOff(one.machine);
+  if (cluster.settings.mover === 'bench') cluster.give(null, two);
+  kill();
+  const times = await arrival(two, seen);
+  return { phases: [{ name: 'power-off', event, ...times, end: event + 4 * second }] };
+}
+
+async function coldStandby(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const { at: event, kill } = await cluster.powerOff(one.machine);
+  if (cluster.settings.mover === 'bench') cluster.give(null, two);
+  else kill();
+  await two.agent.moment('added', seen);
+  const daemon = cluster.launch(two, false, one.database);
+  kill();
+  const times = await arrival(two, seen);
+  await daemon.ready();
+  return { phases: [{ name: 'cold-standby', event, ...times, end: event + 5 * second }] };
+}
+
+async function switchback(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const phases: Phase[] = [];
+  const moves = [
+    [one, two, 'there'],
+    [two, one, 'back'],
+    [one, two, 'there again'],
+  ] as const;
+  for (const [from, to, name] of moves) {
+    phases.push(await planned(cluster, from, to, name));
+    await delay(restMs + 200);
+  }
+  return { phases };
+}
+
+async function partition(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const toTwo = two.agent.events.length;
+  let event = monotonicMicros();
+  const byKeepalived = cluster.settings.mover === 'keepalived';
+  if (byKeepalived) event = cluster.setPartition(true);
+  // Both have the address now; the switch follows who announced it last.
+  else two.agent.order('add');
+  const times = await arrival(two, toTwo);
+  const phases: Phase[] = [{ name: 'parted', event, ...times, end: event + 3 * second }];
+  await delay(restMs + 200);
+  event = monotonicMicros();
+  if (byKeepalived) {
+    event = cluster.setPartition(false);
+    phases.push({ name: 'healed', event, end: event + 3 * second });
+  } else {
+    const seen = one.agent.events.length;
+    one.agent.order('announce');
+    two.agent.order('del');
+    const acted = await one.agent.moment('announced', seen);
+    phases.push({ name: 'healed', event, acted, end: event + 3 * second });
+  }
+  await delay(restMs);
+  return { phases };
+}
+
+const controlFigures = (when: string, report: ControlReport): Readonly<Record<string, number>> => ({
+  [`calls set up and deleted per second, ${when}`]: report.triplesPerSecond,
+  [`refused or unanswered commands, ${when}`]: report.errors + report.repeats,
+});
+
+/** Quiet; calls being written; Redis frozen while calls are being set up; thawed. */
+async function redisFrozen(cluster: Cluster): Promise<Acts> {
+  const { redis, one, network } = cluster;
+  if (redis === null) throw new Error('no single Redis server');
+  const load = (seconds: number): Promise<ControlReport> =>
+    controlLoad(network.hub, one.address, seconds, controlConcurrency);
+  const quiet = { from: monotonicMicros() - 2 * second, to: monotonicMicros() };
+  const writing = { from: monotonicMicros(), to: monotonicMicros() + 3 * second };
+  const written = await load(3);
+  await delay(300);
+  const event = redis.signal('SIGSTOP');
+  const frozenLoad = load(3);
+  // Bounded: it is the frozen server that is thawed, whatever the daemon makes of it.
+  await delay(3000);
+  const thawed = redis.signal('SIGCONT');
+  const whileFrozen = await frozenLoad;
+  return {
+    phases: [{ name: 'redis-frozen', event, end: thawed + second }],
+    latency: {
+      quiet: quiet,
+      'while calls are written': writing,
+      'while Redis is frozen': { from: event, to: thawed },
+    },
+    figures: {
+      ...controlFigures('Redis alive', written),
+      ...controlFigures('Redis frozen', whileFrozen),
+    },
+  };
+}
+
+/** The master is lost, its replica takes over its address, calls come and go, the daemon is killed. */
+async function redisMasterLost(cluster: Cluster): Promise<Acts> {
+  const pair = cluster.redisPair;
+  if (pair === null) throw new Error('no pair of Redis servers');
+  const { replica } = pair;
+  const { at: event, kill } = await cluster.powerOff(pair.master.server.machine);
+  kill();
+  await delay(500);
+  replica.server.command(0, 'replicaof', 'no', 'one');
+  replica.agent.order('add');
+  await delay(2000);
+  const report = await controlLoad(cluster.network.hub, cluster.one.address, 1, controlConcurrency);
+  const stored = replica.server.size(0);
+  await delay(300);
+  const lost: Phase = { name: 'master lost', event, end: monotonicMicros() };
+  const killed = await restart(cluster, 'SIGKILL');
+  return {
+    phases: [lost, ...killed.phases.map((phase) => ({ ...phase, name: 'then killed' }))],
+    figures: {
+      ...controlFigures(`Redis moved to ${redisVirtualAddress} of the replica`, report),
+      'keys on the replica': stored,
+    },
+  };
+}
+
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'kill-restart',
+    title: 'kill -9, started again at once on the same node',
+    ...{ standby: 'none', seconds: 4, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: (cluster) => restart(cluster, 'SIGKILL'),
+  },
+  {
+    name: 'move',
+    title: 'kill -9, address moved to the standby at once, no detection',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: move,
+  },
+  {
+    name: 'power-off',
+    title: 'link cut, then everything on the node killed; the standby gets the address',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: powerOff,
+  },
+  {
+    name: 'upgrade',
+    title: 'SIGTERM, then the new process on the same node',
+    ...{ standby: 'none', seconds: 5, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: (cluster) => restart(cluster, 'SIGTERM'),
+  },
+  {
+    name: 'switchover',
+    title: 'planned: the address moves between two living nodes',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: async (cluster) => ({
+      phases: [await planned(cluster, cluster.one, cluster.two, 'switchover')],
+    }),
+  },
+  {
+    name: 'switchback',
+    title: 'planned: there, back, and there again, every 3 s',
+    ...{ standby: 'hot', seconds: 12, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: switchback,
+  },
+  {
+    name: 'redis-frozen',
+    title: 'Redis stopped for 3 s while calls are being set up',
+    ...{ standby: 'none', seconds: 11, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: redisFrozen,
+  },
+  {
+    name: 'redis-master-lost',
+    title: 'Redis master powered off, replica takes over its address; then the daemon is killed',
+    ...{ standby: 'none', redundantRedis: true, seconds: 12, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: redisMasterLost,
+  },
+  {
+    name: 'partition',
+    title: 'both nodes have the address for 3 s, then the first one alone again',
+    ...{ standby: 'hot', seconds: 8, endsOn: 0 },
+    unsupported: redisStoreOnly,
+    act: partition,
+  },
+  {
+    name: 'cold-standby',
+    title: 'power-off; the second daemon is started when the address arrives',
+    ...{ standby: 'cold', seconds: 6, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: coldStandby,
+  },
+];
