@@ -13,6 +13,7 @@ changed the address), `media` for the first UDP packet that came for the address
 added, `announced`, `down`, `up`; `failed ORDER REASON`; `ready` in the beginning.
 """
 
+import ctypes
 import fcntl
 import os
 import select
@@ -27,7 +28,10 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTMGRP_IPV4_IFADDR = 0x10
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
+SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
 REPEATS = (0.02, 0.1)
+# The event of the address may be read later than the first packet.
+SLACK = 20_000
 
 
 def now():
@@ -42,6 +46,28 @@ def attribute(kind, value):
     return struct.pack("=HH", 4 + len(value), kind) + value
 
 
+def media_socket(device, address):
+    """UDP packets for the address. Open from the start: opening one takes milliseconds."""
+    media = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    code = [
+        (0x30, 0, 0, 9),  # ldb [9], the protocol
+        (0x15, 0, 3, socket.IPPROTO_UDP),
+        (0x20, 0, 0, 16),  # ld [16], the destination
+        (0x15, 0, 1, struct.unpack("!I", address)[0]),
+        (0x06, 0, 0, 64),
+        (0x06, 0, 0, 0),
+    ]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
+    pointer = struct.pack("@HL", len(code), ctypes.addressof(program))
+    media.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, pointer)
+    media.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    # What nobody waits for is dropped here.
+    media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    media.bind((device, ETH_P_IP))
+    media.setblocking(False)
+    return media
+
+
 class Agent:
     def __init__(self, device, address):
         self.device = device
@@ -54,7 +80,8 @@ class Agent:
         self.arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0))
         self.arp.bind((device, 0))
         self.control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.media = None
+        self.media = media_socket(device, self.address)
+        self.wanted_since = None
         self.repeats = []
 
     def change_address(self, kind):
@@ -88,8 +115,10 @@ class Agent:
             self.announce()
             self.repeats = [time.monotonic() + after for after in REPEATS]
         elif words[0] == "announce":
+            at = now()
             self.announce()
-            say("announced")
+            say("announced", at)
+            self.watch(at)
         elif words[0] == "del":
             self.repeats = []
             self.change_address(RTM_DELADDR)
@@ -103,31 +132,33 @@ class Agent:
         # The message itself is not read further: the device has two addresses, one of them virtual.
         if kind == RTM_NEWADDR:
             say("added", at)
-            self.watch()
+            self.watch(at - SLACK)
         elif kind == RTM_DELADDR:
             say("deleted", at)
 
-    def watch(self):
-        if self.media is not None:
-            self.media.close()
-        self.media = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
-        self.media.bind((self.device, ETH_P_IP))
+    def watch(self, since):
+        self.wanted_since = since
 
     def look(self):
-        packet, sender = self.media.recvfrom(64)
-        at = now()
-        incoming = sender[2] == 0 and packet[9] == socket.IPPROTO_UDP
-        if incoming and packet[16:20] == self.address:
-            say("media", at)
-            self.media.close()
-            self.media = None
+        """Old packets are passed over."""
+        while self.wanted_since is not None:
+            try:
+                _, ancillary, _, _ = self.media.recvmsg(64, 64)
+            except BlockingIOError:
+                return
+            seconds, nanoseconds = struct.unpack("@ll", ancillary[0][2][:16])
+            age = (time.time_ns() - seconds * 1_000_000_000 - nanoseconds) // 1000
+            at = now() - age
+            if at >= self.wanted_since:
+                self.wanted_since = None
+                say("media", at)
 
     def run(self):
         say("ready")
         pending = b""
         while True:
             sources = [sys.stdin.fileno(), self.events]
-            if self.media is not None:
+            if self.wanted_since is not None:
                 sources.append(self.media)
             wait = max(0, self.repeats[0] - time.monotonic()) if self.repeats else None
             ready, _, _ = select.select(sources, [], [], wait)
@@ -136,7 +167,7 @@ class Agent:
                 self.announce()
             if self.events in ready:
                 self.address_changed()
-            if self.media is not None and self.media in ready:
+            if self.media in ready:
                 self.look()
             if sys.stdin.fileno() in ready:
                 data = os.read(sys.stdin.fileno(), 4096)

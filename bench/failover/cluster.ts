@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { DaemonName } from '../lib/rig.js';
 import { Agent } from './agent.js';
 import { monotonicMicros, until } from './clock.js';
-import { Daemon, type Store } from './daemons.js';
+import { Daemon, type DaemonSetup, type Store } from './daemons.js';
 import { Keepalived } from './keepalived.js';
 import { hubAddress, redisPort, redisVirtualAddress, virtualAddress } from './names.js';
 import { linkOf, Network, type Machine } from './network.js';
@@ -114,14 +114,22 @@ export class Cluster {
     }
   }
 
-  /** Starts the daemon of a node, on its own database or another, and does not wait. */
-  launch(node: Node, follow: boolean, database = node.database): Daemon {
-    const { daemon, store } = this.settings;
+  /** Starts the daemon of a node on its own database and does not wait. */
+  launch(node: Node, follow: boolean): Daemon {
+    return this.#launch(node, node.database, follow ? { follows: 1 - node.database } : {});
+  }
+
+  /** The same on the database of the node that is gone. */
+  launchInPlaceOf(gone: Node, node: Node): Daemon {
+    return this.#launch(node, gone.database, { direct: true });
+  }
+
+  #launch(node: Node, database: number, more: Partial<DaemonSetup>): Daemon {
+    const { daemon, store, folder } = this.settings;
     const host = this.redisPair === null ? hubAddress : redisVirtualAddress;
     const redis = `${host}:${redisPort}/${database}`;
     const { machine, address } = node;
-    const follows = follow ? { follows: 1 - database } : {};
-    node.daemon = new Daemon({ daemon, machine, address, redis, store, ...follows });
+    node.daemon = new Daemon({ daemon, machine, address, folder, redis, store, ...more });
     return node.daemon;
   }
 

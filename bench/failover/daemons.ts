@@ -16,11 +16,15 @@ export interface DaemonSetup {
   readonly daemon: DaemonName;
   readonly machine: Machine;
   readonly address: string;
+  /** For temporary files. */
+  readonly folder: string;
   /** HOST:PORT/DB */
   readonly redis: string;
   /** Database of the node that it stands by for. */
   readonly follows?: number;
   readonly store?: Store;
+  /** Started by itself, as a script of the mover would: the service manager costs time to start. */
+  readonly direct?: boolean;
 }
 
 interface Life {
@@ -53,8 +57,14 @@ export class Daemon {
   constructor(readonly setup: DaemonSetup) {
     const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
     const inside = ['netns', 'exec', setup.machine.name];
-    const words = [...inside, 'python3', serviceManager, ...commandOf(setup)];
-    this.#manager = spawn('ip', words, { stdio: 'pipe', env });
+    const manager = setup.direct === true ? [] : ['python3', serviceManager];
+    const words = [...inside, ...manager, ...commandOf(setup)];
+    // The temporary folder of the service manager goes with the run.
+    const place = { ...env, TMPDIR: setup.folder };
+    this.#manager = spawn('ip', words, { stdio: 'pipe', env: place });
+    // `ip netns exec` replaces itself.
+    if (setup.direct === true && this.#manager.pid !== undefined)
+      this.lives.push({ startedAt: monotonicMicros(), pid: this.#manager.pid });
     this.#manager.stdin?.on('error', () => undefined); // killed with its machine
     this.#manager.stdout?.on('data', (bytes: Buffer) => this.#told(bytes.toString('latin1')));
     this.#manager.stderr?.on('data', (bytes: Buffer) => (this.#log += bytes.toString('latin1')));

@@ -45,6 +45,7 @@ export interface ControlReport {
   readonly triplesPerSecond: number;
   readonly errors: number;
   readonly repeats: number;
+  readonly offerMicros: { readonly p50: number; readonly p99: number };
 }
 
 class LoadProcess {
@@ -117,16 +118,20 @@ export class MediaLoad {
   }
 }
 
-/** Calls set up and deleted, `concurrency` at a time, each written to Redis. */
+/** At most so many calls are being set up at a time. */
+const controlConcurrency = 16;
+
+/** Calls set up and deleted, `rate` per second, each written to Redis. */
 export async function controlLoad(
   hub: Machine,
   address: string,
   seconds: number,
-  concurrency: number,
+  rate: number,
 ): Promise<ControlReport> {
   const process = new LoadProcess(hub, [
     ...['control', '--ng', `${address}:${ngPort}`, '--seconds', String(seconds)],
-    ...['--concurrency', String(concurrency), '--call-prefix', 'control'],
+    ...['--rate', String(rate)],
+    ...['--concurrency', String(controlConcurrency), '--call-prefix', 'control'],
     ...['--bind-a', hubAddress, '--bind-b', hubAddress, '--port-base', '50000'],
   ]);
   return (await process.end((seconds + 30) * 1000)) as ControlReport;

@@ -19,6 +19,7 @@ constexpr const char* kUsage =
     "  --port-base P    first port of the phones, default 10000; 4 per call are used\n"
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
     "  --concurrency M  calls being set up at a time (control), default 16\n"
+    "  --rate R         calls begun per second (control), default as many as can be\n"
     "  --no-delete      leave the calls standing (relay)\n"
     "  --streams        add the figures of every stream (relay)\n"
     "  --ng-after H:P   ask for the calls and delete them there in the end (relay)\n"
@@ -86,6 +87,8 @@ loadgen::Options parse(int argc, char** argv) {
       read_number("--port-base", value, options.port_base);
     } else if (name == "--call-prefix") {
       options.call_prefix = value;
+    } else if (name == "--rate") {
+      read_number("--rate", value, options.rate);
     } else if (name == "--concurrency") {
       read_number("--concurrency", value, options.concurrency);
     } else {

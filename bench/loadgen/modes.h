@@ -20,6 +20,8 @@ struct Options {
   double warmup = 0;
   std::uint16_t port_base = 10'000;
   std::uint32_t concurrency = 16;
+  /// Calls begun per second; 0: as many as the daemon manages.
+  double rate = 0;
   bool delete_calls = true;
   bool per_stream = false;
   /// Where the calls are asked for and deleted in the end, when not where they were set up.
