@@ -56,7 +56,8 @@ function arrivals(list: readonly Shown[], ptimeMs: number): string {
   });
   const title = `${list[0]?.phase.name ?? ''}: packets received per ${binMicros / 1000} ms, typical run`;
   const axes = { xLabel: 'ms after the event', yLabel: 'packets' };
-  const span = { from: -leadMicros / 1000, to: after / 1000, top: perBin * 2, mark: 0 };
+  const highest = Math.max(perBin, ...lines.flatMap((line) => line.points.map(({ y }) => y)));
+  const span = { from: -leadMicros / 1000, to: after / 1000, top: highest * 1.1, mark: 0 };
   return chart({ title, ...axes, ...span }, lines);
 }
 

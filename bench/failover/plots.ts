@@ -18,7 +18,7 @@ export const colours = { rtprelayd: '#0b6fa4', rtpengine: '#d1611d' } as const;
 
 const width = 720;
 const height = 240;
-const margin = { left: 52, right: 12, top: 24, bottom: 36 };
+const margin = { left: 52, right: 28, top: 24, bottom: 36 };
 const inner = {
   width: width - margin.left - margin.right,
   height: height - margin.top - margin.bottom,
@@ -119,7 +119,7 @@ export function waveform(samples: Int16Array, options: WaveOptions): string {
     const end = Math.max(begin + 1, Math.floor(from + ((column + 1) * (to - from)) / inner.width));
     const part = samples.subarray(begin, end);
     if (part.length === 0) continue;
-    path += `M${margin.left + column} ${py(Math.max(...part))}V${py(Math.min(...part) - 60)}`;
+    path += `M${margin.left + column + 0.5} ${py(Math.max(...part))}V${py(Math.min(...part) - 60)}`;
   }
   const gaps = options.gaps.map((gap) => {
     const x = px(gap.from);
