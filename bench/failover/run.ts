@@ -1,8 +1,7 @@
 /** One scenario with one daemon, once: builds the cluster, lets it happen, and measures. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TemporaryFolder } from '../../test/support/child-process.js';
 import { speech } from './audio.js';
 import { Cluster, type Settings } from './cluster.js';
 import { MediaLoad, type MediaResult } from './load.js';
@@ -132,14 +131,13 @@ export async function runOnce(
   scenario: Scenario,
   settings: Omit<Settings, 'folder'>,
 ): Promise<RunResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'rtprelay-failover-'));
-  mkdirSync(folder, { recursive: true });
-  const complete = { ...settings, folder };
+  const folder = new TemporaryFolder('rtprelay-failover');
+  const complete = { ...settings, folder: folder.path };
   const cluster = new Cluster(complete);
   try {
     return await inCluster(cluster, scenario, complete);
   } finally {
     cluster.remove();
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   }
 }
