@@ -67,7 +67,7 @@ function measure(phase: Phase, media: MediaResult): PhaseResult {
       if (moment > relayedFrom && !(moment >= first)) first = moment;
     }
   }
-  const returned = streams.filter(({ lost }) => lost > 0).map(({ gap }) => gap.to);
+  const returned = streams.flatMap(({ back }) => back ?? []);
   return {
     ...{ name: phase.name, event, streams },
     detectionMs: between(event, at(phase.acted)),

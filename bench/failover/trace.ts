@@ -39,18 +39,30 @@ export interface StreamFigures {
   readonly late: number;
   /** Longest time without an arrival, from and to. */
   readonly gap: Window;
+  /** Arrival of the packet that followed the longest run of lost ones; null: none was lost. */
+  readonly back: number | null;
 }
 
 /** Packets sent within the window that are lost or late, and the longest pause of the arrivals. */
 export function figuresOf(stream: StreamTrace, window: Window): StreamFigures {
   let lost = 0;
   let late = 0;
+  const outage = { run: 0, longest: 0, back: null as number | null };
   const arrivals: number[] = [];
   stream.sent.forEach((sent, packet) => {
     const arrived = stream.arrived[packet] ?? -1;
     if (sent >= window.from && sent < window.to) {
-      if (arrived < 0) lost += 1;
-      else if (arrived - sent > lateMicros) late += 1;
+      if (arrived < 0) {
+        lost += 1;
+        outage.run += 1;
+      } else {
+        if (outage.run > outage.longest) {
+          outage.longest = outage.run;
+          outage.back = arrived;
+        }
+        outage.run = 0;
+      }
+      if (arrived >= 0 && arrived - sent > lateMicros) late += 1;
     }
     if (arrived >= window.from && arrived < window.to) arrivals.push(arrived);
   });
@@ -62,7 +74,7 @@ export function figuresOf(stream: StreamTrace, window: Window): StreamFigures {
     if (arrived - previous > gap.to - gap.from) gap = { from: previous, to: arrived };
     previous = arrived;
   }
-  return { lost, late, gap };
+  return { lost, late, gap, back: outage.back };
 }
 
 /** Packets by the bin of their arrival. */
