@@ -28,6 +28,7 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTMGRP_IPV4_IFADDR = 0x10
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
+PACKET_HOST, SKF_AD_PKTTYPE = 0, 0xFFFFF004
 SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
 REPEATS = (0.02, 0.1)
 # The event of the address may be read later than the first packet.
@@ -47,9 +48,14 @@ def attribute(kind, value):
 
 
 def media_socket(device, address):
-    """UDP packets for the address. Open from the start: opening one takes milliseconds."""
+    """UDP packets for the address. Open from the start: opening one takes milliseconds.
+
+    Sent to this machine, that is: a bridge floods those of a machine whose link has gone.
+    """
     media = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     code = [
+        (0x30, 0, 0, SKF_AD_PKTTYPE),
+        (0x15, 0, 5, PACKET_HOST),
         (0x30, 0, 0, 9),  # ldb [9], the protocol
         (0x15, 0, 3, socket.IPPROTO_UDP),
         (0x20, 0, 0, 16),  # ld [16], the destination
@@ -123,8 +129,9 @@ class Agent:
             self.repeats = []
             self.change_address(RTM_DELADDR)
         elif words[0] in ("up", "down"):
+            at = now()
             self.link(words[1], words[0] == "up")
-            say(words[0])
+            say(words[0], at)
 
     def address_changed(self):
         at = now()
