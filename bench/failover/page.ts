@@ -40,10 +40,14 @@ function shown(entries: readonly Entry[], number: number): readonly Shown[] {
 }
 
 function arrivals(list: readonly Shown[], ptimeMs: number): string {
-  const longest = Math.max(
-    ...list.flatMap(({ phase }) => phase.streams.map(({ gap }) => gap.to - phase.event)),
+  // Pauses that the machine's other guests cause are none to show.
+  const noteworthy = 5 * ptimeMs * 1000;
+  const ends = list.flatMap(({ phase }) =>
+    phase.streams
+      .filter(({ gap }) => gap.to - gap.from > noteworthy)
+      .map(({ gap }) => gap.to - phase.event),
   );
-  const after = Math.min(4 * second, Math.max(0.3 * second, longest + 0.3 * second));
+  const after = Math.min(4 * second, Math.max(0, ...ends) + 0.3 * second);
   const expected = list[0]?.run.traces.length ?? 0;
   const perBin = (expected * binMicros) / (ptimeMs * 1000);
   const lines = list.map(({ entry, run, phase }): Line => {
