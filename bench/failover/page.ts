@@ -1,184 +1,171 @@
-/** The page: for each scenario what arrived over time, the distribution of pauses, and what was heard. */
-import type { ScenarioResult } from '../failover.js';
-import { decodeALaw, sampleRate } from './audio.js';
+/** The page of a bench: tables and plots in one file that loads nothing. */
+import { decode, sampleRate, wav } from './audio.js';
+import { chart, colours, waveform, type Line } from './plots.js';
+import { sentSamples, short, typicalRun, type Entry, type Summary } from './summary.js';
+import type { PhaseResult, RunResult } from './run.js';
+import type { Scenario } from './scenario.js';
+import { arrivalsPerBin } from './trace.js';
 
-const colours = { rtprelayd: '#0a7d3c', rtpengine: '#b5541c' } as const;
-const width = 900;
-const height = 150;
-/** Shown before and after the event, ms. */
-const beforeMs = 200;
-const afterMs = 1300;
+const second = 1_000_000;
+const leadMicros = second / 5;
+const binMicros = 10_000;
+/** Seconds of sound in the page, before and after the event. */
+const soundBefore = 1;
+const soundAfter = 2;
 
-const escape = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+export const escape = (text: string): string =>
+  text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-const path = (points: readonly (readonly [number, number])[]): string =>
-  points.map(([x, y], at) => `${at === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`).join('');
-
-function frame(title: string, body: string, marks: readonly (readonly [number, string])[]): string {
-  const ticks = marks
-    .map(
-      ([x, text]) =>
-        `<line x1="${x}" x2="${x}" y1="0" y2="${height}" class="tick"/>` +
-        `<text x="${x + 3}" y="${height - 4}">${escape(text)}</text>`,
-    )
-    .join('');
-  return (
-    `<figure><figcaption>${escape(title)}</figcaption>` +
-    `<svg viewBox="0 0 ${width} ${height}" role="img">${ticks}${body}</svg></figure>`
-  );
-}
-
-const xOf = (ms: number): number => ((ms + beforeMs) / (beforeMs + afterMs)) * width;
-const timeMarks = [0, 250, 500, 750, 1000].map(
-  (ms) => [xOf(ms), ms === 0 ? 'event' : `+${ms} ms`] as const,
-);
-
-/** Packets received in each 10 ms, the first run of each daemon. */
-function timeline(results: readonly ScenarioResult[]): string {
-  let top = 1;
-  const curves = results.flatMap(({ daemon, runs }) => {
-    const [first] = runs;
-    if (first === undefined) return [];
-    const { bins, binMs, eventBin } = first.timeline;
-    const points: (readonly [number, number])[] = [];
-    for (let ms = -beforeMs; ms < afterMs; ms += 2 * binMs) {
-      const bin = eventBin + ms / binMs;
-      const count = (bins[bin] ?? 0) + (bins[bin + 1] ?? 0);
-      top = Math.max(top, count);
-      points.push([ms, count]);
-    }
-    return [{ daemon, points }];
+function table(rows: readonly (readonly string[])[], heading: boolean): string {
+  const body = rows.map((cells, row) => {
+    const tag = heading && row === 0 ? 'th' : 'td';
+    return `<tr>${cells.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join('')}</tr>`;
   });
-  const body = curves
-    .map(({ daemon, points }) => {
-      const scaled = points.map(
-        ([ms, count]) => [xOf(ms), height - 4 - (count / top) * (height - 12)] as const,
-      );
-      return `<path d="${path(scaled)}" stroke="${colours[daemon]}" class="curve"/>`;
-    })
-    .join('');
-  return frame(`packets received in 10 ms (top: ${top})`, body, timeMarks);
+  return `<div class="wide"><table>${body.join('')}</table></div>`;
 }
 
-/** How many streams paused for how long, all runs. */
-function pauses(results: readonly ScenarioResult[]): string {
-  const longest = Math.max(
-    40,
-    ...results.flatMap(({ runs }) => runs.flatMap((run) => run.pauseMs)),
-  );
-  const steps = 60;
-  const counts = results.map(({ daemon, runs }) => {
-    const histogram = new Array<number>(steps).fill(0);
-    for (const pause of runs.flatMap((run) => run.pauseMs)) {
-      const step = Math.min(steps - 1, Math.floor((pause / longest) * steps));
-      histogram[step] = (histogram[step] ?? 0) + 1;
-    }
-    return { daemon, histogram };
+interface Shown {
+  readonly entry: Entry;
+  readonly run: RunResult;
+  readonly phase: PhaseResult;
+}
+
+/** The phase with that number of the typical run of each daemon. */
+function shown(entries: readonly Entry[], number: number): readonly Shown[] {
+  return entries.flatMap((entry) => {
+    const run = typicalRun(entry);
+    const phase = run?.phases[number];
+    return run === undefined || phase === undefined ? [] : [{ entry, run, phase }];
   });
-  const top = Math.max(1, ...counts.flatMap(({ histogram }) => histogram));
-  const bar = width / steps / counts.length;
-  const body = counts
-    .flatMap(({ daemon, histogram }, nth) =>
-      histogram.map((count, step) => {
-        const tall = count === 0 ? 0 : Math.max(2, (count / top) * (height - 24));
-        const x = (step * width) / steps + nth * bar;
-        return `<rect x="${x.toFixed(1)}" y="${(height - 16 - tall).toFixed(1)}" width="${(bar * 0.9).toFixed(1)}" height="${tall.toFixed(1)}" fill="${colours[daemon]}"/>`;
-      }),
-    )
-    .join('');
-  const marks = [0, 0.25, 0.5, 0.75].map(
-    (share) => [share * width, `${Math.round(share * longest)} ms`] as const,
+}
+
+function arrivals(list: readonly Shown[], ptimeMs: number): string {
+  // Pauses that the machine's other guests cause are none to show.
+  const noteworthy = 5 * ptimeMs * 1000;
+  const ends = list.flatMap(({ phase }) =>
+    phase.streams
+      .filter(({ gap }) => gap.to - gap.from > noteworthy)
+      .map(({ gap }) => gap.to - phase.event),
   );
-  return frame(`longest pause of each stream (top: ${top} streams)`, body, marks);
+  const after = Math.min(4 * second, Math.max(0, ...ends) + 0.3 * second);
+  const expected = list[0]?.run.traces.length ?? 0;
+  const perBin = (expected * binMicros) / (ptimeMs * 1000);
+  const lines = list.map(({ entry, run, phase }): Line => {
+    const window = { from: phase.event - leadMicros, to: phase.event + after };
+    const points = arrivalsPerBin(run.traces, window, binMicros).map((y, bin) => ({
+      x: (bin * binMicros - leadMicros) / 1000,
+      y,
+    }));
+    return { label: entry.daemon, colour: colours[entry.daemon], points, steps: true };
+  });
+  const title = `${list[0]?.phase.name ?? ''}: packets received per ${binMicros / 1000} ms, typical run`;
+  const axes = { xLabel: 'ms after the event', yLabel: 'packets' };
+  const highest = Math.max(perBin, ...lines.flatMap((line) => line.points.map(({ y }) => y)));
+  const span = { from: -leadMicros / 1000, to: after / 1000, top: highest * 1.1, mark: 0 };
+  return chart({ title, ...axes, ...span }, lines);
 }
 
-/** Envelope of the audio around the event; where nothing came, the line is flat and red. */
-function waveform(title: string, pcma: Uint8Array, eventSample: number, colour: string): string {
-  const start = eventSample - (beforeMs / 1000) * sampleRate;
-  const count = ((beforeMs + afterMs) / 1000) * sampleRate;
-  const step = Math.floor(count / width);
-  const parts: string[] = [];
-  for (let x = 0; x < width; x++) {
-    let [low, high, silent] = [0, 0, 0];
-    for (let n = 0; n < step; n++) {
-      const code = pcma[start + x * step + n] ?? 0xd5;
-      const sample = decodeALaw(code);
-      if (code === 0xd5) silent += 1;
-      low = Math.min(low, sample);
-      high = Math.max(high, sample);
-    }
-    const y = (value: number): string => (height / 2 - (value / 20_000) * (height / 2)).toFixed(1);
-    const gap = silent === step;
-    parts.push(
-      `<line x1="${x}" x2="${x}" y1="${gap ? 0 : y(high)}" y2="${gap ? height : y(low)}" ` +
-        `stroke="${gap ? '#d22' : colour}" stroke-opacity="${gap ? 0.35 : 1}"/>`,
-    );
-  }
-  return frame(title, parts.join(''), timeMarks);
+function gapDistribution(entries: readonly Entry[], number: number): string {
+  const lines = entries.flatMap((entry): Line[] => {
+    const gaps = entry.runs
+      .flatMap((run) => run.phases[number]?.streams ?? [])
+      .map(({ gap }) => (gap.to - gap.from) / 1000)
+      .sort((a, b) => a - b);
+    if (gaps.length === 0) return [];
+    const points = gaps.map((x, at) => ({ x, y: ((at + 1) / gaps.length) * 100 }));
+    const label = entry.daemon;
+    return [{ label, colour: colours[label], points: [{ x: 0, y: 0 }, ...points], steps: true }];
+  });
+  const longest = Math.max(1, ...lines.flatMap((line) => line.points.map(({ x }) => x)));
+  const title = 'Longest pause of each stream, all runs';
+  const axes = { xLabel: 'ms', yLabel: '% of streams' };
+  return chart({ title, ...axes, from: 0, to: longest * 1.05, top: 100 }, lines);
 }
 
-function audio(results: readonly ScenarioResult[]): string {
-  return results
-    .map(({ scenario, daemon, runs }, nth) => {
-      const [first] = runs;
-      if (first === undefined) return '';
-      const { eventBin, binMs } = first.timeline;
-      const eventSample = Math.round(((eventBin * binMs) / 1000) * sampleRate);
-      const sent = new Uint8Array(first.audio.received.length).map(
-        (_, n) => first.audio.sent[n % first.audio.sent.length] ?? 0,
-      );
-      const heard = `${scenario.name}-${daemon}-received.wav`;
-      const played = (file: string): string =>
-        `<audio controls preload="none" src="${file}"></audio>`;
-      const original =
-        nth > 0
-          ? ''
-          : waveform('sent', sent, eventSample, '#456') + played(`${scenario.name}-sent.wav`);
+/** Spans of missing packets of the first stream, in samples. */
+function missing(run: RunResult): readonly { readonly from: number; readonly to: number }[] {
+  const arrived = run.traces[0]?.arrived ?? new Int32Array();
+  const packet = arrived.length === 0 ? 0 : run.heard.length / arrived.length;
+  const spans: { from: number; to: number }[] = [];
+  arrived.forEach((at, number) => {
+    if (at >= 0) return;
+    const [from, to] = [number * packet, (number + 1) * packet];
+    const last = spans.at(-1);
+    if (last?.to === from) last.to = to;
+    else spans.push({ from, to });
+  });
+  return spans;
+}
+
+function sound(label: string, samples: Int16Array): string {
+  const data = wav(samples).toString('base64');
+  return `<figure><figcaption>${label}</figcaption><audio controls preload="none" src="data:audio/wav;base64,${data}"></audio></figure>`;
+}
+
+function waves(list: readonly Shown[]): string {
+  return list
+    .map(({ entry, run, phase }) => {
+      const zero = Math.round((phase.event / second) * sampleRate);
+      const from = Math.max(0, zero - sampleRate * soundBefore);
+      const to = Math.min(run.heard.length, zero + sampleRate * soundAfter);
+      const sent = sentSamples(run.heard.length);
+      const received = decode(run.heard);
+      const common = { sampleRate, from, to, zero };
+      const gaps = missing(run).filter((gap) => gap.to > from && gap.from < to);
+      const length = gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
+      const lost = `${short((length / sampleRate) * 1000)} ms missing`;
+      const sentTitle = `${entry.daemon}: sent (ms after the event)`;
+      const heardTitle = `${entry.daemon}: received, ${lost}`;
       return (
-        original +
-        waveform(
-          `heard through ${daemon}; red: nothing to play`,
-          first.audio.received,
-          eventSample,
-          colours[daemon],
-        ) +
-        played(heard)
+        waveform(sent, { ...common, title: sentTitle, colour: '#555', gaps: [] }) +
+        waveform(received, {
+          ...common,
+          ...{ title: heardTitle, colour: colours[entry.daemon], gaps },
+        }) +
+        `<div class="sounds">${sound('sent', sent.subarray(from, to))}${sound('received', received.subarray(from, to))}</div>`
       );
     })
     .join('');
 }
 
-/** Everything but the WAV files is in the page itself. */
-export function failoverPage(
-  machine: string,
-  options: { readonly calls: number; readonly ptimeMs: number; readonly store: string },
-  results: readonly ScenarioResult[],
-): string {
-  const scenarios = [...new Set(results.map(({ scenario }) => scenario))];
-  const sections = scenarios.map((scenario) => {
-    const own = results.filter((result) => result.scenario === scenario);
-    const lines = own.map(({ daemon, obstacle, runs }) => {
-      if (obstacle !== null) return `<li><b>${daemon}</b>: ${escape(obstacle)}</li>`;
-      const lost = runs.flatMap((run) => run.lost).sort((a, b) => a - b);
-      const pause = runs.flatMap((run) => run.pauseMs).sort((a, b) => a - b);
-      const middle = (values: readonly number[]): number =>
-        values[values.length >> 1] ?? Number.NaN;
-      const calls = Math.max(0, ...runs.map((run) => run.callsLost));
-      return (
-        `<li><b style="color:${colours[daemon]}">${daemon}</b>: lost per stream median ${middle(lost)}, ` +
-        `most ${lost.at(-1) ?? '-'}; longest pause median ${middle(pause).toFixed(0)} ms, most ` +
-        `${(pause.at(-1) ?? Number.NaN).toFixed(0)} ms; calls lost ${calls}</li>`
-      );
-    });
+function section(results: Summary, scenario: Scenario): string {
+  const all = results.entries.filter((entry) => entry.scenario === scenario);
+  const entries = all.filter((entry) => entry.runs.length > 0);
+  const reasons = all
+    .filter((entry) => entry.runs.length === 0)
+    .map((entry) => `<p>${entry.daemon}: ${escape(entry.skipped ?? entry.errors[0] ?? '')}</p>`);
+  const phases = Math.max(0, ...entries.map((entry) => entry.runs[0]?.phases.length ?? 0));
+  const plots = Array.from({ length: phases }, (_, number) => {
+    const list = shown(entries, number);
+    if (list.length === 0) return '';
     return (
-      `<section><h2>${escape(scenario.name)}</h2><p>${escape(scenario.title)}</p>` +
-      `<ul>${lines.join('')}</ul>${timeline(own)}${pauses(own)}${audio(own)}</section>`
+      arrivals(list, results.conditions.ptime) +
+      gapDistribution(entries, number) +
+      (number === 0 ? waves(list) : '')
     );
   });
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Failover</title><style>
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-figure{margin:1rem 0}figcaption{color:#555;font-size:13px}svg{width:100%;background:#f6f6f4}
-.curve{fill:none;stroke-width:1.6}.tick{stroke:#ccc}text{font-size:11px;fill:#777}audio{width:100%}
-</style><h1>What a failover costs</h1><p>${options.calls} calls, ${options.ptimeMs} ms, store ${escape(options.store)}; ${escape(machine)}</p>${sections.join('\n')}</html>\n`;
+  return `<section><h2>${scenario.name}</h2><p>${escape(scenario.title)}</p>${reasons.join('')}${plots.join('')}</section>`;
+}
+
+const style = `body{font:15px/1.45 system-ui,sans-serif;max-width:78rem;margin:2rem auto;padding:0 1rem;color:#222}
+svg{width:100%;max-width:720px;display:block;margin:.6rem 0}text{font-size:11px;fill:#444}
+.title{font-size:12px;font-weight:600}.grid{stroke:#e3e3e3}.mark{stroke:#b00020;stroke-dasharray:4 3}
+.line{fill:none;stroke-width:1.4}.wave{stroke-width:1}.gap{fill:#b00020;opacity:.18}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
+th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap}
+.sounds{display:flex;gap:1rem;flex-wrap:wrap}figure{margin:.2rem 0}`;
+
+export function page(results: Summary): string {
+  const { machine, calls, ptime, runs, mover, store, advertMs } = results.conditions;
+  const scenarios = [...new Set(results.entries.map((entry) => entry.scenario))];
+  const by = mover === 'keepalived' ? `keepalived, an advertisement every ${advertMs} ms` : 'bench';
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Failover: rtprelayd and rtpengine</title><style>${style}</style>
+<h1>Failover: rtprelayd and rtpengine in turn</h1>
+<p>${escape(machine)}. ${calls} calls both ways, a packet every ${ptime} ms, up to ${runs} runs of each; address moved by ${by};
+store ${store}. Three values: median / 95th percentile / maximum of all streams of all runs; runs: lowest and highest median.</p>
+${table(results.rows(), true)}<p></p>${table(results.figureRows(), false)}
+${scenarios.map((scenario) => section(results, scenario)).join('\n')}
+</html>
+`;
 }

@@ -1,190 +1,143 @@
-/** One run of a scenario with one daemon: what the phones heard. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** One scenario with one daemon, once: builds the cluster, lets it happen, and measures. */
+import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import type { TestProcess } from '../../test/support/child-process.js';
-import { hubAddress, Pair } from '../../test/support/pair.js';
-import type { DaemonName } from '../lib/rig.js';
-import { speechLike } from './audio.js';
-import { controlAddress, type Scenario } from './scenarios.js';
+import { TemporaryFolder } from '../../test/support/child-process.js';
+import { speech } from './audio.js';
+import { Cluster, type Settings } from './cluster.js';
+import { MediaLoad, type MediaResult } from './load.js';
+import type { Phase, Scenario } from './scenario.js';
+import {
+  figuresOf,
+  latencies,
+  quantile,
+  silentCalls,
+  type StreamFigures,
+  type StreamTrace,
+} from './trace.js';
 
-const loadgen = fileURLToPath(new URL('../../build/bench/loadgen', import.meta.url));
+/** Media has to flow for so long before the event: the daemons learn addresses in that time. */
+const settleMs = 3000;
+const second = 1_000_000;
+/** So long before the event a window begins. */
+const leadMicros = 200_000;
 
-/** Media before the event: routes, ARP and latching have settled by then. */
-const settleSeconds = 3;
-const binMs = 5;
-const lateMs = 60;
-/** A stream that is silent for so long at the end did not survive. */
-const silentMs = 1000;
-
-interface StreamFigures {
-  readonly sent: number;
-  readonly received: number;
-  readonly longestGap: number;
-  readonly longestPauseMs: number;
-  readonly lastMs: number;
-}
-
-interface LoadReport {
-  readonly sent: number;
-  readonly lost: number;
-  readonly late: number;
-  readonly strange: number;
-  readonly duplicates: number;
-  readonly startedMicros: number;
-  readonly latencyMicros: { readonly p50: number; readonly p99: number; readonly max: number };
-  readonly latencyP99BySecond: readonly number[];
+export interface PhaseResult {
+  readonly name: string;
+  /** Relative to the start of media, microseconds. */
+  readonly event: number;
   readonly streams: readonly StreamFigures[];
-  readonly receivedByBin: readonly number[];
-}
-
-export interface RunOptions {
-  readonly calls: number;
-  readonly ptimeMs: number;
-  readonly store: 'redis' | 'systemd';
+  /** Milliseconds; NaN where it cannot be told. */
+  readonly detectionMs: number;
+  readonly addressMoveMs: number;
+  readonly takeoverMs: number;
+  readonly allStreamsMs: number;
 }
 
 export interface RunResult {
-  readonly lost: readonly number[];
-  readonly pauseMs: readonly number[];
-  readonly late: number;
-  readonly callsLost: number;
+  readonly phases: readonly PhaseResult[];
+  readonly callsSilent: number;
+  readonly callsUnknown: number;
+  readonly portUnreachable: number;
+  readonly duplicates: number;
   readonly strange: number;
-  readonly unreachable: number;
-  /** From the event until the address was there; null: it did not move. */
-  readonly moveMs: number | null;
-  /** From then, or from the event, until the first packet arrived again; null: none was missed. */
-  readonly takeoverMs: number | null;
-  /** p99 of the latency in the seconds of the event, µs. */
-  readonly latencyP99Micros: number;
+  readonly lostInAll: number;
+  readonly senderLatenessP99Ms: number;
+  /** Calls that the standby had before the event, when there is one. */
+  readonly standbyCalls: number | null;
   readonly figures: Readonly<Record<string, number>>;
-  /** Packets received, in steps of 5 ms around the event. */
-  readonly timeline: {
-    readonly binMs: number;
-    readonly eventBin: number;
-    readonly bins: readonly number[];
-  };
-  readonly audio: { readonly sent: Buffer; readonly received: Buffer };
+  readonly traces: readonly StreamTrace[];
+  /** A-law, what the first stream's receiver got. */
+  readonly heard: Buffer;
+  /** What the daemons logged, for a look at what went wrong. */
+  readonly log: string;
 }
 
-/** ICMP port unreachable messages that the phones' machine got. */
-function unreachable(pair: Pair): number {
-  const lines = pair.hub.run('cat', '/proc/net/snmp').split('\n');
-  const [names = '', values = ''] = lines.filter((line) => line.startsWith('Icmp:'));
-  const at = names.split(' ').indexOf('InDestUnreachs');
-  return Number(values.split(' ')[at]);
-}
-
-async function loadReport(load: TestProcess): Promise<LoadReport> {
-  const status = await load.ended(240_000);
-  if (status !== 0) throw new Error(`the load generator ended with ${status}: ${load.log()}`);
-  return JSON.parse(load.log().slice(load.log().indexOf('{'))) as LoadReport;
-}
-
-export async function runScenario(
-  scenario: Scenario,
-  daemon: DaemonName,
-  options: RunOptions,
-): Promise<RunResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-failover-'));
-  const pair = new Pair();
-  try {
-    await pair.startRedis();
-    const audioFile = join(folder, 'audio');
-    writeFileSync(audioFile, speechLike());
-    let control = (): Promise<Readonly<Record<string, unknown>>> => Promise.resolve({});
-    const { active, act } = await scenario.prepare({
-      ...{ pair, daemon, calls: options.calls, store: options.store },
-      control: () => control(),
-    });
-    control = async () => {
-      const words = ['control', '--ng', controlAddress(active.node), '--seconds', '3'];
-      const load = pair.startOnHub('control load', loadgen, [...words, '--concurrency', '4']);
-      await load.ended(60_000);
-      return JSON.parse(load.log().slice(load.log().indexOf('{'))) as Record<string, unknown>;
-    };
-    const words = ['relay', '--ng', controlAddress(active.node), '--no-delete', '--streams'];
-    words.push('--calls', String(options.calls), '--ptime', String(options.ptimeMs));
-    words.push('--seconds', String(settleSeconds + scenario.seconds), '--port-base', '1100');
-    words.push('--bind-a', hubAddress, '--bind-b', hubAddress, '--audio', audioFile);
-    words.push('--bins', String(binMs), '--late', String(lateMs));
-    const load = pair.startOnHub('loadgen', loadgen, words);
-    await load.untilLogged('ready', 120_000);
-    await delay(settleSeconds * 1000);
-    const before = unreachable(pair);
-    const moments = await act();
-    const report = await loadReport(load);
-    const audio = {
-      sent: readFileSync(audioFile),
-      received: readFileSync(`${audioFile}.received`),
-    };
-    return resultOf(
-      report,
-      moments,
-      unreachable(pair) - before,
-      audio,
-      settleSeconds + scenario.seconds,
-    );
-  } finally {
-    await pair.remove();
-    rmSync(folder, { recursive: true, force: true });
+function measure(phase: Phase, media: MediaResult): PhaseResult {
+  const start = media.report.startedMonotonicMicros;
+  const at = (moment: number | undefined): number => (moment ?? Number.NaN) - start;
+  const event = at(phase.event);
+  const window = { from: event - leadMicros, to: at(phase.end) };
+  const streams = media.streams.map((stream) => figuresOf(stream, window));
+  const between = (from: number, to: number): number => (to - from) / 1000;
+  // What was under way when it happened is not what the new one relays.
+  const relayedFrom = Number.isNaN(at(phase.media)) ? at(phase.acted) : at(phase.media);
+  let first = Number.NaN;
+  for (const { arrived } of media.streams) {
+    for (const moment of arrived) {
+      if (moment > relayedFrom && !(moment >= first)) first = moment;
+    }
   }
-}
-
-function resultOf(
-  report: LoadReport,
-  moments: {
-    readonly event: bigint;
-    readonly moved: bigint | null;
-    readonly figures?: Readonly<Record<string, number>>;
-  },
-  unreachableCount: number,
-  audio: RunResult['audio'],
-  seconds: number,
-): RunResult {
-  const silent = report.streams.map(({ lastMs }) => lastMs < seconds * 1000 - silentMs);
-  let callsLost = 0;
-  for (let call = 0; call * 2 < silent.length; call++) {
-    if (silent[call * 2] === true || silent[call * 2 + 1] === true) callsLost += 1;
-  }
-  const eventMs = (Number(moments.event) - report.startedMicros) / 1000;
-  const eventBin = Math.floor(eventMs / binMs);
-  const from = moments.moved ?? moments.event;
-  const second = Math.floor(eventMs / 1000);
-  const p99 = report.latencyP99BySecond.slice(second, second + 3);
+  const returned = streams.flatMap(({ back }) => back ?? []);
   return {
-    lost: report.streams.map(({ sent, received }) => sent - received),
-    pauseMs: report.streams.map(({ longestPauseMs }) => longestPauseMs),
-    late: report.late,
-    callsLost,
-    strange: report.strange + report.duplicates,
-    unreachable: unreachableCount,
-    moveMs: moments.moved === null ? null : Number(moments.moved - moments.event) / 1000,
-    takeoverMs: takeover(
-      report.receivedByBin,
-      eventBin,
-      (Number(from) - report.startedMicros) / 1000,
-    ),
-    latencyP99Micros: Math.max(0, ...p99),
-    figures: moments.figures ?? {},
-    timeline: { binMs, eventBin, bins: report.receivedByBin },
-    audio,
+    ...{ name: phase.name, event, streams },
+    detectionMs: between(event, at(phase.acted)),
+    addressMoveMs: between(at(phase.acted), at(phase.media)),
+    takeoverMs: between(relayedFrom, first),
+    allStreamsMs: returned.length === 0 ? 0 : between(event, Math.max(...returned)),
   };
 }
 
-/** Time from `fromMs` to the first packet behind the silence that the event caused. */
-function takeover(bins: readonly number[], eventBin: number, fromMs: number): number | null {
-  const silence = bins.findIndex((count, bin) => bin >= eventBin && count === 0);
-  // With many streams every step has packets, unless nothing is relayed.
-  if (silence < 0) return null;
-  const back = bins.findIndex((count, bin) => bin > silence && count > 0);
-  return back < 0 ? null : Math.max(0, back * binMs - fromMs);
+async function inCluster(
+  cluster: Cluster,
+  scenario: Scenario,
+  settings: Settings,
+): Promise<RunResult> {
+  const { network } = cluster;
+  await cluster.create(scenario.redundantRedis === true);
+  const hot = scenario.standby === 'hot';
+  const daemon = cluster.launch(cluster.one, hot);
+  await daemon.ready();
+  if (hot) await cluster.launch(cluster.two, true).ready();
+  const audio = `${settings.folder}/audio`;
+  writeFileSync(audio, speech(4));
+  const unreachable = network.portUnreachable();
+  const options = {
+    ...{ calls: settings.calls, ptime: settings.ptime, audio },
+    seconds: settleMs / 1000 + scenario.seconds,
+    before: cluster.one.address,
+    after: scenario.endsOn === 0 ? cluster.one.address : cluster.two.address,
+  };
+  const load = new MediaLoad(network.hub, options, settings.folder);
+  await load.ready();
+  const settled = performance.now() + settleMs;
+  const standbyCalls = hot ? await cluster.standbyReady() : null;
+  await delay(Math.max(0, settled - performance.now()));
+  const acts = await scenario.act(cluster);
+  const media = await load.result();
+  const { report, streams } = media;
+  const figures: Record<string, number> = { ...acts.figures };
+  for (const [when, span] of Object.entries(acts.latency ?? {})) {
+    const start = report.startedMonotonicMicros;
+    const window = { from: span.from - start, to: span.to - start };
+    figures[`relay latency p99 ${when}, ms`] = quantile(latencies(streams, window), 0.99) / 1000;
+  }
+  const end = options.seconds * second;
+  return {
+    phases: acts.phases.map((phase) => measure(phase, media)),
+    callsSilent: silentCalls(streams, { from: end - second / 2, to: end + second }),
+    callsUnknown: settings.calls - report.callsKnown,
+    portUnreachable: network.portUnreachable() - unreachable,
+    duplicates: report.duplicates,
+    strange: report.strange,
+    lostInAll: report.sent - report.received,
+    senderLatenessP99Ms: report.senderLatenessMicros.p99 / 1000,
+    ...{ standbyCalls, figures, traces: streams, heard: media.heard },
+    log: cluster.nodes.map((node) => node.daemon?.log ?? '').join('\n---- second node ----\n'),
+  };
 }
 
-/** Stops early with a reason when the machine cannot run the rig. */
-export function checkMachine(): void {
-  execFileSync('ip', ['netns', 'list'], { stdio: 'ignore' });
+/** Runs it in namespaces that are deleted again whatever happens. */
+export async function runOnce(
+  scenario: Scenario,
+  settings: Omit<Settings, 'folder'>,
+): Promise<RunResult> {
+  const folder = new TemporaryFolder('rtprelay-failover');
+  const complete = { ...settings, folder: folder.path };
+  const cluster = new Cluster(complete);
+  try {
+    return await inCluster(cluster, scenario, complete);
+  } finally {
+    cluster.remove();
+    folder.remove();
+  }
 }

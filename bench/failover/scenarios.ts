@@ -1,325 +1,258 @@
-/**
- * What happens to a pair of relays while calls are up. Each scenario brings its relays up, then acts at
- * the event; times are µs of the monotonic clock, which the load generator uses too.
- */
+/** The scenarios of `bench:failover`; bench/README.md describes each. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { hubAddress, type Pair, type PairNode } from '../../test/support/pair.js';
-import type { DaemonName } from '../lib/rig.js';
-import { ngPort, Relay, virtualAddress } from './relays.js';
+import type { Cluster, Node, Settings } from './cluster.js';
+import { monotonicMicros, until } from './clock.js';
+import { controlLoad, type ControlReport } from './load.js';
+import type { Acts, Phase, Scenario } from './scenario.js';
 
-export interface Stage {
-  readonly pair: Pair;
-  readonly daemon: DaemonName;
-  readonly calls: number;
-  readonly store: 'redis' | 'systemd';
-  /** Runs the load generator's `control` mode on the hub for so long; replies with its report. */
-  readonly control: (seconds: number) => Promise<Readonly<Record<string, unknown>>>;
+const second = 1_000_000;
+/** Between two moves of one run. */
+const restMs = 3000;
+/** Calls set up and deleted per second while media is measured: far from the limit of both. */
+const callRate = 50;
+
+const redisStoreOnly = ({ store }: Settings): string | null =>
+  store === 'systemd' ? 'sockets survive on their own host only; --store=redis' : null;
+const noAddressMoves = ({ mover }: Settings): string | null =>
+  mover === 'keepalived' ? 'no address moves; --mover=bench' : null;
+
+async function restart(cluster: Cluster, signal: 'SIGKILL' | 'SIGTERM'): Promise<Acts> {
+  const { daemon } = cluster.one;
+  if (daemon === undefined) throw new Error('no daemon runs');
+  const lives = daemon.lives.length;
+  const event = daemon.signal(signal);
+  await until(() => daemon.lives.length > lives, 'the new process');
+  const acted = daemon.lives[lives]?.startedAt ?? Number.NaN;
+  await daemon.ready();
+  return { phases: [{ name: 'restart', event, acted, end: event + 4 * second }] };
 }
 
-export interface Moments {
-  /** The fault, or the beginning of the operator's action. */
-  readonly event: bigint;
-  /** The address is where it has to be; null: it does not move. */
-  readonly moved: bigint | null;
-  /** Further figures of the scenario. */
-  readonly figures?: Readonly<Record<string, number>>;
+/** Waits until the address and the first packet have come to `to`. */
+async function arrival(
+  to: Node,
+  seen: number,
+): Promise<{ readonly acted: number; readonly media: number }> {
+  const acted = await to.agent.moment('added', seen);
+  const media = await to.agent.moment('media', seen);
+  // The kernel's message about the address may be read after the first packet has come.
+  return { acted: Math.min(acted, media), media };
 }
 
-export interface Running {
-  /** Whose NG socket sets the calls up. */
-  readonly active: Relay;
-  readonly act: () => Promise<Moments>;
+async function planned(cluster: Cluster, from: Node, to: Node, name: string): Promise<Phase> {
+  const seen = to.agent.events.length;
+  const event = monotonicMicros();
+  cluster.give(from, to);
+  return { name, event, ...(await arrival(to, seen)), end: event + (restMs / 1000) * second };
 }
 
-export interface Scenario {
-  readonly name: string;
-  readonly title: string;
-  /** Seconds of media after the event. */
-  readonly seconds: number;
-  /** Why it cannot run; null: it can. */
-  readonly obstacle?: (stage: Pick<Stage, 'daemon' | 'store'>) => string | null;
-  readonly prepare: (stage: Stage) => Promise<Running>;
+async function move(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const event = one.daemon?.killForGood() ?? Number.NaN;
+  cluster.give(one, two);
+  return {
+    phases: [{ name: 'move', event, ...(await arrival(two, seen)), end: event + 4 * second }],
+  };
 }
 
-export const now = (): bigint => process.hrtime.bigint() / 1000n;
-
-const pairPlan = {
-  one: { database: 1, follows: 2 },
-  two: { database: 2, follows: 1 },
-} as const;
-
-function relayOn(stage: Stage, node: PairNode, follows = true): Relay {
-  const plan = node.number === 1 ? pairPlan.one : pairPlan.two;
-  return new Relay(stage.daemon, stage.pair, node, follows ? plan : { ...plan, follows: null });
+async function powerOff(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const { at: event, kill } = await cluster.powerOff(one.machine);
+  if (cluster.settings.mover === 'bench') cluster.give(null, two);
+  kill();
+  const times = await arrival(two, seen);
+  return { phases: [{ name: 'power-off', event, ...times, end: event + 4 * second }] };
 }
 
-/** Both nodes run; the first one has the address. */
-async function warmPair(stage: Stage): Promise<{ readonly one: Relay; readonly two: Relay }> {
-  const { pair } = stage;
-  const [one, two] = [relayOn(stage, pair.one), relayOn(stage, pair.two)];
-  pair.one.addAddress(virtualAddress);
-  await one.start();
-  await two.start();
-  return { one, two };
+async function coldStandby(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const seen = two.agent.events.length;
+  const { at: event, kill } = await cluster.powerOff(one.machine);
+  if (cluster.settings.mover === 'bench') cluster.give(null, two);
+  else kill();
+  await two.agent.moment('added', seen);
+  const daemon = cluster.launchInPlaceOf(one, two);
+  kill();
+  const times = await arrival(two, seen);
+  await daemon.ready();
+  return { phases: [{ name: 'cold-standby', event, ...times, end: event + 5 * second }] };
 }
 
-function move(from: PairNode, to: PairNode): bigint {
-  from.removeAddress(virtualAddress);
-  to.addAddress(virtualAddress);
-  return now();
+async function switchback(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const phases: Phase[] = [];
+  const moves = [
+    [one, two, 'there'],
+    [two, one, 'back'],
+    [one, two, 'there again'],
+  ] as const;
+  for (const [from, to, name] of moves) {
+    phases.push(await planned(cluster, from, to, name));
+    await delay(restMs + 200);
+  }
+  return { phases };
 }
 
-/** One node alone, its sockets kept by a service manager when asked for. */
-async function alone(stage: Stage): Promise<Relay> {
-  const relay = relayOn(stage, stage.pair.one, false);
-  stage.pair.one.addAddress(virtualAddress);
-  if (stage.store === 'systemd') relay.launchManaged();
-  else relay.launch();
-  await relay.answers();
-  return relay;
+async function partition(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const toTwo = two.agent.events.length;
+  let event = monotonicMicros();
+  const byKeepalived = cluster.settings.mover === 'keepalived';
+  if (byKeepalived) event = cluster.setPartition(true);
+  // Both have the address now; the switch follows who announced it last.
+  else two.agent.order('add');
+  const times = await arrival(two, toTwo);
+  const phases: Phase[] = [{ name: 'parted', event, ...times, end: event + 3 * second }];
+  await delay(restMs + 200);
+  event = monotonicMicros();
+  if (byKeepalived) {
+    event = cluster.setPartition(false);
+    phases.push({ name: 'healed', event, end: event + 3 * second });
+  } else {
+    const seen = one.agent.events.length;
+    one.agent.order('announce');
+    two.agent.order('del');
+    const acted = await one.agent.moment('announced', seen);
+    const media = await one.agent.moment('media', seen);
+    phases.push({ name: 'healed', event, acted, media, end: event + 3 * second });
+  }
+  await delay(restMs);
+  return { phases };
 }
 
-const noSocketStore: Scenario['obstacle'] = ({ daemon, store }) =>
-  daemon === 'rtpengine' && store === 'systemd'
-    ? 'rtpengine cannot leave its sockets to the service manager'
-    : null;
+const controlFigures = (when: string, report: ControlReport): Readonly<Record<string, number>> => ({
+  [`calls set up and deleted per second of ${callRate}, ${when}`]: report.triplesPerSecond,
+  [`offer p99, ms, ${when}`]: report.offerMicros.p99 / 1000,
+  [`refused or unanswered commands, ${when}`]: report.errors + report.repeats,
+});
+
+/** Quiet; calls being written; Redis frozen while calls are being set up; thawed. */
+async function redisFrozen(cluster: Cluster): Promise<Acts> {
+  const { redis, one, network } = cluster;
+  if (redis === null) throw new Error('no single Redis server');
+  const load = (seconds: number): Promise<ControlReport> =>
+    controlLoad(network.hub, one.address, seconds, callRate);
+  const quiet = { from: monotonicMicros() - 2 * second, to: monotonicMicros() };
+  const writing = { from: monotonicMicros(), to: monotonicMicros() + 3 * second };
+  const written = await load(3);
+  await delay(300);
+  const event = redis.signal('SIGSTOP');
+  const frozenLoad = load(3);
+  // Bounded: it is the frozen server that is thawed, whatever the daemon makes of it.
+  await delay(3000);
+  const thawed = redis.signal('SIGCONT');
+  const whileFrozen = await frozenLoad;
+  return {
+    phases: [{ name: 'redis-frozen', event, end: thawed + second }],
+    latency: {
+      quiet: quiet,
+      'while calls are written': writing,
+      'while Redis is frozen': { from: event, to: thawed },
+    },
+    figures: {
+      ...controlFigures('Redis alive', written),
+      ...controlFigures('Redis frozen', whileFrozen),
+    },
+  };
+}
+
+/** The master is lost, its replica takes over its address, calls come and go, the daemon is killed. */
+async function redisMasterLost(cluster: Cluster): Promise<Acts> {
+  const pair = cluster.redisPair;
+  if (pair === null) throw new Error('no pair of Redis servers');
+  const { replica } = pair;
+  const { at: event, kill } = await cluster.powerOff(pair.master.server.machine);
+  kill();
+  await delay(500);
+  replica.server.command(0, 'replicaof', 'no', 'one');
+  replica.agent.order('add');
+  await delay(2000);
+  const report = await controlLoad(cluster.network.hub, cluster.one.address, 1, callRate);
+  const stored = replica.server.size(0);
+  await delay(300);
+  const lost: Phase = { name: 'master lost', event, end: monotonicMicros() };
+  const killed = await restart(cluster, 'SIGKILL');
+  return {
+    phases: [lost, ...killed.phases.map((phase) => ({ ...phase, name: 'then killed' }))],
+    figures: {
+      ...controlFigures('Redis replica', report),
+      'keys on the replica': stored,
+    },
+  };
+}
 
 export const scenarios: readonly Scenario[] = [
   {
+    name: 'kill-restart',
+    title: 'kill -9, started again at once on the same node',
+    ...{ standby: 'none', seconds: 4, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: (cluster) => restart(cluster, 'SIGKILL'),
+  },
+  {
     name: 'move',
-    title: 'the address moves to a running standby, nobody dies',
-    seconds: 4,
-    prepare: async (stage) => {
-      const { one, two } = await warmPair(stage);
-      return {
-        active: one,
-        act: () => {
-          const event = now();
-          return Promise.resolve({ event, moved: move(one.node, two.node) });
-        },
-      };
-    },
+    title: 'kill -9, address moved to the standby at once, no detection',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: move,
   },
   {
     name: 'power-off',
-    title: 'the active node loses its cable and its power; the address moves at once',
-    seconds: 4,
-    prepare: async (stage) => {
-      const { one, two } = await warmPair(stage);
-      return {
-        active: one,
-        act: async () => {
-          const event = now();
-          const off = one.node.powerOff();
-          two.node.addAddress(virtualAddress);
-          const moved = now();
-          await off;
-          return { event, moved };
-        },
-      };
-    },
-  },
-  {
-    name: 'cold-standby',
-    title: 'power-off; the second daemon is started only then, and restores the calls',
-    seconds: 6,
-    prepare: async (stage) => {
-      const one = relayOn(stage, stage.pair.one, false);
-      const two = new Relay(stage.daemon, stage.pair, stage.pair.two, {
-        database: pairPlan.one.database,
-        follows: null,
-      });
-      stage.pair.one.addAddress(virtualAddress);
-      await one.start();
-      return {
-        active: one,
-        act: async () => {
-          const event = now();
-          const off = one.node.powerOff();
-          two.node.addAddress(virtualAddress);
-          const moved = now();
-          two.launch();
-          await off;
-          return { event, moved };
-        },
-      };
-    },
-  },
-  {
-    name: 'kill-restart',
-    title: 'kill -9 of the daemon, and the next one at once on the same node',
-    seconds: 6,
-    obstacle: noSocketStore,
-    prepare: async (stage) => {
-      const relay = await alone(stage);
-      return {
-        active: relay,
-        act: async () => {
-          const event = now();
-          if (stage.store === 'systemd') relay.signal('SIGUSR1');
-          else {
-            await relay.kill();
-            relay.launch();
-          }
-          return { event, moved: null };
-        },
-      };
-    },
+    title: 'link cut, then everything on the node killed; the standby gets the address',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: powerOff,
   },
   {
     name: 'upgrade',
-    title: 'an orderly stop, and the next process at once',
-    seconds: 6,
-    obstacle: noSocketStore,
-    prepare: async (stage) => {
-      const relay = await alone(stage);
-      return {
-        active: relay,
-        act: async () => {
-          const event = now();
-          if (stage.store === 'systemd') relay.signal('SIGUSR2');
-          else {
-            await relay.stop();
-            relay.launch();
-          }
-          return { event, moved: null };
-        },
-      };
-    },
+    title: 'SIGTERM, then the new process on the same node',
+    ...{ standby: 'none', seconds: 5, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: (cluster) => restart(cluster, 'SIGTERM'),
   },
   {
     name: 'switchover',
-    title: 'planned: the address moves and the second node is told to be active',
-    seconds: 4,
-    prepare: async (stage) => {
-      const { one, two } = await warmPair(stage);
-      return {
-        active: one,
-        act: () => {
-          const event = now();
-          const moved = move(one.node, two.node);
-          two.cli('active');
-          one.cli('standby');
-          return Promise.resolve({ event, moved });
-        },
-      };
-    },
+    title: 'planned: the address moves between two living nodes',
+    ...{ standby: 'hot', seconds: 4, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: async (cluster) => ({
+      phases: [await planned(cluster, cluster.one, cluster.two, 'switchover')],
+    }),
   },
   {
     name: 'switchback',
-    title: 'there, back, and there again, 2.5 s each',
-    seconds: 9,
-    prepare: async (stage) => {
-      const { one, two } = await warmPair(stage);
-      return {
-        active: one,
-        act: async () => {
-          const event = now();
-          move(one.node, two.node);
-          await delay(2500);
-          move(two.node, one.node);
-          await delay(2500);
-          return { event, moved: move(one.node, two.node) };
-        },
-      };
-    },
-  },
-  {
-    name: 'redis-writes',
-    title: 'calls come and go, and are written to Redis, while others talk',
-    seconds: 4,
-    prepare: async (stage) => {
-      const relay = await alone({ ...stage, store: 'redis' });
-      return {
-        active: relay,
-        act: async () => {
-          const event = now();
-          const report = await stage.control(3);
-          return { event, moved: null, figures: figuresOf(report) };
-        },
-      };
-    },
+    title: 'planned: there, back, and there again, every 3 s',
+    ...{ standby: 'hot', seconds: 12, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: switchback,
   },
   {
     name: 'redis-frozen',
-    title: 'Redis hangs for 3 s while calls come and go',
-    seconds: 7,
-    prepare: async (stage) => {
-      const relay = await alone({ ...stage, store: 'redis' });
-      return {
-        active: relay,
-        act: async () => {
-          const event = now();
-          const redis = redisPid(stage.pair);
-          process.kill(redis, 'SIGSTOP');
-          const report = stage.control(3);
-          await delay(3000);
-          process.kill(redis, 'SIGCONT');
-          return { event, moved: null, figures: figuresOf(await report) };
-        },
-      };
-    },
+    title: 'Redis stopped for 3 s while calls are being set up',
+    ...{ standby: 'none', seconds: 11, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: redisFrozen,
   },
   {
-    name: 'redis-lost',
-    title: 'Redis is killed and comes back empty; then the daemon is killed and restarted',
-    seconds: 9,
-    prepare: async (stage) => {
-      const relay = await alone({ ...stage, store: 'redis' });
-      return {
-        active: relay,
-        act: async () => {
-          const event = now();
-          process.kill(redisPid(stage.pair), 'SIGKILL');
-          await delay(500);
-          await stage.pair.startRedis();
-          await delay(2500);
-          await relay.kill();
-          relay.launch();
-          return { event, moved: null };
-        },
-      };
-    },
+    name: 'redis-master-lost',
+    title: 'Redis master powered off, replica takes over its address; then the daemon is killed',
+    ...{ standby: 'none', redundantRedis: true, seconds: 12, endsOn: 0 },
+    unsupported: noAddressMoves,
+    act: redisMasterLost,
   },
   {
     name: 'partition',
-    title:
-      'the active node is cut off for 2 s, lives on, and comes back with the address still on it',
-    seconds: 8,
-    prepare: async (stage) => {
-      const { one, two } = await warmPair(stage);
-      return {
-        active: one,
-        act: async () => {
-          const event = now();
-          one.node.plug('down');
-          two.node.addAddress(virtualAddress);
-          const moved = now();
-          await delay(2000);
-          one.node.plug('up');
-          // Both have it now. The one that came back finds that out and gives it up.
-          await delay(1000);
-          one.node.removeAddress(virtualAddress);
-          two.node.announce(virtualAddress);
-          return { event, moved };
-        },
-      };
-    },
+    title: 'both nodes have the address for 3 s, then the first one alone again',
+    ...{ standby: 'hot', seconds: 8, endsOn: 0 },
+    unsupported: redisStoreOnly,
+    act: partition,
+  },
+  {
+    name: 'cold-standby',
+    title: 'power-off; the second daemon is started when the address arrives',
+    ...{ standby: 'cold', seconds: 6, endsOn: 1 },
+    unsupported: redisStoreOnly,
+    act: coldStandby,
   },
 ];
-
-function redisPid(pair: Pair): number {
-  const text = pair.hub.run('sh', '-c', `redis-cli -h ${hubAddress} info server`);
-  return Number(/process_id:(\d+)/.exec(text)?.[1]);
-}
-
-/** Of the control load: what a SIP proxy sees of the daemon meanwhile. */
-function figuresOf(report: Readonly<Record<string, unknown>>): Readonly<Record<string, number>> {
-  const figures: Record<string, number> = {};
-  for (const [name, value] of Object.entries(report)) {
-    if (typeof value === 'number') figures[`control ${name}`] = value;
-  }
-  return figures;
-}
-
-export const controlAddress = (node: PairNode): string => `${node.address}:${ngPort}`;

@@ -47,6 +47,7 @@ private:
   void begin(std::size_t slot, Step step);
   void take(std::string_view message);
   void repeat(std::int64_t now);
+  void begin_due(std::int64_t now);
   void send_message(Slot& slot);
   void report(double seconds) const;
 
@@ -59,6 +60,8 @@ private:
   std::uint64_t done_ = 0;
   std::uint64_t errors_ = 0;
   std::uint64_t repeats_ = 0;
+  /// With a rate: when the next call is due.
+  std::int64_t next_due_ = 0;
   std::array<Histogram, kSteps> times_;
 };
 
@@ -115,7 +118,7 @@ void Driver::take(std::string_view message) {
   }
   if (slot.step != Step::kDelete) {
     begin(index, slot.step == Step::kOffer ? Step::kAnswer : Step::kDelete);
-  } else if (now < end_) {
+  } else if (now < end_ && options_.rate == 0) {
     begin(index, Step::kOffer);
   } else {
     slot.idle = true;
@@ -131,6 +134,20 @@ void Driver::repeat(std::int64_t now) {
   }
 }
 
+/// A call that is due while all slots are taken is not begun at all.
+void Driver::begin_due(std::int64_t now) {
+  const auto interval = static_cast<std::int64_t>(1e6 / options_.rate);
+  for (; next_due_ <= now && next_due_ < end_; next_due_ += interval) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (!slots_[i].idle)
+        continue;
+      slots_[i].idle = false;
+      begin(i, Step::kOffer);
+      break;
+    }
+  }
+}
+
 int Driver::run() {
   fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const int room = 4 * 1024 * 1024;
@@ -141,8 +158,12 @@ int Driver::run() {
   const std::int64_t start = now_micros();
   measured_from_ = start + static_cast<std::int64_t>(options_.warmup * 1e6);
   end_ = start + static_cast<std::int64_t>(options_.seconds * 1e6);
-  for (std::size_t i = 0; i < slots_.size(); ++i)
-    begin(i, Step::kOffer);
+  next_due_ = start;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].idle = options_.rate > 0;
+    if (!slots_[i].idle)
+      begin(i, Step::kOffer);
+  }
   std::array<char, 65'536> buffer;
   std::int64_t now = start;
   std::int64_t last_repeat = start;
@@ -155,12 +176,14 @@ int Driver::run() {
   };
   while (now < limit && (now < end_ || busy())) {
     pollfd ready{fd_, POLLIN, 0};
-    if (poll(&ready, 1, 100) > 0) {
+    if (poll(&ready, 1, options_.rate > 0 ? 1 : 100) > 0) {
       const ssize_t size = recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size > 0)
         take({buffer.data(), static_cast<std::size_t>(size)});
     }
     now = now_micros();
+    if (options_.rate > 0)
+      begin_due(now);
     if (now - last_repeat > 100'000) {
       repeat(now);
       last_repeat = now;

@@ -19,12 +19,13 @@ constexpr const char* kUsage =
     "  --port-base P    first port of the phones, default 10000; 4 per call are used\n"
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
     "  --concurrency M  calls being set up at a time (control), default 16\n"
+    "  --rate R         calls begun per second (control), default as many as can be\n"
     "  --no-delete      leave the calls standing (relay)\n"
     "  --streams        add the figures of every stream (relay)\n"
-    "  --bins MS        add the packets received in each MS ms (relay)\n"
-    "  --late MS        count packets that were longer on their way, default 60 (relay)\n"
-    "  --audio FILE     PCMA that the first caller sends; FILE.received is what its partner\n"
-    "                   would have played with --late ms of jitter buffer (relay)\n";
+    "  --ng-after H:P   ask for the calls and delete them there in the end (relay)\n"
+    "  --trace FILE     times of every packet, see trace.h (relay)\n"
+    "  --audio FILE     raw PCMA that the first stream carries (relay)\n"
+    "  --record FILE    what arrived of it, silence in place of what did not (relay)\n";
 
 [[noreturn]] void refuse(const char* what, const char* value) {
   std::fprintf(stderr, "loadgen: %s %s\n%s", what, value, kUsage);
@@ -60,6 +61,16 @@ loadgen::Options parse(int argc, char** argv) {
         refuse("not HOST:PORT:", value);
       options.ng = *daemon;
       have_daemon = true;
+    } else if (name == "--ng-after") {
+      options.ng_after = loadgen::parse_endpoint(value);
+      if (!options.ng_after)
+        refuse("not HOST:PORT:", value);
+    } else if (name == "--trace") {
+      options.trace_file = value;
+    } else if (name == "--audio") {
+      options.audio_file = value;
+    } else if (name == "--record") {
+      options.record_file = value;
     } else if (name == "--calls") {
       read_number("--calls", value, options.calls);
     } else if (name == "--seconds") {
@@ -76,12 +87,8 @@ loadgen::Options parse(int argc, char** argv) {
       read_number("--port-base", value, options.port_base);
     } else if (name == "--call-prefix") {
       options.call_prefix = value;
-    } else if (name == "--bins") {
-      read_number("--bins", value, options.bin_ms);
-    } else if (name == "--late") {
-      read_number("--late", value, options.late_ms);
-    } else if (name == "--audio") {
-      options.audio_file = value;
+    } else if (name == "--rate") {
+      read_number("--rate", value, options.rate);
     } else if (name == "--concurrency") {
       read_number("--concurrency", value, options.concurrency);
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <netinet/in.h>
@@ -19,15 +20,18 @@ struct Options {
   double warmup = 0;
   std::uint16_t port_base = 10'000;
   std::uint32_t concurrency = 16;
+  /// Calls begun per second; 0: as many as the daemon manages.
+  double rate = 0;
   bool delete_calls = true;
   bool per_stream = false;
-  /// Packets received are also counted by time of arrival, in steps of so many ms; 0: they are not.
-  std::uint32_t bin_ms = 0;
-  /// A packet is late when it was so long on its way, ms.
-  std::uint32_t late_ms = 60;
-  /// PCMA that the first caller sends, over and over; empty: it sends what all send. What its
-  /// partner would have played goes to the same name with `.received`.
+  /// Where the calls are asked for and deleted in the end, when not where they were set up.
+  std::optional<sockaddr_in> ng_after;
+  /// File for the time of sending and of arrival of every packet.
+  std::string trace_file;
+  /// Raw PCMA that the first stream carries, again and again, in place of a stamp.
   std::string audio_file;
+  /// File for what the receiver of that stream got, silence where a packet is missing.
+  std::string record_file;
 };
 
 /// Calls with media both ways. Exit code.

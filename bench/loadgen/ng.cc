@@ -42,11 +42,12 @@ std::optional<sockaddr_in> parse_endpoint(std::string_view value) {
   return parse_host(value.substr(0, colon), port);
 }
 
-std::string audio_sdp(const std::string& host, std::uint16_t port) {
+std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t ptime_ms) {
   return "v=0\r\no=- 1 1 IN IP4 " + host + "\r\ns=-\r\nc=IN IP4 " + host + "\r\nt=0 0\r\nm=audio " +
          std::to_string(port) +
          " RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
-         "a=sendrecv\r\na=ptime:20\r\n";
+         "a=sendrecv\r\na=ptime:" +
+         std::to_string(ptime_ms) + "\r\n";
 }
 
 std::string offer(const std::string& call_id, const std::string& sdp) {
@@ -62,6 +63,10 @@ std::string answer(const std::string& call_id, const std::string& sdp) {
 std::string remove(const std::string& call_id) {
   return "d" + member("command", "delete") + member("call-id", call_id) + member("from-tag", "a") +
          text("delete-delay") + "i0e" + "e";
+}
+
+std::string query(const std::string& call_id) {
+  return "d" + member("command", "query") + member("call-id", call_id) + "e";
 }
 
 std::optional<sockaddr_in> media_endpoint(std::string_view reply) {

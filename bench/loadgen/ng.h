@@ -16,11 +16,12 @@ std::optional<sockaddr_in> parse_endpoint(std::string_view text);
 std::optional<sockaddr_in> parse_host(std::string_view host, std::uint16_t port);
 
 /// What a phone sends as its SDP: PCMA, PCMU and telephone-event on `port`.
-std::string audio_sdp(const std::string& host, std::uint16_t port);
+std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t ptime_ms = 20);
 
 std::string offer(const std::string& call_id, const std::string& sdp);
 std::string answer(const std::string& call_id, const std::string& sdp);
 std::string remove(const std::string& call_id);
+std::string query(const std::string& call_id);
 
 /// `c=` and `m=` of a reply's body; empty when the reply holds no usable SDP.
 std::optional<sockaddr_in> media_endpoint(std::string_view reply);

@@ -18,13 +18,16 @@
 #include "modes.h"
 #include "ng.h"
 #include "statistics.h"
+#include "trace.h"
 
 namespace loadgen {
 
 namespace {
 
 constexpr std::size_t kRtpHeader = 12;
-constexpr std::size_t kPayload = 160; // 20 ms of PCMA
+constexpr std::size_t kSamplesPerMs = 8; // PCMA: a byte each
+constexpr std::size_t kMostPayload = 1400;
+constexpr std::uint32_t kFirstSsrc = 0x10000;
 constexpr std::uint32_t kMagic = 0x6c6f6164;
 
 /// Behind the RTP header of every packet.
@@ -34,11 +37,13 @@ struct Stamp {
   std::int64_t sent_micros;
 };
 
-std::int64_t now_micros() {
+std::int64_t micros_of(clockid_t clock) {
   timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
 }
+
+std::int64_t now_micros() { return micros_of(CLOCK_MONOTONIC); }
 
 /// One phone: it sends its own stream and receives that of the other side.
 struct Phone {
@@ -46,21 +51,12 @@ struct Phone {
   sockaddr_in target{};
   std::uint32_t stream = 0;
   std::uint64_t sent = 0;
+  /// Packets that ICMP said nobody takes.
+  std::uint64_t refused = 0;
+  /// What it sends: `sent` is filled by the sender, `arrived` by the receiver.
+  StreamTrace trace;
   /// What arrives here.
   ReceivedStream heard;
-};
-
-/// A-law code of silence.
-constexpr std::uint8_t kSilence = 0xd5;
-
-/// The audio of the first stream: what is sent, and what its receiver could play in time.
-struct Recording {
-  std::vector<std::uint8_t> audio;
-  std::vector<std::uint8_t> received;
-  /// When the first packet left; each of the others belongs a packet time later.
-  std::int64_t first_sent = 0;
-
-  [[nodiscard]] bool active() const { return !audio.empty(); }
 };
 
 struct Run {
@@ -70,11 +66,12 @@ struct Run {
   std::vector<Histogram> latency_by_second;
   std::int64_t started = 0;
   Histogram lateness;
-  std::uint64_t late = 0;
-  /// Packets by time of arrival, in steps of `Options::bin_ms`.
-  std::vector<std::uint32_t> bins;
-  Recording recording;
   std::uint64_t strange = 0;
+  std::size_t payload = 0;
+  bool traced = false;
+  /// Of the first phone's stream.
+  Audio audio;
+  std::uint32_t calls_known = 0;
   std::atomic<bool> stop{false};
 };
 
@@ -103,10 +100,10 @@ bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) 
   Phone& a = run.phones[2 * call];
   Phone& b = run.phones[2 * call + 1];
   const std::string id = call_id(options, call);
-  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port)));
+  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms)));
   const auto towards_b = media_endpoint(offered);
-  const std::string answered =
-      ng.ask(answer(id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2))));
+  const std::string answered = ng.ask(answer(
+      id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2), options.ptime_ms)));
   const auto towards_a = media_endpoint(answered);
   if (!towards_b || !towards_a) {
     std::fprintf(stderr, "loadgen: call %s failed: %s / %s\n", id.c_str(), offered.c_str(),
@@ -127,42 +124,42 @@ bool open_phones(const Options& options, Run& run) {
     phone.fd = open_phone(i % 2 == 0 ? options.bind_a : options.bind_b, port);
     phone.stream = i;
     phone.heard.reserve(static_cast<std::size_t>(packets) + 64);
+    if (run.traced) {
+      phone.trace.sent.reserve(static_cast<std::size_t>(packets) + 64);
+      phone.trace.arrived.assign(static_cast<std::size_t>(packets) + 64, -1);
+    }
     if (phone.fd < 0)
       return false;
   }
   return true;
 }
 
-void fill_audio(const Recording& recording, std::uint64_t packet, std::uint8_t* payload) {
-  for (std::size_t i = 0; i < kPayload; ++i)
-    payload[i] = recording.audio[(packet * kPayload + i) % recording.audio.size()];
-}
-
 void send_one(Run& run, Phone& phone, std::int64_t now) {
-  std::array<std::uint8_t, kRtpHeader + kPayload> packet{};
+  std::array<std::uint8_t, kRtpHeader + kMostPayload> packet{};
   packet[0] = 0x80;
   packet[1] = 8; // PCMA
   const auto sequence = htons(static_cast<std::uint16_t>(phone.sent));
-  const auto timestamp = htonl(static_cast<std::uint32_t>(phone.sent * kPayload));
-  const auto ssrc = htonl(0x10000 + phone.stream);
+  const auto timestamp = htonl(static_cast<std::uint32_t>(phone.sent * run.payload));
+  const auto ssrc = htonl(kFirstSsrc + phone.stream);
   std::memcpy(&packet[2], &sequence, 2);
   std::memcpy(&packet[4], &timestamp, 4);
   std::memcpy(&packet[8], &ssrc, 4);
-  const Stamp stamp{kMagic, phone.stream, now};
-  if (phone.stream == 0 && run.recording.active()) {
-    if (phone.sent == 0)
-      run.recording.first_sent = now;
-    fill_audio(run.recording, phone.sent, &packet[kRtpHeader]);
+  if (phone.stream == 0 && run.audio.active()) {
+    run.audio.fill(phone.sent, &packet[kRtpHeader]);
   } else {
+    const Stamp stamp{kMagic, phone.stream, now};
     std::memcpy(&packet[kRtpHeader], &stamp, sizeof(stamp));
   }
   phone.sent += 1;
+  if (run.traced)
+    phone.trace.sent.push_back(static_cast<std::int32_t>(now - run.started));
   // A relay that is being restarted answers with ICMP errors, which the next call reports once.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (sendto(phone.fd, packet.data(), packet.size(), 0,
+    if (sendto(phone.fd, packet.data(), kRtpHeader + run.payload, 0,
                reinterpret_cast<const sockaddr*>(&phone.target), sizeof(phone.target)) >= 0 ||
         errno != ECONNREFUSED)
       return;
+    phone.refused += 1;
   }
 }
 
@@ -190,70 +187,48 @@ void send_all(const Options& options, Run& run) {
   }
 }
 
-/// The recorded stream has audio where others have their stamp; its SSRC tells that it is it.
-bool is_recorded(const Run& run, const Phone& phone, const std::uint8_t* bytes, std::size_t size) {
+/// Whether it is of the partner's stream; without a stamp the SSRC tells.
+bool belongs(const Run& run, const Stamp& stamp, std::uint32_t partner, const std::uint8_t* bytes) {
+  if (partner != 0 || !run.audio.active())
+    return stamp.magic == kMagic && stamp.stream == partner;
   std::uint32_t ssrc = 0;
-  if (!run.recording.active() || phone.stream != 1 || size != kRtpHeader + kPayload)
-    return false;
   std::memcpy(&ssrc, bytes + 8, 4);
-  return ntohl(ssrc) == 0x10000;
+  return ntohl(ssrc) == kFirstSsrc;
 }
 
-void take_audio(const Options& options, Run& run, Phone& phone, const std::uint8_t* bytes,
-                std::int64_t now) {
-  std::uint16_t sequence = 0;
-  std::memcpy(&sequence, bytes + 2, 2);
-  const std::size_t packet = phone.heard.add(ntohs(sequence), now);
-  const std::int64_t due =
-      run.recording.first_sent + static_cast<std::int64_t>(packet) * options.ptime_ms * 1000;
-  if (now - due > static_cast<std::int64_t>(options.late_ms) * 1000) {
-    run.late += 1;
-    return;
-  }
-  auto& received = run.recording.received;
-  if (received.size() < (packet + 1) * kPayload)
-    received.resize((packet + 1) * kPayload, kSilence);
-  std::memcpy(&received[packet * kPayload], bytes + kRtpHeader, kPayload);
-}
-
-void count_arrival(const Options& options, Run& run, std::int64_t now) {
-  if (options.bin_ms == 0)
-    return;
-  const auto bin = static_cast<std::size_t>((now - run.started) / (options.bin_ms * 1000));
-  if (bin < run.bins.size())
-    run.bins[bin] += 1;
-}
-
-void take(const Options& options, Run& run, Phone& phone, const std::uint8_t* bytes,
-          std::size_t size) {
-  Stamp stamp{};
+void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
   const std::int64_t now = now_micros();
-  count_arrival(options, run, now);
-  if (is_recorded(run, phone, bytes, size)) {
-    take_audio(options, run, phone, bytes, now);
-    return;
-  }
+  const std::uint32_t partner = phone.stream ^ 1U;
+  Stamp stamp{};
   if (size >= kRtpHeader + sizeof(stamp))
     std::memcpy(&stamp, bytes + kRtpHeader, sizeof(stamp));
   // The partner's stream, and no other, belongs here.
-  if (stamp.magic != kMagic || stamp.stream != (phone.stream ^ 1U)) {
+  if (size != kRtpHeader + run.payload || !belongs(run, stamp, partner, bytes)) {
     run.strange += 1;
     return;
   }
   std::uint16_t sequence = 0;
   std::memcpy(&sequence, bytes + 2, 2);
-  (void)phone.heard.add(ntohs(sequence), now);
+  const std::int64_t number = phone.heard.add(ntohs(sequence), now);
+  if (number < 0)
+    return;
+  const auto position = static_cast<std::size_t>(number);
+  auto& arrived = run.phones[partner].trace.arrived;
+  if (position < arrived.size())
+    arrived[position] = static_cast<std::int32_t>(now - run.started);
+  if (partner == 0 && run.audio.active()) {
+    run.audio.heard(position, bytes + kRtpHeader);
+    return;
+  }
   const auto micros =
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - stamp.sent_micros));
   run.latency.add(micros);
-  if (micros > options.late_ms * 1000ULL)
-    run.late += 1;
   const auto second = static_cast<std::size_t>((now - run.started) / 1'000'000);
   if (second < run.latency_by_second.size())
     run.latency_by_second[second].add(micros);
 }
 
-void receive_all(const Options& options, Run& run) {
+void receive_all(Run& run) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   for (Phone& phone : run.phones) {
     epoll_event event{};
@@ -269,7 +244,7 @@ void receive_all(const Options& options, Run& run) {
       Phone& phone = *static_cast<Phone*>(events[static_cast<std::size_t>(i)].data.ptr);
       const ssize_t size = recv(phone.fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size > 0)
-        take(options, run, phone, buffer.data(), static_cast<std::size_t>(size));
+        take(run, phone, buffer.data(), static_cast<std::size_t>(size));
     }
   }
   close(epoll);
@@ -300,6 +275,7 @@ void report(const Options& options, const Run& run) {
   std::uint64_t received = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;
+  std::uint64_t refused = 0;
   std::vector<double> lost;
   std::vector<double> gaps;
   std::vector<double> pauses;
@@ -311,25 +287,29 @@ void report(const Options& options, const Run& run) {
     received += phone.heard.received;
     duplicates += phone.heard.duplicates;
     reordered += phone.heard.reordered;
+    refused += phone.refused;
     lost.push_back(static_cast<double>(missing));
     gaps.push_back(static_cast<double>(phone.heard.longest_gap(sender.sent)));
     pauses.push_back(static_cast<double>(phone.heard.longest_pause_micros) / 1000);
     if (options.per_stream) {
       streams += streams.empty() ? "" : ",";
-      streams +=
-          "{\"sent\":" + std::to_string(sender.sent) +
-          ",\"received\":" + std::to_string(phone.heard.received) +
-          ",\"longestGap\":" + std::to_string(phone.heard.longest_gap(sender.sent)) +
-          ",\"longestPauseMs\":" + std::to_string(pauses.back()) + ",\"lastMs\":" +
-          std::to_string(static_cast<double>(phone.heard.last_micros() - run.started) / 1000) + "}";
+      streams += "{\"sent\":" + std::to_string(sender.sent) +
+                 ",\"received\":" + std::to_string(phone.heard.received) +
+                 ",\"longestGap\":" + std::to_string(phone.heard.longest_gap(sender.sent)) +
+                 ",\"longestPauseMs\":" + std::to_string(pauses.back()) + "}";
     }
   }
   std::printf("{\"calls\":%u,\"seconds\":%g,\"ptimeMs\":%u,\"sent\":%" PRIu64
               ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
-              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"late\":%" PRIu64
-              ",\"startedMicros\":%" PRId64 ",",
+              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",",
               options.calls, options.seconds, options.ptime_ms, sent, received, sent - received,
-              duplicates, reordered, run.strange, run.late, run.started);
+              duplicates, reordered, run.strange);
+  const std::int64_t since_epoch = micros_of(CLOCK_REALTIME) - (now_micros() - run.started);
+  std::printf("\"refused\":%" PRIu64 ",\"startedMonotonicMicros\":%" PRId64
+              ",\"startedUnixMicros\":%" PRId64 ",",
+              refused, run.started, since_epoch);
+  if (options.ng_after)
+    std::printf("\"callsKnown\":%u,", run.calls_known);
   print_histogram("latencyMicros", run.latency);
   std::printf(",");
   print_histogram("senderLatenessMicros", run.lateness);
@@ -344,12 +324,6 @@ void report(const Options& options, const Run& run) {
   print_spread("longestPauseMs", pauses);
   if (options.per_stream)
     std::printf(",\"streams\":[%s]", streams.c_str());
-  if (options.bin_ms != 0) {
-    std::printf(",\"binMs\":%u,\"receivedByBin\":[", options.bin_ms);
-    for (std::size_t i = 0; i < run.bins.size(); ++i)
-      std::printf("%s%u", i == 0 ? "" : ",", run.bins[i]);
-    std::printf("]");
-  }
   std::printf("}\n");
 }
 
@@ -361,41 +335,19 @@ void allow_many_descriptors() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-bool read_audio(const Options& options, Run& run) {
-  if (options.audio_file.empty())
-    return true;
-  std::FILE* file = std::fopen(options.audio_file.c_str(), "rb");
-  std::array<std::uint8_t, 4096> block;
-  while (file != nullptr) {
-    const std::size_t size = std::fread(block.data(), 1, block.size(), file);
-    if (size == 0)
-      break;
-    run.recording.audio.insert(run.recording.audio.end(), block.begin(), block.begin() + size);
-  }
-  if (file != nullptr)
-    std::fclose(file);
-  if (!run.recording.active())
-    std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());
-  return run.recording.active();
-}
-
-void write_audio(const Options& options, const Run& run) {
-  if (!run.recording.active())
-    return;
-  auto received = run.recording.received;
-  received.resize(run.phones[0].sent * kPayload, kSilence);
-  std::FILE* file = std::fopen((options.audio_file + ".received").c_str(), "wb");
-  if (file == nullptr)
-    return;
-  (void)std::fwrite(received.data(), 1, received.size(), file);
-  std::fclose(file);
-}
-
 bool prepare(const Options& options, NgClient& ng, Run& run) {
   allow_many_descriptors();
   if (options.calls == 0 || options.calls * 4 + options.port_base > 65'536 ||
-      options.ptime_ms == 0) {
-    std::fprintf(stderr, "loadgen: the calls do not fit into the ports\n");
+      options.ptime_ms * kSamplesPerMs < sizeof(Stamp) ||
+      options.ptime_ms * kSamplesPerMs > kMostPayload) {
+    std::fprintf(stderr,
+                 "loadgen: the calls do not fit into the ports, or the ptime not into packets\n");
+    return false;
+  }
+  run.payload = options.ptime_ms * kSamplesPerMs;
+  run.traced = !options.trace_file.empty();
+  if (!options.audio_file.empty() && !run.audio.load(options.audio_file, run.payload)) {
+    std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());
     return false;
   }
   if (!ng.open(options.ng) || !open_phones(options, run))
@@ -407,13 +359,39 @@ bool prepare(const Options& options, NgClient& ng, Run& run) {
   return true;
 }
 
+/// Asks for every call and deletes it; gives up on a daemon that is not there.
 void tear_down(const Options& options, NgClient& ng, Run& run) {
-  if (options.delete_calls) {
-    for (std::uint32_t call = 0; call < options.calls; ++call)
-      (void)ng.ask(remove(call_id(options, call)));
+  NgClient other;
+  const bool moved = options.ng_after && other.open(*options.ng_after);
+  NgClient& daemon = moved ? other : ng;
+  int unanswered = 0;
+  for (std::uint32_t call = 0; call < options.calls && unanswered < 3; ++call) {
+    const std::string id = call_id(options, call);
+    if (options.ng_after) {
+      const std::string reply = daemon.ask(query(id), 2);
+      run.calls_known += is_ok(reply) ? 1 : 0;
+      unanswered += reply.empty() ? 1 : 0;
+    }
+    if (options.delete_calls)
+      unanswered += daemon.ask(remove(id), options.ng_after ? 2 : 10).empty() ? 1 : 0;
   }
   for (const Phone& phone : run.phones)
     close(phone.fd);
+}
+
+bool save_files(const Options& options, Run& run) {
+  bool good = true;
+  if (run.traced) {
+    std::vector<const StreamTrace*> streams;
+    for (const Phone& phone : run.phones)
+      streams.push_back(&phone.trace);
+    good = write_trace(options.trace_file, streams);
+  }
+  if (!options.record_file.empty() && run.audio.active())
+    good = run.audio.save(options.record_file, run.phones[0].sent) && good;
+  if (!good)
+    std::fprintf(stderr, "loadgen: a file could not be written\n");
+  return good;
 }
 
 } // namespace
@@ -421,22 +399,19 @@ void tear_down(const Options& options, NgClient& ng, Run& run) {
 int relay_mode(const Options& options) {
   Run run;
   NgClient ng;
-  if (!read_audio(options, run) || !prepare(options, ng, run))
+  if (!prepare(options, ng, run))
     return 1;
-  if (options.bin_ms != 0)
-    run.bins.resize(static_cast<std::size_t>(options.seconds * 1000) / options.bin_ms + 1);
   run.latency_by_second.resize(static_cast<std::size_t>(options.seconds) + 1);
   run.started = now_micros();
-  std::thread receiver([&options, &run] { receive_all(options, run); });
+  std::thread receiver([&run] { receive_all(run); });
   send_all(options, run);
   const timespec stragglers{0, 400'000'000};
   nanosleep(&stragglers, nullptr);
   run.stop = true;
   receiver.join();
   tear_down(options, ng, run);
-  write_audio(options, run);
   report(options, run);
-  return 0;
+  return save_files(options, run) ? 0 : 1;
 }
 
 int hold_mode(const Options& options) {

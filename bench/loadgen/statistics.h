@@ -64,20 +64,20 @@ class ReceivedStream {
 public:
   void reserve(std::size_t packets) { seen_.reserve(packets); }
 
-  /// Returns the packet's position in the stream, from 0.
-  std::size_t add(std::uint16_t sequence, std::int64_t now_micros) {
+  /// Number of the packet since the start of the stream; -1: it was here before, or is none of it.
+  std::int64_t add(std::uint16_t sequence, std::int64_t now_micros) {
     // The cycle that brings the number closest to the highest one seen.
     const auto distance =
         static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
     const std::int64_t extended = highest_ + distance;
     if (extended < 0)
-      return 0;
+      return -1;
     const auto position = static_cast<std::size_t>(extended);
     if (position >= seen_.size())
       seen_.resize(position + 1, false);
     if (seen_[position]) {
       duplicates += 1;
-      return position;
+      return -1;
     }
     seen_[position] = true;
     received += 1;
@@ -87,7 +87,7 @@ public:
     if (last_micros_ != 0)
       longest_pause_micros = std::max(longest_pause_micros, now_micros - last_micros_);
     last_micros_ = now_micros;
-    return position;
+    return extended;
   }
 
   /// Longest run of packets missing among the first `sent`.
@@ -105,9 +105,6 @@ public:
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;
   std::int64_t longest_pause_micros = 0;
-
-  /// When the last packet arrived; 0: none has.
-  [[nodiscard]] std::int64_t last_micros() const { return last_micros_; }
 
 private:
   std::vector<bool> seen_;
