@@ -64,8 +64,16 @@ void remove_qdisc(std::uint32_t index) {
   bpf_tc_hook_destroy(&hook);
 }
 
+/// Detached first: taking away the last reference does it too, but some time later.
+void remove_link(const PinDirectory& pins, std::uint32_t index) {
+  const UniqueFd link(bpf_obj_get(pins.file(link_name(index)).c_str()));
+  if (link.valid())
+    bpf_link_detach(link.get());
+  static_cast<void>(pins.unlink(link_name(index)));
+}
+
 void detach_index(const PinDirectory& pins, std::uint32_t index, bool made_qdisc) {
-  static_cast<void>(pins.unlink(link_name(index))); // the last reference: the kernel detaches
+  remove_link(pins, index);
   const bpf_tc_hook hook = ingress_of(index);
   const bpf_tc_opts filter = filter_of(pins);
   bpf_tc_detach(&hook, &filter); // ENOENT in the XDP modes
