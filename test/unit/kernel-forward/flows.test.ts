@@ -1,0 +1,133 @@
+import { expect } from 'chai';
+import { devicesFor } from '../../../src/kernel-forward/devices.js';
+import { flowsOf, type Learned } from '../../../src/kernel-forward/flows.js';
+import { noStats, type Endpoint } from '../../../src/media/call-state.js';
+import type { MediaPlan, StreamPlan } from '../../../src/media/relay.js';
+
+const at = (address: string, port: number): Endpoint => ({ address, port });
+const caller = at('192.0.2.10', 6000);
+const callee = at('192.0.2.20', 7000);
+const here = '198.51.100.1';
+
+/** One side of a call of two: stream 0 hears the caller, stream 1 the callee. */
+export function stream(id: 0 | 1, changes: Partial<StreamPlan> = {}): StreamPlan {
+  return {
+    ...{ id, component: 1, endpoint: id === 0 ? caller : callee, signalledEndpoint: null },
+    ...{ confirmed: true, learning: 'heuristic', latchEpoch: 0, strictSource: false },
+    ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false },
+    ...{ pierceNat: false, natWait: false, clockRate: 8000, egressSocket: id },
+    ...{ rtpSinks: [1 - id], rtcpSinks: [], initialStats: { ...noStats, lastPacketMicros: 0 } },
+    ...changes,
+  };
+}
+
+export function planOf(
+  streams: readonly StreamPlan[],
+  changes: Partial<MediaPlan> = {},
+): MediaPlan {
+  return {
+    callId: 'call',
+    tos: 184,
+    sockets: [
+      { id: 0, streamId: 0, localAddress: here, localPort: 30000 },
+      { id: 1, streamId: 1, localAddress: here, localPort: 30002 },
+    ],
+    streams,
+    ...changes,
+  };
+}
+
+const learnt = (
+  ...entries: readonly (readonly [number, Learned])[]
+): ReadonlyMap<number, Learned> => new Map(entries);
+const localPorts = (plan: MediaPlan, learned = learnt()): readonly number[] =>
+  flowsOf(plan, learned).map(({ flow }) => flow.local.port);
+
+describe('the flows of a call', () => {
+  it('join the two sides of a settled one', () => {
+    const flows = flowsOf(planOf([stream(0), stream(1)]), learnt());
+    expect(flows).to.deep.equal([
+      {
+        streamId: 0,
+        sinkId: 1,
+        flow: {
+          ...{ local: at(here, 30000), source: at(here, 30002) },
+          ...{ destination: callee, expected: caller },
+          ...{ tos: 184, opaque: false, clockRate: 8000 },
+        },
+      },
+      {
+        streamId: 1,
+        sinkId: 0,
+        flow: {
+          ...{ local: at(here, 30002), source: at(here, 30000) },
+          ...{ destination: caller, expected: callee },
+          ...{ tos: 184, opaque: false, clockRate: 8000 },
+        },
+      },
+    ]);
+  });
+
+  it('leave the default TOS alone and forward what is not RTP unseen', () => {
+    const plan = planOf([stream(0, { transparent: true }), stream(1)], { tos: -1 });
+    const [first] = flowsOf(plan, learnt());
+    expect(first?.flow).to.include({ tos: 0, opaque: true });
+  });
+
+  it('begin when the source is confirmed, with what was learned', () => {
+    const plan = planOf([stream(0, { confirmed: false }), stream(1)]);
+    expect(localPorts(plan)).to.deep.equal([30002]);
+    const moved = at('203.0.113.5', 9);
+    const learned = learnt([0, { latchEpoch: 0, endpoint: moved, confirmed: true }]);
+    const flows = flowsOf(plan, learned);
+    expect(flows.map(({ flow }) => flow.expected)).to.deep.equal([moved, callee]);
+    expect(flows.map(({ flow }) => flow.destination)).to.deep.equal([callee, moved]);
+  });
+
+  it('forget what was learned before learning began anew', () => {
+    const plan = planOf([stream(0, { confirmed: false, latchEpoch: 1 }), stream(1)]);
+    const learned = learnt([0, { latchEpoch: 0, endpoint: caller, confirmed: true }]);
+    expect(localPorts(plan, learned)).to.deep.equal([30002]);
+  });
+
+  const elsewhere = at('2001:db8::1', 7000);
+  const userspace: readonly (readonly [string, readonly StreamPlan[]])[] = [
+    ['with a blocked source', [stream(0, { blocked: true }), stream(1)]],
+    ['without listener', [stream(0, { rtpSinks: [] }), stream(1)]],
+    ['with several listeners', [stream(0, { rtpSinks: [1, 1] }), stream(1)]],
+    ['whose listener is nowhere', [stream(0), stream(1, { endpoint: null, confirmed: false })]],
+    ['whose listener has no port here', [stream(0), stream(1, { egressSocket: null })]],
+    ['to the other IP family', [stream(0), stream(1, { endpoint: elsewhere, confirmed: false })]],
+    ['of RTCP', [stream(0, { component: 2 }), stream(1)]],
+    ['whose listener waits for NAT', [stream(0), stream(1, { natWait: true, confirmed: false })]],
+  ];
+  for (const [what, streams] of userspace) {
+    it(`leave a stream ${what} to userspace`, () => {
+      expect(localPorts(planOf(streams))).not.to.include(30000);
+    });
+  }
+});
+
+describe('the devices of kernel forwarding', () => {
+  const entry = (address: string, internal = false): { address: string; internal: boolean } => ({
+    address,
+    internal,
+  });
+  const machine = {
+    lo: [entry('127.0.0.1', true), entry('203.0.113.9', true)],
+    eth0: [entry('192.0.2.1'), entry('2001:db8::1')],
+    eth1: [entry('198.51.100.1')],
+  };
+
+  it('are those that hold the addresses', () => {
+    expect(devicesFor(['198.51.100.1'], machine)).to.deep.equal(['eth1']);
+    expect(devicesFor(['2001:db8::1', '198.51.100.1'], machine)).to.deep.equal(['eth0', 'eth1']);
+  });
+  it('are all for an address that may arrive anywhere', () => {
+    expect(devicesFor(['203.0.113.9'], machine), 'on lo').to.deep.equal(['eth0', 'eth1']);
+    expect(devicesFor(['203.0.113.77'], machine), 'not here').to.deep.equal(['eth0', 'eth1']);
+  });
+  it('are none for loopback addresses', () => {
+    expect(devicesFor(['127.0.0.1', '::1'], machine)).to.deep.equal([]);
+  });
+});

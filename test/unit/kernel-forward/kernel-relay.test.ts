@@ -1,0 +1,215 @@
+import { expect } from 'chai';
+import { flowKey, type Flow } from '../../../src/kernel-forward/flows.js';
+import {
+  noFigures,
+  type FlowFigures,
+  type KernelForwarder,
+} from '../../../src/kernel-forward/forwarder.js';
+import { KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
+import { noStats, type Endpoint } from '../../../src/media/call-state.js';
+import type {
+  CallStatistics,
+  MediaPlan,
+  MediaRelay,
+  ReconcileResult,
+  RelayEvent,
+  StreamStatistics,
+} from '../../../src/media/relay.js';
+import { planOf, stream } from './flows.test.js';
+
+/** What was asked of the relay in userspace and of the kernel, in order. */
+const asked: string[] = [];
+
+const figuresOf = (packets: number): FlowFigures => ({
+  ...noFigures,
+  packets,
+  bytes: packets * 172,
+  lastPacketMicros: packets === 0 ? 0 : 500,
+});
+
+class FakeForwarder {
+  readonly mode = 'tc';
+  readonly notes = [];
+  readonly devices = [];
+  readonly held = new Map<string, Flow>();
+  counted = 0;
+  refusal: string | null = null;
+  constructor(readonly adopted = false) {}
+
+  set(flows: readonly Flow[]): string | null {
+    if (flows.length === 0) return null;
+    asked.push(`set ${flows.map(({ local }) => local.port).join()}`);
+    if (this.refusal !== null) return this.refusal;
+    for (const flow of flows) this.held.set(flowKey(flow.local), flow);
+    return null;
+  }
+  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    if (locals.length > 0) asked.push(`remove ${locals.map(({ port }) => port).join()}`);
+    for (const local of locals) this.held.delete(flowKey(local));
+    return locals.map(() => figuresOf(this.counted));
+  }
+  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    return locals.map(() => figuresOf(this.counted));
+  }
+  flows(): readonly Flow[] {
+    return [...this.held.values()];
+  }
+  totals(): Readonly<Record<string, number>> {
+    return {};
+  }
+  removeAll(): string | null {
+    asked.push('remove all');
+    return null;
+  }
+}
+
+class FakeRelay implements MediaRelay {
+  outcome: ReconcileResult = { ok: true };
+  listener: (events: readonly RelayEvent[]) => void = () => undefined;
+  reconcile(plan: MediaPlan): ReconcileResult {
+    asked.push(plan.streams.length === 0 ? 'relay closes' : 'relay');
+    return this.outcome;
+  }
+  statistics(): CallStatistics {
+    const entry = (streamId: number): StreamStatistics => ({
+      ...{ streamId, packets: 100, bytes: 17_200, errors: 0, kernelPackets: 0, kernelBytes: 0 },
+      ...{ packetsOut: 100, bytesOut: 17_200, lastPacketMicros: 10, ssrc: 7, endpoint: null },
+      ...{ confirmed: true, received: true, drops: {} },
+    });
+    return { streams: [entry(0), entry(1)], ssrcs: [] };
+  }
+  *lastActivity(): Generator<readonly [string, number]> {
+    yield ['call', 10];
+  }
+  totals(): { packets: number; bytes: number; errors: number } {
+    return { packets: 200, bytes: 34_400, errors: 3 };
+  }
+  onEvents(listener: (events: readonly RelayEvent[]) => void): void {
+    this.listener = listener;
+  }
+  close(): void {
+    asked.push('relay stops');
+  }
+}
+
+const nothing: MediaPlan = { callId: 'call', tos: -1, sockets: [], streams: [] };
+
+describe('the relay with the kernel before it', () => {
+  let inner: FakeRelay;
+  let forwarder: FakeForwarder;
+  let relay: KernelRelay;
+  let monotonic: number;
+  const warnings: string[] = [];
+
+  function begin(adopted = false): void {
+    inner = new FakeRelay();
+    forwarder = new FakeForwarder(adopted);
+    make();
+  }
+  function make(): void {
+    relay = new KernelRelay({
+      inner,
+      forwarder: forwarder as unknown as KernelForwarder,
+      nowMicros: () => 1_000_000 + monotonic,
+      monotonicMicros: () => monotonic,
+      warn: (text) => warnings.push(text),
+    });
+    asked.length = 0;
+  }
+  beforeEach(() => {
+    monotonic = 1000;
+    warnings.length = 0;
+    begin();
+  });
+  const packetsOf = (id: number): number | undefined =>
+    relay.statistics('call')?.streams.find(({ streamId }) => streamId === id)?.packets;
+
+  it('opens ports before flows, and takes flows out before ports close', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    relay.reconcile(nothing);
+    expect(asked).to.deep.equal(['relay', 'set 30000,30002', 'remove 30000,30002', 'relay closes']);
+    expect(relay.flowCount).to.equal(0);
+  });
+
+  it('has no flows of a plan that the relay refuses', () => {
+    inner.outcome = { ok: false, failures: [] };
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(forwarder.held.size).to.equal(0);
+  });
+
+  it('replaces what has changed and leaves the rest', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    asked.length = 0;
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(asked).to.deep.equal(['relay']);
+    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    expect(asked.slice(1)).to.deep.equal(['relay', 'remove 30000']);
+  });
+
+  it('follows what packets teach, after the call does', () => {
+    relay.reconcile(planOf([stream(0, { confirmed: false }), stream(1)]));
+    relay.onEvents(() => asked.push('call'));
+    asked.length = 0;
+    const endpoint = { address: '203.0.113.5', port: 9 };
+    inner.listener([
+      {
+        type: 'endpoint-learned',
+        callId: 'call',
+        streamId: 0,
+        latchEpoch: 0,
+        endpoint,
+        confirmed: true,
+      },
+    ]);
+    expect(asked).to.deep.equal(['call', 'set 30000,30002']);
+    expect(forwarder.flows().map(({ destination }) => destination)).to.deep.include(endpoint);
+  });
+
+  it('adds the figures of flows, also of those that are gone', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    forwarder.counted = 50;
+    const [first] = relay.statistics('call')?.streams ?? [];
+    expect(first).to.include({ packets: 150, bytes: 25_800, packetsOut: 150, kernelPackets: 50 });
+    expect(first?.lastPacketMicros).to.equal(1_000_500);
+    expect([...relay.lastActivity()]).to.deep.equal([['call', 1_000_500]]);
+    expect(relay.totals()).to.deep.equal({ packets: 300, bytes: 51_600, errors: 3 });
+    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    expect(packetsOf(0)).to.equal(150);
+    relay.reconcile(nothing);
+    monotonic += 60e6;
+    expect(relay.totals().packets).to.equal(300);
+  });
+
+  it('claims flows of an earlier process without counting twice, and removes the others', () => {
+    const before = forwarder;
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    forwarder = new FakeForwarder(true);
+    for (const [key, flow] of before.held) forwarder.held.set(key, flow);
+    const stray = { address: '198.51.100.1', port: 31000 };
+    const [known] = before.flows();
+    if (known === undefined) throw new Error('no flow');
+    forwarder.held.set(flowKey(stray), { ...known, local: stray });
+    forwarder.counted = 500;
+    make();
+    // 400 of the 500 had been counted when the statistics were stored.
+    const initialStats = { ...noStats, packets: 480, kernelPackets: 400, lastPacketMicros: 0 };
+    relay.reconcile(planOf([stream(0, { initialStats }), stream(1)]));
+    expect(packetsOf(0)).to.equal(100 + 500 - 400);
+    expect(relay.releaseUnclaimed()).to.equal(1);
+    expect(forwarder.held.size).to.equal(2);
+  });
+
+  it('relays in userspace what the kernel takes no more, and says so once', () => {
+    forwarder.refusal = 'no space';
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(warnings).to.have.lengthOf(1);
+    expect(relay.flowCount).to.equal(0);
+    expect(packetsOf(0)).to.equal(100);
+  });
+
+  it('leaves nothing in the kernel at a clean stop', () => {
+    relay.close();
+    expect(asked).to.deep.equal(['remove all', 'relay stops']);
+  });
+});
