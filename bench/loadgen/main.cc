@@ -21,6 +21,7 @@ constexpr const char* kUsage =
     "  --concurrency M  calls being set up at a time (control), default 16\n"
     "  --rate R         calls begun per second (control), default as many as can be\n"
     "  --no-delete      leave the calls standing (relay)\n"
+    "  --direct         without a relay: phones send to each other (relay)\n"
     "  --streams        add the figures of every stream (relay)\n"
     "  --ng-after H:P   ask for the calls and delete them there in the end (relay)\n"
     "  --trace FILE     times of every packet, see trace.h (relay)\n"
@@ -46,6 +47,10 @@ loadgen::Options parse(int argc, char** argv) {
     const std::string_view name(argv[i]);
     if (name == "--no-delete") {
       options.delete_calls = false;
+      continue;
+    }
+    if (name == "--direct") {
+      options.direct = true;
       continue;
     }
     if (name == "--streams") {
@@ -95,7 +100,7 @@ loadgen::Options parse(int argc, char** argv) {
       refuse("unknown option", argv[i - 1]);
     }
   }
-  if (!have_daemon)
+  if (!have_daemon && !options.direct)
     refuse("--ng is missing", "");
   return options;
 }

@@ -24,6 +24,8 @@ struct Options {
   double rate = 0;
   bool delete_calls = true;
   bool per_stream = false;
+  /// The phones talk to each other without a relay: what sending and receiving alone costs.
+  bool direct = false;
   /// Where the calls are asked for and deleted in the end, when not where they were set up.
   std::optional<sockaddr_in> ng_after;
   /// File for the time of sending and of arrival of every packet.

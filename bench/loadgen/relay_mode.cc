@@ -99,6 +99,15 @@ bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) 
   const auto port = static_cast<std::uint16_t>(options.port_base + 4 * call);
   Phone& a = run.phones[2 * call];
   Phone& b = run.phones[2 * call + 1];
+  if (options.direct) {
+    const auto to_b = parse_host(options.bind_b, static_cast<std::uint16_t>(port + 2));
+    const auto to_a = parse_host(options.bind_a, port);
+    if (!to_a || !to_b)
+      return false;
+    a.target = *to_b;
+    b.target = *to_a;
+    return true;
+  }
   const std::string id = call_id(options, call);
   const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms)));
   const auto towards_b = media_endpoint(offered);
@@ -350,7 +359,7 @@ bool prepare(const Options& options, NgClient& ng, Run& run) {
     std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());
     return false;
   }
-  if (!ng.open(options.ng) || !open_phones(options, run))
+  if ((!options.direct && !ng.open(options.ng)) || !open_phones(options, run))
     return false;
   for (std::uint32_t call = 0; call < options.calls; ++call)
     if (!set_up(options, ng, run, call))
@@ -372,7 +381,7 @@ void tear_down(const Options& options, NgClient& ng, Run& run) {
       run.calls_known += is_ok(reply) ? 1 : 0;
       unanswered += reply.empty() ? 1 : 0;
     }
-    if (options.delete_calls)
+    if (options.delete_calls && !options.direct)
       unanswered += daemon.ask(remove(id), options.ng_after ? 2 : 10).empty() ? 1 : 0;
   }
   for (const Phone& phone : run.phones)
