@@ -131,6 +131,21 @@ struct flow_lookup {
   __u32 from_ipv6;
 };
 
+/* Where packets between two addresses leave: the answer of a route lookup, kept for a moment. */
+struct flow_next_hop {
+  struct flow_address source;
+  struct flow_address destination;
+  __u64 until_ns; /* CLOCK_MONOTONIC; 0: nothing here */
+  __u32 from;     /* the device that the route was looked up from */
+  __u32 ifindex;
+  __u32 mtu;
+  __u8 family;
+  __u8 tos;
+  __u8 destination_mac[6];
+  __u8 source_mac[6];
+  __u16 reserved;
+};
+
 /* A device with our program, by interface index: a u32 key in every layout, so that any version can
  * detach any other's program. */
 struct flow_device {
