@@ -89,12 +89,11 @@ static __always_inline void track_rtp(struct flow_counters* counters, const stru
 /* A packet that is forwarded. `rtp` has been checked against the packet's end when `kind` needs it.
  */
 static __always_inline void count_forwarded(const struct flow* flow, enum packet_kind kind,
-                                            const struct rtp_header* rtp, __u32 bytes) {
+                                            const struct rtp_header* rtp, __u32 bytes, __u64 now) {
   count_total(FLOW_FORWARDED);
   struct flow_counters* counters = counters_of(flow);
   if (!counters)
     return;
-  __u64 now = bpf_ktime_get_ns();
   __sync_fetch_and_add(&counters->packets, 1);
   __sync_fetch_and_add(&counters->bytes, bytes);
   if (kind == KIND_RTP) {

@@ -104,23 +104,26 @@ struct flow {
  * written by one CPU in practice (receive hashing keeps a flow on one); a rare race costs a
  * sample of jitter, never a packet count. */
 struct flow_counters {
+  /* What every packet writes fills one cache line. */
   __u64 packets;
   __u64 bytes;
   __u64 last_ns; /* last packet of any kind, CLOCK_MONOTONIC */
   __u64 rtp_ns;  /* last RTP packet */
   __u32 ssrc;
-  __u32 highest;         /* extended highest sequence number (RFC 3550 §A.1) */
-  __u32 base;            /* first one since SSRC change or restart */
-  __u32 received;        /* RTP packets, all SSRCs */
+  __u32 highest;   /* extended highest sequence number (RFC 3550 §A.1) */
+  __u32 received;  /* RTP packets, all SSRCs */
+  __u32 jitter;    /* RFC 3550 §A.8, RTP time units * 16 */
+  __u32 timestamp; /* RTP timestamp of the last packet */
+  __u32 seen;      /* an RTP packet has been seen: ssrc and what follows are valid */
+  __u32 base;      /* first sequence number since SSRC change or restart */
+  __u32 restarts;  /* SSRC changes and jumps of the sequence number */
+
   __u32 expected_before; /* packets expected of earlier SSRCs and before restarts */
-  __u32 restarts;        /* SSRC changes and jumps of the sequence number */
-  __u32 jitter;          /* RFC 3550 §A.8, RTP time units * 16 */
-  __u32 timestamp;       /* RTP timestamp of the last packet */
-  __u32 seen;            /* an RTP packet has been seen: ssrc and what follows are valid */
   __u32 reserved;
   __u64 rtcp_packets; /* of `packets`: those to the second destination */
   __u64 rtcp_bytes;
   __u32 reasons[FLOW_COUNTED_REASONS];
+  __u32 unused[6];
 };
 
 /* Interface index that routes are looked up from, by family; 0: the device of arrival. The kernel
@@ -129,6 +132,21 @@ struct flow_counters {
 struct flow_lookup {
   __u32 from_ipv4;
   __u32 from_ipv6;
+};
+
+/* Where packets between two addresses leave: the answer of a route lookup, kept for a moment. */
+struct flow_next_hop {
+  struct flow_address source;
+  struct flow_address destination;
+  __u64 until_ns; /* CLOCK_MONOTONIC; 0: nothing here */
+  __u32 from;     /* the device that the route was looked up from */
+  __u32 ifindex;
+  __u32 mtu;
+  __u8 family;
+  __u8 tos;
+  __u8 destination_mac[6];
+  __u8 source_mac[6];
+  __u16 reserved;
 };
 
 /* A device with our program, by interface index: a u32 key in every layout, so that any version can

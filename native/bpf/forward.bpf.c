@@ -32,7 +32,8 @@ struct work {
   const struct rtp_header* rtp;
   enum packet_kind kind;
   struct path path;
-  struct bpf_fib_lookup fib;
+  const struct flow_next_hop* hop;
+  __u64 now;
 };
 
 static __always_inline int is_drop(int reason) {
@@ -99,13 +100,18 @@ static __always_inline int examine(void* context, void* data, void* end, __u32 a
   if (reason)
     return reason;
   work->path.tos = tos_of(work, l3);
-  return look_up_route(context, packet, &work->path, from, &work->fib);
+  work->now = bpf_ktime_get_ns();
+  struct route_query query = {
+      .path = &work->path, .ip_length = packet->ip_length, .family = packet->key.family};
+  __u32 lookup_from = query.family == FLOW_IPV4 ? lookup.from_ipv4 : lookup.from_ipv6;
+  query.from = lookup_from ? lookup_from : from;
+  return find_next_hop(context, &query, work->now, &work->hop);
 }
 
 static __always_inline void write_ethernet(struct ethhdr* ethernet,
-                                           const struct bpf_fib_lookup* fib) {
-  __builtin_memcpy(ethernet->h_dest, fib->dmac, ETH_ALEN);
-  __builtin_memcpy(ethernet->h_source, fib->smac, ETH_ALEN);
+                                           const struct flow_next_hop* hop) {
+  __builtin_memcpy(ethernet->h_dest, hop->destination_mac, ETH_ALEN);
+  __builtin_memcpy(ethernet->h_source, hop->source_mac, ETH_ALEN);
 }
 
 #include "tc.h"

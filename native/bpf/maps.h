@@ -1,4 +1,5 @@
-/* The maps of forward.bpf.c. The loader sets the sizes of the first two and pins all of them. */
+/* The maps of forward.bpf.c. The loader sets the sizes of the first two and pins all but the
+ * next hops. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -64,6 +65,16 @@ struct {
   __type(key, __u32);
   __type(value, __u32);
 } transmit SEC(".maps");
+
+/* Per CPU, so that an entry has one writer. By a hash of the destination, the newest stays. */
+#define NEXT_HOPS 256
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, NEXT_HOPS);
+  __type(key, __u32);
+  __type(value, struct flow_next_hop);
+} next_hops SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -62,7 +62,7 @@ static __always_inline int tc_rewrite(struct __sk_buff* skb, const struct work* 
   struct ethhdr* ethernet = tc_data(skb);
   if ((void*)(ethernet + 1) > tc_end(skb))
     return 0;
-  write_ethernet(ethernet, &work->fib);
+  write_ethernet(ethernet, work->hop);
   return 1;
 }
 
@@ -72,9 +72,9 @@ int rtprelay_tc(struct __sk_buff* skb) {
   tc_pull_headers(skb);
   int reason = tc_examine(skb, &work);
   if (reason == FLOW_FORWARDED) {
-    count_forwarded(work.flow, work.kind, work.rtp, work.packet.payload_length);
+    count_forwarded(work.flow, work.kind, work.rtp, work.packet.payload_length, work.now);
     if (tc_rewrite(skb, &work))
-      return (int)bpf_redirect(work.fib.ifindex, 0);
+      return (int)bpf_redirect(work.hop->ifindex, 0);
     reason = FLOW_REWRITE;
   }
   count_refused(&work, reason);

@@ -66,7 +66,7 @@ static __always_inline int xdp_examine(struct xdp_md* xdp, struct work* work,
     return reason;
   if (!xdp_for_us(xdp))
     return FLOW_OTHER_HOST;
-  return xdp_choose_device(xdp, work->fib.ifindex, egress);
+  return xdp_choose_device(xdp, work->hop->ifindex, egress);
 }
 
 /* RFC 768: 0 means no checksum and stays; a computed 0 is sent as ones. */
@@ -94,7 +94,7 @@ static __always_inline int xdp_write_link(struct xdp_md* xdp, const struct work*
   struct vlan_tag* after = (struct vlan_tag*)(ethernet + 1);
   if ((void*)(after + 1) > xdp_end(xdp))
     return 0;
-  write_ethernet(ethernet, &work->fib);
+  write_ethernet(ethernet, work->hop);
   __be16 protocol =
       work->packet.key.family == FLOW_IPV4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
   ethernet->h_proto = egress->tagged ? bpf_htons(ETH_P_8021Q) : protocol;
@@ -118,7 +118,7 @@ int rtprelay_xdp(struct xdp_md* xdp) {
   struct egress egress = {};
   int reason = xdp_examine(xdp, &work, &egress);
   if (reason == FLOW_FORWARDED) {
-    count_forwarded(work.flow, work.kind, work.rtp, work.packet.payload_length);
+    count_forwarded(work.flow, work.kind, work.rtp, work.packet.payload_length, work.now);
     if (xdp_rewrite(xdp, &work, &egress))
       return egress.action;
     reason = FLOW_REWRITE;

@@ -153,6 +153,10 @@ Status KernelForwarder::set_vlans(std::span<const VlanDevice> vlans) {
   return state_ ? state_->devices.set_vlans(vlans) : not_open();
 }
 
+Status KernelForwarder::routes_changed() {
+  return state_ ? state_->programs.forget_next_hops() : not_open();
+}
+
 Status KernelForwarder::set_flows(std::span<const FlowSpec> flows) {
   return state_ ? state_->table.set(flows) : not_open();
 }

@@ -139,6 +139,10 @@ public:
   /// Replaces all that was said before. Parents must be attached.
   Status set_vlans(std::span<const VlanDevice> vlans);
 
+  /// To be called when routes, neighbours or addresses have changed. The programs keep the answer
+  /// of a route lookup for 100 ms, so without it they notice a little later.
+  Status routes_changed();
+
   /// Adds and replaces; a replaced flow keeps its counters. Either all are checked and there is
   /// room (else EINVAL, ENOSPC and nothing done), or the kernel's error says how far it came.
   Status set_flows(std::span<const FlowSpec> flows);

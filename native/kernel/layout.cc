@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include <cstddef>
+
 #include <arpa/inet.h>
 
 namespace rtprelay::kernel {
@@ -7,7 +9,8 @@ namespace rtprelay::kernel {
 // What the compiler makes of the shared header must be what clang made of it for BPF.
 static_assert(sizeof(flow_key) == 20);
 static_assert(sizeof(flow) == 136);
-static_assert(sizeof(flow_counters) == 168);
+static_assert(sizeof(flow_counters) == 192);
+static_assert(offsetof(flow_counters, expected_before) == 64);
 static_assert(static_cast<int>(Family::kIpv4) == FLOW_IPV4);
 static_assert(static_cast<int>(Family::kIpv6) == FLOW_IPV6);
 static_assert(static_cast<int>(Action::kUp) == FLOW_UP);

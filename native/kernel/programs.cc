@@ -8,6 +8,8 @@
 
 namespace rtprelay::kernel {
 
+static_assert(sizeof(flow_next_hop) % 8 == 0, "the stride of a per-CPU value");
+
 namespace {
 
 constexpr const char* kLookupSection = ".rodata.lookup";
@@ -156,6 +158,17 @@ void Programs::close() {
     bpf_object__close(object_);
   object_ = nullptr;
   program_ = -1;
+}
+
+Status Programs::forget_next_hops() const {
+  const int cpus = libbpf_num_possible_cpus();
+  const int hops = map("next_hops");
+  const std::vector<flow_next_hop> nothing(cpus > 0 ? static_cast<std::size_t>(cpus) : 0);
+  std::uint32_t index = 0;
+  // The kernel refuses the first index beyond the array.
+  while (bpf_map_update_elem(hops, &index, nothing.data(), BPF_ANY) == 0)
+    ++index;
+  return errno == E2BIG && index > 0 ? Status{} : failure(errno, "forgetting next hops");
 }
 
 int Programs::map(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }

@@ -32,6 +32,8 @@ public:
   Status load(const PinDirectory& pins, const Options& options, const flow_lookup& lookup,
               bool adopt);
   void close();
+  /// Every next packet asks the routing table again.
+  Status forget_next_hops() const;
 
   [[nodiscard]] int program() const { return program_; }
   [[nodiscard]] int map(const char* name) const;

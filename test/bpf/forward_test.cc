@@ -50,6 +50,49 @@ ROW("a flow may leave by the device it came by") {
   forwarded(bench, spec, in, out);
 }
 
+ROW("a change of the neighbour counts from when we are told") {
+  const FlowSpec spec = plain_flow(Version::kIpv4);
+  const Frame in = arriving(Version::kIpv4);
+  Frame out = leaving(spec, in);
+  forwarded(bench, spec, in, out);
+  CHECK(rig::run("ip neighbour replace 198.51.100.9 lladdr 02:00:00:00:02:0a dev out"));
+  CHECK(bench.programs.forget_next_hops().ok());
+  out.to = {2, 0, 0, 0, 2, 10};
+  CHECK(bench.run(frames::build(in)).frame == frames::build(out));
+  CHECK(rig::run("ip neighbour replace 198.51.100.9 lladdr 02:00:00:00:02:09 dev out"));
+}
+
+ROW("flows of one next hop and different source, TOS or length each get theirs") {
+  const Version version = Version::kIpv4;
+  CHECK(rig::run("ip rule add from 198.51.100.77 lookup 7"));
+  CHECK(rig::run("ip route add 198.51.100.9 via 192.0.2.9 dev in table 7"));
+  FlowSpec other = plain_flow(version);
+  other.local.port += 2;
+  other.source = at("198.51.100.77", 30002);
+  const FlowSpec both[] = {plain_flow(version), other};
+  CHECK(bench.table.clear().ok() && bench.table.set(both).ok());
+  CHECK(bench.programs.forget_next_hops().ok());
+  Frame in = arriving(version);
+  Frame detour = in;
+  detour.destination = other.local;
+  Frame detour_out = leaving(other, detour);
+  detour_out.to = in.from;
+  detour_out.from = in.to;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(bench.run(frames::build(in)).frame == frames::build(leaving(both[0], in)));
+    CHECK(bench.run(frames::build(detour)).frame == frames::build(detour_out));
+  }
+  CHECK(rig::run("ip rule del from 198.51.100.77 lookup 7"));
+  CHECK(rig::run("ip route flush table 7"));
+  // A larger packet than the link takes is noticed though smaller ones have gone before.
+  CHECK(rig::run("ip link set out mtu 1280"));
+  CHECK(bench.programs.forget_next_hops().ok());
+  CHECK(bench.run(frames::build(in)).verdict == bench.leave(false));
+  in.payload = frames::rtp(0, 2, 2, 3, 1300);
+  CHECK(bench.run(frames::build(in)).verdict == bench.up());
+  CHECK(rig::run("ip link set out mtu 1500"));
+}
+
 ROW("IPv4 without UDP checksum stays without") {
   Frame in = arriving(Version::kIpv4);
   in.sum = frames::UdpSum::kNone;

@@ -18,7 +18,9 @@ std::uint64_t reason_of(const FlowCounters& counters, const char* reason) {
   return 0;
 }
 
+/// The rows change routes and neighbours; none may see a next hop from before.
 void install(rig::Bench& bench, const FlowSpec& spec) {
+  CHECK(bench.programs.forget_next_hops().ok());
   CHECK(bench.table.clear().ok());
   const auto status = bench.table.set({&spec, 1});
   if (!status.ok())
