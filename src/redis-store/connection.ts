@@ -85,6 +85,8 @@ export class RedisConnection {
   #retryMs = firstRetryMs;
   #errors = 0;
   #closed = false;
+  /** The socket that commands wait in. */
+  #gathering: Redis['stream'] | null = null;
   /** What has been said about the present outage, so that it is said once. */
   #said = new Set<string>();
 
@@ -146,6 +148,7 @@ export class RedisConnection {
     const redis = this.#redis;
     if (redis === null) throw new StoreError('unreachable', `no connection to Redis ${this.#name}`);
     try {
+      this.#gather(redis);
       return await redis.callBuffer(command, ...args);
     } catch (error) {
       if (error instanceof Error && isFatal(error)) {
@@ -154,6 +157,18 @@ export class RedisConnection {
       }
       throw error;
     }
+  }
+
+  /** All commands of one turn of the event loop leave in one system call. */
+  #gather(redis: Redis): void {
+    const { stream } = redis;
+    if (this.#gathering === stream) return;
+    this.#gathering = stream;
+    stream.cork();
+    setImmediate(() => {
+      if (this.#gathering === stream) this.#gathering = null;
+      stream.uncork();
+    });
   }
 
   /** Subscribes to a pattern of channels, or ends that. @throws as `send` does. */

@@ -88,13 +88,25 @@ export class Fence {
     this.#log = log;
   }
 
-  /** Writes a call of `mine`. Resolves to its holder if that is another node now, and nothing was written. */
+  /**
+   * Writes a call of `mine`. Resolves to its holder if that is another node now, and nothing was written.
+   *
+   * A call that was never taken over needs no script: whoever takes it over removes its key, so that it
+   * is enough not to make the key anew (`written`: this node has made it already).
+   */
   async set(
     key: Buffer,
     value: Buffer,
     expiresSeconds: number,
     mine: Holder,
+    written = false,
   ): Promise<Holder | null> {
+    if (mine.epoch === 0) {
+      const only = written ? ['XX'] : [];
+      const reply = await this.#send('SET', key, value, 'EX', expiresSeconds, ...only);
+      // Gone: taken over, or expired, or the server has lost it.
+      if (reply !== null) return null;
+    }
     if (this.#scripts) {
       const outcome = await this.#run('set', key, mine, value, expiresSeconds);
       if (outcome !== 'refused') return outcome;
@@ -105,7 +117,8 @@ export class Fence {
 
   /** Deletes a call of `mine`; otherwise as `set`. */
   async delete(key: Buffer, mine: Holder): Promise<Holder | null> {
-    if (this.#scripts) {
+    // Of a call that has been taken over there is no key any more.
+    if (this.#scripts && mine.epoch > 0) {
       const outcome = await this.#run('delete', key, mine);
       if (outcome !== 'refused') return outcome;
     }

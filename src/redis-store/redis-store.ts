@@ -336,9 +336,11 @@ export class RedisStore implements CallStore {
     if (value === null) return;
     // From here on the key may exist, acknowledged or not.
     const epoch = wanted.ownershipEpoch;
+    const written = this.#known.has(callId);
     this.#known.set(callId, epoch);
     this.#removed.delete(callId);
-    const holder = await this.#fence.set(keyOf(callId), value, expiresSeconds, { epoch, database });
+    const mine = { epoch, database };
+    const holder = await this.#fence.set(keyOf(callId), value, expiresSeconds, mine, written);
     if (holder === null) {
       await this.#replicaWait?.reached();
       return;

@@ -36,8 +36,13 @@ describe('the fence', () => {
 
   it('lets the owner write with a life time, and delete', async () => {
     expect(await fence.set(key, value('one'), 1000, own)).to.equal(null);
-    expect(await client.get(key)).to.equal('one');
+    expect(await fence.set(key, value('two'), 1000, own, true)).to.equal(null);
+    expect(await client.get(key)).to.equal('two');
     expect(await client.ttl(key)).to.be.within(900, 1000);
+    // Lost by the server, not taken over: written again.
+    await client.del(key);
+    expect(await fence.set(key, value('three'), 1000, own, true)).to.equal(null);
+    expect(await client.get(key)).to.equal('three');
     expect(await fence.delete(key, own)).to.equal(null);
     expect(await client.dbsize()).to.equal(0);
   });
@@ -47,10 +52,11 @@ describe('the fence', () => {
     const taker = { epoch: 1, database: 3 };
     expect(await fence.release(key, taker)).to.equal(null);
     expect(await client.exists(key)).to.equal(0);
-    expect(await fence.set(key, value('late'), 1000, own)).to.deep.equal(taker);
+    expect(await fence.set(key, value('late'), 1000, own, true)).to.deep.equal(taker);
     expect(await client.exists(key)).to.equal(0);
     await client.set(key, 'somebody');
-    expect(await fence.delete(key, own)).to.deep.equal(taker);
+    const once = { epoch: 1, database: 2 };
+    expect(await fence.delete(key, once)).to.deep.equal(taker);
     expect(await client.get(key)).to.equal('somebody');
   });
 
@@ -75,9 +81,10 @@ describe('the fence', () => {
   });
 
   it('survives a server that has forgotten its scripts', async () => {
-    await fence.set(key, value('one'), 1000, own);
+    const taken = { epoch: 1, database: 0 };
+    await fence.set(key, value('one'), 1000, taken);
     await client.script('FLUSH');
-    expect(await fence.set(key, value('two'), 1000, own)).to.equal(null);
+    expect(await fence.set(key, value('two'), 1000, taken)).to.equal(null);
     expect(await client.get(key)).to.equal('two');
   });
 
@@ -85,10 +92,11 @@ describe('the fence', () => {
     await client.acl('SETUSER', 'plain', 'on', '>secret', '~*', '+@all', '-@scripting');
     const plain = redis.client(0).duplicate({ username: 'plain', password: 'secret' });
     const other = fenceOf(plain);
-    expect(await other.set(key, value('one'), 1000, own)).to.equal(null);
-    expect(await other.set(key, value('two'), 1000, own)).to.equal(null);
+    const taken = { epoch: 1, database: 0 };
+    expect(await other.set(key, value('one'), 1000, taken)).to.equal(null);
+    expect(await other.set(key, value('two'), 1000, taken)).to.equal(null);
     expect(await client.get(key)).to.equal('two');
-    expect(await other.delete(key, own)).to.equal(null);
+    expect(await other.delete(key, taken)).to.equal(null);
     expect(await client.exists(key)).to.equal(0);
     expect(warnings).to.have.lengthOf(1);
     plain.disconnect();
@@ -99,7 +107,7 @@ describe('the fence', () => {
     await client.acl('SETUSER', 'most', 'on', '>secret', '~*', '+@all', '-hget', '-time');
     const most = redis.client(0).duplicate({ username: 'most', password: 'secret' });
     const other = fenceOf(most);
-    expect(await other.set(key, value('one'), 1000, own)).to.equal(null);
+    expect(await other.set(key, value('one'), 1000, { epoch: 1, database: 0 })).to.equal(null);
     expect(await client.get(key)).to.equal('one');
     expect(await other.release(key, { epoch: 1, database: 3 })).to.equal(null);
     expect(await client.exists(key)).to.equal(0);
@@ -109,7 +117,7 @@ describe('the fence', () => {
 
   it('is not stopped by another value under its name', async () => {
     await client.set(fenceKey, 'not ours');
-    expect(await fence.set(key, value('one'), 1000, own)).to.equal(null);
+    expect(await fence.set(key, value('one'), 1000, { epoch: 1, database: 0 })).to.equal(null);
     expect(await client.get(fenceKey)).to.equal('not ours');
   });
 
