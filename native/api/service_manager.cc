@@ -1,5 +1,7 @@
 #include "service_manager.h"
 
+#include <algorithm>
+
 #include "addon_state.h"
 
 namespace rtprelay::api {
@@ -37,6 +39,24 @@ Napi::Value notify(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), told);
 }
 
+// openEarly(hosts, ports, freeBind)
+Napi::Value open_early(const Napi::CallbackInfo& info) {
+  if (info.Length() < 3 || !info[0].IsArray() || !info[1].IsArray() || !info[2].IsBoolean())
+    return refuse(info.Env(), "openEarly(hosts: string[], ports: number[], freeBind: boolean)");
+  const auto hosts = info[0].As<Napi::Array>();
+  const auto ports = info[1].As<Napi::Array>();
+  const FreeBind free_bind = info[2].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
+  for (std::uint32_t i = 0; i < std::min(hosts.Length(), ports.Length()); ++i) {
+    SocketAddress local;
+    const std::uint32_t port = Napi::Value(ports[i]).ToNumber().Uint32Value();
+    if (port > 0 && port <= 65'535 &&
+        parse_address(Napi::Value(hosts[i]).ToString().Utf8Value(),
+                      static_cast<std::uint16_t>(port), local))
+      store_of(info.Env()).open_early(local, free_bind);
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value release_rest(const Napi::CallbackInfo& info) {
   const std::size_t count = store_of(info.Env()).release_rest();
   return Napi::Number::New(info.Env(), static_cast<double>(count));
@@ -49,6 +69,7 @@ Napi::Object service_manager(Napi::Env env) {
   object.Set("inherit", Napi::Function::New(env, inherit));
   object.Set("open", Napi::Function::New(env, open));
   object.Set("notify", Napi::Function::New(env, notify));
+  object.Set("openEarly", Napi::Function::New(env, open_early));
   object.Set("releaseRest", Napi::Function::New(env, release_rest));
   return object;
 }

@@ -6,7 +6,7 @@
 namespace rtprelay::api {
 
 /// `serviceManager` of the addon: `inherit(first, count)`, `open(path, keepNew)`, `notify(text)`,
-/// `releaseRest()`.
+/// `openEarly(hosts, ports, freeBind)`, `releaseRest()`.
 Napi::Object service_manager(Napi::Env env);
 
 } // namespace rtprelay::api

@@ -68,6 +68,16 @@ bool SocketStore::open_channel(std::string_view path) {
   return channel_.valid();
 }
 
+void SocketStore::open_early(const SocketAddress& local, FreeBind free_bind) {
+  if (inherited_.contains(local))
+    return;
+  int error = 0;
+  // Whoever wants it in the end meets the error and reports it.
+  FileDescriptor fd = open_udp_socket(local, -1, free_bind, error);
+  if (fd.valid())
+    inherited_[local] = std::move(fd);
+}
+
 FileDescriptor SocketStore::take(const SocketAddress& local) {
   const auto found = inherited_.find(local);
   if (found == inherited_.end())

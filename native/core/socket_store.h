@@ -26,14 +26,17 @@ public:
   /// With `on`, sockets of `keep` are stored; without, only what is stored already is removed.
   void keep_new(bool on) { keeps_new_ = on; }
 
-  /// The inherited socket that is bound to `local`, or an invalid one.
+  /// Opens a socket that will be wanted soon, so that what arrives until then waits in it.
+  void open_early(const SocketAddress& local, FreeBind free_bind);
+  /// The inherited (or early) socket that is bound to `local`, or an invalid one.
   FileDescriptor take(const SocketAddress& local);
   /// Has a copy of a socket stored, unless one is already. The descriptor has to stay open until
   /// `forget` or the next `flush` that returns true.
   void keep(const SocketAddress& local, int fd);
   /// Has the stored copy closed; to be called before the socket itself is.
   void forget(const SocketAddress& local);
-  /// Closes the inherited sockets that nobody has taken, and their copies; returns how many.
+  /// Closes the inherited and early sockets that nobody has taken, and their copies; returns how
+  /// many.
   std::size_t release_rest();
   /// Sends what could not be sent yet. false: some of it still waits for the service manager.
   bool flush();

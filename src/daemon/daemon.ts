@@ -18,7 +18,7 @@ import type { Gauges } from '../observe/statistics.js';
 import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
-import type { CallStore } from '../redis-store/store.js';
+import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
 import { Drain } from './drain.js';
 import type { KernelDevices } from './kernel.js';
@@ -136,7 +136,10 @@ export class Daemon {
     });
     this.#calls = calls;
     if (config.redis !== null) {
-      const report = await this.#store.restore((state) => calls.adopt(state));
+      const report = await this.#store.restore(
+        (state) => calls.adopt(state),
+        (sockets) => this.#openEarly(interfaces, sockets, standby),
+      );
       log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
       if (standby) await this.follow(config.redis.keyspaces);
     }
@@ -204,6 +207,19 @@ export class Daemon {
     this.#kernelDevices = new KernelDevices(forwarder, wanted, addresses, log);
     this.#kernelDevices.update();
     return this.#kernelRelay;
+  }
+
+  /** Ports of calls that will be restored in a moment: packets wait in them from now on. */
+  #openEarly(
+    interfaces: InterfaceTable,
+    sockets: readonly StoredSocket[],
+    freeBind: boolean,
+  ): void {
+    const endpoints = sockets.flatMap(({ logicalInterface, addressIndex, port }) => {
+      const address = interfaces.addressAt(logicalInterface, addressIndex)?.address;
+      return address === undefined ? [] : [{ address, port }];
+    });
+    this.#environment.serviceManager.openEarly(endpoints, freeBind);
   }
 
   #releaseRest(): void {

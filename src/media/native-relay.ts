@@ -122,6 +122,7 @@ interface AddonServiceManager {
   inherit(first: number, count: number): number;
   open(path: string, keepNew: boolean): boolean;
   notify(text: string): boolean;
+  openEarly(hosts: readonly string[], ports: readonly number[], freeBind: boolean): void;
   releaseRest(): number;
 }
 

@@ -14,7 +14,7 @@ import { ReplicaWait } from './replica-wait.js';
 import { findFormat, lastUse, readCalls, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
-import type { CallStore, RestoreReport, SaveOutcome } from './store.js';
+import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
 import { WriteQueue } from './write-queue.js';
 
 /** What a store is told when it is made. */
@@ -170,7 +170,10 @@ export class RedisStore implements CallStore {
     this.#refreshTimer.unref();
   }
 
-  async restore(adopt: (state: CallState) => string | null): Promise<RestoreReport> {
+  async restore(
+    adopt: (state: CallState) => string | null,
+    prepare?: (sockets: readonly StoredSocket[]) => void,
+  ): Promise<RestoreReport> {
     const { read, log, required } = this.#options;
     const startedAt = performance.now();
     const elapsedMs = (): number => Math.round(performance.now() - startedAt);
@@ -180,7 +183,7 @@ export class RedisStore implements CallStore {
     if (read === null || !connected || !connection.ready)
       return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
     try {
-      const found = await this.#restoreFrom(connection, adopt, new Set());
+      const found = await this.#restoreFrom(connection, adopt, new Set(), prepare);
       if (found.foreignKeys > 0) {
         log.debug?.(`Redis ${serverName(read)} holds ${found.foreignKeys} keys that are no calls`);
       }
@@ -207,6 +210,7 @@ export class RedisStore implements CallStore {
     connection: RedisConnection,
     adopt: (state: CallState) => string | null,
     present: ReadonlySet<string>,
+    prepare?: (sockets: readonly StoredSocket[]) => void,
   ): Promise<Restored> {
     const failures: { callId: string; reason: string }[] = [];
     const silent: CallState[] = [];
@@ -221,7 +225,8 @@ export class RedisStore implements CallStore {
       else fail(state.callId, reason);
     };
     let newest = 0;
-    for await (const batch of readCalls((...words) => connection.send(...words), this.#settings)) {
+    const send: SendCommand = (...words) => connection.send(...words);
+    for await (const batch of readCalls(send, this.#settings, prepare)) {
       total.keys += batch.keys;
       total.foreignKeys += batch.foreignKeys;
       for (const { callId, reason } of batch.failures) fail(callId, reason);

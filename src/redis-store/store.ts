@@ -16,12 +16,23 @@ export interface RestoreReport {
   readonly elapsedMs: number;
 }
 
+/** A port of a stored call that was open. */
+export interface StoredSocket {
+  readonly logicalInterface: string;
+  readonly addressIndex: number;
+  readonly port: number;
+}
+
 export interface CallStore {
   /**
    * Hands every stored call to `adopt`, which returns null when the call was taken over or the
-   * reason why it was not. A value that cannot be read costs no other call.
+   * reason why it was not. A value that cannot be read costs no other call. `prepare` is told of the
+   * ports of calls some time before `adopt` gets them.
    */
-  restore(adopt: (state: CallState) => string | null): Promise<RestoreReport>;
+  restore(
+    adopt: (state: CallState) => string | null,
+    prepare?: (sockets: readonly StoredSocket[]) => void,
+  ): Promise<RestoreReport>;
   /**
    * Writes `state` under its call-id; the newest state of a call wins, one write is in flight per
    * call. Never rejects, and resolves within the commit timeout at the latest.

@@ -4,6 +4,8 @@
  * process and no packet is lost between one process and the next.
  */
 
+import type { Endpoint } from '../../media/call-state.js';
+
 /** The addon's side; `native/api/service_manager.h`. */
 export interface NativeServiceManager {
   /** Takes over `count` descriptors from `first`; returns how many are bound UDP sockets. */
@@ -12,7 +14,9 @@ export interface NativeServiceManager {
   open(path: string, keepNew: boolean): boolean;
   /** false: the service manager is busy; try again. */
   notify(text: string): boolean;
-  /** Closes inherited sockets that nobody asked for; returns how many. */
+  /** Opens sockets that will be wanted soon. */
+  openEarly(hosts: readonly string[], ports: readonly number[], freeBind: boolean): void;
+  /** Closes inherited and early sockets that nobody asked for; returns how many. */
   releaseRest(): number;
 }
 
@@ -37,7 +41,8 @@ function positive(text: string | undefined): number {
 }
 
 export class ServiceManager {
-  readonly #native: NativeServiceManager | null;
+  readonly #load: () => NativeServiceManager;
+  #native: NativeServiceManager | null;
   readonly #watchdogMs: number;
   #watchdog: NodeJS.Timeout | null = null;
   #status = '';
@@ -65,6 +70,7 @@ export class ServiceManager {
     const watchdogMicros = guarded ? positive(environment['WATCHDOG_USEC']) : 0;
     const offered = passedOn > 0 || positive(environment['FDSTORE']) > 0;
     for (const name of [...variables, ...watchdogVariables]) delete environment[name];
+    this.#load = native;
     this.#native = channel === '' && passedOn === 0 ? null : native();
     this.keepsSockets = channel !== '' && (mode === 'yes' || (mode === 'auto' && offered));
     this.inherited = passedOn > 0 ? (this.#native?.inherit(firstDescriptor, passedOn) ?? 0) : 0;
@@ -93,9 +99,17 @@ export class ServiceManager {
     this.#notify(`STATUS=${text}`);
   }
 
-  /** Closes the inherited sockets that belong to no call; returns how many. */
+  /** Opens the ports of calls that are about to be restored: what arrives meanwhile waits in them. */
+  openEarly(endpoints: readonly Endpoint[], freeBind: boolean): void {
+    this.#native ??= this.#load();
+    const hosts = endpoints.map(({ address }) => address);
+    const ports = endpoints.map(({ port }) => port);
+    this.#native.openEarly(hosts, ports, freeBind);
+  }
+
+  /** Closes inherited and early sockets that belong to no call; returns how many. */
   releaseRest(): number {
-    return this.inherited > 0 ? (this.#native?.releaseRest() ?? 0) : 0;
+    return this.#native?.releaseRest() ?? 0;
   }
 
   /** In order, and again while the service manager is busy, e.g. with the sockets of many calls. */
