@@ -58,7 +58,9 @@ bool start(KernelForwarder& forwarder, const Options& options, const std::vector
 /// A process that holds the forwarder until it is killed.
 class Holder {
 public:
-  Holder(const Options& options, const std::vector<Call>& calls) {
+  enum class Start { kNow, kLater };
+  /// `kLater`: returns while the process is still starting.
+  Holder(const Options& options, const std::vector<Call>& calls, Start start = Start::kNow) {
     int ready[2];
     if (::pipe(ready) != 0)
       return;
@@ -67,7 +69,7 @@ public:
       hold(options, calls, ready[1]);
     ::close(ready[1]);
     char said = 0;
-    started = ::read(ready[0], &said, 1) == 1;
+    started = start == Start::kNow && ::read(ready[0], &said, 1) == 1;
     ::close(ready[0]);
   }
   ~Holder() { kill_it(); }
@@ -197,6 +199,43 @@ TEST("a re-INVITE replaces a flow between two packets") {
     CHECK(network::exchange(calls, 3));
     CHECK(counters_match(forwarder, calls));
     CHECK(report(forwarder.remove()));
+  }
+}
+
+TEST("a known VLAN's packets are forwarded without their tag, others are left to the stack") {
+  for (const Mode mode : kModes) {
+    CHECK(network::prepare(left(), right(), mode));
+    std::vector<Call> calls = network::make_calls(left(), right(), 2);
+    KernelForwarder forwarder;
+    CHECK(start(forwarder, options_of(mode), calls));
+    const VlanDevice known = {left().device(), left().device(), 100};
+    CHECK(report(forwarder.set_vlans({&known, 1})));
+    for (Call& call : calls) {
+      CHECK(network::tagged_arrives(call, left(), 100));
+      CHECK(!network::tagged_arrives(call, left(), 101));
+    }
+    CHECK(report(forwarder.set_vlans({})));
+    CHECK(!network::tagged_arrives(calls[0], left(), 100));
+    CHECK(report(forwarder.remove()));
+  }
+}
+
+TEST("killed at any moment of setting up, the next process cleans up or adopts") {
+  CHECK(network::prepare(left(), right(), Mode::kTc));
+  for (int i = 0; i < 20; ++i) {
+    const Mode mode = kModes[i % 3];
+    std::vector<Call> calls = network::make_calls(left(), right(), 4);
+    {
+      Holder holder(options_of(mode), calls, Holder::Start::kLater);
+      ::usleep(static_cast<useconds_t>(i * 3000)); // wherever that is
+    }
+    KernelForwarder forwarder;
+    CHECK(start(forwarder, options_of(mode), calls));
+    CHECK(forwarder.size() == 8);
+    if (mode == Mode::kTc)
+      CHECK(network::exchange(calls, 2));
+    CHECK(report(forwarder.remove()));
+    CHECK(count_filters(device_index(left().device())) == 0U);
   }
 }
 
