@@ -3,7 +3,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include <linux/ethtool.h>
+#include <bpf/bpf.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +111,17 @@ bool counters_match(const KernelForwarder& forwarder, const std::vector<Call>& c
     }
   }
   return true;
+}
+
+/// Makes what is pinned look like another version's.
+bool pretend_layout(const Options& options, std::uint32_t layout) {
+  const UniqueFd map(bpf_obj_get((options.pin_directory + "/meta").c_str()));
+  const std::uint32_t zero = 0;
+  flow_meta meta = {};
+  if (bpf_map_lookup_elem(map.get(), &zero, &meta) != 0)
+    return false;
+  meta.layout = layout;
+  return bpf_map_update_elem(map.get(), &zero, &meta, BPF_ANY) == 0;
 }
 
 void expect_survival(Mode mode) {
@@ -255,6 +266,14 @@ TEST("something pinned by another layout, size or mode is replaced") {
 
   CHECK(start(forwarder, larger, calls));
   CHECK(forwarder.adopted());
+  forwarder.close();
+  CHECK(pretend_layout(larger, FLOW_LAYOUT_VERSION + 1));
+  CHECK(report(forwarder.open(larger)));
+  CHECK(!forwarder.adopted() && forwarder.size() == 0 && forwarder.devices().empty());
+  CHECK(count_filters(device_index(left().device())) == 0U);
+
+  CHECK(start(forwarder, larger, calls));
+  CHECK(network::exchange(calls, 1));
   forwarder.close();
   CHECK(report(forwarder.open(options_of(Mode::kXdpGeneric))));
   CHECK(!forwarder.adopted() && forwarder.devices().empty());
