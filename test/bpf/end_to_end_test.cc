@@ -3,7 +3,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include <linux/ethtool.h>
+#include <bpf/bpf.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +58,9 @@ bool start(KernelForwarder& forwarder, const Options& options, const std::vector
 /// A process that holds the forwarder until it is killed.
 class Holder {
 public:
-  Holder(const Options& options, const std::vector<Call>& calls) {
+  enum class Start { kNow, kLater };
+  /// `kLater`: returns while the process is still starting.
+  Holder(const Options& options, const std::vector<Call>& calls, Start start = Start::kNow) {
     int ready[2];
     if (::pipe(ready) != 0)
       return;
@@ -67,7 +69,7 @@ public:
       hold(options, calls, ready[1]);
     ::close(ready[1]);
     char said = 0;
-    started = ::read(ready[0], &said, 1) == 1;
+    started = start == Start::kNow && ::read(ready[0], &said, 1) == 1;
     ::close(ready[0]);
   }
   ~Holder() { kill_it(); }
@@ -109,6 +111,17 @@ bool counters_match(const KernelForwarder& forwarder, const std::vector<Call>& c
     }
   }
   return true;
+}
+
+/// Makes what is pinned look like another version's.
+bool pretend_layout(const Options& options, std::uint32_t layout) {
+  const UniqueFd map(bpf_obj_get((options.pin_directory + "/meta").c_str()));
+  const std::uint32_t zero = 0;
+  flow_meta meta = {};
+  if (bpf_map_lookup_elem(map.get(), &zero, &meta) != 0)
+    return false;
+  meta.layout = layout;
+  return bpf_map_update_elem(map.get(), &zero, &meta, BPF_ANY) == 0;
 }
 
 void expect_survival(Mode mode) {
@@ -200,6 +213,43 @@ TEST("a re-INVITE replaces a flow between two packets") {
   }
 }
 
+TEST("a known VLAN's packets are forwarded without their tag, others are left to the stack") {
+  for (const Mode mode : kModes) {
+    CHECK(network::prepare(left(), right(), mode));
+    std::vector<Call> calls = network::make_calls(left(), right(), 2);
+    KernelForwarder forwarder;
+    CHECK(start(forwarder, options_of(mode), calls));
+    const VlanDevice known = {left().device(), left().device(), 100};
+    CHECK(report(forwarder.set_vlans({&known, 1})));
+    for (Call& call : calls) {
+      CHECK(network::tagged_arrives(call, left(), 100));
+      CHECK(!network::tagged_arrives(call, left(), 101));
+    }
+    CHECK(report(forwarder.set_vlans({})));
+    CHECK(!network::tagged_arrives(calls[0], left(), 100));
+    CHECK(report(forwarder.remove()));
+  }
+}
+
+TEST("killed at any moment of setting up, the next process cleans up or adopts") {
+  CHECK(network::prepare(left(), right(), Mode::kTc));
+  for (int i = 0; i < 20; ++i) {
+    const Mode mode = kModes[i % 3];
+    std::vector<Call> calls = network::make_calls(left(), right(), 4);
+    {
+      Holder holder(options_of(mode), calls, Holder::Start::kLater);
+      ::usleep(static_cast<useconds_t>(i * 3000)); // wherever that is
+    }
+    KernelForwarder forwarder;
+    CHECK(start(forwarder, options_of(mode), calls));
+    CHECK(forwarder.size() == 8);
+    if (mode == Mode::kTc)
+      CHECK(network::exchange(calls, 2));
+    CHECK(report(forwarder.remove()));
+    CHECK(count_filters(device_index(left().device())) == 0U);
+  }
+}
+
 TEST("something pinned by another layout, size or mode is replaced") {
   CHECK(network::prepare(left(), right(), Mode::kTc));
   std::vector<Call> calls = network::make_calls(left(), right(), 2);
@@ -216,6 +266,14 @@ TEST("something pinned by another layout, size or mode is replaced") {
 
   CHECK(start(forwarder, larger, calls));
   CHECK(forwarder.adopted());
+  forwarder.close();
+  CHECK(pretend_layout(larger, FLOW_LAYOUT_VERSION + 1));
+  CHECK(report(forwarder.open(larger)));
+  CHECK(!forwarder.adopted() && forwarder.size() == 0 && forwarder.devices().empty());
+  CHECK(count_filters(device_index(left().device())) == 0U);
+
+  CHECK(start(forwarder, larger, calls));
+  CHECK(network::exchange(calls, 1));
   forwarder.close();
   CHECK(report(forwarder.open(options_of(Mode::kXdpGeneric))));
   CHECK(!forwarder.adopted() && forwarder.devices().empty());

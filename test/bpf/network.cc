@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
@@ -220,6 +221,29 @@ bool exchange(std::vector<Call>& calls, unsigned rounds, const std::function<voi
       return false;
   }
   return true;
+}
+
+bool tagged_arrives(Call& call, const Peer& left, std::uint16_t vlan) {
+  frames::Frame frame;
+  frame.to = rig::mac_of(left.device());
+  frame.vlans = {vlan};
+  frame.source = call.to_right.expected;
+  frame.destination = call.to_right.local;
+  frame.payload = media(call, true);
+  UniqueFd wire;
+  sockaddr_ll device = {};
+  left.inside([&] {
+    frame.from = rig::mac_of("eth");
+    wire = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    device.sll_ifindex = static_cast<int>(::if_nametoindex("eth"));
+  });
+  device.sll_family = AF_PACKET;
+  const frames::Bytes bytes = frames::build(frame);
+  const ssize_t sent = ::sendto(wire.get(), bytes.data(), bytes.size(), 0,
+                                reinterpret_cast<const sockaddr*>(&device), sizeof(device));
+  return sent == static_cast<ssize_t>(bytes.size()) &&
+         wait_readable(call.right.get(), kNothingMillis) &&
+         receive(call.right.get(), frame.payload, call.to_right.source);
 }
 
 bool nothing_arrives(Call& call) {

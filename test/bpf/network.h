@@ -65,6 +65,8 @@ std::vector<FlowSpec> flows_of(const std::vector<Call>& calls);
 /// first that does not. `meanwhile` runs in the middle of each round, packets on their way.
 bool exchange(std::vector<Call>& calls, unsigned rounds,
               const std::function<void()>& meanwhile = nullptr);
+/// Puts a packet of the call on the left peer's wire with a VLAN tag; whether it arrives untagged.
+bool tagged_arrives(Call& call, const Peer& left, std::uint16_t vlan);
 /// Sends one packet; true when nothing arrives within a moment.
 bool nothing_arrives(Call& call);
 
