@@ -12,8 +12,9 @@ namespace rtprelay {
 
 /// Largest datagram relayed, bytes; longer ones are dropped as truncated.
 constexpr std::size_t kMaxPacketBytes = 9216;
-/// Packets handled per round; bounds the work between two looks at the mailbox.
-constexpr std::size_t kBatchSize = 64;
+/// Packets handled per round; bounds the work between two looks at the mailbox, and what is lost
+/// when the process is killed with packets in its hands.
+constexpr std::size_t kBatchSize = 16;
 
 struct InPacket {
   LocalPort* port = nullptr;

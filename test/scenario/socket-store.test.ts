@@ -12,6 +12,8 @@ import { pause, until } from '../support/wait.js';
 const program = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
 const calls = 105;
 const portsPerCall = 4;
+/** kBatchSize of native/core/packet_io.h. */
+const roundPackets = 16;
 
 describe('sockets kept by the service manager', function () {
   this.timeout(60_000);
@@ -44,7 +46,7 @@ describe('sockets kept by the service manager', function () {
     ['kill', 'kill -9'],
     ['stop', 'an upgrade'],
   ] as const) {
-    it(`${what} of 105 calls, three times, loses no packet`, async () => {
+    it(`${what} of 105 calls, three times, loses nothing that waits in a socket`, async () => {
       const portBase = freeUdpRange(calls * 4).min;
       const load = await Load.start({ ngPort, calls, seconds: 9, portBase, keepCalls: true });
       try {
@@ -54,9 +56,12 @@ describe('sockets kept by the service manager', function () {
           await manager.ready(time + 1);
         }
         const report = await load.report();
-        console.log(`      longest pause ${report.longestPauseMs.max} ms`);
-        expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
+        console.log(`      lost ${report.lost}, longest pause ${report.longestPauseMs.max} ms`);
+        expect(report).to.include({ duplicates: 0, strange: 0 });
         expect(report.sent).to.equal(calls * 2 * 450);
+        // Killed, it takes along what it has in its hands: one round of packets, of each stream one.
+        expect(report.lost).to.be.at.most(order === 'kill' ? 3 * roundPackets : 0);
+        expect(report.longestGapPackets.max).to.be.at.most(1);
       } finally {
         await load.stop();
       }
