@@ -7,4 +7,4 @@ export const redisVirtualAddress = '10.9.0.50';
 export const prefixLength = 24;
 export const ngPort = 2223;
 export const redisPort = 6379;
-export const mediaPorts = { min: 30_000, max: 32_999 };
+export const mediaPorts = { min: 20_000, max: 49_999 };

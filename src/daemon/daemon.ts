@@ -50,6 +50,8 @@ interface Rates {
   bytes: number;
   errors: number;
   readonly total: { packets: number; bytes: number; errors: number };
+  /** The kernel's part. */
+  readonly kernel: { packetRate: number; byteRate: number; packets: number; bytes: number };
 }
 
 /** A running daemon. `start` resolves when commands are answered. */
@@ -64,6 +66,7 @@ export class Daemon {
     bytes: 0,
     errors: 0,
     total: { packets: 0, bytes: 0, errors: 0 },
+    kernel: { packetRate: 0, byteRate: 0, packets: 0, bytes: 0 },
   };
   #relay: MediaRelay | null = null;
   #kernelRelay: KernelRelay | null = null;
@@ -377,6 +380,13 @@ export class Daemon {
     this.#rates.bytes = bytes - total.bytes;
     this.#rates.errors = errors - total.errors;
     Object.assign(total, { packets, bytes, errors });
+    const forwarded = this.#kernelRelay?.kernelTotals();
+    if (forwarded !== undefined) {
+      const { kernel } = this.#rates;
+      kernel.packetRate = forwarded.packets - kernel.packets;
+      kernel.byteRate = forwarded.bytes - kernel.bytes;
+      Object.assign(kernel, forwarded);
+    }
     const before = this.#cpu;
     this.#cpu = cpuTimes();
     const elapsed = this.#cpu.total - before.total;
@@ -400,13 +410,15 @@ export class Daemon {
       nowMicros: nowMicros(),
       ownSessions: own,
       foreignSessions: all - own,
-      userspaceStreams: streams,
+      userspaceStreams: streams - (this.#kernelRelay?.flowCount ?? 0),
+      kernelStreams: this.#kernelRelay?.flowCount ?? 0,
       packetRate: this.#rates.packets,
       byteRate: this.#rates.bytes,
       errorRate: this.#rates.errors,
       relayedPackets: totals.packets,
       relayedBytes: totals.bytes,
       relayedErrors: totals.errors,
+      kernel: { ...this.#rates.kernel, ...this.#kernelRelay?.kernelTotals() },
       interfaces: (this.#interfaces?.all ?? []).flatMap(({ name, addresses }) =>
         addresses.map(({ address }) => ({
           name,

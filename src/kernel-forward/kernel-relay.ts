@@ -244,6 +244,15 @@ export class KernelRelay implements MediaRelay {
     };
   }
 
+  /** The kernel's part of `totals`. */
+  kernelTotals(): { readonly packets: number; readonly bytes: number } {
+    this.#readAll();
+    return {
+      packets: this.#ended.packets + this.#current.packets,
+      bytes: this.#ended.bytes + this.#current.bytes,
+    };
+  }
+
   /** Reads the counters of all flows, unless that was done a moment ago. */
   #readAll(): void {
     const { forwarder, monotonicMicros } = this.#options;

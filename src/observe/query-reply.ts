@@ -272,9 +272,16 @@ function streamDictionary(
       .set('family', familyText(address));
   }
   const confirmed = figures?.confirmed === true && figures.received;
+  const kernelized = figures !== undefined && figures.kernelPackets > 0;
   const flags: string[] = [];
   for (const [flag, text] of streamFlagTexts) {
-    if (flag === 'confirmed' ? confirmed : stream.flags.has(flag)) flags.push(text);
+    const isSet =
+      flag === 'confirmed'
+        ? confirmed
+        : flag === 'kernelized'
+          ? kernelized
+          : stream.flags.has(flag);
+    if (isSet) flags.push(text);
   }
   const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary

@@ -8,6 +8,7 @@ export interface Gauges {
   readonly ownSessions: number;
   readonly foreignSessions: number;
   readonly userspaceStreams: number;
+  readonly kernelStreams: number;
   /** Since the last report, per second. */
   readonly packetRate: number;
   readonly byteRate: number;
@@ -15,6 +16,13 @@ export interface Gauges {
   readonly relayedPackets: number;
   readonly relayedBytes: number;
   readonly relayedErrors: number;
+  /** What of the above the kernel forwarded. */
+  readonly kernel: {
+    readonly packetRate: number;
+    readonly byteRate: number;
+    readonly packets: number;
+    readonly bytes: number;
+  };
   readonly interfaces: readonly {
     readonly name: string;
     readonly address: string;
@@ -72,30 +80,30 @@ export function statisticsSections(counters: Counters, gauges: Gauges): Statisti
 }
 
 function currentSection(gauges: Gauges): Numbers {
-  const { ownSessions, foreignSessions, packetRate, byteRate, errorRate } = gauges;
+  const { ownSessions, foreignSessions, packetRate, byteRate, errorRate, kernel } = gauges;
   return {
     sessionsown: ownSessions,
     sessionsforeign: foreignSessions,
     sessionstotal: ownSessions + foreignSessions,
     transcodedmedia: 0,
-    packetrate_user: packetRate,
-    byterate_user: byteRate,
+    packetrate_user: packetRate - kernel.packetRate,
+    byterate_user: byteRate - kernel.byteRate,
     errorrate_user: errorRate,
-    packetrate_kernel: 0,
-    byterate_kernel: 0,
+    packetrate_kernel: kernel.packetRate,
+    byterate_kernel: kernel.byteRate,
     errorrate_kernel: 0,
     packetrate: packetRate,
     byterate: byteRate,
     errorrate: errorRate,
     media_userspace: gauges.userspaceStreams,
-    media_kernel: 0,
+    media_kernel: gauges.kernelStreams,
     media_mixed: 0,
   };
 }
 
 function totalSection(counters: Counters, gauges: Gauges): Numbers {
   const ended = counters.closedSessions;
-  const { relayedPackets, relayedBytes, relayedErrors } = gauges;
+  const { relayedPackets, relayedBytes, relayedErrors, kernel } = gauges;
   return {
     uptime: Math.floor((gauges.nowMicros - counters.startedMicros) / 1e6),
     managedsessions: counters.managedSessions,
@@ -106,12 +114,12 @@ function totalSection(counters: Counters, gauges: Gauges): Numbers {
     offertimeoutsessions: counters.closed['offer-timeout'],
     regularterminatedsessions: counters.closed.regular,
     forcedterminatedsessions: counters.closed.forced,
-    relayedpackets_user: relayedPackets,
+    relayedpackets_user: relayedPackets - kernel.packets,
     relayedpacketerrors_user: relayedErrors,
-    relayedbytes_user: relayedBytes,
-    relayedpackets_kernel: 0,
+    relayedbytes_user: relayedBytes - kernel.bytes,
+    relayedpackets_kernel: kernel.packets,
     relayedpacketerrors_kernel: 0,
-    relayedbytes_kernel: 0,
+    relayedbytes_kernel: kernel.bytes,
     relayedpackets: relayedPackets,
     relayedpacketerrors: relayedErrors,
     relayedbytes: relayedBytes,
