@@ -70,7 +70,11 @@ export function openKernelForwarding(
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);
     return forwarder;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const [reason = '', ...details] = (error instanceof Error ? error.message : String(error))
+      .trim()
+      .split('\n');
+    // What the kernel's verifier says is long.
+    for (const line of details) log.debug('core', `Kernel forwarding: ${line}`);
     if (config.media.noFallback) {
       throw new FallbackError(`Userspace fallback disallowed (--no-fallback): ${reason}`);
     }

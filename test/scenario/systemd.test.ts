@@ -143,8 +143,8 @@ describe('the systemd units', function () {
       expect(machine.run(...words)).to.deep.equal({ status: 0, output: '' });
       start('rtprelay', 2223);
       const status = machine.succeed('cat', `/proc/${mainPid()}/status`);
-      // CAP_NET_ADMIN 12, CAP_NET_RAW 13, CAP_BPF 39.
-      const granted = (1n << 12n) | (1n << 13n) | (1n << 39n);
+      // CAP_NET_ADMIN 12, CAP_PERFMON 38, CAP_BPF 39.
+      const granted = (1n << 12n) | (1n << 38n) | (1n << 39n);
       expect(BigInt(`0x${/^CapEff:\s+(\w+)$/m.exec(status)?.[1]}`)).to.equal(granted);
     } finally {
       machine.succeed('rm', dropIn);
