@@ -20,6 +20,11 @@ const streams = calls * 2;
 function obstacle(): string | null {
   if (!namespacesAllowed()) return 'needs root';
   if (!existsSync(`${root}build/Release/rtprelay-kernel.node`)) return 'needs libbpf';
+  const mountPoint = new TemporaryFolder('bpf');
+  const mounted = spawnSync('mount', ['-t', 'bpf', 'bpf', mountPoint.path]).status === 0;
+  if (mounted) spawnSync('umount', [mountPoint.path]);
+  mountPoint.remove();
+  if (!mounted) return 'needs a kernel with a BPF file system, and the right to mount it';
   spawnSync(`${root}scripts/build-bpf`);
   return existsSync(`${root}build/bpf/forward.bpf.o`) ? null : 'needs clang';
 }
