@@ -4,7 +4,8 @@ import { mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Config } from '../config/config.js';
 import { devicesFor } from '../kernel-forward/devices.js';
-import { KernelForwarder, type KernelMode } from '../kernel-forward/forwarder.js';
+import { BpfForwarder } from '../kernel-forward/bpf-forwarder.js';
+import type { KernelForwarder, KernelMode } from '../kernel-forward/forwarder.js';
 import { builtFile } from '../media/native-relay.js';
 import type { Log } from '../observe/log.js';
 
@@ -58,7 +59,7 @@ export function openKernelForwarding(
   const { maxSessions } = config.limits;
   const needed = maxSessions > 0 ? Math.min(ports, maxSessions * flowsPerCall) : ports;
   try {
-    const forwarder = new KernelForwarder({
+    const forwarder = new BpfForwarder({
       pinDirectory,
       objectPath: builtFile('bpf', 'forward.bpf.o'),
       mode,

@@ -2,10 +2,7 @@
 
 /** As `os.networkInterfaces()`. */
 export type DeviceAddresses = Readonly<
-  Record<
-    string,
-    readonly { readonly address: string; readonly internal: boolean }[] | undefined
-  >
+  Record<string, readonly { readonly address: string; readonly internal: boolean }[] | undefined>
 >;
 
 /**

@@ -177,7 +177,9 @@ export class KernelRelay implements MediaRelay {
     this.#takeOut(call, stale);
     if (this.#saidFull) return;
     this.#saidFull = true;
-    this.#options.warn(`Kernel forwarding takes no more flows (${refusal}): relaying in user space`);
+    this.#options.warn(
+      `Kernel forwarding takes no more flows (${refusal}): relaying in user space`,
+    );
   }
 
   statistics(callId: string): CallStatistics | null {
