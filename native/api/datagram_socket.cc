@@ -62,9 +62,9 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
   }
   buffer_ = Napi::Persistent(memory);
   memory_ = memory.Data();
+  int error = 0;
   if (!bind(local, info[2].As<Napi::Number>().Int32Value(), info[3].As<Napi::Number>().Int32Value(),
-            info[5].As<Napi::Boolean>().Value())) {
-    const int error = errno;
+            info[5].As<Napi::Boolean>().Value(), error)) {
     fail(info.Env(), std::string("bind: ") + std::strerror(error), error);
     fd_ = FileDescriptor();
     return;
@@ -72,7 +72,7 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(environment_, &loop);
   handles_ = new LoopHandles{}; // freed when libuv has closed both handles
-  if (const int error = uv_poll_init(loop, &handles_->poll, fd_.get()); error != 0) {
+  if (error = uv_poll_init(loop, &handles_->poll, fd_.get()); error != 0) {
     delete handles_;
     handles_ = nullptr;
     fail(info.Env(), "the event loop refuses the socket", -error);
@@ -86,30 +86,16 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
 
 DatagramSocket::~DatagramSocket() { shut_down(); }
 
-bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind) {
+bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind,
+                          int& error) {
   SocketStore& store = Napi::Env(environment_).GetInstanceData<AddonState>()->sockets;
   fd_ = store.take(local);
   // Requests that came while no process was there wait in it.
   if (fd_.valid())
     return true;
-  const bool v4 = local.family == Family::kIpv4;
-  fd_ = FileDescriptor(
-      socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
+  fd_ = open_udp_socket(local, tos, free_bind ? FreeBind::kYes : FreeBind::kNo, error,
+                        receive_buffer);
   if (!fd_.valid())
-    return false;
-  const int on = 1;
-  if (!v4)
-    (void)setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-  if (free_bind) {
-    (void)setsockopt(fd_.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
-                     &on, sizeof(on));
-  }
-  (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
-  if (tos > 0)
-    set_tos(fd_.get(), local.family, tos);
-  KernelAddress address;
-  const socklen_t length = to_kernel(local, address);
-  if (::bind(fd_.get(), &address.generic, length) != 0)
     return false;
   store.keep(local, fd_.get());
   return true;

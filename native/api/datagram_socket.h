@@ -44,7 +44,7 @@ private:
   Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind);
+  bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind, int& error);
   void receive();
   void flush();
   void wait_until_writable(bool wanted);

@@ -38,8 +38,8 @@ void set_tos(int fd, Family family, int tos) {
   }
 }
 
-FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind,
-                               int& error) {
+FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error,
+                               int receive_buffer_bytes) {
   const bool v4 = local.family == Family::kIpv4;
   FileDescriptor fd(
       socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
@@ -54,8 +54,8 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
     (void)setsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
                      &on, sizeof(on));
   }
-  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBufferBytes,
-                   sizeof(kReceiveBufferBytes));
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                   sizeof(receive_buffer_bytes));
   if (tos > 0)
     set_tos(fd.get(), local.family, tos);
   KernelAddress address;

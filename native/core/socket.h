@@ -36,7 +36,8 @@ constexpr int kReceiveBufferBytes = 32 * 1024;
 /// Opens a non-blocking UDP socket bound to `local`. On failure returns an invalid descriptor and
 /// sets `error` to the errno. The socket is never connected: a connected one would answer other
 /// sources with ICMP errors and so make it impossible to notice a peer that has moved.
-FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error);
+FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error,
+                               int receive_buffer_bytes = kReceiveBufferBytes);
 
 /// Sets IP_TOS / IPV6_TCLASS; -1 means the system default, 0.
 void set_tos(int fd, Family family, int tos);

@@ -52,7 +52,7 @@ std::size_t SocketStore::inherit(int first, std::size_t count) {
       continue;
     const int flags = fcntl(fd.get(), F_GETFL);
     (void)fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
-    stored_[local] = true;
+    stored_.insert(local);
     inherited_[local] = std::move(fd);
   }
   return inherited_.size();
@@ -88,7 +88,7 @@ FileDescriptor SocketStore::take(const SocketAddress& local) {
 }
 
 void SocketStore::keep(const SocketAddress& local, int fd) {
-  if (!keeps_new_ || !channel_.valid() || !stored_.try_emplace(local, true).second)
+  if (!keeps_new_ || !channel_.valid() || !stored_.insert(local).second)
     return;
   waiting_.push_back({local, fd});
   (void)flush();

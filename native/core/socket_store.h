@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "address.h"
 #include "socket.h"
@@ -63,7 +64,7 @@ private:
   bool keeps_new_ = false;
   std::unordered_map<SocketAddress, FileDescriptor, Hash> inherited_;
   /// What the service manager has a copy of, or will have.
-  std::unordered_map<SocketAddress, bool, Hash> stored_;
+  std::unordered_set<SocketAddress, Hash> stored_;
   std::deque<Message> waiting_;
 };
 

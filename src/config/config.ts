@@ -59,9 +59,9 @@ export interface LimitConfig {
   readonly finalTimeoutSeconds: number;
   readonly offerTimeoutSeconds: number;
   readonly deleteDelaySeconds: number;
-  /** -1 unlimited, 0 refuses every call. */
   /** Longest drain, 0 unlimited. */
   readonly drainTimeoutSeconds: number;
+  /** -1 unlimited, 0 refuses every call. */
   readonly maxSessions: number;
   readonly maxLoad: number;
   readonly maxCpuPercent: number;

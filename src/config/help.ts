@@ -103,8 +103,9 @@ in the file.
   \`RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW\` and \`RTPENGINE_REDIS_SENTINEL_AUTH_PW\`.
 - Options of features that this version lacks are accepted, so that an existing configuration starts. One
   warning line names those that were set.
-- \`table\` is such an option: media is relayed in user space. With \`table\` >= 0, \`no-fallback\` therefore
-  refuses to start.
+- \`table\` >= 0 is \`kernel-forward=auto\`: no table of a kernel module is opened, the kernel forwards with what it
+  has itself ([kernel-forwarding.md](kernel-forwarding.md)). With \`no-fallback\` the daemon refuses to start when
+  it cannot.
 - The exit code is 1 after any mistake in the configuration, with the reason on stderr.
 
 Options marked * are rtprelay's own.

@@ -6,6 +6,9 @@ import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.j
 
 export { decodeCall, type DecodedCall } from './decode.js';
 
+/** The key of a call: its call-id, byte by byte (spec/redis-layout.md). */
+export const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
+
 /** The value of `state` as it is stored under its call-id. */
 export function encodeCall(
   state: CallState,

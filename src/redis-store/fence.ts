@@ -107,33 +107,26 @@ export class Fence {
       // Gone: taken over, or expired, or the server has lost it.
       if (reply !== null) return null;
     }
-    if (this.#scripts) {
-      const outcome = await this.#run('set', key, mine, value, expiresSeconds);
-      if (outcome !== 'refused') return outcome;
-    }
-    await this.#send('SET', key, value, 'EX', expiresSeconds);
-    return null;
+    return this.#fenced(
+      'set',
+      key,
+      mine,
+      ['SET', key, value, 'EX', expiresSeconds],
+      [value, expiresSeconds],
+    );
   }
 
   /** Deletes a call of `mine`; otherwise as `set`. */
   async delete(key: Buffer, mine: Holder): Promise<Holder | null> {
+    if (mine.epoch > 0) return this.#fenced('delete', key, mine, ['DEL', key]);
     // Of a call that has been taken over there is no key any more.
-    if (this.#scripts && mine.epoch > 0) {
-      const outcome = await this.#run('delete', key, mine);
-      if (outcome !== 'refused') return outcome;
-    }
     await this.#send('DEL', key);
     return null;
   }
 
   /** Takes a call that is `mine` now out of its former owner's database; otherwise as `set`. */
   async release(key: Buffer, mine: Holder): Promise<Holder | null> {
-    if (this.#scripts) {
-      const outcome = await this.#run('release', key, mine);
-      if (outcome !== 'refused') return outcome;
-    }
-    await this.#send('DEL', key);
-    return null;
+    return this.#fenced('release', key, mine, ['DEL', key]);
   }
 
   /** Forgets entries older than `seconds`: their calls have ended long ago. Returns how many. */
@@ -155,6 +148,20 @@ export class Fence {
     } while (cursor !== '0');
     if (old.length > 0) await this.#send('HDEL', fenceKey, ...old);
     return old.length;
+  }
+
+  /** The step by its script, or by `plain` where Redis runs no scripts for us. */
+  async #fenced(
+    name: ScriptName,
+    key: Buffer,
+    mine: Holder,
+    plain: readonly [string, ...Argument[]],
+    more: readonly Argument[] = [],
+  ): Promise<Holder | null> {
+    const outcome = this.#scripts ? await this.#run(name, key, mine, ...more) : 'refused';
+    if (outcome !== 'refused') return outcome;
+    await this.#send(...plain);
+    return null;
   }
 
   async #run(

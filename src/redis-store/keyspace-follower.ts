@@ -4,6 +4,7 @@
  * database is compared at the start, after every interruption, and once in a while.
  */
 import type { CallState } from '../media/call-state.js';
+import { keyOf } from './codec.js';
 import { RedisConnection } from './connection.js';
 import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
@@ -48,8 +49,6 @@ const silent: StoreLog = {
   notice: () => undefined,
   info: () => undefined,
 };
-
-const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
 
 /** One database: reads what changed, one thing after the other, so that the newest value counts. */
 class FollowedDatabase {
@@ -142,7 +141,13 @@ class FollowedDatabase {
       this.#working ??= this.#workOff().finally(() => {
         this.#working = null;
       });
-      if (!(await this.#working.then(() => true, () => false))) return;
+      if (
+        !(await this.#working.then(
+          () => true,
+          () => false,
+        ))
+      )
+        return;
     }
   }
 

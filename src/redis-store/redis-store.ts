@@ -4,7 +4,7 @@
  * and when the server answers again everything in memory is written anew.
  */
 import type { CallState } from '../media/call-state.js';
-import { encodeCall } from './codec.js';
+import { encodeCall, keyOf } from './codec.js';
 import { RedisConnection } from './connection.js';
 import { StoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
@@ -60,8 +60,6 @@ const closeTimeoutMs = 2000;
 const silentMicros = 60e6;
 /** setInterval's limit. */
 const maxTimerMs = 0x7fff_ffff;
-
-const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
 
 interface Restored {
   readonly keys: number;

@@ -49,14 +49,7 @@ describe('keepalived and a pair of relays', function () {
   }
 
   const holds = (node: PairNode, own: number, foreign: number): Promise<void> =>
-    until(
-      () => {
-        const now = node.sessions(cli);
-        return now.own === own && now.foreign === foreign;
-      },
-      `${own} own and ${foreign} foreign calls on node ${node.number}`,
-      20_000,
-    );
+    node.holds(cli, own, foreign);
   /** Waits for an address; what keepalived of that node says is in the message if it never comes. */
   const holdsAddress = (keepalived: TestProcess, node: PairNode, address: string): Promise<void> =>
     keepalived.until(() => node.hasAddress(address), 20_000);
@@ -66,20 +59,24 @@ describe('keepalived and a pair of relays', function () {
     changes: [['192.0.2.10', addressA]],
   };
 
-  it('carries all calls on when the active node loses power, and again when the other one does', async () => {
+  /** Both nodes serve, the first one active, and calls are up on it and known to the second. */
+  async function serving(
+    seconds: number,
+  ): Promise<Record<'daemon' | 'onOne' | 'onTwo' | 'load', TestProcess>> {
     const { one, two } = pair;
-    await startRelay(one);
+    const daemon = await startRelay(one);
     await startRelay(two);
     const onOne = startKeepalived(one, folder, single);
     await holdsAddress(onOne, one, addressA);
     const onTwo = startKeepalived(two, folder, single);
-    const load = await pair.talk({
-      ng: `${addressA}:${ng}`,
-      calls,
-      seconds: 14,
-      portBase: 10_000,
-    });
+    const load = await pair.talk({ ng: `${addressA}:${ng}`, calls, seconds, portBase: 10_000 });
     await holds(two, 0, calls);
+    return { daemon, onOne, onTwo, load };
+  }
+
+  it('carries all calls on when the active node loses power, and again when the other one does', async () => {
+    const { one, two } = pair;
+    const { onTwo, load } = await serving(14);
 
     await one.powerOff();
     await holdsAddress(onTwo, two, addressA);
@@ -107,18 +104,7 @@ describe('keepalived and a pair of relays', function () {
 
   it('leaves a node whose daemon is frozen, which gives its calls up when it is back', async () => {
     const { one, two } = pair;
-    const daemon = await startRelay(one);
-    await startRelay(two);
-    const onOne = startKeepalived(one, folder, single);
-    await holdsAddress(onOne, one, addressA);
-    const onTwo = startKeepalived(two, folder, single);
-    const load = await pair.talk({
-      ng: `${addressA}:${ng}`,
-      calls,
-      seconds: 10,
-      portBase: 10_000,
-    });
-    await holds(two, 0, calls);
+    const { daemon, onTwo, load } = await serving(10);
     daemon.signal('SIGSTOP');
     await holdsAddress(onTwo, two, addressA);
     await holds(two, calls, 0);
@@ -133,18 +119,7 @@ describe('keepalived and a pair of relays', function () {
 
   it('hands over when it is stopped, with both daemons alive', async () => {
     const { one, two } = pair;
-    await startRelay(one);
-    await startRelay(two);
-    const onOne = startKeepalived(one, folder, single);
-    await holdsAddress(onOne, one, addressA);
-    const onTwo = startKeepalived(two, folder, single);
-    const load = await pair.talk({
-      ng: `${addressA}:${ng}`,
-      calls,
-      seconds: 6,
-      portBase: 10_000,
-    });
-    await holds(two, 0, calls);
+    const { onOne, onTwo, load } = await serving(6);
     await onOne.stop();
     await holdsAddress(onTwo, two, addressA);
     await holds(two, calls, 0);

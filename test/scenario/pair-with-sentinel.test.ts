@@ -105,14 +105,7 @@ describe('a pair with its Redis on the nodes', function () {
       portBase: 10_000,
     });
     const holds = (node: PairNode, own: number, foreign: number): Promise<void> =>
-      until(
-        () => {
-          const now = node.sessions(cli);
-          return now.own === own && now.foreign === foreign;
-        },
-        `${own} own and ${foreign} foreign calls on node ${node.number}`,
-        20_000,
-      );
+      node.holds(cli, own, foreign);
     await holds(two, 0, calls);
 
     await one.powerOff();

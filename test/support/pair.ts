@@ -126,6 +126,18 @@ export class PairNode {
       Number(new RegExp(`sessions ${name}:\\s*(\\d+)`).exec(text)?.[1]);
     return { own: count('own'), foreign: count('foreign') };
   }
+
+  /** Waits until the relay has so many calls. */
+  holds(port: number, own: number, foreign: number): Promise<void> {
+    return until(
+      () => {
+        const now = this.sessions(port);
+        return now.own === own && now.foreign === foreign;
+      },
+      `${own} own and ${foreign} foreign calls on node ${this.number}`,
+      20_000,
+    );
+  }
 }
 
 export class Pair {
