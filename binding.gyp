@@ -22,11 +22,13 @@
       "sources": [
         "native/addon.cc",
         "native/api/datagram_socket.cc",
+        "native/api/network_watch.cc",
         "native/api/relay_object.cc",
         "native/api/service_manager.cc",
         "native/core/address.cc",
         "native/core/epoll_io.cc",
         "native/core/latch.cc",
+        "native/core/netlink.cc",
         "native/core/packet.cc",
         "native/core/plan.cc",
         "native/core/relay.cc",

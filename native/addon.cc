@@ -1,4 +1,5 @@
-// The addon's exports: the relay, control sockets, and what Node lacks (syslog, sd_notify).
+// The addon's exports: the relay, control sockets, and what Node lacks (syslog, sd_notify,
+// netlink).
 #include <string>
 
 #include <napi.h>
@@ -6,6 +7,7 @@
 
 #include "api/addon_state.h"
 #include "api/datagram_socket.h"
+#include "api/network_watch.h"
 #include "api/relay_object.h"
 #include "api/service_manager.h"
 
@@ -46,6 +48,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.AddCleanupHook([] { closelog(); });
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
+  exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
+  exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));
   exports.Set("serviceManager", rtprelay::api::service_manager(env));
   exports.Set("openSyslog", Napi::Function::New(env, open_syslog));
   exports.Set("syslog", Napi::Function::New(env, write_syslog));

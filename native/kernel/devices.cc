@@ -150,8 +150,20 @@ Status Devices::attach_index(std::uint32_t index, const std::string& name) {
 }
 
 Status Devices::attach(const std::string& name) {
+  forget_gone();
   const std::uint32_t index = device_index(name);
   return index == 0 ? refusal(ENODEV, "no device " + name) : attach_index(index, name);
+}
+
+/// Devices come and go under the same names; records of those that went would fill the map.
+void Devices::forget_gone() const {
+  const int map = programs_.map("devices");
+  for (const std::uint32_t index : indexes(map)) {
+    if (!device_name(index).empty())
+      continue;
+    static_cast<void>(pins_.unlink(link_name(index)));
+    bpf_map_delete_elem(map, &index);
+  }
 }
 
 Status Devices::detach(const std::string& name) {
@@ -167,16 +179,11 @@ Status Devices::detach(const std::string& name) {
 }
 
 Status Devices::refresh() {
-  const int map = programs_.map("devices");
+  forget_gone();
   Status first;
-  for (const std::uint32_t index : indexes(map)) {
-    const std::string name = device_name(index);
-    if (name.empty()) {
-      static_cast<void>(pins_.unlink(link_name(index)));
-      bpf_map_delete_elem(map, &index);
-    } else if (Status status = attach_index(index, name); !status.ok() && first.ok()) {
+  for (const std::uint32_t index : indexes(programs_.map("devices"))) {
+    if (Status status = attach_index(index, device_name(index)); !status.ok() && first.ok())
       first = std::move(status);
-    }
   }
   return first;
 }

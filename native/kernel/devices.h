@@ -26,6 +26,7 @@ public:
   static void detach_all(const PinDirectory& pins);
 
 private:
+  void forget_gone() const;
   Status attach_index(std::uint32_t index, const std::string& name);
   Status attach_tc(std::uint32_t index, const std::string& name, bool& made_qdisc) const;
   Status attach_xdp(std::uint32_t index, const std::string& name) const;

@@ -12,7 +12,7 @@ namespace rtprelay::kernel {
 
 namespace {
 
-/// Numbers of one flow, in the order of `figure` in src/kernel-forward/addon.ts.
+/// Numbers of one flow, in the order of `figure` in src/kernel-forward/bpf-forwarder.ts.
 constexpr std::size_t kFigures = 8;
 
 Napi::Value outcome(Napi::Env env, const Status& status) {
@@ -101,6 +101,8 @@ public:
                            InstanceMethod<&ForwarderObject::adopted>("adopted"),
                            InstanceMethod<&ForwarderObject::attach>("attach"),
                            InstanceMethod<&ForwarderObject::detach>("detach"),
+                           InstanceMethod<&ForwarderObject::set_vlans>("setVlans"),
+                           InstanceMethod<&ForwarderObject::routes_changed>("routesChanged"),
                            InstanceMethod<&ForwarderObject::devices>("devices"),
                            InstanceMethod<&ForwarderObject::set_flows>("setFlows"),
                            InstanceMethod<&ForwarderObject::remove_flows>("removeFlows"),
@@ -143,6 +145,23 @@ private:
 
   Napi::Value detach(const Napi::CallbackInfo& info) {
     return outcome(info.Env(), forwarder_.detach(info[0].ToString().Utf8Value()));
+  }
+
+  // setVlans([{ name, parent, id }])
+  Napi::Value set_vlans(const Napi::CallbackInfo& info) {
+    const auto array = info[0].As<Napi::Array>();
+    std::vector<VlanDevice> vlans;
+    for (std::uint32_t i = 0; i < array.Length(); ++i) {
+      const auto object = Napi::Value(array[i]).As<Napi::Object>();
+      vlans.push_back({object.Get("name").ToString().Utf8Value(),
+                       object.Get("parent").ToString().Utf8Value(),
+                       static_cast<std::uint16_t>(object.Get("id").ToNumber().Uint32Value())});
+    }
+    return outcome(info.Env(), forwarder_.set_vlans(vlans));
+  }
+
+  Napi::Value routes_changed(const Napi::CallbackInfo& info) {
+    return outcome(info.Env(), forwarder_.routes_changed());
   }
 
   Napi::Value devices(const Napi::CallbackInfo& info) {

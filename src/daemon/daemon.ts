@@ -21,7 +21,7 @@ import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
 import { Drain } from './drain.js';
-import type { KernelDevices } from './kernel.js';
+import type { KernelDevices } from './kernel-devices.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
 import type { ServiceManager } from './process/service-manager.js';
@@ -192,8 +192,9 @@ export class Daemon {
     const inner = new NativeRelay({ workers: config.media.numThreads, freeBind });
     this.#relay = inner;
     if (config.media.kernelForward === 'none') return inner;
-    const [{ KernelDevices, openKernelForwarding }, { KernelRelay }] = await Promise.all([
+    const [{ openKernelForwarding }, { KernelDevices }, { KernelRelay }] = await Promise.all([
       import('./kernel.js'),
+      import('./kernel-devices.js'),
       import('../kernel-forward/kernel-relay.js'),
     ]);
     const addresses = interfaces.all.flatMap((entry) =>
@@ -206,9 +207,11 @@ export class Daemon {
       monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
       warn: (message) => log.warning('core', message),
     });
-    const wanted = config.media.kernelForwardInterfaces;
-    this.#kernelDevices = new KernelDevices(forwarder, wanted, addresses, log);
-    this.#kernelDevices.update();
+    this.#kernelDevices = new KernelDevices({
+      ...{ forwarder, log, mediaAddresses: addresses },
+      wanted: config.media.kernelForwardInterfaces,
+    });
+    this.#kernelDevices.start();
     return this.#kernelRelay;
   }
 
@@ -355,7 +358,7 @@ export class Daemon {
     const { log } = this.#environment;
     try {
       this.#measure();
-      this.#kernelDevices?.update();
+      this.#kernelDevices?.everySecond();
       this.#calls?.sweep();
       this.#drain.check();
       this.#seconds += 1;
@@ -441,6 +444,7 @@ export class Daemon {
     await this.#closeCli?.();
     this.#follower?.close();
     await this.#store.close();
+    this.#kernelDevices?.close();
     this.#relay?.close();
   }
 }

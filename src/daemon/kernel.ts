@@ -1,9 +1,7 @@
-/** Chooses and starts kernel forwarding, and keeps it on the right devices. */
+/** Chooses and starts kernel forwarding. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import type { Config } from '../config/config.js';
-import { devicesFor } from '../kernel-forward/devices.js';
 import { BpfForwarder } from '../kernel-forward/bpf-forwarder.js';
 import type { KernelForwarder, KernelMode } from '../kernel-forward/forwarder.js';
 import { builtFile } from '../media/native-relay.js';
@@ -81,47 +79,5 @@ export function openKernelForwarding(
     }
     log.warning('core', `No kernel forwarding, media is relayed in user space: ${reason}`);
     return null;
-  }
-}
-
-/** Attaches to the devices on which media arrives, as they come and go. */
-export class KernelDevices {
-  readonly #refused = new Set<string>();
-
-  constructor(
-    private readonly forwarder: KernelForwarder,
-    private readonly wanted: readonly string[],
-    private readonly mediaAddresses: readonly string[],
-    private readonly log: Log,
-  ) {}
-
-  /** To be called every second. */
-  update(): void {
-    const now = networkInterfaces();
-    const devices = new Set(
-      this.wanted.length > 0
-        ? this.wanted.filter((device) => now[device] !== undefined)
-        : devicesFor(this.mediaAddresses, now),
-    );
-    const attached = this.forwarder.devices;
-    for (const device of attached) if (!devices.has(device)) this.#detach(device);
-    for (const device of devices) if (!attached.includes(device)) this.#attach(device);
-  }
-
-  #attach(device: string): void {
-    const reason = this.forwarder.attach(device);
-    if (reason === null) {
-      this.#refused.delete(device);
-      this.log.info('core', `Kernel forwarding on ${device}`);
-    } else if (!this.#refused.has(device)) {
-      this.#refused.add(device);
-      this.log.warning('core', `No kernel forwarding on ${device}: ${reason}`);
-    }
-  }
-
-  #detach(device: string): void {
-    if (this.forwarder.detach(device) === null) {
-      this.log.info('core', `No kernel forwarding on ${device} any more: it carries no media`);
-    }
   }
 }

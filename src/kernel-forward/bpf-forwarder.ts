@@ -1,6 +1,7 @@
 /** TC and XDP programs, over the addon `rtprelay-kernel` and libbpf. */
 import type { Endpoint } from '../media/call-state.js';
 import { loadNative } from '../media/native-relay.js';
+import type { VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
 import {
   KernelForwardError,
@@ -18,6 +19,8 @@ interface AddonForwarder {
   adopted(): boolean;
   attach(device: string): string | null;
   detach(device: string): string | null;
+  setVlans(vlans: readonly VlanDevice[]): string | null;
+  routesChanged(): void;
   devices(): readonly string[];
   setFlows(flows: readonly Flow[]): string | null;
   removeFlows(locals: readonly Endpoint[], figures: Float64Array): string | null;
@@ -89,6 +92,14 @@ export class BpfForwarder implements KernelForwarder {
 
   detach(device: string): string | null {
     return this.#native.detach(device);
+  }
+
+  setVlans(vlans: readonly VlanDevice[]): string | null {
+    return this.#native.setVlans(vlans);
+  }
+
+  routesChanged(): void {
+    this.#native.routesChanged();
   }
 
   set(flows: readonly Flow[]): string | null {

@@ -1,5 +1,6 @@
 /** The kernel's side of a forwarder: flows in, figures out. Each back end implements it. */
 import type { Endpoint } from '../media/call-state.js';
+import type { VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
 
 export type KernelMode = 'tc' | 'xdp' | 'xdp-generic';
@@ -48,6 +49,10 @@ export interface KernelForwarder {
   /** Why not, or null. */
   attach(device: string): string | null;
   detach(device: string): string | null;
+  /** Replaces all that was said of VLAN devices before. Why not, or null. */
+  setVlans(vlans: readonly VlanDevice[]): string | null;
+  /** What was found out of next hops may be wrong now. */
+  routesChanged(): void;
   /** Adds and replaces; a replaced flow keeps its figures. Why not all of them are there, or null. */
   set(flows: readonly Flow[]): string | null;
   /** Removes flows; their last figures, in the same order. Unknown ones have none. */

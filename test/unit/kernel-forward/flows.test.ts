@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { devicesFor } from '../../../src/kernel-forward/devices.js';
 import { flowsOf, type Learned } from '../../../src/kernel-forward/flows.js';
 import { noStats, type Endpoint } from '../../../src/media/call-state.js';
 import type { MediaPlan, StreamPlan } from '../../../src/media/relay.js';
@@ -106,28 +105,4 @@ describe('the flows of a call', () => {
       expect(localPorts(planOf(streams))).not.to.include(30000);
     });
   }
-});
-
-describe('the devices of kernel forwarding', () => {
-  const entry = (address: string, internal = false): { address: string; internal: boolean } => ({
-    address,
-    internal,
-  });
-  const machine = {
-    lo: [entry('127.0.0.1', true), entry('203.0.113.9', true)],
-    eth0: [entry('192.0.2.1'), entry('2001:db8::1')],
-    eth1: [entry('198.51.100.1')],
-  };
-
-  it('are those that hold the addresses', () => {
-    expect(devicesFor(['198.51.100.1'], machine)).to.deep.equal(['eth1']);
-    expect(devicesFor(['2001:db8::1', '198.51.100.1'], machine)).to.deep.equal(['eth0', 'eth1']);
-  });
-  it('are all for an address that may arrive anywhere', () => {
-    expect(devicesFor(['203.0.113.9'], machine), 'on lo').to.deep.equal(['eth0', 'eth1']);
-    expect(devicesFor(['203.0.113.77'], machine), 'not here').to.deep.equal(['eth0', 'eth1']);
-  });
-  it('are none for loopback addresses', () => {
-    expect(devicesFor(['127.0.0.1', '::1'], machine)).to.deep.equal([]);
-  });
 });

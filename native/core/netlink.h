@@ -1,0 +1,44 @@
+// Asking the kernel for its network devices and hearing of changes (rtnetlink(7)).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "socket.h"
+
+namespace rtprelay {
+
+struct NetworkDevice {
+  std::uint32_t index = 0;
+  std::string name;
+  /// "vlan", "bond", "dummy", ...; empty for a card.
+  std::string kind;
+  /// The device it lies on, 0 none.
+  std::uint32_t parent = 0;
+  /// 802.1Q, -1: it is no VLAN device.
+  int vlan_id = -1;
+  bool loopback = false;
+  /// Empty when it is not Ethernet.
+  std::string mac;
+  /// Without prefix length, as format_host has them.
+  std::vector<std::string> addresses;
+};
+
+/// All devices, by rising index; false when the kernel does not say.
+bool list_devices(std::vector<NetworkDevice>& out);
+
+enum NetworkChange : unsigned {
+  /// Devices or their addresses have changed.
+  kDevicesChanged = 1,
+  /// Routes or neighbours have changed.
+  kRoutesChanged = 2,
+};
+
+/// A non-blocking socket that hears of changes; invalid with `errno` set.
+FileDescriptor open_network_events();
+/// Reads all that waits in it: bits of NetworkChange.
+unsigned read_network_events(int socket);
+
+} // namespace rtprelay

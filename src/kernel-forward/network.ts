@@ -1,0 +1,63 @@
+/** The machine's network devices, and news of them (rtnetlink, by the addon). */
+import { loadNative } from '../media/native-relay.js';
+
+/** native/core/netlink.h */
+export interface NetworkDevice {
+  readonly index: number;
+  readonly name: string;
+  /** `vlan`, `bond`, `dummy`, …; empty for a card. */
+  readonly kind: string;
+  /** Index of the device it lies on, 0 none. */
+  readonly parent: number;
+  /** 802.1Q tag, -1: it is no VLAN device. */
+  readonly vlanId: number;
+  readonly loopback: boolean;
+  /** Empty when it is not Ethernet. */
+  readonly mac: string;
+  readonly addresses: readonly string[];
+}
+
+export interface NetworkChange {
+  /** Devices or their addresses have changed. */
+  readonly devices: boolean;
+  /** Routes or neighbours have changed. */
+  readonly routes: boolean;
+}
+
+interface AddonNetworkWatch {
+  close(): void;
+}
+
+interface Addon {
+  readonly NetworkWatch: new (onChange: (changes: number) => void) => AddonNetworkWatch;
+  networkDevices(): readonly NetworkDevice[] | null;
+}
+
+const devicesChanged = 1;
+const routesChanged = 2;
+
+const addon = (): Addon => loadNative('rtprelay') as Addon;
+
+/** All devices; null when the kernel does not say. */
+export function networkDevices(): readonly NetworkDevice[] | null {
+  return addon().networkDevices();
+}
+
+/** Hears of changes until it is closed; does not keep the process alive. @throws Error without netlink */
+export class NetworkWatch {
+  readonly #native: AddonNetworkWatch;
+
+  constructor(listener: (change: NetworkChange) => void) {
+    const { NetworkWatch: Native } = addon();
+    this.#native = new Native((changes) => {
+      listener({
+        devices: (changes & devicesChanged) !== 0,
+        routes: (changes & routesChanged) !== 0,
+      });
+    });
+  }
+
+  close(): void {
+    this.#native.close();
+  }
+}
