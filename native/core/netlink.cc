@@ -139,7 +139,7 @@ void read_kind(const rtattr& information, NetworkDevice& device) {
 
 void read_device(const nlmsghdr& header, std::vector<NetworkDevice>& out) {
   const auto* message = body_of<ifinfomsg>(header);
-  if (header.nlmsg_type != RTM_NEWLINK || message == nullptr)
+  if (message == nullptr)
     return;
   NetworkDevice device;
   device.index = static_cast<std::uint32_t>(message->ifi_index);
@@ -184,7 +184,7 @@ bool to_address(std::uint8_t family, const rtattr& attribute, SocketAddress& out
 
 void read_address(const nlmsghdr& header, std::vector<NetworkDevice>& devices) {
   const auto* message = body_of<ifaddrmsg>(header);
-  if (header.nlmsg_type != RTM_NEWADDR || message == nullptr)
+  if (message == nullptr)
     return;
   // With a peer (point to point) IFA_ADDRESS is the peer's.
   SocketAddress address;
@@ -222,13 +222,21 @@ unsigned change_of(std::uint16_t type) {
 
 } // namespace
 
+void add_device(const nlmsghdr& message, std::vector<NetworkDevice>& devices) {
+  if (message.nlmsg_type == RTM_NEWLINK)
+    read_device(message, devices);
+  else if (message.nlmsg_type == RTM_NEWADDR)
+    read_address(message, devices);
+}
+
 bool list_devices(std::vector<NetworkDevice>& out) {
   out.clear();
-  if (!dump(RTM_GETLINK, [&](const nlmsghdr& header) { read_device(header, out); }))
+  const auto add = [&](const nlmsghdr& message) { add_device(message, out); };
+  if (!dump(RTM_GETLINK, add))
     return false;
   std::sort(out.begin(), out.end(),
             [](const NetworkDevice& a, const NetworkDevice& b) { return a.index < b.index; });
-  return dump(RTM_GETADDR, [&](const nlmsghdr& header) { read_address(header, out); });
+  return dump(RTM_GETADDR, add);
 }
 
 FileDescriptor open_network_events() { return open_socket(kGroups); }

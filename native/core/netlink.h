@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <linux/netlink.h>
+
 #include "socket.h"
 
 namespace rtprelay {
@@ -28,6 +30,9 @@ struct NetworkDevice {
 
 /// All devices, by rising index; false when the kernel does not say.
 bool list_devices(std::vector<NetworkDevice>& out);
+
+/// Takes a device out of one message of a dump, or an address of one that is known; ignores others.
+void add_device(const nlmsghdr& message, std::vector<NetworkDevice>& devices);
 
 enum NetworkChange : unsigned {
   /// Devices or their addresses have changed.

@@ -109,7 +109,7 @@ export class KernelDevices {
   }
 
   /** Attaching again reads the MAC address again. */
-  #attach({ name, index, mac }: NetworkDevice, attached: boolean): void {
+  #attach({ name, index, mac, kind }: NetworkDevice, attached: boolean): void {
     const identity = `${index} ${mac}`;
     if (attached && this.#attached.get(name) === identity) return;
     const reason = this.#options.forwarder.attach(name);
@@ -120,7 +120,17 @@ export class KernelDevices {
     }
     this.#attached.set(name, identity);
     this.#refused.delete(name);
-    if (!attached) this.#options.log.info('core', `Kernel forwarding on ${name}`);
+    if (attached) return;
+    this.#options.log.info('core', `Kernel forwarding on ${name}`);
+    if (kind === 'veth' && this.#options.forwarder.mode === 'xdp') this.#warnOfVeth(name);
+  }
+
+  #warnOfVeth(name: string): void {
+    this.#options.log.warning(
+      'core',
+      `${name} is a veth device: what XDP sends there is lost unless its other end has an XDP ` +
+        'program too (kernel-forward=tc needs nothing of it)',
+    );
   }
 
   #refuse(name: string, reason: string): void {

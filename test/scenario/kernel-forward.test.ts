@@ -68,8 +68,9 @@ describe('kernel forwarding', function () {
     return (Number(fields[11]) + Number(fields[12])) * 10;
   }
 
-  for (const mode of ['tc', 'xdp-generic']) {
+  for (const mode of ['tc', 'xdp', 'xdp-generic']) {
     it(`by ${mode} relays 105 calls both ways without a loss, unchanged and counted`, async () => {
+      if (mode === 'xdp') pair.one.prepareNativeXdp();
       const daemon = await start(mode);
       const load = await talk(6);
       await until(() => flows() === streams, `${streams} flows`);

@@ -77,6 +77,18 @@ export class PairNode {
     this.hub.ip('neighbour', 'replace', address, 'lladdr', link, 'nud', 'stale', 'dev', 'bridge0');
   }
 
+  /**
+   * Makes the cable as XDP in the driver needs it: frames that it sends reach the other end of a veth
+   * only when that has a program too (ours, without a flow, passes everything on), and it takes
+   * unfinished checksums of local senders for finished ones.
+   */
+  prepareNativeXdp(): void {
+    const { hub } = this;
+    const program = ['obj', `${root}build/bpf/forward.bpf.o`, 'sec', 'xdp'];
+    hub.run('ip', 'link', 'set', 'dev', this.#port, 'xdp', ...program);
+    for (const device of [this.#port, 'bridge0']) hub.run('ethtool', '-K', device, 'tx', 'off');
+  }
+
   /** The cable alone. */
   plug(state: 'up' | 'down'): void {
     this.hub.ip('link', 'set', this.#port, state);
