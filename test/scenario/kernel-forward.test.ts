@@ -3,11 +3,10 @@
  * BPF file system of the test's own.
  */
 import { expect } from 'chai';
-import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { TemporaryFolder, type TestProcess } from '../support/child-process.js';
-import { namespacesAllowed } from '../support/namespaces.js';
+import type { TestProcess } from '../support/child-process.js';
+import { BpfFileSystem, obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
 
@@ -16,44 +15,29 @@ const cli = 9900;
 const calls = 105;
 const streams = calls * 2;
 
-/** Why not here, or null. */
-function obstacle(): string | null {
-  if (!namespacesAllowed()) return 'needs root';
-  if (!existsSync(`${root}build/Release/rtprelay-kernel.node`)) return 'needs libbpf';
-  const mountPoint = new TemporaryFolder('bpf');
-  const mounted = spawnSync('mount', ['-t', 'bpf', 'bpf', mountPoint.path]).status === 0;
-  if (mounted) spawnSync('umount', [mountPoint.path]);
-  mountPoint.remove();
-  if (!mounted) return 'needs a kernel with a BPF file system, and the right to mount it';
-  spawnSync(`${root}scripts/build-bpf`);
-  return existsSync(`${root}build/bpf/forward.bpf.o`) ? null : 'needs clang';
-}
-
 describe('kernel forwarding', function () {
   this.timeout(60_000);
   let pair: Pair;
-  let folder: TemporaryFolder;
+  let bpf: BpfFileSystem;
 
   before(function () {
-    if (obstacle() !== null) this.skip();
+    if (obstacleToKernelForwarding() !== null) this.skip();
   });
   beforeEach(async () => {
-    folder = new TemporaryFolder('bpf');
-    execFileSync('mount', ['-t', 'bpf', 'bpf', folder.path]);
+    bpf = new BpfFileSystem();
     pair = new Pair();
     await pair.startRedis();
   });
   afterEach(async () => {
     await pair.remove();
-    execFileSync('umount', [folder.path]);
-    folder.remove();
+    bpf.remove();
   });
 
   const start = (mode: string, ...options: readonly string[]): Promise<TestProcess> =>
     pair.one.startRelay([
       ...[`--interface=${pair.one.address}`, `--listen-ng=${pair.one.address}:2223`],
       ...[`--listen-cli=${pair.one.address}:${cli}`, `--redis=10.0.0.1:6379/1`],
-      ...[`--kernel-forward=${mode}`, `--kernel-forward-pins=${folder.file('relay')}`],
+      ...[`--kernel-forward=${mode}`, `--kernel-forward-pins=${bpf.file('relay')}`],
       ...['--port-min=30000', '--port-max=32999', '--no-fallback', ...options],
     ]);
   const talk = (seconds: number): Promise<TestProcess> =>
@@ -92,7 +76,7 @@ describe('kernel forwarding', function () {
       const kernelPackets = Number(/relayed packets \(kernel\)\D*(\d+)/i.exec(totals)?.[1]);
       expect(kernelPackets).to.equal(sum);
       await daemon.stop();
-      expect(existsSync(folder.file('relay')), 'pins').to.equal(false);
+      expect(existsSync(bpf.file('relay')), 'pins').to.equal(false);
     });
   }
 
@@ -130,7 +114,7 @@ describe('kernel forwarding', function () {
       ...[`--bounding-set=-all,${capabilities.join()}`, '--inh-caps=-all', process.execPath],
       ...[`${root}dist/bin/rtprelayd.js`, '--config-file=none', '-f', '-E', '--no-fallback'],
       ...[`--interface=${pair.one.address}`, `--listen-ng=${pair.one.address}:2223`],
-      ...['--kernel-forward=tc', `--kernel-forward-pins=${folder.file('relay')}`],
+      ...['--kernel-forward=tc', `--kernel-forward-pins=${bpf.file('relay')}`],
     ]);
     await daemon.untilLogged('Startup complete');
     expect(daemon.log()).to.match(/Kernel forwarding on eth0/);
@@ -146,7 +130,7 @@ describe('kernel forwarding', function () {
         ...[`--interface=${virtual}`, `--listen-ng=${node.address}:2223`],
         ...[`--listen-cli=${node.address}:${cli}`, `--redis=10.0.0.1:6379/${node.number}`],
         ...[`--subscribe-keyspace=${3 - node.number}`, '--active-switchover'],
-        ...['--kernel-forward=tc', `--kernel-forward-pins=${folder.file(`node${node.number}`)}`],
+        ...['--kernel-forward=tc', `--kernel-forward-pins=${bpf.file(`node${node.number}`)}`],
         ...['--port-min=30000', '--port-max=32999', '--no-fallback'],
       ]);
       daemons.push(daemon);

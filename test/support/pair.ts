@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { TestProcess } from './child-process.js';
+import { TestProcess, type StartOptions } from './child-process.js';
 import type { LoadReport } from './load.js';
 import { connectNamespaces, NetworkNamespace } from './namespaces.js';
 import { IsolatedSystemd } from './systemd.js';
@@ -173,8 +173,13 @@ export class Pair {
     await redis.untilLogged('Ready to accept connections');
   }
 
-  startOnHub(name: string, command: string, words: readonly string[]): TestProcess {
-    const child = new TestProcess(name, command, words, { namespace: this.hub.name });
+  startOnHub(
+    name: string,
+    command: string,
+    words: readonly string[],
+    options: StartOptions = {},
+  ): TestProcess {
+    const child = new TestProcess(name, command, words, { ...options, namespace: this.hub.name });
     this.#processes.push(child);
     return child;
   }
