@@ -1,6 +1,6 @@
 /** TC and XDP programs, over the addon `rtprelay-kernel` and libbpf. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative } from '../media/native-relay.js';
+import { loadNative, NativeRelayError } from '../media/native-relay.js';
 import type { VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
 import {
@@ -57,6 +57,19 @@ function figuresAt(numbers: Float64Array, index: number): FlowFigures {
   };
 }
 
+function loadAddon(): Addon {
+  try {
+    return loadNative('rtprelay-kernel') as Addon;
+  } catch (cause) {
+    if (cause instanceof NativeRelayError && cause.code === 'addon-not-built') {
+      throw new KernelForwardError('built without libbpf: install libbpf-dev, run npm run build', {
+        cause,
+      });
+    }
+    throw new KernelForwardError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
 export class BpfForwarder implements KernelForwarder {
   readonly #native: AddonForwarder;
   readonly mode: KernelMode;
@@ -65,15 +78,8 @@ export class BpfForwarder implements KernelForwarder {
 
   /** @throws KernelForwardError */
   constructor(options: BpfForwarderOptions) {
-    let addon: Addon;
-    try {
-      addon = loadNative('rtprelay-kernel') as Addon;
-    } catch (error) {
-      throw new KernelForwardError(error instanceof Error ? error.message : String(error), {
-        cause: error,
-      });
-    }
-    this.#native = new addon.KernelForwarder();
+    const { KernelForwarder: Native } = loadAddon();
+    this.#native = new Native();
     const { pinDirectory, objectPath, mode, maxFlows } = options;
     const reason = this.#native.open(pinDirectory, objectPath, mode, maxFlows);
     if (reason !== null) throw new KernelForwardError(reason);
