@@ -1,6 +1,7 @@
 /** Network namespaces joined by veth pairs (needs root and iproute2). */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { until } from './wait.js';
 
 function ip(...words: readonly string[]): void {
   execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -43,6 +44,18 @@ export class NetworkNamespace {
 
   addAddress(device: string, addressWithPrefix: string): void {
     this.ip('address', 'add', addressWithPrefix, 'dev', device);
+  }
+
+  /** Ends what still runs inside, also what programs there have started themselves. */
+  async killAll(): Promise<void> {
+    // Each may have ended by now.
+    for (const pid of this.#pids()) spawnSync('kill', ['-KILL', String(pid)], { stdio: 'ignore' });
+    await until(() => this.#pids().length === 0, `the end of all processes in ${this.name}`);
+  }
+
+  #pids(): readonly number[] {
+    const text = execFileSync('ip', ['netns', 'pids', this.name], { encoding: 'latin1' });
+    return text.split('\n').filter(Boolean).map(Number);
   }
 
   remove(): void {

@@ -2,7 +2,7 @@
  * Two relay nodes on one network segment with a third machine, the hub, that has Redis, the SIP proxy's
  * side of NG, and the phones. Nodes can be powered off: first the cable, then everything that ran there.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TestProcess, type StartOptions } from './child-process.js';
 import type { LoadReport } from './load.js';
@@ -105,17 +105,10 @@ export class PairNode {
     this.#machine = null;
     const ended = this.#processes.splice(0).reverse();
     await Promise.all(ended.map(async (child) => child.stop('SIGKILL')));
-    // What those had started themselves.
-    for (const pid of this.#pids()) spawnSync('kill', ['-KILL', String(pid)], { stdio: 'ignore' }); // It may have ended by now.
-    await until(() => this.#pids().length === 0, `the end of all processes of node ${this.number}`);
+    await this.namespace.killAll();
     // A machine that boots has its own address only.
     this.namespace.ip('address', 'flush', 'dev', 'eth0');
     this.namespace.addAddress('eth0', `${this.address}/24`);
-  }
-
-  #pids(): readonly number[] {
-    const text = execFileSync('ip', ['netns', 'pids', this.namespace.name], { encoding: 'latin1' });
-    return text.split('\n').filter(Boolean).map(Number);
   }
 
   hasAddress(address: string): boolean {
@@ -216,6 +209,7 @@ export class Pair {
   async remove(): Promise<void> {
     for (const node of [this.one, this.two]) await node.powerOff();
     for (const child of this.#processes.splice(0)) await child.stop('SIGKILL');
+    await this.hub.killAll();
     for (const namespace of [this.hub, this.one.namespace, this.two.namespace]) namespace.remove();
   }
 }
