@@ -127,11 +127,13 @@ struct Ours {
     if (status.ok())
       status = programs.load(directory, options, choose_lookup(true, notes), false);
     if (status.ok())
+      status = programs.pin(directory, options);
+    if (status.ok())
       status = table.open(programs.map("flows"), programs.map("counters"), options.max_flows);
     if (status.ok())
       status = table.set(network::flows_of(calls));
   }
-  ~Ours() { Devices::detach_all(directory); }
+  ~Ours() { Devices::detach_all(directory, Devices::records(directory)); }
 };
 
 std::vector<network::Call> ipv4_calls(const network::Peer& left, const network::Peer& right) {

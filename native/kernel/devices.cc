@@ -25,7 +25,9 @@ std::uint32_t filter_handle(const PinDirectory& pins) {
   return hash == 0 ? 1 : hash;
 }
 
-std::string link_name(std::uint32_t index) { return "xdp_" + std::to_string(index); }
+constexpr const char* kLinkPrefix = "xdp_";
+
+std::string link_name(std::uint32_t index) { return kLinkPrefix + std::to_string(index); }
 
 bpf_tc_hook ingress_of(std::uint32_t index) {
   bpf_tc_hook hook = {};
@@ -103,13 +105,25 @@ Status Devices::attach_tc(std::uint32_t index, const std::string& name, bool& ma
   return error == 0 ? Status{} : failure(error, "TC filter on " + name);
 }
 
-Status Devices::attach_xdp(std::uint32_t index, const std::string& name) const {
+Status Devices::attach_xdp(std::uint32_t index, const std::string& name) {
+  if (std::erase(stale_, index) > 0)
+    remove_link(pins_, index);
   const std::string path = pins_.file(link_name(index));
   const UniqueFd old(bpf_obj_get(path.c_str()));
-  if (old.valid() && link_serves(old.get(), index)) {
-    const int error = bpf_link_update(old.get(), programs_.program(), nullptr);
-    return error == 0 ? Status{} : failure(error, "XDP link of " + name);
-  }
+  Status status;
+  if (!old.valid() || !link_serves(old.get(), index))
+    status = make_link(index, name);
+  else if (const int error = bpf_link_update(old.get(), programs_.program(), nullptr); error != 0)
+    status = failure(error, "XDP link of " + name);
+  if (!status.ok())
+    return status;
+  const int transmit = programs_.map("transmit");
+  return bpf_map_update_elem(transmit, &index, &index, BPF_ANY) == 0
+             ? Status{}
+             : failure(errno, "XDP transmit on " + name);
+}
+
+Status Devices::make_link(std::uint32_t index, const std::string& name) const {
   if (const Status gone = pins_.unlink(link_name(index)); !gone.ok())
     return gone;
   LIBBPF_OPTS(bpf_link_create_opts, options);
@@ -118,12 +132,9 @@ Status Devices::attach_xdp(std::uint32_t index, const std::string& name) const {
       bpf_link_create(programs_.program(), static_cast<int>(index), BPF_XDP, &options));
   if (!link.valid())
     return failure(errno, "XDP on " + name);
-  if (bpf_obj_pin(link.get(), path.c_str()) != 0)
-    return failure(errno, "pinning " + path);
-  const int transmit = programs_.map("transmit");
-  if (bpf_map_update_elem(transmit, &index, &index, BPF_ANY) != 0)
-    return failure(errno, "XDP transmit on " + name);
-  return {};
+  return bpf_obj_pin(link.get(), pins_.file(link_name(index)).c_str()) == 0
+             ? Status{}
+             : failure(errno, "pinning the link of " + name);
 }
 
 /// The device is recorded first: whatever happens then, it is found again and cleaned up.
@@ -144,8 +155,36 @@ Status Devices::attach_index(std::uint32_t index, const std::string& name) {
     bpf_map_delete_elem(map, &index);
     return status;
   }
+  remove_other_kind(index, made_qdisc);
   device.reserved[0] = made_qdisc ? kMadeQdisc : 0;
   bpf_map_update_elem(map, &index, &device, BPF_ANY);
+  return {};
+}
+
+/// What an older instance of another mode has there.
+void Devices::remove_other_kind(std::uint32_t index, bool& made_qdisc) const {
+  if (mode_ == Mode::kTc) {
+    remove_link(pins_, index);
+    return;
+  }
+  const bpf_tc_hook hook = ingress_of(index);
+  const bpf_tc_opts filter = filter_of(pins_);
+  if (bpf_tc_detach(&hook, &filter) == 0 && made_qdisc) {
+    remove_qdisc(index);
+    made_qdisc = false;
+  }
+}
+
+Status Devices::inherit(std::span<const Record> records, bool stale_links) {
+  const int map = programs_.map("devices");
+  for (const Record& record : records) {
+    flow_device device = {};
+    device.reserved[0] = record.made_qdisc ? kMadeQdisc : 0;
+    if (bpf_map_update_elem(map, &record.index, &device, BPF_ANY) != 0)
+      return failure(errno, "recording a device");
+    if (stale_links)
+      stale_.push_back(record.index);
+  }
   return {};
 }
 
@@ -220,21 +259,30 @@ std::vector<std::string> Devices::names() const {
   return list;
 }
 
-void Devices::detach_all(const PinDirectory& pins) {
+std::vector<Devices::Record> Devices::records(const PinDirectory& pins) {
   const UniqueFd map(bpf_obj_get(pins.file("devices").c_str()));
   if (!map.valid())
-    return;
+    return {};
   bpf_map_info info = {};
   __u32 size = sizeof(info);
   if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != sizeof(__u32))
-    return;
+    return {};
+  std::vector<Record> found;
   std::vector<std::uint8_t> value(info.value_size + sizeof(flow_device));
   for (const std::uint32_t index : indexes(map.get())) {
     flow_device device = {};
     if (bpf_map_lookup_elem(map.get(), &index, value.data()) == 0)
       std::memcpy(&device, value.data(), sizeof(device));
-    detach_index(pins, index, device.reserved[0] == kMadeQdisc);
+    found.push_back({index, device.reserved[0] == kMadeQdisc});
   }
+  return found;
+}
+
+bool Devices::is_link(const std::string& file) { return file.starts_with(kLinkPrefix); }
+
+void Devices::detach_all(const PinDirectory& pins, std::span<const Record> records) {
+  for (const Record& record : records)
+    detach_index(pins, record.index, record.made_qdisc);
 }
 
 } // namespace rtprelay::kernel

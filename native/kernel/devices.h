@@ -22,18 +22,33 @@ public:
   Status set_vlans(std::span<const VlanDevice> vlans);
   [[nodiscard]] std::vector<std::string> names() const;
 
-  /// Detaches whatever any version pinned in this directory; works without loaded programs.
-  static void detach_all(const PinDirectory& pins);
+  /// A device that has a program of some instance.
+  struct Record {
+    std::uint32_t index = 0;
+    bool made_qdisc = false;
+  };
+  /// Those that any version pinned in this directory; works without loaded programs.
+  static std::vector<Record> records(const PinDirectory& pins);
+  /// Whether a pinned file is a link to one.
+  static bool is_link(const std::string& file);
+  static void detach_all(const PinDirectory& pins, std::span<const Record> records);
+  /// Takes the record of devices over where an older program still runs: `attach` replaces it
+  /// without a gap, `detach` ends it. `stale_links`: its XDP links are of another kind.
+  Status inherit(std::span<const Record> records, bool stale_links);
 
 private:
   void forget_gone() const;
   Status attach_index(std::uint32_t index, const std::string& name);
   Status attach_tc(std::uint32_t index, const std::string& name, bool& made_qdisc) const;
-  Status attach_xdp(std::uint32_t index, const std::string& name) const;
+  Status attach_xdp(std::uint32_t index, const std::string& name);
+  [[nodiscard]] Status make_link(std::uint32_t index, const std::string& name) const;
+  void remove_other_kind(std::uint32_t index, bool& made_qdisc) const;
 
   const PinDirectory& pins_;
   const Programs& programs_;
   Mode mode_;
+  /// Links that cannot be given our program.
+  std::vector<std::uint32_t> stale_;
 };
 
 } // namespace rtprelay::kernel

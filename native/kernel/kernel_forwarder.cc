@@ -26,16 +26,19 @@ public:
   Devices devices;
   FlowTable table;
   bool adopted = false;
+  bool replaces = false;
   std::vector<std::string> notes;
 
 private:
+  Status adopt();
+  Status make(std::span<const Devices::Record> older);
   Status load(bool adopt);
-  Status wipe();
+  Status wipe(std::span<const Devices::Record> attached);
 };
 
 /// Programs first: from then on userspace gets the packets, and nothing refers to the maps.
-Status KernelForwarder::State::wipe() {
-  Devices::detach_all(pins);
+Status KernelForwarder::State::wipe(std::span<const Devices::Record> attached) {
+  Devices::detach_all(pins, attached);
   Status first;
   for (const std::string& name : pins.files()) {
     if (Status gone = pins.unlink(name); !gone.ok() && first.ok())
@@ -56,6 +59,31 @@ Status KernelForwarder::State::load(bool adopt) {
   return {};
 }
 
+Status KernelForwarder::State::adopt() {
+  if (Status status = load(true); !status.ok())
+    return status;
+  adopted = true;
+  if (const Status refreshed = devices.refresh(); !refreshed.ok())
+    notes.push_back(refreshed.message);
+  return {};
+}
+
+/// New maps in the place of what is pinned there. The older programs go on with theirs, which only
+/// they know then, until `attach` replaces them or `detach` ends them; at any moment the pinned
+/// record of devices tells where they are.
+Status KernelForwarder::State::make(std::span<const Devices::Record> older) {
+  const bool stale_links = Programs::pinned_mode(pins) != options.mode;
+  Status status = load(false);
+  if (status.ok())
+    status = devices.inherit(older, stale_links);
+  if (status.ok())
+    status = programs.pin(pins, options);
+  if (!status.ok())
+    static_cast<void>(wipe(older)); // nothing half made stays
+  replaces = status.ok() && !older.empty();
+  return status;
+}
+
 Status KernelForwarder::State::open() {
   if (options.max_flows == 0)
     return refusal(EINVAL, "room for no flow at all");
@@ -64,32 +92,20 @@ Status KernelForwarder::State::open() {
   std::string why;
   const Pinned pinned = Programs::examine(pins, options, why);
   if (pinned == Pinned::kUsable) {
-    const Status status = load(true);
-    if (status.ok()) {
-      adopted = true;
-      if (const Status refreshed = devices.refresh(); !refreshed.ok())
-        notes.push_back(refreshed.message);
-      return {};
-    }
+    const Status status = adopt();
     if (status.code != ESTALE)
       return status;
     why = status.message;
-  }
-  if (pinned != Pinned::kNothing) {
-    notes.push_back(why + ": replaced");
     table.close();
     programs.close();
-    if (Status wiped = wipe(); !wiped.ok())
-      return wiped;
   }
-  Status status = load(false);
-  if (!status.ok())
-    static_cast<void>(wipe()); // nothing half made stays
-  return status;
+  if (pinned != Pinned::kNothing)
+    notes.push_back(why + ": replaced");
+  return make(Devices::records(pins));
 }
 
 Status KernelForwarder::State::remove() {
-  Status status = wipe();
+  Status status = wipe(Devices::records(pins));
   if (status.ok())
     pins.remove();
   return status;
@@ -131,6 +147,8 @@ Status KernelForwarder::open(const Options& options) {
 void KernelForwarder::close() { state_.reset(); }
 bool KernelForwarder::is_open() const { return state_ != nullptr; }
 bool KernelForwarder::adopted() const { return state_ && state_->adopted; }
+
+bool KernelForwarder::replaces() const { return state_ && state_->replaces; }
 
 const std::vector<std::string>& KernelForwarder::notes() const {
   static const std::vector<std::string> none;

@@ -128,6 +128,9 @@ public:
   [[nodiscard]] bool is_open() const;
   /// `open` found flows or at least maps that it could use.
   [[nodiscard]] bool adopted() const;
+  /// `open` made it anew, and the older program still forwards on `devices`: attach to them when
+  /// the flows are there, or when userspace can take their packets.
+  [[nodiscard]] bool replaces() const;
   /// Sentences for the log: why something was replaced, which family is not forwarded.
   [[nodiscard]] const std::vector<std::string>& notes() const;
 

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -94,6 +96,14 @@ std::vector<std::string> PinDirectory::files() const {
 Status PinDirectory::unlink(const std::string& name) const {
   if (::unlink(file(name).c_str()) != 0 && errno != ENOENT)
     return failure(errno, file(name));
+  return {};
+}
+
+Status PinDirectory::put(const std::string& name, int fd) const {
+  const std::string fresh = file("new_" + name);
+  ::unlink(fresh.c_str()); // of a process that was killed here
+  if (bpf_obj_pin(fd, fresh.c_str()) != 0 || ::rename(fresh.c_str(), file(name).c_str()) != 0)
+    return failure(errno, "pinning " + file(name));
   return {};
 }
 

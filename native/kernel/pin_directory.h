@@ -21,6 +21,8 @@ public:
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::vector<std::string> files() const;
   Status unlink(const std::string& name) const;
+  /// Pins an object under a name, in the place of what has that name.
+  Status put(const std::string& name, int fd) const;
   /// Removes the directory, which must be empty, and gives up the lock.
   void remove();
 

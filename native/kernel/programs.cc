@@ -1,10 +1,13 @@
 #include "programs.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "devices.h"
 
 namespace rtprelay::kernel {
 
@@ -117,7 +120,12 @@ Status Programs::adopt_maps(const PinDirectory& pins) {
   return {};
 }
 
-Status Programs::pin_maps(const PinDirectory& pins, const Options& options) {
+std::optional<Mode> Programs::pinned_mode(const PinDirectory& pins) {
+  flow_meta meta = {};
+  return read_meta(pins, meta) ? std::optional(static_cast<Mode>(meta.mode)) : std::nullopt;
+}
+
+Status Programs::pin(const PinDirectory& pins, const Options& options) {
   flow_meta meta = {};
   meta.layout = FLOW_LAYOUT_VERSION;
   meta.max_flows = options.max_flows;
@@ -126,8 +134,14 @@ Status Programs::pin_maps(const PinDirectory& pins, const Options& options) {
   if (bpf_map_update_elem(map("meta"), &zero, &meta, BPF_ANY) != 0)
     return failure(errno, "writing meta");
   for (const char* name : kMapNames) {
-    if (bpf_obj_pin(map(name), pins.file(name).c_str()) != 0)
-      return failure(errno, "pinning " + pins.file(name));
+    if (Status pinned = pins.put(name, map(name)); !pinned.ok())
+      return pinned;
+  }
+  // Of another layout; nobody knows them any more.
+  for (const std::string& file : pins.files()) {
+    const bool ours = std::find(kMapNames.begin(), kMapNames.end(), file) != kMapNames.end();
+    if (!ours && !Devices::is_link(file))
+      static_cast<void>(pins.unlink(file));
   }
   return {};
 }
@@ -147,8 +161,6 @@ Status Programs::load(const PinDirectory& pins, const Options& options, const fl
     return status;
   if (const int error = bpf_object__load(object_); error != 0)
     return load_failure(error, "loading " + options.object_path);
-  if (!adopt)
-    status = pin_maps(pins, options);
   program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, program_name(options.mode)));
   return status;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "../bpf/flow.h"
@@ -28,9 +29,13 @@ public:
 
   /// What the directory holds, compared with what `options` want; `why` says what differs.
   static Pinned examine(const PinDirectory& pins, const Options& options, std::string& why);
-  /// Loads program and maps; `adopt`: the maps are the pinned ones, else new ones are pinned.
+  /// What the pinned programs are attached as, if the layout says so.
+  static std::optional<Mode> pinned_mode(const PinDirectory& pins);
+  /// Loads program and maps; `adopt`: the maps are the pinned ones.
   Status load(const PinDirectory& pins, const Options& options, const flow_lookup& lookup,
               bool adopt);
+  /// Puts the loaded maps in the place of those that are pinned, one after the other.
+  Status pin(const PinDirectory& pins, const Options& options);
   void close();
   /// Every next packet asks the routing table again.
   Status forget_next_hops() const;
@@ -41,7 +46,6 @@ public:
 private:
   Status configure(const Options& options, const flow_lookup& lookup);
   Status adopt_maps(const PinDirectory& pins);
-  Status pin_maps(const PinDirectory& pins, const Options& options);
 
   bpf_object* object_ = nullptr;
   int program_ = -1;

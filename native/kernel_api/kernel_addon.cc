@@ -99,6 +99,7 @@ public:
                            InstanceMethod<&ForwarderObject::open>("open"),
                            InstanceMethod<&ForwarderObject::notes>("notes"),
                            InstanceMethod<&ForwarderObject::adopted>("adopted"),
+                           InstanceMethod<&ForwarderObject::replaces>("replaces"),
                            InstanceMethod<&ForwarderObject::attach>("attach"),
                            InstanceMethod<&ForwarderObject::detach>("detach"),
                            InstanceMethod<&ForwarderObject::set_vlans>("setVlans"),
@@ -137,6 +138,10 @@ private:
 
   Napi::Value adopted(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), forwarder_.adopted());
+  }
+
+  Napi::Value replaces(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), forwarder_.replaces());
   }
 
   Napi::Value attach(const Napi::CallbackInfo& info) {

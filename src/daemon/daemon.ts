@@ -146,6 +146,7 @@ export class Daemon {
       log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
       if (standby) await this.follow(config.redis.keyspaces);
     }
+    this.#kernelDevices?.start();
     const endpoint = new NgEndpoint({
       handler: (request, source) =>
         handleNg(
@@ -211,7 +212,7 @@ export class Daemon {
       ...{ forwarder, log, mediaAddresses: addresses },
       wanted: config.media.kernelForwardInterfaces,
     });
-    this.#kernelDevices.start();
+    if (!forwarder.replaces) this.#kernelDevices.start();
     return this.#kernelRelay;
   }
 

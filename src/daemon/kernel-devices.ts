@@ -23,6 +23,7 @@ export class KernelDevices {
   readonly #attached = new Map<string, string>();
   #vlans = '';
   #watch: NetworkWatch | null = null;
+  #started = false;
   #updateDue = false;
   #routesTimer: NodeJS.Timeout | null = null;
   #routesDue = false;
@@ -31,8 +32,10 @@ export class KernelDevices {
     this.#options = options;
   }
 
-  /** From now on every change is followed; without netlink, `everySecond` looks. */
+  /** From now on every change is followed; without netlink, `everySecond` looks. Idempotent. */
   start(): void {
+    if (this.#started) return;
+    this.#started = true;
     try {
       this.#watch = new NetworkWatch((change) => {
         if (change.routes) this.#routesChanged();

@@ -17,6 +17,7 @@ interface AddonForwarder {
   open(pinDirectory: string, objectPath: string, mode: string, maxFlows: number): string | null;
   notes(): readonly string[];
   adopted(): boolean;
+  replaces(): boolean;
   attach(device: string): string | null;
   detach(device: string): string | null;
   setVlans(vlans: readonly VlanDevice[]): string | null;
@@ -74,6 +75,7 @@ export class BpfForwarder implements KernelForwarder {
   readonly #native: AddonForwarder;
   readonly mode: KernelMode;
   readonly adopted: boolean;
+  readonly replaces: boolean;
   readonly notes: readonly string[];
 
   /** @throws KernelForwardError */
@@ -85,6 +87,7 @@ export class BpfForwarder implements KernelForwarder {
     if (reason !== null) throw new KernelForwardError(reason);
     this.mode = mode;
     this.adopted = this.#native.adopted();
+    this.replaces = this.#native.replaces();
     this.notes = this.#native.notes();
   }
 

@@ -42,6 +42,8 @@ export interface KernelForwarder {
   readonly mode: KernelMode;
   /** Flows of an earlier process are still there. */
   readonly adopted: boolean;
+  /** Another version's program still forwards on `devices`: to be attached when calls are restored. */
+  readonly replaces: boolean;
   /** Sentences for the log. */
   readonly notes: readonly string[];
   /** Those it is attached to. */

@@ -250,35 +250,83 @@ TEST("killed at any moment of setting up, the next process cleans up or adopts")
   }
 }
 
-TEST("something pinned by another layout, size or mode is replaced") {
+TEST("a new instance begins with nothing, and a device that came back is found again") {
   CHECK(network::prepare(left(), right(), Mode::kTc));
   std::vector<Call> calls = network::make_calls(left(), right(), 2);
   KernelForwarder forwarder;
   CHECK(start(forwarder, options_of(Mode::kTc), calls));
-  CHECK(!forwarder.adopted() && forwarder.notes().empty());
+  CHECK(!forwarder.adopted() && !forwarder.replaces() && forwarder.notes().empty());
+  constexpr int kMoreThanRoom = 66; // FLOW_MAX_DEVICES is 64
+  for (int i = 0; i < kMoreThanRoom; ++i) {
+    CHECK(rig::run("ip link add again type veth peer name other"));
+    CHECK(report(forwarder.attach("again")));
+    CHECK(forwarder.devices().size() == 3);
+    CHECK(rig::run("ip link del again"));
+  }
+  CHECK(network::exchange(calls, 1));
+  CHECK(report(forwarder.remove()));
+}
 
-  Options larger = options_of(Mode::kTc);
-  larger.max_flows *= 2;
-  forwarder.close();
-  CHECK(report(forwarder.open(larger)));
-  CHECK(!forwarder.adopted() && forwarder.notes().size() == 1 && forwarder.size() == 0);
-  CHECK(count_filters(device_index(left().device())) == 0U);
-
-  CHECK(start(forwarder, larger, calls));
-  CHECK(forwarder.adopted());
-  forwarder.close();
-  CHECK(pretend_layout(larger, FLOW_LAYOUT_VERSION + 1));
-  CHECK(report(forwarder.open(larger)));
-  CHECK(!forwarder.adopted() && forwarder.size() == 0 && forwarder.devices().empty());
-  CHECK(count_filters(device_index(left().device())) == 0U);
-
-  CHECK(start(forwarder, larger, calls));
+/// What an instance with `before` left is replaced by one with `after`, under media.
+void replaced(const Options& before, const Options& after, std::uint32_t layout) {
+  std::vector<Call> calls = network::make_calls(left(), right(), 2);
+  KernelForwarder forwarder;
+  CHECK(start(forwarder, before, calls));
   CHECK(network::exchange(calls, 1));
   forwarder.close();
-  CHECK(report(forwarder.open(options_of(Mode::kXdpGeneric))));
-  CHECK(!forwarder.adopted() && forwarder.devices().empty());
-  CHECK(count_filters(device_index(left().device())) == 0U);
+  CHECK(pretend_layout(before, layout));
+  CHECK(report(forwarder.open(after)));
+  CHECK(!forwarder.adopted() && forwarder.replaces() && forwarder.notes().size() == 1);
+  CHECK(forwarder.size() == 0 && forwarder.devices().size() == 2);
+  // The older program goes on with its flows.
+  CHECK(network::exchange(calls, 3));
+  CHECK(report(forwarder.set_flows(network::flows_of(calls))));
+  CHECK(report(forwarder.attach(left().device())) && report(forwarder.attach(right().device())));
+  for (Call& call : calls) { // counted anew
+    call.sent = 0;
+    call.bytes = 0;
+  }
+  CHECK(network::exchange(calls, 3));
+  CHECK(counters_match(forwarder, calls));
+  const auto filters = count_filters(device_index(left().device()));
+  CHECK(filters.has_value() && (*filters > 0) == (after.mode == Mode::kTc));
   CHECK(report(forwarder.remove()));
+  CHECK(count_filters(device_index(left().device())) == 0U);
+}
+
+TEST("something pinned by another layout or size forwards until it is replaced") {
+  for (const Mode mode : kModes) {
+    CHECK(network::prepare(left(), right(), mode));
+    Options larger = options_of(mode);
+    larger.max_flows *= 2;
+    replaced(options_of(mode), larger, FLOW_LAYOUT_VERSION);
+    replaced(options_of(mode), options_of(mode), FLOW_LAYOUT_VERSION + 1);
+  }
+}
+
+TEST("something of another mode forwards until it is replaced") {
+  CHECK(network::prepare(left(), right(), Mode::kTc)); // checksums are right for generic XDP too
+  replaced(options_of(Mode::kTc), options_of(Mode::kXdpGeneric), FLOW_LAYOUT_VERSION);
+  replaced(options_of(Mode::kXdpGeneric), options_of(Mode::kTc), FLOW_LAYOUT_VERSION);
+  CHECK(network::prepare(left(), right(), Mode::kXdp));
+  replaced(options_of(Mode::kXdp), options_of(Mode::kXdpGeneric), FLOW_LAYOUT_VERSION);
+}
+
+TEST("what is replaced ends where it is not wanted any more, and with the instance") {
+  CHECK(network::prepare(left(), right(), Mode::kTc));
+  std::vector<Call> calls = network::make_calls(left(), right(), 2);
+  for (const bool detached : {true, false}) {
+    KernelForwarder forwarder;
+    CHECK(start(forwarder, options_of(Mode::kTc), calls));
+    forwarder.close();
+    CHECK(report(forwarder.open(options_of(Mode::kXdpGeneric))));
+    CHECK(count_filters(device_index(left().device())) != 0U);
+    CHECK(!detached || report(forwarder.detach(left().device())));
+    CHECK(!detached || count_filters(device_index(left().device())) == 0U);
+    CHECK(report(forwarder.remove()));
+    CHECK(count_filters(device_index(left().device())) == 0U);
+    CHECK(count_filters(device_index(right().device())) == 0U);
+  }
 }
 
 TEST("two instances share a device and do not disturb each other") {

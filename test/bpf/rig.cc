@@ -99,6 +99,8 @@ Bench::Bench(Mode mode) : devices(directory, programs, mode), mode_(mode) {
   if (status.ok())
     status = programs.load(directory, options, choose_lookup(true, notes), false);
   if (status.ok())
+    status = programs.pin(directory, options);
+  if (status.ok())
     status = table.open(programs.map("flows"), programs.map("counters"), kBenchFlows);
   for (const char* device : {"in", "out"}) {
     if (status.ok())

@@ -106,6 +106,28 @@ describe('kernel forwarding', function () {
     for (const count of packets) expect(count).to.be.within(1080, 1100);
   });
 
+  for (const [what, mode, options] of [
+    ['a table of another size', 'tc', ['--max-sessions=200']],
+    ['another mode', 'xdp-generic', []],
+  ] as const) {
+    it(`a new process with ${what} takes over without a loss`, async () => {
+      const first = await start('tc');
+      const load = await talk(9);
+      await until(() => flows() === streams, `${streams} flows`);
+      await first.stop('SIGKILL');
+      await pause(300);
+      const second = await start(mode, ...options);
+      expect(second.log()).to.match(/what is pinned .*: replaced/);
+      expect(kernel()).to.match(new RegExp(`^Mode: ${mode}\nDevices: eth0\nFlows: ${streams}\n`));
+      await pause(500);
+      const forwarded = (): number => Number(/forwarded: (\d+)/.exec(kernel())?.[1]);
+      const before = forwarded();
+      await pause(500);
+      expect(forwarded(), 'by the new program').to.be.greaterThan(before);
+      expect(await pair.reportOf(load)).to.include({ lost: 0, duplicates: 0, strange: 0 });
+    });
+  }
+
   it('needs no more rights than the unit gives it', async () => {
     const unit = readFileSync(`${root}deploy/systemd/kernel-forward.conf`, 'latin1');
     const granted = /^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.split(' ') ?? [];
