@@ -129,7 +129,7 @@ struct Ours {
     if (status.ok())
       status = programs.pin(directory, options);
     if (status.ok())
-      status = table.open(programs.map("flows"), programs.map("counters"), options.max_flows);
+      status = table.open(programs, options.max_flows);
     if (status.ok())
       status = table.set(network::flows_of(calls));
   }

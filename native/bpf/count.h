@@ -18,14 +18,13 @@ static __always_inline void count_total(__u32 reason) {
     *total += 1;
 }
 
-static __always_inline struct flow_counters* counters_of(const struct flow* flow) {
-  __u32 slot = flow->slot;
+static __always_inline struct flow_counters* counters_at(__u32 slot) {
   return bpf_map_lookup_elem(&counters, &slot);
 }
 
 /* A packet of a known flow that is not forwarded. */
 static __always_inline void count_reason(const struct flow* flow, __u32 reason) {
-  struct flow_counters* counters = counters_of(flow);
+  struct flow_counters* counters = counters_at(flow->slot);
   __u32 index = reason - FLOW_FIRST_REASON;
   if (counters && index < FLOW_COUNTED_REASONS)
     __sync_fetch_and_add(&counters->reasons[index], 1);
@@ -68,39 +67,59 @@ static __always_inline void track_jitter(struct flow_counters* counters, __u32 c
   counters->jitter += size - ((counters->jitter + 8) >> 4);
 }
 
-static __always_inline void track_rtp(struct flow_counters* counters, const struct flow* flow,
-                                      const struct rtp_header* rtp, __u64 now) {
-  __u32 timestamp = bpf_ntohl(rtp->timestamp);
+/* The exact time is worth more than the rest of this file, so only two neighbours of every
+ * JITTER_EVERY packets are timed, those with the lowest sequence numbers modulo that. */
+#define JITTER_EVERY 8
+
+static __always_inline void sample_jitter(struct flow_counters* counters, __u32 clock_scale,
+                                          __u16 sequence, __u32 timestamp) {
+  __u16 phase = sequence & (JITTER_EVERY - 1);
+  if (phase > 1)
+    return;
+  __u64 now = bpf_ktime_get_ns();
+  if (phase == 1 && counters->rtp_ns && counters->sample == (__u16)(sequence - 1))
+    track_jitter(counters, clock_scale, timestamp, now);
+  counters->rtp_ns = now;
+  counters->timestamp = timestamp;
+  counters->sample = sequence;
+}
+
+static __always_inline void track_rtp(struct flow_counters* counters, __u32 clock_scale,
+                                      const struct rtp_header* rtp) {
   __u16 sequence = bpf_ntohs(rtp->sequence);
   __u32 ssrc = bpf_ntohl(rtp->ssrc);
+  counters->received++;
   if (!counters->seen || counters->ssrc != ssrc) {
     restart_sequence(counters, sequence);
     counters->ssrc = ssrc;
     counters->seen = 1;
     counters->jitter = 0;
-  } else if (track_sequence(counters, sequence)) {
-    track_jitter(counters, flow->clock_scale, timestamp, now);
+    counters->rtp_ns = 0;
+  } else if (!track_sequence(counters, sequence)) {
+    return;
   }
-  counters->received++;
-  counters->timestamp = timestamp;
-  counters->rtp_ns = now;
+  sample_jitter(counters, clock_scale, sequence, bpf_ntohl(rtp->timestamp));
+}
+
+static __always_inline void count_volume(struct flow_counters* counters, __u32 bytes, __u64 now) {
+  count_total(FLOW_FORWARDED);
+  __sync_fetch_and_add(&counters->packets, 1);
+  __sync_fetch_and_add(&counters->bytes, bytes);
+  counters->last_ns = now;
 }
 
 /* A packet that is forwarded. `rtp` has been checked against the packet's end when `kind` needs it.
  */
 static __always_inline void count_forwarded(const struct flow* flow, enum packet_kind kind,
                                             const struct rtp_header* rtp, __u32 bytes, __u64 now) {
-  count_total(FLOW_FORWARDED);
-  struct flow_counters* counters = counters_of(flow);
+  struct flow_counters* counters = counters_at(flow->slot);
   if (!counters)
     return;
-  __sync_fetch_and_add(&counters->packets, 1);
-  __sync_fetch_and_add(&counters->bytes, bytes);
+  count_volume(counters, bytes, now);
   if (kind == KIND_RTP) {
-    track_rtp(counters, flow, rtp, now);
+    track_rtp(counters, flow->clock_scale, rtp);
   } else if (kind == KIND_RTCP && (flow->flags & FLOW_RTCP_SECOND)) {
     __sync_fetch_and_add(&counters->rtcp_packets, 1);
     __sync_fetch_and_add(&counters->rtcp_bytes, bytes);
   }
-  counters->last_ns = now;
 }

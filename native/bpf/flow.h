@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#define FLOW_LAYOUT_VERSION 1u
+#define FLOW_LAYOUT_VERSION 2u
 
 /* Flow::family, both in key and value. */
 enum flow_family { FLOW_IPV4 = 4, FLOW_IPV6 = 6 };
@@ -99,6 +99,28 @@ struct flow {
   __u32 reserved;
 };
 
+/* Copies of flows for the short way (fast.h): IPv4, forwarded, no payload type checked, RTP. Small, so that few cache lines are touched: with the kernel's own 48 bytes an
+ * entry takes 96. The flow in the other map counts; a copy that is missing costs only time. */
+struct fast_key {
+  __be32 address;
+  __be16 port;
+  __u16 reserved;
+};
+
+struct fast_flow {
+  __u32 slot; /* as in struct flow, and so are all others */
+  __u32 clock_scale;
+  __be32 source;
+  __be32 destination;
+  __be32 expected;
+  __be16 source_port;
+  __be16 destination_port;
+  __be16 expected_port; /* 0: whoever sends */
+  __u8 set_dscp;
+  __u8 tos;
+  __u64 reserved;
+};
+
 /* One per flow, in an array by `slot`: the loader maps it into memory and reads without a system
  * call. `packets` and `bytes` (UDP payload) count what was forwarded, atomically. The rest is
  * written by one CPU in practice (receive hashing keeps a flow on one); a rare race costs a
@@ -108,13 +130,14 @@ struct flow_counters {
   __u64 packets;
   __u64 bytes;
   __u64 last_ns; /* last packet of any kind, CLOCK_MONOTONIC */
-  __u64 rtp_ns;  /* last RTP packet */
+  __u64 rtp_ns;  /* RTP packet `sample` */
   __u32 ssrc;
   __u32 highest;   /* extended highest sequence number (RFC 3550 §A.1) */
   __u32 received;  /* RTP packets, all SSRCs */
   __u32 jitter;    /* RFC 3550 §A.8, RTP time units * 16 */
-  __u32 timestamp; /* RTP timestamp of the last packet */
-  __u32 seen;      /* an RTP packet has been seen: ssrc and what follows are valid */
+  __u32 timestamp; /* RTP timestamp of `sample` */
+  __u16 seen;      /* an RTP packet has been seen: ssrc and what follows are valid */
+  __u16 sample;    /* sequence number; valid when rtp_ns is not 0 */
   __u32 base;      /* first sequence number since SSRC change or restart */
   __u32 restarts;  /* SSRC changes and jumps of the sequence number */
 
@@ -146,7 +169,9 @@ struct flow_next_hop {
   __u8 tos;
   __u8 destination_mac[6];
   __u8 source_mac[6];
-  __u16 reserved;
+  __u8 arrival_mac[6]; /* ours on `arrived_on` */
+  __u32 arrived_on;    /* XDP: frames from there go the way of the last; 0: it has to be found */
+  __u32 generation;    /* it is of no use when `route_generation` is another */
 };
 
 /* A device with our program, by interface index: a u32 key in every layout, so that any version can

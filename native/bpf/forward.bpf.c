@@ -32,7 +32,7 @@ struct work {
   const struct rtp_header* rtp;
   enum packet_kind kind;
   struct path path;
-  const struct flow_next_hop* hop;
+  struct flow_next_hop* hop;
   __u64 now;
 };
 
@@ -100,7 +100,7 @@ static __always_inline int examine(void* context, void* data, void* end, __u32 a
   if (reason)
     return reason;
   work->path.tos = tos_of(work, l3);
-  work->now = bpf_ktime_get_ns();
+  work->now = bpf_ktime_get_coarse_ns();
   struct route_query query = {
       .path = &work->path, .ip_length = packet->ip_length, .family = packet->key.family};
   __u32 lookup_from = query.family == FLOW_IPV4 ? lookup.from_ipv4 : lookup.from_ipv6;
@@ -108,11 +108,6 @@ static __always_inline int examine(void* context, void* data, void* end, __u32 a
   return find_next_hop(context, &query, work->now, &work->hop);
 }
 
-static __always_inline void write_ethernet(struct ethhdr* ethernet,
-                                           const struct flow_next_hop* hop) {
-  __builtin_memcpy(ethernet->h_dest, hop->destination_mac, ETH_ALEN);
-  __builtin_memcpy(ethernet->h_source, hop->source_mac, ETH_ALEN);
-}
-
+#include "fast.h"
 #include "tc.h"
 #include "xdp.h"

@@ -1,4 +1,4 @@
-/* The maps of forward.bpf.c. The loader sets the sizes of the first two and pins all but the
+/* The maps of forward.bpf.c. The loader sets the sizes of the first three and pins all but the
  * next hops. */
 #pragma once
 
@@ -18,6 +18,13 @@ struct {
   __type(key, struct flow_key);
   __type(value, struct flow);
 } flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct fast_key);
+  __type(value, struct fast_flow);
+} fast_flows SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -82,6 +89,9 @@ struct {
   __type(key, __u32);
   __type(value, struct flow_meta);
 } meta SEC(".maps");
+
+/* The loader counts it up when routes or neighbours have changed. */
+volatile __u32 route_generation SEC(".data.routes") = 0;
 
 /* In a section of its own: the loader writes it whole before loading. */
 const volatile struct flow_lookup lookup SEC(".rodata.lookup") = {};

@@ -56,6 +56,12 @@ static __always_inline void rewrite_ipv6(struct ipv6hdr* ip, const struct path* 
   ip->hop_limit--;
 }
 
+static __always_inline void write_ethernet(struct ethhdr* ethernet,
+                                           const struct flow_next_hop* hop) {
+  __builtin_memcpy(ethernet->h_dest, hop->destination_mac, ETH_ALEN);
+  __builtin_memcpy(ethernet->h_source, hop->source_mac, ETH_ALEN);
+}
+
 /* 0 when the packet is not as `parse` saw it. */
 static __always_inline int rewrite(void* data, void* end, const struct packet* packet,
                                    const struct path* path, struct change* change) {

@@ -36,8 +36,8 @@ static __always_inline int route_reason(long result) {
 }
 
 /* The lookup costs as much as all the rest of the program. Its answer serves for a moment, in which
- * a sender of speech sends a handful of packets; the loader empties the map when it hears that
- * routes or neighbours have changed. */
+ * a sender of speech sends a handful of packets; the loader lets all answers age at once when it
+ * hears that routes or neighbours have changed. */
 #define NEXT_HOP_FRESH_NS 100000000
 
 /* A question to the routing table. */
@@ -48,17 +48,20 @@ struct route_query {
   __u8 family;
 };
 
+static __always_inline __u32 next_hop_index(__u32 address) {
+  return ((address * 2654435761u) >> 24) % NEXT_HOPS;
+}
+
 static __always_inline struct flow_next_hop* next_hop_entry(const struct flow_endpoint* to) {
   const __be32* words = to->address.words;
-  __u32 mixed = (words[0] ^ words[1] ^ words[2] ^ words[3]) * 2654435761u;
-  __u32 index = (mixed >> 24) % NEXT_HOPS;
+  __u32 index = next_hop_index(words[0] ^ words[1] ^ words[2] ^ words[3]);
   return bpf_map_lookup_elem(&next_hops, &index);
 }
 
 static __always_inline int serves(const struct flow_next_hop* hop, const struct route_query* query,
                                   __u64 now) {
   const struct path* path = query->path;
-  return now < hop->until_ns && query->ip_length <= hop->mtu && hop->from == query->from &&
+  return now < hop->until_ns && hop->generation == route_generation && query->ip_length <= hop->mtu && hop->from == query->from &&
          hop->family == query->family && hop->tos == path->tos &&
          same_address(&hop->destination, &path->destination->address, query->family) &&
          same_address(&hop->source, &path->source->address, query->family);
@@ -97,13 +100,15 @@ static __always_inline void keep(struct flow_next_hop* hop, const struct route_q
   hop->mtu = fib->tot_len;
   hop->family = query->family;
   hop->tos = query->path->tos;
+  hop->arrived_on = 0;
+  hop->generation = route_generation;
   __builtin_memcpy(hop->destination_mac, fib->dmac, sizeof(hop->destination_mac));
   __builtin_memcpy(hop->source_mac, fib->smac, sizeof(hop->source_mac));
 }
 
 /* FLOW_FORWARDED with `out` pointing to the next hop, or the reason why there is none. */
 static __always_inline int find_next_hop(void* context, const struct route_query* query, __u64 now,
-                                         const struct flow_next_hop** out) {
+                                         struct flow_next_hop** out) {
   struct flow_next_hop* hop = next_hop_entry(query->path->destination);
   if (!hop)
     return FLOW_NO_ROUTE;

@@ -66,8 +66,25 @@ static __always_inline int tc_rewrite(struct __sk_buff* skb, const struct work* 
   return 1;
 }
 
-SEC("tc")
-int rtprelay_tc(struct __sk_buff* skb) {
+/* The verdict, or FAST_NOT. */
+static __always_inline int tc_fast(struct __sk_buff* skb) {
+  void* data = tc_data(skb);
+  struct fast fast;
+  if (data + FAST_HEADERS > tc_end(skb) || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
+      skb->gso_size || !fast_examine(data, skb->len - ETH_HLEN, skb->ifindex, &fast))
+    return FAST_NOT;
+  count_volume(fast.counters, fast.payload_length, fast.now);
+  track_rtp(fast.counters, fast.flow->clock_scale, fast_rtp(data));
+  struct change change;
+  fast_rewrite(data, &fast, &change);
+  if (tc_fix_checksum(skb, &change))
+    return (int)bpf_redirect(fast.hop->ifindex, 0);
+  count_total(FLOW_REWRITE);
+  return TC_ACT_SHOT;
+}
+
+/* Everything that is not usual; apart, so that the usual is close together. */
+static __noinline int tc_long(struct __sk_buff* skb) {
   struct work work = {};
   tc_pull_headers(skb);
   int reason = tc_examine(skb, &work);
@@ -79,4 +96,10 @@ int rtprelay_tc(struct __sk_buff* skb) {
   }
   count_refused(&work, reason);
   return is_drop(reason) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int rtprelay_tc(struct __sk_buff* skb) {
+  int verdict = tc_fast(skb);
+  return verdict == FAST_NOT ? tc_long(skb) : verdict;
 }

@@ -112,12 +112,52 @@ static __always_inline int xdp_rewrite(struct xdp_md* xdp, const struct work* wo
          xdp_fix_checksum(xdp, &work->packet, &change) && xdp_write_link(xdp, work, egress);
 }
 
-SEC("xdp")
-int rtprelay_xdp(struct xdp_md* xdp) {
+/* The next frame from this device to the same place needs no search. Frames that get a tag do. */
+static __always_inline void xdp_remember(const struct xdp_md* xdp, const struct work* work,
+                                         const struct egress* egress) {
+  struct ethhdr* ethernet = xdp_data(xdp);
+  if (egress->tagged || (void*)(ethernet + 1) > xdp_end(xdp))
+    return;
+  __builtin_memcpy(work->hop->arrival_mac, ethernet->h_dest, ETH_ALEN);
+  work->hop->arrived_on = xdp->ingress_ifindex;
+}
+
+/* The verdict, or FAST_NOT. */
+static __always_inline int xdp_fast(struct xdp_md* xdp) {
+  void* data = xdp_data(xdp);
+  void* end = xdp_end(xdp);
+  __u32 arrived_on = xdp->ingress_ifindex;
+  struct fast fast;
+  if (data + FAST_HEADERS > end ||
+      !fast_examine(data, (__u32)(end - data) - ETH_HLEN, arrived_on, &fast) ||
+      fast.hop->arrived_on != arrived_on ||
+      !same_mac(fast.hop->arrival_mac, ((struct ethhdr*)data)->h_dest))
+    return FAST_NOT;
+  int verdict = XDP_TX;
+  if (fast.hop->ifindex != arrived_on)
+    verdict = (int)bpf_redirect_map(&transmit, fast.hop->ifindex, XDP_ABORTED);
+  if (verdict == XDP_ABORTED)
+    return FAST_NOT;
+  count_volume(fast.counters, fast.payload_length, fast.now);
+  track_rtp(fast.counters, fast.flow->clock_scale, fast_rtp(data));
+  struct change change;
+  fast_rewrite(data, &fast, &change);
+  struct udphdr* udp = fast_udp(data);
+  if (udp->check) {
+    __u64 sum = change.addresses + sum_change_word(change.ports_from, change.ports_to);
+    __u16 checksum = checksum_update(udp->check, sum);
+    udp->check = checksum ? checksum : 0xffff;
+  }
+  return verdict;
+}
+
+/* Everything that is not usual; apart, so that the usual is close together. */
+static __noinline int xdp_long(struct xdp_md* xdp) {
   struct work work = {};
   struct egress egress = {};
   int reason = xdp_examine(xdp, &work, &egress);
   if (reason == FLOW_FORWARDED) {
+    xdp_remember(xdp, &work, &egress);
     count_forwarded(work.flow, work.kind, work.rtp, work.packet.payload_length, work.now);
     if (xdp_rewrite(xdp, &work, &egress))
       return egress.action;
@@ -125,4 +165,10 @@ int rtprelay_xdp(struct xdp_md* xdp) {
   }
   count_refused(&work, reason);
   return is_drop(reason) ? XDP_DROP : XDP_PASS;
+}
+
+SEC("xdp")
+int rtprelay_xdp(struct xdp_md* xdp) {
+  int verdict = xdp_fast(xdp);
+  return verdict == FAST_NOT ? xdp_long(xdp) : verdict;
 }

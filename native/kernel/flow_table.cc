@@ -18,26 +18,90 @@ Status FlowTable::map_counters(int counters_map) {
   return {};
 }
 
+namespace {
+
 /// One call for all: a batch as large as the map cannot end early.
-Status FlowTable::read_flows() {
-  std::vector<flow_key> keys(max_flows_);
-  std::vector<flow> values(max_flows_);
-  __u32 count = max_flows_;
+template <typename Map> Status read_map(int map, std::uint32_t most, Map& out) {
+  std::vector<typename Map::key_type> keys(most);
+  std::vector<typename Map::mapped_type> values(most);
+  __u32 count = most;
   __u64 position = 0;
-  if (bpf_map_lookup_batch(flows_map_, nullptr, &position, keys.data(), values.data(), &count,
-                           nullptr) != 0 &&
+  if (bpf_map_lookup_batch(map, nullptr, &position, keys.data(), values.data(), &count, nullptr) !=
+          0 &&
       errno != ENOENT)
     return failure(errno, "reading the flows");
   for (__u32 i = 0; i < count; ++i)
-    flows_.emplace(keys[i], values[i]);
+    out.emplace(keys[i], values[i]);
   return {};
 }
 
-Status FlowTable::open(int flows_map, int counters_map, std::uint32_t max_flows) {
+/// The kernel says in `count` how many it took.
+template <typename Key, typename Value>
+Status write_map(int map, const std::vector<Key>& keys, const std::vector<Value>& values,
+                 __u32& count) {
+  LIBBPF_OPTS(bpf_map_batch_opts, options);
+  count = static_cast<__u32>(keys.size());
+  if (count == 0 || bpf_map_update_batch(map, keys.data(), values.data(), &count, &options) == 0)
+    return {};
+  return failure(errno, "writing flows");
+}
+
+} // namespace
+
+Status FlowTable::read_flows() { return read_map(flows_map_, max_flows_, flows_); }
+
+/// A process that was killed between writing a flow and its copy.
+Status FlowTable::repair_copies() {
+  FastFlows copies;
+  if (Status read = read_map(fast_map_, max_flows_, copies); !read.ok())
+    return read;
+  Batch missing;
+  for (const auto& [key, value] : flows_) {
+    const std::optional<fast_flow> wanted = to_fast(key, value);
+    const auto copy = copies.find(to_fast_key(key));
+    if (wanted && copy != copies.end() && KeyEqual{}(copy->second, *wanted)) {
+      copies.erase(copy);
+    } else if (wanted) {
+      missing.keys.push_back(key);
+      missing.values.push_back(value);
+    }
+  }
+  for (const auto& [key, value] : copies) {
+    if (bpf_map_delete_elem(fast_map_, &key) != 0)
+      return failure(errno, "removing a flow's copy");
+  }
+  return write_copies(missing, missing.keys.size());
+}
+
+/// Of the first `count` flows of a batch.
+Status FlowTable::write_copies(const Batch& batch, std::size_t count) {
+  std::vector<fast_key> keys;
+  std::vector<fast_flow> values;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (const std::optional<fast_flow> copy = to_fast(batch.keys[i], batch.values[i])) {
+      keys.push_back(to_fast_key(batch.keys[i]));
+      values.push_back(*copy);
+    } else if (Status dropped = drop_copy(batch.keys[i]); !dropped.ok()) {
+      return dropped;
+    }
+  }
+  __u32 written = 0;
+  return write_map(fast_map_, keys, values, written);
+}
+
+Status FlowTable::drop_copy(const flow_key& key) {
+  const fast_key copy = to_fast_key(key);
+  if (key.family != FLOW_IPV4 || bpf_map_delete_elem(fast_map_, &copy) == 0 || errno == ENOENT)
+    return {};
+  return failure(errno, "removing a flow's copy");
+}
+
+Status FlowTable::open(const Programs& programs, std::uint32_t max_flows) {
   close();
-  flows_map_ = flows_map;
+  flows_map_ = programs.map("flows");
+  fast_map_ = programs.map("fast_flows");
   max_flows_ = max_flows;
-  if (Status mapped = map_counters(counters_map); !mapped.ok())
+  if (Status mapped = map_counters(programs.map("counters")); !mapped.ok())
     return mapped;
   if (Status read = read_flows(); !read.ok())
     return read;
@@ -51,14 +115,14 @@ Status FlowTable::open(int flows_map, int counters_map, std::uint32_t max_flows)
     if (!used[slot])
       free_slots_.push_back(slot);
   }
-  return {};
+  return repair_copies();
 }
 
 void FlowTable::close() {
   if (counters_ != nullptr)
     ::munmap(counters_, std::size_t{max_flows_} * sizeof(flow_counters));
   counters_ = nullptr;
-  flows_map_ = -1;
+  flows_map_ = fast_map_ = -1;
   flows_.clear();
   free_slots_.clear();
 }
@@ -101,20 +165,20 @@ FlowTable::Batch FlowTable::stage(std::span<const FlowSpec> specs) {
   return batch;
 }
 
-/// The kernel says how many it took before an error; memory follows exactly.
+/// Memory follows what the kernel took exactly. A copy that differs from its flow must not stay.
 Status FlowTable::write(Batch& batch) {
-  auto count = static_cast<__u32>(batch.keys.size());
-  LIBBPF_OPTS(bpf_map_batch_opts, options);
-  const int result =
-      bpf_map_update_batch(flows_map_, batch.keys.data(), batch.values.data(), &count, &options);
-  const int error = result == 0 ? 0 : errno;
+  __u32 count = 0;
+  Status status = write_map(flows_map_, batch.keys, batch.values, count);
   for (std::size_t i = 0; i < batch.keys.size(); ++i) {
     if (i < count)
       flows_.insert_or_assign(batch.keys[i], batch.values[i]);
     else if (!flows_.contains(batch.keys[i]))
       free_slots_.push_back(batch.values[i].slot);
   }
-  return error == 0 ? Status{} : failure(error, "writing flows");
+  Status copied = write_copies(batch, count);
+  for (std::size_t i = 0; i < count && !copied.ok(); ++i)
+    static_cast<void>(drop_copy(batch.keys[i]));
+  return status.ok() ? copied : status;
 }
 
 Status FlowTable::set(std::span<const FlowSpec> specs) {
@@ -130,6 +194,8 @@ Status FlowTable::remove_one(const flow_key& key, std::optional<FlowCounters>* l
   const auto found = flows_.find(key);
   if (found == flows_.end())
     return {};
+  if (Status dropped = drop_copy(key); !dropped.ok())
+    return dropped;
   if (bpf_map_delete_elem(flows_map_, &key) != 0 && errno != ENOENT)
     return failure(errno, "removing a flow");
   const std::uint32_t slot = found->second.slot;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "layout.h"
+#include "programs.h"
 #include "status.h"
 
 namespace rtprelay::kernel {
@@ -19,8 +20,8 @@ public:
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
 
-  /// Reads what the maps hold. The descriptors stay the caller's.
-  Status open(int flows_map, int counters_map, std::uint32_t max_flows);
+  /// Reads what the loaded maps hold.
+  Status open(const Programs& programs, std::uint32_t max_flows);
   void close();
 
   Status set(std::span<const FlowSpec> specs);
@@ -36,15 +37,20 @@ private:
     std::vector<flow_key> keys;
     std::vector<flow> values;
   };
+  using FastFlows = std::unordered_map<fast_key, fast_flow, KeyHash, KeyEqual>;
 
   Status map_counters(int counters_map);
   Status read_flows();
+  Status repair_copies();
+  Status write_copies(const Batch& batch, std::size_t count);
+  Status drop_copy(const flow_key& key);
   Status check(std::span<const FlowSpec> specs) const;
   Batch stage(std::span<const FlowSpec> specs);
   Status write(Batch& batch);
   Status remove_one(const flow_key& key, std::optional<FlowCounters>* last);
 
   int flows_map_ = -1;
+  int fast_map_ = -1;
   std::uint32_t max_flows_ = 0;
   flow_counters* counters_ = nullptr;
   std::unordered_map<flow_key, flow, KeyHash, KeyEqual> flows_;

@@ -52,7 +52,7 @@ Status KernelForwarder::State::load(bool adopt) {
   const flow_lookup lookup = choose_lookup(options.set_loopback_forwarding, lookup_notes);
   Status status = programs.load(pins, options, lookup, adopt);
   if (status.ok())
-    status = table.open(programs.map("flows"), programs.map("counters"), options.max_flows);
+    status = table.open(programs, options.max_flows);
   if (!status.ok())
     return status;
   notes.insert(notes.end(), lookup_notes.begin(), lookup_notes.end());

@@ -9,6 +9,8 @@ namespace rtprelay::kernel {
 // What the compiler makes of the shared header must be what clang made of it for BPF.
 static_assert(sizeof(flow_key) == 20);
 static_assert(sizeof(flow) == 136);
+static_assert(sizeof(fast_key) == 8);
+static_assert(sizeof(fast_flow) == 40);
 static_assert(sizeof(flow_counters) == 192);
 static_assert(offsetof(flow_counters, expected_before) == 64);
 static_assert(static_cast<int>(Family::kIpv4) == FLOW_IPV4);
@@ -116,6 +118,29 @@ const char* invalid(const FlowSpec& spec) {
       spec.rtcp_source.family != spec.rtcp_destination.family)
     return "RTCP elsewhere needs source and destination of one family";
   return nullptr;
+}
+
+fast_key to_fast_key(const flow_key& key) { return {key.address.words[0], key.port, 0}; }
+
+std::optional<fast_flow> to_fast(const flow_key& key, const flow& value) {
+  constexpr unsigned kOther = FLOW_CHECK_PT | FLOW_OPAQUE;
+  if (key.family != FLOW_IPV4 || value.action != FLOW_FORWARD || (value.flags & kOther) != 0 ||
+      value.source.family != FLOW_IPV4 || value.destination.family != FLOW_IPV4)
+    return std::nullopt;
+  fast_flow out = {};
+  out.slot = value.slot;
+  out.clock_scale = value.clock_scale;
+  out.source = value.source.address.words[0];
+  out.destination = value.destination.address.words[0];
+  out.source_port = value.source.port;
+  out.destination_port = value.destination.port;
+  if ((value.flags & FLOW_CHECK_SOURCE) != 0) {
+    out.expected = value.expected.address.words[0];
+    out.expected_port = value.expected.port;
+  }
+  out.set_dscp = (value.flags & FLOW_SET_DSCP) != 0 ? 1 : 0;
+  out.tos = value.tos;
+  return out;
 }
 
 flow_key to_key(const SocketAddress& local) {

@@ -16,6 +16,7 @@ static_assert(sizeof(flow_next_hop) % 8 == 0, "the stride of a per-CPU value");
 namespace {
 
 constexpr const char* kLookupSection = ".rodata.lookup";
+constexpr const char* kRoutesSection = ".data.routes";
 
 /// What libbpf said while loading: the verifier's reasons are in no errno value.
 std::string& complaints() {
@@ -91,7 +92,7 @@ Pinned Programs::examine(const PinDirectory& pins, const Options& options, std::
 }
 
 Status Programs::configure(const Options& options, const flow_lookup& lookup) {
-  for (const char* name : {"flows", "counters"}) {
+  for (const char* name : {"flows", "fast_flows", "counters"}) {
     bpf_map* map = bpf_object__find_map_by_name(object_, name);
     if (map == nullptr || bpf_map__set_max_entries(map, options.max_flows) != 0)
       return refusal(EINVAL, std::string("no map ") + name + " in " + options.object_path);
@@ -170,17 +171,15 @@ void Programs::close() {
     bpf_object__close(object_);
   object_ = nullptr;
   program_ = -1;
+  route_generation_ = 0;
 }
 
-Status Programs::forget_next_hops() const {
-  const int cpus = libbpf_num_possible_cpus();
-  const int hops = map("next_hops");
-  const std::vector<flow_next_hop> nothing(cpus > 0 ? static_cast<std::size_t>(cpus) : 0);
-  std::uint32_t index = 0;
-  // The kernel refuses the first index beyond the array.
-  while (bpf_map_update_elem(hops, &index, nothing.data(), BPF_ANY) == 0)
-    ++index;
-  return errno == E2BIG && index > 0 ? Status{} : failure(errno, "forgetting next hops");
+Status Programs::forget_next_hops() {
+  ++route_generation_;
+  const std::uint32_t zero = 0;
+  return bpf_map_update_elem(map(kRoutesSection), &zero, &route_generation_, BPF_ANY) == 0
+             ? Status{}
+             : failure(errno, "forgetting next hops");
 }
 
 int Programs::map(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }

@@ -15,7 +15,7 @@ struct bpf_map;
 namespace rtprelay::kernel {
 
 /// Names in native/bpf/maps.h; `meta` is pinned last and so says that the others are complete.
-inline constexpr std::array kMapNames = {"flows", "counters",    "totals",   "devices",
+inline constexpr std::array kMapNames = {"flows", "fast_flows",  "counters", "totals", "devices",
                                          "vlans", "vlan_egress", "transmit", "meta"};
 
 enum class Pinned { kNothing, kUsable, kOther };
@@ -38,7 +38,7 @@ public:
   Status pin(const PinDirectory& pins, const Options& options);
   void close();
   /// Every next packet asks the routing table again.
-  Status forget_next_hops() const;
+  Status forget_next_hops();
 
   [[nodiscard]] int program() const { return program_; }
   [[nodiscard]] int map(const char* name) const;
@@ -49,6 +49,7 @@ private:
 
   bpf_object* object_ = nullptr;
   int program_ = -1;
+  std::uint32_t route_generation_ = 0;
 };
 
 } // namespace rtprelay::kernel

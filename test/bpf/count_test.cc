@@ -54,11 +54,21 @@ ROW("a new SSRC and a jump of the sequence number start anew, earlier loss stays
 }
 
 ROW("jitter grows by a sixteenth of how far arrival and timestamp disagree") {
-  // All arrive within a moment; the second claims to be 16000 time units (2 s) younger.
-  const FlowCounters counted = count(bench, plain_flow(Version::kIpv4),
-                                     {packet(1, 1, 0), packet(2, 1, 16000), packet(3, 1, 16000)});
+  // All arrive within a moment. Of each eight packets two are looked at: the first two of those
+  // claim to be 16000 time units (2 s) apart, the next two to be sent at once; the others say
+  // nothing.
+  const FlowCounters counted =
+      count(bench, plain_flow(Version::kIpv4),
+            {packet(8, 1, 0), packet(9, 1, 16000), packet(10, 1, 90000), packet(16, 1, 32000),
+             packet(17, 1, 32000), packet(20, 1, 0)});
   // RFC 3550 §A.8: 16000 / 16, then a sixteenth less, but for the time that really passed.
   CHECK(counted.jitter > 600 && counted.jitter <= 940);
+}
+
+ROW("jitter is not taken from packets that are no neighbours, nor across a change of the sender") {
+  const FlowSpec spec = plain_flow(Version::kIpv4);
+  CHECK(count(bench, spec, {packet(8, 1, 0), packet(10, 1, 0), packet(17, 1, 90000)}).jitter == 0);
+  CHECK(count(bench, spec, {packet(8, 1, 0), packet(9, 2, 90000)}).jitter == 0);
 }
 
 ROW("RTCP on the port touches neither sequence nor jitter") {

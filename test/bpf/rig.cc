@@ -101,7 +101,7 @@ Bench::Bench(Mode mode) : devices(directory, programs, mode), mode_(mode) {
   if (status.ok())
     status = programs.pin(directory, options);
   if (status.ok())
-    status = table.open(programs.map("flows"), programs.map("counters"), kBenchFlows);
+    status = table.open(programs, kBenchFlows);
   for (const char* device : {"in", "out"}) {
     if (status.ok())
       status = devices.attach(device);
