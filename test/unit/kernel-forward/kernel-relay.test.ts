@@ -113,6 +113,7 @@ describe('the relay with the kernel before it', () => {
       nowMicros: () => 1_000_000 + monotonic,
       monotonicMicros: () => monotonic,
       warn: (text) => warnings.push(text),
+      error: (text) => warnings.push(text),
     });
     asked.length = 0;
   }

@@ -1,0 +1,444 @@
+/** nftables: for machines that permit no BPF. Over the addon `rtprelay-nft` and libnftables. */
+import type { Endpoint } from '../media/call-state.js';
+import { loadNative } from '../media/native-relay.js';
+import { flowKey, sameFlow, type Flow } from './flows.js';
+import {
+  KernelForwardError,
+  noFigures,
+  type FlowFigures,
+  type KernelForwarder,
+} from './forwarder.js';
+import { ensureForwarding, isForwarding, type SystemFiles } from './ip-forwarding.js';
+import { parseInstance, parseListing, parseTableNames, type TableListing } from './nft-listing.js';
+import {
+  deleteTableText,
+  deviceText,
+  ElementChanges,
+  familyOf,
+  headerBytes,
+  markOf,
+  tableMark,
+  mostFlows,
+  mostInstances,
+  tableName,
+  tableText,
+  type Family,
+  type SlotFlow,
+  type Table,
+} from './nft-ruleset.js';
+
+/** native/nft_api/nft_addon.cc */
+interface AddonNft {
+  run(commands: string, json: boolean): { readonly error: string | null; readonly output: string };
+  counters(table: string, set: string, marks: Uint32Array, figures: Float64Array): string | null;
+  lock(name: string): string | null;
+  unlock(): void;
+}
+
+interface Addon {
+  readonly Nft: new () => AddonNft;
+}
+
+export interface NftForwarderOptions {
+  /** Names the table; one for each instance in a network namespace. */
+  readonly instance: string;
+  readonly maxFlows: number;
+  /** Those of the media addresses. */
+  readonly families: readonly Family[];
+  /** Switch IP forwarding on where it is off. */
+  readonly setForwarding: boolean;
+  readonly files: SystemFiles;
+  /** CLOCK_MONOTONIC, µs. */
+  readonly monotonicMicros: () => number;
+  readonly warn: (message: string) => void;
+}
+
+interface Count {
+  readonly packets: number;
+  /** From the IP header on. */
+  readonly bytes: number;
+}
+
+/** A flow, and what was read of it last. */
+interface KnownFlow extends SlotFlow {
+  count: Count;
+  /** Of tables that others have removed. */
+  before: Count;
+  lastPacketMicros: number;
+}
+
+interface Passed {
+  readonly entered: number;
+  readonly left: number;
+}
+
+const none: Count = { packets: 0, bytes: 0 };
+
+/** What may get lost in a second without a fault of the machine's: a route or a device changes. */
+const mostLost = 20;
+
+/** Waiting for another instance that is being started: ms, times. */
+const lockPauseMs = 10;
+const lockAttempts = 200;
+
+function loadAddon(): Addon {
+  try {
+    return loadNative('rtprelay-nft') as Addon;
+  } catch (error) {
+    throw new KernelForwardError(error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
+}
+
+/** The first thing that libnftables complains of, in a line. */
+export function reasonOf(error: string): string {
+  const reason = /Error: (.*)/.exec(error)?.[1] ?? error.trim().split('\n')[0] ?? error;
+  return reason.replace(/^Could not process rule: /, '');
+}
+
+const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
+  Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
+
+export class NftForwarder implements KernelForwarder {
+  readonly mode = 'nft';
+  readonly adopted: boolean;
+  readonly notes: readonly string[];
+  readonly #options: NftForwarderOptions;
+  readonly #addon = loadAddon();
+  readonly #native = new this.#addon.Nft();
+  readonly #table: Table;
+  readonly #flows = new Map<string, KnownFlow>();
+  readonly #devices: { readonly [F in Family]: Set<string> } = { ipv4: new Set(), ipv6: new Set() };
+  /** Why there is no forwarding, by device and family: each is said once. */
+  readonly #said = new Map<string, string>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = 1;
+  /** Removed but for what packets on their way may still look up; gone with the next change. */
+  #retired: SlotFlow[] = [];
+  #passed: Passed = { entered: 0, left: 0 };
+  #suspended: string | null = null;
+
+  /** @throws KernelForwardError */
+  constructor(options: NftForwarderOptions) {
+    this.#options = options;
+    const name = tableName(options.instance);
+    const maxFlows = Math.min(options.maxFlows, mostFlows);
+    const refusal = this.#native.lock(name);
+    if (refusal !== null) throw new KernelForwardError(`table ${name}: ${refusal}`);
+    try {
+      const names = parseTableNames(this.#list('tables inet'));
+      const listing = names.includes(name)
+        ? parseListing(this.#list(`table inet ${name}`), name)
+        : null;
+      const kept = listing?.table.maxFlows === maxFlows ? listing : null;
+      this.adopted = kept !== null;
+      this.notes =
+        names.includes(name) && kept === null
+          ? [`table ${name} was of another layout or size and is made anew`]
+          : [];
+      this.#table = kept?.table ?? this.#make(name, maxFlows, names);
+      if (kept !== null) this.#adopt(kept);
+      this.#passed = this.#readPassed() ?? this.#passed;
+    } catch (error) {
+      this.#native.unlock();
+      throw error;
+    }
+  }
+
+  /** Name of the table. */
+  get table(): string {
+    return this.#table.name;
+  }
+
+  get devices(): readonly string[] {
+    return [...new Set([...this.#devices.ipv4, ...this.#devices.ipv6])];
+  }
+
+  /** Attached is a device that forwards packets of at least one of the families. */
+  attach(device: string): string | null {
+    const refusals = this.#options.families.flatMap((family) => this.#open(device, family) ?? []);
+    if (!this.devices.includes(device)) return [...new Set(refusals)].join('; ');
+    for (const refusal of refusals) this.#say(device, refusal);
+    return null;
+  }
+
+  detach(device: string): string | null {
+    const families = this.#options.families.filter((each) => this.#devices[each].has(device));
+    const refusals = families.flatMap((family) => this.#shut(device, family) ?? []);
+    return refusals[0] ?? null;
+  }
+
+  set(flows: readonly Flow[]): string | null {
+    if (this.#suspended !== null) return this.#suspended;
+    const changed = flows.filter((flow) => {
+      const known = this.#flows.get(flowKey(flow.local));
+      return known === undefined || !sameFlow(known.flow, flow);
+    });
+    if (changed.length === 0) return null;
+    const fresh = changed.filter(({ local }) => !this.#flows.has(flowKey(local))).length;
+    const { maxFlows } = this.#table;
+    if (this.#flows.size + fresh > maxFlows) return `its table holds ${maxFlows} flows`;
+    const entries = changed.map((flow): KnownFlow => {
+      const known = this.#flows.get(flowKey(flow.local));
+      return known === undefined
+        ? { slot: this.#takeSlot(), flow, count: none, before: none, lastPacketMicros: 0 }
+        : { ...known, flow };
+    });
+    const refusal = this.#change((changes) => {
+      for (const { slot, flow } of entries)
+        changes.replace(slot, this.#flows.get(flowKey(flow.local))?.flow ?? null, flow);
+    });
+    for (const entry of entries) {
+      const key = flowKey(entry.flow.local);
+      if (refusal === null) this.#flows.set(key, entry);
+      else if (!this.#flows.has(key)) this.#freeSlots.push(entry.slot);
+    }
+    return refusal;
+  }
+
+  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    const entries = locals.flatMap((local) => this.#flows.get(flowKey(local)) ?? []);
+    if (entries.length > 0) {
+      this.#change((changes) => {
+        for (const entry of entries) changes.removeEntry(entry);
+      });
+    }
+    // Nothing more is counted now.
+    const figures = this.read(locals);
+    for (const { flow } of entries) this.#flows.delete(flowKey(flow.local));
+    this.#retired.push(...entries);
+    return figures;
+  }
+
+  /**
+   * nftables has no time of the last packet: it is the time of the first reading that found another
+   * count. For flows of an earlier process that is the first reading at all.
+   */
+  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    const entries = locals.map((local) => this.#flows.get(flowKey(local)) ?? null);
+    this.#readCounts(entries.flatMap((entry) => entry ?? []));
+    return entries.map((entry) => {
+      if (entry === null) return noFigures;
+      const { flow, count, before, lastPacketMicros } = entry;
+      const packets = count.packets + before.packets;
+      const bytes = payloadBytes({ packets, bytes: count.bytes + before.bytes }, flow);
+      return { ...noFigures, packets, bytes, lastPacketMicros };
+    });
+  }
+
+  flows(): readonly Flow[] {
+    return [...this.#flows.values()].map(({ flow }) => flow);
+  }
+
+  totals(): Readonly<Record<string, number>> {
+    const { entered, left } = this.#readPassed() ?? this.#passed;
+    return { forwarded: left, 'not forwarded by the machine': Math.max(0, entered - left) };
+  }
+
+  trouble(): string | null {
+    for (const device of this.devices) this.#checkForwarding(device);
+    const before = this.#passed;
+    const now = this.#readPassed();
+    if (now === null) {
+      this.#options.warn(`Kernel forwarding: somebody has removed the table ${this.#table.name}`);
+      this.#rebuild();
+      return null;
+    }
+    this.#passed = now;
+    const lost = now.entered - now.left - (before.entered - before.left);
+    if (lost <= mostLost) return null;
+    this.#suspended =
+      `the machine drops what nftables has rewritten (${lost} packets a second): ` +
+      'probably a firewall, or there is no route';
+    return this.#suspended;
+  }
+
+  close(): void {
+    this.#native.unlock();
+  }
+
+  removeAll(): string | null {
+    const refusal = this.#readPassed() === null ? null : this.#run(deleteTableText(this.table));
+    this.#flows.clear();
+    this.#retired = [];
+    this.close();
+    return refusal;
+  }
+
+  /** Why not, or null. One transaction. */
+  #run(commands: string): string | null {
+    const { error } = this.#native.run(commands, false);
+    return error === null ? null : reasonOf(error);
+  }
+
+  /** @throws KernelForwardError */
+  #list(what: string): string {
+    const { error, output } = this.#native.run(`list ${what}`, true);
+    if (error !== null) throw new KernelForwardError(`nftables: ${reasonOf(error)}`);
+    return output;
+  }
+
+  /** An empty table with an instance number that no other has. @throws KernelForwardError */
+  #make(name: string, maxFlows: number, names: readonly string[]): Table {
+    const lock = this.#lockInstances();
+    try {
+      const others = names.filter((other) => other.startsWith('rtprelay_') && other !== name);
+      const taken = new Set(others.map((other) => this.#instanceOf(other)));
+      const numbers = Array.from({ length: mostInstances }, (_, number) => number);
+      const instance = numbers.find((number) => !taken.has(number));
+      if (instance === undefined)
+        throw new KernelForwardError(`there are ${mostInstances} tables of other instances`);
+      const table = { name, instance, maxFlows };
+      const refusal = this.#run(tableText(table));
+      if (refusal !== null) throw new KernelForwardError(`nftables: ${refusal}`);
+      return table;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  #instanceOf(table: string): number | null {
+    const { error, output } = this.#native.run(`list map inet ${table} about`, true);
+    return error === null ? parseInstance(output) : null;
+  }
+
+  /** Two instances that are started together must not choose the same number. */
+  #lockInstances(): AddonNft {
+    const lock = new this.#addon.Nft();
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let attempt = 0; attempt < lockAttempts; attempt++) {
+      if (lock.lock('rtprelay instances') === null) return lock;
+      Atomics.wait(pause, 0, 0, lockPauseMs);
+    }
+    throw new KernelForwardError('another instance does not finish its start');
+  }
+
+  #adopt({ flows, devices, remains }: TableListing): void {
+    const used = new Set(remains);
+    for (const { slot, flow } of flows) {
+      used.add(slot);
+      this.#flows.set(flowKey(flow.local), {
+        ...{ slot, flow, count: none, before: none, lastPacketMicros: 0 },
+      });
+    }
+    this.#nextSlot = Math.max(0, ...used) + 1;
+    for (let slot = 1; slot < this.#nextSlot; slot++)
+      if (!used.has(slot)) this.#freeSlots.push(slot);
+    for (const family of ['ipv4', 'ipv6'] as const)
+      for (const device of devices[family]) this.#devices[family].add(device);
+  }
+
+  #takeSlot(): number {
+    return this.#freeSlots.pop() ?? this.#nextSlot++;
+  }
+
+  /** What is left of removed flows goes in the same transaction. */
+  #change(describe: (changes: ElementChanges) => void): string | null {
+    const retired = this.#retired;
+    const attempt = (rest: readonly SlotFlow[]): string | null => {
+      const changes = new ElementChanges(this.#table);
+      for (const each of rest) changes.removeRest(each);
+      describe(changes);
+      const commands = changes.text();
+      return commands === '' ? null : this.#run(commands);
+    };
+    let refusal = attempt(retired);
+    if (refusal !== null && this.#readPassed() === null) {
+      this.#rebuild();
+      refusal = attempt([]);
+    }
+    if (refusal === null) {
+      this.#freeSlots.push(...retired.map(({ slot }) => slot));
+      this.#retired = [];
+    }
+    return refusal;
+  }
+
+  /** The table with all flows, after somebody has removed it (`nft flush ruleset`). */
+  #rebuild(): void {
+    const changes = new ElementChanges(this.#table);
+    for (const entry of this.#flows.values()) {
+      const { count, before } = entry;
+      entry.before = {
+        packets: before.packets + count.packets,
+        bytes: before.bytes + count.bytes,
+      };
+      entry.count = none;
+      changes.add(entry);
+    }
+    const devices = (['ipv4', 'ipv6'] as const).flatMap((family) =>
+      [...this.#devices[family]].map((device) => deviceText('add', this.#table, family, device)),
+    );
+    this.#retired = [];
+    const refusal = this.#run(tableText(this.#table) + changes.text() + devices.join(''));
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
+    this.#passed = this.#readPassed() ?? { entered: 0, left: 0 };
+  }
+
+  #readCounts(entries: readonly KnownFlow[]): void {
+    const marks = Uint32Array.from(entries, ({ slot }) => markOf(this.#table, slot));
+    const figures = this.#counters('counted', marks);
+    const now = this.#options.monotonicMicros();
+    entries.forEach((entry, at) => {
+      const count = { packets: figures[2 * at] ?? 0, bytes: figures[2 * at + 1] ?? 0 };
+      // Nothing is known of an element that is gone.
+      if (count.packets <= entry.count.packets) return;
+      entry.count = count;
+      entry.lastPacketMicros = now;
+    });
+  }
+
+  /** Packets and bytes of each element, zeros for what is not there. */
+  #counters(set: string, marks: Uint32Array): Float64Array {
+    const figures = new Float64Array(2 * marks.length);
+    if (marks.length > 0) this.#native.counters(this.#table.name, set, marks, figures);
+    return figures;
+  }
+
+  /** Packets of all flows; null: the table is gone. */
+  #readPassed(): Passed | null {
+    const mark = Uint32Array.of(tableMark(this.#table));
+    // In this order, so that what passes meanwhile does not seem lost.
+    const entered = new Float64Array(2).fill(-1);
+    const left = new Float64Array(2).fill(-1);
+    this.#native.counters(this.#table.name, 'entered', mark, entered);
+    this.#native.counters(this.#table.name, 'left', mark, left);
+    const passed = { entered: entered[0] ?? -1, left: left[0] ?? -1 };
+    return passed.entered < 0 || passed.left < 0 ? null : passed;
+  }
+
+  /** Lets packets of a family that arrive on the device be forwarded. Why not, or null. */
+  #open(device: string, family: Family): string | null {
+    const { files, setForwarding } = this.#options;
+    const refusal = ensureForwarding(files, device, family, setForwarding);
+    if (refusal !== null || this.#devices[family].has(device)) return refusal;
+    const error = this.#run(deviceText('add', this.#table, family, device));
+    if (error === null) this.#devices[family].add(device);
+    return error;
+  }
+
+  #shut(device: string, family: Family): string | null {
+    if (!this.#devices[family].delete(device)) return null;
+    return this.#run(deviceText('delete', this.#table, family, device));
+  }
+
+  /** It may be switched on and off while we run; what is not forwarded must not be rewritten. */
+  #checkForwarding(device: string): void {
+    for (const family of this.#options.families) {
+      if (isForwarding(this.#options.files, device, family) === this.#devices[family].has(device))
+        continue;
+      const refusal = this.#open(device, family);
+      if (refusal === null) continue;
+      this.#shut(device, family);
+      // Otherwise it is detached, and said by whoever attaches it again.
+      if (this.devices.includes(device)) this.#say(device, refusal);
+    }
+  }
+
+  #say(device: string, refusal: string): void {
+    if (this.#said.get(device) === refusal) return;
+    this.#said.set(device, refusal);
+    this.#options.warn(`No kernel forwarding on ${device}: ${refusal}`);
+  }
+}
