@@ -110,17 +110,29 @@ function chainsOf({ digit, header, plain }: Dialect): readonly string[] {
     'notrack meta mark & 0xfff00000 @entered',
     `${header} dscp != cs0 ${header} dscp set cs0`,
     'meta mark vmap @dscp',
-    `${header} daddr set meta mark map @daddr${digit} udp dport set meta mark map @dport`,
+    ...readdressing(header, 'd', digit),
     '}',
   ];
+}
+
+/**
+ * A checksum of zero is none (RFC 768), but setting a port makes a wrong one of it. IPv6 packets
+ * without never get here.
+ */
+function readdressing(header: string, end: 'd' | 's', digit: string): readonly string[] {
+  const addressed =
+    `${header} ${end}addr set meta mark map @${end}addr${digit} ` +
+    `udp ${end}port set meta mark map @${end}port`;
+  const next = end === 's' ? ' meta mark set 0 accept' : ' accept';
+  const unsummed = `udp checksum 0 ${addressed} udp checksum set 0${next}`;
+  return digit === '4' ? [unsummed, `${addressed}${next}`] : [`${addressed}${next}`];
 }
 
 const arrival = ({ digit, family }: Dialect): string =>
   `meta nfproto ${family} iifname @devices${digit} goto arrive${digit}`;
 
-const departure = ({ digit, family, header }: Dialect): string =>
-  `meta nfproto ${family} ${header} saddr set meta mark map @saddr${digit} ` +
-  'udp sport set meta mark map @sport';
+const departure = ({ digit, family, header }: Dialect): readonly string[] =>
+  readdressing(header, 's', digit).map((rule) => `meta nfproto ${family} ${rule}`);
 
 /** The hooks: `input` for destinations on this machine. 300 is after filters and NAT of others. */
 function baseChains(): readonly string[] {
@@ -132,8 +144,7 @@ function baseChains(): readonly string[] {
     '}',
     'chain leave {',
     'meta mark @counted',
-    ...dialects.map(departure),
-    'meta mark set 0',
+    ...dialects.flatMap(departure),
     '}',
     'chain forwarded {',
     'type filter hook postrouting priority 300; policy accept;',

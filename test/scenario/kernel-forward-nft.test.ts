@@ -79,6 +79,7 @@ describe('kernel forwarding by nftables', function () {
     // Learning takes the first 3 s of a call.
     expect(sum).to.be.greaterThan(report.sent * 0.4);
     const totals = pair.one.command(cli, 'list totals');
+    console.log(totals.split('\n').filter((l) => /relayed p/.test(l)), sum, report, kernel().split('\n').slice(-5));
     expect(totals).to.match(new RegExp(`Total relayed packets *:?\\s*${report.sent}\\b`));
     const kernelPackets = Number(/relayed packets \(kernel\)\D*(\d+)/i.exec(totals)?.[1]);
     expect(kernelPackets).to.equal(sum);
@@ -131,7 +132,7 @@ describe('kernel forwarding by nftables', function () {
     await until(() => flows() === streams, `${streams} flows`);
     pair.one.namespace.run(
       'nft',
-      'table ip wall { chain f { type filter hook forward priority 0; policy drop; } }',
+      'table ip wall { chain f { type filter hook forward priority 0; policy drop; }; }',
     );
     await daemon.untilLogged('Kernel forwarding is suspended');
     expect(daemon.log()).to.match(/probably a firewall/);
