@@ -8,7 +8,7 @@ import { devicesFor } from '../kernel-forward/devices.js';
 import { BpfForwarder, type BpfMode } from '../kernel-forward/bpf-forwarder.js';
 import { KernelForwardError, type KernelForwarder } from '../kernel-forward/forwarder.js';
 import { isForwarding, type SystemFiles } from '../kernel-forward/ip-forwarding.js';
-import { NftForwarder } from '../kernel-forward/nft-forwarder.js';
+import { defaultTrialPackets, NftForwarder } from '../kernel-forward/nft-forwarder.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../media/native-relay.js';
 import type { Log } from '../observe/log.js';
@@ -99,6 +99,7 @@ function openNft(config: Config, addresses: readonly string[], log: Log): NftFor
     maxFlows: mostFlowsOf(config, addresses.length),
     families: familiesOf(addresses),
     setForwarding: config.media.kernelForwardSetForwarding,
+    trialPackets: defaultTrialPackets,
     files: systemFiles,
     monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
     warn: (message) => log.warning('core', message),

@@ -11,6 +11,7 @@ import {
 import { ensureForwarding, isForwarding, type SystemFiles } from './ip-forwarding.js';
 import { parseInstance, parseListing, parseTableNames, type TableListing } from './nft-listing.js';
 import {
+  deleteElementsText,
   deleteTableText,
   deviceText,
   ElementChanges,
@@ -47,6 +48,8 @@ export interface NftForwarderOptions {
   readonly families: readonly Family[];
   /** Switch IP forwarding on where it is off. */
   readonly setForwarding: boolean;
+  /** So many show whether the machine forwards what is rewritten; until then flows wait. */
+  readonly trialPackets: number;
   readonly files: SystemFiles;
   /** CLOCK_MONOTONIC, µs. */
   readonly monotonicMicros: () => number;
@@ -61,6 +64,7 @@ interface Count {
 
 /** A flow, and what was read of it last. */
 interface KnownFlow extends SlotFlow {
+  admitted: boolean;
   count: Count;
   /** Of tables that others have removed. */
   before: Count;
@@ -76,6 +80,9 @@ const none: Count = { packets: 0, bytes: 0 };
 
 /** What may get lost in a second without a fault of the machine's: a route or a device changes. */
 const mostLost = 20;
+
+/** For `NftForwarderOptions.trialPackets`. */
+export const defaultTrialPackets = 10;
 
 /** Waiting for another instance that is being started: ms, times. */
 const lockPauseMs = 10;
@@ -96,6 +103,11 @@ export function reasonOf(error: string): string {
   const reason = /Error: (.*)/.exec(error)?.[1] ?? error.trim().split('\n')[0] ?? error;
   return reason.replace(/^Could not process rule: /, '');
 }
+
+const plus = (a: Count, b: Count): Count => ({
+  packets: a.packets + b.packets,
+  bytes: a.bytes + b.bytes,
+});
 
 const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
   Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
@@ -118,6 +130,8 @@ export class NftForwarder implements KernelForwarder {
   #retired: SlotFlow[] = [];
   #passed: Passed = { entered: 0, left: 0 };
   #suspended: string | null = null;
+  /** Until the first packets have left, only few flows are let in: a firewall may drop them. */
+  #trial = true;
 
   /** @throws KernelForwardError */
   constructor(options: NftForwarderOptions) {
@@ -140,6 +154,7 @@ export class NftForwarder implements KernelForwarder {
       this.#table = kept?.table ?? this.#make(name, maxFlows, names);
       if (kept !== null) this.#adopt(kept);
       this.#passed = this.#readPassed() ?? this.#passed;
+      this.#trial = this.#passed.left < options.trialPackets;
     } catch (error) {
       this.#native.unlock();
       throw error;
@@ -179,35 +194,41 @@ export class NftForwarder implements KernelForwarder {
     const fresh = changed.filter(({ local }) => !this.#flows.has(flowKey(local))).length;
     const { maxFlows } = this.#table;
     if (this.#flows.size + fresh > maxFlows) return `its table holds ${maxFlows} flows`;
-    const entries = changed.map((flow): KnownFlow => {
-      const known = this.#flows.get(flowKey(flow.local));
-      return known === undefined
-        ? { slot: this.#takeSlot(), flow, count: none, before: none, lastPacketMicros: 0 }
-        : { ...known, flow };
-    });
+    const entries = changed.map((flow) => this.#entryOf(flow));
     const refusal = this.#change((changes) => {
-      for (const { slot, flow } of entries)
-        changes.replace(slot, this.#flows.get(flowKey(flow.local))?.flow ?? null, flow);
+      for (const entry of entries)
+        changes.replace(this.#flows.get(flowKey(entry.flow.local)) ?? null, entry);
     });
     for (const entry of entries) {
       const key = flowKey(entry.flow.local);
-      if (refusal === null) this.#flows.set(key, entry);
-      else if (!this.#flows.has(key)) this.#freeSlots.push(entry.slot);
+      const known = this.#flows.get(key);
+      if (refusal === null)
+        this.#flows.set(key, known === undefined ? entry : { ...known, flow: entry.flow });
+      else if (known === undefined) this.#freeSlots.push(entry.slot);
     }
     return refusal;
   }
 
+  #entryOf(flow: Flow): KnownFlow {
+    const known = this.#flows.get(flowKey(flow.local));
+    if (known !== undefined) return { ...known, flow };
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    const admitted = !this.#trial;
+    return { slot, flow, admitted, count: none, before: none, lastPacketMicros: 0 };
+  }
+
   remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
     const entries = locals.flatMap((local) => this.#flows.get(flowKey(local)) ?? []);
-    if (entries.length > 0) {
-      this.#change((changes) => {
-        for (const entry of entries) changes.removeEntry(entry);
-      });
-    }
+    if (entries.length === 0) return locals.map(() => noFigures);
+    const refusal = this.#change((changes) => {
+      for (const entry of entries) changes.removeEntry(entry);
+    });
     // Nothing more is counted now.
     const figures = this.read(locals);
     for (const { flow } of entries) this.#flows.delete(flowKey(flow.local));
-    this.#retired.push(...entries);
+    if (refusal === null) this.#retired.push(...entries);
+    // Packets of an ended call must not go on, least of all to whom their slot is given next.
+    else this.#rebuild();
     return figures;
   }
 
@@ -221,9 +242,9 @@ export class NftForwarder implements KernelForwarder {
     return entries.map((entry) => {
       if (entry === null) return noFigures;
       const { flow, count, before, lastPacketMicros } = entry;
-      const packets = count.packets + before.packets;
-      const bytes = payloadBytes({ packets, bytes: count.bytes + before.bytes }, flow);
-      return { ...noFigures, packets, bytes, lastPacketMicros };
+      const all = plus(before, count);
+      const bytes = payloadBytes(all, flow);
+      return { ...noFigures, packets: all.packets, bytes, lastPacketMicros };
     });
   }
 
@@ -241,16 +262,36 @@ export class NftForwarder implements KernelForwarder {
     const before = this.#passed;
     const now = this.#readPassed();
     if (now === null) {
-      this.#options.warn(`Kernel forwarding: somebody has removed the table ${this.#table.name}`);
       this.#rebuild();
+      const gone = `somebody had removed the table ${this.#table.name}; it is made anew`;
+      this.#options.warn(`Kernel forwarding: ${gone}`);
       return null;
     }
     this.#passed = now;
+    if (this.#trial) return this.#continueTrial(now);
     const lost = now.entered - now.left - (before.entered - before.left);
-    if (lost <= mostLost) return null;
+    return lost > mostLost ? this.#suspend(lost) : null;
+  }
+
+  /** Lets one more flow in, or all of them. */
+  #continueTrial({ entered, left }: Passed): string | null {
+    const { trialPackets } = this.#options;
+    if (entered - left >= trialPackets) return this.#suspend(entered - left);
+    this.#trial = left < trialPackets;
+    const waiting = [...this.#flows.values()].filter(({ admitted }) => !admitted);
+    const admitted = this.#trial ? waiting.slice(0, 1) : waiting;
+    const refusal = this.#change((changes) => {
+      for (const entry of admitted) changes.replace(entry, { ...entry, admitted: true });
+    });
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
+    else for (const entry of admitted) entry.admitted = true;
+    return null;
+  }
+
+  #suspend(lost: number): string {
     this.#suspended =
-      `the machine drops what nftables has rewritten (${lost} packets a second): ` +
-      'probably a firewall, or there is no route';
+      `the machine drops what nftables have rewritten (${lost} packets): ` +
+      'a firewall (a policy of its FORWARD or INPUT chains?), or no route';
     return this.#suspended;
   }
 
@@ -315,22 +356,20 @@ export class NftForwarder implements KernelForwarder {
   }
 
   #adopt({ flows, devices, remains }: TableListing): void {
-    const used = new Set(remains);
-    for (const { slot, flow } of flows) {
-      used.add(slot);
-      this.#flows.set(flowKey(flow.local), {
-        ...{ slot, flow, count: none, before: none, lastPacketMicros: 0 },
-      });
+    const used = new Set<number>();
+    for (const each of flows) {
+      used.add(each.slot);
+      const entry = { ...each, count: none, before: none, lastPacketMicros: 0 };
+      this.#flows.set(flowKey(each.flow.local), entry);
     }
     this.#nextSlot = Math.max(0, ...used) + 1;
     for (let slot = 1; slot < this.#nextSlot; slot++)
       if (!used.has(slot)) this.#freeSlots.push(slot);
     for (const family of ['ipv4', 'ipv6'] as const)
       for (const device of devices[family]) this.#devices[family].add(device);
-  }
-
-  #takeSlot(): number {
-    return this.#freeSlots.pop() ?? this.#nextSlot++;
+    for (const device of this.devices) this.#checkForwarding(device);
+    const refusal = remains.size === 0 ? null : this.#run(deleteElementsText(this.#table, remains));
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
   }
 
   /** What is left of removed flows goes in the same transaction. */
@@ -344,26 +383,27 @@ export class NftForwarder implements KernelForwarder {
       return commands === '' ? null : this.#run(commands);
     };
     let refusal = attempt(retired);
-    if (refusal !== null && this.#readPassed() === null) {
-      this.#rebuild();
-      refusal = attempt([]);
-    }
     if (refusal === null) {
       this.#freeSlots.push(...retired.map(({ slot }) => slot));
       this.#retired = [];
+    } else if (this.#readPassed() === null) {
+      this.#rebuild();
+      refusal = attempt([]);
+    } else if (retired.length > 0) {
+      // Somebody has taken some of it already; their slots are not used again.
+      this.#retired = [];
+      refusal = attempt([]);
     }
     return refusal;
   }
 
-  /** The table with all flows, after somebody has removed it (`nft flush ruleset`). */
+  /** The table with all flows, made anew: somebody has removed it (`nft flush ruleset`). */
   #rebuild(): void {
+    this.#readCounts([...this.#flows.values()]);
     const changes = new ElementChanges(this.#table);
     for (const entry of this.#flows.values()) {
       const { count, before } = entry;
-      entry.before = {
-        packets: before.packets + count.packets,
-        bytes: before.bytes + count.bytes,
-      };
+      entry.before = plus(before, count);
       entry.count = none;
       changes.add(entry);
     }

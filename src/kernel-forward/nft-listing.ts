@@ -7,8 +7,8 @@ export interface TableListing {
   readonly table: Table;
   readonly devices: { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
   readonly flows: readonly SlotFlow[];
-  /** Of flows that were being removed: whatever there is of them. */
-  readonly remains: readonly number[];
+  /** Of flows that were being removed, or waiting: marks by map. */
+  readonly remains: ReadonlyMap<string, readonly number[]>;
 }
 
 /** One element: its key, its value in a map, its comment. */
@@ -119,15 +119,29 @@ export function parseListing(json: string, name: string): TableListing | null {
   if (table === null) return null;
   const flows = parseFlows(elements);
   const known = new Set(flows.map(({ slot }) => slot));
-  const counted = (elements.get('counted') ?? []).map(({ key: [mark] }) => slotOf(Number(mark)));
   const devices = (set: string): readonly string[] =>
     (elements.get(set) ?? []).map(({ key }) => String(key[0]));
   return {
     table,
     devices: { ipv4: devices('devices4'), ipv6: devices('devices6') },
     flows,
-    remains: counted.filter((slot) => !known.has(slot)),
+    remains: remainsOf(elements, known),
   };
+}
+
+const mapsByMark = ['daddr4', 'daddr6', 'saddr4', 'saddr6', 'dport', 'sport', 'dscp', 'counted'];
+
+function remainsOf(
+  elements: Elements,
+  known: ReadonlySet<number>,
+): ReadonlyMap<string, readonly number[]> {
+  const remains = new Map<string, readonly number[]>();
+  for (const map of mapsByMark) {
+    const marks = (elements.get(map) ?? []).map(({ key: [mark] }) => Number(mark));
+    const unknown = marks.filter((mark) => !known.has(slotOf(mark)));
+    if (unknown.length > 0) remains.set(map, unknown);
+  }
+  return remains;
 }
 
 function parseFlows(elements: Elements): readonly SlotFlow[] {
@@ -150,7 +164,7 @@ function parseFlows(elements: Elements): readonly SlotFlow[] {
         opaque: map.startsWith('opaque'),
         clockRate,
       };
-      return [{ slot: slotOf(mark), flow }];
+      return [{ slot: slotOf(mark), flow, admitted: true }];
     }),
   );
 }

@@ -196,8 +196,14 @@ export function tableText({ name, instance, maxFlows }: Table): string {
 
 export const deleteTableText = (name: string): string => `delete table inet ${name}\n`;
 
-/** Elements by map or set, then by key; '' is the value in a set. */
-export type Elements = ReadonlyMap<string, ReadonlyMap<string, string>>;
+/** Removes elements that have marks for keys. */
+export const deleteElementsText = (
+  { name }: Table,
+  marks: ReadonlyMap<string, readonly number[]>,
+): string =>
+  [...marks]
+    .map(([map, each]) => `delete element inet ${name} ${map} { ${each.map(hex).join()} }\n`)
+    .join('');
 
 const tuple = (a: Endpoint, b: Endpoint): string =>
   `${a.address} . ${a.port} . ${b.address} . ${b.port}`;
@@ -233,6 +239,8 @@ function restOf(mark: string, flow: Flow): readonly (readonly [string, string, s
 export interface SlotFlow {
   readonly slot: number;
   readonly flow: Flow;
+  /** Packets are let in; otherwise it is there but waits. */
+  readonly admitted: boolean;
 }
 
 /** Collects changes of elements, for one transaction. */
@@ -243,14 +251,14 @@ export class ElementChanges {
 
   constructor(private readonly table: Table) {}
 
-  add({ slot, flow }: SlotFlow): void {
-    this.replace(slot, null, flow);
+  add(flow: SlotFlow): void {
+    this.replace(null, flow);
   }
 
-  /** What both flows have stays untouched. */
-  replace(slot: number, old: Flow | null, flow: Flow): void {
-    const before = old === null ? [] : this.#elements(slot, old);
-    const after = this.#elements(slot, flow);
+  /** The new one has the slot of the old; what both have stays untouched. */
+  replace(old: SlotFlow | null, flow: SlotFlow): void {
+    const before = old === null ? [] : this.#elements(old);
+    const after = this.#elements(flow);
     const text = (elements: readonly (readonly string[])[]): Set<string> =>
       new Set(elements.map((element) => element.join('\n')));
     const [was, is] = [text(before), text(after)];
@@ -258,12 +266,12 @@ export class ElementChanges {
       push(this.#removed, map, bare(key));
     for (const [map, key, value] of after.filter((each) => !was.has(each.join('\n'))))
       push(this.#added, map, value === '' ? key : `${key} : ${value}`);
-    this.#dscps.add(dscpOf(flow.tos));
+    this.#dscps.add(dscpOf(flow.flow.tos));
   }
 
   /** No packet begins to be forwarded; those on their way still find everything. */
-  removeEntry({ slot, flow }: SlotFlow): void {
-    if (!isForwardable(flow)) return;
+  removeEntry({ slot, flow, admitted }: SlotFlow): void {
+    if (!admitted || !isForwardable(flow)) return;
     const [map, key] = entryOf(this.#mark(slot), flow);
     push(this.#removed, map, key);
   }
@@ -289,9 +297,10 @@ export class ElementChanges {
     return hex(markOf(this.table, slot));
   }
 
-  #elements(slot: number, flow: Flow): readonly (readonly [string, string, string])[] {
+  #elements({ slot, flow, admitted }: SlotFlow): readonly (readonly [string, string, string])[] {
     const mark = this.#mark(slot);
-    return isForwardable(flow) ? [entryOf(mark, flow), ...restOf(mark, flow)] : restOf(mark, flow);
+    const rest = restOf(mark, flow);
+    return admitted && isForwardable(flow) ? [entryOf(mark, flow), ...rest] : rest;
   }
 
   /** Idempotent. */

@@ -19,6 +19,7 @@ const forwarder = new NftForwarder({
   maxFlows: Number(maxFlows),
   families: ['ipv4', 'ipv6'],
   setForwarding: setting === 'set-forwarding',
+  trialPackets: 0,
   files: {
     read: (path) => {
       try {
