@@ -13,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <linux/netlink.h>
 #include <napi.h>
 #include <nftables/libnftables.h>
 
@@ -33,15 +32,6 @@ using Context = std::unique_ptr<nft_ctx, ContextDeleter>;
 // Numbers, never names: what is listed is read by a program.
 constexpr unsigned int kTextFlags = NFT_CTX_OUTPUT_NUMERIC_ALL;
 constexpr unsigned int kJsonFlags = kTextFlags | NFT_CTX_OUTPUT_JSON;
-
-/// libnftables ends the process when it cannot open this socket. Empty, or why not.
-std::string netlink_obstacle() {
-  const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  if (fd < 0)
-    return errno_text("the kernel has no nfnetlink");
-  ::close(fd);
-  return {};
-}
 
 /// Binds a name in the abstract namespace, which is scoped as nftables are: to the network
 /// namespace. The descriptor, or -1 and errno.
@@ -151,9 +141,12 @@ private:
   std::string open() {
     if (context_)
       return {};
-    std::string obstacle = netlink_obstacle();
-    if (!obstacle.empty())
-      return obstacle;
+    // libnftables ends the process when the kernel refuses its first question. This one has no
+    // answer, which is no error.
+    const std::uint32_t key = 0;
+    const auto nothing = [](std::uint32_t, const ElementCounter&) {};
+    if (const int error = counters_.read("-", "-", std::span(&key, 1), nothing); error != 0)
+      return std::strerror(error);
     Context context(nft_ctx_new(NFT_CTX_DEFAULT));
     if (!context)
       return "libnftables cannot be started";
