@@ -1,6 +1,6 @@
 /** nftables: for machines that permit no BPF. Over the addon `rtprelay-nft` and libnftables. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative } from '../media/native-relay.js';
+import { loadNative, NativeRelayError } from '../media/native-relay.js';
 import { flowKey, sameFlow, type Flow } from './flows.js';
 import {
   KernelForwardError,
@@ -92,9 +92,10 @@ function loadAddon(): Addon {
   try {
     return loadNative('rtprelay-nft') as Addon;
   } catch (error) {
-    throw new KernelForwardError(error instanceof Error ? error.message : String(error), {
-      cause: error,
-    });
+    const notBuilt = error instanceof NativeRelayError && error.code === 'addon-not-built';
+    const reason = error instanceof Error ? error.message : String(error);
+    const help = 'built without libnftables (install libnftables-dev, run scripts/build-native)';
+    throw new KernelForwardError(notBuilt ? help : reason, { cause: error });
   }
 }
 

@@ -3,9 +3,9 @@
  */
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { TestProcess } from '../support/child-process.js';
+import { TemporaryFolder, type TestProcess } from '../support/child-process.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
@@ -73,6 +73,9 @@ describe('kernel forwarding by nftables', function () {
 
   it('relays 105 calls both ways without a loss, unchanged and counted', async () => {
     const daemon = await start();
+    // The firewall of docs/kernel-forwarding.md.
+    const media = 'ct state untracked udp dport 1024-65535 accept';
+    pair.one.namespace.run('nft', `${wall}; add rule ip wall f ${media}`);
     const load = await talk(8);
     await settled();
     const before = cpuMs(daemon);
@@ -94,7 +97,7 @@ describe('kernel forwarding by nftables', function () {
     expect(kernelPackets).to.equal(sum);
     expect(tables()).to.contain(table);
     await daemon.stop();
-    expect(tables()).to.equal('');
+    expect(tables()).to.equal('table ip wall\n');
   });
 
   it('goes on without a daemon: killed and started twenty times, nothing is lost', async () => {
@@ -154,6 +157,20 @@ describe('kernel forwarding by nftables', function () {
     const daemon = startWith('', '--kernel-forward=nft');
     await daemon.ended();
     expect(daemon.log()).to.match(/--no-fallback\): nftables: Operation not permitted/);
+  });
+
+  it('says that libnftables were not there when it was built', async () => {
+    const folder = new TemporaryFolder('build');
+    copyFileSync(`${root}build/Release/rtprelay.node`, folder.file('rtprelay.node'));
+    const hide = `mount --bind ${folder.path} ${root}build/Release`;
+    const daemon = pair.one.start('rtprelayd', 'unshare', [
+      ...['--mount', 'sh', '-c', `${hide} && exec "$@"`, 'sh', process.execPath],
+      ...[`${root}dist/bin/rtprelayd.js`, '--config-file=none', '-f', '-E'],
+      ...words('--kernel-forward=nft'),
+    ]);
+    await daemon.ended();
+    expect(daemon.log()).to.match(/built without libnftables \(install libnftables-dev/);
+    folder.remove();
   });
 
   it('removes the flows of calls that ended while no daemon was there', async () => {
