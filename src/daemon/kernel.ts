@@ -1,7 +1,6 @@
 /** Chooses and starts kernel forwarding. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { basename } from 'node:path';
 import type { Config } from '../config/config.js';
 import { devicesFor } from '../kernel-forward/devices.js';
@@ -9,6 +8,7 @@ import { BpfForwarder, type BpfMode } from '../kernel-forward/bpf-forwarder.js';
 import { KernelForwardError, type KernelForwarder } from '../kernel-forward/forwarder.js';
 import { isForwarding, type SystemFiles } from '../kernel-forward/ip-forwarding.js';
 import { defaultTrialPackets, NftForwarder } from '../kernel-forward/nft-forwarder.js';
+import { networkDevices } from '../kernel-forward/network.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../media/native-relay.js';
 import type { Log } from '../observe/log.js';
@@ -110,7 +110,8 @@ function openNft(config: Config, addresses: readonly string[], log: Log): NftFor
 function nftWouldForward(config: Config, addresses: readonly string[]): boolean {
   const { kernelForwardInterfaces: wanted, kernelForwardSetForwarding } = config.media;
   if (kernelForwardSetForwarding) return true;
-  const devices = wanted.length > 0 ? wanted : devicesFor(addresses, networkInterfaces());
+  const holders = devicesFor(addresses, networkDevices() ?? []).map(({ name }) => name);
+  const devices = wanted.length > 0 ? wanted : holders;
   return devices.some((device) =>
     familiesOf(addresses).some((family) => isForwarding(systemFiles, device, family)),
   );

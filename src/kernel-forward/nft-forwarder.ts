@@ -23,6 +23,7 @@ import {
   mostInstances,
   tableName,
   tableText,
+  type Count,
   type Family,
   type SlotFlow,
   type Table,
@@ -56,18 +57,10 @@ export interface NftForwarderOptions {
   readonly warn: (message: string) => void;
 }
 
-interface Count {
-  readonly packets: number;
-  /** From the IP header on. */
-  readonly bytes: number;
-}
-
 /** A flow, and what was read of it last. */
 interface KnownFlow extends SlotFlow {
   admitted: boolean;
   count: Count;
-  /** Of tables that others have removed. */
-  before: Count;
   lastPacketMicros: number;
 }
 
@@ -105,16 +98,13 @@ export function reasonOf(error: string): string {
   return reason.replace(/^Could not process rule: /, '');
 }
 
-const plus = (a: Count, b: Count): Count => ({
-  packets: a.packets + b.packets,
-  bytes: a.bytes + b.bytes,
-});
-
 const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
   Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
 
 export class NftForwarder implements KernelForwarder {
   readonly mode = 'nft';
+  /** A table of another layout goes at once. */
+  readonly replaces = false;
   readonly adopted: boolean;
   readonly notes: readonly string[];
   readonly #options: NftForwarderOptions;
@@ -122,7 +112,12 @@ export class NftForwarder implements KernelForwarder {
   readonly #native = new this.#addon.Nft();
   readonly #table: Table;
   readonly #flows = new Map<string, KnownFlow>();
-  readonly #devices: { readonly [F in Family]: Set<string> } = { ipv4: new Set(), ipv6: new Set() };
+  readonly #attached = new Set<string>();
+  /** Those of them that forward packets of the family: only there are any rewritten. */
+  readonly #forwarding: { readonly [F in Family]: Set<string> } = {
+    ipv4: new Set(),
+    ipv6: new Set(),
+  };
   /** Why there is no forwarding, by device and family: each is said once. */
   readonly #said = new Map<string, string>();
   readonly #freeSlots: number[] = [];
@@ -146,14 +141,15 @@ export class NftForwarder implements KernelForwarder {
       const listing = names.includes(name)
         ? parseListing(this.#list(`table inet ${name}`), name)
         : null;
-      const kept = listing?.table.maxFlows === maxFlows ? listing : null;
+      const kept = listing !== null && listing.flows.length <= maxFlows ? listing : null;
       this.adopted = kept !== null;
       this.notes =
         names.includes(name) && kept === null
-          ? [`table ${name} was of another layout or size and is made anew`]
+          ? [`table ${name} cannot be taken over (another layout) and is made anew`]
           : [];
-      this.#table = kept?.table ?? this.#make(name, maxFlows, names);
+      this.#table = kept === null ? this.#make(name, maxFlows, names) : { ...kept.table, maxFlows };
       if (kept !== null) this.#adopt(kept);
+      if (kept !== null && kept.table.maxFlows !== maxFlows) this.#rebuild();
       this.#passed = this.#readPassed() ?? this.#passed;
       this.#trial = this.#passed.left < options.trialPackets;
     } catch (error) {
@@ -168,21 +164,33 @@ export class NftForwarder implements KernelForwarder {
   }
 
   get devices(): readonly string[] {
-    return [...new Set([...this.#devices.ipv4, ...this.#devices.ipv6])];
+    return [...this.#attached];
   }
 
-  /** Attached is a device that forwards packets of at least one of the families. */
+  /** Refused is a device that forwards packets of none of the families. */
   attach(device: string): string | null {
-    const refusals = this.#options.families.flatMap((family) => this.#open(device, family) ?? []);
-    if (!this.devices.includes(device)) return [...new Set(refusals)].join('; ');
-    for (const refusal of refusals) this.#say(device, refusal);
+    const { families } = this.#options;
+    const refusals = families.flatMap((family) => this.#open(device, family) ?? []);
+    if (refusals.length === families.length) return [...new Set(refusals)].join('; ');
+    this.#attached.add(device);
+    for (const family of families) this.#checkForwarding(device, family);
     return null;
   }
 
   detach(device: string): string | null {
-    const families = this.#options.families.filter((each) => this.#devices[each].has(device));
-    const refusals = families.flatMap((family) => this.#shut(device, family) ?? []);
+    this.#attached.delete(device);
+    const refusals = (['ipv4', 'ipv6'] as const).flatMap((each) => this.#shut(device, each) ?? []);
     return refusals[0] ?? null;
+  }
+
+  /** The hooks see packets on the VLAN's own device. */
+  setVlans(): string | null {
+    return null;
+  }
+
+  /** The kernel's own routes are used. */
+  routesChanged(): void {
+    return;
   }
 
   set(flows: readonly Flow[]): string | null {
@@ -215,7 +223,7 @@ export class NftForwarder implements KernelForwarder {
     if (known !== undefined) return { ...known, flow };
     const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
     const admitted = !this.#trial;
-    return { slot, flow, admitted, count: none, before: none, lastPacketMicros: 0 };
+    return { slot, flow, admitted, count: none, lastPacketMicros: 0 };
   }
 
   remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
@@ -242,10 +250,9 @@ export class NftForwarder implements KernelForwarder {
     this.#readCounts(entries.flatMap((entry) => entry ?? []));
     return entries.map((entry) => {
       if (entry === null) return noFigures;
-      const { flow, count, before, lastPacketMicros } = entry;
-      const all = plus(before, count);
-      const bytes = payloadBytes(all, flow);
-      return { ...noFigures, packets: all.packets, bytes, lastPacketMicros };
+      const { flow, count, lastPacketMicros } = entry;
+      const bytes = payloadBytes(count, flow);
+      return { ...noFigures, packets: count.packets, bytes, lastPacketMicros };
     });
   }
 
@@ -259,7 +266,7 @@ export class NftForwarder implements KernelForwarder {
   }
 
   trouble(): string | null {
-    for (const device of this.devices) this.#checkForwarding(device);
+    this.#checkAllForwarding();
     const before = this.#passed;
     const now = this.#readPassed();
     if (now === null) {
@@ -360,15 +367,19 @@ export class NftForwarder implements KernelForwarder {
     const used = new Set<number>();
     for (const each of flows) {
       used.add(each.slot);
-      const entry = { ...each, count: none, before: none, lastPacketMicros: 0 };
+      const entry = { ...each, count: none, lastPacketMicros: 0 };
       this.#flows.set(flowKey(each.flow.local), entry);
     }
     this.#nextSlot = Math.max(0, ...used) + 1;
     for (let slot = 1; slot < this.#nextSlot; slot++)
       if (!used.has(slot)) this.#freeSlots.push(slot);
-    for (const family of ['ipv4', 'ipv6'] as const)
-      for (const device of devices[family]) this.#devices[family].add(device);
-    for (const device of this.devices) this.#checkForwarding(device);
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      for (const device of devices[family]) {
+        this.#attached.add(device);
+        this.#forwarding[family].add(device);
+      }
+    }
+    this.#checkAllForwarding();
     const refusal = remains.size === 0 ? null : this.#run(deleteElementsText(this.#table, remains));
     if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
   }
@@ -402,14 +413,9 @@ export class NftForwarder implements KernelForwarder {
   #rebuild(): void {
     this.#readCounts([...this.#flows.values()]);
     const changes = new ElementChanges(this.#table);
-    for (const entry of this.#flows.values()) {
-      const { count, before } = entry;
-      entry.before = plus(before, count);
-      entry.count = none;
-      changes.add(entry);
-    }
+    for (const entry of this.#flows.values()) changes.add(entry, entry.count);
     const devices = (['ipv4', 'ipv6'] as const).flatMap((family) =>
-      [...this.#devices[family]].map((device) => deviceText('add', this.#table, family, device)),
+      [...this.#forwarding[family]].map((device) => deviceText('add', this.#table, family, device)),
     );
     this.#retired = [];
     const refusal = this.#run(tableText(this.#table) + changes.text() + devices.join(''));
@@ -453,33 +459,35 @@ export class NftForwarder implements KernelForwarder {
   #open(device: string, family: Family): string | null {
     const { files, setForwarding } = this.#options;
     const refusal = ensureForwarding(files, device, family, setForwarding);
-    if (refusal !== null || this.#devices[family].has(device)) return refusal;
+    if (refusal !== null || this.#forwarding[family].has(device)) return refusal;
     const error = this.#run(deviceText('add', this.#table, family, device));
-    if (error === null) this.#devices[family].add(device);
+    if (error === null) this.#forwarding[family].add(device);
     return error;
   }
 
   #shut(device: string, family: Family): string | null {
-    if (!this.#devices[family].delete(device)) return null;
+    if (!this.#forwarding[family].delete(device)) return null;
     return this.#run(deviceText('delete', this.#table, family, device));
   }
 
-  /** It may be switched on and off while we run; what is not forwarded must not be rewritten. */
-  #checkForwarding(device: string): void {
-    for (const family of this.#options.families) {
-      if (isForwarding(this.#options.files, device, family) === this.#devices[family].has(device))
-        continue;
-      const refusal = this.#open(device, family);
-      if (refusal === null) continue;
-      this.#shut(device, family);
-      // Otherwise it is detached, and said by whoever attaches it again.
-      if (this.devices.includes(device)) this.#say(device, refusal);
-    }
+  #checkAllForwarding(): void {
+    for (const device of this.#attached)
+      for (const family of this.#options.families) this.#checkForwarding(device, family);
   }
 
-  #say(device: string, refusal: string): void {
-    if (this.#said.get(device) === refusal) return;
-    this.#said.set(device, refusal);
-    this.#options.warn(`No kernel forwarding on ${device}: ${refusal}`);
+  /** It may be switched on and off while we run; what is not forwarded must not be rewritten. */
+  #checkForwarding(device: string, family: Family): void {
+    const on = isForwarding(this.#options.files, device, family);
+    const refusal = on && this.#forwarding[family].has(device) ? null : this.#open(device, family);
+    if (refusal !== null) this.#shut(device, family);
+    const key = `${device} ${family}`;
+    if ((this.#said.get(key) ?? null) === refusal) return;
+    if (refusal === null) this.#said.delete(key);
+    else this.#said.set(key, refusal);
+    this.#options.warn(
+      refusal === null
+        ? `Kernel forwarding on ${device} again`
+        : `No kernel forwarding on ${device}: ${refusal}`,
+    );
   }
 }

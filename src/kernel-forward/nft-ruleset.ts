@@ -243,6 +243,13 @@ export interface SlotFlow {
   readonly admitted: boolean;
 }
 
+/** What a counter has counted. */
+export interface Count {
+  readonly packets: number;
+  /** From the IP header on. */
+  readonly bytes: number;
+}
+
 /** Collects changes of elements, for one transaction. */
 export class ElementChanges {
   readonly #removed = new Map<string, string[]>();
@@ -251,8 +258,13 @@ export class ElementChanges {
 
   constructor(private readonly table: Table) {}
 
-  add(flow: SlotFlow): void {
-    this.replace(null, flow);
+  /** Its counter begins with what it has counted before. */
+  add(flow: SlotFlow, { packets, bytes }: Count): void {
+    const mark = this.#mark(flow.slot);
+    push(this.#added, 'counted', `${mark} counter packets ${packets} bytes ${bytes}`);
+    const elements = this.#elements(flow).filter(([map]) => map !== 'counted');
+    for (const [map, key, value] of elements) push(this.#added, map, `${key} : ${value}`);
+    this.#dscps.add(dscpOf(flow.flow.tos));
   }
 
   /** The new one has the slot of the old; what both have stays untouched. */

@@ -66,7 +66,7 @@ describe('nftables rule set', () => {
   });
 
   it('has an entry, both ends and a counter for a flow', () => {
-    expect(textOf((changes) => changes.add(slotFlow(flow)))).to.deep.equal([
+    expect(textOf((changes) => changes.replace(null, slotFlow(flow)))).to.deep.equal([
       'add element inet rtprelay_x flows4 { 192.0.2.1 . 30000 . 198.51.100.1 . 4000 : 0x52300005 }',
       'add element inet rtprelay_x daddr4 { 0x52300005 : 203.0.113.1 }',
       'add element inet rtprelay_x saddr4 { 0x52300005 : 192.0.2.1 }',
@@ -77,7 +77,7 @@ describe('nftables rule set', () => {
   });
 
   it('has maps of its own for IPv6 and for what is not RTP, and a chain for each DSCP', () => {
-    const text = textOf((changes) => changes.add(slotFlow(flow6))).join('\n');
+    const text = textOf((changes) => changes.replace(null, slotFlow(flow6))).join('\n');
     expect(text).to.match(/opaque6 \{ 2001:db8::1 \. 30000 \. 2001:db8::2 \. 4000 :/);
     expect(text).to.match(/daddr6 .*2001:db8::3/);
     expect(text).to.match(/dscp \{ 0x52300005 : jump dscp_46 \}/);
@@ -99,6 +99,12 @@ describe('nftables rule set', () => {
     expect(textOf((changes) => changes.replace(slotFlow(flow), slotFlow(flow)))).to.deep.equal([]);
   });
 
+  it('goes on counting where a table before has ended', () => {
+    const text = textOf((changes) => changes.add(slotFlow(flow), { packets: 7, bytes: 1400 }));
+    expect(text[0]).to.match(/counted \{ 0x52300005 counter packets 7 bytes 1400 \}$/);
+    expect(text).to.have.lengthOf(6);
+  });
+
   it('takes the entry out first and the rest later', () => {
     expect(textOf((changes) => changes.removeEntry(slotFlow(flow)))).to.have.lengthOf(1);
     const rest = textOf((changes) => changes.removeRest(slotFlow(flow)));
@@ -112,7 +118,7 @@ describe('nftables rule set', () => {
       slotFlow({ ...flow, destination: at('127.0.0.1', 5000) }),
       slotFlow({ ...flow6, expected: at('fe80::1', 5000) }),
     ]) {
-      const text = textOf((changes) => changes.add(each)).join();
+      const text = textOf((changes) => changes.replace(null, each)).join();
       expect(text)
         .to.contain('counted')
         .and.not.match(/flows|opaque/);
