@@ -1,13 +1,17 @@
 /** Chooses and starts kernel forwarding. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Config } from '../config/config.js';
 import { devicesFor } from '../kernel-forward/devices.js';
 import { BpfForwarder, type BpfMode } from '../kernel-forward/bpf-forwarder.js';
 import { KernelForwardError, type KernelForwarder } from '../kernel-forward/forwarder.js';
 import { isForwarding, type SystemFiles } from '../kernel-forward/ip-forwarding.js';
-import { defaultTrialPackets, NftForwarder } from '../kernel-forward/nft-forwarder.js';
+import {
+  defaultTrialPackets,
+  NftForwarder,
+  removeLeftTable,
+} from '../kernel-forward/nft-forwarder.js';
 import { networkDevices } from '../kernel-forward/network.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../media/native-relay.js';
@@ -91,11 +95,28 @@ const familiesOf = (addresses: readonly string[]): readonly Family[] => [
   ...new Set(addresses.map((address) => familyOf({ address, port: 0 }))),
 ];
 
-/** The table is named after what the pins are for BPF. @throws KernelForwardError */
+/** Programs of a killed process go on forwarding, whatever this one does. */
+function removeLeftPrograms(config: Config, log: Log): void {
+  const pinDirectory = pinDirectoryOf(config);
+  if (!existsSync(pinDirectory)) return;
+  let refusal: string | null;
+  try {
+    refusal = openBpf(config, 'tc', 1).removeAll();
+  } catch (error) {
+    refusal = messageOf(error);
+  }
+  if (refusal !== null)
+    log.warning('core', `BPF programs in ${pinDirectory} may still forward: ${refusal}`);
+}
+
+/** The name of the table is after what the pins are for BPF. */
+const instanceOf = (config: Config): string =>
+  config.media.kernelForwardPins ?? basename(pinDirectoryOf(config)).slice('rtprelay-'.length);
+
+/** @throws KernelForwardError */
 function openNft(config: Config, addresses: readonly string[], log: Log): NftForwarder {
   return new NftForwarder({
-    instance:
-      config.media.kernelForwardPins ?? basename(pinDirectoryOf(config)).slice('rtprelay-'.length),
+    instance: instanceOf(config),
     maxFlows: mostFlowsOf(config, addresses.length),
     families: familiesOf(addresses),
     setForwarding: config.media.kernelForwardSetForwarding,
@@ -129,13 +150,14 @@ function openBackEnd(config: Config, addresses: readonly string[], log: Log): Op
   const { kernelForward } = config.media;
   const nft = (why: string): Opened => {
     const forwarder = openNft(config, addresses, log);
+    removeLeftPrograms(config, log);
     return { forwarder, why, place: `in table inet ${forwarder.table}` };
   };
-  const bpf = (mode: BpfMode, why: string): Opened => ({
-    forwarder: openBpf(config, mode, addresses.length),
-    why,
-    place: `pinned in ${pinDirectoryOf(config)}`,
-  });
+  const bpf = (mode: BpfMode, why: string): Opened => {
+    const forwarder = openBpf(config, mode, addresses.length);
+    removeLeftTable(instanceOf(config));
+    return { forwarder, why, place: `pinned in ${pinDirectoryOf(config)}` };
+  };
   if (kernelForward === 'nft') return nft('');
   if (kernelForward !== 'auto' && kernelForward !== 'none') return bpf(kernelForward, '');
   try {

@@ -98,6 +98,21 @@ export function reasonOf(error: string): string {
   return reason.replace(/^Could not process rule: /, '');
 }
 
+/** Of a killed process that forwarded by nftables, when this one does not. */
+export function removeLeftTable(instance: string): void {
+  let addon: Addon;
+  try {
+    addon = loadAddon();
+  } catch {
+    return;
+  }
+  const native = new addon.Nft();
+  const name = tableName(instance);
+  // Locked: a living process has it. An error: there is none, or it is not ours to remove.
+  if (native.lock(name) === null) native.run(deleteTableText(name), false);
+  native.unlock();
+}
+
 const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
   Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
 

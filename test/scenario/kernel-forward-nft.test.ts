@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TemporaryFolder, type TestProcess } from '../support/child-process.js';
+import { BpfFileSystem, obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
@@ -154,6 +155,27 @@ describe('kernel forwarding by nftables', function () {
       /disallowed \(--no-fallback\): .+; nft would need IP forwarding, which is off/,
     );
     expect(tables()).to.equal('');
+  });
+
+  it('ends what a killed process forwarded by other means', async function () {
+    if (obstacleToKernelForwarding() !== null) this.skip();
+    const bpf = new BpfFileSystem();
+    setForwarding(1);
+    const by = (mode: string): Promise<TestProcess> =>
+      pair.one.startRelay(
+        words(`--kernel-forward=${mode}`, `--kernel-forward-pins=${bpf.file('relay')}`),
+      );
+    const first = await by('tc');
+    await first.stop('SIGKILL');
+    expect(existsSync(bpf.file('relay'))).to.equal(true);
+    const second = await by('nft');
+    expect(existsSync(bpf.file('relay'))).to.equal(false);
+    await second.stop('SIGKILL');
+    expect(tables()).to.match(/^table inet rtprelay_/);
+    const third = await by('tc');
+    expect(tables()).to.equal('');
+    await third.stop();
+    bpf.remove();
   });
 
   it('says which right is missing', async () => {
