@@ -1,7 +1,9 @@
 {
   "variables": {
     # Kernel forwarding needs libbpf's headers; without them the daemon relays in userspace.
-    "have_libbpf%": "<!(test -e /usr/include/bpf/libbpf.h && echo 1 || echo 0)"
+    "have_libbpf%": "<!(test -e /usr/include/bpf/libbpf.h && echo 1 || echo 0)",
+    # The same for its nftables back end.
+    "have_libnftables%": "<!(test -e /usr/include/nftables/libnftables.h && echo 1 || echo 0)"
   },
   "target_defaults": {
     "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],
@@ -57,6 +59,15 @@
             "native/core/address.cc"
           ],
           "libraries": ["-lbpf"]
+        }
+      ]
+    }],
+    ["have_libnftables==1", {
+      "targets": [
+        {
+          "target_name": "rtprelay-nft",
+          "sources": ["native/nft_api/nft_addon.cc", "native/nft/element_counters.cc"],
+          "libraries": ["-lnftables"]
         }
       ]
     }]

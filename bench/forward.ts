@@ -16,7 +16,7 @@ import { machine, prepare } from './lib/rig.js';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 /** `direct`: no relay, the phones' own sending and receiving. */
-const modes = ['direct', 'none', 'tc', 'xdp-generic', 'rtpengine'] as const;
+const modes = ['direct', 'none', 'tc', 'xdp-generic', 'nft', 'rtpengine'] as const;
 type Mode = (typeof modes)[number];
 
 const given = readArguments(process.argv.slice(2), {
@@ -35,8 +35,8 @@ const runs = positive('runs', given.runs);
 const seconds = positive('seconds', given.seconds);
 prepare('both');
 
-/** Learning takes 3 s, and the kernel gets a stream only then. */
-const settleSeconds = 5;
+/** Learning takes 3 s, nftables' trial 2 s, and the kernel gets all streams only then. */
+const settleSeconds = 6;
 const ngPort = 2223;
 
 interface Cost {
@@ -73,6 +73,7 @@ async function startRelay(pair: Pair, mode: Mode, pins: string): Promise<number>
       ? node.start('rtpengine', 'rtpengine', [...common, '--table=-1', '--pidfile=/dev/null'])
       : node.start('rtprelayd', process.execPath, [
           ...[`${root}dist/bin/rtprelayd.js`, ...common, `--kernel-forward=${mode}`],
+          ...(mode === 'nft' ? ['--kernel-forward-set-forwarding'] : []),
           ...(mode === 'none' ? [] : [`--kernel-forward-pins=${pins}/relay`, '--no-fallback']),
         ]);
   const ping = `${root}deploy/bin/rtprelay-probe ping ${node.address} ${ngPort} 0.3 && echo pong || true`;

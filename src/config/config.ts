@@ -28,11 +28,13 @@ export interface MediaConfig {
   /** TOS byte of media packets, 0-255. */
   readonly tos: number;
   readonly endpointLearning: EndpointLearningMode;
-  readonly kernelForward: 'auto' | 'tc' | 'xdp' | 'xdp-generic' | 'none';
+  readonly kernelForward: 'auto' | 'tc' | 'xdp' | 'xdp-generic' | 'nft' | 'none';
   /** Devices to forward on; empty: those that hold or route the media addresses. */
   readonly kernelForwardInterfaces: readonly string[];
   /** Directory of a BPF file system; null: one in /sys/fs/bpf named after listen-ng. */
   readonly kernelForwardPins: string | null;
+  /** Switch IP forwarding on where nftables need it. */
+  readonly kernelForwardSetForwarding: boolean;
   /** Refuse to start when the kernel cannot forward though it should. */
   readonly noFallback: boolean;
   readonly portMode: 'bound';
@@ -183,9 +185,8 @@ function endpointLearningOf(options: OptionReader): EndpointLearningMode {
 /** A table number is how rtpengine's configurations ask for it. */
 function kernelForwardOf(options: OptionReader): MediaConfig['kernelForward'] {
   const mode = options.text('kernel-forward') ?? (options.number('table') >= 0 ? 'auto' : 'none');
-  return mode === 'auto' || mode === 'tc' || mode === 'xdp' || mode === 'xdp-generic'
-    ? mode
-    : 'none';
+  const known = ['auto', 'tc', 'xdp', 'xdp-generic', 'nft', 'none'] as const;
+  return known.find((each) => each === mode) ?? 'none';
 }
 
 function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
@@ -204,6 +205,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     kernelForward: kernelForwardOf(options),
     kernelForwardInterfaces: options.texts('kernel-forward-interface'),
     kernelForwardPins: options.text('kernel-forward-pins'),
+    kernelForwardSetForwarding: options.flag('kernel-forward-set-forwarding'),
     noFallback: options.flag('no-fallback'),
     portMode: 'bound',
     numThreads: threadsOf(options, 'num-threads', host),

@@ -56,8 +56,8 @@ const mediaPlane: readonly OptionSpec[] = [
   }),
   flag('no-fallback', 'Refuse to start when the kernel cannot forward', { short: 'F' }),
   text('kernel-forward', null, 'How the kernel forwards settled streams', {
-    placeholder: 'auto|tc|xdp|xdp-generic|none',
-    choices: ['auto', 'tc', 'xdp', 'xdp-generic', 'none'],
+    placeholder: 'auto|tc|xdp|xdp-generic|nft|none',
+    choices: ['auto', 'tc', 'xdp', 'xdp-generic', 'nft', 'none'],
     defaultText: 'auto with --table of 0 or more, else none',
     own: true,
   }),
@@ -70,6 +70,9 @@ const mediaPlane: readonly OptionSpec[] = [
   text('kernel-forward-pins', null, 'Where the kernel keeps flows while no daemon runs', {
     placeholder: 'DIRECTORY',
     defaultText: 'in /sys/fs/bpf, named after listen-ng',
+    own: true,
+  }),
+  flag('kernel-forward-set-forwarding', 'Switch IP forwarding on where nft needs it', {
     own: true,
   }),
   text('port-mode', 'bound', 'How media ports are opened', {

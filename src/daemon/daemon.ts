@@ -201,12 +201,13 @@ export class Daemon {
     const addresses = interfaces.all.flatMap((entry) =>
       entry.addresses.map(({ address }) => address),
     );
-    const forwarder = openKernelForwarding(config, addresses.length, log);
+    const forwarder = openKernelForwarding(config, addresses, log);
     if (forwarder === null) return inner;
     this.#kernelRelay = new KernelRelay({
       ...{ inner, forwarder, nowMicros },
       monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
       warn: (message) => log.warning('core', message),
+      error: (message) => log.error('core', message),
     });
     this.#kernelDevices = new KernelDevices({
       ...{ forwarder, log, mediaAddresses: addresses },
@@ -360,6 +361,7 @@ export class Daemon {
     try {
       this.#measure();
       this.#kernelDevices?.everySecond();
+      this.#kernelRelay?.watch();
       this.#calls?.sweep();
       this.#drain.check();
       this.#seconds += 1;

@@ -1,9 +1,19 @@
 /** Chooses and starts kernel forwarding. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Config } from '../config/config.js';
-import { BpfForwarder } from '../kernel-forward/bpf-forwarder.js';
-import type { KernelForwarder, KernelMode } from '../kernel-forward/forwarder.js';
+import { devicesFor } from '../kernel-forward/devices.js';
+import { BpfForwarder, type BpfMode } from '../kernel-forward/bpf-forwarder.js';
+import { KernelForwardError, type KernelForwarder } from '../kernel-forward/forwarder.js';
+import { isForwarding, type SystemFiles } from '../kernel-forward/ip-forwarding.js';
+import {
+  defaultTrialPackets,
+  NftForwarder,
+  removeLeftTable,
+} from '../kernel-forward/nft-forwarder.js';
+import { networkDevices } from '../kernel-forward/network.js';
+import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../media/native-relay.js';
 import type { Log } from '../observe/log.js';
 
@@ -16,6 +26,9 @@ const flowsPerCall = 8;
 export class FallbackError extends Error {
   override readonly name = 'FallbackError';
 }
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** One directory for each instance: several may run on a machine. */
 function pinDirectoryOf(config: Config): string {
@@ -39,39 +52,152 @@ function mountBpf(): void {
   spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
 }
 
+/** Room for a flow of each port, or of each call when their number is limited. */
+function mostFlowsOf(config: Config, addressCount: number): number {
+  const { portMin, portMax } = config.media;
+  const ports = (portMax - portMin + 1) * Math.max(1, addressCount);
+  const { maxSessions } = config.limits;
+  const needed = maxSessions > 0 ? Math.min(ports, maxSessions * flowsPerCall) : ports;
+  return Math.max(leastFlows, needed);
+}
+
+/** @throws KernelForwardError */
+function openBpf(config: Config, mode: BpfMode, addressCount: number): BpfForwarder {
+  const pinDirectory = pinDirectoryOf(config);
+  if (pinDirectory.startsWith(`${bpfFileSystem}/`)) mountBpf();
+  return new BpfForwarder({
+    pinDirectory,
+    objectPath: builtFile('bpf', 'forward.bpf.o'),
+    mode,
+    maxFlows: mostFlowsOf(config, addressCount),
+  });
+}
+
+const systemFiles: SystemFiles = {
+  read(path) {
+    try {
+      return readFileSync(path, 'latin1');
+    } catch {
+      return null;
+    }
+  },
+  write(path, text) {
+    try {
+      writeFileSync(path, text);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  },
+};
+
+const familiesOf = (addresses: readonly string[]): readonly Family[] => [
+  ...new Set(addresses.map((address) => familyOf({ address, port: 0 }))),
+];
+
+/** Programs of a killed process go on forwarding, whatever this one does. */
+function removeLeftPrograms(config: Config, log: Log): void {
+  const pinDirectory = pinDirectoryOf(config);
+  if (!existsSync(pinDirectory)) return;
+  let refusal: string | null;
+  try {
+    refusal = openBpf(config, 'tc', 1).removeAll();
+  } catch (error) {
+    refusal = messageOf(error);
+  }
+  if (refusal !== null)
+    log.warning('core', `BPF programs in ${pinDirectory} may still forward: ${refusal}`);
+}
+
+/** The name of the table is after what the pins are for BPF. */
+const instanceOf = (config: Config): string =>
+  config.media.kernelForwardPins ?? basename(pinDirectoryOf(config)).slice('rtprelay-'.length);
+
+/** @throws KernelForwardError */
+function openNft(config: Config, addresses: readonly string[], log: Log): NftForwarder {
+  return new NftForwarder({
+    instance: instanceOf(config),
+    maxFlows: mostFlowsOf(config, addresses.length),
+    families: familiesOf(addresses),
+    setForwarding: config.media.kernelForwardSetForwarding,
+    trialPackets: defaultTrialPackets,
+    files: systemFiles,
+    monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
+    warn: (message) => log.warning('core', message),
+  });
+}
+
+/** What turns forwarding on for itself is not chosen without being asked for. */
+function nftWouldForward(config: Config, addresses: readonly string[]): boolean {
+  const { kernelForwardInterfaces: wanted, kernelForwardSetForwarding } = config.media;
+  if (kernelForwardSetForwarding) return true;
+  const holders = devicesFor(addresses, networkDevices() ?? []).map(({ name }) => name);
+  const devices = wanted.length > 0 ? wanted : holders;
+  return devices.some((device) =>
+    familiesOf(addresses).some((family) => isForwarding(systemFiles, device, family)),
+  );
+}
+
+interface Opened {
+  readonly forwarder: KernelForwarder;
+  /** For the log: why this one, and where it keeps its flows. */
+  readonly why: string;
+  readonly place: string;
+}
+
+/** @throws KernelForwardError */
+function openBackEnd(config: Config, addresses: readonly string[], log: Log): Opened {
+  const { kernelForward } = config.media;
+  const nft = (why: string): Opened => {
+    const forwarder = openNft(config, addresses, log);
+    removeLeftPrograms(config, log);
+    return { forwarder, why, place: `in table inet ${forwarder.table}` };
+  };
+  const bpf = (mode: BpfMode, why: string): Opened => {
+    const forwarder = openBpf(config, mode, addresses.length);
+    removeLeftTable(instanceOf(config));
+    return { forwarder, why, place: `pinned in ${pinDirectoryOf(config)}` };
+  };
+  if (kernelForward === 'nft') return nft('');
+  if (kernelForward !== 'auto' && kernelForward !== 'none') return bpf(kernelForward, '');
+  try {
+    return bpf('tc', ' (XDP only when asked for)');
+  } catch (error) {
+    const reason = messageOf(error).trim();
+    const [first = ''] = reason.split('\n');
+    if (!nftWouldForward(config, addresses)) {
+      throw new KernelForwardError(
+        reason.replace(first, () => `${first}; nft would need IP forwarding, which is off`),
+      );
+    }
+    try {
+      return nft(` (not tc: ${first})`);
+    } catch (second) {
+      throw new KernelForwardError(
+        reason.replace(first, () => `tc: ${first}; nft: ${messageOf(second)}`),
+      );
+    }
+  }
+}
+
 /**
  * Starts kernel forwarding if the configuration has it. One log line says what was chosen, and why
  * nothing was. @throws FallbackError
  */
 export function openKernelForwarding(
   config: Config,
-  addressCount: number,
+  addresses: readonly string[],
   log: Log,
 ): KernelForwarder | null {
-  const { kernelForward, portMin, portMax } = config.media;
-  if (kernelForward === 'none') return null;
-  const mode: KernelMode = kernelForward === 'auto' ? 'tc' : kernelForward;
-  const pinDirectory = pinDirectoryOf(config);
-  if (pinDirectory.startsWith(`${bpfFileSystem}/`)) mountBpf();
-  const ports = (portMax - portMin + 1) * Math.max(1, addressCount);
-  const { maxSessions } = config.limits;
-  const needed = maxSessions > 0 ? Math.min(ports, maxSessions * flowsPerCall) : ports;
+  if (config.media.kernelForward === 'none') return null;
   try {
-    const forwarder = new BpfForwarder({
-      pinDirectory,
-      objectPath: builtFile('bpf', 'forward.bpf.o'),
-      mode,
-      maxFlows: Math.max(leastFlows, needed),
-    });
-    const why = kernelForward === 'auto' ? '; XDP only when asked for' : '';
+    const { forwarder, why, place } = openBackEnd(config, addresses, log);
     const found = forwarder.adopted ? `, ${forwarder.flows().length} flows found there` : '';
-    log.info('core', `Kernel forwarding: ${mode}${why}; pinned in ${pinDirectory}${found}`);
+    log.info('core', `Kernel forwarding: ${forwarder.mode}${why}; ${place}${found}`);
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);
     return forwarder;
   } catch (error) {
-    const [reason = '', ...details] = (error instanceof Error ? error.message : String(error))
-      .trim()
-      .split('\n');
+    const [reason = '', ...details] = messageOf(error).trim().split('\n');
     // What the kernel's verifier says is long.
     for (const line of details) log.debug('core', `Kernel forwarding: ${line}`);
     if (config.media.noFallback) {

@@ -36,11 +36,13 @@ interface Addon {
   readonly KernelForwarder: new () => AddonForwarder;
 }
 
+export type BpfMode = Exclude<KernelMode, 'nft'>;
+
 export interface BpfForwarderOptions {
   /** A directory in a mounted BPF file system; one for each instance on the machine. */
   readonly pinDirectory: string;
   readonly objectPath: string;
-  readonly mode: KernelMode;
+  readonly mode: BpfMode;
   readonly maxFlows: number;
 }
 
@@ -135,6 +137,11 @@ export class BpfForwarder implements KernelForwarder {
 
   totals(): Readonly<Record<string, number>> {
     return this.#native.totals();
+  }
+
+  /** What cannot be forwarded goes up to userspace. */
+  trouble(): string | null {
+    return null;
   }
 
   close(): void {

@@ -3,7 +3,7 @@ import type { Endpoint } from '../media/call-state.js';
 import type { VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
 
-export type KernelMode = 'tc' | 'xdp' | 'xdp-generic';
+export type KernelMode = 'tc' | 'xdp' | 'xdp-generic' | 'nft';
 
 /** What a flow has forwarded since it was made, by whichever process. */
 export interface FlowFigures {
@@ -64,6 +64,11 @@ export interface KernelForwarder {
   flows(): readonly Flow[];
   /** Packets by what became of them, those of no flow too. */
   totals(): Readonly<Record<string, number>>;
+  /**
+   * To be called every second: why the kernel does not forward what it should, or null. From then on
+   * it takes no flows; those it has are the caller's to remove.
+   */
+  trouble(): string | null;
   /** Leaves everything in the kernel going. */
   close(): void;
   /** Nothing is left in the kernel. Why not, or null. */

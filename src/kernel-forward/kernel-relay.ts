@@ -23,6 +23,7 @@ export interface KernelRelayOptions {
   readonly nowMicros: () => number;
   readonly monotonicMicros: () => number;
   readonly warn: (message: string) => void;
+  readonly error: (message: string) => void;
 }
 
 export interface KernelDescription {
@@ -79,6 +80,8 @@ export class KernelRelay implements MediaRelay {
   #nextReadMicros = 0;
   #flowCount = 0;
   #saidFull = false;
+  /** Why everything is left to userspace. */
+  #suspended: string | null = null;
   #closed = false;
   /** Local ports of flows of an earlier process that no call has claimed yet. */
   readonly #inherited: Set<string>;
@@ -136,9 +139,8 @@ export class KernelRelay implements MediaRelay {
   #apply(callId: string): void {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
-    const wanted = new Map(
-      flowsOf(call.plan, call.learned).map((each) => [flowKey(each.flow.local), each]),
-    );
+    const settled = this.#suspended === null ? flowsOf(call.plan, call.learned) : [];
+    const wanted = new Map(settled.map((each) => [flowKey(each.flow.local), each]));
     this.#takeOut(
       call,
       [...call.flows].filter(([key]) => !wanted.has(key)).map(([, flow]) => flow),
@@ -255,6 +257,18 @@ export class KernelRelay implements MediaRelay {
     };
   }
 
+  /** To be called every second. Where the kernel loses packets, userspace takes over. */
+  watch(): void {
+    if (this.#suspended !== null) return;
+    this.#suspended = this.#options.forwarder.trouble();
+    if (this.#suspended === null) return;
+    for (const call of this.#calls.values()) this.#takeOut(call, [...call.flows.values()]);
+    this.releaseUnclaimed();
+    this.#options.error(
+      `Kernel forwarding is suspended, media is relayed in user space: ${this.#suspended}`,
+    );
+  }
+
   /** Reads the counters of all flows, unless that was done a moment ago. */
   #readAll(): void {
     const { forwarder, monotonicMicros } = this.#options;
@@ -302,7 +316,7 @@ export class KernelRelay implements MediaRelay {
     const flows = forwarder.flows();
     const figures = forwarder.read(flows.map(({ local }) => local));
     return {
-      mode: forwarder.mode,
+      mode: this.#suspended === null ? forwarder.mode : `${forwarder.mode}, suspended`,
       devices: forwarder.devices,
       totals: forwarder.totals(),
       flows: flows.map((flow, at) => ({

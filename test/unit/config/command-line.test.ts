@@ -108,6 +108,7 @@ describe('option table', () => {
       'kernel-forward',
       'kernel-forward-interface',
       'kernel-forward-pins',
+      'kernel-forward-set-forwarding',
       'port-mode',
       'socket-store',
     ]);

@@ -189,7 +189,10 @@ describe('options of other versions', () => {
     expect(refusal([...minimal, '--nftables-start']).message).to.match(/--nftables-start is not/);
     expect(refusal([...minimal, '--interfaces-config=if']).option).to.equal('interfaces-config');
     expect(configOf([...minimal, '--table=0', '--no-fallback']).media.noFallback).to.equal(true);
-    expect(refusal([...minimal, '--kernel-forward=nft']).message).to.include('xdp-generic, none');
+    expect(refusal([...minimal, '--kernel-forward=ebpf']).message).to.include('nft, none');
+    expect(configOf([...minimal, '--kernel-forward=nft']).media).to.include({
+      ...{ kernelForward: 'nft', kernelForwardSetForwarding: false },
+    });
     expect(configOf(minimal).media.kernelForward).to.equal('none');
     expect(configOf([...minimal, '--table=0']).media.kernelForward).to.equal('auto');
     expect(

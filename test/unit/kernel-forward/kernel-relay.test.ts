@@ -34,6 +34,7 @@ class FakeForwarder {
   readonly held = new Map<string, Flow>();
   counted = 0;
   refusal: string | null = null;
+  why: string | null = null;
   constructor(readonly adopted = false) {}
 
   set(flows: readonly Flow[]): string | null {
@@ -56,6 +57,9 @@ class FakeForwarder {
   }
   totals(): Readonly<Record<string, number>> {
     return {};
+  }
+  trouble(): string | null {
+    return this.why;
   }
   removeAll(): string | null {
     asked.push('remove all');
@@ -113,6 +117,7 @@ describe('the relay with the kernel before it', () => {
       nowMicros: () => 1_000_000 + monotonic,
       monotonicMicros: () => monotonic,
       warn: (text) => warnings.push(text),
+      error: (text) => warnings.push(text),
     });
     asked.length = 0;
   }
@@ -206,6 +211,25 @@ describe('the relay with the kernel before it', () => {
     expect(warnings).to.have.lengthOf(1);
     expect(relay.flowCount).to.equal(0);
     expect(packetsOf(0)).to.equal(100);
+  });
+
+  it('relays in userspace from the moment that the kernel loses packets, and says so once', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    relay.watch();
+    expect(relay.flowCount).to.equal(2);
+    forwarder.counted = 50;
+    forwarder.why = 'a firewall';
+    relay.watch();
+    relay.watch();
+    expect(forwarder.held.size).to.equal(0);
+    expect(relay.flowCount).to.equal(0);
+    expect(warnings).to.deep.equal([
+      'Kernel forwarding is suspended, media is relayed in user space: a firewall',
+    ]);
+    expect(packetsOf(0)).to.equal(150);
+    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    expect(forwarder.held.size).to.equal(0);
+    expect(relay.describe().mode).to.equal('tc, suspended');
   });
 
   it('leaves nothing in the kernel at a clean stop', () => {

@@ -1,0 +1,264 @@
+#include "element_counters.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include <endian.h>
+#include <sys/socket.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+namespace rtprelay::nft {
+
+namespace {
+
+/// Answers to one request wait in the socket's buffer, about 1 KiB of it each.
+constexpr std::size_t kKeysPerRequest = 64;
+/// From so many on a listing of the whole set takes less time.
+constexpr std::size_t kKeysWorthADump = 256;
+constexpr std::size_t kReceiveBytes = 65'536;
+
+constexpr std::uint16_t kGetElements = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM;
+constexpr std::uint16_t kNewElements = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM;
+
+using Bytes = std::span<const std::byte>;
+
+/// A netlink message that grows at its end.
+class Message {
+public:
+  Message(std::uint16_t flags, std::uint32_t sequence) {
+    nlmsghdr header{};
+    header.nlmsg_type = kGetElements;
+    header.nlmsg_flags = flags;
+    header.nlmsg_seq = sequence;
+    append(&header, sizeof(header));
+    nfgenmsg family{};
+    family.nfgen_family = NFPROTO_INET;
+    append(&family, sizeof(family));
+  }
+
+  void put(std::uint16_t type, const void* data, std::size_t length) {
+    const std::size_t at = begin(type);
+    append(data, length);
+    end(at);
+  }
+
+  void put(std::uint16_t type, const std::string& text) {
+    put(type, text.c_str(), text.size() + 1);
+  }
+
+  std::size_t nest(std::uint16_t type) {
+    return begin(static_cast<std::uint16_t>(type | NLA_F_NESTED));
+  }
+
+  void end(std::size_t at) {
+    const auto length = static_cast<std::uint16_t>(bytes_.size() - at);
+    std::memcpy(bytes_.data() + at, &length, sizeof(length));
+    bytes_.resize(NLA_ALIGN(bytes_.size()));
+  }
+
+  Bytes finish() {
+    const auto length = static_cast<std::uint32_t>(bytes_.size());
+    std::memcpy(bytes_.data(), &length, sizeof(length));
+    return bytes_;
+  }
+
+private:
+  std::size_t begin(std::uint16_t type) {
+    const std::size_t at = bytes_.size();
+    const nlattr header{0, type};
+    append(&header, sizeof(header));
+    return at;
+  }
+
+  void append(const void* data, std::size_t length) {
+    const auto* from = static_cast<const std::byte*>(data);
+    bytes_.insert(bytes_.end(), from, from + length);
+  }
+
+  std::vector<std::byte> bytes_;
+};
+
+/// Calls `use(type, content)` for each attribute.
+template <typename Use> void for_each_attribute(Bytes bytes, Use use) {
+  while (bytes.size() >= NLA_HDRLEN) {
+    nlattr header{};
+    std::memcpy(&header, bytes.data(), sizeof(header));
+    if (header.nla_len < NLA_HDRLEN || header.nla_len > bytes.size())
+      return;
+    use(header.nla_type & NLA_TYPE_MASK,
+        bytes.subspan(NLA_HDRLEN, header.nla_len - static_cast<std::size_t>(NLA_HDRLEN)));
+    bytes = bytes.subspan(std::min<std::size_t>(NLA_ALIGN(header.nla_len), bytes.size()));
+  }
+}
+
+std::uint64_t big_endian(Bytes content) {
+  std::uint64_t value = 0;
+  if (content.size() == sizeof(value))
+    std::memcpy(&value, content.data(), sizeof(value));
+  return be64toh(value);
+}
+
+void parse_counter(Bytes expression, ElementCounter& counter) {
+  for_each_attribute(expression, [&](int type, Bytes data) {
+    if (type != NFTA_EXPR_DATA)
+      return;
+    for_each_attribute(data, [&](int field, Bytes value) {
+      if (field == NFTA_COUNTER_PACKETS)
+        counter.packets = big_endian(value);
+      if (field == NFTA_COUNTER_BYTES)
+        counter.bytes = big_endian(value);
+    });
+  });
+}
+
+std::uint32_t parse_key(Bytes key) {
+  std::uint32_t value = 0;
+  for_each_attribute(key, [&](int type, Bytes data) {
+    if (type == NFTA_DATA_VALUE && data.size() == sizeof(value))
+      std::memcpy(&value, data.data(), sizeof(value));
+  });
+  return value;
+}
+
+void parse_element(Bytes element, const CounterSink& sink) {
+  std::uint32_t key = 0;
+  ElementCounter counter;
+  for_each_attribute(element, [&](int type, Bytes content) {
+    if (type == NFTA_SET_ELEM_KEY)
+      key = parse_key(content);
+    if (type == NFTA_SET_ELEM_EXPR)
+      parse_counter(content, counter);
+  });
+  sink(key, counter);
+}
+
+void parse_elements(Bytes message, const CounterSink& sink) {
+  for_each_attribute(message, [&](int type, Bytes list) {
+    if (type != NFTA_SET_ELEM_LIST_ELEMENTS)
+      return;
+    for_each_attribute(list, [&](int, Bytes element) { parse_element(element, sink); });
+  });
+}
+
+enum class Progress : std::uint8_t { kMore, kDone };
+
+struct Outcome {
+  /// An errno, or 0.
+  int error = 0;
+  /// The set changed while it was listed.
+  bool interrupted = false;
+};
+
+/// Goes through what one datagram holds.
+Progress parse_datagram(Bytes bytes, std::uint32_t sequence, const CounterSink& sink,
+                        Outcome& outcome) {
+  while (bytes.size() >= NLMSG_HDRLEN) {
+    nlmsghdr header{};
+    std::memcpy(&header, bytes.data(), sizeof(header));
+    if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > bytes.size())
+      return Progress::kMore;
+    const Bytes content = bytes.subspan(NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN);
+    bytes = bytes.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), bytes.size()));
+    if (header.nlmsg_seq != sequence)
+      continue;
+    if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
+      outcome.interrupted = true;
+    if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE) {
+      std::int32_t code = 0;
+      if (content.size() >= sizeof(code))
+        std::memcpy(&code, content.data(), sizeof(code));
+      outcome.error = -code;
+      return Progress::kDone;
+    }
+    if (header.nlmsg_type == kNewElements && content.size() >= sizeof(nfgenmsg))
+      parse_elements(content.subspan(sizeof(nfgenmsg)), sink);
+  }
+  return Progress::kMore;
+}
+
+} // namespace
+
+int ElementCounters::open() {
+  if (socket_.valid())
+    return 0;
+  socket_ = kernel::UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  return socket_.valid() ? 0 : errno;
+}
+
+int ElementCounters::read(const std::string& table, const std::string& set,
+                          std::span<const std::uint32_t> keys, const CounterSink& sink) {
+  if (const int error = open(); error != 0)
+    return error;
+  if (keys.size() >= kKeysWorthADump)
+    return dump(table, set, sink);
+  while (!keys.empty()) {
+    const std::size_t count = std::min(keys.size(), kKeysPerRequest);
+    int error = get(table, set, keys.first(count), sink);
+    // The kernel stops at the first that is missing.
+    for (std::size_t i = 0; error == ENOENT && count > 1 && i < count; ++i) {
+      const int alone = get(table, set, keys.subspan(i, 1), sink);
+      if (alone != 0 && alone != ENOENT)
+        error = alone;
+    }
+    if (error != 0 && error != ENOENT)
+      return error;
+    keys = keys.subspan(count);
+  }
+  return 0;
+}
+
+int ElementCounters::dump(const std::string& table, const std::string& set,
+                          const CounterSink& sink) {
+  // What came is right all the same when the set changed meanwhile, but something may be missing.
+  int error = EINTR;
+  for (int attempt = 0; attempt < 3 && error == EINTR; ++attempt) {
+    Message message(NLM_F_REQUEST | NLM_F_DUMP, ++sequence_);
+    message.put(NFTA_SET_ELEM_LIST_TABLE, table);
+    message.put(NFTA_SET_ELEM_LIST_SET, set);
+    error = exchange(message.finish(), sink);
+  }
+  return error;
+}
+
+int ElementCounters::get(const std::string& table, const std::string& set,
+                         std::span<const std::uint32_t> keys, const CounterSink& sink) {
+  Message message(NLM_F_REQUEST | NLM_F_ACK, ++sequence_);
+  message.put(NFTA_SET_ELEM_LIST_TABLE, table);
+  message.put(NFTA_SET_ELEM_LIST_SET, set);
+  const std::size_t list = message.nest(NFTA_SET_ELEM_LIST_ELEMENTS);
+  for (const std::uint32_t key : keys) {
+    const std::size_t element = message.nest(NFTA_LIST_ELEM);
+    const std::size_t value = message.nest(NFTA_SET_ELEM_KEY);
+    message.put(NFTA_DATA_VALUE, &key, sizeof(key));
+    message.end(value);
+    message.end(element);
+  }
+  message.end(list);
+  return exchange(message.finish(), sink);
+}
+
+int ElementCounters::exchange(std::span<const std::byte> request, const CounterSink& sink) {
+  if (::send(socket_.get(), request.data(), request.size(), 0) < 0)
+    return errno;
+  std::vector<std::byte> buffer(kReceiveBytes);
+  Outcome outcome;
+  for (;;) {
+    const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (length < 0 && errno == EINTR)
+      continue;
+    if (length <= 0)
+      return length < 0 ? errno : ECONNRESET;
+    const Bytes datagram(buffer.data(), static_cast<std::size_t>(length));
+    if (parse_datagram(datagram, sequence_, sink, outcome) == Progress::kDone)
+      return outcome.error == 0 && outcome.interrupted ? EINTR : outcome.error;
+  }
+}
+
+} // namespace rtprelay::nft

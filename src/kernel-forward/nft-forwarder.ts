@@ -1,0 +1,508 @@
+/** nftables: for machines that permit no BPF. Over the addon `rtprelay-nft` and libnftables. */
+import type { Endpoint } from '../media/call-state.js';
+import { loadNative, NativeRelayError } from '../media/native-relay.js';
+import { flowKey, sameFlow, type Flow } from './flows.js';
+import {
+  KernelForwardError,
+  noFigures,
+  type FlowFigures,
+  type KernelForwarder,
+} from './forwarder.js';
+import { ensureForwarding, isForwarding, type SystemFiles } from './ip-forwarding.js';
+import { parseInstance, parseListing, parseTableNames, type TableListing } from './nft-listing.js';
+import {
+  deleteElementsText,
+  deleteTableText,
+  deviceText,
+  ElementChanges,
+  familyOf,
+  headerBytes,
+  markOf,
+  tableMark,
+  mostFlows,
+  mostInstances,
+  tableName,
+  tableText,
+  type Count,
+  type Family,
+  type SlotFlow,
+  type Table,
+} from './nft-ruleset.js';
+
+/** native/nft_api/nft_addon.cc */
+interface AddonNft {
+  run(commands: string, json: boolean): { readonly error: string | null; readonly output: string };
+  counters(table: string, set: string, marks: Uint32Array, figures: Float64Array): string | null;
+  lock(name: string): string | null;
+  unlock(): void;
+}
+
+interface Addon {
+  readonly Nft: new () => AddonNft;
+}
+
+export interface NftForwarderOptions {
+  /** Names the table; one for each instance in a network namespace. */
+  readonly instance: string;
+  readonly maxFlows: number;
+  /** Those of the media addresses. */
+  readonly families: readonly Family[];
+  /** Switch IP forwarding on where it is off. */
+  readonly setForwarding: boolean;
+  /** So many show whether the machine forwards what is rewritten; until then flows wait. */
+  readonly trialPackets: number;
+  readonly files: SystemFiles;
+  /** CLOCK_MONOTONIC, µs. */
+  readonly monotonicMicros: () => number;
+  readonly warn: (message: string) => void;
+}
+
+/** A flow, and what was read of it last. */
+interface KnownFlow extends SlotFlow {
+  admitted: boolean;
+  count: Count;
+  lastPacketMicros: number;
+}
+
+interface Passed {
+  readonly entered: number;
+  readonly left: number;
+}
+
+const none: Count = { packets: 0, bytes: 0 };
+
+/** What may get lost in a second without a fault of the machine's: a route or a device changes. */
+const mostLost = 20;
+
+/** For `NftForwarderOptions.trialPackets`. */
+export const defaultTrialPackets = 10;
+
+/** Waiting for another instance that is being started: ms, times. */
+const lockPauseMs = 10;
+const lockAttempts = 200;
+
+function loadAddon(): Addon {
+  try {
+    return loadNative('rtprelay-nft') as Addon;
+  } catch (error) {
+    const notBuilt = error instanceof NativeRelayError && error.code === 'addon-not-built';
+    const reason = error instanceof Error ? error.message : String(error);
+    const help = 'built without libnftables (install libnftables-dev, run scripts/build-native)';
+    throw new KernelForwardError(notBuilt ? help : reason, { cause: error });
+  }
+}
+
+/** The first thing that libnftables complains of, in a line. */
+export function reasonOf(error: string): string {
+  const reason = /Error: (.*)/.exec(error)?.[1] ?? error.trim().split('\n')[0] ?? error;
+  return reason.replace(/^Could not process rule: /, '');
+}
+
+/** Of a killed process that forwarded by nftables, when this one does not. */
+export function removeLeftTable(instance: string): void {
+  let addon: Addon;
+  try {
+    addon = loadAddon();
+  } catch {
+    return;
+  }
+  const native = new addon.Nft();
+  const name = tableName(instance);
+  // Locked: a living process has it. An error: there is none, or it is not ours to remove.
+  if (native.lock(name) === null) native.run(deleteTableText(name), false);
+  native.unlock();
+}
+
+const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
+  Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
+
+export class NftForwarder implements KernelForwarder {
+  readonly mode = 'nft';
+  /** A table of another layout goes at once. */
+  readonly replaces = false;
+  readonly adopted: boolean;
+  readonly notes: readonly string[];
+  readonly #options: NftForwarderOptions;
+  readonly #addon = loadAddon();
+  readonly #native = new this.#addon.Nft();
+  readonly #table: Table;
+  readonly #flows = new Map<string, KnownFlow>();
+  readonly #attached = new Set<string>();
+  /** Those of them that forward packets of the family: only there are any rewritten. */
+  readonly #forwarding: { readonly [F in Family]: Set<string> } = {
+    ipv4: new Set(),
+    ipv6: new Set(),
+  };
+  /** Why there is no forwarding, by device and family: each is said once. */
+  readonly #said = new Map<string, string>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = 1;
+  /** Removed but for what packets on their way may still look up; gone with the next change. */
+  #retired: SlotFlow[] = [];
+  #passed: Passed = { entered: 0, left: 0 };
+  #suspended: string | null = null;
+  /** Until the first packets have left, only few flows are let in: a firewall may drop them. */
+  #trial = true;
+
+  /** @throws KernelForwardError */
+  constructor(options: NftForwarderOptions) {
+    this.#options = options;
+    const name = tableName(options.instance);
+    const maxFlows = Math.min(options.maxFlows, mostFlows);
+    const refusal = this.#native.lock(name);
+    if (refusal !== null) throw new KernelForwardError(`table ${name}: ${refusal}`);
+    try {
+      const names = parseTableNames(this.#list('tables inet'));
+      const listing = names.includes(name)
+        ? parseListing(this.#list(`table inet ${name}`), name)
+        : null;
+      const kept = listing !== null && listing.flows.length <= maxFlows ? listing : null;
+      this.adopted = kept !== null;
+      this.notes =
+        names.includes(name) && kept === null
+          ? [`table ${name} cannot be taken over (another layout) and is made anew`]
+          : [];
+      this.#table = kept === null ? this.#make(name, maxFlows, names) : { ...kept.table, maxFlows };
+      if (kept !== null) this.#adopt(kept);
+      if (kept !== null && kept.table.maxFlows !== maxFlows) this.#rebuild();
+      this.#passed = this.#readPassed() ?? this.#passed;
+      this.#trial = this.#passed.left < options.trialPackets;
+    } catch (error) {
+      this.#native.unlock();
+      throw error;
+    }
+  }
+
+  /** Name of the table. */
+  get table(): string {
+    return this.#table.name;
+  }
+
+  get devices(): readonly string[] {
+    return [...this.#attached];
+  }
+
+  /** Refused is a device that forwards packets of none of the families. */
+  attach(device: string): string | null {
+    const { families } = this.#options;
+    const refusals = families.flatMap((family) => this.#open(device, family) ?? []);
+    if (refusals.length === families.length) return [...new Set(refusals)].join('; ');
+    this.#attached.add(device);
+    for (const family of families) this.#checkForwarding(device, family);
+    return null;
+  }
+
+  detach(device: string): string | null {
+    this.#attached.delete(device);
+    const refusals = (['ipv4', 'ipv6'] as const).flatMap((each) => this.#shut(device, each) ?? []);
+    return refusals[0] ?? null;
+  }
+
+  /** The hooks see packets on the VLAN's own device. */
+  setVlans(): string | null {
+    return null;
+  }
+
+  /** The kernel's own routes are used. */
+  routesChanged(): void {
+    return;
+  }
+
+  set(flows: readonly Flow[]): string | null {
+    if (this.#suspended !== null) return this.#suspended;
+    const changed = flows.filter((flow) => {
+      const known = this.#flows.get(flowKey(flow.local));
+      return known === undefined || !sameFlow(known.flow, flow);
+    });
+    if (changed.length === 0) return null;
+    const fresh = changed.filter(({ local }) => !this.#flows.has(flowKey(local))).length;
+    const { maxFlows } = this.#table;
+    if (this.#flows.size + fresh > maxFlows) return `its table holds ${maxFlows} flows`;
+    const entries = changed.map((flow) => this.#entryOf(flow));
+    const refusal = this.#change((changes) => {
+      for (const entry of entries)
+        changes.replace(this.#flows.get(flowKey(entry.flow.local)) ?? null, entry);
+    });
+    for (const entry of entries) {
+      const key = flowKey(entry.flow.local);
+      const known = this.#flows.get(key);
+      if (refusal === null)
+        this.#flows.set(key, known === undefined ? entry : { ...known, flow: entry.flow });
+      else if (known === undefined) this.#freeSlots.push(entry.slot);
+    }
+    return refusal;
+  }
+
+  #entryOf(flow: Flow): KnownFlow {
+    const known = this.#flows.get(flowKey(flow.local));
+    if (known !== undefined) return { ...known, flow };
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    const admitted = !this.#trial;
+    return { slot, flow, admitted, count: none, lastPacketMicros: 0 };
+  }
+
+  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    const entries = locals.flatMap((local) => this.#flows.get(flowKey(local)) ?? []);
+    if (entries.length === 0) return locals.map(() => noFigures);
+    const refusal = this.#change((changes) => {
+      for (const entry of entries) changes.removeEntry(entry);
+    });
+    // Nothing more is counted now.
+    const figures = this.read(locals);
+    for (const { flow } of entries) this.#flows.delete(flowKey(flow.local));
+    if (refusal === null) this.#retired.push(...entries);
+    // Packets of an ended call must not go on, least of all to whom their slot is given next.
+    else this.#rebuild();
+    return figures;
+  }
+
+  /**
+   * nftables has no time of the last packet: it is the time of the first reading that found another
+   * count. For flows of an earlier process that is the first reading at all.
+   */
+  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+    const entries = locals.map((local) => this.#flows.get(flowKey(local)) ?? null);
+    this.#readCounts(entries.flatMap((entry) => entry ?? []));
+    return entries.map((entry) => {
+      if (entry === null) return noFigures;
+      const { flow, count, lastPacketMicros } = entry;
+      const bytes = payloadBytes(count, flow);
+      return { ...noFigures, packets: count.packets, bytes, lastPacketMicros };
+    });
+  }
+
+  flows(): readonly Flow[] {
+    return [...this.#flows.values()].map(({ flow }) => flow);
+  }
+
+  totals(): Readonly<Record<string, number>> {
+    const { entered, left } = this.#readPassed() ?? this.#passed;
+    return { forwarded: left, 'not forwarded by the machine': Math.max(0, entered - left) };
+  }
+
+  trouble(): string | null {
+    this.#checkAllForwarding();
+    const before = this.#passed;
+    const now = this.#readPassed();
+    if (now === null) {
+      this.#rebuild();
+      const gone = `somebody had removed the table ${this.#table.name}; it is made anew`;
+      this.#options.warn(`Kernel forwarding: ${gone}`);
+      return null;
+    }
+    this.#passed = now;
+    if (this.#trial) return this.#continueTrial(now);
+    const lost = now.entered - now.left - (before.entered - before.left);
+    return lost > mostLost ? this.#suspend(lost) : null;
+  }
+
+  /** Lets one more flow in, or all of them. */
+  #continueTrial({ entered, left }: Passed): string | null {
+    const { trialPackets } = this.#options;
+    if (entered - left >= trialPackets) return this.#suspend(entered - left);
+    this.#trial = left < trialPackets;
+    const waiting = [...this.#flows.values()].filter(({ admitted }) => !admitted);
+    const admitted = this.#trial ? waiting.slice(0, 1) : waiting;
+    const refusal = this.#change((changes) => {
+      for (const entry of admitted) changes.replace(entry, { ...entry, admitted: true });
+    });
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
+    else for (const entry of admitted) entry.admitted = true;
+    return null;
+  }
+
+  #suspend(lost: number): string {
+    this.#suspended =
+      `the machine drops what nftables have rewritten (${lost} packets): ` +
+      'a firewall (a policy of its FORWARD or INPUT chains?), or no route';
+    return this.#suspended;
+  }
+
+  close(): void {
+    this.#native.unlock();
+  }
+
+  removeAll(): string | null {
+    const refusal = this.#readPassed() === null ? null : this.#run(deleteTableText(this.table));
+    this.#flows.clear();
+    this.#retired = [];
+    this.close();
+    return refusal;
+  }
+
+  /** Why not, or null. One transaction. */
+  #run(commands: string): string | null {
+    const { error } = this.#native.run(commands, false);
+    return error === null ? null : reasonOf(error);
+  }
+
+  /** @throws KernelForwardError */
+  #list(what: string): string {
+    const { error, output } = this.#native.run(`list ${what}`, true);
+    if (error !== null) throw new KernelForwardError(`nftables: ${reasonOf(error)}`);
+    return output;
+  }
+
+  /** An empty table with an instance number that no other has. @throws KernelForwardError */
+  #make(name: string, maxFlows: number, names: readonly string[]): Table {
+    const lock = this.#lockInstances();
+    try {
+      const others = names.filter((other) => other.startsWith('rtprelay_') && other !== name);
+      const taken = new Set(others.map((other) => this.#instanceOf(other)));
+      const numbers = Array.from({ length: mostInstances }, (_, number) => number);
+      const instance = numbers.find((number) => !taken.has(number));
+      if (instance === undefined)
+        throw new KernelForwardError(`there are ${mostInstances} tables of other instances`);
+      const table = { name, instance, maxFlows };
+      const refusal = this.#run(tableText(table));
+      if (refusal !== null) throw new KernelForwardError(`nftables: ${refusal}`);
+      return table;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  #instanceOf(table: string): number | null {
+    const { error, output } = this.#native.run(`list map inet ${table} about`, true);
+    return error === null ? parseInstance(output) : null;
+  }
+
+  /** Two instances that are started together must not choose the same number. */
+  #lockInstances(): AddonNft {
+    const lock = new this.#addon.Nft();
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let attempt = 0; attempt < lockAttempts; attempt++) {
+      if (lock.lock('rtprelay instances') === null) return lock;
+      Atomics.wait(pause, 0, 0, lockPauseMs);
+    }
+    throw new KernelForwardError('another instance does not finish its start');
+  }
+
+  #adopt({ flows, devices, remains }: TableListing): void {
+    const used = new Set<number>();
+    for (const each of flows) {
+      used.add(each.slot);
+      const entry = { ...each, count: none, lastPacketMicros: 0 };
+      this.#flows.set(flowKey(each.flow.local), entry);
+    }
+    this.#nextSlot = Math.max(0, ...used) + 1;
+    for (let slot = 1; slot < this.#nextSlot; slot++)
+      if (!used.has(slot)) this.#freeSlots.push(slot);
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      for (const device of devices[family]) {
+        this.#attached.add(device);
+        this.#forwarding[family].add(device);
+      }
+    }
+    this.#checkAllForwarding();
+    const refusal = remains.size === 0 ? null : this.#run(deleteElementsText(this.#table, remains));
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
+  }
+
+  /** What is left of removed flows goes in the same transaction. */
+  #change(describe: (changes: ElementChanges) => void): string | null {
+    const retired = this.#retired;
+    const attempt = (rest: readonly SlotFlow[]): string | null => {
+      const changes = new ElementChanges(this.#table);
+      for (const each of rest) changes.removeRest(each);
+      describe(changes);
+      const commands = changes.text();
+      return commands === '' ? null : this.#run(commands);
+    };
+    let refusal = attempt(retired);
+    if (refusal === null) {
+      this.#freeSlots.push(...retired.map(({ slot }) => slot));
+      this.#retired = [];
+    } else if (this.#readPassed() === null) {
+      this.#rebuild();
+      refusal = attempt([]);
+    } else if (retired.length > 0) {
+      // Somebody has taken some of it already; their slots are not used again.
+      this.#retired = [];
+      refusal = attempt([]);
+    }
+    return refusal;
+  }
+
+  /** The table with all flows, made anew: somebody has removed it (`nft flush ruleset`). */
+  #rebuild(): void {
+    this.#readCounts([...this.#flows.values()]);
+    const changes = new ElementChanges(this.#table);
+    for (const entry of this.#flows.values()) changes.add(entry, entry.count);
+    const devices = (['ipv4', 'ipv6'] as const).flatMap((family) =>
+      [...this.#forwarding[family]].map((device) => deviceText('add', this.#table, family, device)),
+    );
+    this.#retired = [];
+    const refusal = this.#run(tableText(this.#table) + changes.text() + devices.join(''));
+    if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
+    this.#passed = this.#readPassed() ?? { entered: 0, left: 0 };
+  }
+
+  #readCounts(entries: readonly KnownFlow[]): void {
+    const marks = Uint32Array.from(entries, ({ slot }) => markOf(this.#table, slot));
+    const figures = this.#counters('counted', marks);
+    const now = this.#options.monotonicMicros();
+    entries.forEach((entry, at) => {
+      const count = { packets: figures[2 * at] ?? 0, bytes: figures[2 * at + 1] ?? 0 };
+      // Nothing is known of an element that is gone.
+      if (count.packets <= entry.count.packets) return;
+      entry.count = count;
+      entry.lastPacketMicros = now;
+    });
+  }
+
+  /** Packets and bytes of each element, zeros for what is not there. */
+  #counters(set: string, marks: Uint32Array): Float64Array {
+    const figures = new Float64Array(2 * marks.length);
+    if (marks.length > 0) this.#native.counters(this.#table.name, set, marks, figures);
+    return figures;
+  }
+
+  /** Packets of all flows; null: the table is gone. */
+  #readPassed(): Passed | null {
+    const mark = Uint32Array.of(tableMark(this.#table));
+    // In this order, so that what passes meanwhile does not seem lost.
+    const entered = new Float64Array(2).fill(-1);
+    const left = new Float64Array(2).fill(-1);
+    this.#native.counters(this.#table.name, 'entered', mark, entered);
+    this.#native.counters(this.#table.name, 'left', mark, left);
+    const passed = { entered: entered[0] ?? -1, left: left[0] ?? -1 };
+    return passed.entered < 0 || passed.left < 0 ? null : passed;
+  }
+
+  /** Lets packets of a family that arrive on the device be forwarded. Why not, or null. */
+  #open(device: string, family: Family): string | null {
+    const { files, setForwarding } = this.#options;
+    const refusal = ensureForwarding(files, device, family, setForwarding);
+    if (refusal !== null || this.#forwarding[family].has(device)) return refusal;
+    const error = this.#run(deviceText('add', this.#table, family, device));
+    if (error === null) this.#forwarding[family].add(device);
+    return error;
+  }
+
+  #shut(device: string, family: Family): string | null {
+    if (!this.#forwarding[family].delete(device)) return null;
+    return this.#run(deviceText('delete', this.#table, family, device));
+  }
+
+  #checkAllForwarding(): void {
+    for (const device of this.#attached)
+      for (const family of this.#options.families) this.#checkForwarding(device, family);
+  }
+
+  /** It may be switched on and off while we run; what is not forwarded must not be rewritten. */
+  #checkForwarding(device: string, family: Family): void {
+    const on = isForwarding(this.#options.files, device, family);
+    const refusal = on && this.#forwarding[family].has(device) ? null : this.#open(device, family);
+    if (refusal !== null) this.#shut(device, family);
+    const key = `${device} ${family}`;
+    if ((this.#said.get(key) ?? null) === refusal) return;
+    if (refusal === null) this.#said.delete(key);
+    else this.#said.set(key, refusal);
+    this.#options.warn(
+      refusal === null
+        ? `Kernel forwarding on ${device} again`
+        : `No kernel forwarding on ${device}: ${refusal}`,
+    );
+  }
+}
