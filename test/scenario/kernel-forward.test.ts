@@ -3,11 +3,11 @@
  * BPF file system of the test's own.
  */
 import { expect } from 'chai';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TemporaryFolder, type TestProcess } from '../support/child-process.js';
-import { namespacesAllowed } from '../support/namespaces.js';
+import { kernelObstacle } from '../support/kernel-rig.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
 
@@ -16,26 +16,13 @@ const cli = 9900;
 const calls = 105;
 const streams = calls * 2;
 
-/** Why not here, or null. */
-function obstacle(): string | null {
-  if (!namespacesAllowed()) return 'needs root';
-  if (!existsSync(`${root}build/Release/rtprelay-kernel.node`)) return 'needs libbpf';
-  const mountPoint = new TemporaryFolder('bpf');
-  const mounted = spawnSync('mount', ['-t', 'bpf', 'bpf', mountPoint.path]).status === 0;
-  if (mounted) spawnSync('umount', [mountPoint.path]);
-  mountPoint.remove();
-  if (!mounted) return 'needs a kernel with a BPF file system, and the right to mount it';
-  spawnSync(`${root}scripts/build-bpf`);
-  return existsSync(`${root}build/bpf/forward.bpf.o`) ? null : 'needs clang';
-}
-
 describe('kernel forwarding', function () {
   this.timeout(60_000);
   let pair: Pair;
   let folder: TemporaryFolder;
 
   before(function () {
-    if (obstacle() !== null) this.skip();
+    if (kernelObstacle() !== null) this.skip();
   });
   beforeEach(async () => {
     folder = new TemporaryFolder('bpf');
