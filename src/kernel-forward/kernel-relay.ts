@@ -3,7 +3,7 @@
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
  * Figures of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint, type Endpoint } from '../media/call-state.js';
+import { formatEndpoint } from '../media/call-state.js';
 import type {
   CallStatistics,
   MediaPlan,
@@ -64,6 +64,23 @@ const addTo = (map: Map<number, FlowFigures>, id: number, figures: FlowFigures):
   map.set(id, sum(map.get(id) ?? noFigures, figures));
 };
 
+interface Totals {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+interface CallFigures extends Totals {
+  /** Wall clock, µs. */
+  readonly lastPacketMicros: number;
+}
+
+const noTotals: Totals = { packets: 0, bytes: 0 };
+
+const plus = (a: Totals, b: Totals, sign: 1 | -1 = 1): Totals => ({
+  packets: a.packets + sign * b.packets,
+  bytes: a.bytes + sign * b.bytes,
+});
+
 /** All flows are read about this often, and less often when there are many: s per flow. */
 const readSecondsPerFlow = 1 / 4000;
 const mostReadSeconds = 10;
@@ -72,10 +89,10 @@ export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
   readonly #calls = new Map<string, KernelCall>();
   /** Of calls that have ended. */
-  #ended = noFigures;
-  /** Sum over all flows, and the last packet of each call, as of the last reading. */
-  #current = noFigures;
-  readonly #activity = new Map<string, number>();
+  #ended = noTotals;
+  /** Of each call, and their sum, as of the last reading. */
+  readonly #read = new Map<string, CallFigures>();
+  #current = noTotals;
   #nextReadMicros = 0;
   #flowCount = 0;
   #saidFull = false;
@@ -116,9 +133,10 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
     this.#takeOut(call, [...call.flows.values()]);
-    for (const figures of call.past.values()) this.#ended = sum(this.#ended, figures);
+    for (const figures of call.past.values()) this.#ended = plus(this.#ended, figures);
+    this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
+    this.#read.delete(callId);
     this.#calls.delete(callId);
-    this.#activity.delete(callId);
   }
 
   #takeOut(call: KernelCall, flows: readonly StreamFlow[]): void {
@@ -232,7 +250,7 @@ export class KernelRelay implements MediaRelay {
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
     this.#readAll();
     for (const [callId, micros] of this.#options.inner.lastActivity()) {
-      yield [callId, Math.max(micros, this.#activity.get(callId) ?? 0)];
+      yield [callId, Math.max(micros, this.#read.get(callId)?.lastPacketMicros ?? 0)];
     }
   }
 
@@ -262,24 +280,26 @@ export class KernelRelay implements MediaRelay {
     if (now < this.#nextReadMicros) return;
     const seconds = Math.min(mostReadSeconds, this.#flowCount * readSecondsPerFlow);
     this.#nextReadMicros = now + Math.max(0.5, seconds) * 1e6;
-    const locals: Endpoint[] = [];
-    const owners: string[] = [];
-    let total = noFigures;
-    for (const [callId, call] of this.#calls) {
-      for (const { flow } of call.flows.values()) {
-        locals.push(flow.local);
-        owners.push(callId);
-      }
-      for (const figures of call.past.values()) total = sum(total, figures);
+    const owned = [...this.#calls].flatMap(([callId, { flows }]) =>
+      [...flows.values()].map(({ flow }) => ({ callId, local: flow.local })),
+    );
+    const figures = forwarder.read(owned.map(({ local }) => local));
+    const read = new Map<string, CallFigures>();
+    const add = (callId: string, entry: FlowFigures): void => {
+      const { packets, bytes, lastPacketMicros } = read.get(callId) ?? noFigures;
+      const last = Math.max(lastPacketMicros, this.#wall(entry.lastPacketMicros));
+      read.set(callId, { ...plus({ packets, bytes }, entry), lastPacketMicros: last });
+    };
+    for (const [callId, { past }] of this.#calls) {
+      for (const entry of past.values()) add(callId, entry);
     }
-    const figures = forwarder.read(locals);
-    figures.forEach((entry, at) => {
-      total = sum(total, entry);
-      const callId = owners[at] ?? '';
-      const last = this.#wall(entry.lastPacketMicros);
-      this.#activity.set(callId, Math.max(last, this.#activity.get(callId) ?? 0));
-    });
-    this.#current = total;
+    owned.forEach(({ callId }, at) => add(callId, figures[at] ?? noFigures));
+    this.#read.clear();
+    this.#current = noTotals;
+    for (const [callId, entry] of read) {
+      this.#read.set(callId, entry);
+      this.#current = plus(this.#current, entry);
+    }
   }
 
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {

@@ -34,14 +34,16 @@ class FakeForwarder {
   readonly held = new Map<string, Flow>();
   counted = 0;
   refusal: string | null = null;
+  /** Written before the kernel's error. */
+  writesBeforeRefusal = 0;
   constructor(readonly adopted = false) {}
 
   set(flows: readonly Flow[]): string | null {
     if (flows.length === 0) return null;
     asked.push(`set ${flows.map(({ local }) => local.port).join()}`);
-    if (this.refusal !== null) return this.refusal;
-    for (const flow of flows) this.held.set(flowKey(flow.local), flow);
-    return null;
+    const written = this.refusal === null ? flows.length : this.writesBeforeRefusal;
+    for (const flow of flows.slice(0, written)) this.held.set(flowKey(flow.local), flow);
+    return this.refusal;
   }
   remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
     if (locals.length > 0) asked.push(`remove ${locals.map(({ port }) => port).join()}`);
@@ -197,6 +199,17 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(100 + 500 - 400);
     expect(relay.releaseUnclaimed()).to.equal(1);
     expect(forwarder.held.size).to.equal(2);
+  });
+
+  it('counts the packets of a call that has ended once', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    forwarder.counted = 50;
+    expect(relay.totals().packets).to.equal(300);
+    forwarder.counted = 60;
+    relay.reconcile(nothing);
+    expect(relay.totals().packets, 'at once').to.equal(320);
+    monotonic += 60e6;
+    expect(relay.totals().packets, 'later').to.equal(320);
   });
 
   it('relays in userspace what the kernel takes no more, and says so once', () => {
