@@ -173,16 +173,27 @@ export class KernelRelay implements MediaRelay {
     for (const [key, flow] of changed) {
       if (!call.flows.has(key)) this.#flowCount += 1;
       call.flows.set(key, flow);
-      if (this.#inherited.delete(key)) this.#claim(call, flow.streamId);
     }
+    this.#claim(
+      call,
+      changed.filter(([key]) => this.#inherited.delete(key)).map(([, flow]) => flow),
+    );
   }
 
-  /** Part of what the flow has counted is in the stored statistics already. */
-  #claim(call: KernelCall, streamId: number): void {
-    const stream = call.plan.streams.find(({ id }) => id === streamId);
-    if (stream === undefined) return;
-    const { kernelPackets, kernelBytes } = stream.initialStats;
-    addTo(call.past, streamId, { ...noFigures, packets: -kernelPackets, bytes: -kernelBytes });
+  /** Part of what inherited flows have counted is in the stored statistics already. */
+  #claim(call: KernelCall, flows: readonly StreamFlow[]): void {
+    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const counted = new Map<number, FlowFigures>();
+    flows.forEach(({ streamId }, at) => addTo(counted, streamId, figures[at] ?? noFigures));
+    for (const [streamId, { packets, bytes }] of counted) {
+      const stored = call.plan.streams.find(({ id }) => id === streamId)?.initialStats;
+      // Flows that are younger than what is stored have counted less.
+      addTo(call.past, streamId, {
+        ...noFigures,
+        packets: -Math.min(packets, stored?.kernelPackets ?? 0),
+        bytes: -Math.min(bytes, stored?.kernelBytes ?? 0),
+      });
+    }
   }
 
   /** They stay in userspace; what was there under the same port must not go on as it was. */

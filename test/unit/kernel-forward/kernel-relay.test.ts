@@ -201,6 +201,26 @@ describe('the relay with the kernel before it', () => {
     expect(forwarder.held.size).to.equal(2);
   });
 
+  it('claims the flows of a stream with two ports once, and never counts down', () => {
+    const second = { id: 2, streamId: 0, localAddress: '198.51.100.1', localPort: 30004 };
+    const initialStats = { ...noStats, packets: 480, kernelPackets: 400, lastPacketMicros: 0 };
+    const plan = planOf([stream(0, { initialStats }), stream(1)]);
+    const wide = { ...plan, sockets: [...plan.sockets, second] };
+    relay.reconcile(wide);
+    const { held } = forwarder;
+    forwarder = new FakeForwarder(true);
+    for (const [key, flow] of held) forwarder.held.set(key, flow);
+    forwarder.counted = 300;
+    make();
+    relay.reconcile(wide);
+    expect(packetsOf(0)).to.equal(100 + 2 * 300 - 400);
+    // A flow that is younger than what is stored.
+    forwarder.counted = 10;
+    make();
+    relay.reconcile(wide);
+    expect(packetsOf(0)).to.equal(100);
+  });
+
   it('counts the packets of a call that has ended once', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     forwarder.counted = 50;
