@@ -161,6 +161,7 @@ export class KernelRelay implements MediaRelay {
       call,
       [...call.flows].filter(([key]) => !wanted.has(key)).map(([, flow]) => flow),
     );
+    this.#dropInherited(call.plan, wanted);
     const changed = [...wanted].filter(([key, { flow }]) => {
       const known = call.flows.get(key);
       return known === undefined || !sameFlow(known.flow, flow);
@@ -178,6 +179,18 @@ export class KernelRelay implements MediaRelay {
       call,
       changed.filter(([key]) => this.#inherited.delete(key)).map(([, flow]) => flow),
     );
+  }
+
+  /**
+   * A port may have a flow of an earlier process that does not fit its call: the state was stored
+   * before or after the flow was made, or the call is another one.
+   */
+  #dropInherited({ sockets }: MediaPlan, wanted: ReadonlyMap<string, StreamFlow>): void {
+    if (this.#inherited.size === 0) return;
+    const stale = sockets
+      .map(({ localAddress, localPort }) => ({ address: localAddress, port: localPort }))
+      .filter((local) => !wanted.has(flowKey(local)) && this.#inherited.delete(flowKey(local)));
+    this.#options.forwarder.remove(stale);
   }
 
   /** Part of what inherited flows have counted is in the stored statistics already. */

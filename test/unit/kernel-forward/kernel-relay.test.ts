@@ -221,6 +221,17 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(100);
   });
 
+  it('takes an inherited flow out where a call wants its port for something else', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    const { held } = forwarder;
+    forwarder = new FakeForwarder(true);
+    for (const [key, flow] of held) forwarder.held.set(key, flow);
+    make();
+    relay.reconcile(planOf([stream(0, { confirmed: false }), stream(1)]));
+    expect(asked).to.deep.equal(['relay', 'remove 30000', 'set 30002']);
+    expect(relay.releaseUnclaimed()).to.equal(0);
+  });
+
   it('counts the packets of a call that has ended once', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     forwarder.counted = 50;
