@@ -25,9 +25,17 @@ export interface KernelRelayOptions {
   readonly warn: (message: string) => void;
 }
 
+/** Flows that the kernel did not take. */
+export interface RefusedFlows {
+  /** Of calls that are under way; they are tried again. */
+  readonly now: number;
+  readonly total: number;
+}
+
 export interface KernelDescription {
   readonly mode: string;
   readonly devices: readonly string[];
+  readonly refused: RefusedFlows;
   /** Packets by what became of them, those of no flow too. */
   readonly totals: Readonly<Record<string, number>>;
   /** `address:port` of the sender, of us, again of us, and of the receiver. */
@@ -95,7 +103,10 @@ export class KernelRelay implements MediaRelay {
   #current = noTotals;
   #nextReadMicros = 0;
   #flowCount = 0;
-  #saidFull = false;
+  /** Calls and how many flows of theirs are refused; who was tried last is last. */
+  readonly #refused = new Map<string, number>();
+  #refusedTotal = 0;
+  #saidRefused = false;
   #closed = false;
   /** Local ports of flows of an earlier process that no call has claimed yet. */
   readonly #inherited: Set<string>;
@@ -136,6 +147,7 @@ export class KernelRelay implements MediaRelay {
     for (const figures of call.past.values()) this.#ended = plus(this.#ended, figures);
     this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
     this.#read.delete(callId);
+    this.#refused.delete(callId);
     this.#calls.delete(callId);
   }
 
@@ -145,9 +157,8 @@ export class KernelRelay implements MediaRelay {
       const figures = last[at] ?? noFigures;
       addTo(call.past, streamId, figures);
       addTo(call.pastOut, sinkId, figures);
-      call.flows.delete(flowKey(flow.local));
+      if (call.flows.delete(flowKey(flow.local))) this.#flowCount -= 1;
     });
-    this.#flowCount -= flows.length;
   }
 
   /** Makes the kernel's flows of a call equal to its plan and to what packets have taught. */
@@ -168,9 +179,10 @@ export class KernelRelay implements MediaRelay {
     });
     const refusal = this.#options.forwarder.set(changed.map(([, { flow }]) => flow));
     if (refusal !== null) {
-      this.#refused(call, changed, refusal);
+      this.#refuse(call, changed, refusal);
       return;
     }
+    this.#refused.delete(callId);
     for (const [key, flow] of changed) {
       if (!call.flows.has(key)) this.#flowCount += 1;
       call.flows.set(key, flow);
@@ -209,19 +221,33 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
-  /** They stay in userspace; what was there under the same port must not go on as it was. */
-  #refused(
+  /** They stay in userspace. What was there under the same port, or has been written, must not go on. */
+  #refuse(
     call: KernelCall,
     changed: readonly (readonly [string, StreamFlow])[],
     refusal: string,
   ): void {
-    const stale = changed.flatMap(([key]) => call.flows.get(key) ?? []);
-    this.#takeOut(call, stale);
-    if (this.#saidFull) return;
-    this.#saidFull = true;
+    this.#takeOut(
+      call,
+      changed.map(([key, flow]) => call.flows.get(key) ?? flow),
+    );
+    const { callId } = call.plan;
+    this.#refusedTotal += Math.max(0, changed.length - (this.#refused.get(callId) ?? 0));
+    this.#refused.delete(callId);
+    this.#refused.set(callId, changed.length);
+    if (this.#saidRefused) return;
+    this.#saidRefused = true;
     this.#options.warn(
       `Kernel forwarding takes no more flows (${refusal}): relaying in user space`,
     );
+  }
+
+  /** Refused flows get another chance, until the first that is refused again. */
+  #retry(): void {
+    for (const callId of [...this.#refused.keys()]) {
+      this.#apply(callId);
+      if (this.#refused.has(callId)) return;
+    }
   }
 
   statistics(callId: string): CallStatistics | null {
@@ -271,7 +297,9 @@ export class KernelRelay implements MediaRelay {
     return monotonic === 0 ? 0 : Math.round(nowMicros() - (monotonicMicros() - monotonic));
   }
 
+  /** Asked once a second. */
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+    this.#retry();
     this.#readAll();
     for (const [callId, micros] of this.#options.inner.lastActivity()) {
       yield [callId, Math.max(micros, this.#read.get(callId)?.lastPacketMicros ?? 0)];
@@ -348,6 +376,10 @@ export class KernelRelay implements MediaRelay {
     return {
       mode: forwarder.mode,
       devices: forwarder.devices,
+      refused: {
+        now: [...this.#refused.values()].reduce((a, b) => a + b, 0),
+        total: this.#refusedTotal,
+      },
       totals: forwarder.totals(),
       flows: flows.map((flow, at) => ({
         from: formatEndpoint(flow.expected),

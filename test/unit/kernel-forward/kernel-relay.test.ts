@@ -243,6 +243,33 @@ describe('the relay with the kernel before it', () => {
     expect(relay.totals().packets, 'later').to.equal(320);
   });
 
+  it('leaves nothing behind of what the kernel has taken in part', () => {
+    forwarder.refusal = 'an error';
+    forwarder.writesBeforeRefusal = 1;
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(forwarder.held.size).to.equal(0);
+    expect(relay.flowCount).to.equal(0);
+  });
+
+  it('tries again what the kernel has refused, once a second, and counts it', () => {
+    forwarder.refusal = 'no space';
+    for (const callId of ['call', 'another']) {
+      relay.reconcile(planOf([stream(0), stream(1)], { callId }));
+    }
+    expect(relay.describe().refused).to.deep.equal({ now: 4, total: 4 });
+    asked.length = 0;
+    // As long as there is no room one call is enough to see it.
+    void [...relay.lastActivity()];
+    expect(asked).to.deep.equal(['set 30000,30002', 'remove 30000,30002']);
+    relay.reconcile({ ...nothing, callId: 'another' });
+    expect(relay.describe().refused).to.deep.equal({ now: 2, total: 4 });
+    forwarder.refusal = null;
+    void [...relay.lastActivity()];
+    expect(relay.describe().refused).to.deep.equal({ now: 0, total: 4 });
+    expect(forwarder.held.size).to.equal(2);
+    expect(relay.flowCount).to.equal(2);
+  });
+
   it('relays in userspace what the kernel takes no more, and says so once', () => {
     forwarder.refusal = 'no space';
     relay.reconcile(planOf([stream(0), stream(1)]));
