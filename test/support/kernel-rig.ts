@@ -302,7 +302,7 @@ export class RigCall {
   /** Ends its streams and gives their report. */
   async hush(): Promise<{ readonly forth: StreamReport; readonly back: StreamReport }> {
     await this.rig.phones.hush(this.id);
-    return this.reportIn(await this.rig.phones.settledReport());
+    return this.reportIn(await this.rig.phones.settledReport(this.id));
   }
 
   reportIn(report: PhonesReport): { readonly forth: StreamReport; readonly back: StreamReport } {

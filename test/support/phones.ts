@@ -152,13 +152,16 @@ export class Phones {
     return (await this.#ask({ op: 'cli', host: at.address, port: at.port, text })) as string;
   }
 
-  /** The report once the packets that are under way have arrived; streams that are hushed count. */
-  async settledReport(): Promise<PhonesReport> {
+  /**
+   * The report once no more packets arrive of the streams whose labels begin so; they are hushed.
+   */
+  async settledReport(label = ''): Promise<PhonesReport> {
     let before = '';
     for (let attempt = 0; attempt < 20; attempt++) {
       await pause(60);
       const report = await this.report();
-      const now = JSON.stringify(report);
+      const streams = Object.entries(report.streams).filter(([name]) => name.startsWith(label));
+      const now = JSON.stringify(streams);
       if (now === before) return report;
       before = now;
     }
