@@ -192,10 +192,8 @@ export class Daemon {
     const inner = new NativeRelay({ workers: config.media.numThreads, freeBind });
     this.#relay = inner;
     if (config.media.kernelForward === 'none') return inner;
-    const [{ KernelDevices, openKernelForwarding }, { KernelRelay }] = await Promise.all([
-      import('./kernel.js'),
-      import('../kernel-forward/kernel-relay.js'),
-    ]);
+    const [{ FallbackError, KernelDevices, openKernelForwarding }, { KernelRelay }] =
+      await Promise.all([import('./kernel.js'), import('../kernel-forward/kernel-relay.js')]);
     const addresses = interfaces.all.flatMap((entry) =>
       entry.addresses.map(({ address }) => address),
     );
@@ -209,6 +207,15 @@ export class Daemon {
     const wanted = config.media.kernelForwardInterfaces;
     this.#kernelDevices = new KernelDevices(forwarder, wanted, addresses, log);
     this.#kernelDevices.update();
+    const { refused } = this.#kernelDevices;
+    if (config.media.noFallback && refused.length > 0 && forwarder.devices.length === 0) {
+      // What an earlier process has left goes on.
+      if (forwarder.adopted) forwarder.close();
+      else forwarder.removeAll();
+      throw new FallbackError(
+        `Userspace fallback disallowed (--no-fallback): no kernel forwarding on ${refused.join(', ')}`,
+      );
+    }
     return this.#kernelRelay;
   }
 

@@ -95,6 +95,11 @@ export class KernelDevices {
     private readonly log: Log,
   ) {}
 
+  /** Devices that carry media and could not be had. */
+  get refused(): readonly string[] {
+    return [...this.#refused];
+  }
+
   /** To be called every second. */
   update(): void {
     const now = networkInterfaces();

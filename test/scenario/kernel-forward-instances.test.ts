@@ -4,12 +4,15 @@
  */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expectWhole, kernelObstacle, KernelRig, RigCall } from '../support/kernel-rig.js';
 import type { PhonesReport, StreamReport } from '../support/phones.js';
 import { pause, until } from '../support/wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+
+const program = [`${root}dist/bin/rtprelayd.js`, '--config-file=none', '-f', '-E'];
 
 describe('kernel forwarding of several daemons', function () {
   this.timeout(60_000);
@@ -71,6 +74,10 @@ describe('kernel forwarding of several daemons', function () {
     const first = await rig.startRelay({ mode: 'xdp-generic', number: 1 });
     const mine = await callsOf(1, 2);
     const options = rig.optionsOf({ mode: 'xdp-generic', number: 2 });
+    const strict = rig.pair.one.start('rtprelayd', process.execPath, [...program, ...options]);
+    expect(await strict.ended()).to.not.equal(0);
+    expect(strict.log()).to.match(/--no-fallback\): no kernel forwarding on eth0/);
+    expect(existsSync(rig.folder.file('relay2'))).to.equal(false);
     const second = await rig.pair.one.startRelay(
       options.filter((option) => option !== '--no-fallback'),
     );
@@ -97,7 +104,6 @@ describe('kernel forwarding of several daemons', function () {
     const options = rig
       .optionsOf({ mode: 'tc', number: 2 })
       .map((option) => (option.startsWith('--kernel-forward-pins') ? pins : option));
-    const program = [`${root}dist/bin/rtprelayd.js`, '--config-file=none', '-f', '-E'];
     const refused = rig.pair.one.start('rtprelayd', process.execPath, [...program, ...options]);
     expect(await refused.ended()).to.not.equal(0);
     expect(refused.log()).to.match(/--no-fallback.*relay1 is in use by another process/);
