@@ -193,11 +193,12 @@ export class Daemon {
     const inner = new NativeRelay({ workers: config.media.numThreads, freeBind });
     this.#relay = inner;
     if (config.media.kernelForward === 'none') return inner;
-    const [{ openKernelForwarding }, { KernelDevices }, { KernelRelay }] = await Promise.all([
-      import('./kernel.js'),
-      import('./kernel-devices.js'),
-      import('../kernel-forward/kernel-relay.js'),
-    ]);
+    const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
+      await Promise.all([
+        import('./kernel.js'),
+        import('./kernel-devices.js'),
+        import('../kernel-forward/kernel-relay.js'),
+      ]);
     const addresses = interfaces.all.flatMap((entry) =>
       entry.addresses.map(({ address }) => address),
     );
@@ -214,6 +215,15 @@ export class Daemon {
       wanted: config.media.kernelForwardInterfaces,
     });
     if (!forwarder.replaces) this.#kernelDevices.start();
+    const { refused } = this.#kernelDevices;
+    if (config.media.noFallback && refused.length > 0 && forwarder.devices.length === 0) {
+      // What an earlier process has left goes on.
+      if (forwarder.adopted) forwarder.close();
+      else forwarder.removeAll();
+      throw new FallbackError(
+        `Userspace fallback disallowed (--no-fallback): no kernel forwarding on ${refused.join(', ')}`,
+      );
+    }
     return this.#kernelRelay;
   }
 

@@ -48,6 +48,11 @@ export class KernelDevices {
     this.#update();
   }
 
+  /** Devices that carry media and could not be had. */
+  get refused(): readonly string[] {
+    return [...this.#refused.keys()];
+  }
+
   close(): void {
     this.#watch?.close();
     this.#watch = null;

@@ -3,7 +3,7 @@
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
  * Figures of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint, type Endpoint } from '../media/call-state.js';
+import { formatEndpoint } from '../media/call-state.js';
 import type {
   CallStatistics,
   MediaPlan,
@@ -26,9 +26,17 @@ export interface KernelRelayOptions {
   readonly error: (message: string) => void;
 }
 
+/** Flows that the kernel did not take. */
+export interface RefusedFlows {
+  /** Of calls that are under way; they are tried again. */
+  readonly now: number;
+  readonly total: number;
+}
+
 export interface KernelDescription {
   readonly mode: string;
   readonly devices: readonly string[];
+  readonly refused: RefusedFlows;
   /** Packets by what became of them, those of no flow too. */
   readonly totals: Readonly<Record<string, number>>;
   /** `address:port` of the sender, of us, again of us, and of the receiver. */
@@ -65,6 +73,23 @@ const addTo = (map: Map<number, FlowFigures>, id: number, figures: FlowFigures):
   map.set(id, sum(map.get(id) ?? noFigures, figures));
 };
 
+interface Totals {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+interface CallFigures extends Totals {
+  /** Wall clock, µs. */
+  readonly lastPacketMicros: number;
+}
+
+const noTotals: Totals = { packets: 0, bytes: 0 };
+
+const plus = (a: Totals, b: Totals, sign: 1 | -1 = 1): Totals => ({
+  packets: a.packets + sign * b.packets,
+  bytes: a.bytes + sign * b.bytes,
+});
+
 /** All flows are read about this often, and less often when there are many: s per flow. */
 const readSecondsPerFlow = 1 / 4000;
 const mostReadSeconds = 10;
@@ -73,15 +98,18 @@ export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
   readonly #calls = new Map<string, KernelCall>();
   /** Of calls that have ended. */
-  #ended = noFigures;
-  /** Sum over all flows, and the last packet of each call, as of the last reading. */
-  #current = noFigures;
-  readonly #activity = new Map<string, number>();
+  #ended = noTotals;
+  /** Of each call, and their sum, as of the last reading. */
+  readonly #read = new Map<string, CallFigures>();
+  #current = noTotals;
   #nextReadMicros = 0;
   #flowCount = 0;
-  #saidFull = false;
   /** Why everything is left to userspace. */
   #suspended: string | null = null;
+  /** Calls and how many flows of theirs are refused; who was tried last is last. */
+  readonly #refused = new Map<string, number>();
+  #refusedTotal = 0;
+  #saidRefused = false;
   #closed = false;
   /** Local ports of flows of an earlier process that no call has claimed yet. */
   readonly #inherited: Set<string>;
@@ -119,9 +147,11 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
     this.#takeOut(call, [...call.flows.values()]);
-    for (const figures of call.past.values()) this.#ended = sum(this.#ended, figures);
+    for (const figures of call.past.values()) this.#ended = plus(this.#ended, figures);
+    this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
+    this.#read.delete(callId);
+    this.#refused.delete(callId);
     this.#calls.delete(callId);
-    this.#activity.delete(callId);
   }
 
   #takeOut(call: KernelCall, flows: readonly StreamFlow[]): void {
@@ -130,9 +160,8 @@ export class KernelRelay implements MediaRelay {
       const figures = last[at] ?? noFigures;
       addTo(call.past, streamId, figures);
       addTo(call.pastOut, sinkId, figures);
-      call.flows.delete(flowKey(flow.local));
+      if (call.flows.delete(flowKey(flow.local))) this.#flowCount -= 1;
     });
-    this.#flowCount -= flows.length;
   }
 
   /** Makes the kernel's flows of a call equal to its plan and to what packets have taught. */
@@ -145,43 +174,82 @@ export class KernelRelay implements MediaRelay {
       call,
       [...call.flows].filter(([key]) => !wanted.has(key)).map(([, flow]) => flow),
     );
+    this.#dropInherited(call.plan, wanted);
     const changed = [...wanted].filter(([key, { flow }]) => {
       const known = call.flows.get(key);
       return known === undefined || !sameFlow(known.flow, flow);
     });
     const refusal = this.#options.forwarder.set(changed.map(([, { flow }]) => flow));
     if (refusal !== null) {
-      this.#refused(call, changed, refusal);
+      this.#refuse(call, changed, refusal);
       return;
     }
+    this.#refused.delete(callId);
     for (const [key, flow] of changed) {
       if (!call.flows.has(key)) this.#flowCount += 1;
       call.flows.set(key, flow);
-      if (this.#inherited.delete(key)) this.#claim(call, flow.streamId);
+    }
+    this.#claim(
+      call,
+      changed.filter(([key]) => this.#inherited.delete(key)).map(([, flow]) => flow),
+    );
+  }
+
+  /**
+   * A port may have a flow of an earlier process that does not fit its call: the state was stored
+   * before or after the flow was made, or the call is another one.
+   */
+  #dropInherited({ sockets }: MediaPlan, wanted: ReadonlyMap<string, StreamFlow>): void {
+    if (this.#inherited.size === 0) return;
+    const stale = sockets
+      .map(({ localAddress, localPort }) => ({ address: localAddress, port: localPort }))
+      .filter((local) => !wanted.has(flowKey(local)) && this.#inherited.delete(flowKey(local)));
+    this.#options.forwarder.remove(stale);
+  }
+
+  /** Part of what inherited flows have counted is in the stored statistics already. */
+  #claim(call: KernelCall, flows: readonly StreamFlow[]): void {
+    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const counted = new Map<number, FlowFigures>();
+    flows.forEach(({ streamId }, at) => addTo(counted, streamId, figures[at] ?? noFigures));
+    for (const [streamId, { packets, bytes }] of counted) {
+      const stored = call.plan.streams.find(({ id }) => id === streamId)?.initialStats;
+      // Flows that are younger than what is stored have counted less.
+      addTo(call.past, streamId, {
+        ...noFigures,
+        packets: -Math.min(packets, stored?.kernelPackets ?? 0),
+        bytes: -Math.min(bytes, stored?.kernelBytes ?? 0),
+      });
     }
   }
 
-  /** Part of what the flow has counted is in the stored statistics already. */
-  #claim(call: KernelCall, streamId: number): void {
-    const stream = call.plan.streams.find(({ id }) => id === streamId);
-    if (stream === undefined) return;
-    const { kernelPackets, kernelBytes } = stream.initialStats;
-    addTo(call.past, streamId, { ...noFigures, packets: -kernelPackets, bytes: -kernelBytes });
-  }
-
-  /** They stay in userspace; what was there under the same port must not go on as it was. */
-  #refused(
+  /** They stay in userspace. What was there under the same port, or has been written, must not go on. */
+  #refuse(
     call: KernelCall,
     changed: readonly (readonly [string, StreamFlow])[],
     refusal: string,
   ): void {
-    const stale = changed.flatMap(([key]) => call.flows.get(key) ?? []);
-    this.#takeOut(call, stale);
-    if (this.#saidFull) return;
-    this.#saidFull = true;
+    this.#takeOut(
+      call,
+      changed.map(([key, flow]) => call.flows.get(key) ?? flow),
+    );
+    const { callId } = call.plan;
+    this.#refusedTotal += Math.max(0, changed.length - (this.#refused.get(callId) ?? 0));
+    this.#refused.delete(callId);
+    this.#refused.set(callId, changed.length);
+    if (this.#saidRefused) return;
+    this.#saidRefused = true;
     this.#options.warn(
       `Kernel forwarding takes no more flows (${refusal}): relaying in user space`,
     );
+  }
+
+  /** Refused flows get another chance, until the first that is refused again. */
+  #retry(): void {
+    for (const callId of [...this.#refused.keys()]) {
+      this.#apply(callId);
+      if (this.#refused.has(callId)) return;
+    }
   }
 
   statistics(callId: string): CallStatistics | null {
@@ -231,10 +299,12 @@ export class KernelRelay implements MediaRelay {
     return monotonic === 0 ? 0 : Math.round(nowMicros() - (monotonicMicros() - monotonic));
   }
 
+  /** Asked once a second. */
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+    this.#retry();
     this.#readAll();
     for (const [callId, micros] of this.#options.inner.lastActivity()) {
-      yield [callId, Math.max(micros, this.#activity.get(callId) ?? 0)];
+      yield [callId, Math.max(micros, this.#read.get(callId)?.lastPacketMicros ?? 0)];
     }
   }
 
@@ -276,24 +346,26 @@ export class KernelRelay implements MediaRelay {
     if (now < this.#nextReadMicros) return;
     const seconds = Math.min(mostReadSeconds, this.#flowCount * readSecondsPerFlow);
     this.#nextReadMicros = now + Math.max(0.5, seconds) * 1e6;
-    const locals: Endpoint[] = [];
-    const owners: string[] = [];
-    let total = noFigures;
-    for (const [callId, call] of this.#calls) {
-      for (const { flow } of call.flows.values()) {
-        locals.push(flow.local);
-        owners.push(callId);
-      }
-      for (const figures of call.past.values()) total = sum(total, figures);
+    const owned = [...this.#calls].flatMap(([callId, { flows }]) =>
+      [...flows.values()].map(({ flow }) => ({ callId, local: flow.local })),
+    );
+    const figures = forwarder.read(owned.map(({ local }) => local));
+    const read = new Map<string, CallFigures>();
+    const add = (callId: string, entry: FlowFigures): void => {
+      const { packets, bytes, lastPacketMicros } = read.get(callId) ?? noFigures;
+      const last = Math.max(lastPacketMicros, this.#wall(entry.lastPacketMicros));
+      read.set(callId, { ...plus({ packets, bytes }, entry), lastPacketMicros: last });
+    };
+    for (const [callId, { past }] of this.#calls) {
+      for (const entry of past.values()) add(callId, entry);
     }
-    const figures = forwarder.read(locals);
-    figures.forEach((entry, at) => {
-      total = sum(total, entry);
-      const callId = owners[at] ?? '';
-      const last = this.#wall(entry.lastPacketMicros);
-      this.#activity.set(callId, Math.max(last, this.#activity.get(callId) ?? 0));
-    });
-    this.#current = total;
+    owned.forEach(({ callId }, at) => add(callId, figures[at] ?? noFigures));
+    this.#read.clear();
+    this.#current = noTotals;
+    for (const [callId, entry] of read) {
+      this.#read.set(callId, entry);
+      this.#current = plus(this.#current, entry);
+    }
   }
 
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {
@@ -318,6 +390,10 @@ export class KernelRelay implements MediaRelay {
     return {
       mode: this.#suspended === null ? forwarder.mode : `${forwarder.mode}, suspended`,
       devices: forwarder.devices,
+      refused: {
+        now: [...this.#refused.values()].reduce((a, b) => a + b, 0),
+        total: this.#refusedTotal,
+      },
       totals: forwarder.totals(),
       flows: flows.map((flow, at) => ({
         from: formatEndpoint(flow.expected),

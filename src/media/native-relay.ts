@@ -153,7 +153,10 @@ function packageFolder(): string {
   while (!existsSync(join(folder, 'native')) && !existsSync(join(folder, 'build'))) {
     const parent = dirname(folder);
     if (parent === folder) {
-      throw new NativeRelayError('addon-not-built', 'no folder with the native engine above the program');
+      throw new NativeRelayError(
+        'addon-not-built',
+        'no folder with the native engine above the program',
+      );
     }
     folder = parent;
   }

@@ -6,7 +6,7 @@ import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import { decodeCall } from '../../src/redis-store/codec.js';
 import { KeyspaceFollower } from '../../src/redis-store/keyspace-follower.js';
 import type { RedisServer, ServerLocation } from '../../src/redis-store/server-address.js';
-import type { RedisProcess} from '../support/redis-server.js';
+import type { RedisProcess } from '../support/redis-server.js';
 import { Sentinels, startReplicated } from '../support/redis-server.js';
 import { until } from '../support/wait.js';
 import { makeStore, TestLog, type TestStore } from './redis-store-support.js';

@@ -152,6 +152,8 @@ describe('a standby', function () {
     }
     expect(boundIpv4()).to.have.lengthOf(delays.length * portsPerCall);
     delays.sort((a, b) => a - b);
-    console.log(`      open after: median ${delays[7]?.toFixed(1)} ms, worst ${delays[14]?.toFixed(1)} ms`);
+    console.log(
+      `      open after: median ${delays[7]?.toFixed(1)} ms, worst ${delays[14]?.toFixed(1)} ms`,
+    );
   });
 });

@@ -219,7 +219,7 @@ const drain: Command = (target, [word]) => {
 const kernel: Command = (target) => {
   const state = target.kernel();
   if (state === null) return 'No kernel forwarding: media is relayed in user space.\n';
-  const { mode, devices, flows, totals } = state;
+  const { mode, devices, flows, refused, totals } = state;
   const lines = [
     `Mode: ${mode}`,
     `Devices: ${devices.length === 0 ? 'none' : devices.join(' ')}`,
@@ -230,6 +230,7 @@ const kernel: Command = (target) => {
         `${flow.bytes} b, ${flow.passedUp} up, ${flow.dropped} dropped, ${flow.lost} lost, ` +
         `jitter ${flow.jitter}`,
     ),
+    `Refused flows: ${refused.now} now, ${refused.total} in all`,
     'Packets:',
     ...Object.entries(totals)
       .filter(([, packets]) => packets > 0)

@@ -108,6 +108,8 @@ export interface CliKernel {
   readonly mode: string;
   readonly devices: readonly string[];
   readonly flows: readonly CliFlow[];
+  /** Flows that the kernel did not take. */
+  readonly refused: { readonly now: number; readonly total: number };
   /** Packets by what became of them. */
   readonly totals: Readonly<Record<string, number>>;
 }

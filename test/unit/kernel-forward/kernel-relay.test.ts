@@ -35,14 +35,16 @@ class FakeForwarder {
   counted = 0;
   refusal: string | null = null;
   why: string | null = null;
+  /** Written before the kernel's error. */
+  writesBeforeRefusal = 0;
   constructor(readonly adopted = false) {}
 
   set(flows: readonly Flow[]): string | null {
     if (flows.length === 0) return null;
     asked.push(`set ${flows.map(({ local }) => local.port).join()}`);
-    if (this.refusal !== null) return this.refusal;
-    for (const flow of flows) this.held.set(flowKey(flow.local), flow);
-    return null;
+    const written = this.refusal === null ? flows.length : this.writesBeforeRefusal;
+    for (const flow of flows.slice(0, written)) this.held.set(flowKey(flow.local), flow);
+    return this.refusal;
   }
   remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
     if (locals.length > 0) asked.push(`remove ${locals.map(({ port }) => port).join()}`);
@@ -202,6 +204,75 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(100 + 500 - 400);
     expect(relay.releaseUnclaimed()).to.equal(1);
     expect(forwarder.held.size).to.equal(2);
+  });
+
+  it('claims the flows of a stream with two ports once, and never counts down', () => {
+    const second = { id: 2, streamId: 0, localAddress: '198.51.100.1', localPort: 30004 };
+    const initialStats = { ...noStats, packets: 480, kernelPackets: 400, lastPacketMicros: 0 };
+    const plan = planOf([stream(0, { initialStats }), stream(1)]);
+    const wide = { ...plan, sockets: [...plan.sockets, second] };
+    relay.reconcile(wide);
+    const { held } = forwarder;
+    forwarder = new FakeForwarder(true);
+    for (const [key, flow] of held) forwarder.held.set(key, flow);
+    forwarder.counted = 300;
+    make();
+    relay.reconcile(wide);
+    expect(packetsOf(0)).to.equal(100 + 2 * 300 - 400);
+    // A flow that is younger than what is stored.
+    forwarder.counted = 10;
+    make();
+    relay.reconcile(wide);
+    expect(packetsOf(0)).to.equal(100);
+  });
+
+  it('takes an inherited flow out where a call wants its port for something else', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    const { held } = forwarder;
+    forwarder = new FakeForwarder(true);
+    for (const [key, flow] of held) forwarder.held.set(key, flow);
+    make();
+    relay.reconcile(planOf([stream(0, { confirmed: false }), stream(1)]));
+    expect(asked).to.deep.equal(['relay', 'remove 30000', 'set 30002']);
+    expect(relay.releaseUnclaimed()).to.equal(0);
+  });
+
+  it('counts the packets of a call that has ended once', () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    forwarder.counted = 50;
+    expect(relay.totals().packets).to.equal(300);
+    forwarder.counted = 60;
+    relay.reconcile(nothing);
+    expect(relay.totals().packets, 'at once').to.equal(320);
+    monotonic += 60e6;
+    expect(relay.totals().packets, 'later').to.equal(320);
+  });
+
+  it('leaves nothing behind of what the kernel has taken in part', () => {
+    forwarder.refusal = 'an error';
+    forwarder.writesBeforeRefusal = 1;
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(forwarder.held.size).to.equal(0);
+    expect(relay.flowCount).to.equal(0);
+  });
+
+  it('tries again what the kernel has refused, once a second, and counts it', () => {
+    forwarder.refusal = 'no space';
+    for (const callId of ['call', 'another']) {
+      relay.reconcile(planOf([stream(0), stream(1)], { callId }));
+    }
+    expect(relay.describe().refused).to.deep.equal({ now: 4, total: 4 });
+    asked.length = 0;
+    // As long as there is no room one call is enough to see it.
+    void [...relay.lastActivity()];
+    expect(asked).to.deep.equal(['set 30000,30002', 'remove 30000,30002']);
+    relay.reconcile({ ...nothing, callId: 'another' });
+    expect(relay.describe().refused).to.deep.equal({ now: 2, total: 4 });
+    forwarder.refusal = null;
+    void [...relay.lastActivity()];
+    expect(relay.describe().refused).to.deep.equal({ now: 0, total: 4 });
+    expect(forwarder.held.size).to.equal(2);
+    expect(relay.flowCount).to.equal(2);
   });
 
   it('relays in userspace what the kernel takes no more, and says so once', () => {
