@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { cpuSecondsOf } from '../test/support/cpu-time.js';
 import { hubAddress, Pair } from '../test/support/pair.js';
 import { positive, readArguments } from './lib/arguments.js';
 import { median } from './lib/report.js';
@@ -16,7 +17,7 @@ import { machine, prepare } from './lib/rig.js';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 /** `direct`: no relay, the phones' own sending and receiving. */
-const modes = ['direct', 'none', 'tc', 'xdp-generic', 'nft', 'rtpengine'] as const;
+const modes = ['direct', 'none', 'tc', 'xdp', 'xdp-generic', 'nft', 'rtpengine'] as const;
 type Mode = (typeof modes)[number];
 
 const given = readArguments(process.argv.slice(2), {
@@ -56,12 +57,6 @@ function busySeconds(): number {
   return uptime * cpus - idle;
 }
 
-function processSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
 async function startRelay(pair: Pair, mode: Mode, pins: string): Promise<number> {
   const node = pair.one;
   const common = [
@@ -85,6 +80,7 @@ async function measure(mode: Mode): Promise<Cost> {
   const pins = mkdtempSync(join(tmpdir(), 'bench-forward-'));
   execFileSync('mount', ['-t', 'bpf', 'bpf', pins]);
   const pair = new Pair();
+  if (mode === 'xdp') pair.one.prepareNativeXdp();
   try {
     const pid = mode === 'direct' ? null : await startRelay(pair, mode, pins);
     const words = ['relay', '--calls', String(calls), '--seconds', String(seconds)];
@@ -93,7 +89,7 @@ async function measure(mode: Mode): Promise<Cost> {
     const load = pair.startOnHub('loadgen', loadgen, words);
     await load.untilLogged('ready', 60_000);
     await delay(settleSeconds * 1000);
-    const daemon = (): number => (pid === null ? 0 : processSeconds(pid));
+    const daemon = (): number => (pid === null ? 0 : cpuSecondsOf(pid));
     const [from, busy, own] = [performance.now(), busySeconds(), daemon()];
     await delay((seconds - settleSeconds - 1) * 1000);
     const packets = ((performance.now() - from) / 1000) * calls * 100;

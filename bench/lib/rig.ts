@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { cpuSecondsOf } from '../../test/support/cpu-time.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
@@ -13,9 +14,6 @@ export type DaemonName = 'rtprelayd' | 'rtpengine';
 
 export const ngPort = 2223;
 const redisPort = 6379;
-
-/** Clock ticks per second of /proc/PID/stat (USER_HZ, always 100 on Linux). */
-const ticksPerSecond = 100;
 
 const daemonWords: Readonly<Record<DaemonName, readonly string[]>> = {
   rtprelayd: [process.execPath, `${root}dist/bin/rtprelayd.js`],
@@ -96,9 +94,7 @@ export class Rig {
 
   /** User and system time of the daemon so far, seconds. */
   cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.#pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+    return cpuSecondsOf(this.#pid);
   }
 
   /** Resident memory of the daemon, KiB. */
