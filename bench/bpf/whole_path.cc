@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <ctime>
+#include <fstream>
 #include <memory>
+#include <sstream>
+#include <thread>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -55,15 +59,21 @@ public:
   /// Nanoseconds per packet.
   double run() {
     const double began = thread_nanos();
+    const unsigned sent = send(kBatches);
+    return (thread_nanos() - began) / (sent == 0 ? 1 : sent);
+  }
+
+  /// How many packets the kernel took.
+  unsigned send(unsigned batches) {
     unsigned sent = 0;
     std::size_t at = 0;
-    for (unsigned i = 0; i < kBatches; ++i) {
+    for (unsigned i = 0; i < batches; ++i) {
       const auto count = static_cast<unsigned>(std::min<std::size_t>(kBatch, headers_.size() - at));
       const int done = ::sendmmsg(fd_.get(), &headers_[at], count, 0);
       sent += done > 0 ? static_cast<unsigned>(done) : 0;
       at = (at + count) % headers_.size();
     }
-    return (thread_nanos() - began) / (sent == 0 ? 1 : sent);
+    return sent;
   }
 
 private:
@@ -154,6 +164,54 @@ std::unique_ptr<BarePrograms> bare_of(const std::string& object, const network::
                         call.to_right.destination, device_index(right.device())));
 }
 
+/// Packets that a device of this thread's namespace has received (proc_net_dev: second column).
+std::uint64_t received_by(const std::string& device) {
+  std::ifstream file("/proc/thread-self/net/dev");
+  std::string line;
+  while (std::getline(file, line)) {
+    std::istringstream columns(line);
+    std::string name;
+    std::uint64_t bytes = 0;
+    std::uint64_t packets = 0;
+    if (columns >> name >> bytes >> packets && name == device + ":")
+      return packets;
+  }
+  return 0;
+}
+
+std::uint64_t forwarded_by(const FlowTable& table, const std::vector<network::Call>& calls) {
+  std::uint64_t sum = 0;
+  for (const network::Call& call : calls)
+    sum += table.counters(call.to_right.local)->packets;
+  return sum;
+}
+
+/// As many packets as all processors can send, for the question whether one of them is lost.
+void flood(const network::Peer& left, const network::Peer& right,
+           const std::vector<network::Call>& calls, const FlowTable& table) {
+  constexpr unsigned kFlood = 20'000;
+  const auto arrived = [&] {
+    std::uint64_t packets = 0;
+    right.inside([&] { packets = received_by("eth"); });
+    return packets;
+  };
+  const std::uint64_t forwarded = forwarded_by(table, calls);
+  const std::uint64_t before = arrived();
+  std::atomic<std::uint64_t> sent = 0;
+  const auto began = Clock::now();
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i)
+    threads.emplace_back([&] { sent += Sender(left, calls).send(kFlood); });
+  for (std::thread& thread : threads)
+    thread.join();
+  const std::chrono::duration<double> took = Clock::now() - began;
+  std::this_thread::sleep_for(std::chrono::milliseconds(100)); // the last ones
+  std::printf("  flood: %.0f packets/s sent, %llu of them; %llu forwarded, %llu arrived\n",
+              double(sent) / took.count(), static_cast<unsigned long long>(sent),
+              static_cast<unsigned long long>(forwarded_by(table, calls) - forwarded),
+              static_cast<unsigned long long>(arrived() - before));
+}
+
 } // namespace
 
 std::vector<Series> measure_path(const std::string& bare_object, bool tc) {
@@ -193,12 +251,12 @@ std::vector<Series> measure_path(const std::string& bare_object, bool tc) {
       all[which].values.push_back(sender.run());
     }
   }
-  std::uint64_t forwarded = 0;
-  for (const network::Call& call : calls)
-    forwarded += ours.table.counters(call.to_right.local)->packets;
+  const std::uint64_t forwarded = forwarded_by(ours.table, calls);
   const std::uint64_t wanted = std::uint64_t{kRounds} * kBatches * kBatch;
   std::printf("  %llu packets forwarded by our program, at most %llu sent\n",
               static_cast<unsigned long long>(forwarded), static_cast<unsigned long long>(wanted));
+  if (entry.put(programs[2]))
+    flood(left, right, calls, ours.table);
   return all;
 }
 
