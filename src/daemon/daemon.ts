@@ -40,6 +40,8 @@ export interface DaemonEnvironment {
 
 /** How long sockets of the previous process wait for a Redis that is away. */
 const unclaimedMs = 60_000;
+/** Nobody waits for it, so the start does not either. */
+const unwantedMs = 1000;
 /** How often the service manager gets a new status line. */
 const statusSeconds = 10;
 
@@ -180,6 +182,16 @@ export class Daemon {
     if (this.#store.healthy) this.#releaseRest();
     else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
     this.#environment.serviceManager.ready();
+    if (config.media.kernelForward === 'none') {
+      setTimeout(() => void this.#removeLeftForwarding(), unwantedMs).unref();
+    }
+  }
+
+  /** Of a killed process that had kernel forwarding: until now it was of use, from now on it ages. */
+  async #removeLeftForwarding(): Promise<void> {
+    const { config, log } = this.#environment;
+    const { removeLeftForwarding } = await import('./kernel.js');
+    removeLeftForwarding(config, log);
   }
 
   /** No new calls from now on; `onDrained` when the last one has ended. */

@@ -138,6 +138,12 @@ function nftWouldForward(config: Config, addresses: readonly string[]): boolean 
   );
 }
 
+/** What a killed process has left in the kernel when this one is to forward nothing there. */
+export function removeLeftForwarding(config: Config, log: Log): void {
+  removeLeftPrograms(config, log);
+  removeLeftTable(instanceOf(config));
+}
+
 interface Opened {
   readonly forwarder: KernelForwarder;
   /** For the log: why this one, and where it keeps its flows. */
