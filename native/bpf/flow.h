@@ -99,8 +99,9 @@ struct flow {
   __u32 reserved;
 };
 
-/* Copies of flows for the short way (fast.h): IPv4, forwarded, no payload type checked, RTP. Small, so that few cache lines are touched: with the kernel's own 48 bytes an
- * entry takes 96. The flow in the other map counts; a copy that is missing costs only time. */
+/* Copies of flows for the short way (fast.h): IPv4, forwarded, no payload type checked, RTP. Small,
+ * so that few cache lines are touched: with the kernel's own 48 bytes an entry takes 96. The flow
+ * in the other map counts; a copy that is missing costs only time. */
 struct fast_key {
   __be32 address;
   __be16 port;

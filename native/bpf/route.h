@@ -61,8 +61,9 @@ static __always_inline struct flow_next_hop* next_hop_entry(const struct flow_en
 static __always_inline int serves(const struct flow_next_hop* hop, const struct route_query* query,
                                   __u64 now) {
   const struct path* path = query->path;
-  return now < hop->until_ns && hop->generation == route_generation && query->ip_length <= hop->mtu && hop->from == query->from &&
-         hop->family == query->family && hop->tos == path->tos &&
+  return now < hop->until_ns && hop->generation == route_generation &&
+         query->ip_length <= hop->mtu && hop->from == query->from && hop->family == query->family &&
+         hop->tos == path->tos &&
          same_address(&hop->destination, &path->destination->address, query->family) &&
          same_address(&hop->source, &path->source->address, query->family);
 }

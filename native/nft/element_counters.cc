@@ -214,6 +214,10 @@ int ElementCounters::read(const std::string& table, const std::string& set,
   return 0;
 }
 
+bool ElementCounters::exists(const std::string& table, const std::string& set) {
+  return open() == 0 && dump(table, set, [](std::uint32_t, const ElementCounter&) {}) == 0;
+}
+
 int ElementCounters::dump(const std::string& table, const std::string& set,
                           const CounterSink& sink) {
   // What came is right all the same when the set changed meanwhile, but something may be missing.

@@ -26,6 +26,9 @@ public:
   int read(const std::string& table, const std::string& set, std::span<const std::uint32_t> keys,
            const CounterSink& sink);
 
+  /// Whether there is such a set; asks for nothing else.
+  bool exists(const std::string& table, const std::string& set);
+
 private:
   int open();
   int dump(const std::string& table, const std::string& set, const CounterSink& sink);

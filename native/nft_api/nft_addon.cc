@@ -65,6 +65,7 @@ public:
                        {
                            InstanceMethod<&NftObject::run>("run"),
                            InstanceMethod<&NftObject::counters>("counters"),
+                           InstanceMethod<&NftObject::exists>("exists"),
                            InstanceMethod<&NftObject::lock>("lock"),
                            InstanceMethod<&NftObject::unlock>("unlock"),
                        });
@@ -95,6 +96,12 @@ private:
                                       : Napi::Value(Napi::String::New(info.Env(), error)));
     result.Set("output", Napi::String::New(info.Env(), output));
     return result;
+  }
+
+  // exists(table, set)
+  Napi::Value exists(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), counters_.exists(info[0].ToString().Utf8Value(),
+                                                           info[1].ToString().Utf8Value()));
   }
 
   // counters(table, set, keys, figures): null, or why not. Packets and bytes of each key, in the

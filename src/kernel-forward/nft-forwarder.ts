@@ -32,6 +32,7 @@ import {
 /** native/nft_api/nft_addon.cc */
 interface AddonNft {
   run(commands: string, json: boolean): { readonly error: string | null; readonly output: string };
+  exists(table: string, set: string): boolean;
   counters(table: string, set: string, marks: Uint32Array, figures: Float64Array): string | null;
   lock(name: string): string | null;
   unlock(): void;
@@ -108,7 +109,9 @@ export function removeLeftTable(instance: string): void {
   }
   const native = new addon.Nft();
   const name = tableName(instance);
-  // Locked: a living process has it. An error: there is none, or it is not ours to remove.
+  // The whole rule set would be read to remove what is not there.
+  if (!native.exists(name, 'counted')) return;
+  // Locked: a living process has it. An error: it is not ours to remove.
   if (native.lock(name) === null) native.run(deleteTableText(name), false);
   native.unlock();
 }

@@ -18,15 +18,20 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
+void append(Bytes& out, const void* data, std::size_t size) {
+  const std::size_t at = out.size();
+  out.resize(at + size);
+  std::memcpy(out.data() + at, data, size);
+}
+
 template <typename Value> void append(Bytes& out, const Value& value) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&value);
-  out.insert(out.end(), bytes, bytes + sizeof(value));
+  append(out, &value, sizeof(value));
 }
 
 void append_attribute(Bytes& out, unsigned short type, const Bytes& value) {
   const rtattr header = {static_cast<unsigned short>(RTA_LENGTH(value.size())), type};
   append(out, header);
-  out.insert(out.end(), value.begin(), value.end());
+  append(out, value.data(), value.size());
   out.resize(NLMSG_ALIGN(out.size()));
 }
 

@@ -167,6 +167,11 @@ describe('kernel forwarding by nftables', function () {
     const third = await by('tc');
     expect(tables()).to.equal('');
     await third.stop();
+    await (await by('nft')).stop('SIGKILL');
+    expect(tables()).to.match(/^table inet rtprelay_/);
+    const fourth = await by('none');
+    await until(() => tables() === '', 'no table');
+    await fourth.stop();
     bpf.remove();
   });
 
