@@ -21,7 +21,7 @@ namespace {
 constexpr int kMostParts = 100'000;
 constexpr std::size_t kBuffer = 32'768;
 constexpr unsigned kGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-                             RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH;
+                             RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH | RTMGRP_TC;
 
 FileDescriptor open_socket(unsigned groups) {
   FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -215,6 +215,9 @@ unsigned change_of(std::uint16_t type) {
   case RTM_NEWNEIGH:
   case RTM_DELNEIGH:
     return kRoutesChanged;
+  case RTM_DELQDISC:
+  case RTM_DELTFILTER:
+    return kFiltersRemoved;
   default:
     return 0;
   }
@@ -250,7 +253,7 @@ unsigned read_network_events(int socket) {
       continue;
     // More happened than fits into the socket: what it was is lost.
     if (length < 0 && errno == ENOBUFS) {
-      changes |= kDevicesChanged | kRoutesChanged;
+      changes |= kDevicesChanged | kRoutesChanged | kFiltersRemoved;
       continue;
     }
     if (length <= 0)

@@ -39,6 +39,8 @@ enum NetworkChange : unsigned {
   kDevicesChanged = 1,
   /// Routes or neighbours have changed.
   kRoutesChanged = 2,
+  /// A queueing discipline or a filter was removed from some device.
+  kFiltersRemoved = 4,
 };
 
 /// A non-blocking socket that hears of changes; invalid with `errno` set.

@@ -434,12 +434,13 @@ export class Daemon {
     const own = calls?.ownCount ?? 0;
     let streams = 0;
     for (const state of calls?.calls.values() ?? []) streams += state.streams.length;
+    const kernelStreams = this.#kernelRelay?.streamCount() ?? 0;
     return {
       nowMicros: nowMicros(),
       ownSessions: own,
       foreignSessions: all - own,
-      userspaceStreams: streams - (this.#kernelRelay?.flowCount ?? 0),
-      kernelStreams: this.#kernelRelay?.flowCount ?? 0,
+      userspaceStreams: streams - kernelStreams,
+      kernelStreams,
       packetRate: this.#rates.packets,
       byteRate: this.#rates.bytes,
       errorRate: this.#rates.errors,

@@ -25,6 +25,7 @@ export class KernelDevices {
   #watch: NetworkWatch | null = null;
   #started = false;
   #updateDue = false;
+  #filtersRemoved = false;
   #routesTimer: NodeJS.Timeout | null = null;
   #routesDue = false;
 
@@ -40,6 +41,7 @@ export class KernelDevices {
       this.#watch = new NetworkWatch((change) => {
         if (change.routes) this.#routesChanged();
         if (change.devices) this.#updateSoon();
+        if (change.filters) this.#filtersRemoved = true;
       });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -59,9 +61,12 @@ export class KernelDevices {
     if (this.#routesTimer !== null) clearTimeout(this.#routesTimer);
   }
 
-  /** What was refused may be possible now. */
+  /** What was refused may be possible now, and ours may be among the filters that somebody removed. */
   everySecond(): void {
-    if (this.#watch === null || this.#refused.size > 0) this.#update();
+    const again = this.#filtersRemoved && this.#options.forwarder.mode === 'tc';
+    if (again) this.#attached.clear();
+    this.#filtersRemoved = false;
+    if (again || this.#watch === null || this.#refused.size > 0) this.#update();
   }
 
   /** One look after all the news of this turn. */

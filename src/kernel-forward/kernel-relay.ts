@@ -120,9 +120,13 @@ export class KernelRelay implements MediaRelay {
     this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
   }
 
-  /** Flows that the kernel has of us. */
-  get flowCount(): number {
-    return this.#flowCount;
+  /** Streams that the kernel forwards; some have several ports, each with its flow. */
+  streamCount(): number {
+    let count = 0;
+    for (const { flows } of this.#calls.values()) {
+      count += new Set([...flows.values()].map(({ streamId }) => streamId)).size;
+    }
+    return count;
   }
 
   reconcile(plan: MediaPlan): ReconcileResult {

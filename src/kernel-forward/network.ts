@@ -22,6 +22,8 @@ export interface NetworkChange {
   readonly devices: boolean;
   /** Routes or neighbours have changed. */
   readonly routes: boolean;
+  /** A queueing discipline or a filter was removed from some device. */
+  readonly filters: boolean;
 }
 
 interface AddonNetworkWatch {
@@ -35,6 +37,7 @@ interface Addon {
 
 const devicesChanged = 1;
 const routesChanged = 2;
+const filtersRemoved = 4;
 
 const addon = (): Addon => loadNative('rtprelay') as Addon;
 
@@ -53,6 +56,7 @@ export class NetworkWatch {
       listener({
         devices: (changes & devicesChanged) !== 0,
         routes: (changes & routesChanged) !== 0,
+        filters: (changes & filtersRemoved) !== 0,
       });
     });
   }

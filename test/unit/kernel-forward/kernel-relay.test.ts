@@ -135,7 +135,7 @@ describe('the relay with the kernel before it', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     relay.reconcile(nothing);
     expect(asked).to.deep.equal(['relay', 'set 30000,30002', 'remove 30000,30002', 'relay closes']);
-    expect(relay.flowCount).to.equal(0);
+    expect(relay.streamCount()).to.equal(0);
   });
 
   it('has no flows of a plan that the relay refuses', () => {
@@ -253,7 +253,7 @@ describe('the relay with the kernel before it', () => {
     forwarder.writesBeforeRefusal = 1;
     relay.reconcile(planOf([stream(0), stream(1)]));
     expect(forwarder.held.size).to.equal(0);
-    expect(relay.flowCount).to.equal(0);
+    expect(relay.streamCount()).to.equal(0);
   });
 
   it('tries again what the kernel has refused, once a second, and counts it', () => {
@@ -272,7 +272,7 @@ describe('the relay with the kernel before it', () => {
     void [...relay.lastActivity()];
     expect(relay.describe().refused).to.deep.equal({ now: 0, total: 4 });
     expect(forwarder.held.size).to.equal(2);
-    expect(relay.flowCount).to.equal(2);
+    expect(relay.streamCount()).to.equal(2);
   });
 
   it('relays in userspace what the kernel takes no more, and says so once', () => {
@@ -280,20 +280,20 @@ describe('the relay with the kernel before it', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     relay.reconcile(planOf([stream(0), stream(1)]));
     expect(warnings).to.have.lengthOf(1);
-    expect(relay.flowCount).to.equal(0);
+    expect(relay.streamCount()).to.equal(0);
     expect(packetsOf(0)).to.equal(100);
   });
 
   it('relays in userspace from the moment that the kernel loses packets, and says so once', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     relay.watch();
-    expect(relay.flowCount).to.equal(2);
+    expect(relay.streamCount()).to.equal(2);
     forwarder.counted = 50;
     forwarder.why = 'a firewall';
     relay.watch();
     relay.watch();
     expect(forwarder.held.size).to.equal(0);
-    expect(relay.flowCount).to.equal(0);
+    expect(relay.streamCount()).to.equal(0);
     expect(warnings).to.deep.equal([
       'Kernel forwarding is suspended, media is relayed in user space: a firewall',
     ]);
