@@ -36,6 +36,8 @@ struct StreamConfig {
   LocalPort* egress = nullptr;
   std::vector<const StreamConfig*> rtp_sinks;
   std::vector<const StreamConfig*> rtcp_sinks;
+  /// null: whatever the payload type, it is forwarded.
+  std::unique_ptr<const PayloadRules> payloads;
   LatchPolicy policy;
   SocketAddress endpoint;
   std::uint32_t latch_epoch = 0;

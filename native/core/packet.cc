@@ -1,6 +1,30 @@
 #include "packet.h"
 
+#include <algorithm>
+
 namespace rtprelay {
+
+bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet) {
+  if (packet.size() < kRtpHeaderSize)
+    return false;
+  constexpr std::size_t kWord = 4;
+  std::size_t begin = kRtpHeaderSize + kWord * (packet[0] & 0x0fU);
+  if ((packet[0] & 0x10) != 0) {
+    if (packet.size() < begin + kWord)
+      return false;
+    begin += kWord + kWord * read_u16(packet, begin + 2);
+  }
+  if (packet.size() < begin)
+    return false;
+  std::size_t end = packet.size();
+  const std::size_t padding = (packet[0] & 0x20) != 0 ? packet[end - 1] : 0;
+  // A padding that is not one is payload.
+  if (padding <= end - begin)
+    end -= padding;
+  std::fill(packet.begin() + static_cast<std::ptrdiff_t>(begin),
+            packet.begin() + static_cast<std::ptrdiff_t>(end), octet);
+  return true;
+}
 
 PacketKind classify(std::span<const std::uint8_t> packet) {
   if (packet.size() < kRtcpHeaderSize)

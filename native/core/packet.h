@@ -24,6 +24,10 @@ inline std::uint32_t read_u32(std::span<const std::uint8_t> bytes, std::size_t a
   return (static_cast<std::uint32_t>(read_u16(bytes, at)) << 16) | read_u16(bytes, at + 2);
 }
 
+/// Overwrites the payload of an RTP packet, i.e. what follows CSRCs and header extension (RFC 3550
+/// §5.1, §5.3.1) up to the padding, if any. false: the header is longer than the packet.
+bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet);
+
 /// Never reads past the end; anything without a recognised, complete header is `kOther`.
 PacketKind classify(std::span<const std::uint8_t> packet);
 

@@ -19,7 +19,7 @@ constexpr std::size_t kBatchSize = 16;
 struct InPacket {
   LocalPort* port = nullptr;
   SocketAddress source;
-  std::span<const std::uint8_t> bytes;
+  std::span<std::uint8_t> bytes;
   bool truncated = false;
 };
 

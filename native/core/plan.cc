@@ -78,6 +78,38 @@ public:
     return result;
   }
 
+  PayloadAction action() {
+    const auto value = number<std::uint8_t>();
+    if (value >= kPayloadActions) {
+      fail(PlanError::kBadValue);
+      return PayloadAction::kForward;
+    }
+    return static_cast<PayloadAction>(value);
+  }
+
+  std::optional<PayloadRules> payloads() {
+    const auto present = number<std::uint8_t>();
+    if (present > 1)
+      fail(PlanError::kBadValue);
+    if (!ok() || present == 0)
+      return std::nullopt;
+    PayloadRules rules;
+    rules.otherwise = action();
+    if (rules.otherwise > PayloadAction::kDrop)
+      fail(PlanError::kBadValue);
+    rules.types.fill(rules.otherwise);
+    const std::size_t size = number<std::uint8_t>();
+    for (std::size_t i = 0; i < size && ok(); ++i) {
+      const auto type = number<std::uint8_t>();
+      const PayloadAction wanted = action();
+      if (type >= rules.types.size())
+        fail(PlanError::kBadValue);
+      else
+        rules.types[type] = wanted;
+    }
+    return rules;
+  }
+
   void fail(PlanError error) {
     if (error_ == PlanError::kNone)
       error_ = error;
@@ -119,6 +151,7 @@ StreamSpec read_stream(Reader& reader) {
   stream.last_packet_micros = reader.count();
   stream.rtp_sinks = reader.ids();
   stream.rtcp_sinks = reader.ids();
+  stream.payloads = reader.payloads();
   if (!reader.ok())
     return stream;
   if (stream.component < 1 || stream.component > 2 || learning > 3 ||

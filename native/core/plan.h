@@ -6,11 +6,15 @@
 //   stream:   u32 id | u8 component | u8 learning | u16 flags | u32 latch epoch | u32 clock rate
 //             | u32 egress socket (ffffffff: none) | address endpoint | address signalled
 //             | f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
-//             | u16 n | n * u32 RTP sinks | u16 n | n * u32 RTCP sinks
+//             | u16 n | n * u32 RTP sinks | u16 n | n * u32 RTCP sinks | payloads
+//   payloads: u8 0: every packet is forwarded, nothing follows
+//             | u8 1 | u8 action of other types | u8 n | n * (u8 payload type | u8 action)
 //   address:  u8 text length (0: none, nothing follows) | text | u16 port
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +43,24 @@ enum StreamFlag : std::uint16_t {
   kAllStreamFlags = 255,
 };
 
+/// What is done with an RTP packet because of its payload type. Order of `PayloadAction` in
+/// src/media/relay.ts, see plan-codec.ts.
+enum class PayloadAction : std::uint8_t {
+  kForward,
+  kDrop,
+  kSilencePcma,
+  kSilencePcmu,
+  kSilenceG722,
+};
+constexpr std::uint8_t kPayloadActions = 5;
+
+struct PayloadRules {
+  /// For packets that are neither RTP nor RTCP, STUN or DTLS; forward or drop.
+  PayloadAction otherwise = PayloadAction::kForward;
+  /// By payload type (RFC 3550 §5.1).
+  std::array<PayloadAction, 128> types{};
+};
+
 struct SocketSpec {
   std::uint32_t id = 0;
   std::uint32_t stream_id = 0;
@@ -61,6 +83,7 @@ struct StreamSpec {
   std::uint64_t last_packet_micros = 0;
   std::vector<std::uint32_t> rtp_sinks;
   std::vector<std::uint32_t> rtcp_sinks;
+  std::optional<PayloadRules> payloads;
 
   [[nodiscard]] bool has(StreamFlag flag) const { return (flags & flag) != 0; }
 };

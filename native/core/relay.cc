@@ -220,6 +220,8 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, Call& 
     config.clock_rate = spec.clock_rate;
     config.policy = {spec.learning, spec.has(kStrictSource), spec.has(kMediaHandover),
                      spec.signalled};
+    if (spec.payloads)
+      config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
     if (spec.egress_socket != kNoSocket)
       config.egress = call.ports.at(spec.egress_socket).get();
     for (const std::uint32_t id : spec.rtp_sinks)

@@ -175,6 +175,8 @@ void Worker::process_packet(const InPacket& packet) {
   account(*stream, packet);
   if (!admit(*stream, packet))
     return;
+  if (stream->payloads != nullptr && !treat_payload(*stream, packet))
+    return;
   if (stream->has(kTransparent)) {
     forward(*stream, packet, false);
     return;
@@ -200,6 +202,49 @@ void Worker::process_packet(const InPacket& packet) {
     return;
   }
   forward(*stream, packet, false);
+}
+
+bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet) {
+  PayloadAction action = PayloadAction::kForward;
+  switch (classify(packet.bytes)) {
+  case PacketKind::kStun:
+  case PacketKind::kDtls:
+    return true;
+  case PacketKind::kRtcp:
+    if (stream.has(kRtcpMux) || stream.has(kTransparent))
+      return true;
+    [[fallthrough]];
+  case PacketKind::kRtp:
+    action = stream.payloads->types[packet.bytes[1] & 0x7f];
+    break;
+  case PacketKind::kOther:
+    action = stream.payloads->otherwise;
+    break;
+  }
+  // ITU-T G.711 (A-law, mu-law): the octet next to zero; G.722: what rtpengine sends (seen).
+  switch (action) {
+  case PayloadAction::kForward:
+    return true;
+  case PayloadAction::kDrop:
+    drop(*stream.state, DropReason::kBlocked);
+    return false;
+  case PayloadAction::kSilencePcma:
+    return silence(stream, packet, 0xd5);
+  case PayloadAction::kSilencePcmu:
+    return silence(stream, packet, 0xff);
+  case PayloadAction::kSilenceG722:
+    return silence(stream, packet, 0xfa);
+  }
+  return true;
+}
+
+bool Worker::silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet) {
+  if (overwrite_payload(packet.bytes, octet))
+    return true;
+  // Where its payload begins is unknown: better nothing than what must not be heard.
+  stream.state->counters.errors.add(1);
+  drop(*stream.state, DropReason::kMalformed);
+  return false;
 }
 
 void Worker::account(const StreamConfig& stream, const InPacket& packet) {

@@ -78,6 +78,9 @@ private:
   void process_packet(const InPacket& packet);
   void account(const StreamConfig& stream, const InPacket& packet);
   bool admit(const StreamConfig& stream, const InPacket& packet);
+  /// What its payload type has in store for it; false: the packet goes no further.
+  bool treat_payload(const StreamConfig& stream, const InPacket& packet);
+  bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
   void forward(const StreamConfig& stream, const InPacket& packet, bool rtcp);
   void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
   void flush();

@@ -50,6 +50,31 @@ Napi::Value endpoint_object(Napi::Env env, const SocketAddress& address) {
   return object;
 }
 
+/// All but those of the list; none when it is empty: nothing is looked at.
+std::optional<PayloadTypes> payload_types(const Napi::Value& excluded) {
+  if (!excluded.IsArray() || excluded.As<Napi::Array>().Length() == 0)
+    return std::nullopt;
+  const auto list = excluded.As<Napi::Array>();
+  PayloadTypes types;
+  types.allowed.set();
+  for (std::uint32_t i = 0; i < list.Length(); ++i) {
+    const std::uint32_t type = list.Get(i).ToNumber().Uint32Value();
+    if (type < types.allowed.size())
+      types.allowed.reset(type);
+  }
+  return types;
+}
+
+Napi::Array excluded_payload_types(Napi::Env env, const std::optional<PayloadTypes>& types) {
+  Napi::Array list = Napi::Array::New(env);
+  if (!types)
+    return list;
+  for (std::uint32_t type = 0; type < types->allowed.size(); ++type)
+    if (!types->allowed[type])
+      list.Set(list.Length(), Napi::Number::New(env, type));
+  return list;
+}
+
 FlowSpec flow_of(const Napi::Object& object) {
   FlowSpec flow;
   flow.local = endpoint(object.Get("local"));
@@ -59,6 +84,7 @@ FlowSpec flow_of(const Napi::Object& object) {
   flow.rtcp = Rtcp::kUp;
   flow.tos = object.Get("tos").ToNumber().Int32Value();
   flow.opaque = object.Get("opaque").ToBoolean().Value();
+  flow.payload_types = payload_types(object.Get("excludedPayloadTypes"));
   flow.clock_rate = object.Get("clockRate").ToNumber().Uint32Value();
   return flow;
 }
@@ -71,6 +97,7 @@ Napi::Object flow_object(Napi::Env env, const FlowSpec& flow) {
   object.Set("expected", endpoint_object(env, flow.expected));
   object.Set("tos", Napi::Number::New(env, flow.tos));
   object.Set("opaque", Napi::Boolean::New(env, flow.opaque));
+  object.Set("excludedPayloadTypes", excluded_payload_types(env, flow.payload_types));
   object.Set("clockRate", Napi::Number::New(env, flow.clock_rate));
   return object;
 }

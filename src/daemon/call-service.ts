@@ -18,6 +18,7 @@ import { mediaPlan } from '../media/plan.js';
 import { PortReservation, type PortPool } from '../media/port-pool.js';
 import type { CallStatistics, MediaRelay, PortFailure, RelayEvent } from '../media/relay.js';
 import { deleteTarget, withoutParticipant, type DeleteRequest } from '../media/removal.js';
+import { describeRestriction, restricted, type Restriction } from '../media/restriction.js';
 import type { SignallingRequest } from '../media/signalling.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
 import { finalStatsLines } from '../observe/final-stats.js';
@@ -192,6 +193,24 @@ export class CallService {
     if (retry) return;
     log.error('core', 'Error allocating media ports', callId);
     throw new SignallingError('out-of-ports', 'Ran out of ports');
+  }
+
+  /**
+   * Block and silence commands. Resolves once the store has the call (bounded).
+   * @throws SignallingError; nothing has changed then.
+   */
+  restrict(callId: string, restriction: Restriction): Promise<unknown> {
+    const { relay, interfaces, log } = this.#options;
+    const state = this.#calls.get(callId);
+    if (state === undefined) throw new SignallingError('unknown-call', 'Unknown call-ID');
+    log.info('core', describeRestriction(state, restriction), callId);
+    const changed = restricted(state, restriction);
+    relay.reconcile(mediaPlan(changed, interfaces));
+    this.#calls.set(callId, changed);
+    if (changed.ownership === 'foreign' && this.#activeSwitchover) {
+      return this.takeOver(callId, `'${restriction.command}'`);
+    }
+    return this.#save(changed);
   }
 
   get #activeSwitchover(): boolean {

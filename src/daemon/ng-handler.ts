@@ -1,7 +1,12 @@
 /** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3), and their log lines. */
 import type { Config, LimitConfig } from '../config/config.js';
 import { SignallingError } from '../media/errors.js';
-import type { DeleteRequest, NgRequest, OfferAnswerRequest } from '../ng-protocol/commands.js';
+import type {
+  DeleteRequest,
+  NgRequest,
+  OfferAnswerRequest,
+  RestrictionRequest,
+} from '../ng-protocol/commands.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 import { formatSource, type NgObserver, type NgSource } from '../ng-protocol/endpoint.js';
 import { NgError } from '../ng-protocol/errors.js';
@@ -41,6 +46,13 @@ export function handleNg(
       return signal(parts, request, source);
     case 'delete':
       return remove(parts, request);
+    case 'block media':
+    case 'unblock media':
+    case 'block DTMF':
+    case 'unblock DTMF':
+    case 'silence media':
+    case 'unsilence media':
+      return restrict(parts, request);
     case 'query': {
       const state = parts.calls.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
@@ -101,6 +113,19 @@ function signal(
     if (result.sdp !== null) reply.set('sdp', result.sdp);
     reply.set(...ok);
     return saved.then(() => reply);
+  } catch (error) {
+    if (!(error instanceof SignallingError)) throw error;
+    throw new NgError('rejected', error.message, { cause: error });
+  }
+}
+
+async function restrict(
+  { calls }: NgHandlerParts,
+  request: RestrictionRequest,
+): Promise<NgDictionary> {
+  try {
+    await calls.restrict(request.callId, request);
+    return new Map([ok]);
   } catch (error) {
     if (!(error instanceof SignallingError)) throw error;
     throw new NgError('rejected', error.message, { cause: error });

@@ -18,6 +18,8 @@ export interface Flow {
   readonly tos: number;
   /** Not RTP: no byte of the payload is looked at. */
   readonly opaque: boolean;
+  /** RTP payload types that are left to userspace, ascending. */
+  readonly excludedPayloadTypes: readonly number[];
   /** Hz, for jitter. */
   readonly clockRate: number;
 }
@@ -53,10 +55,17 @@ function current(
 const sameFamily = (...endpoints: readonly Endpoint[]): boolean =>
   new Set(endpoints.map(({ address }) => address.includes(':'))).size === 1;
 
+/** What a back end can do beyond forwarding. */
+export interface FlowAbilities {
+  /** `excludedPayloadTypes` may be other than empty. */
+  readonly payloadTypes: boolean;
+}
+
 /** The flows of a call's settled streams; none for what the kernel cannot do (IPv4 to IPv6). */
 export function flowsOf(
   plan: MediaPlan,
   learned: ReadonlyMap<number, Learned>,
+  abilities: FlowAbilities,
 ): readonly StreamFlow[] {
   const flows: StreamFlow[] = [];
   for (const stream of plan.streams) {
@@ -68,6 +77,9 @@ export function flowsOf(
       continue;
     // It has not sent yet: where it is may not be where its SDP says.
     if (sink.natWait && !to.confirmed) continue;
+    const excludedPayloadTypes = excludedOf(stream);
+    if (excludedPayloadTypes === null) continue;
+    if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) continue;
     for (const socket of plan.sockets) {
       if (socket.streamId !== stream.id) continue;
       const flow: Flow = {
@@ -77,6 +89,7 @@ export function flowsOf(
         expected: from.endpoint,
         tos: Math.max(0, plan.tos),
         opaque: stream.transparent,
+        excludedPayloadTypes,
         clockRate: stream.clockRate,
       };
       if (sameFamily(flow.local, flow.source, flow.destination, flow.expected))
@@ -90,6 +103,18 @@ export function flowsOf(
 function onlySink(plan: MediaPlan, stream: StreamPlan): StreamPlan | null {
   if (stream.component !== 1 || stream.blocked || stream.rtpSinks.length !== 1) return null;
   return plan.streams.find(({ id }) => id === stream.rtpSinks[0]) ?? null;
+}
+
+/**
+ * Payload types that userspace has to deal with (DTMF that is blocked); null: it has to see all packets,
+ * because most of them are not to be forwarded or not as they are.
+ */
+function excludedOf({ payloads, transparent }: StreamPlan): readonly number[] | null {
+  if (payloads === null) return [];
+  if (payloads.otherwise !== 'forward' || transparent) return null;
+  const special = [...payloads.types].filter(([, action]) => action !== 'forward');
+  if (special.some(([, action]) => action !== 'drop')) return null;
+  return special.map(([type]) => type).sort((a, b) => a - b);
 }
 
 /** Identifies a flow: no two have the same local port. */
@@ -106,6 +131,7 @@ export function sameFlow(a: Flow, b: Flow): boolean {
     same(a.expected, b.expected) &&
     a.tos === b.tos &&
     a.opaque === b.opaque &&
+    a.excludedPayloadTypes.join() === b.excludedPayloadTypes.join() &&
     a.clockRate === b.clockRate
   );
 }

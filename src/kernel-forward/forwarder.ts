@@ -1,7 +1,7 @@
 /** The kernel's side of a forwarder: flows in, figures out. Each back end implements it. */
 import type { Endpoint } from '../media/call-state.js';
 import type { VlanDevice } from './devices.js';
-import type { Flow } from './flows.js';
+import type { Flow, FlowAbilities } from './flows.js';
 
 export type KernelMode = 'tc' | 'xdp' | 'xdp-generic' | 'nft';
 
@@ -40,6 +40,7 @@ export class KernelForwardError extends Error {
 /** What the kernel has of one instance. It outlives the process unless `removeAll` is called. */
 export interface KernelForwarder {
   readonly mode: KernelMode;
+  readonly abilities: FlowAbilities;
   /** Flows of an earlier process are still there. */
   readonly adopted: boolean;
   /** Another version's program still forwards on `devices`: to be attached when calls are restored. */

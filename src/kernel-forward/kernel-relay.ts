@@ -172,7 +172,8 @@ export class KernelRelay implements MediaRelay {
   #apply(callId: string): void {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
-    const settled = this.#suspended === null ? flowsOf(call.plan, call.learned) : [];
+    const { abilities } = this.#options.forwarder;
+    const settled = this.#suspended === null ? flowsOf(call.plan, call.learned, abilities) : [];
     const wanted = new Map(settled.map((each) => [flowKey(each.flow.local), each]));
     this.#takeOut(
       call,

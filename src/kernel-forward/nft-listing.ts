@@ -162,6 +162,7 @@ function parseFlows(elements: Elements): readonly SlotFlow[] {
         destination,
         tos,
         opaque: map.startsWith('opaque'),
+        excludedPayloadTypes: [],
         clockRate,
       };
       return [{ slot: slotOf(mark), flow, admitted: true }];

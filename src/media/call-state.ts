@@ -139,6 +139,7 @@ export interface Participant {
   deletedMicros: number;
   blockMedia: boolean;
   blockDtmf: BlockDtmf;
+  silenceMedia: boolean;
   logicalInterface: string | null;
   desiredFamily: AddressFamily | null;
   /** Ids of the participants it is in dialogue with (other_tags / associated_tags). */
@@ -284,6 +285,7 @@ export interface CallState {
   metadata: string;
   blockMedia: boolean;
   blockDtmf: BlockDtmf;
+  silenceMedia: boolean;
   dropTraffic: boolean;
   /** own: this node answers for it. foreign: followed from another node's database. */
   ownership: 'own' | 'foreign';
@@ -325,6 +327,7 @@ const copyOfParticipant = (from: Participant): Participant => ({
   deletedMicros: from.deletedMicros,
   blockMedia: from.blockMedia,
   blockDtmf: from.blockDtmf,
+  silenceMedia: from.silenceMedia,
   logicalInterface: from.logicalInterface,
   desiredFamily: from.desiredFamily,
   associated: from.associated,
@@ -415,6 +418,7 @@ export function draftOf(state: CallState): DraftState {
     metadata: state.metadata,
     blockMedia: state.blockMedia,
     blockDtmf: state.blockDtmf,
+    silenceMedia: state.silenceMedia,
     dropTraffic: state.dropTraffic,
     ownership: state.ownership,
     participants: state.participants.map(copyOfParticipant),

@@ -2,13 +2,15 @@
 
 export type SignallingErrorCode =
   | 'unknown-call'
+  | 'unknown-participant'
+  | 'bad-address'
   | 'invalid-dialogue'
   | 'bad-sdp'
   | 'incomplete-sdp'
   | 'sdp-not-writable'
   | 'out-of-ports';
 
-/** An offer, answer or delete that cannot be carried out; the previous state stands. */
+/** A command that cannot be carried out; the previous state stands. */
 export class SignallingError extends Error {
   override readonly name = 'SignallingError';
   constructor(

@@ -3,7 +3,14 @@
  * `native/core/plan.h`; nothing else knows it.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
-import type { DropReason, MediaPlan, SocketPlan, StreamPlan } from './relay.js';
+import type {
+  DropReason,
+  MediaPlan,
+  PayloadAction,
+  PayloadRules,
+  SocketPlan,
+  StreamPlan,
+} from './relay.js';
 
 /** A plan that cannot be expressed: an id, length or number is out of range. */
 export class PlanCodecError extends Error {
@@ -33,6 +40,14 @@ const learningCodes: Readonly<Record<EndpointLearning, number>> = {
   heuristic: 3,
 };
 
+const actionCodes: Readonly<Record<PayloadAction, number>> = {
+  forward: 0,
+  drop: 1,
+  'silence-pcma': 2,
+  'silence-pcmu': 3,
+  'silence-g722': 4,
+};
+
 function flagsOf(stream: StreamPlan): number {
   return (
     (stream.confirmed ? 1 : 0) |
@@ -51,7 +66,8 @@ function sizeBound(plan: MediaPlan): number {
   let size = 16 + plan.callId.length;
   for (const socket of plan.sockets) size += 11 + socket.localAddress.length;
   for (const stream of plan.streams) {
-    size += 64 + 4 * (stream.rtpSinks.length + stream.rtcpSinks.length);
+    size += 67 + 4 * (stream.rtpSinks.length + stream.rtcpSinks.length);
+    size += 2 * (stream.payloads?.types.size ?? 0);
     size += stream.endpoint?.address.length ?? 0;
     size += stream.signalledEndpoint?.address.length ?? 0;
   }
@@ -118,6 +134,18 @@ export class PlanEncoder {
     this.#f64(stream.initialStats.lastPacketMicros);
     this.#ids(stream.rtpSinks);
     this.#ids(stream.rtcpSinks);
+    this.#payloads(stream.payloads);
+  }
+
+  #payloads(rules: PayloadRules | null): void {
+    this.#u8(rules === null ? 0 : 1);
+    if (rules === null) return;
+    this.#u8(actionCodes[rules.otherwise]);
+    this.#u8(rules.types.size);
+    for (const [type, action] of rules.types) {
+      this.#u8(type);
+      this.#u8(actionCodes[action]);
+    }
   }
 
   #ids(ids: readonly number[]): void {

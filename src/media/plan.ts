@@ -8,6 +8,7 @@ import {
   type Stream,
 } from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
+import { payloadRules, restrictionsOf } from './payload-rules.js';
 import type { MediaPlan, SocketPlan, StreamPlan } from './relay.js';
 import { isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
@@ -87,7 +88,9 @@ function streamPlan(
     const rtcpTarget = listener.flags.has('rtcp-mux') ? rtp : rtcp;
     if (rtcpTarget !== undefined && !isHeld(rtcpTarget)) rtcpSinks.push(rtcpTarget);
   }
-  const transparent = !isRtpProtocol(media.protocol) || isSecureProtocol(media.protocol);
+  const isRtp = isRtpProtocol(media.protocol);
+  const restrictions = restrictionsOf(state, owner);
+  const transparent = !isRtp || isSecureProtocol(media.protocol);
   const asymmetric = media.flags.has('asymmetric');
   return {
     id: stream.id,
@@ -101,7 +104,12 @@ function streamPlan(
     mediaHandover: stream.flags.has('media-handover'),
     rtcpMux: stream.component === 1 && media.flags.has('rtcp-mux'),
     transparent: transparent && stream.component === 1,
-    blocked: state.blockMedia || state.dropTraffic || owner?.blockMedia === true,
+    // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
+    blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
+    payloads:
+      isRtp && stream.component === 1
+        ? payloadRules(restrictions, media, listeners.get(media.id) ?? [])
+        : null,
     pierceNat: stream.flags.has('pierce-nat'),
     natWait: stream.flags.has('nat-wait'),
     clockRate: clockRateOf(media),

@@ -12,6 +12,22 @@ export interface SocketPlan {
   readonly localPort: number;
 }
 
+/** What is done with an RTP packet because of its payload type. */
+export type PayloadAction =
+  | 'forward'
+  | 'drop'
+  /** The payload is overwritten with the codec's octet for silence. */
+  | 'silence-pcma'
+  | 'silence-pcmu'
+  | 'silence-g722';
+
+/** What is done with RTP packets by payload type (block and silence commands). */
+export interface PayloadRules {
+  /** For types that `types` does not name, and packets that are no RTP, RTCP, STUN or DTLS. */
+  readonly otherwise: 'forward' | 'drop';
+  readonly types: ReadonlyMap<number, PayloadAction>;
+}
+
 /** One RTP or RTCP flow: what arrives on its sockets goes to its sinks. */
 export interface StreamPlan {
   readonly id: number;
@@ -36,8 +52,10 @@ export interface StreamPlan {
   readonly rtcpMux: boolean;
   /** Not RTP (or not readable: SRTP, UDPTL): every datagram goes to `rtpSinks` as it is. */
   readonly transparent: boolean;
-  /** Everything that arrives is dropped (block media). */
+  /** Everything that arrives is dropped. */
   readonly blocked: boolean;
+  /** null: packets of all payload types are forwarded. */
+  readonly payloads: PayloadRules | null;
   /** Send empty datagrams to `endpoint` until a packet arrives (pierce-NAT). */
   readonly pierceNat: boolean;
   /** Send nothing to `endpoint` before it has sent a packet (NAT-wait). */

@@ -13,6 +13,8 @@ import type {
   OfferAnswerRequest,
   QueryRequest,
   ReplaceWord,
+  RestrictionCommand,
+  RestrictionRequest,
   RequestFlag,
   RequestNotes,
   RtcpMuxWord,
@@ -29,12 +31,6 @@ const laterCommands: ReadonlySet<string> = new Set([
   'start recording',
   'stop recording',
   'pause recording',
-  'block media',
-  'unblock media',
-  'block DTMF',
-  'unblock DTMF',
-  'silence media',
-  'unsilence media',
   'start forwarding',
   'stop forwarding',
   'play media',
@@ -168,6 +164,25 @@ function parseDelete(dictionary: NgDictionary): DeleteRequest {
   };
 }
 
+function parseRestriction(
+  command: RestrictionCommand,
+  dictionary: NgDictionary,
+): RestrictionRequest {
+  const draft = newDraft(command);
+  applyDictionary(draft, dictionary);
+  return {
+    command: draft.dtmfSecurityOff ? 'unblock DTMF' : command,
+    callId: required(draft.callId, 'call-id'),
+    label: draft.label,
+    address: draft.address,
+    fromTag: draft.fromTag,
+    all: draft.all,
+    setLabel: draft.setLabel,
+    unknown: draft.unknown ?? nothing,
+    unsupported: draft.unsupported ?? nothing,
+  };
+}
+
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */
 function parseQuery(dictionary: NgDictionary): QueryRequest {
   return {
@@ -198,6 +213,13 @@ export function parseRequest(command: string, dictionary: NgDictionary): NgReque
       return parseOfferAnswer(command, dictionary);
     case 'delete':
       return parseDelete(dictionary);
+    case 'block media':
+    case 'unblock media':
+    case 'block DTMF':
+    case 'unblock DTMF':
+    case 'silence media':
+    case 'unsilence media':
+      return parseRestriction(command, dictionary);
     case 'query':
       return parseQuery(dictionary);
     case 'list':

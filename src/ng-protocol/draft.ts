@@ -23,6 +23,10 @@ export interface RequestDraft {
   viaBranch: string | null;
   sdp: string | null;
   label: string | null;
+  setLabel: string | null;
+  address: string | null;
+  all: boolean;
+  dtmfSecurityOff: boolean;
   fromInterface: string | null;
   toInterface: string | null;
   receivedFrom: string | null;
@@ -58,6 +62,10 @@ export function newDraft(command: string): RequestDraft {
     viaBranch: null,
     sdp: null,
     label: null,
+    setLabel: null,
+    address: null,
+    all: false,
+    dtmfSecurityOff: false,
     fromInterface: null,
     toInterface: null,
     receivedFrom: null,

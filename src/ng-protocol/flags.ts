@@ -54,7 +54,6 @@ const acceptedFlags: readonly string[] = [
   'no-jitter-buffer',
   'no-tls-id',
   'early-media',
-  'all',
   'unsubscribe',
 ];
 
@@ -163,6 +162,7 @@ for (const flag of Object.keys(modelFlags).filter(isModelFlag)) {
 for (const name of acceptedFlags) register(name, { kind: 'accepted' });
 for (const name of laterFlags) register(name, { kind: 'later' });
 register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
+register('all', { kind: 'key', key: 'all', value: 'all' });
 register('discard-recording', { kind: 'discard-recording' });
 
 function prefixed(word: string, command: string): FlagMeaning | null {

@@ -48,6 +48,11 @@ const iceWords: Readonly<Record<string, IceWord>> = {
 /** Values of `ICE` that only 26.3 knows; `lite…` is matched by its prefix. */
 const laterIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
 
+/** Values of `all` that only 26.3 knows. */
+const flowSelections: ReadonlySet<string> = new Set([
+  ...['flows', 'offer-answer', 'except-offer-answer', 'not-offer-answer', 'non-offer-answer'],
+]);
+
 const learningWords = {
   off: 'off',
   immediate: 'immediate',
@@ -200,6 +205,29 @@ const readRecordCall: KeyReader = (draft, value) => {
   else if (word !== null) noteUnknownWord(draft, 'record-call', word);
 };
 
+const readAll: KeyReader = (draft, value) => {
+  for (const word of wordsOf(value)) {
+    if (word === 'all') draft.all = true;
+    else if (flowSelections.has(word)) noteUnsupported(draft, `all=${word}`);
+    else if (word !== 'none') noteUnknownWord(draft, 'all', word);
+  }
+};
+
+const dtmfSecurityWords: ReadonlySet<string> = new Set([
+  ...['silence', 'tone', 'random', 'zero', 'DTMF'],
+]);
+
+/** Whatever is wanted in place of blocked DTMF, it is dropped: it must not be heard. */
+const readDtmfSecurity: KeyReader = (draft, value) => {
+  if (draft.command !== 'block DTMF') return;
+  const word = stringOf(value);
+  if (word === null || word === 'drop') return;
+  if (word === 'off') draft.dtmfSecurityOff = true;
+  else if (dtmfSecurityWords.has(word)) {
+    noteUnsupported(draft, `DTMF-security=${word} (DTMF is dropped)`);
+  } else noteUnknown(draft, `Unknown DTMF block mode encountered: '${word}'`);
+};
+
 type StringField =
   | 'callId'
   | 'fromTag'
@@ -207,6 +235,8 @@ type StringField =
   | 'viaBranch'
   | 'sdp'
   | 'label'
+  | 'setLabel'
+  | 'address'
   | 'metadata'
   | 'fromInterface'
   | 'toInterface';
@@ -228,6 +258,10 @@ export const coreKeys: readonly (readonly [names: readonly string[], read: KeyRe
   [['via-branch'], into('viaBranch')],
   [['sdp', 'SDP'], into('sdp')],
   [['label', 'from-label'], into('label')],
+  [['set-label'], into('setLabel')],
+  [['address'], into('address')],
+  [['all'], readAll],
+  [['DTMF-security'], readDtmfSecurity],
   [['metadata'], into('metadata')],
   [['from-interface'], into('fromInterface')],
   [['to-interface'], into('toInterface')],

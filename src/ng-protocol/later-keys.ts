@@ -77,10 +77,7 @@ const ignore: KeyReader = () => undefined;
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
   'to-label',
-  'set-label',
   'from-tags',
-  'address',
-  'all',
   'to-call-id',
   'source-tag',
   'source-call-id',
@@ -106,7 +103,6 @@ const elsewhere: readonly string[] = [
   'volume',
   'frequency',
   'frequencies',
-  'trigger',
   'trigger-end',
   'end-trigger',
   'trigger-end-time',
@@ -125,6 +121,9 @@ const recordingCodes: readonly string[] = [
   ...['start-rec', 'stop-rec', 'pause-rec', 'start-stop-rec'],
   ...['pause-resume-rec', 'start-pause-resume-rec'],
 ].flatMap((name) => [`vsc-${name}`, `VSC-${name}`, `vsc-${name}ording`, `VSC-${name}ording`]);
+
+/** Commands in which DTMF can be given special treatment. */
+const dtmfBlocking: readonly string[] = ['offer', 'answer', 'block DTMF'];
 
 const laterKeys: readonly (readonly [names: readonly string[], commands?: readonly string[]])[] = [
   [['alias-key']],
@@ -147,11 +146,11 @@ const laterKeys: readonly (readonly [names: readonly string[], commands?: readon
   [['audio-player', 'player']],
   [['passthrough', 'passthru']],
   [['repacketize']],
-  [['DTMF-security']],
-  [['DTMF-security-trigger']],
-  [['DTMF-security-trigger-end']],
-  [['DTMF-delay']],
-  [['delay-buffer']],
+  [['DTMF-security-trigger'], dtmfBlocking],
+  [['DTMF-security-trigger-end'], dtmfBlocking],
+  [['DTMF-delay'], dtmfBlocking],
+  [['delay-buffer'], dtmfBlocking],
+  [['trigger'], dtmfBlocking],
   [['DTMF-log-dest', 'dtmf-log-dest', 'DTMF-log-destination', 'dtmf-log-destination']],
 ];
 

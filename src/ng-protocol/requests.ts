@@ -132,9 +132,41 @@ export interface StatisticsRequest extends RequestNotes {
   readonly command: 'statistics';
 }
 
+/** Which participant a command is about (§3.8): `label` before `address` before `fromTag`. */
+export interface ParticipantSelection {
+  readonly label: string | null;
+  /** A media address of the participant, as its SDP gave it. */
+  readonly address: string | null;
+  readonly fromTag: string | null;
+  /** Everybody, whoever else is named. */
+  readonly all: boolean;
+  /** The label that the selected participant gets; null: it keeps its own. */
+  readonly setLabel: string | null;
+}
+
+export type RestrictionCommand =
+  | 'block media'
+  | 'unblock media'
+  | 'block DTMF'
+  | 'unblock DTMF'
+  | 'silence media'
+  | 'unsilence media';
+
+/** Block and silence commands (§3.9). */
+export interface RestrictionRequest extends RequestNotes, ParticipantSelection {
+  readonly command: RestrictionCommand;
+  readonly callId: string;
+}
+
 /** A parsed NG command; tell them apart by `command`. */
 export type NgRequest =
-  PingRequest | OfferAnswerRequest | DeleteRequest | QueryRequest | ListRequest | StatisticsRequest;
+  | PingRequest
+  | OfferAnswerRequest
+  | DeleteRequest
+  | QueryRequest
+  | ListRequest
+  | StatisticsRequest
+  | RestrictionRequest;
 
 /** Commands that this version runs. */
 export type NgCommandName = NgRequest['command'];

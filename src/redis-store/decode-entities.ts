@@ -187,7 +187,7 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
   const mlFlags = current
     ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags'))
     : 0n;
-  const unknownFlags = mlFlags & ~participantBits.blockMedia;
+  const unknownFlags = mlFlags & ~(participantBits.blockMedia | participantBits.silenceMedia);
   const aliases = fields.text(own.aliases);
   return {
     id,
@@ -197,9 +197,14 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     metadata: fields.optional('metadata'),
     createdMicros: readTime(fields, 'created', layout),
     deletedMicros: readTime(fields, 'deleted', layout),
-    blockMedia: current ? mlFlags !== unknownFlags : fields.boolean('block_media'),
+    blockMedia: current
+      ? (mlFlags & participantBits.blockMedia) !== 0n
+      : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
+    silenceMedia: current
+      ? (mlFlags & participantBits.silenceMedia) !== 0n
+      : fields.boolean(own.silenceMedia),
     logicalInterface: fields.optional('logical_intf'),
     desiredFamily: readFamily(fields, layout),
     associated: members.references(

@@ -138,6 +138,7 @@ type Head = Pick<
   | 'metadata'
   | 'blockMedia'
   | 'blockDtmf'
+  | 'silenceMedia'
   | 'dropTraffic'
   | 'carried'
 >;
@@ -154,7 +155,9 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
   const flags = current
     ? (parseBits(fields.text('call_flags', '0')) ?? fields.fail('call_flags'))
     : 0n;
-  const unknown = flags & ~(callBits.blockMedia | callBits.dropTraffic | callBits.foreign);
+  const known =
+    callBits.blockMedia | callBits.silenceMedia | callBits.dropTraffic | callBits.foreign;
+  const unknown = flags & ~known;
   const createdFrom = fields.text('created_from');
   const destroyed = fields.text('destroyed', '0');
   return {
@@ -171,6 +174,9 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     blockMedia: current ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
+    silenceMedia: current
+      ? (flags & callBits.silenceMedia) !== 0n
+      : fields.boolean(own.silenceMedia),
     dropTraffic: current ? (flags & callBits.dropTraffic) !== 0n : fields.boolean(own.dropTraffic),
     carried: {
       ...(destroyed === '0' ? {} : { destroyed }),

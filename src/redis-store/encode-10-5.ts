@@ -45,6 +45,7 @@ function callObject(state: CallState): Fields {
     block_media: state.blockMedia ? '1' : '0',
   };
   if (state.dropTraffic) fields[own.dropTraffic] = '1';
+  if (state.silenceMedia) fields[own.silenceMedia] = '1';
   putCarried(form, fields, state.carried);
   return fields;
 }
@@ -54,6 +55,7 @@ function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void
   state.participants.forEach((participant, at) => {
     const fields = participantFields(participant, encoding);
     fields['block_media'] = participant.blockMedia ? '1' : '0';
+    if (participant.silenceMedia) fields[own.silenceMedia] = '1';
     putCarried(form, fields, participant.carried);
     tree[`tag-${at}`] = fields;
   });

@@ -69,6 +69,7 @@ function carriedBits(carried: string | undefined): bigint {
 function callObject(state: CallState, form: Form): Fields {
   let flags = carriedBits(state.carried[unknownBitsName('call_flags', 'current')]);
   if (state.blockMedia) flags |= callBits.blockMedia;
+  if (state.silenceMedia) flags |= callBits.silenceMedia;
   if (state.dropTraffic) flags |= callBits.dropTraffic;
   const fields = callFields(state, form);
   if (state.createdFrom !== '') fields['created_from'] = form.text(state.createdFrom);
@@ -88,6 +89,7 @@ function participantObject(participant: Participant, encoding: Encoding): Fields
   const fields = participantFields(participant, encoding);
   let flags = carriedBits(participant.carried[unknownBitsName('ml_flags', 'current')]);
   if (participant.blockMedia) flags |= participantBits.blockMedia;
+  if (participant.silenceMedia) flags |= participantBits.silenceMedia;
   fields['ml_flags'] = String(flags);
   // Required by readers; the family of the first media is what an unset one comes to.
   const firstMedia = index.medias.get(participant.medias[0] ?? -1);

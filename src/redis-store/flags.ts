@@ -218,9 +218,10 @@ export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaFlag>>> = {
 };
 
 /** Bits of `ml_flags` and `call_flags` that the model knows; the others are carried. */
-export const participantBits = { blockMedia: 1n << 23n } as const;
+export const participantBits = { blockMedia: 1n << 23n, silenceMedia: 1n << 24n } as const;
 export const callBits = {
   dropTraffic: 1n << 23n,
   foreign: 1n << 24n,
   blockMedia: 1n << 28n,
+  silenceMedia: 1n << 29n,
 } as const;

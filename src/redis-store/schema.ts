@@ -89,6 +89,7 @@ export const own = {
   sdpDigest: 'rtprelay_sdp_digest',
   lastSdpDigest: 'rtprelay_last_sdp_digest',
   lastSdpName: 'rtprelay_last_sdp_session_name',
+  silenceMedia: 'rtprelay_silence_media',
   lastSdpTiming: 'rtprelay_last_sdp_session_timing',
   /** call. */
   dropTraffic: 'rtprelay_drop_traffic',

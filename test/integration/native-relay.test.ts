@@ -93,6 +93,7 @@ function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
     rtcpMux: false,
     transparent: false,
     blocked: false,
+    payloads: null,
     pierceNat: false,
     natWait: false,
     clockRate: 8000,

@@ -3,6 +3,8 @@
  * test: what one side sends must reach the other, all of it, and be counted.
  */
 import { expect } from 'chai';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { dictionaryAt, isDictionary, listAt, type NgDictionary } from '../support/bencode.js';
 import { isInstalled } from '../support/child-process.js';
@@ -91,6 +93,7 @@ describe(`Kamailio, SIPp and ${subjectKind}`, function () {
     readonly callerMedia: RtpEndpoint;
     readonly calleeMedia: RtpEndpoint;
     readonly secondMedia: RtpEndpoint;
+    readonly proxyPort: number;
   }
 
   async function place(name: string, flags: string, scenarios: [string, string]): Promise<Setting> {
@@ -108,7 +111,7 @@ describe(`Kamailio, SIPp and ${subjectKind}`, function () {
       { rtp_port: callerMedia.port, second_port: secondMedia.port },
       { remotePort: port, callId, pauseMs: 2500 },
     );
-    return { callId, caller, callee, callerMedia, calleeMedia, secondMedia };
+    return { callId, caller, callee, callerMedia, calleeMedia, secondMedia, proxyPort: port };
   }
 
   /** Both sides send at once; all of it must arrive on the other side, in order. */
@@ -177,6 +180,59 @@ describe(`Kamailio, SIPp and ${subjectKind}`, function () {
     expect(nowTowardsCaller, 'the caller has moved').not.to.equal(towardsCaller);
     expect(nowTowardsCallee, 'the callee has not').to.equal(towardsCallee);
     await talk(secondMedia, nowTowardsCallee, calleeMedia, nowTowardsCaller);
+    await Promise.all([caller.finished(), callee.finished()]);
+  });
+
+  /** The final reply's code to an INFO that names a media command. */
+  async function order(port: number, callId: string, tag: string, media: string): Promise<number> {
+    const socket = createSocket('udp4');
+    try {
+      socket.bind(0, '127.0.0.1');
+      await once(socket, 'listening');
+      const branch = `z9hG4bK${media.replaceAll(' ', '')}${Math.random()}`;
+      const lines = [
+        'INFO sip:media@127.0.0.1 SIP/2.0',
+        `Via: SIP/2.0/UDP 127.0.0.1:${socket.address().port};branch=${branch}`,
+        ...[`From: <sip:one@127.0.0.1>;tag=${tag}`, 'To: <sip:media@127.0.0.1>'],
+        ...[`Call-ID: ${callId}`, 'CSeq: 1 INFO', 'Max-Forwards: 10', `X-Media: ${media}`],
+        ...['Content-Length: 0', '', ''],
+      ];
+      const answered = once(socket, 'message', { signal: AbortSignal.timeout(5000) });
+      socket.send(lines.join('\r\n'), port, '127.0.0.1');
+      const [reply] = (await answered) as [Buffer];
+      return Number(/^SIP\/2.0 (\d+)/.exec(reply.toString('latin1'))?.[1]);
+    } finally {
+      socket.close();
+    }
+  }
+
+  it('blocks and silences media when the proxy says so', async () => {
+    const setting = await place('quiet', 'replace-origin', ['caller', 'callee']);
+    const { callId, caller, callee, callerMedia, calleeMedia, proxyPort } = setting;
+    const towardsCaller = await callee.logged('invited');
+    const towardsCallee = await caller.logged('answered');
+    const [tag = ''] = Object.keys(dictionaryAt(await query(callId), 'tags'));
+    const heard = async (): Promise<readonly [caller: number, callee: number, silent: number]> => {
+      callerMedia.clear();
+      calleeMedia.clear();
+      callerMedia.sendNext(at(towardsCallee));
+      calleeMedia.sendNext(at(towardsCaller));
+      await Promise.all([callerMedia.settled(), calleeMedia.settled()]);
+      const all = [...callerMedia.packets(), ...calleeMedia.packets()];
+      const silent = all.filter(({ payload }) => payload.every((octet) => octet === 0xff));
+      return [callerMedia.received, calleeMedia.received, silent.length];
+    };
+    expect(await heard()).to.deep.equal([1, 1, 0]);
+    expect(await order(proxyPort, callId, tag, 'block')).to.equal(200);
+    expect(await heard()).to.deep.equal([0, 0, 0]);
+    expect(await order(proxyPort, callId, tag, 'unblock')).to.equal(200);
+    expect(await order(proxyPort, callId, tag, 'silence')).to.equal(200);
+    expect(await order(proxyPort, callId, tag, 'block DTMF')).to.equal(200);
+    // The flag `directional` makes the module name the sender of the request.
+    expect(await heard()).to.deep.equal([1, 1, 1]);
+    expect(await order(proxyPort, callId, tag, 'unsilence')).to.equal(200);
+    expect(await heard()).to.deep.equal([1, 1, 0]);
+    expect(await order(proxyPort, 'another', tag, 'block')).to.equal(500);
     await Promise.all([caller.finished(), callee.finished()]);
   });
 

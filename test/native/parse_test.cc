@@ -1,3 +1,4 @@
+#include <utility>
 #include <vector>
 
 #include "../../native/core/packet.h"
@@ -161,6 +162,64 @@ TEST("a plan cut short anywhere is refused") {
   Bytes longer = bytes;
   longer.push_back(0);
   CHECK(decode_plan(longer, plan) == PlanError::kTrailingBytes);
+}
+
+TEST("a plan's payload rules are read back, and refused when out of range") {
+  PlanSpec written = small_plan();
+  PayloadRules rules;
+  rules.otherwise = PayloadAction::kDrop;
+  rules.types.fill(PayloadAction::kDrop);
+  rules.types[101] = PayloadAction::kForward;
+  rules.types[8] = PayloadAction::kSilencePcma;
+  written.streams[0].payloads = rules;
+  Bytes bytes = encode_plan(written);
+  PlanSpec plan;
+  CHECK(decode_plan(bytes, plan) == PlanError::kNone);
+  CHECK(plan.streams[0].payloads.has_value());
+  CHECK(plan.streams[0].payloads->otherwise == PayloadAction::kDrop);
+  CHECK(plan.streams[0].payloads->types == rules.types);
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    CHECK(decode_plan(std::span(bytes).first(size), plan) == PlanError::kTooShort);
+  for (const auto& [back, value] : {std::pair{1, 5}, {2, 128}, {258, 2}, {259, 2}}) {
+    Bytes wrong = bytes;
+    wrong[wrong.size() - static_cast<std::size_t>(back)] = static_cast<std::uint8_t>(value);
+    CHECK(decode_plan(wrong, plan) != PlanError::kNone);
+  }
+}
+
+TEST("only the payload of a packet is overwritten") {
+  const auto silenced = [](Bytes packet) {
+    CHECK(overwrite_payload(packet, 0xd5));
+    return packet;
+  };
+  const auto joined = [](Bytes head, const Bytes& tail) {
+    head.insert(head.end(), tail.begin(), tail.end());
+    return head;
+  };
+  const auto header = [](std::uint8_t first) {
+    return Bytes{first, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  };
+  const Bytes sound{1, 2, 3, 4};
+  const Bytes silence{0xd5, 0xd5, 0xd5, 0xd5};
+  CHECK(silenced(joined(header(0x80), sound)) == joined(header(0x80), silence));
+  CHECK(silenced(header(0x80)) == header(0x80));
+  const Bytes sources = joined(header(0x82), {1, 1, 1, 1, 2, 2, 2, 2});
+  CHECK(silenced(joined(sources, sound)) == joined(sources, silence));
+  const Bytes extended = joined(header(0x91), {1, 1, 1, 1, 0xbe, 0xde, 0, 1, 5, 6, 7, 8});
+  CHECK(silenced(joined(extended, sound)) == joined(extended, silence));
+  const Bytes padding{0, 0, 3};
+  CHECK(silenced(joined(joined(header(0xa0), sound), padding)) ==
+        joined(joined(header(0xa0), silence), padding));
+  // Longer than what follows the header: no padding.
+  CHECK(silenced(joined(header(0xa0), {1, 2, 3, 99})) == joined(header(0xa0), silence));
+  Bytes none = joined(header(0x8f), sound);
+  CHECK(!overwrite_payload(none, 0xd5) && none == joined(header(0x8f), sound));
+  Bytes cut = joined(header(0x90), {0xbe, 0xde, 0});
+  CHECK(!overwrite_payload(cut, 0xd5));
+  Bytes beyond = joined(header(0x90), {0xbe, 0xde, 0xff, 0xff, 1, 2, 3, 4});
+  CHECK(!overwrite_payload(beyond, 0xd5));
+  Bytes nothing;
+  CHECK(!overwrite_payload(nothing, 0xd5));
 }
 
 TEST("a plan with dangling or doubled ids is refused") {

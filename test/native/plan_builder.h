@@ -57,6 +57,15 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(static_cast<double>(stream.last_packet_micros));
     ids(stream.rtp_sinks);
     ids(stream.rtcp_sinks);
+    number(static_cast<std::uint8_t>(stream.payloads ? 1 : 0));
+    if (!stream.payloads)
+      continue;
+    number(stream.payloads->otherwise);
+    number(static_cast<std::uint8_t>(stream.payloads->types.size()));
+    for (std::size_t type = 0; type < stream.payloads->types.size(); ++type) {
+      number(static_cast<std::uint8_t>(type));
+      number(stream.payloads->types[type]);
+    }
   }
   return out;
 }

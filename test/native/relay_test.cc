@@ -1,4 +1,5 @@
 // Real workers and sockets on loopback.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <functional>
@@ -43,14 +44,17 @@ public:
     (void)sendto(fd_.get(), packet.data(), packet.size(), 0, &kernel.generic, length);
   }
 
-  /// true when a datagram comes within `wait_ms`.
-  [[nodiscard]] bool hears(int wait_ms = 2000) const {
+  /// The datagram that comes within `wait_ms`; empty: none.
+  [[nodiscard]] std::vector<std::uint8_t> receive(int wait_ms = 2000) const {
     pollfd ready{fd_.get(), POLLIN, 0};
     if (poll(&ready, 1, wait_ms) <= 0)
-      return false;
-    std::array<std::uint8_t, 2000> packet;
-    return recv(fd_.get(), packet.data(), packet.size(), 0) >= 0;
+      return {};
+    std::vector<std::uint8_t> packet(2000);
+    const ssize_t size = recv(fd_.get(), packet.data(), packet.size(), 0);
+    packet.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    return packet;
   }
+  [[nodiscard]] bool hears(int wait_ms = 2000) const { return !receive(wait_ms).empty(); }
 
 private:
   FileDescriptor fd_;
@@ -122,6 +126,34 @@ TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
   CHECK(relay.apply(call.plan));
   call.phones[0].send(call.facing(0), 200);
   CHECK(call.phones[0].hears());
+  call.phones[0].send(call.facing(0), 8);
+  CHECK(call.phones[1].hears());
+}
+
+TEST("what a payload type has in store for a packet") {
+  TestRelay relay;
+  Fixture call;
+  PayloadRules rules;
+  rules.otherwise = PayloadAction::kDrop;
+  rules.types.fill(PayloadAction::kDrop);
+  rules.types[101] = PayloadAction::kForward;
+  rules.types[0] = PayloadAction::kSilencePcmu;
+  call.plan.streams[0].payloads = rules;
+  CHECK(relay.apply(call.plan));
+  // In order: 8 is dropped, 101 is not, and 0 comes as silence.
+  for (const std::uint8_t type : std::array<std::uint8_t, 3>{8, 101, 0})
+    call.phones[0].send(call.facing(0), type);
+  std::vector<std::uint8_t> first = call.phones[1].receive();
+  std::vector<std::uint8_t> second = call.phones[1].receive();
+  CHECK(first.size() == 172 && first[1] == 101 && first[171] == 0);
+  CHECK(second.size() == 172 && second[1] == 0 && second[12] == 0xff && second[171] == 0xff);
+  // RTCP that is not muxed is one more payload type here.
+  call.phones[0].send(call.facing(0), 200);
+  call.phones[1].send(call.facing(1), 8);
+  CHECK(call.phones[0].hears() && !call.phones[1].hears(50));
+  // The rules end while packets come.
+  call.plan.streams[0].payloads.reset();
+  CHECK(relay.apply(call.plan));
   call.phones[0].send(call.facing(0), 8);
   CHECK(call.phones[1].hears());
 }

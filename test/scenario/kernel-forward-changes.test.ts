@@ -210,6 +210,76 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       expect(report.back.places[`${call.id}a`]?.last).to.equal(report.back.sent);
     });
 
+    const ofA = { 'from-tag': 'tag-a' };
+
+    it('block media: from the reply on one party is not heard, until it is unblocked', async () => {
+      const call = await settled();
+      const blocked = await call.ask('block media', ofA);
+      expect(blocked.reply['result']).to.equal('ok');
+      await pause(moment);
+      if (kernel) expect(await call.flows()).to.have.lengthOf(1);
+      const quiet = call.reportIn(await rig.phones.report()).forth.places[`${call.id}b`];
+      expect(quiet?.last).to.be.at.most(blocked.sent[call.forth] ?? 0);
+      const { sent } = await call.ask('unblock media', ofA);
+      await back(call);
+      const report = await call.hush();
+      expectWhole(report.back, `${call.id}a`);
+      const { lost } = report.forth;
+      expect(report.forth.duplicates).to.equal(0);
+      // What was under way when the relay was told may be among it.
+      expect(lost.length).to.be.greaterThan(5);
+      expect(lost[0]).to.be.at.least((blocked.sent[call.forth] ?? 0) - 2);
+      expect(lost.at(-1)).to.be.at.most(sent[call.forth] ?? 0);
+    });
+
+    it('silence media: from the reply on a party is silent, and nothing is lost', async () => {
+      const call = await settled();
+      const silenced = await call.ask('silence media', ofA);
+      await pause(moment);
+      if (kernel) expect(await call.flows()).to.have.lengthOf(1);
+      const heard = call.reportIn(await rig.phones.report()).forth.places[`${call.id}b`];
+      expect(heard?.last).to.be.at.most(silenced.sent[call.forth] ?? 0);
+      const { sent } = await call.ask('unsilence media', ofA);
+      await back(call);
+      const report = await call.hush();
+      expectWhole(report.back, `${call.id}a`);
+      expectWhole(report.forth, `${call.id}b`, `${call.id}b silent`);
+      const silent = report.forth.places[`${call.id}b silent`];
+      expect(silent?.count).to.be.greaterThan(5);
+      expect(silent?.last).to.be.at.most(sent[call.forth] ?? 0);
+    });
+
+    it('block DTMF: no digit is heard, and the sound stays in the kernel', async () => {
+      const media = (port: number): readonly MediaSection[] => [
+        { port, formats: '8 101', lines: ['a=rtpmap:101 telephone-event/8000'] },
+      ];
+      const call = await settled({ media });
+      const digits = `${call.id}dtmf`;
+      await rig.phones.talk(digits, `${call.id}a`, call.targets.a, 'dtmf');
+      await pause(moment);
+      const blocked = await call.ask('block DTMF', ofA);
+      const before = kernel ? await call.flows() : [];
+      await pause(moment);
+      if (kernel) {
+        const now = await call.flows();
+        expect(now).to.have.lengthOf(2);
+        now.forEach(({ packets }, at) => {
+          expect(packets).to.be.greaterThan((before[at]?.packets ?? 0) + 3);
+        });
+      }
+      const place = (await rig.phones.report()).streams[digits]?.places[`${call.id}b`];
+      expect(place?.last).to.be.at.most(blocked.sent[digits] ?? 0);
+      const { sent } = await call.ask('unblock DTMF', ofA);
+      await back(call);
+      const report = await call.hush();
+      expectWhole(report.forth, `${call.id}b`);
+      expectWhole(report.back, `${call.id}a`);
+      const dtmf = (await rig.phones.report()).streams[digits];
+      expect(dtmf?.lost.length).to.be.greaterThan(5);
+      expect(dtmf?.lost[0]).to.be.at.least((blocked.sent[digits] ?? 0) - 2);
+      expect(dtmf?.lost.at(-1)).to.be.at.most(sent[digits] ?? 0);
+    });
+
     it('delete: from the reply on nothing is forwarded', async () => {
       const call = await settled();
       const { sent, reply } = await call.ask('delete', { 'from-tag': 'tag-a' });

@@ -6,6 +6,7 @@ import { MediaDaemon } from '../support/daemons.js';
 import { audioSdp, mediaPort, type NgClient } from '../support/ng-client.js';
 import { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { audio, buildSdp } from '../support/sdp.js';
 import { pause, until } from '../support/wait.js';
 
 /** Commands that look at or remove what is not named. */
@@ -182,4 +183,44 @@ describe('the contents of Redis', function () {
     await answer('call', audioSdp(other.port));
     expect(await stored()).to.include(`127.0.0.1:${moved.port}`);
   });
+
+  for (const format of ['JSON', 'bencode', 'JSON-10.5']) {
+    it(`keep what is blocked and silenced through a kill -9 (${format})`, async () => {
+      await start(`--redis-format=${format}`);
+      const [a, b] = await Promise.all([1, 2].map(() => RtpEndpoint.open()));
+      if (a === undefined || b === undefined) throw new Error('none');
+      phones.push(a, b);
+      const talk = (port: number): string =>
+        buildSdp({ address: '127.0.0.1', media: [audio(port)] });
+      const forB = await offer('call', talk(a.port));
+      const forA = await answer('call', talk(b.port));
+      for (const [command, keys] of [
+        ['block media', { 'from-tag': 'a' }],
+        ['silence media', { 'from-tag': 'b' }],
+        ['block DTMF', {}],
+      ] as const) {
+        const reply = await ng.request({ command, 'call-id': 'call', ...keys });
+        expect(reply).to.deep.equal({ result: 'ok' });
+      }
+      ng.close();
+      await daemon?.stop('SIGKILL');
+      await start(`--redis-format=${format}`);
+      for (const payloadType of [0, 101]) {
+        a.sendNext({ address: '127.0.0.1', port: forA }, { payloadType });
+        b.sendNext({ address: '127.0.0.1', port: forB }, { payloadType });
+        await pause(5);
+      }
+      await Promise.all([a.settled(), b.settled()]);
+      expect(b.packets()).to.deep.equal([]);
+      expect(a.packets().map(({ payloadType }) => payloadType)).to.deep.equal([0]);
+      expect(a.packets()[0]?.payload.every((octet) => octet === 0xff)).to.equal(true);
+      for (const command of ['unblock media', 'unblock DTMF', 'unsilence media']) {
+        await ng.request({ command, 'call-id': 'call', flags: ['all'] });
+      }
+      a.sendNext({ address: '127.0.0.1', port: forA }, { payloadType: 101 });
+      b.sendNext({ address: '127.0.0.1', port: forB });
+      await until(() => b.received === 1 && a.received === 2, 'both to be heard');
+      expect(a.packets()[1]?.payload.every((octet) => octet === 0xff)).to.equal(false);
+    });
+  }
 });

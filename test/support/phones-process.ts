@@ -49,7 +49,7 @@ function header(sender: Sender): Buffer {
     bytes.write('test', 8, 'latin1');
     return bytes;
   }
-  bytes[1] = 8;
+  bytes[1] = sender.kind === 'dtmf' ? 101 : 8;
   bytes.writeUInt16BE(sender.sent & 0xffff, 2);
   bytes.writeUInt32BE((sender.sent * 160) >>> 0, 4);
   bytes.writeUInt32BE(sender.ssrc, 8);
@@ -66,7 +66,19 @@ function sendNext(sender: Sender): void {
   sender.socket?.send(bytes, sender.to.port, sender.to.address);
 }
 
+/** Silence of PCMA tells by its header alone whose it is. */
+function takeSilence(place: string, bytes: Buffer): boolean {
+  if (bytes.length !== packetBytes) return false;
+  if (!bytes.subarray(headerBytes).every((octet) => octet === 0xd5)) return false;
+  const ssrc = bytes.readUInt32BE(8);
+  const sender = [...senders.values()].find((each) => each.ssrc === ssrc);
+  if (sender === undefined) return false;
+  note(`${place} silent`, sender.label, bytes.readUInt16BE(2));
+  return true;
+}
+
 function take(place: string, bytes: Buffer): void {
+  if (takeSilence(place, bytes)) return;
   if (bytes.length !== packetBytes || bytes.readUInt32BE(headerBytes) !== mark) {
     // Empty datagrams open NATs; everything else is nobody's.
     if (bytes.length > 0) strange += 1;
@@ -74,9 +86,12 @@ function take(place: string, bytes: Buffer): void {
   }
   const start = headerBytes + 8;
   const label = bytes.toString('latin1', start, start + labelBytes).replace(/\0.*$/, '');
+  note(place, label, bytes.readUInt32BE(headerBytes + 4));
+}
+
+function note(place: string, label: string, number: number): void {
   const numbers = heard.get(label) ?? new Map<number, string[]>();
   heard.set(label, numbers);
-  const number = bytes.readUInt32BE(headerBytes + 4);
   const places = numbers.get(number);
   if (places === undefined) numbers.set(number, [place]);
   else places.push(place);

@@ -10,7 +10,8 @@ import type { NetworkNamespace } from './namespaces.js';
 import type { Reply } from './ng-client.js';
 import { pause } from './wait.js';
 
-export type PacketKind = 'rtp' | 'rtcp' | 'raw';
+/** `dtmf`: RTP of payload type 101; `raw`: no RTP at all. */
+export type PacketKind = 'rtp' | 'dtmf' | 'rtcp' | 'raw';
 
 export interface Place {
   /** Lowest and highest number that arrived there. */
@@ -24,7 +25,7 @@ export interface StreamReport {
   /** Numbers, from 1, that arrived nowhere. */
   readonly lost: readonly number[];
   readonly duplicates: number;
-  /** By the name of the socket. */
+  /** By the name of the socket; ` silent` is added where the relay has put silence in place of sound. */
   readonly places: Readonly<Record<string, Place>>;
 }
 

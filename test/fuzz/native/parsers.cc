@@ -1,7 +1,9 @@
 // libFuzzer: every parser of untrusted or binary input, chosen by the first byte.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <vector>
 
 #include "../../../native/core/packet.h"
 #include "../../../native/core/plan.h"
@@ -20,6 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   (void)classify(rest);
+  std::vector<std::uint8_t> packet(rest.begin(), rest.end());
+  if (overwrite_payload(packet, 0xd5) && !std::equal(packet.begin(), packet.begin() + 12, rest.begin()))
+    std::abort();
   RtcpItems items;
   (void)parse_rtcp(rest, items);
   QualityTable table;

@@ -103,24 +103,6 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     ],
   },
   {
-    sequence: 'block media and unblock it',
-    reason: 'The command comes with a later version.',
-    differences: [
-      '4 RTP from a: x received RTP: rtpengine 0, rtprelayd 5',
-      '4 RTP from a: x received from: rtpengine [], rtprelayd [<port 1>]',
-      '5 RTP from x: a received RTP: rtpengine 0, rtprelayd 5',
-      '5 RTP from x: a received from: rtpengine [], rtprelayd [<port 2>]',
-    ],
-  },
-  {
-    sequence: 'block media of one phone',
-    reason: 'The command comes with a later version.',
-    differences: [
-      '4 RTP from a: x received RTP: rtpengine 0, rtprelayd 5',
-      '4 RTP from a: x received from: rtpengine [], rtprelayd [<port 1>]',
-    ],
-  },
-  {
     sequence: 'TOS and label and metadata',
     reason: 'Shown by 26.3, not by 10.5.',
     differences: ['4 query: only rtprelayd: tags.a.metadata = "meta"'],

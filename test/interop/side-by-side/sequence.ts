@@ -48,13 +48,21 @@ export interface MediaStep {
   readonly rtcp: boolean;
 }
 
+/** A phone sends datagrams as they are given; what the others receive is compared byte by byte. */
+export interface DatagramStep {
+  readonly kind: 'datagrams';
+  readonly name: string;
+  readonly from: Party;
+  readonly datagrams: readonly Buffer[];
+}
+
 export interface PauseStep {
   readonly kind: 'pause';
   readonly name: string;
   readonly milliseconds: number;
 }
 
-export type Step = CommandStep | RawStep | MediaStep | PauseStep;
+export type Step = CommandStep | RawStep | MediaStep | DatagramStep | PauseStep;
 
 export interface Sequence {
   readonly name: string;
@@ -192,9 +200,18 @@ export function hangUp(keys: NgDictionary = { 'from-tag': 'a' }): CommandStep {
 
 /** Body of a phone of this run: its real port on the loopback. */
 export function phone(party: Party, lines: readonly string[] = [], address = '127.0.0.1'): BodyOf {
+  return phoneWith(party, (port) => audioOf(port, ...lines), address);
+}
+
+/** As `phone`, with a section of its own. */
+export function phoneWith(
+  party: Party,
+  section: (port: number) => MediaSection,
+  address = '127.0.0.1',
+): BodyOf {
   return async (scene) => {
     const port = await scene.port(party);
-    return buildSdp({ user: party, origin: address, address, media: [audioOf(port, ...lines)] });
+    return buildSdp({ user: party, origin: address, address, media: [section(port)] });
   };
 }
 
@@ -204,6 +221,10 @@ export function media(from: Party, packets = 5, usingSdpOf: Party = from): Media
 
 export function report(from: Party, usingSdpOf: Party = from): MediaStep {
   return { kind: 'media', name: `RTCP from ${from}`, from, usingSdpOf, packets: 1, rtcp: true };
+}
+
+export function datagrams(from: Party, list: readonly Buffer[]): DatagramStep {
+  return { kind: 'datagrams', name: `datagrams from ${from}`, from, datagrams: list };
 }
 
 export function wait(milliseconds: number): PauseStep {

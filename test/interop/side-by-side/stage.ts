@@ -6,7 +6,16 @@ import { RtpEndpoint, type Destination } from '../../support/rtp-endpoint.js';
 import { mediaTarget } from '../../support/sdp.js';
 import { pause } from '../../support/wait.js';
 import { differences, flattenReply, Masks, shapeOfReply, type Flat } from './masking.js';
-import type { CommandStep, MediaStep, Party, RawStep, Scene, Sequence, Step } from './sequence.js';
+import type {
+  CommandStep,
+  DatagramStep,
+  MediaStep,
+  Party,
+  RawStep,
+  Scene,
+  Sequence,
+  Step,
+} from './sequence.js';
 
 /** One sequence against one daemon. */
 class Performance implements Scene {
@@ -49,6 +58,8 @@ class Performance implements Scene {
         return this.#raw(step);
       case 'media':
         return this.#media(step);
+      case 'datagrams':
+        return this.#datagrams(step);
       case 'pause':
         await pause(step.milliseconds);
         return new Map();
@@ -79,6 +90,27 @@ class Performance implements Scene {
     const encoding = body[0] === 0x7b ? 'JSON' : 'bencode';
     const flat = new Map(flattenReply(decodeReply(body), this.#masks));
     return flat.set('encoding', encoding);
+  }
+
+  async #datagrams(step: DatagramStep): Promise<Flat> {
+    const sender = await this.#phone(step.from);
+    const target = this.#targets.get(step.from);
+    if (target === undefined) throw new Error(`${step.from} has no SDP yet`);
+    for (const endpoint of this.#phones.values()) endpoint.clear();
+    for (const datagram of step.datagrams) {
+      sender.rtpSocket.send(datagram, target.port, target.address);
+      await pause(2);
+    }
+    const received = new Map<string, string>();
+    for (const [party, endpoint] of this.#phones) {
+      await endpoint.settled();
+      // Not their order: rtpengine holds packets of different payload types back for each other.
+      for (const { bytes } of endpoint.rtp) {
+        const name = `${party} received ${bytes.toString('hex')}`;
+        received.set(name, `${Number(received.get(name) ?? 0) + 1}`);
+      }
+    }
+    return received;
   }
 
   async #media(step: MediaStep): Promise<Flat> {

@@ -1,7 +1,12 @@
 import { expect } from 'chai';
 import { flowsOf, type Learned } from '../../../src/kernel-forward/flows.js';
 import { noStats, type Endpoint } from '../../../src/media/call-state.js';
-import type { MediaPlan, StreamPlan } from '../../../src/media/relay.js';
+import type {
+  MediaPlan,
+  PayloadAction,
+  PayloadRules,
+  StreamPlan,
+} from '../../../src/media/relay.js';
 
 const at = (address: string, port: number): Endpoint => ({ address, port });
 const caller = at('192.0.2.10', 6000);
@@ -13,7 +18,7 @@ export function stream(id: 0 | 1, changes: Partial<StreamPlan> = {}): StreamPlan
   return {
     ...{ id, component: 1, endpoint: id === 0 ? caller : callee, signalledEndpoint: null },
     ...{ confirmed: true, learning: 'heuristic', latchEpoch: 0, strictSource: false },
-    ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false },
+    ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false, payloads: null },
     ...{ pierceNat: false, natWait: false, clockRate: 8000, egressSocket: id },
     ...{ rtpSinks: [1 - id], rtcpSinks: [], initialStats: { ...noStats, lastPacketMicros: 0 } },
     ...changes,
@@ -36,15 +41,16 @@ export function planOf(
   };
 }
 
+const every = { payloadTypes: true };
 const learnt = (
   ...entries: readonly (readonly [number, Learned])[]
 ): ReadonlyMap<number, Learned> => new Map(entries);
 const localPorts = (plan: MediaPlan, learned = learnt()): readonly number[] =>
-  flowsOf(plan, learned).map(({ flow }) => flow.local.port);
+  flowsOf(plan, learned, every).map(({ flow }) => flow.local.port);
 
 describe('the flows of a call', () => {
   it('join the two sides of a settled one', () => {
-    const flows = flowsOf(planOf([stream(0), stream(1)]), learnt());
+    const flows = flowsOf(planOf([stream(0), stream(1)]), learnt(), every);
     expect(flows).to.deep.equal([
       {
         streamId: 0,
@@ -52,7 +58,7 @@ describe('the flows of a call', () => {
         flow: {
           ...{ local: at(here, 30000), source: at(here, 30002) },
           ...{ destination: callee, expected: caller },
-          ...{ tos: 184, opaque: false, clockRate: 8000 },
+          ...{ tos: 184, opaque: false, excludedPayloadTypes: [], clockRate: 8000 },
         },
       },
       {
@@ -61,7 +67,7 @@ describe('the flows of a call', () => {
         flow: {
           ...{ local: at(here, 30002), source: at(here, 30000) },
           ...{ destination: caller, expected: callee },
-          ...{ tos: 184, opaque: false, clockRate: 8000 },
+          ...{ tos: 184, opaque: false, excludedPayloadTypes: [], clockRate: 8000 },
         },
       },
     ]);
@@ -69,7 +75,7 @@ describe('the flows of a call', () => {
 
   it('leave the default TOS alone and forward what is not RTP unseen', () => {
     const plan = planOf([stream(0, { transparent: true }), stream(1)], { tos: -1 });
-    const [first] = flowsOf(plan, learnt());
+    const [first] = flowsOf(plan, learnt(), every);
     expect(first?.flow).to.include({ tos: 0, opaque: true });
   });
 
@@ -78,7 +84,7 @@ describe('the flows of a call', () => {
     expect(localPorts(plan)).to.deep.equal([30002]);
     const moved = at('203.0.113.5', 9);
     const learned = learnt([0, { latchEpoch: 0, endpoint: moved, confirmed: true }]);
-    const flows = flowsOf(plan, learned);
+    const flows = flowsOf(plan, learned, every);
     expect(flows.map(({ flow }) => flow.expected)).to.deep.equal([moved, callee]);
     expect(flows.map(({ flow }) => flow.destination)).to.deep.equal([callee, moved]);
   });
@@ -90,7 +96,7 @@ describe('the flows of a call', () => {
   });
 
   const elsewhere = at('2001:db8::1', 7000);
-  const userspace: readonly (readonly [string, readonly StreamPlan[]])[] = [
+  const userspace: (readonly [string, readonly StreamPlan[]])[] = [
     ['with a blocked source', [stream(0, { blocked: true }), stream(1)]],
     ['without listener', [stream(0, { rtpSinks: [] }), stream(1)]],
     ['with several listeners', [stream(0, { rtpSinks: [1, 1] }), stream(1)]],
@@ -100,6 +106,31 @@ describe('the flows of a call', () => {
     ['of RTCP', [stream(0, { component: 2 }), stream(1)]],
     ['whose listener waits for NAT', [stream(0), stream(1, { natWait: true, confirmed: false })]],
   ];
+  const rules = (
+    otherwise: PayloadRules['otherwise'],
+    ...types: readonly (readonly [number, PayloadAction])[]
+  ): PayloadRules => ({ otherwise, types: new Map(types) });
+  const noDtmf = rules('forward', [101, 'drop'], [96, 'drop']);
+
+  it('leave blocked payload types to userspace, or the stream where the back end reads none', () => {
+    const plan = planOf([stream(0, { payloads: noDtmf }), stream(1)]);
+    const excluded = flowsOf(plan, learnt(), every).map(({ flow }) => flow.excludedPayloadTypes);
+    expect(excluded).to.deep.equal([[96, 101], []]);
+    const flows = flowsOf(plan, learnt(), { payloadTypes: false });
+    expect(flows.map(({ flow }) => flow.local.port)).to.deep.equal([30002]);
+  });
+
+  userspace.push(
+    [
+      'that is blocked but for DTMF',
+      [stream(0, { payloads: rules('drop', [101, 'forward']) }), stream(1)],
+    ],
+    [
+      'that is silenced',
+      [stream(0, { payloads: rules('forward', [8, 'silence-pcma']) }), stream(1)],
+    ],
+    ['of SRTP without its DTMF', [stream(0, { payloads: noDtmf, transparent: true }), stream(1)]],
+  );
   for (const [what, streams] of userspace) {
     it(`leave a stream ${what} to userspace`, () => {
       expect(localPorts(planOf(streams))).not.to.include(30000);

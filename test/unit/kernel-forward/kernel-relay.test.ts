@@ -28,6 +28,7 @@ const figuresOf = (packets: number): FlowFigures => ({
 });
 
 class FakeForwarder {
+  readonly abilities = { payloadTypes: true };
   readonly mode = 'tc';
   readonly notes = [];
   readonly devices = [];

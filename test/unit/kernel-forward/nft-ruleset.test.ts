@@ -25,6 +25,7 @@ const flow: Flow = {
   destination: at('203.0.113.1', 5000),
   tos: 0,
   opaque: false,
+  excludedPayloadTypes: [],
   clockRate: 8000,
 };
 const flow6: Flow = {
@@ -34,6 +35,7 @@ const flow6: Flow = {
   destination: at('2001:db8::3', 5000),
   tos: 184,
   opaque: true,
+  excludedPayloadTypes: [],
   clockRate: 0,
 };
 const textOf = (describe: (changes: ElementChanges) => void): readonly string[] => {

@@ -43,6 +43,31 @@ describe('commands', () => {
     }
   });
 
+  it('block and silence select a participant', () => {
+    const keys = { 'call-id': 'c', 'from-tag': 'f', label: 'l', address: '192.0.2.1' };
+    expect(run({ command: 'block media', ...keys, 'set-label': 's' })).to.include({
+      ...{ command: 'block media', callId: 'c', fromTag: 'f', label: 'l' },
+      ...{ address: '192.0.2.1', all: false, setLabel: 's' },
+    });
+    expect(run({ command: 'silence media', ...keys, flags: ['all'] })).to.include({ all: true });
+    expect(run({ command: 'unblock media', ...keys, all: 'all' })).to.include({ all: true });
+    expect(run({ command: 'unblock media', ...keys, all: 'none' })).to.include({ all: false });
+    const flows = run({ command: 'block media', ...keys, all: 'flows' });
+    expect(flows).to.deep.include({ all: false, unsupported: ['all=flows'] });
+    expect(() => run({ command: 'block DTMF' })).to.throw('No call-id in message');
+  });
+
+  it('block DTMF drops it, whatever is wanted in its place', () => {
+    const block = (security: string): NgRequest =>
+      run({ command: 'block DTMF', 'call-id': 'c', 'DTMF-security': security });
+    expect(block('drop')).to.deep.include({ command: 'block DTMF', unsupported: [], unknown: [] });
+    expect(block('tone').unsupported).to.deep.equal(['DTMF-security=tone (DTMF is dropped)']);
+    expect(block('foo').unknown).to.deep.equal(["Unknown DTMF block mode encountered: 'foo'"]);
+    expect(block('off')).to.include({ command: 'unblock DTMF' });
+    const triggered = { command: 'block DTMF', 'call-id': 'c', trigger: '12#' };
+    expect(run(triggered).unsupported).to.deep.equal(['trigger=12#']);
+  });
+
   it('list takes a limit as an integer or a decimal string', () => {
     expect(run({ command: 'list' })).to.include({ limit: 32 });
     expect(run({ command: 'list', limit: '0' })).to.include({ limit: 0 });

@@ -160,6 +160,7 @@ function participantOf(id: number, medias: readonly number[]): fc.Arbitrary<Part
     deletedMicros: fc.constantFrom(0, 5_000_000),
     blockMedia: fc.boolean(),
     blockDtmf: fc.constantFrom(...blockDtmfValues),
+    silenceMedia: fc.boolean(),
     logicalInterface: fc.option(text),
     desiredFamily: fc.option(family),
     associated: fc.constantFrom([], [0], [1, 0]),
@@ -193,6 +194,7 @@ export const anyCall: fc.Arbitrary<CallState> = fc
       metadata: text,
       blockMedia: fc.boolean(),
       blockDtmf: fc.constantFrom(...blockDtmfValues),
+      silenceMedia: fc.boolean(),
       dropTraffic: fc.boolean(),
       ownership: fc.constant('own' as const),
       participants: fc.tuple(

@@ -7,6 +7,7 @@ import { deleteSequences } from './deletions.js';
 import { dialogueSequences } from './dialogues.js';
 import { protocolSequences } from './protocol.js';
 import { rtcpMuxSequences } from './rtcp-mux.js';
+import { restrictionSequences } from './restrictions.js';
 import { trafficSequences } from './traffic.js';
 
 export const sequences: readonly Sequence[] = [
@@ -15,6 +16,7 @@ export const sequences: readonly Sequence[] = [
   ...bodySequences,
   ...rtcpMuxSequences,
   ...addressSequences,
+  ...restrictionSequences,
   ...trafficSequences,
   ...protocolSequences,
   ...badBodySequences,

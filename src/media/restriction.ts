@@ -1,0 +1,68 @@
+/**
+ * Block and silence commands (ng-protocol.md §3.9). What they set stays until the opposite command, in
+ * re-offers and restarts too; payload-rules.ts makes packets of it.
+ */
+import type { CallState, DraftState, Participant } from './call-state.js';
+import { draftOf } from './call-state.js';
+import { selectedParticipant, type Selection } from './selection.js';
+
+export interface Restriction extends Selection {
+  readonly command:
+    | 'block media'
+    | 'unblock media'
+    | 'block DTMF'
+    | 'unblock DTMF'
+    | 'silence media'
+    | 'unsilence media';
+  /** The label that the selected participant gets; null: it keeps its own. */
+  readonly setLabel: string | null;
+}
+
+type Restrictable = Pick<Participant | DraftState, 'blockMedia' | 'blockDtmf' | 'silenceMedia'>;
+
+const changes: Readonly<Record<Restriction['command'], (target: Restrictable) => void>> = {
+  'block media': (target) => (target.blockMedia = true),
+  'unblock media': (target) => (target.blockMedia = false),
+  'block DTMF': (target) => (target.blockDtmf = 'drop'),
+  'unblock DTMF': (target) => (target.blockDtmf = 'off'),
+  'silence media': (target) => (target.silenceMedia = true),
+  'unsilence media': (target) => (target.silenceMedia = false),
+};
+
+const descriptions: Readonly<Record<Restriction['command'], readonly [string, string]>> = {
+  'block media': ['Blocking', 'media'],
+  'unblock media': ['Unblocking', 'media'],
+  'block DTMF': ['Blocking', 'DTMF'],
+  'unblock DTMF': ['Unblocking', 'DTMF'],
+  'silence media': ['Silencing', 'media'],
+  'unsilence media': ['Unsilencing', 'media'],
+};
+
+/** For the log, in rtpengine's words. @throws SignallingError */
+export function describeRestriction(state: CallState, restriction: Restriction): string {
+  const selected = selectedParticipant(state, restriction);
+  const [doing, what] = descriptions[restriction.command];
+  return selected === null
+    ? `${doing} ${what} (entire call)`
+    : `${doing} directional ${what} (tag '${selected.tag ?? ''}')`;
+}
+
+/** The call under the restriction, or without it. @throws SignallingError */
+export function restricted(state: CallState, restriction: Restriction): CallState {
+  const selected = selectedParticipant(state, restriction);
+  const { command, all, setLabel } = restriction;
+  const change = changes[command];
+  const draft = draftOf(state);
+  if (selected === null) {
+    change(draft);
+    // What was said of a participant ends with the call's own only when all are meant (10.5 seen).
+    if (all && command.startsWith('un')) draft.participants.forEach(change);
+    return draft;
+  }
+  for (const participant of draft.participants) {
+    if (participant.id !== selected.id) continue;
+    change(participant);
+    if (setLabel !== null) participant.label = setLabel;
+  }
+  return draft;
+}

@@ -1,0 +1,57 @@
+/** Which participant a command is about (ng-protocol.md §3.8; errors as rtpengine 10.5 words them). */
+import { SocketAddress, isIP } from 'node:net';
+import type { CallState, Participant } from './call-state.js';
+import { SignallingError } from './errors.js';
+
+/** `label` before `address` before `fromTag`; null: not given. */
+export interface Selection {
+  readonly label: string | null;
+  /** A media address of the participant, as its SDP gave it. */
+  readonly address: string | null;
+  readonly fromTag: string | null;
+  /** Everybody, whoever else is named. */
+  readonly all: boolean;
+}
+
+/** The participant; null: the whole call. @throws SignallingError */
+export function selectedParticipant(state: CallState, selection: Selection): Participant | null {
+  const { label, address, fromTag, all } = selection;
+  if (all) return null;
+  if (label !== null) {
+    return (
+      state.participants.find((participant) => participant.label === label) ??
+      fail('No monologue matching the given label')
+    );
+  }
+  if (address !== null) return participantAt(state, address);
+  if (fromTag === null) return null;
+  return (
+    state.participants.find(({ tag, aliases }) => tag === fromTag || aliases.includes(fromTag)) ??
+    fail('From-tag given, but no such tag exists')
+  );
+}
+
+function fail(message: string): never {
+  throw new SignallingError('unknown-participant', message);
+}
+
+/** One spelling of an address; null: it is none. */
+function canonical(address: string): string | null {
+  const version = isIP(address);
+  if (version === 0) return null;
+  return new SocketAddress({ address, family: version === 6 ? 'ipv6' : 'ipv4' }).address;
+}
+
+function participantAt(state: CallState, wanted: string): Participant {
+  const address = canonical(wanted);
+  if (address === null) throw new SignallingError('bad-address', 'Failed to parse network address');
+  const medias = new Set<number>();
+  for (const { mediaId, advertisedEndpoint } of state.streams) {
+    if (advertisedEndpoint === null) continue;
+    if (canonical(advertisedEndpoint.address) === address) medias.add(mediaId);
+  }
+  return (
+    state.participants.find((participant) => participant.medias.some((id) => medias.has(id))) ??
+    fail('Failed to match address to any tag')
+  );
+}
