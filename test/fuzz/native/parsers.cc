@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   (void)classify(rest);
   std::vector<std::uint8_t> packet(rest.begin(), rest.end());
-  if (overwrite_payload(packet, 0xd5) && !std::equal(packet.begin(), packet.begin() + 12, rest.begin()))
+  if (overwrite_payload(packet, 0xd5) &&
+      !std::equal(packet.begin(), packet.begin() + 12, rest.begin()))
     std::abort();
   RtcpItems items;
   (void)parse_rtcp(rest, items);
