@@ -26,6 +26,7 @@ enum flow_flag {
   FLOW_RTCP_UP = 1 << 5,       /* RTCP on this port goes up (RFC 5761 §4: types 64 to 95) */
   FLOW_RTCP_SECOND = 1 << 6,   /* RTCP goes to `rtcp_destination` from `rtcp_source` */
   FLOW_OPAQUE = 1 << 7,        /* not RTP (T.38): forward whatever comes, look at no byte of it */
+  FLOW_RTCP_ORPHAN = 1 << 8,   /* RTCP goes up while a socket of this machine would get it */
 };
 
 /* Why a packet was not forwarded. From FLOW_FIRST_REASON on, the flow is known and counts it. */

@@ -77,6 +77,30 @@ static __always_inline int choose_path(struct work* work) {
   return work->path.destination->family == work->packet.key.family ? FLOW_FORWARDED : FLOW_BRIDGED;
 }
 
+/* Whether somebody would read the packet if it went up: a daemon that is dead does not. */
+static __always_inline int has_reader(void* context, const struct packet* packet) {
+  struct bpf_sock_tuple tuple = {};
+  __u32 size = sizeof(tuple.ipv4);
+  if (packet->key.family == FLOW_IPV4) {
+    tuple.ipv4.saddr = packet->from.words[0];
+    tuple.ipv4.daddr = packet->key.address.words[0];
+    tuple.ipv4.sport = packet->from_port;
+    tuple.ipv4.dport = packet->key.port;
+  } else {
+    size = sizeof(tuple.ipv6);
+    __builtin_memcpy(tuple.ipv6.saddr, packet->from.words, sizeof(tuple.ipv6.saddr));
+    __builtin_memcpy(tuple.ipv6.daddr, packet->key.address.words, sizeof(tuple.ipv6.daddr));
+    tuple.ipv6.sport = packet->from_port;
+    tuple.ipv6.dport = packet->key.port;
+  }
+  struct bpf_sock* socket =
+      bpf_sk_lookup_udp(context, &tuple, size, (__u64)BPF_F_CURRENT_NETNS, 0);
+  if (!socket)
+    return 0;
+  bpf_sk_release(socket);
+  return 1;
+}
+
 /* Everything up to the next hop. The context is only handed on to the route helper. */
 static __always_inline int examine(void* context, void* data, void* end, __u32 arrived_on,
                                    struct work* work) {
@@ -96,6 +120,9 @@ static __always_inline int examine(void* context, void* data, void* end, __u32 a
   int reason = decide(work->flow, packet, work->rtp, end, &work->kind);
   if (reason)
     return reason;
+  if (work->kind == KIND_RTCP && (work->flow->flags & FLOW_RTCP_ORPHAN) &&
+      has_reader(context, packet))
+    return FLOW_RTCP;
   reason = choose_path(work);
   if (reason)
     return reason;

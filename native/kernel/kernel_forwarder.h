@@ -50,6 +50,8 @@ struct FlowSpec {
   SocketAddress expected;
   OnMismatch other_sources = OnMismatch::kUp;
   Rtcp rtcp = Rtcp::kForward;
+  /// Unless `kUp`: RTCP goes up all the same while a socket of this machine would get it.
+  bool rtcp_without_reader = false;
   SocketAddress rtcp_source;
   SocketAddress rtcp_destination;
   /// DSCP is set from it, ECN bits are kept; negative: as received.

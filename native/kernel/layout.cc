@@ -59,15 +59,16 @@ std::uint16_t payload_type_flags(const FlowSpec& spec) {
 }
 
 std::uint16_t rtcp_flags(const FlowSpec& spec) {
+  const std::uint16_t orphan = spec.rtcp_without_reader ? FLOW_RTCP_ORPHAN : 0;
   switch (spec.rtcp) {
   case Rtcp::kUp:
     return FLOW_RTCP_UP;
   case Rtcp::kSecond:
-    return FLOW_RTCP_SECOND;
+    return static_cast<std::uint16_t>(FLOW_RTCP_SECOND | orphan);
   case Rtcp::kForward:
     break;
   }
-  return 0;
+  return orphan;
 }
 
 std::uint16_t to_flags(const FlowSpec& spec) {
@@ -192,6 +193,7 @@ FlowSpec from_flow(const flow_key& key, const flow& value) {
     out.rtcp = Rtcp::kUp;
   else if ((value.flags & FLOW_RTCP_SECOND) != 0)
     out.rtcp = Rtcp::kSecond;
+  out.rtcp_without_reader = (value.flags & FLOW_RTCP_ORPHAN) != 0;
   out.tos = (value.flags & FLOW_SET_DSCP) != 0 ? value.tos : -1;
   out.opaque = (value.flags & FLOW_OPAQUE) != 0;
   out.clock_rate = value.clock_rate;

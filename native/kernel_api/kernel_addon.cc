@@ -81,10 +81,24 @@ FlowSpec flow_of(const Napi::Object& object) {
   flow.source = endpoint(object.Get("source"));
   flow.destination = endpoint(object.Get("destination"));
   flow.expected = endpoint(object.Get("expected"));
-  flow.rtcp = Rtcp::kUp;
+  const Napi::Value rtcp = object.Get("rtcp");
+  flow.rtcp_without_reader = true;
+  if (object.Get("rtcpOnly").ToBoolean().Value()) {
+    flow.rtcp = Rtcp::kForward;
+  } else if (rtcp.IsObject()) {
+    flow.rtcp = Rtcp::kSecond;
+    flow.rtcp_source = endpoint(rtcp.As<Napi::Object>().Get("source"));
+    flow.rtcp_destination = endpoint(rtcp.As<Napi::Object>().Get("destination"));
+  } else {
+    flow.rtcp = Rtcp::kUp;
+    flow.rtcp_without_reader = false;
+  }
   flow.tos = object.Get("tos").ToNumber().Int32Value();
   flow.opaque = object.Get("opaque").ToBoolean().Value();
-  flow.payload_types = payload_types(object.Get("excludedPayloadTypes"));
+  if (flow.rtcp == Rtcp::kForward)
+    flow.payload_types = PayloadTypes{}; // none
+  else
+    flow.payload_types = payload_types(object.Get("excludedPayloadTypes"));
   flow.clock_rate = object.Get("clockRate").ToNumber().Uint32Value();
   return flow;
 }
@@ -97,7 +111,17 @@ Napi::Object flow_object(Napi::Env env, const FlowSpec& flow) {
   object.Set("expected", endpoint_object(env, flow.expected));
   object.Set("tos", Napi::Number::New(env, flow.tos));
   object.Set("opaque", Napi::Boolean::New(env, flow.opaque));
-  object.Set("excludedPayloadTypes", excluded_payload_types(env, flow.payload_types));
+  const bool rtcp_only = flow.rtcp == Rtcp::kForward;
+  object.Set("rtcpOnly", Napi::Boolean::New(env, rtcp_only));
+  object.Set("excludedPayloadTypes",
+             excluded_payload_types(env, rtcp_only ? std::nullopt : flow.payload_types));
+  object.Set("rtcp", env.Null());
+  if (flow.rtcp == Rtcp::kSecond) {
+    Napi::Object rtcp = Napi::Object::New(env);
+    rtcp.Set("source", endpoint_object(env, flow.rtcp_source));
+    rtcp.Set("destination", endpoint_object(env, flow.rtcp_destination));
+    object.Set("rtcp", rtcp);
+  }
   object.Set("clockRate", Napi::Number::New(env, flow.clock_rate));
   return object;
 }

@@ -76,7 +76,7 @@ function loadAddon(): Addon {
 export class BpfForwarder implements KernelForwarder {
   readonly #native: AddonForwarder;
   readonly mode: KernelMode;
-  readonly abilities = { payloadTypes: true };
+  readonly abilities = { payloadTypes: true, rtcp: true };
   readonly adopted: boolean;
   readonly replaces: boolean;
   readonly notes: readonly string[];

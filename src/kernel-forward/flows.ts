@@ -3,7 +3,10 @@
  *
  * Settled is a stream whose source is confirmed, that nothing but forwarding is wanted for, and that
  * has one listener whose address is known. Everything else, and everything in a settled stream that is
- * not plain media of the learned source (STUN, DTLS, RTCP, other sources), stays in userspace.
+ * not plain media of the learned source (STUN, DTLS, other sources), stays in userspace.
+ *
+ * RTCP does, too, because the daemon reads it. Its flows are for the time when there is no daemon: the
+ * kernel forwards RTCP while nobody has its port open.
  */
 import type { Endpoint } from '../media/call-state.js';
 import type { MediaPlan, SocketPlan, StreamPlan } from '../media/relay.js';
@@ -20,6 +23,10 @@ export interface Flow {
   readonly opaque: boolean;
   /** RTP payload types that are left to userspace, ascending. */
   readonly excludedPayloadTypes: readonly number[];
+  /** `local` is a port of RTCP alone: nothing else is forwarded, and RTCP while nobody reads it. */
+  readonly rtcpOnly: boolean;
+  /** Where RTCP goes that arrives at an RTP port while nobody reads it; null: nowhere. */
+  readonly rtcp: { readonly source: Endpoint; readonly destination: Endpoint } | null;
   /** Hz, for jitter. */
   readonly clockRate: number;
 }
@@ -59,6 +66,8 @@ const sameFamily = (...endpoints: readonly Endpoint[]): boolean =>
 export interface FlowAbilities {
   /** `excludedPayloadTypes` may be other than empty. */
   readonly payloadTypes: boolean;
+  /** It knows whether anybody reads RTCP: flows may be `rtcpOnly` and have `rtcp`. */
+  readonly rtcp: boolean;
 }
 
 /** The flows of a call's settled streams; none for what the kernel cannot do (IPv4 to IPv6). */
@@ -69,40 +78,59 @@ export function flowsOf(
 ): readonly StreamFlow[] {
   const flows: StreamFlow[] = [];
   for (const stream of plan.streams) {
-    const sink = onlySink(plan, stream);
-    if (sink === null) continue;
-    const [from, to] = [current(stream, learned), current(sink, learned)];
-    const egress = plan.sockets.find(({ id }) => id === sink.egressSocket);
-    if (!from.confirmed || from.endpoint === null || to.endpoint === null || egress === undefined)
-      continue;
-    // It has not sent yet: where it is may not be where its SDP says.
-    if (sink.natWait && !to.confirmed) continue;
+    const rtcpOnly = stream.component === 2;
+    if (stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
+    const from = current(stream, learned);
+    const way = wayTo(plan, learned, rtcpOnly ? stream.rtcpSinks : stream.rtpSinks);
+    if (way === null || !from.confirmed || from.endpoint === null) continue;
     const excludedPayloadTypes = excludedOf(stream);
     if (excludedPayloadTypes === null) continue;
     if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) continue;
+    const muxed = abilities.rtcp && stream.rtcpMux && !stream.transparent;
+    const rtcp = muxed ? wayTo(plan, learned, stream.rtcpSinks) : null;
     for (const socket of plan.sockets) {
       if (socket.streamId !== stream.id) continue;
+      const local = localOf(socket);
+      const { sinkId, source, destination } = way;
+      if (!sameFamily(local, source, destination, from.endpoint)) continue;
       const flow: Flow = {
-        local: localOf(socket),
-        source: localOf(egress),
-        destination: to.endpoint,
-        expected: from.endpoint,
+        ...{ local, source, destination, expected: from.endpoint },
         tos: Math.max(0, plan.tos),
         opaque: stream.transparent,
         excludedPayloadTypes,
+        rtcpOnly,
+        rtcp:
+          rtcp !== null && sameFamily(local, rtcp.source, rtcp.destination)
+            ? { source: rtcp.source, destination: rtcp.destination }
+            : null,
         clockRate: stream.clockRate,
       };
-      if (sameFamily(flow.local, flow.source, flow.destination, flow.expected))
-        flows.push({ streamId: stream.id, sinkId: sink.id, flow });
+      flows.push({ streamId: stream.id, sinkId, flow });
     }
   }
   return flows;
 }
 
-/** The listener of an RTP stream that only has to be forwarded; null: there is more to do. */
-function onlySink(plan: MediaPlan, stream: StreamPlan): StreamPlan | null {
-  if (stream.component !== 1 || stream.blocked || stream.rtpSinks.length !== 1) return null;
-  return plan.streams.find(({ id }) => id === stream.rtpSinks[0]) ?? null;
+interface Way {
+  readonly sinkId: number;
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
+}
+
+/** To the only listener; null: there are several, or where it is is unknown. */
+function wayTo(
+  plan: MediaPlan,
+  learned: ReadonlyMap<number, Learned>,
+  sinks: readonly number[],
+): Way | null {
+  const sink = sinks.length === 1 ? plan.streams.find(({ id }) => id === sinks[0]) : undefined;
+  if (sink === undefined) return null;
+  const { endpoint, confirmed } = current(sink, learned);
+  const egress = plan.sockets.find(({ id }) => id === sink.egressSocket);
+  if (endpoint === null || egress === undefined) return null;
+  // It has not sent yet: where it is may not be where its SDP says.
+  if (sink.natWait && !confirmed) return null;
+  return { sinkId: sink.id, source: localOf(egress), destination: endpoint };
 }
 
 /**
@@ -132,6 +160,10 @@ export function sameFlow(a: Flow, b: Flow): boolean {
     a.tos === b.tos &&
     a.opaque === b.opaque &&
     a.excludedPayloadTypes.join() === b.excludedPayloadTypes.join() &&
+    a.rtcpOnly === b.rtcpOnly &&
+    (a.rtcp === null || b.rtcp === null
+      ? a.rtcp === b.rtcp
+      : same(a.rtcp.source, b.rtcp.source) && same(a.rtcp.destination, b.rtcp.destination)) &&
     a.clockRate === b.clockRate
   );
 }

@@ -45,6 +45,8 @@ export interface KernelDescription {
     readonly local: string;
     readonly source: string;
     readonly to: string;
+    /** Forwarded only while no daemon reads it. */
+    readonly rtcpOnly: boolean;
   })[];
 }
 
@@ -120,11 +122,15 @@ export class KernelRelay implements MediaRelay {
     this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
   }
 
-  /** Streams that the kernel forwards; some have several ports, each with its flow. */
+  /**
+   * Streams that the kernel forwards; some have several ports, each with its flow. Not RTCP, which it
+   * forwards only when there is nobody to ask.
+   */
   streamCount(): number {
     let count = 0;
     for (const { flows } of this.#calls.values()) {
-      count += new Set([...flows.values()].map(({ streamId }) => streamId)).size;
+      const media = [...flows.values()].filter(({ flow }) => !flow.rtcpOnly);
+      count += new Set(media.map(({ streamId }) => streamId)).size;
     }
     return count;
   }
@@ -405,6 +411,7 @@ export class KernelRelay implements MediaRelay {
         local: formatEndpoint(flow.local),
         source: formatEndpoint(flow.source),
         to: formatEndpoint(flow.destination),
+        rtcpOnly: flow.rtcpOnly,
         ...(figures[at] ?? noFigures),
       })),
     };

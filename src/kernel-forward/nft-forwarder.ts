@@ -121,7 +121,7 @@ const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
 
 export class NftForwarder implements KernelForwarder {
   readonly mode = 'nft';
-  readonly abilities = { payloadTypes: false };
+  readonly abilities = { payloadTypes: false, rtcp: false };
   /** A table of another layout goes at once. */
   readonly replaces = false;
   readonly adopted: boolean;

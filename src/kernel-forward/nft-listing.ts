@@ -163,6 +163,8 @@ function parseFlows(elements: Elements): readonly SlotFlow[] {
         tos,
         opaque: map.startsWith('opaque'),
         excludedPayloadTypes: [],
+        rtcpOnly: false,
+        rtcp: null,
         clockRate,
       };
       return [{ slot: slotOf(mark), flow, admitted: true }];

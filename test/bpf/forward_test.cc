@@ -1,4 +1,5 @@
 // Packets that are forwarded: packet in, verdict and packet out.
+#include "../../native/core/socket.h"
 #include "rows.h"
 
 using namespace rows;
@@ -19,6 +20,13 @@ Frame with_checksum_zero(const FlowSpec& spec, Frame frame) {
   }
   frame.payload = out.payload;
   return frame;
+}
+/// A socket on that port of any address.
+rtprelay::FileDescriptor listen(Version version, int port) {
+  const auto any =
+      at(version == Version::kIpv4 ? "0.0.0.0" : "::", static_cast<std::uint16_t>(port));
+  int error = 0;
+  return rtprelay::open_udp_socket(any, -1, rtprelay::FreeBind::kNo, error);
 }
 } // namespace
 
@@ -180,6 +188,36 @@ ROW("RTCP on the RTP port goes where RTP goes, or to its own destination") {
     const Frame media = arriving(version);
     forwarded(bench, spec, media, leaving(spec, media));
     CHECK(bench.table.counters(spec.local)->rtcp_packets == 0);
+  }
+}
+
+ROW("RTCP goes up while a socket waits for it, and is forwarded when none does") {
+  for (const Version version : kBoth) {
+    FlowSpec alone = plain_flow(version);
+    alone.rtcp_without_reader = true;
+    FlowSpec shared = alone;
+    shared.rtcp = Rtcp::kSecond;
+    shared.rtcp_source = alone.source;
+    shared.rtcp_destination = alone.destination;
+    shared.rtcp_destination.port = 40001;
+    // The port of RTCP alone: nothing else is forwarded.
+    alone.payload_types = rtprelay::kernel::PayloadTypes{};
+    Frame report = arriving(version);
+    report.payload = frames::rtcp(7);
+    const Frame media = arriving(version);
+    {
+      const auto elsewhere = listen(version, alone.local.port + 1);
+      forwarded(bench, alone, report, leaving(alone, report));
+      passed_up(bench, alone, media, "other payload type");
+      Frame out = leaving(shared, report);
+      out.destination.port = 40001;
+      forwarded(bench, shared, report, out);
+    }
+    const auto reader = listen(version, alone.local.port);
+    CHECK(reader.valid());
+    passed_up(bench, alone, report, "RTCP");
+    passed_up(bench, shared, report, "RTCP");
+    forwarded(bench, shared, media, leaving(shared, media));
   }
 }
 

@@ -124,5 +124,75 @@ describe('kernel forwarding, the daemon killed in the middle of a command', func
       expectWhole(call.reportIn(report).back, `${call.id}a`);
     }
     expect(report.strange).to.equal(0);
+    for (const call of others) await call.ask('delete', { 'from-tag': 'tag-a' });
+    expect(await rig.flowCount()).to.equal(0);
+  });
+
+  it('RTCP goes to the daemon while there is one, and on by itself while there is none', async () => {
+    const [alone, muxed] = [
+      new RigCall(rig, 'alone.'),
+      new RigCall(rig, 'muxed.', {
+        media: (port) => [{ port, formats: '8', lines: ['a=rtcp-mux'] }],
+        offer: { 'rtcp-mux': ['offer'] },
+      }),
+    ];
+    const reports: [label: string, place: string][] = [];
+    for (const call of [alone, muxed]) {
+      await call.begin();
+      const own = call === alone;
+      for (const side of ['a', 'b'] as const) {
+        if (own) await call.open(side, `${call.id}R${side}`, { port: call.ports[side] + 1 });
+      }
+      for (const [side, other] of [
+        ['a', 'b'],
+        ['b', 'a'],
+      ] as const) {
+        const { address, port } = call.targets[side];
+        const label = `reports.${call.id}${side}`;
+        const name = (of: string): string => `${call.id}${own ? 'R' : ''}${of}`;
+        const target = { address, port: port + (own ? 1 : 0) };
+        await rig.phones.talk(label, name(side), target, 'rtcp');
+        reports.push([label, name(other)]);
+      }
+    }
+    // Audio both ways of both, and reports on ports of their own both ways.
+    await until(async () => (await rig.flowCount()) === 6, 'all flows');
+    const packetsOf = async (call: RigCall): Promise<readonly number[]> =>
+      (await rig.flows())
+        .filter(({ local }) =>
+          Object.values(call.targets).some(({ port }) => local.endsWith(`:${port + 1}`)),
+        )
+        .map(({ packets }) => packets);
+    await pause(200);
+    expect(await packetsOf(alone), 'by the kernel while the daemon lives').to.deep.equal([0, 0]);
+    await daemon.stop('SIGKILL');
+    await pause(1500);
+    const dead = (await rig.phones.report()).streams;
+    daemon = await rig.startRelay({ mode: 'tc' });
+    await until(async () => (await rig.flowCount()) === 6, 'all flows again');
+    const adopted = await packetsOf(alone);
+    for (const packets of adopted) expect(packets).to.be.greaterThan(50);
+    await pause(300);
+    expect(await packetsOf(alone), 'by the kernel with a daemon again').to.deep.equal(adopted);
+    await rig.phones.hush('reports.');
+    for (const call of [alone, muxed]) {
+      const { forth, back } = await call.hush();
+      expectWhole(forth, `${call.id}b`);
+      expectWhole(back, `${call.id}a`);
+    }
+    const { streams } = await rig.phones.settledReport();
+    for (const [label, place] of reports) {
+      const report = streams[label];
+      expect(report?.duplicates).to.equal(0);
+      expect(Object.keys(report?.places ?? {})).to.deep.equal([place]);
+      // What the daemon had in its hands, and what waited in its sockets.
+      expect(report?.lost.length, label).to.be.at.most(2);
+      expect(dead[label]?.places[place]?.count).to.be.greaterThan(60);
+    }
+    for (const call of [alone, muxed]) {
+      const { reply } = await call.ask('delete', { 'from-tag': 'tag-a' });
+      expect(reply['result']).to.equal('ok');
+    }
+    expect(await rig.flowCount()).to.equal(0);
   });
 });

@@ -34,7 +34,14 @@ const rtcp = `80c80006${'cafe0001'}${'00'.repeat(20)}`;
 
 const flowBetween = (a: Endpoint, b: Endpoint, local: Endpoint, source: Endpoint): Flow => ({
   ...{ expected: a, local, source, destination: b },
-  ...{ tos: 184, opaque: false, excludedPayloadTypes: [], clockRate: 8000 },
+  ...{
+    tos: 184,
+    opaque: false,
+    excludedPayloadTypes: [],
+    rtcpOnly: false,
+    rtcp: null,
+    clockRate: 8000,
+  },
 });
 
 describe('packets through nftables', function () {

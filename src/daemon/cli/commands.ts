@@ -228,7 +228,7 @@ const kernel: Command = (target) => {
       (flow) =>
         `  ${flow.from} > ${flow.local} | ${flow.source} > ${flow.to} | ${flow.packets} p, ` +
         `${flow.bytes} b, ${flow.passedUp} up, ${flow.dropped} dropped, ${flow.lost} lost, ` +
-        `jitter ${flow.jitter}`,
+        `jitter ${flow.jitter}${flow.rtcpOnly ? ', RTCP while no daemon runs' : ''}`,
     ),
     `Refused flows: ${refused.now} now, ${refused.total} in all`,
     'Packets:',

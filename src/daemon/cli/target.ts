@@ -95,6 +95,8 @@ export interface CliFlow {
   readonly local: string;
   readonly source: string;
   readonly to: string;
+  /** Forwarded only while no daemon reads it. */
+  readonly rtcpOnly: boolean;
   readonly packets: number;
   readonly bytes: number;
   readonly passedUp: number;

@@ -41,7 +41,7 @@ export function planOf(
   };
 }
 
-const every = { payloadTypes: true };
+const every = { payloadTypes: true, rtcp: true };
 const learnt = (
   ...entries: readonly (readonly [number, Learned])[]
 ): ReadonlyMap<number, Learned> => new Map(entries);
@@ -58,7 +58,14 @@ describe('the flows of a call', () => {
         flow: {
           ...{ local: at(here, 30000), source: at(here, 30002) },
           ...{ destination: callee, expected: caller },
-          ...{ tos: 184, opaque: false, excludedPayloadTypes: [], clockRate: 8000 },
+          ...{
+            tos: 184,
+            opaque: false,
+            excludedPayloadTypes: [],
+            rtcpOnly: false,
+            rtcp: null,
+            clockRate: 8000,
+          },
         },
       },
       {
@@ -67,7 +74,14 @@ describe('the flows of a call', () => {
         flow: {
           ...{ local: at(here, 30002), source: at(here, 30000) },
           ...{ destination: caller, expected: callee },
-          ...{ tos: 184, opaque: false, excludedPayloadTypes: [], clockRate: 8000 },
+          ...{
+            tos: 184,
+            opaque: false,
+            excludedPayloadTypes: [],
+            rtcpOnly: false,
+            rtcp: null,
+            clockRate: 8000,
+          },
         },
       },
     ]);
@@ -96,6 +110,69 @@ describe('the flows of a call', () => {
   });
 
   const elsewhere = at('2001:db8::1', 7000);
+  describe('of RTCP, which the daemon reads while it lives,', () => {
+    const [one, two] = [at('192.0.2.10', 6001), at('192.0.2.20', 7001)];
+    const rtcp = (id: 2 | 3, changes: Partial<StreamPlan> = {}): StreamPlan => ({
+      ...stream(0, { component: 2, endpoint: id === 2 ? one : two, rtpSinks: [] }),
+      ...{ id, egressSocket: id, rtcpSinks: [5 - id], clockRate: 0 },
+      ...changes,
+    });
+    const plan = (streams: readonly StreamPlan[]): MediaPlan =>
+      planOf([stream(0, { blocked: true }), stream(1, { blocked: true }), ...streams], {
+        sockets: [
+          { id: 0, streamId: 0, localAddress: here, localPort: 30000 },
+          { id: 1, streamId: 1, localAddress: here, localPort: 30002 },
+          { id: 2, streamId: 2, localAddress: here, localPort: 30001 },
+          { id: 3, streamId: 3, localAddress: here, localPort: 30003 },
+        ],
+      });
+
+    it('join the ports that it has for itself', () => {
+      const flows = flowsOf(plan([rtcp(2), rtcp(3)]), learnt(), every);
+      expect(
+        flows.map(({ streamId, sinkId, flow }) => ({ streamId, sinkId, ...flow })),
+      ).to.deep.equal([
+        {
+          ...{ streamId: 2, sinkId: 3, local: at(here, 30001), source: at(here, 30003) },
+          ...{ destination: two, expected: one, tos: 184, opaque: false, clockRate: 0 },
+          ...{ excludedPayloadTypes: [], rtcpOnly: true, rtcp: null },
+        },
+        {
+          ...{ streamId: 3, sinkId: 2, local: at(here, 30003), source: at(here, 30001) },
+          ...{ destination: one, expected: two, tos: 184, opaque: false, clockRate: 0 },
+          ...{ excludedPayloadTypes: [], rtcpOnly: true, rtcp: null },
+        },
+      ]);
+      expect(flowsOf(plan([rtcp(2), rtcp(3)]), learnt(), { ...every, rtcp: false })).to.deep.equal(
+        [],
+      );
+      const unsettled = plan([rtcp(2, { confirmed: false }), rtcp(3)]);
+      expect(localPorts(unsettled)).to.deep.equal([30003]);
+    });
+
+    const muxed = (changes: Partial<StreamPlan> = {}): readonly StreamPlan[] => [
+      stream(0, { rtcpMux: true, rtcpSinks: [3], ...changes }),
+      stream(1, { rtcpMux: false, rtcpSinks: [0] }),
+      rtcp(3),
+    ];
+    const rtcpOf = (streams: readonly StreamPlan[], abilities = every): unknown => {
+      const { sockets } = plan([]);
+      const all = planOf([...streams, rtcp(2)], { sockets });
+      return flowsOf(all, learnt(), abilities).find(({ streamId }) => streamId === 0)?.flow.rtcp;
+    };
+
+    it('share the port of RTP with their own way out', () => {
+      expect(rtcpOf(muxed())).to.deep.equal({ source: at(here, 30003), destination: two });
+      expect(rtcpOf(muxed(), { ...every, rtcp: false })).to.equal(null);
+      expect(rtcpOf(muxed({ transparent: true }))).to.equal(null);
+      expect(rtcpOf(muxed({ rtcpSinks: [] }))).to.equal(null);
+      const [first, second] = muxed();
+      const six = rtcp(3, { endpoint: at('2001:db8::1', 7001) });
+      if (first === undefined || second === undefined) throw new Error('none');
+      expect(rtcpOf([first, second, six])).to.equal(null);
+    });
+  });
+
   const userspace: (readonly [string, readonly StreamPlan[]])[] = [
     ['with a blocked source', [stream(0, { blocked: true }), stream(1)]],
     ['without listener', [stream(0, { rtpSinks: [] }), stream(1)]],
@@ -103,7 +180,6 @@ describe('the flows of a call', () => {
     ['whose listener is nowhere', [stream(0), stream(1, { endpoint: null, confirmed: false })]],
     ['whose listener has no port here', [stream(0), stream(1, { egressSocket: null })]],
     ['to the other IP family', [stream(0), stream(1, { endpoint: elsewhere, confirmed: false })]],
-    ['of RTCP', [stream(0, { component: 2 }), stream(1)]],
     ['whose listener waits for NAT', [stream(0), stream(1, { natWait: true, confirmed: false })]],
   ];
   const rules = (
@@ -116,7 +192,7 @@ describe('the flows of a call', () => {
     const plan = planOf([stream(0, { payloads: noDtmf }), stream(1)]);
     const excluded = flowsOf(plan, learnt(), every).map(({ flow }) => flow.excludedPayloadTypes);
     expect(excluded).to.deep.equal([[96, 101], []]);
-    const flows = flowsOf(plan, learnt(), { payloadTypes: false });
+    const flows = flowsOf(plan, learnt(), { payloadTypes: false, rtcp: false });
     expect(flows.map(({ flow }) => flow.local.port)).to.deep.equal([30002]);
   });
 

@@ -28,7 +28,7 @@ const figuresOf = (packets: number): FlowFigures => ({
 });
 
 class FakeForwarder {
-  readonly abilities = { payloadTypes: true };
+  readonly abilities = { payloadTypes: true, rtcp: true };
   readonly mode = 'tc';
   readonly notes = [];
   readonly devices = [];

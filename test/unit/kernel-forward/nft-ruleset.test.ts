@@ -26,6 +26,8 @@ const flow: Flow = {
   tos: 0,
   opaque: false,
   excludedPayloadTypes: [],
+  rtcpOnly: false,
+  rtcp: null,
   clockRate: 8000,
 };
 const flow6: Flow = {
@@ -36,6 +38,8 @@ const flow6: Flow = {
   tos: 184,
   opaque: true,
   excludedPayloadTypes: [],
+  rtcpOnly: false,
+  rtcp: null,
   clockRate: 0,
 };
 const textOf = (describe: (changes: ElementChanges) => void): readonly string[] => {
