@@ -58,7 +58,7 @@ void write_figures(const StreamReading& stream, double* out) {
   *out++ = (ssrc & kSsrcKnown) != 0 ? static_cast<double>(ssrc & 0xffffffff) : -1;
   *out++ = stream.latch.endpoint.valid() ? stream.latch.endpoint.port : -1;
   put(stream.latch.confirmed ? 1 : 0);
-  put(packets > 0 ? 1 : 0);
+  put(last != 0 || stream.base_packets > 0 ? 1 : 0);
   for (const auto& drop : counters.drops)
     put(drop.get());
 }

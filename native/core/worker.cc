@@ -251,11 +251,6 @@ void Worker::account(const StreamConfig& stream, const InPacket& packet) {
   Stream& state = *stream.state;
   state.counters.packets.add(1);
   state.counters.bytes.add(packet.bytes.size());
-  state.counters.last_packet.set(static_cast<std::uint64_t>(wall_));
-  if (!state.received) {
-    state.received = true;
-    raise(state, kFirstPacket);
-  }
 }
 
 bool Worker::admit(const StreamConfig& stream, const InPacket& packet) {
@@ -274,6 +269,12 @@ bool Worker::admit(const StreamConfig& stream, const InPacket& packet) {
     state.counters.errors.add(1);
     drop(state, DropReason::kStrictSource);
     return false;
+  }
+  // Only now is it a sign of life: what a stranger sends must not keep a dead call.
+  state.counters.last_packet.set(static_cast<std::uint64_t>(wall_));
+  if (!state.received) {
+    state.received = true;
+    raise(state, kFirstPacket);
   }
   if (stream.has(kBlocked)) {
     drop(state, DropReason::kBlocked);

@@ -129,13 +129,13 @@ export interface StreamStatistics {
   /** Packets and bytes sent to this stream's endpoint. */
   readonly packetsOut: number;
   readonly bytesOut: number;
-  /** Wall clock µs of the last packet received, 0 none. */
+  /** Wall clock µs of the last packet that was not rejected for its source, 0 none. */
   readonly lastPacketMicros: number;
   /** SSRC of the last RTP (RTCP) packet received, null before the first. */
   readonly ssrc: number | null;
   readonly endpoint: Endpoint | null;
   readonly confirmed: boolean;
-  /** true once any packet has been received (the `received` flag). */
+  /** true once a packet has been admitted (the `received` flag). */
   readonly received: boolean;
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
 }

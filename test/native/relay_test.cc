@@ -178,6 +178,29 @@ TEST("events name what was learned, once") {
   CHECK(events.back().latch.endpoint == call.phones[0].address());
 }
 
+TEST("a packet that strict source rejects is no sign of life") {
+  TestRelay relay;
+  Fixture call;
+  call.plan.streams[0].flags = kStrictSource | kConfirmed;
+  CHECK(relay.apply(call.plan));
+  const Phone stranger;
+  stranger.send(call.facing(0));
+  const auto reading = [&] {
+    CallReading found;
+    CHECK(relay.read("call", found));
+    return found.streams.at(0);
+  };
+  CHECK(eventually([&] { return reading().counters->errors.get() == 1; }));
+  CHECK(reading().counters->packets.get() == 1 && reading().counters->last_packet.get() == 0);
+  relay.each_activity([](const std::string&, std::uint64_t last) { CHECK(last == 0); });
+  std::vector<StreamEventRecord> events;
+  relay.collect(events);
+  CHECK(events.empty());
+  call.phones[0].send(call.facing(0));
+  CHECK(call.phones[1].hears());
+  CHECK(eventually([&] { return reading().counters->last_packet.get() > 0; }));
+}
+
 TEST("a busy port changes nothing") {
   TestRelay relay;
   Fixture call;
