@@ -1,19 +1,21 @@
-/** The media daemons: rtprelayd, and Debian's rtpengine as the reference. */
+/** The media daemons: rtprelayd, and the rtpengine of Debian 12 and of Debian 13 as the references. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freeUdpPort, freeUdpRange, type PortRange } from './free-ports.js';
 import { NgClient } from './ng-client.js';
 import { isInstalled, TemporaryFolder, TestProcess } from './child-process.js';
+import { rtpengine125Command } from './trixie.js';
 
 const builtDaemon = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
 
-export type DaemonKind = 'rtprelayd' | 'rtpengine';
+/** `rtpengine` is what is installed here, `rtpengine-12.5` that of Debian 13 (see trixie.ts). */
+export type DaemonKind = 'rtprelayd' | 'rtpengine' | 'rtpengine-12.5';
 
 /**
  * The daemon that the interop tests examine. `INTEROP_SUBJECT=rtpengine` puts the reference in its
  * place, which shows whether a failure is the daemon's or the test's.
  */
-export const subjectKind: DaemonKind =
+export const subjectKind: Exclude<DaemonKind, 'rtpengine-12.5'> =
   process.env['INTEROP_SUBJECT'] === 'rtpengine' ? 'rtpengine' : 'rtprelayd';
 
 export interface DaemonOptions {
@@ -55,10 +57,12 @@ export class MediaDaemon {
     const ports = options.portRange ?? freeUdpRange(options.mediaPorts ?? 400);
     const controlPort = options.controlPort ?? freeUdpPort();
     const controlAddress = options.controlAddress ?? '127.0.0.1';
-    const words = daemonOptions(options, ports, `${controlAddress}:${controlPort}`, folder);
+    const control = `${controlAddress}:${controlPort}`;
+    // In a root of its own rtpengine has no such folder.
+    const pidFile = kind === 'rtpengine-12.5' ? null : folder.file('pid');
+    const words = daemonOptions(options, ports, control, pidFile);
     const namespace = options.namespace === undefined ? {} : { namespace: options.namespace };
-    const [program, first] =
-      kind === 'rtpengine' ? ['rtpengine', []] : [process.execPath, [builtPath()]];
+    const [program, ...first] = commandOf(kind);
     const env = options.env ?? {};
     const child = new TestProcess(kind, program, [...first, ...words], { ...namespace, env });
     const daemon = new MediaDaemon(kind, child, controlPort, controlAddress, ports, folder);
@@ -103,11 +107,19 @@ function builtPath(): string {
   return builtDaemon;
 }
 
+function commandOf(kind: DaemonKind): readonly [string, ...string[]] {
+  if (kind === 'rtprelayd') return [process.execPath, builtPath()];
+  if (kind === 'rtpengine') return ['rtpengine'];
+  const command = rtpengine125Command();
+  if (command === null) throw new Error('no rtpengine 12.5 here: scripts/trixie-root makes it');
+  return command;
+}
+
 function daemonOptions(
   options: DaemonOptions,
   ports: PortRange,
   control: string,
-  folder: TemporaryFolder,
+  pidFile: string | null,
 ): readonly string[] {
   const interfaces = options.interfaces ?? ['127.0.0.1'];
   return [
@@ -119,7 +131,7 @@ function daemonOptions(
     '-E',
     `--port-min=${ports.min}`,
     `--port-max=${ports.max}`,
-    `--pidfile=${folder.file('pid')}`,
+    ...(pidFile === null ? [] : [`--pidfile=${pidFile}`]),
     `--log-level=${options.logLevel ?? 6}`,
     ...(options.extra ?? []),
   ];
