@@ -25,6 +25,7 @@
         "native/addon.cc",
         "native/api/datagram_socket.cc",
         "native/api/network_watch.cc",
+        "native/api/process.cc",
         "native/api/relay_object.cc",
         "native/api/service_manager.cc",
         "native/core/address.cc",

@@ -9,17 +9,15 @@ import {
   reportReady,
   startInBackground,
 } from '../src/daemon/process/daemonize.js';
+import { complain, logNodeMessages, settle } from '../src/daemon/process/last-words.js';
 import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
 import { ServiceManager } from '../src/daemon/process/service-manager.js';
 import { programVersion } from '../src/daemon/process/version.js';
-import { nativeServiceManager, openSyslog, syslog } from '../src/media/native-relay.js';
-import { createLog, createWallClockMicros } from '../src/observe/log-setup.js';
+import { nativeProcess, nativeServiceManager } from '../src/media/native-relay.js';
+import { createLog, createWallClockMicros, logsToStderr } from '../src/observe/log-setup.js';
 
-/** Syslog facility of messages that name none, which the log never writes. */
-const daemonFacility = 3;
-
-/** rtpengine's exit code on SIGHUP. */
-const hangupCode = 42;
+/** How long a slow reader of the log is waited for at the end. */
+const patienceMs = 500;
 
 async function run(config: Config): Promise<void> {
   const background = isBackgroundProcess(process.env);
@@ -39,8 +37,10 @@ async function run(config: Config): Promise<void> {
     nativeServiceManager,
   );
   const nowMicros = createWallClockMicros(Date.now, () => performance.now());
-  if (!config.log.toStderr) openSyslog(config.log.programName, daemonFacility);
-  const log = await createLog(config.log, { nowMicros, syslog });
+  const functions = nativeProcess();
+  functions.ignoreSignals();
+  const log = await createLog(config.log, { nowMicros, functions, pid: process.pid });
+  logNodeMessages(log);
   const version = programVersion();
   let stopping = false;
   const stop = (): void => {
@@ -50,18 +50,19 @@ async function run(config: Config): Promise<void> {
       .stop()
       .catch((error: unknown) => {
         process.exitCode = 1;
-        console.error(error);
+        log.error('core', `Stopping: ${error instanceof Error ? error.message : String(error)}`);
       })
       .then(() => {
         if (config.pidfile !== null) removePidfile(config.pidfile, process.pid);
-        process.exit();
-      });
+        return settle(log, patienceMs);
+      })
+      .finally(() => process.exit());
   };
   const onDrained = (): void => stop();
   const daemon = new Daemon({ config, log, version, nowMicros, onDrained, serviceManager });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  process.on('SIGHUP', () => process.exit(hangupCode));
+  process.on('SIGHUP', () => log.reopen());
   process.on('SIGUSR1', () => {
     // rtpengine's meaning, unless the configuration has a drain.
     if (config.drainsOnSignal) daemon.drain();
@@ -69,9 +70,12 @@ async function run(config: Config): Promise<void> {
   });
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
-  if (config.pidfile !== null) writePidfile(config.pidfile, process.pid);
+  if (config.pidfile !== null) {
+    const trouble = writePidfile(config.pidfile, process.pid);
+    if (trouble !== null) log.warning('core', trouble);
+  }
   log.info('core', `Startup complete, version ${version}`);
-  reportReady(config.log.toStderr);
+  reportReady(logsToStderr(config.log));
 }
 
 async function main(): Promise<void> {
@@ -91,6 +95,6 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const known = error instanceof ConfigError;
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`${known ? '' : 'Fatal error: '}${text}\n`);
+  complain(`${known ? '' : 'Fatal error: '}${text}\n`);
   process.exit(1);
 });

@@ -1,15 +1,11 @@
 // What the addon keeps once for each environment.
 #pragma once
 
-#include <string>
-
 #include "../core/socket_store.h"
 
 namespace rtprelay::api {
 
 struct AddonState {
-  /// openlog keeps the pointer it is given.
-  std::string syslog_ident;
   SocketStore sockets;
 };
 

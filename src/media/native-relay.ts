@@ -126,11 +126,26 @@ interface AddonServiceManager {
   releaseRest(): number;
 }
 
+/** What Node lacks of the process itself; native/api/process.cc. */
+export interface AddonProcess {
+  /** Signals that mean nothing to the daemon no longer end or stop it. */
+  ignoreSignals(): void;
+  /** A descriptor of the same file for `writeOutput`; may be `fd` itself. */
+  openOutput(fd: number): number;
+  /** A Unix socket: its descriptor and whether it is a stream; a number: errno. */
+  connectOutput(path: string): readonly [fd: number, stream: boolean] | number;
+  /** Never waits: bytes taken, 0 when it would have to wait, -errno. */
+  writeOutput(fd: number, bytes: Buffer): number;
+  /** Limits of open files; Infinity: none. */
+  openFiles(): readonly [soft: number, hard: number];
+  /** Sets both; 0, or errno. */
+  setOpenFiles(count: number): number;
+}
+
 interface Addon {
   readonly serviceManager: AddonServiceManager;
   readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
-  openSyslog(ident: string, facility: number): void;
-  syslog(priority: number, message: string): void;
+  readonly process: AddonProcess;
   readonly DatagramSocket: new (
     host: string,
     port: number,
@@ -354,22 +369,14 @@ export class NativeRelay implements MediaRelay {
   }
 }
 
-/**
- * Opens the connection to the system log. `facility` is the RFC 5424 number (3 daemon, 16-23
- * local0-local7). The setting is the process'.
- */
-export function openSyslog(ident: string, facility: number): void {
-  loadAddon().openSyslog(ident, facility);
+/** What Node lacks of the process itself. */
+export function nativeProcess(): AddonProcess {
+  return loadAddon().process;
 }
 
 /** The process' side of the service manager; one for the whole process. */
 export function nativeServiceManager(): AddonServiceManager {
   return loadAddon().serviceManager;
-}
-
-/** Writes one message; `priority` is facility * 8 + severity (RFC 5424 §6.2.1). */
-export function syslog(priority: number, message: string): void {
-  loadAddon().syslog(priority, message);
 }
 
 /** As in native/api/datagram_socket.h. */

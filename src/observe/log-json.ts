@@ -1,5 +1,7 @@
 /** `--log-format=json`: one JSON object a line, written by pino, which is loaded only for this. */
+import { gapText, LogOutput, toBytes, type Outlet } from './log-output.js';
 import { logLevelNames, type LogLevel, type LogSink } from './log.js';
+import { printableJson } from './printable.js';
 
 /** pino wants rising numbers for rising severity: syslog's, turned round and spread. */
 const pinoLevels: Readonly<Record<string, number>> = {
@@ -16,14 +18,19 @@ const pinoLevels: Readonly<Record<string, number>> = {
 /**
  * A sink that writes `{"level":"INFO","time":EPOCH,"subsystem":…,"callId":…,"message":…}`.
  *
- * @param descriptor 2 for stderr; written synchronously.
  * @param nowMicros wall clock in µs; null: no `time`.
  */
 export async function createJsonSink(
-  descriptor: number,
+  outlet: Outlet,
   nowMicros: (() => number) | null,
 ): Promise<LogSink> {
   const { pino } = await import('pino');
+  const gap = { level: 'WARNING', subsystem: 'core' };
+  const output = new LogOutput({
+    outlet,
+    gapLine: (lines) => toBytes(`${JSON.stringify({ ...gap, message: gapText(lines) })}\n`),
+  });
+  const destination = { write: (line: string) => output.write(toBytes(printableJson(line))) };
   const logger = pino(
     {
       base: null,
@@ -35,7 +42,7 @@ export async function createJsonSink(
         nowMicros === null ? false : () => `,"time":${(nowMicros() / 1_000_000).toFixed(6)}`,
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
     },
-    pino.destination({ fd: descriptor, sync: true }),
+    destination,
   );
   const byLevel = new Map<LogLevel, (fields: object, message: string) => void>();
   for (const level of [0, 1, 2, 3, 4, 5, 6, 7] as const) {
@@ -47,6 +54,10 @@ export async function createJsonSink(
     }
   }
   return {
+    get empty() {
+      return output.empty;
+    },
+    close: () => output.close(),
     write: (level, subsystem, callId, message) => {
       byLevel.get(level)?.(callId === null ? { subsystem } : { subsystem, callId }, message);
     },

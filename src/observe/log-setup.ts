@@ -1,16 +1,19 @@
 /** From the log section of the configuration to a `Log`. */
 import type { LogConfig } from '../config/config.js';
-import { DescriptorSink, SyslogSink, type Syslog } from './log-sinks.js';
+import { descriptorOutlet, type OutputFunctions } from './log-output.js';
+import { DescriptorSink, facilityNumber, SyslogConnection, SyslogSink } from './log-sinks.js';
 import { Log, type LogSink } from './log.js';
 
 /** What the log needs of its surroundings. */
 export interface LogEnvironment {
   /** Wall clock in µs. */
   readonly nowMicros: () => number;
-  /** null: not available, stderr is used. */
-  readonly syslog: Syslog | null;
+  readonly functions: OutputFunctions;
+  readonly pid: number;
   /** Descriptor for stderr lines; default 2. */
   readonly descriptor?: number;
+  /** Socket of the system log; default /dev/log. */
+  readonly syslogPath?: string;
 }
 
 /** The log that the configuration asks for. Resolves at once unless JSON lines are wanted. */
@@ -20,18 +23,29 @@ export async function createLog(config: LogConfig, environment: LogEnvironment):
   return new Log({ sink, levels, markPrefix, markSuffix });
 }
 
-async function createSink(config: LogConfig, environment: LogEnvironment): Promise<LogSink> {
-  const descriptor = environment.descriptor ?? 2;
-  const nowMicros = config.timestamps ? environment.nowMicros : null;
-  if (config.json) {
-    const { createJsonSink } = await import('./log-json.js');
-    return createJsonSink(descriptor, nowMicros);
-  }
+/** Do lines go to stderr? JSON always does. */
+export function logsToStderr(config: LogConfig): boolean {
+  return config.toStderr || config.json;
+}
+
+/** Opens what the configuration wants lines to go to. */
+export async function createSink(config: LogConfig, environment: LogEnvironment): Promise<LogSink> {
+  const { nowMicros, functions, pid } = environment;
   const format = { splitLines: config.splitLines, maxLength: config.maxLineLength };
-  if (!config.toStderr && environment.syslog !== null) {
-    return new SyslogSink(environment.syslog, config.facility, format);
+  if (!logsToStderr(config)) {
+    const connection = new SyslogConnection({
+      ...{ functions, pid, nowMicros },
+      path: environment.syslogPath ?? '/dev/log',
+      programName: config.programName,
+      facility: facilityNumber(config.facility),
+    });
+    return new SyslogSink(connection, config.facility, format);
   }
-  return new DescriptorSink(descriptor, nowMicros, format);
+  const outlet = descriptorOutlet(environment.descriptor ?? 2, functions);
+  const shownTime = config.timestamps ? nowMicros : null;
+  if (!config.json) return new DescriptorSink(outlet, shownTime, format);
+  const { createJsonSink } = await import('./log-json.js');
+  return createJsonSink(outlet, shownTime);
 }
 
 /**

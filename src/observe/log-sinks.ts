@@ -1,84 +1,9 @@
 /** Where text lines go: a file descriptor (stderr) or syslog. */
-import { writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { gapText, LogOutput, toBytes, type Outlet, type OutputFunctions } from './log-output.js';
 import { formatRecord, type LineFormat } from './log-text.js';
-import type { LogSink } from './log.js';
-
-/** Bytes kept while the reader of a pipe is too slow; older lines go first to it, newer ones are lost. */
-const maxBacklogBytes = 1024 * 1024;
-
-const beyondLatin1 = /[^\x00-\xff]/;
-
-/** Wire text is one character per byte and leaves as those bytes; other text leaves as UTF-8. */
-function toBytes(text: string): Buffer {
-  return Buffer.from(text, beyondLatin1.test(text) ? 'utf8' : 'latin1');
-}
-
-/** Writes lines to a descriptor at once. A reader that is too slow costs lines, never time. */
-export class DescriptorWriter {
-  #backlog: Buffer[] = [];
-  #backlogBytes = 0;
-  #lost = 0;
-
-  constructor(private readonly descriptor: number) {}
-
-  /** Lines that were lost for good since the start. */
-  get lost(): number {
-    return this.#lost;
-  }
-
-  /** @param line with its line end. */
-  write(line: string): void {
-    const bytes = toBytes(line);
-    if (this.#backlogBytes > 0) {
-      if (!this.#drain()) {
-        this.#keep(bytes);
-        return;
-      }
-    }
-    const rest = this.#put(bytes);
-    if (rest !== null) this.#keep(rest);
-  }
-
-  #drain(): boolean {
-    for (;;) {
-      const first = this.#backlog[0];
-      if (first === undefined) return true;
-      const rest = this.#put(first);
-      this.#backlogBytes -= first.length - (rest?.length ?? 0);
-      if (rest !== null) {
-        this.#backlog[0] = rest;
-        return false;
-      }
-      this.#backlog.shift();
-    }
-  }
-
-  #keep(bytes: Buffer): void {
-    if (this.#backlogBytes + bytes.length > maxBacklogBytes) {
-      this.#lost++;
-      return;
-    }
-    this.#backlog.push(bytes);
-    this.#backlogBytes += bytes.length;
-  }
-
-  /** What could not be written now, null when nothing is left. */
-  #put(bytes: Buffer): Buffer | null {
-    let offset = 0;
-    while (offset < bytes.length) {
-      try {
-        offset += writeSync(this.descriptor, bytes, offset, bytes.length - offset);
-      } catch (error) {
-        const again = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
-        if (again) return offset === 0 ? bytes : bytes.subarray(offset);
-        // Nobody reads any more (EPIPE) or the disk is full: there is no place left to say so.
-        this.#lost++;
-        return null;
-      }
-    }
-    return null;
-  }
-}
+import { logLevel, type LogSink } from './log.js';
 
 /** `[EPOCH.USEC]` of a wall clock in µs. */
 export function formatTimestamp(micros: number): string {
@@ -89,35 +14,52 @@ export function formatTimestamp(micros: number): string {
 
 /** rtpengine's stderr lines: `[EPOCH.USEC] LEVEL: [CALLID]: [SUBSYS] MESSAGE`. */
 export class DescriptorSink implements LogSink {
-  readonly #writer: DescriptorWriter;
+  readonly #output: LogOutput;
 
-  /**
-   * @param descriptor 2 for stderr.
-   * @param nowMicros wall clock in µs; null: no timestamps.
-   */
+  /** @param nowMicros wall clock in µs; null: no timestamps. */
   constructor(
-    descriptor: number,
+    outlet: Outlet,
     private readonly nowMicros: (() => number) | null,
     private readonly format: LineFormat,
   ) {
-    this.#writer = new DescriptorWriter(descriptor);
+    this.#output = new LogOutput({
+      outlet,
+      gapLine: (lines) => toBytes(`${this.#time()}WARNING: [core] ${gapText(lines)}\n`),
+    });
   }
 
-  /** Lines lost because the reader was too slow. */
+  /** Lines that were lost: the reader was too slow, or there was no room for them. */
   get lost(): number {
-    return this.#writer.lost;
+    return this.#output.lost;
+  }
+
+  get empty(): boolean {
+    return this.#output.empty;
+  }
+
+  close(): void {
+    this.#output.close();
   }
 
   readonly write: LogSink['write'] = (level, subsystem, callId, message) => {
     formatRecord(level, subsystem, callId, message, this.format, (line) => {
-      const time = this.nowMicros === null ? '' : `${formatTimestamp(this.nowMicros())} `;
-      this.#writer.write(`${time}${line}\n`);
+      this.#output.write(toBytes(`${this.#time()}${line}\n`));
     });
   };
+
+  #time(): string {
+    return this.nowMicros === null ? '' : `${formatTimestamp(this.nowMicros())} `;
+  }
 }
 
-/** syslog(3): priority is facility * 8 + level. Must not throw. */
-export type Syslog = (priority: number, message: string) => void;
+/** The system log: priority is facility * 8 + level. Must not throw. */
+export interface Syslog {
+  send(priority: number, message: string): void;
+  /** Nothing waits for the reader. */
+  readonly empty: boolean;
+  reopen(): void;
+  close(): void;
+}
 
 /** Facility numbers of syslog.h (RFC 5424 §6.2.1). */
 const facilities: Readonly<Record<string, number>> = {
@@ -143,7 +85,12 @@ const facilities: Readonly<Record<string, number>> = {
   local7: 23,
 };
 
-/** Lines to syslog: as on stderr but without the time, which syslog adds itself. */
+/** Number of a facility; an unknown one is `daemon`. */
+export function facilityNumber(name: string): number {
+  return facilities[name] ?? 3;
+}
+
+/** Lines to syslog: as on stderr but without the time, which stands in front of each message. */
 export class SyslogSink implements LogSink {
   readonly #facility: number;
 
@@ -153,12 +100,124 @@ export class SyslogSink implements LogSink {
     facility: string,
     private readonly format: LineFormat,
   ) {
-    this.#facility = (facilities[facility] ?? 3) * 8;
+    this.#facility = facilityNumber(facility) * 8;
+  }
+
+  get empty(): boolean {
+    return this.syslog.empty;
+  }
+
+  close(): void {
+    this.syslog.close();
+  }
+
+  reopen(): void {
+    this.syslog.reopen();
   }
 
   readonly write: LogSink['write'] = (level, subsystem, callId, message) => {
     formatRecord(level, subsystem, callId, message, this.format, (line) => {
-      this.syslog(this.#facility + level, line);
+      this.syslog.send(this.#facility + level, line);
     });
   };
+}
+
+/** Who writes to the system log, and how. */
+export interface SyslogOptions {
+  readonly functions: OutputFunctions;
+  /** Of the socket; /dev/log usually. */
+  readonly path: string;
+  readonly programName: string;
+  readonly pid: number;
+  /** Facility number of what the connection itself has to say. */
+  readonly facility: number;
+  /** Wall clock in µs. */
+  readonly nowMicros: () => number;
+}
+
+const tooLong = constants.errno.EMSGSIZE;
+
+const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+
+/** `Nov  9 03:04:05`, local time (RFC 3164 §4.1.2). */
+function syslogTime(micros: number): string {
+  const date = new Date(micros / 1000);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = String(date.getDate()).padStart(2, ' ');
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
+  return `${months[date.getMonth()] ?? ''} ${day} ${time}`;
+}
+
+/**
+ * A connection to the system log, made again when that has been restarted. Messages wait for it as
+ * lines wait for a slow reader: syslog(3) would make the whole program wait.
+ */
+export class SyslogConnection implements Syslog {
+  readonly #options: SyslogOptions;
+  readonly #output: LogOutput;
+  #socket: { readonly fd: number; readonly stream: boolean } | null = null;
+  /** Everything of a message fitted but its end. */
+  #owesEnd = false;
+
+  constructor(options: SyslogOptions) {
+    this.#options = options;
+    this.#output = new LogOutput({
+      outlet: { put: (bytes) => this.#put(bytes), close: () => this.#disconnect() },
+      gapLine: (lines) =>
+        this.#message(options.facility * 8 + logLevel.warning, `WARNING: [core] ${gapText(lines)}`),
+    });
+  }
+
+  get empty(): boolean {
+    return this.#output.empty;
+  }
+
+  send(priority: number, message: string): void {
+    this.#output.write(this.#message(priority, message));
+  }
+
+  close(): void {
+    this.#output.close();
+  }
+
+  /** Connects anew for the next message. */
+  reopen(): void {
+    this.#disconnect();
+  }
+
+  #message(priority: number, text: string): Buffer {
+    const { programName, pid, nowMicros } = this.#options;
+    return toBytes(`<${priority}>${syslogTime(nowMicros())} ${programName}[${pid}]: ${text}`);
+  }
+
+  #put(bytes: Buffer): ReturnType<Outlet['put']> {
+    const { functions, path } = this.#options;
+    if (this.#socket === null) {
+      const opened = functions.connectOutput(path);
+      // Nobody is there: it may be on its way.
+      if (typeof opened === 'number') return 'later';
+      this.#socket = { fd: opened[0], stream: opened[1] };
+    }
+    const { fd, stream } = this.#socket;
+    // On a stream a message ends with a NUL, which is how syslogd tells them apart.
+    const end = Buffer.of(0);
+    if (this.#owesEnd) {
+      if (functions.writeOutput(fd, end) === 0) return 'later';
+      this.#owesEnd = false;
+    }
+    const taken = functions.writeOutput(fd, stream ? Buffer.concat([bytes, end]) : bytes);
+    this.#owesEnd = stream && taken === bytes.length;
+    if (taken > 0) return Math.min(taken, bytes.length);
+    if (taken === 0) return 'later';
+    if (-taken === tooLong) return 'lost';
+    this.#disconnect();
+    return 'later';
+  }
+
+  #disconnect(): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#owesEnd = false;
+    if (socket !== null) closeSync(socket.fd);
+  }
 }

@@ -1,6 +1,7 @@
 /** Text of a log record: `LEVEL: [CALLID]: [SUBSYS] MESSAGE` (options.md §6). */
 import type { LogSubsystem } from '../config/subsystems.js';
 import { logLevelNames, type LogLevel } from './log.js';
+import { needsEscapes, printable } from './printable.js';
 
 /** How records become lines. */
 export interface LineFormat {
@@ -8,21 +9,6 @@ export interface LineFormat {
   readonly splitLines: boolean;
   /** Greatest length of `[SUBSYS] MESSAGE` in one line, in characters; 0 unlimited. */
   readonly maxLength: number;
-}
-
-const control = /[\x00-\x1f\x7f]/;
-
-const everyControl = /[\x00-\x1f\x7f]/g;
-
-/** Control characters as escapes: text from the network must not be able to forge lines. */
-function printable(text: string): string {
-  if (!control.test(text)) return text;
-  return text.replace(everyControl, (character) => {
-    if (character === '\n') return '\\n';
-    if (character === '\r') return '\\r';
-    if (character === '\t') return ' ';
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
-  });
 }
 
 function brokenAt(maxLength: number, text: string): readonly string[] {
@@ -57,7 +43,7 @@ export function formatRecord(
   const prefix = `${logLevelNames[level]}: ${call}`;
   const body = `[${subsystem}] ${message}`;
   const fits = format.maxLength === 0 || body.length <= format.maxLength;
-  if (fits && !control.test(body)) {
+  if (fits && !needsEscapes(body)) {
     emit(prefix + body);
     return;
   }

@@ -1,6 +1,7 @@
 /**
  * Log lines in rtpengine's form (options.md §6): levels with syslog's numbers, one threshold for each
- * subsystem, the call-id in front. A line is written before the call returns, so a crash loses none.
+ * subsystem, the call-id in front. A line is written before the call returns, so a crash loses
+ * none; a reader that is too slow is never waited for (log-output.ts).
  *
  * Text lines are formatted here and not by pino: pino writes JSON only, and importing it takes 25-30 ms
  * of a start that may take 100 ms in all. `--log-format=json` uses pino (log-json.ts).
@@ -34,8 +35,14 @@ export const logLevelNames: Readonly<Record<LogLevel, string>> = {
   7: 'DEBUG',
 };
 
-/** Where records go. `write` must not throw. */
+/** Where records go. `write` must neither throw nor wait. */
 export interface LogSink {
+  /** false: some lines wait for a reader that is too slow. */
+  readonly empty?: boolean;
+  /** Nothing is written any more, also not what still waits. */
+  close?(): void;
+  /** Opens again what may have been replaced meanwhile (log rotation, a restarted syslog). */
+  reopen?(): void;
   write(level: LogLevel, subsystem: LogSubsystem, callId: string | null, message: string): void;
 }
 
@@ -58,10 +65,10 @@ function clamp(level: number): number {
 
 /** The log of the daemon. Cheap to ask whether a line would be written: `enabled`. */
 export class Log {
-  readonly #sink: LogSink;
+  #sink: LogSink;
   readonly #levels: Map<LogSubsystem, number>;
-  readonly #markPrefix: string;
-  readonly #markSuffix: string;
+  #markPrefix: string;
+  #markSuffix: string;
   /** Calls of which every line is written (`debug CALLID on`). */
   readonly #debugged = new Set<string>();
 
@@ -147,6 +154,26 @@ export class Log {
       const shown = Object.values(logLevel).findLast((each) => each <= level) ?? logLevel.critical;
       this.write(shown, subsystem, `${what} '${subsystem}' log level to ${level}`);
     }
+  }
+
+  /** Everything was taken by who reads it. */
+  get empty(): boolean {
+    return this.#sink.empty !== false;
+  }
+
+  /** Lines go to another place from now on, with other marks round private data. */
+  moveTo(sink: LogSink, marks: Pick<LogOptions, 'markPrefix' | 'markSuffix'>): void {
+    const before = this.#sink;
+    this.#sink = sink;
+    this.#markPrefix = marks.markPrefix ?? '';
+    this.#markSuffix = marks.markSuffix ?? '';
+    // What still waits there is tried further.
+    if (before.empty !== false) before.close?.();
+  }
+
+  /** The place is opened again. */
+  reopen(): void {
+    this.#sink.reopen?.();
   }
 
   /** Every line of this call is written from now on, or no longer. */

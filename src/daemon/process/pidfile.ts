@@ -1,5 +1,5 @@
 /** The file that names the running process. */
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { ConfigError } from '../../config/errors.js';
 
 const reasons: Readonly<Record<string, string>> = {
@@ -12,27 +12,54 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'No space left on device',
 };
 
+/** The machine's trouble of the moment, no mistake of the configuration: no reason not to serve. */
+const passing: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EFBIG',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+]);
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error)) return '';
+  return typeof error.code === 'string' ? error.code : '';
+}
+
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return reasons[code] ?? error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return reasons[codeOf(error)] ?? message;
 }
 
 /**
  * Writes `pid` into the file, over whatever an earlier process left there.
  *
+ * @returns null, or a warning when the disk has no room for it: then there is no file.
  * @throws ConfigError `Failed to create PID file PATH (…), aborting startup`
  */
-export function writePidfile(path: string, pid: number): void {
+export function writePidfile(path: string, pid: number): string | null {
   try {
     writeFileSync(path, `${pid}\n`);
+    return null;
   } catch (error) {
-    throw new ConfigError(
-      'bad-value',
-      'pidfile',
-      `Failed to create PID file ${path} (${reasonOf(error)}), aborting startup`,
-      { cause: error },
-    );
+    const what = `Failed to create PID file ${path} (${reasonOf(error)})`;
+    if (!passing.has(codeOf(error))) {
+      const message = `${what}, aborting startup`;
+      throw new ConfigError('bad-value', 'pidfile', message, { cause: error });
+    }
+    removeEmpty(path);
+    return `${what}, going on without it`;
+  }
+}
+
+/** A file without a number would say that a process 0 or none runs. */
+function removeEmpty(path: string): void {
+  try {
+    if (statSync(path).isFile()) unlinkSync(path);
+  } catch {
+    // There is none.
   }
 }
 

@@ -4,10 +4,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logSubsystems } from '../../../src/config/subsystems.js';
 import { createJsonSink } from '../../../src/observe/log-json.js';
+import { nativeProcess } from '../../../src/media/native-relay.js';
+import { descriptorOutlet, type Outlet } from '../../../src/observe/log-output.js';
 import { createLog, createWallClockMicros } from '../../../src/observe/log-setup.js';
-import { DescriptorSink, SyslogSink, formatTimestamp } from '../../../src/observe/log-sinks.js';
+import {
+  DescriptorSink,
+  SyslogSink,
+  formatTimestamp,
+  type Syslog,
+} from '../../../src/observe/log-sinks.js';
 import { Log, type LogSink } from '../../../src/observe/log.js';
+import { UnixDatagrams } from '../../support/unix-datagrams.js';
 import { configOf, minimal } from '../config/support.js';
+
+const to = (descriptor: number): Outlet => descriptorOutlet(descriptor, nativeProcess());
+
+function syslogTo(take: (message: string) => void): Syslog {
+  return {
+    send: (priority, message) => take(`<${priority}>${message}`),
+    empty: true,
+    reopen: () => undefined,
+    close: () => undefined,
+  };
+}
 
 const plain = { splitLines: false, maxLength: 0 };
 
@@ -22,7 +41,7 @@ function syslogLines(
 ): { log: Log; lines: string[] } {
   const lines: string[] = [];
   const sink = new SyslogSink(
-    (priority, message) => lines.push(`<${priority}>${message}`),
+    syslogTo((text) => lines.push(text)),
     'daemon',
     format,
   );
@@ -48,7 +67,7 @@ describe('log file', () => {
   }
 
   it("has rtpengine's lines", () => {
-    const log = logTo(new DescriptorSink(descriptor, () => 1795401470_276222, plain));
+    const log = logTo(new DescriptorSink(to(descriptor), () => 1795401470_276222, plain));
     log.info('control', "Received command 'offer' from 127.0.0.1:44293", 'mosx');
     log.notice('core', 'Creating new call', 'mosx');
     log.info('core', 'Startup complete, version 1');
@@ -66,12 +85,12 @@ describe('log file', () => {
   });
 
   it('has no timestamps when they are not wanted', () => {
-    logTo(new DescriptorSink(descriptor, null, plain)).info('core', 'x');
+    logTo(new DescriptorSink(to(descriptor), null, plain)).info('core', 'x');
     expect(readFileSync(path, 'latin1')).to.equal('INFO: [core] x\n');
   });
 
   it('keeps the bytes of a call-id in any encoding', () => {
-    const log = logTo(new DescriptorSink(descriptor, null, plain));
+    const log = logTo(new DescriptorSink(to(descriptor), null, plain));
     const callId = Buffer.from('Zoë', 'utf8').toString('latin1');
     log.info('core', 'x', callId);
     expect(readFileSync(path, 'utf8')).to.equal('INFO: [Zoë]: [core] x\n');
@@ -81,14 +100,14 @@ describe('log file', () => {
 
   it('does not throw when nobody can write', () => {
     const readOnly = openSync(path, 'r');
-    const sink = new DescriptorSink(readOnly, null, plain);
+    const sink = new DescriptorSink(to(readOnly), null, plain);
     logTo(sink).info('core', 'x');
     expect(sink.lost).to.equal(1);
     closeSync(readOnly);
   });
 
   it('is written by pino when JSON is wanted', async () => {
-    const log = logTo(await createJsonSink(descriptor, () => 1795401470_276222));
+    const log = logTo(await createJsonSink(to(descriptor), () => 1795401470_276222));
     log.notice('core', 'Creating new "call"', 'mosx');
     log.debug('core', 'unseen');
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
@@ -105,7 +124,7 @@ describe('log file', () => {
 
   it('costs little enough for two lines a command', () => {
     const clock = createWallClockMicros(Date.now, () => performance.now());
-    const log = logTo(new DescriptorSink(descriptor, clock, plain));
+    const log = logTo(new DescriptorSink(to(descriptor), clock, plain));
     const write = (count: number): number => {
       const start = performance.now();
       for (let i = 0; i < count; i++) {
@@ -123,7 +142,7 @@ describe('syslog', () => {
   it('gets facility and level, and lines without a time', () => {
     const lines: string[] = [];
     const sink = new SyslogSink(
-      (priority, text) => lines.push(`<${priority}>${text}`),
+      syslogTo((text) => lines.push(text)),
       'local5',
       plain,
     );
@@ -212,31 +231,39 @@ describe('log levels', () => {
 
 describe('log of the configuration', () => {
   it('goes to syslog, and to stderr on demand', async () => {
-    const sent: string[] = [];
+    const directory = mkdtempSync(join(tmpdir(), 'rtprelay-log-'));
+    const syslog = await UnixDatagrams.open(join(directory, 'syslog'));
     const environment = {
       nowMicros: () => 0,
-      syslog: (_priority: number, message: string) => {
-        sent.push(message);
-      },
+      functions: nativeProcess(),
+      pid: 4711,
+      syslogPath: syslog.path,
     };
-    const log = await createLog(configOf(minimal).log, environment);
-    log.info('core', 'x'.repeat(600));
-    expect(sent).to.have.length(2);
-    expect(sent[0]).to.match(/ \.\.\.$/);
+    const log = await createLog(configOf([...minimal, '--log-facility=local3']).log, environment);
+    try {
+      log.info('core', 'x'.repeat(600));
+      const [first = '', ...others] = await syslog.received();
+      expect(others).to.have.length(1);
+      // 19 * 8 + 6, and the time of the machine's zone.
+      expect(first).to.match(
+        /^<158>[JD][ae][nc] [ 13]1 \d\d:\d\d:00 rtpengine\[4711\]: INFO: \[core\] x+ \.\.\.$/,
+      );
 
-    const directory = mkdtempSync(join(tmpdir(), 'rtprelay-log-'));
-    const descriptor = openSync(join(directory, 'log'), 'w');
-    const stderr = await createLog(configOf([...minimal, '-E']).log, {
-      ...environment,
-      descriptor,
-    });
-    stderr.info('core', 'y'.repeat(600));
-    expect(sent).to.have.length(2);
-    expect(readFileSync(join(directory, 'log'), 'latin1')).to.match(
-      /^\[0\.000000\] INFO: .*y{600}\n$/,
-    );
-    closeSync(descriptor);
-    rmSync(directory, { recursive: true });
+      const descriptor = openSync(join(directory, 'log'), 'w');
+      const stderr = await createLog(configOf([...minimal, '-E']).log, {
+        ...environment,
+        descriptor,
+      });
+      stderr.info('core', 'y'.repeat(600));
+      expect(await syslog.received()).to.deep.equal([]);
+      expect(readFileSync(join(directory, 'log'), 'latin1')).to.match(
+        /^\[0\.000000\] INFO: .*y{600}\n$/,
+      );
+      closeSync(descriptor);
+    } finally {
+      syslog.close();
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
