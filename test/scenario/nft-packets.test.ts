@@ -9,7 +9,6 @@ import type { Endpoint } from '../../src/media/call-state.js';
 import { TestProcess } from '../support/child-process.js';
 import { connectNamespaces, NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
 import { NftDriver } from '../support/nft-driver-process.js';
-import type { DriverCall } from '../support/nft-driver.js';
 import { pause, until } from '../support/wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -359,28 +358,23 @@ describe('packets through nftables', function () {
     expect(await driver.call({ set: [flow(4)] })).to.equal(null);
   });
 
-  it('takes ten thousand flows at once in less than a second', async () => {
+  it('takes ten thousand flows at once, gives their figures, and lets go of all of them', async () => {
     const driver = await start('test', '10000');
     const { a, b } = families.IPv4;
     const flows = Array.from({ length: 10_000 }, (_, index) =>
       flowBetween(a, b, at('10.1.0.1', 20_000 + index), at('10.2.0.1', 30_002)),
     );
-    const timed = async (call: DriverCall): Promise<number> => {
-      const began = performance.now();
-      await driver.call(call);
-      return performance.now() - began;
-    };
     const locals = flows.map(({ local }) => local);
-    const set = await timed({ set: flows });
-    const read = await timed({ read: locals });
-    const one = await timed({ set: flows.slice(0, 1).map((flow) => ({ ...flow, tos: 0 })) });
-    const remove = await timed({ remove: locals });
-    const inMs = [set, read, one, remove].map((ms) => ms.toFixed(1)).join(', ');
-    console.log(`      set, read, change one, remove: ${inMs} ms`);
-    expect(set).to.be.lessThan(1000);
-    expect(read).to.be.lessThan(200);
-    expect(one).to.be.lessThan(50);
-    expect(remove).to.be.lessThan(1000);
+    expect(await driver.call({ set: flows })).to.equal(null);
+    expect(await driver.read(...locals)).to.have.length(10_000);
+    expect(
+      await driver.call({ set: [flowBetween(a, b, at('10.1.0.1', 1), at('10.2.0.1', 2))] }),
+    ).to.equal('its table holds 10000 flows');
+    expect(
+      await driver.call({ set: flows.slice(0, 1).map((flow) => ({ ...flow, tos: 0 })) }),
+    ).to.equal(null);
+    await driver.call({ remove: locals });
+    expect(await driver.call({ set: flows })).to.equal(null);
   });
 
   it('shares the machine: other instances, other tables, other marks', async () => {

@@ -77,15 +77,6 @@ describe('configuration', () => {
     ]);
   });
 
-  it('loads in less time than a start can spare', function () {
-    if (!existsSync(debianFile)) this.skip();
-    const text = { [debianFile]: readFileSync(debianFile, 'utf8') };
-    configOf([], text);
-    const start = performance.now();
-    for (let round = 0; round < 20; round++) configOf([], text);
-    expect((performance.now() - start) / 20).to.be.below(10);
-  });
-
   it('asks for help, version and codecs before anything else', () => {
     const kind = (word: string): string => loadConfig([word], {}, files({}), { cores: 1 }).kind;
     expect(['--help', '-h', '--version', '-v', '--codecs'].map(kind)).to.deep.equal([

@@ -91,8 +91,9 @@ describe('bencode', () => {
     'd1:a1:b',
     'i1ex',
     'dexyz',
-    'l-3:',
-    'd-3:i1e',
+    'l-0:',
+    'l-1:ae',
+    'd-0:i1e',
     'd',
   ]) {
     it(`refuses ${JSON.stringify(text)}`, () => {
@@ -123,7 +124,7 @@ describe('bencode', () => {
     const nested = (depth: number): string => 'l'.repeat(depth) + 'e'.repeat(depth);
     expect(() => decode(nested(maxBencodeDepth))).not.to.throw();
     expect(() => decode(nested(maxBencodeDepth + 1))).to.throw(BencodeError, 'nested too deeply');
-    for (const text of ['l'.repeat(65_536), 'd'.repeat(65_536), 'd1:a'.repeat(16_384)]) {
+    for (const text of ['l'.repeat(500), 'd'.repeat(500), 'd1:a'.repeat(500)]) {
       expect(() => lenient(text)).to.throw(BencodeError);
     }
   });
