@@ -298,6 +298,7 @@ export class Daemon {
       const { KeyspaceFollower } = await import('../redis-store/keyspace-follower.js');
       this.#follower = new KeyspaceFollower({
         server: redis.subscribe,
+        write: redis.write,
         connectTimeoutMs: redis.connectTimeoutMs,
         commandTimeoutMs: redis.commandTimeoutMs,
         allowedErrors: redis.allowedErrors,

@@ -2,17 +2,24 @@
  * One connection to a Redis server that is made again whenever it breaks. ioredis speaks the protocol;
  * when to connect, what counts as usable and what is said about it is decided here.
  *
+ * A replica is as good as a master for reading, so it is used, and watched until it becomes one; of
+ * several servers, one that is a master comes first, and is looked for as long as there is none.
+ *
  * Commands are never queued while there is no connection, and never sent twice.
  */
 import type { Redis } from 'ioredis';
 import { authenticate, dial, within } from './dial.js';
-import { reasonOf, StoreError } from './errors.js';
+import { connectionError, type ConnectionFailure } from './connection-error.js';
+import { isNotReady, isReadOnly, reasonOf, StoreError } from './errors.js';
 import type { StoreLog } from './log.js';
+import { Predecessors, type ClientIdentity } from './predecessors.js';
+import { replicationState, type ReplicationState } from './replication-state.js';
 import {
   addressesOf,
   isSingle,
   ListedLocations,
   locationName,
+  sameLocation,
   serverName,
   type DialAddress,
   type Locator,
@@ -30,13 +37,13 @@ export interface ConnectionOptions {
   /** Consecutive errors after which the server is left alone for a while; -1 never. */
   readonly allowedErrors: number;
   readonly disableTimeSeconds: number;
-  /** Refuse replicas: calls are written here. Of several servers only the master is used anyway. */
-  readonly mustBeMaster: boolean;
   readonly log: StoreLog;
   /** The connection can be used (again). */
   readonly onReady: () => void;
   /** It cannot any more. */
   readonly onLost: () => void;
+  /** The server's part in replication is another one than before, or was looked at again. */
+  readonly onState?: (now: ReplicationState, before: ReplicationState) => void;
   /** For a connection that subscribes (`subscribe`) and sends nothing else. */
   readonly onMessage?: (channel: string, message: string) => void;
 }
@@ -46,29 +53,18 @@ type Argument = string | Buffer | number;
 const stallMs = 5000;
 const firstRetryMs = 50;
 const maxRetryMs = 1000;
-/** How often a replica is asked at start whether it has become a master, once per second. */
-const masterAttempts = 10;
-/** How often a connection is looked after that could go elsewhere, or that never sends anything. */
+/** How often a server that does not serve yet is asked at start, once per second. */
+const readyAttempts = 10;
+/** How often a connection is looked after. */
 const watchIntervalMs = 1000;
-/** Servers whose last connection is remembered. */
-const maxPredecessors = 16;
-
-/** Runs of one server are told apart by `run_id`, so that a client id is never used on another run. */
-interface Greeting {
-  readonly runId: string;
-  readonly clientId: number | null;
+/** The same while the server is no master: somebody waits for it to become one. */
+const replicaWatchIntervalMs = 250;
+interface Greeting extends ClientIdentity {
+  readonly state: ReplicationState;
 }
 
-/** No answer in time; or the server has become a replica, and a master may be where it was. */
-function isFatal(error: Error): boolean {
-  return error.message === 'Command timed out' || error.message.startsWith('READONLY');
-}
-
-/** A place that was tried in vain. */
-interface Failure {
-  readonly name: string;
-  readonly error: unknown;
-}
+const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.message === 'Command timed out';
 
 export class RedisConnection {
   readonly #options: ConnectionOptions;
@@ -79,8 +75,11 @@ export class RedisConnection {
   #redis: Redis | null = null;
   /** Where `#redis` is or was last. */
   #location: ServerLocation | null = null;
-  /** Client ids of the last connections, by the run of the server they were made to. */
-  readonly #predecessors = new Map<string, number>();
+  /** What the server said last of its part in replication. */
+  #state: ReplicationState | null = null;
+  readonly #predecessors = new Predecessors();
+  /** When a master was looked for last (monotonic, ms). */
+  #soughtAt = 0;
   #retryTimer: NodeJS.Timeout | null = null;
   #retryMs = firstRetryMs;
   #errors = 0;
@@ -100,18 +99,28 @@ export class RedisConnection {
     return this.#redis !== null;
   }
 
+  /** null without a connection. */
+  get state(): ReplicationState | null {
+    return this.#redis === null ? null : this.#state;
+  }
+
+  /** Whether the server takes writes, as far as is known. */
+  get writable(): boolean {
+    return this.state?.acceptsWrites === true;
+  }
+
   /** Name of the server that is or was last connected to; all of them before that. */
   get where(): string {
     return this.#location === null ? this.#name : locationName(this.#location);
   }
 
   /**
-   * The first connection. A replica that should be a master is asked again every second for a while.
-   * From then on the connection is made again by itself.
+   * The first connection. A server that is there and does not serve yet is asked again every second for
+   * a while. From then on the connection is made again by itself.
    * @param attempts how often it is asked altogether.
    * @throws StoreError
    */
-  async open(attempts = masterAttempts): Promise<void> {
+  async open(attempts = readyAttempts): Promise<void> {
     const { log, commandTimeoutMs } = this.#options;
     if (commandTimeoutMs > 0) {
       log.info(`Setting timeout for Redis commands to ${commandTimeoutMs} milliseconds`);
@@ -121,8 +130,11 @@ export class RedisConnection {
         await this.#connect();
         return;
       } catch (error) {
-        const isReplica = error instanceof StoreError && error.code === 'not-master';
-        if (isReplica && attempt < attempts && !this.#closed) {
+        const awaited = error instanceof StoreError && error.code === 'not-ready';
+        if (awaited && attempt < attempts && !this.#closed) {
+          this.#sayOnce('awaited', () =>
+            log.warning(`Redis ${this.#name} does not serve yet (${reasonOf(error)}): asked again`),
+          );
           await new Promise((resolve) => setTimeout(resolve, maxRetryMs));
           continue;
         }
@@ -151,12 +163,32 @@ export class RedisConnection {
       this.#gather(redis);
       return await redis.callBuffer(command, ...args);
     } catch (error) {
-      if (error instanceof Error && isFatal(error)) {
-        this.#locator?.avoid();
-        this.#drop(redis);
-      }
+      this.#failed(redis, error);
       throw error;
     }
+  }
+
+  /** A server that does not answer is given up; so is one of several that has become a replica. */
+  #failed(redis: Redis, error: unknown): void {
+    if (this.#redis !== redis) return;
+    const readOnly = isReadOnly(error);
+    if (isTimeout(error) || (readOnly && this.#several && this.#state?.isMaster === true)) {
+      this.#locator?.avoid();
+      this.#drop(redis);
+    } else if (readOnly && this.#state?.acceptsWrites === true) {
+      this.#learn({ ...this.#state, role: 'slave', isMaster: false, acceptsWrites: false });
+    }
+  }
+
+  /** Asks the server for its state. @throws as `send` does. */
+  async refresh(): Promise<void> {
+    this.#learn(replicationState(String(await this.send('INFO', 'replication'))));
+  }
+
+  #learn(now: ReplicationState): void {
+    const before = this.#state;
+    this.#state = now;
+    if (before !== null) this.#options.onState?.(now, before);
   }
 
   /** All commands of one turn of the event loop leave in one system call. */
@@ -208,10 +240,11 @@ export class RedisConnection {
   /** Tries every place until one is usable. @throws the only reason, or one that names all. */
   async #connect(): Promise<void> {
     const locator = await this.#locate();
-    const failures: Failure[] = [];
+    const failures: ConnectionFailure[] = [];
+    const replicas: ServerLocation[] = [];
     try {
       for await (const location of locator.candidates()) {
-        if (await this.#connectTo(location, failures)) {
+        if (await this.#connectTo(location, failures, replicas)) {
           locator.used(location);
           return;
         }
@@ -219,29 +252,44 @@ export class RedisConnection {
     } catch (error) {
       failures.push({ name: '', error });
     }
+    // The same one for all connections that have the same list.
+    replicas.sort((a, b) => (locationName(a) < locationName(b) ? -1 : 1));
+    for (const location of replicas) {
+      if (await this.#connectTo(location, failures)) return;
+    }
     if (this.#closed) throw new StoreError('closed', 'the store was closed');
-    throw this.#failureOf(failures);
+    throw connectionError(failures, this.#options.server);
   }
 
-  #failureOf(failures: readonly Failure[]): unknown {
-    const [first] = failures;
-    if (first !== undefined && failures.length === 1 && !this.#several) return first.error;
-    const reasons = failures.map(({ name, error }) =>
-      name === '' || !this.#several || error instanceof StoreError
-        ? reasonOf(error)
-        : `${name}: ${reasonOf(error)}`,
-    );
-    const reason = [...new Set(reasons)].join('; ');
-    // A server that was named, or is there, and is no master: the master may be on its way.
-    const awaited =
-      this.#options.server.sentinel === undefined
-        ? failures.some(({ error }) => error instanceof StoreError && error.code === 'not-master')
-        : failures.some(({ name }) => name !== '');
-    return awaited ? new StoreError('not-master', reason) : new Error(reason);
+  /** Changes over to a master when there is one. */
+  async #seek(redis: Redis, present: ServerLocation): Promise<void> {
+    const locator = await this.#locate();
+    try {
+      for await (const location of locator.candidates()) {
+        if (this.#redis !== redis) return;
+        if (sameLocation(location, present)) continue;
+        if (await this.#connectTo(location, [], [], redis)) {
+          locator.used(location);
+          this.#options.log.notice(`Using Redis ${this.where}, the master, from now on`);
+          return;
+        }
+      }
+    } catch {
+      // The sentinels do not know a master yet.
+    }
   }
 
-  /** Tries all addresses of a place. */
-  async #connectTo(location: ServerLocation, failures: Failure[]): Promise<boolean> {
+  /**
+   * Tries all addresses of a place.
+   * @param replicas of several servers: where a replica is found it is noted here and not used.
+   * @param inPlaceOf the connection that is given up for it, if it is still the present one.
+   */
+  async #connectTo(
+    location: ServerLocation,
+    failures: ConnectionFailure[],
+    replicas?: ServerLocation[],
+    inPlaceOf: Redis | null = null,
+  ): Promise<boolean> {
     const name = locationName(location);
     let addresses: readonly DialAddress[] = [];
     try {
@@ -252,16 +300,22 @@ export class RedisConnection {
     for (const address of addresses) {
       if (this.#closed) return false;
       try {
-        await this.#use(address, location);
+        await this.#use(address, location, this.#several && replicas !== undefined, inPlaceOf);
         return true;
       } catch (error) {
-        failures.push({ name, error });
+        if (error instanceof StoreError && error.code === 'not-master') replicas?.push(location);
+        else failures.push({ name, error });
       }
     }
     return false;
   }
 
-  async #use(address: DialAddress, location: ServerLocation): Promise<void> {
+  async #use(
+    address: DialAddress,
+    location: ServerLocation,
+    onlyMaster: boolean,
+    inPlaceOf: Redis | null,
+  ): Promise<void> {
     const { server, connectTimeoutMs, commandTimeoutMs, onMessage } = this.#options;
     const { redis, greeting } = await dial(
       address,
@@ -270,13 +324,14 @@ export class RedisConnection {
         commandTimeoutMs: commandTimeoutMs > 0 ? commandTimeoutMs : stallMs,
         tls: server.tls,
       },
-      (client) => this.#greet(client, locationName(location)),
+      (client) => this.#greet(client, onlyMaster ? locationName(location) : null),
     );
     try {
-      await this.#endPredecessor(redis, greeting);
+      await this.#predecessors.end(redis, greeting);
       if (this.#closed) throw new StoreError('closed', 'the store was closed');
       // Broken in between: `end` was emitted before anybody listened.
       if (redis.status !== 'ready') throw new Error('Connection is closed.');
+      if (this.#redis !== inPlaceOf) throw new Error('another connection was made');
     } catch (error) {
       redis.disconnect();
       throw error;
@@ -288,55 +343,40 @@ export class RedisConnection {
       );
     }
     this.#redis = redis;
+    inPlaceOf?.disconnect();
     this.#location = location;
+    this.#state = greeting.state;
     this.#errors = 0;
     this.#retryMs = firstRetryMs;
     this.#said = new Set();
-    if (this.#several || onMessage !== undefined) this.#startWatching(redis, location);
+    this.#startWatching(redis, location);
     this.#options.onReady();
   }
 
-  async #greet(redis: Redis, name: string): Promise<Greeting> {
-    const { server, mustBeMaster } = this.#options;
+  /** @param master the name of a server that has to be one; null: either will do. */
+  async #greet(redis: Redis, master: string | null): Promise<Greeting> {
+    const { server } = this.#options;
     await authenticate(redis, server.username ?? null, server.password);
     await redis.call('SELECT', server.database);
     await redis.call('PING');
     const facts = String(await redis.call('INFO'));
-    if (mustBeMaster || this.#several) this.#requireMaster(facts, name);
+    const state = replicationState(facts);
+    if (master !== null) this.#requireMaster(state, master);
     // Neither every server nor every ACL user may tell.
     const clientId = await redis.call('CLIENT', 'ID').catch(() => null);
     return {
       runId: /^run_id:(\S*)/m.exec(facts)?.[1] ?? '',
       clientId: typeof clientId === 'number' ? clientId : null,
+      state,
     };
   }
 
-  /** @throws StoreError when `facts`, the answer to INFO, are those of a replica. */
-  #requireMaster(facts: string, name: string): void {
-    const role = /^role:(\S*)/m.exec(facts)?.[1] ?? '';
-    if (role === 'master' || role === 'active-replica') return;
-    throw new StoreError('not-master', `Redis ${name} is a ${role}, not a master`);
+  /** @throws StoreError when it is a replica. */
+  #requireMaster({ isMaster, role }: ReplicationState, name: string): void {
+    if (!isMaster) throw new StoreError('not-master', `Redis ${name} is a ${role}, not a master`);
   }
 
-  /**
-   * A server that was stopped for a while may still have commands of the connection before in its
-   * buffers. They must not be run after newer ones of this connection.
-   */
-  async #endPredecessor(redis: Redis, { runId, clientId }: Greeting): Promise<void> {
-    const before = this.#predecessors.get(runId);
-    if (runId !== '' && before !== undefined && clientId !== null && before !== clientId) {
-      await redis.call('CLIENT', 'KILL', 'ID', before).catch(() => null);
-    }
-    if (runId === '' || clientId === null) return;
-    // The newest come last; those of servers that have not been met for long are forgotten.
-    this.#predecessors.delete(runId);
-    this.#predecessors.set(runId, clientId);
-    const [oldest] = this.#predecessors.keys();
-    if (this.#predecessors.size > maxPredecessors && oldest !== undefined)
-      this.#predecessors.delete(oldest);
-  }
-
-  /** Looks after a connection every second, in ways that do not wait for each other. */
+  /** Looks after a connection, in ways that do not wait for each other. */
   #startWatching(redis: Redis, location: ServerLocation): void {
     this.#watchLater(redis, () => this.#check(redis, location));
     const locator = this.#locator;
@@ -347,7 +387,9 @@ export class RedisConnection {
   }
 
   #watchLater(redis: Redis, look: () => Promise<void>): void {
-    const timer = setTimeout(() => void this.#watch(redis, look), watchIntervalMs);
+    const waits = this.#options.onMessage === undefined && this.#state?.isMaster !== true;
+    const intervalMs = waits ? replicaWatchIntervalMs : watchIntervalMs;
+    const timer = setTimeout(() => void this.#watch(redis, look), intervalMs);
     timer.unref();
   }
 
@@ -368,9 +410,21 @@ export class RedisConnection {
 
   async #check(redis: Redis, location: ServerLocation): Promise<void> {
     // A subscriber of the old protocol may not ask for more.
-    if (this.#options.onMessage !== undefined) await redis.ping();
-    else
-      this.#requireMaster(String(await redis.call('INFO', 'replication')), locationName(location));
+    if (this.#options.onMessage !== undefined) {
+      await redis.ping().catch((error: unknown) => {
+        if (!isNotReady(error)) throw error;
+      });
+      return;
+    }
+    const now = replicationState(String(await redis.call('INFO', 'replication')));
+    if (this.#redis !== redis) return;
+    if (this.#several && this.#state?.isMaster === true)
+      this.#requireMaster(now, locationName(location));
+    this.#learn(now);
+    if (!this.#several || now.isMaster) return;
+    if (performance.now() - this.#soughtAt < watchIntervalMs) return;
+    await this.#seek(redis, location);
+    this.#soughtAt = performance.now();
   }
 
   /** The connection is of no use any more. */
@@ -415,6 +469,7 @@ export class RedisConnection {
       log.notice(`RE-Establishing connection for Redis server ${this.#name}`),
     );
     try {
+      if (this.#redis !== null) return;
       await this.#connect();
       log.notice(`RE-Established connection to Redis ${this.where}`);
     } catch (error) {

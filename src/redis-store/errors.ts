@@ -34,8 +34,21 @@ export function reasonOf(error: unknown): string {
   return error.message;
 }
 
-/** unreachable: no connection. not-master: connected to a replica. closed: the store was closed. */
-export type StoreErrorCode = 'unreachable' | 'not-master' | 'closed';
+/** A server that answers, and refuses to serve for now: it loads its data, or has no link to its master. */
+export function isNotReady(error: unknown): boolean {
+  return error instanceof Error && /^(LOADING|MASTERDOWN|BUSY) /.test(error.message);
+}
+
+/** Writing was refused because the server is a replica (the second form: by a script of Redis 6). */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof Error && /^READONLY |-READONLY /.test(error.message);
+}
+
+/**
+ * unreachable: no connection. not-ready: a server that is there does not serve yet. not-master: a
+ * replica takes no writes. closed: the store was closed.
+ */
+export type StoreErrorCode = 'unreachable' | 'not-ready' | 'not-master' | 'closed';
 
 /** The store cannot start. */
 export class StoreError extends Error {

@@ -1,16 +1,19 @@
 /**
  * Follows the calls that other nodes keep in their Redis databases (redis-layout.md §4). Notifications
  * only say that a key changed: its value is then read. Since notifications can be missed, the whole
- * database is compared at the start, after every interruption, and once in a while.
+ * database is compared at the start, after every interruption, and once in a while. A replica raises
+ * none for what a full synchronisation brings: its state is looked at, and compared when it changes.
  */
 import type { CallState } from '../media/call-state.js';
 import { keyOf } from './codec.js';
-import { RedisConnection } from './connection.js';
+import { RedisConnection, type ConnectionOptions } from './connection.js';
 import { decodeCall } from './decode.js';
-import { RestoreError } from './errors.js';
+import { RestoreError, StoreError } from './errors.js';
+import { ExpiryWatch } from './expiry-watch.js';
 import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
-import { readCalls } from './restore.js';
+import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
+import { readCalls, type SendCommand } from './restore.js';
 import type { CodecSettings } from './schema.js';
 import { serverName, type RedisServer } from './server-address.js';
 import { looksLikeCall } from './stored-value.js';
@@ -18,6 +21,8 @@ import { looksLikeCall } from './stored-value.js';
 export interface KeyspaceFollowerOptions {
   /** `database` is not used. */
   readonly server: RedisServer;
+  /** Where this node writes. If `server` is a replica of it, what is taken over is removed here. */
+  readonly write: RedisServer;
   readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
   readonly allowedErrors: number;
@@ -40,6 +45,10 @@ const batchSize = 100;
 const compareIntervalMs = 60_000;
 /** Without notifications, comparing is all there is. */
 const pollIntervalMs = 1_000;
+/** Until a server that did not let us read is asked again. */
+const retryMs = 500;
+/** A replica that has just changed may not have finished. */
+const settleMs = 2_000;
 
 /** The connections that read say what is wrong with the server. */
 const silent: StoreLog = {
@@ -59,8 +68,14 @@ class FollowedDatabase {
   #compareWanted = true;
   #working: Promise<void> | null = null;
   #closed = false;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #settleTimer: NodeJS.Timeout | null = null;
+  #saidInterrupted = '';
   readonly #reported = new Set<string>();
   readonly #fence: Fence;
+  readonly #expiry: ExpiryWatch;
+  /** To the master of the replica that is followed; made when it is needed. */
+  #master: { readonly connection: RedisConnection; readonly fence: Fence } | null = null;
 
   constructor(
     readonly database: number,
@@ -69,22 +84,42 @@ class FollowedDatabase {
     onConnected: (serverName: string) => void,
   ) {
     this.#options = options;
-    const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds, log } = options;
+    const { allowedErrors, disableTimeSeconds, log } = options;
     this.#connection = new RedisConnection({
-      server: { ...options.server, database },
-      connectTimeoutMs,
-      commandTimeoutMs,
-      allowedErrors,
-      disableTimeSeconds,
-      mustBeMaster: false,
-      log,
+      ...this.#connectionTo(options.server, log),
+      ...{ allowedErrors, disableTimeSeconds },
       onReady: () => {
         void this.compare();
         onConnected(this.#connection.where);
       },
-      onLost: () => undefined,
+      onState: (now, before) => this.#observe(now, before),
     });
-    this.#fence = new Fence((command, ...args) => this.#connection.send(command, ...args), log);
+    this.#fence = new Fence(this.#send, log);
+    this.#expiry = new ExpiryWatch(this.#send);
+  }
+
+  #connectionTo(server: RedisServer, log: StoreLog): ConnectionOptions {
+    const { connectTimeoutMs, commandTimeoutMs } = this.#options;
+    return {
+      ...{ server: { ...server, database: this.database }, log },
+      ...{ connectTimeoutMs, commandTimeoutMs, allowedErrors: -1, disableTimeSeconds: 0 },
+      ...{ onReady: () => undefined, onLost: () => undefined },
+    };
+  }
+
+  readonly #send: SendCommand = (command, ...args) => this.#connection.send(command, ...args);
+
+  /** A replica raises no notifications for what a full synchronisation brings. */
+  #observe(now: ReplicationState, before: ReplicationState): void {
+    if (!mayHaveChangedUnheard(before, now)) return;
+    void this.compare();
+    if (this.#settleTimer !== null) clearTimeout(this.#settleTimer);
+    this.#settleTimer = setTimeout(() => void this.compare(), settleMs);
+    this.#settleTimer.unref();
+  }
+
+  get #followsReplica(): boolean {
+    return this.#connection.state?.isMaster === false;
   }
 
   /** Never rejects: a server that is away is followed when it appears. */
@@ -99,12 +134,18 @@ class FollowedDatabase {
 
   close(): void {
     this.#closed = true;
+    for (const timer of [this.#retryTimer, this.#settleTimer]) {
+      if (timer !== null) clearTimeout(timer);
+    }
     this.#connection.close();
+    this.#master?.connection.close();
   }
 
-  /** A key changed. */
+  /** A key changed; `deleted`: that is what the notification says. */
   touch(callId: string, deleted: boolean): void {
-    this.#changed.set(callId, deleted);
+    // On a replica a key that expires is deleted by its master, as one that somebody deletes.
+    const byOwner = deleted && !(this.#followsReplica && this.#expiry.mayHaveExpired(callId));
+    this.#changed.set(callId, byOwner);
     void this.#work();
   }
 
@@ -128,8 +169,26 @@ class FollowedDatabase {
    * Takes a call that this node has taken over out of its former owner's database. Resolves to its
    * holder if another node has taken it over as well, and was first.
    */
-  remove(callId: string, mine: Holder): Promise<Holder | null> {
-    return this.#fence.release(keyOf(callId), mine);
+  async remove(callId: string, mine: Holder): Promise<Holder | null> {
+    if (!this.#connection.writable) await this.#connection.refresh();
+    const fence = this.#connection.writable ? this.#fence : await this.#fenceOfMaster();
+    return fence.release(keyOf(callId), mine);
+  }
+
+  /** @throws StoreError unless the server that this node writes to is the master of the followed one. */
+  async #fenceOfMaster(): Promise<Fence> {
+    const { server, write } = this.#options;
+    if (this.#master === null) {
+      const connection = new RedisConnection(this.#connectionTo(write, silent));
+      const send: SendCommand = (command, ...args) => connection.send(command, ...args);
+      this.#master = { connection, fence: new Fence(send, this.#options.log) };
+      await connection.open(1).catch(() => connection.keepTrying());
+    }
+    const { connection, fence } = this.#master;
+    const history = this.#connection.state?.replicationId ?? '';
+    if (connection.writable && history !== '' && connection.state?.replicationId === history)
+      return fence;
+    throw new StoreError('not-master', `Redis ${serverName(server)} is a replica`);
   }
 
   get #hasWork(): boolean {
@@ -161,10 +220,23 @@ class FollowedDatabase {
     } catch (error) {
       // What was under way is read again with everything else as soon as there is a connection.
       this.#compareWanted = true;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#options.log.warning(`Following keyspace ${this.database} was interrupted: ${reason}`);
+      if (!this.#closed) this.#interrupted(error instanceof Error ? error.message : String(error));
       throw error;
     }
+    this.#saidInterrupted = '';
+  }
+
+  /** The server may be there and only not let us read: it loads what its master sent, for example. */
+  #interrupted(reason: string): void {
+    if (this.#saidInterrupted !== reason) {
+      this.#options.log.warning(`Following keyspace ${this.database} was interrupted: ${reason}`);
+    }
+    this.#saidInterrupted = reason;
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = null;
+      void this.#work();
+    }, retryMs);
+    this.#retryTimer.unref();
   }
 
   async #compareAll(): Promise<void> {
@@ -172,10 +244,9 @@ class FollowedDatabase {
     // What changes from now on is read afterwards, whatever the comparison saw of it.
     this.#changed.clear();
     const { settings, onCall, onGone, held } = this.#options;
-    const send = (command: string, ...args: readonly (string | Buffer | number)[]) =>
-      this.#connection.send(command, ...args);
     const present = new Set<string>();
-    for await (const batch of readCalls(send, settings)) {
+    for await (const batch of readCalls(this.#send, settings)) {
+      if (this.#followsReplica) await this.#expiry.learn(batch.calls.map(({ callId }) => callId));
       for (const { callId, reason } of batch.failures) {
         present.add(callId);
         this.#report(callId, reason);
@@ -185,6 +256,7 @@ class FollowedDatabase {
         if (!this.#changed.has(state.callId)) onCall(state, this.database);
       }
     }
+    this.#expiry.keep(present);
     for (const callId of [...held(this.database)]) {
       if (!present.has(callId)) onGone(callId, this.database, false);
     }
@@ -193,7 +265,11 @@ class FollowedDatabase {
   async #readChanged(): Promise<void> {
     const batch = [...this.#changed].slice(0, batchSize);
     for (const [callId] of batch) this.#changed.delete(callId);
-    const values = await this.#connection.send('MGET', ...batch.map(([callId]) => keyOf(callId)));
+    const reading = this.#send('MGET', ...batch.map(([callId]) => keyOf(callId)));
+    const learning = this.#followsReplica
+      ? this.#expiry.learn(batch.map(([callId]) => callId))
+      : Promise.resolve();
+    const [values] = await Promise.all([reading, learning]);
     for (const [at, [callId, deleted]] of batch.entries()) {
       const value: unknown = Array.isArray(values) ? values[at] : null;
       if (Buffer.isBuffer(value)) this.#read(callId, value);
@@ -248,7 +324,6 @@ export class KeyspaceFollower {
       commandTimeoutMs,
       allowedErrors: -1,
       disableTimeSeconds: 0,
-      mustBeMaster: false,
       log: silent,
       // Whatever happened while there was no subscription is found by comparing.
       onReady: () => this.#subscribed(),

@@ -2,16 +2,20 @@
  * Call state in Redis (design.md §8). A save is acknowledged by the server before its promise resolves,
  * yet never waits longer than the commit timeout: then the store is degraded, saves are only remembered,
  * and when the server answers again everything in memory is written anew.
+ *
+ * A server that is a replica is read, and written when it has become a master: until then the store is
+ * degraded as well. Calls are restored as soon as there is something to read them from.
  */
 import type { CallState } from '../media/call-state.js';
 import { encodeCall, keyOf } from './codec.js';
-import { RedisConnection } from './connection.js';
+import { RedisConnection, type ConnectionOptions } from './connection.js';
 import { StoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
 import type { StoreLog } from './log.js';
 import { RemovedLately } from './removed-lately.js';
 import { ReplicaWait } from './replica-wait.js';
-import { findFormat, lastUse, readCalls, type SendCommand } from './restore.js';
+import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
+import { findFormat, restoreCalls, type Restored, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
@@ -56,16 +60,16 @@ const batchSize = 64;
 const retryMs = 1000;
 /** For what is queued when the store is closed. */
 const closeTimeoutMs = 2000;
-/** A call without media and signalling for so long, seen from the most recent one, can wait. */
-const silentMicros = 60e6;
 /** setInterval's limit. */
 const maxTimerMs = 0x7fff_ffff;
 
-interface Restored {
-  readonly keys: number;
-  readonly foreignKeys: number;
-  readonly restored: number;
-  readonly failures: RestoreReport['failures'];
+type Adopt = (state: CallState) => string | null;
+
+/** Calls that are to be restored after the start. */
+interface Late {
+  readonly adopt: Adopt;
+  /** A master has to be there first: everything that a replica held is restored already. */
+  readonly fromMaster: boolean;
 }
 
 export class RedisStore implements CallStore {
@@ -73,7 +77,7 @@ export class RedisStore implements CallStore {
   readonly #settings: CodecSettings;
   readonly #separateRead: RedisServer | null;
   readonly #connection: RedisConnection;
-  /** Only from `start` to the end of `restore`, and only when the databases differ. */
+  /** Only until calls have been restored from it, and only when the databases differ. */
   #readConnection: RedisConnection | null = null;
   readonly #queue: WriteQueue;
   /**
@@ -89,8 +93,11 @@ export class RedisStore implements CallStore {
   /** `start` is over. */
   #started = false;
   #recovering: Promise<void> | null = null;
-  /** The server was away when calls were to be restored: done before memory is written to it. */
-  #lateAdopt: ((state: CallState) => string | null) | null = null;
+  /** Calls are still to be restored: the server was away, or a replica, which may have been behind. */
+  #late: Late | null = null;
+  #restoringLate: Promise<void> | null = null;
+  /** What has been said about the present outage: that the server is a replica. */
+  #saidReplica = false;
   #retryTimer: NodeJS.Timeout | null = null;
   #refreshTimer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -101,9 +108,10 @@ export class RedisStore implements CallStore {
     this.#format = options.format === 'auto' ? null : options.format;
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;
-    this.#connection = this.#connectionTo(write, read !== null && this.#separateRead === null, {
-      onReady: () => this.#recoverSoon(0),
+    this.#connection = this.#connectionTo(write, {
+      onReady: () => this.#connected(),
       onLost: () => this.#degrade('lost the connection'),
+      onState: (now, before) => this.#observe(now, before),
     });
     this.#fence = new Fence(this.#send, options.log);
     this.#replicaWait = this.#replicaWaitOf(options);
@@ -133,58 +141,88 @@ export class RedisStore implements CallStore {
   async start(): Promise<void> {
     const { required, log, expiresSeconds } = this.#options;
     try {
-      await this.#connection.open();
-      if (this.#separateRead !== null) {
-        this.#readConnection = this.#connectionTo(this.#separateRead, false, {
-          onReady: () => undefined,
-          onLost: () => undefined,
-        });
-        await this.#readConnection.open();
-      }
+      await this.#openReader();
+      await this.#connection.open(this.#attempts);
       await this.#findFormat();
-      this.#healthy = true;
-      this.#queue.open();
-      // Its failure makes the store degraded by whatever fails next.
-      this.#fence.prune(2 * expiresSeconds).catch(() => undefined);
+      if (this.#connection.writable) {
+        this.#healthy = true;
+        this.#queue.open();
+        this.#prune();
+      } else this.#sayReplica();
     } catch (error) {
-      this.#readConnection?.close();
-      this.#readConnection = null;
       if (required) {
         this.#closed = true;
+        this.#readConnection?.close();
         this.#connection.close();
         if (error instanceof StoreError) throw error;
         throw new StoreError('unreachable', 'Redis went away at start', { cause: error });
       }
-      this.#started = true;
+      const { read, write } = this.#options;
+      const restored = read === null || this.#readConnection?.ready === true;
       log.warning(
-        'Starting without Redis: no call is restored, calls are written when it is there',
+        `Starting without Redis ${serverName(write)}: ` +
+          `${restored ? '' : 'no call is restored, '}calls are written when it is there`,
       );
-      if (this.#connection.ready) this.#recoverSoon(retryMs);
-      else this.#connection.keepTrying();
+      if (!this.#connection.ready) this.#connection.keepTrying();
     }
     this.#started = true;
+    this.#recoverSoon(retryMs);
     const halfLifeMs = Math.min(maxTimerMs, Math.max(1, expiresSeconds * 500));
     this.#refreshTimer = setInterval(() => this.#refresh(), halfLifeMs);
     this.#refreshTimer.unref();
   }
 
+  /** Where Redis is not required, nobody waits for it at the start. */
+  get #attempts(): number | undefined {
+    return this.#options.required ? undefined : 1;
+  }
+
+  /** Connects to where calls are restored from, if that is another database. @throws when it is required. */
+  async #openReader(): Promise<void> {
+    if (this.#separateRead === null) return;
+    const reader = this.#connectionTo(this.#separateRead, {
+      onReady: () => this.#restoreLateSoon(),
+      onLost: () => undefined,
+    });
+    this.#readConnection = reader;
+    try {
+      await reader.open(this.#attempts);
+    } catch (error) {
+      if (this.#options.required) throw error;
+      this.#options.log.warning(
+        `Starting without Redis ${serverName(this.#separateRead)}: calls are restored when it is there`,
+      );
+      reader.keepTrying();
+    }
+  }
+
+  /** Its failure makes the store degraded by whatever fails next. */
+  #prune(): void {
+    this.#fence.prune(2 * this.#options.expiresSeconds).catch(() => undefined);
+  }
+
   async restore(
-    adopt: (state: CallState) => string | null,
+    adopt: Adopt,
     prepare?: (sockets: readonly StoredSocket[]) => void,
   ): Promise<RestoreReport> {
     const { read, log, required } = this.#options;
     const startedAt = performance.now();
     const elapsedMs = (): number => Math.round(performance.now() - startedAt);
+    const nothing = (): RestoreReport => ({
+      ...{ found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() },
+    });
+    if (read === null) return nothing();
     const connection = this.#readConnection ?? this.#connection;
-    const connected = this.#separateRead === null || this.#readConnection !== null;
-    if (read !== null && (!connected || !connection.ready)) this.#lateAdopt = adopt;
-    if (read === null || !connected || !connection.ready)
-      return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
+    if (!connection.ready) {
+      this.#late = { adopt, fromMaster: false };
+      return nothing();
+    }
     try {
       const found = await this.#restoreFrom(connection, adopt, new Set(), prepare);
       if (found.foreignKeys > 0) {
         log.debug?.(`Redis ${serverName(read)} holds ${found.foreignKeys} keys that are no calls`);
       }
+      this.#restored(connection, adopt);
       const { keys, restored, failures } = found;
       return { found: keys, restored, failures, elapsedMs: elapsedMs() };
     } catch (error) {
@@ -192,52 +230,31 @@ export class RedisStore implements CallStore {
       log.error(`Failed to restore calls from Redis ${serverName(read)}: ${reason}`);
       if (required) throw new StoreError('unreachable', reason, { cause: error });
       // What is missing is restored when the server is back.
-      this.#lateAdopt = adopt;
-      return { found: 0, restored: 0, failures: [], elapsedMs: elapsedMs() };
-    } finally {
-      this.#readConnection?.close();
-      this.#readConnection = null;
+      this.#late = { adopt, fromMaster: false };
+      this.#restoreLateSoon();
+      return nothing();
     }
   }
 
-  /**
-   * Takes over calls as they are read, so that the first ones are relayed while others are still on
-   * their way; calls that have been silent for long come last.
-   */
-  async #restoreFrom(
+  /** A replica may lack what its master got last, so the database that is written is read again. */
+  #restored(connection: RedisConnection, adopt: Adopt): void {
+    this.#readConnection?.close();
+    this.#readConnection = null;
+    const behind = connection === this.#connection && !connection.writable;
+    this.#late = behind ? { adopt, fromMaster: true } : null;
+  }
+
+  #restoreFrom(
     connection: RedisConnection,
-    adopt: (state: CallState) => string | null,
+    adopt: Adopt,
     present: ReadonlySet<string>,
     prepare?: (sockets: readonly StoredSocket[]) => void,
   ): Promise<Restored> {
-    const failures: { callId: string; reason: string }[] = [];
-    const silent: CallState[] = [];
-    const total = { keys: 0, foreignKeys: 0, restored: 0 };
-    const fail = (callId: string, reason: string): void => {
-      failures.push({ callId, reason });
-      this.#options.log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
-    };
-    const take = (state: CallState): void => {
-      const reason = this.#adopt(state, adopt);
-      if (reason === null) total.restored += 1;
-      else fail(state.callId, reason);
-    };
-    let newest = 0;
-    const send: SendCommand = (...words) => connection.send(...words);
-    for await (const batch of readCalls(send, this.#settings, prepare)) {
-      total.keys += batch.keys;
-      total.foreignKeys += batch.foreignKeys;
-      for (const { callId, reason } of batch.failures) fail(callId, reason);
-      for (const state of batch.calls) {
-        if (present.has(state.callId)) continue;
-        const used = lastUse(state);
-        newest = Math.max(newest, used);
-        if (used < newest - silentMicros) silent.push(state);
-        else take(state);
-      }
-    }
-    for (const state of silent) take(state);
-    return { ...total, failures };
+    return restoreCalls({
+      ...{ settings: this.#settings, log: this.#options.log, present, prepare },
+      send: (...words) => connection.send(...words),
+      adopt: (state) => this.#adopt(state, adopt),
+    });
   }
 
   /** Takes over one stored call. It costs no other call, whatever happens. */
@@ -276,7 +293,7 @@ export class RedisStore implements CallStore {
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
     this.#replicaWait?.close();
-    if (this.#connection.ready && this.#format !== null) {
+    if (this.#connection.writable && this.#format !== null) {
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, closeTimeoutMs);
@@ -301,8 +318,7 @@ export class RedisStore implements CallStore {
 
   #connectionTo(
     server: RedisServer,
-    mustBeMaster: boolean,
-    events: { readonly onReady: () => void; readonly onLost: () => void },
+    events: Pick<ConnectionOptions, 'onReady' | 'onLost' | 'onState'>,
   ): RedisConnection {
     const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds, log } =
       this.#options;
@@ -312,7 +328,6 @@ export class RedisStore implements CallStore {
       commandTimeoutMs,
       allowedErrors,
       disableTimeSeconds,
-      mustBeMaster,
       log,
       ...events,
     });
@@ -370,14 +385,43 @@ export class RedisStore implements CallStore {
   /** An empty database that is to be written goes on with the format of the one that is read. */
   async #readFormat(): Promise<StoredFormat> {
     const reader = this.#readConnection;
-    if (reader === null) return 'JSON';
+    if (reader?.ready !== true) return 'JSON';
     return (await findFormat((...command) => reader.send(...command), this.#settings)) ?? 'JSON';
+  }
+
+  /** There is a connection (again), to a master or a replica. */
+  #connected(): void {
+    if (!this.#started || this.#closed) return;
+    this.#restoreLateSoon();
+    if (this.#connection.writable) this.#recoverSoon(0);
+    else this.#sayReplica();
+  }
+
+  /** The server has been promoted or demoted, or it lost what was written to it. */
+  #observe(now: ReplicationState, before: ReplicationState): void {
+    if (!now.acceptsWrites) {
+      if (this.#healthy) this.#degrade('a replica');
+      else if (before.acceptsWrites) this.#sayReplica();
+    } else if (!this.#healthy) this.#recoverSoon(0);
+    // A replica that takes writes forgets them when it synchronises with its master.
+    else if (!now.isMaster && mayHaveChangedUnheard(before, now))
+      this.#degrade('its contents were replaced');
+  }
+
+  #sayReplica(): void {
+    if (this.#saidReplica) return;
+    this.#saidReplica = true;
+    this.#options.log.warning(
+      `Redis ${this.#connection.where} is a replica: calls are read from it, and written when it is a master`,
+    );
   }
 
   #degrade(reason: string): void {
     if (this.#closed) return;
-    if (this.#healthy) {
-      this.#healthy = false;
+    const healthy = this.#healthy;
+    this.#healthy = false;
+    if (healthy && this.#connection.ready && !this.#connection.writable) this.#sayReplica();
+    else if (healthy) {
       this.#options.log.warning(
         `Redis ${serverName(this.#options.write)} does not keep up (${reason}): calls go on, replies no longer wait for it`,
       );
@@ -402,8 +446,8 @@ export class RedisStore implements CallStore {
       this.#retryTimer.unref();
       return;
     }
-    // Without a connection `onReady` will call again.
-    if (!this.#connection.ready) return;
+    // Without a connection, or while it is one to a replica, its events will call again.
+    if (!this.#connection.writable) return;
     this.#recovering = this.#recover().finally(() => {
       this.#recovering = null;
       if (!this.#healthy) this.#recoverSoon(retryMs);
@@ -415,15 +459,18 @@ export class RedisStore implements CallStore {
     try {
       await this.#send('PING');
       await this.#findFormat();
-      await this.#restoreLate();
+      // Before memory is written to the database that they are read from.
+      if (this.#separateRead === null) await this.#restoreLate();
       // A master that took over may not have heard of the last removals.
       for (const callId of this.#removed.callIds()) this.#queue.markRemoved(callId);
       this.#markAll();
       const calls = this.#queue.size;
       await this.#queue.flush(batchSize);
-      if (this.#closed) return;
+      if (this.#closed || !this.#connection.writable) return;
       this.#healthy = true;
+      this.#saidReplica = false;
       this.#queue.open();
+      this.#prune();
       this.#options.log.notice(
         `Redis ${serverName(this.#options.write)} is in use again, memory was written (${calls} calls)`,
       );
@@ -432,26 +479,41 @@ export class RedisStore implements CallStore {
     }
   }
 
-  /** Calls of the process before this one. What is in memory meanwhile is newer and stays. */
-  async #restoreLate(): Promise<void> {
-    const adopt = this.#lateAdopt;
-    if (adopt === null) return;
-    const { log } = this.#options;
-    const server = this.#separateRead;
-    const reader =
-      server === null
-        ? null
-        : this.#connectionTo(server, false, { onReady: () => undefined, onLost: () => undefined });
-    try {
-      await reader?.open();
-      const connection = reader ?? this.#connection;
-      const present = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
-      const { restored } = await this.#restoreFrom(connection, adopt, present);
-      this.#lateAdopt = null;
-      log.notice(`Redis, away at the start, is here now: ${restored} calls restored`);
-    } finally {
-      reader?.close();
-    }
+  /** Restores what could not be restored at the start, now or later; never rejects. */
+  #restoreLateSoon(): void {
+    if (this.#closed || !this.#started || this.#late === null) return;
+    const connection = this.#readConnection ?? this.#connection;
+    if (!connection.ready || this.#late.fromMaster) return;
+    this.#restoreLate().catch(() => {
+      // The server was lost again, or does not serve: `onReady` may not call again.
+      setTimeout(() => this.#restoreLateSoon(), retryMs).unref();
+    });
+  }
+
+  /** @throws when the server cannot be read. */
+  #restoreLate(): Promise<void> {
+    this.#restoringLate ??= this.#restoreMissing().finally(() => {
+      this.#restoringLate = null;
+    });
+    return this.#restoringLate;
+  }
+
+  /** Calls of the process before this one. What is in memory or has ended meanwhile is newer. */
+  async #restoreMissing(): Promise<void> {
+    const late = this.#late;
+    if (late === null) return;
+    const connection = this.#readConnection ?? this.#connection;
+    const present = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
+    for (const callId of this.#queue.removals()) present.add(callId);
+    for (const callId of this.#removed.callIds()) present.add(callId);
+    const { restored } = await this.#restoreFrom(connection, late.adopt, present);
+    this.#restored(connection, late.adopt);
+    if (late.fromMaster && restored === 0) return;
+    this.#options.log.notice(
+      late.fromMaster
+        ? `Redis ${connection.where} is a master now: ${restored} more calls restored`
+        : `Redis, away at the start, is here now: ${restored} calls restored`,
+    );
   }
 
   #markAll(): void {

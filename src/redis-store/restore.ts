@@ -1,7 +1,8 @@
-/** Finds the stored calls of a database. Reads only; nothing is changed or removed. */
+/** Finds the stored calls of a database, and restores them. Reads only; nothing is changed or removed. */
 import type { CallState } from '../media/call-state.js';
 import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
+import type { StoreLog } from './log.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
 import type { StoredSocket } from './store.js';
 import { storedSockets } from './stored-sockets.js';
@@ -23,6 +24,9 @@ const preparedBatches = 64;
 const formatCount = 4;
 /** Keys looked at to find out the format of a database. */
 const maxFormatKeys = 20_000;
+
+/** A call without media and signalling for so long, seen from the most recent one, can wait. */
+const silentMicros = 60e6;
 
 /** What a few keys of a database hold. */
 export interface FoundCalls {
@@ -84,7 +88,7 @@ async function* readValues(send: SendCommand, count: number): AsyncGenerator<Val
 }
 
 /** When media or signalling of the call came last, µs. */
-export function lastUse(state: CallState): number {
+function lastUse(state: CallState): number {
   let latest = state.lastSignalMicros;
   for (const stream of state.streams) latest = Math.max(latest, stream.lastPacketMicros);
   return latest;
@@ -136,6 +140,60 @@ export async function* readCalls(
     const calls = found.map(({ state }) => state);
     yield { keys: values.length, foreignKeys, calls, failures };
   }
+}
+
+/** What `restoreCalls` is told. */
+export interface Restoring {
+  readonly send: SendCommand;
+  readonly settings: CodecSettings;
+  readonly log: StoreLog;
+  /** Takes a call over; returns why it cannot, or null. Does not throw. */
+  readonly adopt: (state: CallState) => string | null;
+  /** Calls that are passed over. */
+  readonly present: ReadonlySet<string>;
+  readonly prepare: ((sockets: readonly StoredSocket[]) => void) | undefined;
+}
+
+export interface Restored {
+  readonly keys: number;
+  readonly foreignKeys: number;
+  readonly restored: number;
+  readonly failures: readonly { readonly callId: string; readonly reason: string }[];
+}
+
+/**
+ * Takes over calls as they are read, so that the first ones are relayed while others are still on
+ * their way; calls that have been silent for long come last. @throws what `send` throws.
+ */
+export async function restoreCalls(restoring: Restoring): Promise<Restored> {
+  const { send, settings, log, adopt, present, prepare } = restoring;
+  const failures: { callId: string; reason: string }[] = [];
+  const silent: CallState[] = [];
+  const total = { keys: 0, foreignKeys: 0, restored: 0 };
+  const fail = (callId: string, reason: string): void => {
+    failures.push({ callId, reason });
+    log.error(`Failed to restore call ID '${callId}' from Redis: ${reason}`);
+  };
+  const take = (state: CallState): void => {
+    const reason = adopt(state);
+    if (reason === null) total.restored += 1;
+    else fail(state.callId, reason);
+  };
+  let newest = 0;
+  for await (const batch of readCalls(send, settings, prepare)) {
+    total.keys += batch.keys;
+    total.foreignKeys += batch.foreignKeys;
+    for (const { callId, reason } of batch.failures) fail(callId, reason);
+    for (const state of batch.calls) {
+      if (present.has(state.callId)) continue;
+      const used = lastUse(state);
+      newest = Math.max(newest, used);
+      if (used < newest - silentMicros) silent.push(state);
+      else take(state);
+    }
+  }
+  for (const state of silent) take(state);
+  return { ...total, failures };
 }
 
 /** Format of the first call that the database holds; null when it holds none. */

@@ -95,6 +95,11 @@ export class WriteQueue {
     this.#entries.delete(callId);
   }
 
+  /** Calls whose removal is queued. */
+  *removals(): Iterable<string> {
+    for (const [callId, { wanted }] of this.#entries) if (wanted === null) yield callId;
+  }
+
   /**
    * Sends everything that is queued now, `batch` calls at a time, whether the queue is open or not.
    * @throws the first failure.

@@ -34,7 +34,7 @@ describe('following a keyspace through a failover', function () {
   async function follow(server: RedisServer): Promise<TestLog> {
     const log = new TestLog();
     follower = new KeyspaceFollower({
-      server,
+      ...{ server, write: server },
       connectTimeoutMs: 1000,
       commandTimeoutMs: 0,
       allowedErrors: -1,

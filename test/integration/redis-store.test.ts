@@ -363,21 +363,72 @@ describe('the Redis store in trouble', () => {
     expect(await test.store.save(call('late'))).to.equal('degraded');
   });
 
-  it('does not write to a replica', async function () {
+  it('reads a replica and writes to it when it is a master', async function () {
     const client = redis.client();
+    await client.set('old', recorded);
     await client.replicaof('127.0.0.1', await freePort());
-    const { store, log } = made(redis.server(), { required: false });
-    const starting = store.start();
-    setTimeout(() => void client.replicaof('NO', 'ONE'), 500);
-    await starting;
-    expect(store.healthy).to.equal(true);
-    await client.replicaof('127.0.0.1', await freePort());
-    await store.save(call('a'));
+    const test = made(redis.server());
+    const { store, log } = test;
+    await store.start();
+    expect((await store.restore(() => null)).restored).to.equal(1);
     expect(store.healthy).to.equal(false);
-    await until(() => log.lines.some((line) => line.includes('not a master')), 'refused');
+    expect(await saveAll(test, ['a'])).to.deep.equal(['degraded']);
+    await client.replicaof('NO', 'ONE');
+    await until(() => store.healthy, 'healthy');
+    expect(await client.exists('a')).to.equal(1);
+    await client.replicaof('127.0.0.1', await freePort());
+    await saveAll(test, ['b']);
+    expect(store.healthy).to.equal(false);
     await client.replicaof('NO', 'ONE');
     await until(() => store.healthy, 'healthy again');
-    expect(await client.exists('a')).to.equal(1);
+    expect(await client.exists('b')).to.equal(1);
+    const said = log.lines.filter((line) => line.includes('is a replica'));
+    expect(said).to.have.length(2);
+    // It was there all the time.
+    expect(log.lines.join()).to.not.include('Lost connection');
+  });
+
+  it('restores from a master what a replica lacked, but no call that has ended meanwhile', async () => {
+    const client = redis.client();
+    await client.mset('old', recorded, 'ended', recorded);
+    await client.replicaof('127.0.0.1', await freePort());
+    const { store, memory } = made(redis.server());
+    await store.start();
+    const adopt = (state: CallState): null => {
+      memory.set(state.callId, state);
+      return null;
+    };
+    await store.restore(adopt);
+    expect([...memory.keys()].sort()).to.deep.equal(['ended', 'old']);
+    memory.delete('ended');
+    await store.remove('ended');
+    // What its master would have sent.
+    await client.config('SET', 'replica-read-only', 'no');
+    await client.set('behind', recorded);
+    await client.config('SET', 'replica-read-only', 'yes');
+    await client.replicaof('NO', 'ONE');
+    await until(() => store.healthy, 'healthy');
+    expect([...memory.keys()].sort()).to.deep.equal(['behind', 'old']);
+    expect((await client.keys('*')).sort()).to.deep.equal(['behind', 'old']);
+  });
+
+  it('writes memory anew to a replica that takes writes and has lost them', async () => {
+    const master = await startRedis();
+    try {
+      const client = redis.client();
+      await client.config('SET', 'replica-read-only', 'no');
+      await client.replicaof('127.0.0.1', master.port);
+      const test = made(redis.server());
+      await test.store.start();
+      expect(await saveAll(test, ['a'])).to.deep.equal(['committed']);
+      await master.client().config('SET', 'repl-diskless-sync-delay', '0');
+      await client.replicaof('NO', 'ONE');
+      await client.replicaof('127.0.0.1', master.port);
+      await until(async () => (await client.info('replication')).includes('link_status:up'), 'up');
+      await until(async () => (await client.exists('a')) === 1, 'the call again');
+    } finally {
+      await master.end();
+    }
   });
 });
 
