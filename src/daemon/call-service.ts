@@ -21,6 +21,7 @@ import { deleteTarget, withoutParticipant, type DeleteRequest } from '../media/r
 import { describeRestriction, restricted, type Restriction } from '../media/restriction.js';
 import type { SignallingRequest } from '../media/signalling.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
+import { tooLong } from '../ng-protocol/errors.js';
 import { finalStatsLines } from '../observe/final-stats.js';
 import type { Log } from '../observe/log.js';
 import type { CallStore, Holder, SaveOutcome } from '../redis-store/store.js';
@@ -56,6 +57,8 @@ export interface ControlClient {
   /** `ip:port` and `ip`. */
   readonly client: string;
   readonly address: string;
+  /** Whether the reply can carry this body; if not, nothing changes. */
+  readonly accepts: (sdp: string) => boolean;
 }
 
 const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
@@ -157,6 +160,9 @@ export class CallService {
           rejectInvalidSdp: config.control.rejectInvalidSdp,
           redisHostedDb: config.redis?.write.database ?? 0,
         });
+        if (result.sdp !== null && !client.accepts(result.sdp)) {
+          throw new SignallingError('reply-too-long', tooLong);
+        }
         if (result.state === null) return result;
         const outcome = relay.reconcile(mediaPlan(result.state, interfaces));
         if (outcome.ok) return result;

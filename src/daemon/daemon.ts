@@ -11,9 +11,14 @@ import type { MediaRelay } from '../media/relay.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
 import { NgEndpoint } from '../ng-protocol/endpoint.js';
 import { ReplyCache } from '../ng-protocol/reply-cache.js';
-import { openUdpTransport, type UdpTransport } from '../ng-protocol/transports/udp.js';
+import {
+  maxDatagramBytes,
+  openUdpTransport,
+  type UdpTransport,
+} from '../ng-protocol/transports/udp.js';
 import { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
+import { shorterReply } from '../observe/shorter-reply.js';
 import type { Gauges } from '../observe/statistics.js';
 import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
@@ -81,6 +86,7 @@ export class Daemon {
   #follower: KeyspaceFollower | null = null;
   #closeCli: (() => Promise<void>) | null = null;
   #timer: NodeJS.Timeout | null = null;
+  readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
   #cpu = cpuTimes();
   #seconds = 0;
 
@@ -150,7 +156,7 @@ export class Daemon {
     }
     this.#kernelDevices?.start();
     const endpoint = new NgEndpoint({
-      handler: (request, source) =>
+      handler: (request, source, fits) =>
         handleNg(
           {
             calls,
@@ -164,16 +170,19 @@ export class Daemon {
           },
           request,
           source,
+          fits,
         ),
       observer: ngObserver(log, this.#counters),
-      cache: new ReplyCache({ nowMs: () => performance.now() }),
+      cache: this.#replies,
+      shorten: shorterReply,
       nowMicros: () => performance.now() * 1000,
     });
     this.#transport = openUdpTransport({
       listen,
       tos: config.control.controlTos,
       openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind: standby }),
-      receive: (datagram, source, reply) => endpoint.handleMessage(datagram, source, reply),
+      receive: (datagram, source, reply) =>
+        endpoint.handleMessage(datagram, source, maxDatagramBytes, reply),
       onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
     });
     await this.#openCli(calls);
@@ -386,6 +395,7 @@ export class Daemon {
       this.#kernelDevices?.everySecond();
       this.#kernelRelay?.watch();
       this.#calls?.sweep();
+      this.#replies.expire();
       this.#drain.check();
       this.#seconds += 1;
       if (this.#seconds % statusSeconds === 1) this.#reportStatus();

@@ -8,7 +8,12 @@ import type {
   RestrictionRequest,
 } from '../ng-protocol/commands.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
-import { formatSource, type NgObserver, type NgSource } from '../ng-protocol/endpoint.js';
+import {
+  formatSource,
+  type FitsReply,
+  type NgObserver,
+  type NgSource,
+} from '../ng-protocol/endpoint.js';
 import { NgError } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
 import { dumpText } from '../observe/dump.js';
@@ -37,13 +42,14 @@ export function handleNg(
   parts: NgHandlerParts,
   request: NgRequest,
   source: NgSource,
+  fits: FitsReply,
 ): NgDictionary | Promise<NgDictionary> {
   switch (request.command) {
     case 'ping':
       return new Map([['result', 'pong']]);
     case 'offer':
     case 'answer':
-      return signal(parts, request, source);
+      return signal(parts, request, source, fits);
     case 'delete':
       return remove(parts, request);
     case 'block media':
@@ -87,6 +93,7 @@ function signal(
   parts: NgHandlerParts,
   request: OfferAnswerRequest,
   source: NgSource,
+  fits: FitsReply,
 ): NgDictionary | Promise<NgDictionary> {
   const { calls, load, counters, log } = parts;
   if (request.command === 'offer' && calls.call(request.callId) === null) {
@@ -107,6 +114,8 @@ function signal(
     const { result, saved } = calls.signal(request.command, request, {
       client: formatSource(source),
       address: source.address,
+      // A shorter one always fits, JSON's escapes included.
+      accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
     });
     for (const warning of result.warnings) log.warning('control', warning, request.callId);
     const reply = new Map<string, NgValue>();
@@ -142,16 +151,15 @@ function remove(
     if (request.fatal) throw new NgError('rejected', unmatched);
     return new Map<string, NgValue>([['warning', unmatched], ok]);
   }
-  // Without a from-tag the reply carries no statistics (10.5 seen).
-  const named = request.fromTag !== null && request.fromTag !== '';
-  const tag = request.toTag ?? request.fromTag;
-  const reply =
-    request.fast || !named || tag === null
-      ? new Map<string, NgValue>()
-      : callDictionary(outcome.state, outcome.statistics, {
-          tags: [tag],
-          localAddressOf: calls.localAddressOf,
-        });
+  // 10.5 gives none without a from-tag; OpenSIPS never sends one and reads them.
+  const tag = request.fromTag === null || request.fromTag === '' ? null : request.fromTag;
+  const chosen = tag === null ? null : (request.toTag ?? tag);
+  const reply = request.fast
+    ? new Map<string, NgValue>()
+    : callDictionary(outcome.state, outcome.statistics, {
+        tags: chosen === null ? null : [chosen],
+        localAddressOf: calls.localAddressOf,
+      });
   reply.set(...ok);
   return saved.then(() => reply);
 }

@@ -21,6 +21,9 @@ const rtpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtp']);
 const rtcpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtcp']);
 
 function byId<T extends { readonly id: number }>(entities: readonly T[], id: number): T {
+  // Ids count from 0 in the order of the list, unless something was taken out of it.
+  const direct = entities[id];
+  if (direct?.id === id) return direct;
   const found = entities.find((entity) => entity.id === id);
   if (found === undefined) throw new RangeError(`no entity ${id} in the call`);
   return found;

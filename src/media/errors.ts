@@ -8,6 +8,8 @@ export type SignallingErrorCode =
   | 'bad-sdp'
   | 'incomplete-sdp'
   | 'sdp-not-writable'
+  | 'reply-too-long'
+  | 'too-many-medias'
   | 'out-of-ports';
 
 /** A command that cannot be carried out; the previous state stands. */

@@ -161,6 +161,9 @@ function readSdp(text: string): SdpDocument {
 /** What to throw for a body that cannot be taken; other errors as they are. */
 function sdpFailure(error: unknown): unknown {
   if (!(error instanceof SdpError)) return error;
+  if (error.code === 'too-many-medias') {
+    return new SignallingError('too-many-medias', error.message, { cause: error });
+  }
   return error.code === 'incomplete'
     ? new SignallingError('incomplete-sdp', 'Incomplete SDP specification', { cause: error })
     : new SignallingError('bad-sdp', 'Failed to parse SDP', { cause: error });

@@ -4,9 +4,9 @@
  */
 import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
-import { errorReply, NgError } from './errors.js';
+import { errorReply, NgError, tooLong, type NgErrorCode } from './errors.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage } from './message.js';
-import type { ReplyCache } from './reply-cache.js';
+import { requestKey, type ReplyCache } from './reply-cache.js';
 import type { NgRequest } from './requests.js';
 
 /** Where a request came from. IPv6 addresses are without brackets; a dgram RemoteInfo fits. */
@@ -22,14 +22,22 @@ export function formatSource(source: NgSource): string {
     : `${source.address}:${source.port}`;
 }
 
+/** Whether a reply is short enough for the way it will take, e.g. for a datagram. */
+export type FitsReply = (reply: NgDictionary) => boolean;
+
 /**
  * Runs a command and gives its reply, `result` included. Throws (or rejects with) NgError for
- * `result: error`; anything else thrown is answered `Internal error`.
+ * `result: error`; anything else thrown is answered `Internal error`. A command whose reply cannot be
+ * shortened asks `fits` before it changes anything.
  */
 export type NgHandler = (
   request: NgRequest,
   source: NgSource,
+  fits: FitsReply,
 ) => NgDictionary | Promise<NgDictionary>;
+
+/** A shorter form of a reply for which `fits` is true; null: there is none. */
+export type ShortenReply = (reply: NgDictionary, fits: FitsReply) => NgDictionary | null;
 
 /** Takes a reply to where its request came from; reports failures itself and never throws. */
 export type ReplyFunction = (reply: Buffer) => void;
@@ -53,7 +61,7 @@ export interface NgObserver {
   ): void;
   /**
    * `Protocol error in packet from ADDR: TEXT [raw]`, for every error reply, as 10.5 logs it.
-   * `command` is null when the message had none; `raw` is the body as a byte string.
+   * `command` is null when the message had none; `raw` is the body as a byte string, shortened.
    */
   protocolError(
     error: NgError,
@@ -66,25 +74,49 @@ export interface NgObserver {
   /** `Received invalid data on NG port (no cookie) from ADDR: raw`; such a message has no reply. */
   noCookie(source: NgSource, raw: string): void;
   /** `Detected command from ADDR as a duplicate`. */
-  duplicate(source: NgSource, cookie: string): void;
+  duplicate(source: NgSource): void;
   /** Keys, flags and values of the request that are unknown or not honoured; only if there are. */
   notes(request: NgRequest, source: NgSource, callId: string | null): void;
   /** A handler threw what is no NgError: a defect of ours. */
   internalError(error: unknown, command: string, source: NgSource, callId: string | null): void;
 }
 
+/** What a message turned out to be; transports serve senders of commands first. */
+export type MessageKind = 'command' | 'malformed';
+
 /** Construction parameters of NgEndpoint. */
 export interface NgEndpointOptions {
   readonly handler: NgHandler;
   readonly observer: NgObserver;
   readonly cache: ReplyCache;
+  readonly shorten: ShortenReply;
   /** Monotonic clock in microseconds, for elapsed times. */
   readonly nowMicros: () => number;
+}
+
+/** Errors of messages that no proxy sends. */
+const malformed: ReadonlySet<NgErrorCode> = new Set<NgErrorCode>([
+  ...(['no-payload', 'bad-bencode', 'bad-json', 'not-a-json-object', 'bad-format'] as const),
+  ...(['no-command', 'unknown-command'] as const),
+]);
+
+/** Bytes that every error reply fits into, cookie aside: a longer cookie is none. */
+const roomForReply = 512;
+
+/** Bytes of a malformed message that its log line shows. */
+const maxShownBytes = 4096;
+
+function shown(bytes: Buffer): string {
+  if (bytes.length <= maxShownBytes) return bytes.toString('latin1');
+  return `${bytes.toString('latin1', 0, maxShownBytes)}… (${bytes.length} bytes)`;
 }
 
 /** One request on its way through the endpoint. */
 interface Exchange {
   readonly cookie: string | null;
+  /** Of the reply cache; null: nothing is kept. */
+  readonly key: string | null;
+  readonly maxReplyBytes: number;
   readonly body: Buffer;
   readonly source: NgSource;
   readonly reply: ReplyFunction;
@@ -98,59 +130,79 @@ export class NgEndpoint {
   readonly #handler: NgHandler;
   readonly #observer: NgObserver;
   readonly #cache: ReplyCache;
+  readonly #shorten: ShortenReply;
   readonly #nowMicros: () => number;
 
   constructor(options: NgEndpointOptions) {
     this.#handler = options.handler;
     this.#observer = options.observer;
     this.#cache = options.cache;
+    this.#shorten = options.shorten;
     this.#nowMicros = options.nowMicros;
   }
 
-  /** Handles `COOKIE SP DICT`; calls `reply` once, later, or (without a cookie) never. */
-  handleMessage(message: Buffer, source: NgSource, reply: ReplyFunction): void {
+  /**
+   * Handles `COOKIE SP DICT`; calls `reply` once, later, or (without a cookie) never. `maxReplyBytes`:
+   * the longest reply that the transport can carry.
+   */
+  handleMessage(
+    message: Buffer,
+    source: NgSource,
+    maxReplyBytes: number,
+    reply: ReplyFunction,
+  ): MessageKind {
     const split = splitMessage(message);
-    if (split === null) {
-      this.#observer.noCookie(source, message.toString('latin1'));
-      return;
+    if (split === null || split.cookie.length + roomForReply > maxReplyBytes) {
+      this.#observer.noCookie(source, shown(message));
+      return 'malformed';
     }
-    const cached = this.#cache.lookup(split.cookie);
+    const key = requestKey(message);
+    const cached = this.#cache.lookup(key);
     if (cached !== null) {
-      this.#observer.duplicate(source, split.cookie);
+      this.#observer.duplicate(source);
       reply(cached);
-      return;
+      return 'command';
     }
-    if (this.#cache.wait(split.cookie, reply)) {
-      this.#observer.duplicate(source, split.cookie);
-      return;
+    if (this.#cache.wait(key, reply)) {
+      this.#observer.duplicate(source);
+      return 'command';
     }
-    this.#run(split.cookie, split.body, source, reply);
+    const startedMicros = this.#nowMicros();
+    const noted = { command: null, callId: null };
+    return this.#run({ ...split, ...noted, key, maxReplyBytes, source, reply, startedMicros });
   }
 
   /** Handles a dictionary without a cookie (`/ng-plain`): nothing is cached. */
   handleBody(body: Buffer, source: NgSource, reply: ReplyFunction): void {
-    this.#run(null, body, source, reply);
+    const startedMicros = this.#nowMicros();
+    const none = { cookie: null, key: null, command: null, callId: null };
+    this.#run({ ...none, body, maxReplyBytes: Infinity, source, reply, startedMicros });
   }
 
-  #run(cookie: string | null, body: Buffer, source: NgSource, reply: ReplyFunction): void {
-    const exchange: Exchange = {
-      cookie,
-      body,
-      source,
-      reply,
-      startedMicros: this.#nowMicros(),
-      command: null,
-      callId: null,
-    };
+  #run(exchange: Exchange): MessageKind {
+    let request: NgRequest;
+    try {
+      request = this.#parse(exchange);
+    } catch (error) {
+      // The same bytes fail again: nothing to keep.
+      this.#fail(exchange, error, null);
+      return error instanceof NgError && malformed.has(error.code) ? 'malformed' : 'command';
+    }
+    const { source, key, cookie, body, maxReplyBytes } = exchange;
     let answer: NgDictionary | Promise<NgDictionary>;
     try {
-      answer = this.#handler(this.#parse(exchange), source);
+      answer = this.#handler(
+        request,
+        source,
+        (reply) => encodeReply(cookie, reply, encodingOf(body)).length <= maxReplyBytes,
+      );
     } catch (error) {
-      this.#fail(exchange, error);
-      return;
+      this.#fail(exchange, error, key);
+      return 'command';
     }
     if (answer instanceof Promise) this.#await(exchange, answer);
     else this.#succeed(exchange, answer);
+    return 'command';
   }
 
   #parse(exchange: Exchange): NgRequest {
@@ -167,28 +219,43 @@ export class NgEndpoint {
   }
 
   #await(exchange: Exchange, answer: Promise<NgDictionary>): void {
-    if (exchange.cookie !== null) this.#cache.begin(exchange.cookie);
+    const { key } = exchange;
+    if (key !== null) this.#cache.begin(key);
     answer.then(
       (reply) => this.#succeed(exchange, reply),
-      (error: unknown) => this.#fail(exchange, error),
+      (error: unknown) => this.#fail(exchange, error, key),
     );
   }
 
   #succeed(exchange: Exchange, reply: NgDictionary): void {
+    const { command, source, callId, key } = exchange;
     let bytes: Buffer;
     try {
-      bytes = encodeReply(exchange.cookie, reply, encodingOf(exchange.body));
+      bytes = this.#encode(exchange, reply);
     } catch (error) {
-      this.#fail(exchange, error);
+      this.#fail(exchange, error, key);
       return;
     }
     const elapsed = this.#nowMicros() - exchange.startedMicros;
-    const { command, source, callId } = exchange;
     this.#observer.replied(command ?? '', source, callId, elapsed, reply);
-    this.#send(exchange, bytes);
+    this.#send(exchange, bytes, key);
   }
 
-  #fail(exchange: Exchange, thrown: unknown): void {
+  /** The reply, or what of it the transport can carry. */
+  #encode({ cookie, body, maxReplyBytes }: Exchange, reply: NgDictionary): Buffer {
+    const encoding = encodingOf(body);
+    const bytes = encodeReply(cookie, reply, encoding);
+    if (bytes.length <= maxReplyBytes) return bytes;
+    const shorter = this.#shorten(
+      reply,
+      (candidate) => encodeReply(cookie, candidate, encoding).length <= maxReplyBytes,
+    );
+    if (shorter === null) throw new NgError('too-long', tooLong);
+    return encodeReply(cookie, shorter, encoding);
+  }
+
+  /** `key`: of the cache that is to keep the reply; null: none. */
+  #fail(exchange: Exchange, thrown: unknown, key: string | null): void {
     const { command, source, callId, body } = exchange;
     let error: NgError;
     if (thrown instanceof NgError) {
@@ -198,14 +265,14 @@ export class NgEndpoint {
       error = new NgError('internal', 'Internal error', { cause: thrown });
     }
     const elapsed = this.#nowMicros() - exchange.startedMicros;
-    this.#observer.protocolError(error, source, body.toString('latin1'), command, callId, elapsed);
+    this.#observer.protocolError(error, source, shown(body), command, callId, elapsed);
     const reply = errorReply(error.message);
-    this.#send(exchange, encodeReply(exchange.cookie, reply, encodingOf(body)));
+    this.#send(exchange, encodeReply(exchange.cookie, reply, encodingOf(body)), key);
   }
 
-  #send(exchange: Exchange, bytes: Buffer): void {
+  #send(exchange: Exchange, bytes: Buffer, key: string | null): void {
     // Kept before it is sent, so that a failing transport cannot leave duplicates waiting.
-    if (exchange.cookie !== null) this.#cache.store(exchange.cookie, bytes);
+    if (key !== null) this.#cache.store(key, bytes);
     exchange.reply(bytes);
   }
 }

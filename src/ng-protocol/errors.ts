@@ -14,6 +14,7 @@ export type NgErrorCode =
   | 'missing-key'
   | 'bad-value'
   | 'rejected'
+  | 'too-long'
   | 'internal';
 
 /**
@@ -30,6 +31,9 @@ export class NgError extends Error {
     super(reason, options);
   }
 }
+
+/** `error-reason` of a command that could be answered, but not within the transport's limit. */
+export const tooLong = 'Reply too long for a datagram';
 
 /** Bytes that are no bencode value, or one beyond the decoder's limits. */
 export class BencodeError extends Error {

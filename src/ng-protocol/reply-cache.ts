@@ -1,7 +1,12 @@
 /**
- * Replies kept for retransmitted requests (ng-protocol.md §1.2). The key is the text of the cookie
- * alone. Two generations, swapped by lookups every 30 s, so that a reply lives 30 to 60 s.
+ * Replies kept for retransmitted requests (ng-protocol.md §1.2). A repetition is byte for byte the same
+ * request, cookie included; where it comes from does not matter. rtpengine 10.5 looks at the cookie
+ * alone, so that two proxies that count alike get each other's replies.
+ *
+ * Replies lie one behind the other in chunks, each with an account of what it costs; chunks leave whole,
+ * the oldest first.
  */
+import { hash } from 'node:crypto';
 
 /** What a duplicate of a request in progress is given once it is done. */
 export type ReplyWaiter = (reply: Buffer) => void;
@@ -10,86 +15,139 @@ export type ReplyWaiter = (reply: Buffer) => void;
 export interface ReplyCacheOptions {
   /** Monotonic clock in ms. */
   readonly nowMs: () => number;
-  /** Length of a generation in ms, default 30,000. */
+  /** A reply lives at least this long and at most twice as long; default 30,000 ms. */
   readonly generationMs?: number;
   /**
-   * Bound of a generation: when its replies and cookies exceed this, it is swapped early and the
-   * older one dropped. Default 128 MiB, 15 s at 12,000 replies of 700 bytes per second; a proxy
-   * stops repeating after 5 s.
+   * Bound of all memory; beyond it the oldest replies go early. Default 32 MiB: 4 s at 12,000 replies
+   * of 700 bytes per second, minutes at what proxies send. A proxy repeats after 1 s.
    */
-  readonly maxBytesPerGeneration?: number;
+  readonly maxBytes?: number;
+  /** Room of a chunk, bytes; default 256 KiB. */
+  readonly chunkBytes?: number;
 }
 
 /** Duplicates that may wait for one request; more are dropped, their sender repeats anyway. */
 const maxWaiters = 32;
-/** Estimated cost of a map entry and a Buffer object. */
+/** Estimated cost of a reply beyond its bytes: key, map entry, place. */
 const bytesPerEntry = 200;
+
+interface Chunk {
+  readonly bytes: Buffer;
+  readonly keys: string[];
+  readonly startedMs: number;
+  used: number;
+  lastMs: number;
+}
+
+interface Place {
+  readonly chunk: Chunk;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The key of a message: equal for equal bytes only, of one length for messages of any length. */
+export function requestKey(message: Buffer): string {
+  return hash('sha256', message, 'binary');
+}
 
 /** Thread: control. Owned by the endpoint; has no timers. */
 export class ReplyCache {
   readonly #nowMs: () => number;
   readonly #generationMs: number;
-  readonly #maxBytes: number;
+  readonly #maxChunks: number;
+  readonly #chunkBytes: number;
   readonly #inProgress = new Map<string, ReplyWaiter[] | null>();
-  #young = new Map<string, Buffer>();
-  #old = new Map<string, Buffer>();
-  #youngBytes = 0;
-  #swappedAtMs: number;
+  readonly #places = new Map<string, Place>();
+  /** Oldest first; the last one is being filled. */
+  readonly #chunks: Chunk[] = [];
 
   constructor(options: ReplyCacheOptions) {
     this.#nowMs = options.nowMs;
     this.#generationMs = options.generationMs ?? 30_000;
-    this.#maxBytes = options.maxBytesPerGeneration ?? 128 * 1024 * 1024;
-    this.#swappedAtMs = this.#nowMs();
+    this.#chunkBytes = options.chunkBytes ?? 256 * 1024;
+    const maxBytes = options.maxBytes ?? 32 * 1024 * 1024;
+    this.#maxChunks = Math.max(2, Math.floor(maxBytes / this.#chunkBytes));
   }
 
   /** Replies kept at the moment. */
   get size(): number {
-    return this.#young.size + this.#old.size;
+    return this.#places.size;
   }
 
-  /** The reply given to this cookie, or null. */
-  lookup(cookie: string): Buffer | null {
-    const nowMs = this.#nowMs();
-    const ageMs = nowMs - this.#swappedAtMs;
-    if (ageMs >= this.#generationMs) {
-      this.#swap();
-      // After a quiet time the former young generation is over age as well.
-      if (ageMs >= 2 * this.#generationMs) this.#old = new Map();
-      this.#swappedAtMs = nowMs;
-    }
-    return this.#young.get(cookie) ?? this.#old.get(cookie) ?? null;
+  /** The reply given to this request, or null. */
+  lookup(key: string): Buffer | null {
+    const place = this.#places.get(key);
+    if (place === undefined) return null;
+    // What is due may be this very reply.
+    this.expire();
+    if (this.#places.get(key) !== place) return null;
+    return place.chunk.bytes.subarray(place.start, place.end);
   }
 
   /** Keeps a reply and hands it to the duplicates that wait for it. */
-  store(cookie: string, reply: Buffer): void {
-    this.#youngBytes += reply.length + cookie.length + bytesPerEntry;
-    this.#young.set(cookie, reply);
-    if (this.#youngBytes > this.#maxBytes) this.#swap();
+  store(key: string, reply: Buffer): void {
+    const chunk = this.#chunkFor(reply.length);
+    const start = chunk.used - chunk.keys.length * bytesPerEntry;
+    const end = start + reply.copy(chunk.bytes, start);
+    chunk.used += reply.length + bytesPerEntry;
+    chunk.lastMs = this.#nowMs();
+    chunk.keys.push(key);
+    this.#places.set(key, { chunk, start, end });
     if (this.#inProgress.size === 0) return;
-    const waiters = this.#inProgress.get(cookie);
-    this.#inProgress.delete(cookie);
+    const waiters = this.#inProgress.get(key);
+    this.#inProgress.delete(key);
     for (const waiter of waiters ?? []) waiter(reply);
   }
 
   /** Notes that the request is being worked on; ended by `store`. */
-  begin(cookie: string): void {
-    this.#inProgress.set(cookie, null);
+  begin(key: string): void {
+    this.#inProgress.set(key, null);
   }
 
   /** Whether the request is in progress; `waiter` is then called with its reply. */
-  wait(cookie: string, waiter: ReplyWaiter): boolean {
+  wait(key: string, waiter: ReplyWaiter): boolean {
     if (this.#inProgress.size === 0) return false;
-    const waiters = this.#inProgress.get(cookie);
+    const waiters = this.#inProgress.get(key);
     if (waiters === undefined) return false;
-    if (waiters === null) this.#inProgress.set(cookie, [waiter]);
+    if (waiters === null) this.#inProgress.set(key, [waiter]);
     else if (waiters.length < maxWaiters) waiters.push(waiter);
     return true;
   }
 
-  #swap(): void {
-    this.#old = this.#young;
-    this.#young = new Map();
-    this.#youngBytes = 0;
+  /** Lets go of what is over age; to be called now and then, when nothing else is. */
+  expire(): void {
+    const due = this.#nowMs() - this.#generationMs;
+    for (;;) {
+      const oldest = this.#chunks[0];
+      if (oldest === undefined || oldest.lastMs >= due) return;
+      this.#dropOldest();
+    }
+  }
+
+  /** The chunk that takes a reply of `length` bytes; a longer one than any gets its own. */
+  #chunkFor(length: number): Chunk {
+    this.expire();
+    const nowMs = this.#nowMs();
+    const newest = this.#chunks[this.#chunks.length - 1];
+    const needed = length + bytesPerEntry;
+    if (
+      newest !== undefined &&
+      newest.used + needed <= newest.bytes.length &&
+      nowMs - newest.startedMs < this.#generationMs
+    ) {
+      return newest;
+    }
+    while (this.#chunks.length >= this.#maxChunks) this.#dropOldest();
+    const bytes = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, needed));
+    const chunk: Chunk = { bytes, keys: [], startedMs: nowMs, used: 0, lastMs: nowMs };
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+
+  #dropOldest(): void {
+    const chunk = this.#chunks.shift();
+    for (const key of chunk?.keys ?? []) {
+      if (this.#places.get(key)?.chunk === chunk) this.#places.delete(key);
+    }
   }
 }

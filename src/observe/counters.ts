@@ -32,6 +32,8 @@ export const commandNames: readonly (readonly [command: string, short: string])[
   ['unsubscribe', 'unsub'],
 ];
 
+const knownCommands: ReadonlySet<string> = new Set(commandNames.map(([command]) => command));
+
 /** Runs and durations of one command. */
 export interface CommandFigures {
   count: number;
@@ -73,7 +75,10 @@ export class Counters {
 
   constructor(readonly startedMicros: number) {}
 
-  /** A command was answered. `seconds`: how long it took. */
+  /**
+   * A command was answered. `seconds`: how long it took. A name that rtpengine does not have is an error
+   * of its proxy and nothing else, as with 10.5: names come off the wire.
+   */
   commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
     const key = this.proxies.has(proxy) || this.proxies.size < maxProxies ? proxy : 'others';
     let figures = this.proxies.get(key);
@@ -82,6 +87,7 @@ export class Counters {
       this.proxies.set(key, figures);
     }
     if (isError) figures.errors += 1;
+    if (!knownCommands.has(command)) return;
     const done = figures.commands.get(command);
     if (done === undefined) {
       figures.commands.set(command, { count: 1, seconds });

@@ -122,7 +122,10 @@ export function callDictionary(
     tags.set(key, participantDictionary(state, participant, relations, byStream, options));
   }
   const ssrcs = new Map<string, NgValue>();
-  for (const entry of statistics.ssrcs) ssrcs.set(String(entry.ssrc), ssrcDictionary(entry));
+  for (const entry of statistics.ssrcs) {
+    // 10.5 lists a reporter from its first report with a MOS on.
+    if (entry.average !== null) ssrcs.set(String(entry.ssrc), ssrcDictionary(entry));
+  }
   return new Map<string, NgValue>()
     .set('created', seconds(state.createdMicros))
     .set('created_us', state.createdMicros % 1e6)

@@ -12,8 +12,8 @@ import {
   type SdpSession,
 } from './types.js';
 
-/** More than any endpoint sends; a body beyond it is refused as syntax. */
-export const maxMedias = 128;
+/** As many as the datagram of a reply can carry; rtpengine 10.5 takes 700 (seen). */
+export const maxMedias = 800;
 const maxLines = 10_000;
 /** Twice the payload types there are; offered and answered formats are compared with each other. */
 const maxFormats = 256;
@@ -108,7 +108,13 @@ function closeSession(session: OpenSession): SdpSession {
 function addLine(session: OpenSession, type: string, value: string, offset: number): void {
   if (type === 'm') {
     const medias = session.medias;
-    if (medias.length >= maxMedias) throw new SdpError('syntax', 'too many m= lines', offset);
+    if (medias.length >= maxMedias) {
+      throw new SdpError(
+        'too-many-medias',
+        `Too many media sections, at most ${maxMedias}`,
+        offset,
+      );
+    }
     medias.push(parseMedia(value, offset));
     return;
   }

@@ -4,7 +4,7 @@
  */
 
 /** What was wrong, in terms of the NG error it causes (sdp-rules.md §11). */
-export type SdpErrorCode = 'syntax' | 'incomplete' | 'not-writable';
+export type SdpErrorCode = 'syntax' | 'too-many-medias' | 'incomplete' | 'not-writable';
 
 export class SdpError extends Error {
   override readonly name = 'SdpError';

@@ -6,6 +6,9 @@ export interface UdpListenAddress {
   readonly port: number;
 }
 
+/** The most that a datagram carries over IPv4, bytes (65,535 less the headers of UDP and IP). */
+export const maxDatagramBytes = 65_507;
+
 /** Source of a datagram; IPv6 addresses without brackets. */
 export interface UdpSource {
   readonly address: string;

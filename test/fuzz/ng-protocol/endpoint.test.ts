@@ -83,13 +83,16 @@ describe('NG endpoint under mutated datagrams', () => {
       notes: () => undefined,
       internalError: () => (internalErrors += 1),
     },
-    cache: new ReplyCache({ nowMs: () => 0, maxBytesPerGeneration: 1_000_000 }),
+    cache: new ReplyCache({ nowMs: () => 0, maxBytes: 1_000_000 }),
+    shorten: () => null,
     nowMicros: () => 0,
   });
   const send = (text: string): void => {
     replies = [];
     const datagram = Buffer.from(text, 'latin1').subarray(0, 65_507);
-    endpoint.handleMessage(datagram, { address: '::1', port: 1 }, (bytes) => replies.push(bytes));
+    endpoint.handleMessage(datagram, { address: '::1', port: 1 }, 65_507, (bytes) =>
+      replies.push(bytes),
+    );
   };
 
   it(`gives ${rounds} of them one reply each, or none without a cookie`, function () {

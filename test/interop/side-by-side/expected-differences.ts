@@ -24,6 +24,12 @@ export const generalDifferences: readonly GeneralDifference[] = [
     reason: 'Without a kernel table 10.5 marks each settled stream as tried in vain.',
     pattern: /flags: rtpengine \[.*kernelized, .*no kernel support.*\], rtprelayd/,
   },
+  {
+    reason:
+      'Without a from-tag 10.5 answers a delete with a bare ok; OpenSIPS never sends one and reads the statistics.',
+    pattern:
+      /^only rtprelayd: (?:SSRC = \{\}|created(?:_us)? = <time>|last signal = <time>|tags|totals)$/,
+  },
 ];
 
 export const expectedDifferences: readonly ExpectedDifference[] = [
@@ -210,5 +216,16 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     sequence: 'body: a ptime that is none',
     reason: '10.5 keeps the malformed attribute.',
     differences: ['1 offer: only rtpengine: sdp.media[0] "a=ptime:xx"'],
+  },
+  {
+    sequence: 'a cookie used twice',
+    reason:
+      '10.5 gives whatever comes under a known cookie the first reply. Two proxies may count alike: only the same bytes are a repetition.',
+    differences: ['2 list: rtpengine "pong", rtprelayd "ok"'],
+  },
+  {
+    sequence: 'a failed command under the same cookie',
+    reason: 'As above.',
+    differences: ['2 ping: rtpengine "error" "Unrecognized command", rtprelayd "pong"'],
   },
 ];

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
-import type { NgDictionary } from '../../../src/ng-protocol/dictionary.js';
+import type { NgDictionary, NgValue } from '../../../src/ng-protocol/dictionary.js';
 import {
   formatSource,
+  type MessageKind,
   NgEndpoint,
   type NgHandler,
   type NgObserver,
@@ -19,7 +20,7 @@ function observerInto(log: string[]): NgObserver {
     protocolError: (error, _from, raw, command) =>
       log.push(`error ${command ?? '-'}: ${error.message} [${raw}]`),
     noCookie: (_from, raw) => log.push(`no cookie: ${raw}`),
-    duplicate: (_from, cookie) => log.push(`duplicate ${cookie}`),
+    duplicate: () => log.push('duplicate'),
     notes: (request) =>
       log.push(`notes ${[...request.unknown, ...request.unsupported].join('; ')}`),
     internalError: (error) => log.push(`internal ${String(error)}`),
@@ -33,19 +34,25 @@ describe('NG endpoint', () => {
   const endpointWith = (handler: NgHandler): NgEndpoint => {
     let micros = 0;
     return new NgEndpoint({
-      handler: (request, from) => {
+      handler: (request, from, fits) => {
         handled += 1;
-        return handler(request, from);
+        return handler(request, from, fits);
       },
       observer: observerInto(log),
       cache: new ReplyCache({ nowMs: () => 0 }),
+      shorten: (reply, fits) => {
+        const { calls: _calls, ...short } = Object.fromEntries(reply);
+        const shorter = new Map(Object.entries({ ...short, warning: 'shortened' }));
+        return fits(shorter) ? shorter : null;
+      },
       nowMicros: () => (micros += 7),
     });
   };
-  const send = (endpoint: NgEndpoint, text: string): void =>
-    endpoint.handleMessage(Buffer.from(text, 'latin1'), source, (bytes) =>
+  const send = (endpoint: NgEndpoint, text: string, from = source, room = 65_507): MessageKind =>
+    endpoint.handleMessage(Buffer.from(text, 'latin1'), from, room, (bytes) =>
       replies.push(bytes.toString('latin1')),
     );
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   beforeEach(() => {
     log = [];
     replies = [];
@@ -69,13 +76,112 @@ describe('NG endpoint', () => {
     expect(replies).to.deep.equal(['k {"result":"pong"}']);
   });
 
-  it('answers a known cookie with the first reply, whatever the contents', () => {
+  it('answers a repetition with the first reply, wherever it comes from', () => {
     const endpoint = endpointWith(() => pong);
     send(endpoint, 'k d7:command4:pinge');
-    send(endpoint, 'k d7:command4:liste');
+    send(endpoint, 'k d7:command4:pinge', { address: '2001:db8::1', port: 7 });
     expect(replies).to.deep.equal(['k d6:result4:ponge', 'k d6:result4:ponge']);
     expect(handled).to.equal(1);
-    expect(log.at(-1)).to.equal('duplicate k');
+    expect(log.at(-1)).to.equal('duplicate');
+  });
+
+  it('runs another request under a known cookie, and knows both afterwards', () => {
+    const endpoint = endpointWith(({ command }) => new Map([['result', command]]));
+    const requests = [
+      'k d7:command4:pinge',
+      'k d7:command10:statisticse',
+      'k d7:command4:ping1:xi1ee',
+    ];
+    for (const text of [...requests, ...requests]) send(endpoint, text);
+    const expected = ['ping', 'statistics', 'ping'].map(
+      (word) => `k d6:result${word.length}:${word}e`,
+    );
+    expect(replies).to.deep.equal([...expected, ...expected]);
+    expect(handled).to.equal(3);
+  });
+
+  it('runs two requests under one cookie at once, and gives each its own reply', async () => {
+    const finish = new Map<string, (reply: NgDictionary) => void>();
+    const endpoint = endpointWith(
+      ({ command }) => new Promise((resolve) => finish.set(command, resolve)),
+    );
+    const [first, second] = ['k d7:command4:pinge', 'k d7:command10:statisticse'];
+    for (const text of [first, second, first, second]) send(endpoint, text);
+    expect(handled).to.equal(2);
+    finish.get('statistics')?.(new Map([['result', 'two']]));
+    await settled();
+    expect(replies).to.deep.equal(Array(2).fill('k d6:result3:twoe'));
+    finish.get('ping')?.(new Map([['result', 'one']]));
+    await settled();
+    expect(replies.slice(2)).to.deep.equal(Array(2).fill('k d6:result3:onee'));
+  });
+
+  it('answers within what the transport carries', () => {
+    const long: NgDictionary = new Map<string, NgValue>([
+      ['calls', ['x'.repeat(1000)]],
+      ['result', 'ok'],
+    ]);
+    const endpoint = endpointWith(() => long);
+    send(endpoint, 'k d7:command4:liste', source, 600);
+    send(endpoint, 'k {"command":"list"}', source, 600);
+    expect(replies).to.deep.equal([
+      'k d6:result2:ok7:warning9:shortenede',
+      'k {"result":"ok","warning":"shortened"}',
+    ]);
+    replies = [];
+    send(endpoint, 'k d7:command4:list1:xi1ee', source, 1100);
+    expect(replies[0]).to.have.lengthOf.above(1000);
+  });
+
+  it('answers with an error when nothing shorter can be said', () => {
+    const long: NgDictionary = new Map([['sdp', 'x'.repeat(1000)]]);
+    send(
+      endpointWith(() => long),
+      'k d7:command4:pinge',
+      source,
+      600,
+    );
+    expect(replies[0]).to.include('Reply too long for a datagram');
+  });
+
+  it('tells the handler whether a reply would fit', () => {
+    const asked: boolean[] = [];
+    const endpoint = endpointWith((_request, _from, fits) => {
+      for (const length of [560, 600]) asked.push(fits(new Map([['sdp', 'x'.repeat(length)]])));
+      return pong;
+    });
+    send(endpoint, 'k d7:command4:pinge', source, 600);
+    expect(asked).to.deep.equal([true, false]);
+  });
+
+  it('takes a cookie that leaves no room for a reply as none', () => {
+    send(
+      endpointWith(() => pong),
+      `${'k'.repeat(500)} d7:command4:pinge`,
+      source,
+      600,
+    );
+    expect(replies).to.deep.equal([]);
+    expect(log[0]).to.match(/^no cookie: kkk/);
+  });
+
+  it('tells commands from malformed messages', () => {
+    const endpoint = endpointWith(() => pong);
+    const kinds = (texts: readonly string[]): readonly MessageKind[] =>
+      texts.map((text) => send(endpoint, text));
+    const commands = ['d7:command4:pinge', 'd7:command4:pinge', 'd7:command5:offere'];
+    const others = ['d7:command12:play sausagee', 'd1:xi1ee', 'd', 'q', '{', '{"a":1}', ''];
+    expect(kinds(commands.map((body) => `k ${body}`))).to.deep.equal(Array(3).fill('command'));
+    expect(kinds([...others.map((body) => `k ${body}`), 'nothing'])).to.deep.equal(
+      Array(8).fill('malformed'),
+    );
+  });
+
+  it('shows a long malformed message shortened', () => {
+    const endpoint = endpointWith(() => pong);
+    send(endpoint, `k d${'x'.repeat(60_000)}`);
+    expect(log[0]).to.have.lengthOf.below(5000);
+    expect(log[0]).to.match(/… \(60001 bytes\)\]$/);
   });
 
   it('lets a duplicate wait for the first copy', async () => {
@@ -101,14 +207,14 @@ describe('NG endpoint', () => {
     expect(log).to.deep.equal(['no cookie: d7:command4:pinge']);
   });
 
-  it('reports framing errors and keeps their replies', () => {
+  it('reports framing errors; the same bytes get the same reply again', () => {
     const endpoint = endpointWith(() => pong);
     send(endpoint, 'k l1:ae');
-    send(endpoint, 'k d7:command4:pinge');
+    send(endpoint, 'k l1:ae');
     expect(replies).to.deep.equal(
       Array(2).fill('k d6:result5:error12:error-reason22:Invalid NG data formate'),
     );
-    expect(log).to.deep.equal(['error -: Invalid NG data format [l1:ae]', 'duplicate k']);
+    expect(log).to.deep.equal(Array(2).fill('error -: Invalid NG data format [l1:ae]'));
     expect(handled).to.equal(0);
   });
 

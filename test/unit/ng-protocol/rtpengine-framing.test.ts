@@ -33,6 +33,7 @@ describe('framing as recorded from rtpengine 10.5', () => {
       internalError: () => undefined,
     },
     cache: new ReplyCache({ nowMs: () => 0 }),
+    shorten: () => null,
     nowMicros: () => 0,
   });
 

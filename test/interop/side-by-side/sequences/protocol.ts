@@ -236,6 +236,13 @@ export const protocolSequences = [
     rawUnder('same-cookie', 'list', 'd7:command4:liste'),
   ),
   sequence(
+    'a repetition',
+    rawUnder('repeated', 'list', 'd7:command4:list5:limiti0ee'),
+    rawUnder('repeated', 'list again', 'd7:command4:list5:limiti0ee'),
+    rawUnder('repeated-error', 'query', 'd7:command5:query7:call-id7:unknowne'),
+    rawUnder('repeated-error', 'query again', 'd7:command5:query7:call-id7:unknowne'),
+  ),
+  sequence(
     'a failed command under the same cookie',
     rawUnder('bad-cookie', 'foo', 'd7:command3:fooe'),
     rawUnder('bad-cookie', 'ping', 'd7:command4:pinge'),
