@@ -1,4 +1,5 @@
 /** The configuration as one typed, frozen value: command line, file and environment read once. */
+import { accessList } from './access-list.js';
 import { parseListenAddress, type ListenAddress } from './addresses.js';
 import { ConfigError } from './errors.js';
 import { parseInterfaces, type InterfaceSpecs } from './interfaces.js';
@@ -44,8 +45,19 @@ export interface MediaConfig {
 
 /** What concerns signalling. */
 export interface ControlConfig {
-  /** At least one. */
+  /** UDP; there is at least one listener of NG among these and the next four. */
   readonly listenNg: readonly ListenAddress[];
+  /** Paths of Unix stream sockets. */
+  readonly listenUnix: readonly string[];
+  readonly listenTcpNg: readonly ListenAddress[];
+  readonly listenHttp: readonly ListenAddress[];
+  readonly listenHttps: readonly ListenAddress[];
+  /** PEM files; the key may be in the certificate's. null: no HTTPS. */
+  readonly https: { readonly cert: string; readonly key: string } | null;
+  /** 0: Node's own. */
+  readonly httpIdleTimeoutSeconds: number;
+  /** `ADDR[/PREFIX]`, checked; empty: everybody may use the listeners. */
+  readonly allow: readonly string[];
   readonly listenCli: readonly ListenAddress[];
   /** TOS byte of control packets, 0-255. */
   readonly controlTos: number;
@@ -212,22 +224,51 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
   };
 }
 
-const otherListeners = ['listen-tcp', 'listen-udp', 'listen-tcp-ng', 'listen-http', 'listen-https'];
+const ngListeners = ['listen-ng', 'listen-tcp-ng', 'listen-http', 'listen-https'];
+const legacyListeners = ['listen-tcp', 'listen-udp'];
+
+function requireListener(options: OptionReader): void {
+  if (ngListeners.some((name) => options.texts(name).length > 0)) return;
+  const others = legacyListeners.filter((name) => options.given.has(name));
+  throw new ConfigError(
+    'missing-option',
+    'listen-ng',
+    others.length === 0
+      ? 'Missing option --listen-tcp, --listen-udp, --listen-ng, --listen-tcp-ng, --listen-http, or --listen-https'
+      : `Missing option --listen-ng: this version does not serve ${others.join(', ')}`,
+  );
+}
+
+function httpsOf(options: OptionReader): ControlConfig['https'] {
+  const cert = options.text('https-cert');
+  if (options.texts('listen-https').length === 0) return null;
+  if (cert === null) bad('https-cert', 'Option --listen-https needs --https-cert');
+  return { cert, key: options.text('https-key') ?? cert };
+}
+
+const unixPrefix = 'unix:';
 
 function controlConfig(options: OptionReader): ControlConfig {
-  const listenNg = options.texts('listen-ng').map((text) => parseListenAddress(text, 'listen-ng'));
-  if (listenNg.length === 0) {
-    const others = otherListeners.filter((name) => options.given.has(name));
-    throw new ConfigError(
-      'missing-option',
-      'listen-ng',
-      others.length === 0
-        ? 'Missing option --listen-tcp, --listen-udp, --listen-ng, --listen-tcp-ng, --listen-http, or --listen-https'
-        : `Missing option --listen-ng: this version does not serve ${others.join(', ')}`,
-    );
-  }
+  requireListener(options);
+  const addresses = (name: string): readonly ListenAddress[] =>
+    options
+      .texts(name)
+      .filter((text) => !text.startsWith(unixPrefix))
+      .map((text) => parseListenAddress(text, name));
+  const allow = options.texts('control-allow');
+  accessList(allow);
   return {
-    listenNg,
+    listenNg: addresses('listen-ng'),
+    listenUnix: options
+      .texts('listen-ng')
+      .filter((text) => text.startsWith(unixPrefix))
+      .map((text) => text.slice(unixPrefix.length)),
+    listenTcpNg: addresses('listen-tcp-ng'),
+    listenHttp: addresses('listen-http'),
+    listenHttps: addresses('listen-https'),
+    https: httpsOf(options),
+    httpIdleTimeoutSeconds: options.number('http-idle-timeout'),
+    allow,
     listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
     controlTos: tosOf(options, 'control-tos'),
     sipSource: options.flag('sip-source'),

@@ -11,19 +11,9 @@ const directory = { placeholder: 'DIRECTORY' } as const;
 const address = { placeholder: '[ADDR:]PORT' } as const;
 const secret = { secret: true } as const;
 
-const transports = later(2, 'NG over TCP, HTTP and WebSocket is', [
-  text('listen-tcp-ng', null, 'TCP address of the NG protocol', {
-    ...address,
-    short: 'N',
-    list: true,
-  }),
-  text('listen-http', null, 'HTTP and WebSocket address', { ...address, list: true }),
-  text('listen-https', null, 'HTTPS and WebSocket address', { ...address, list: true }),
-  text('https-cert', null, 'Certificate for HTTPS', path),
-  text('https-key', null, 'Private key for HTTPS', path),
+const transports = later(2, 'this option of the control protocols is', [
   int('http-threads', null, 'Threads for HTTP', { defaultText: 'number of CPU cores' }),
   int('http-buf-size', null, 'Send buffer of HTTP connections', { unit: 'kB' }),
-  int('http-idle-timeout', 0, 'Close idle HTTP connections after', s),
   text('templates', null, 'Section with signalling templates'),
   text('control-pmtu', null, 'Path MTU discovery on control sockets', { placeholder: 'want|dont' }),
   int('ng-client-timeout', 50, 'Time limit of an outgoing NG request', ms),
@@ -195,7 +185,7 @@ const telemetry = later(3, 'export of this telemetry is', [
 
 /** Groups without effect in this version, by title. */
 export const laterOptions: readonly (readonly [string, readonly OptionSpec[]])[] = [
-  ['More control protocols (no effect yet)', transports],
+  ['More of the control protocols (no effect yet)', transports],
   ['Tuning (no effect)', tuning],
   ['Firewall (no effect)', firewall],
   ['Crypto (no effect yet)', crypto],

@@ -83,10 +83,43 @@ const mediaPlane: readonly OptionSpec[] = [
 ];
 
 const control: readonly OptionSpec[] = [
-  text('listen-ng', null, 'UDP address of the NG control protocol', {
+  text('listen-ng', null, 'UDP address of the NG control protocol, or a Unix stream socket', {
     short: 'n',
     list: true,
+    placeholder: '[ADDR:]PORT|unix:PATH',
+  }),
+  text('listen-tcp-ng', null, 'TCP address of the NG control protocol', {
+    short: 'N',
+    list: true,
     placeholder: '[ADDR:]PORT',
+    tier: 3,
+  }),
+  text('listen-http', null, 'HTTP and WebSocket address: NG, CLI, metrics', {
+    list: true,
+    placeholder: '[ADDR:]PORT',
+    tier: 2,
+  }),
+  text('listen-https', null, 'The same by HTTPS', {
+    list: true,
+    placeholder: '[ADDR:]PORT',
+    tier: 2,
+  }),
+  text('https-cert', null, 'PEM file of the certificate for HTTPS', {
+    placeholder: 'FILE',
+    tier: 2,
+  }),
+  text('https-key', null, 'PEM file of its key; default: in the same file', {
+    placeholder: 'FILE',
+    tier: 2,
+  }),
+  int('http-idle-timeout', 0, 'Close idle HTTP connections after, 0: 5 s', {
+    ...seconds,
+    tier: 4,
+  }),
+  text('control-allow', null, 'Networks that may use the control listeners; none given: all', {
+    list: true,
+    placeholder: 'ADDR[/PREFIX]',
+    own: true,
   }),
   text('listen-cli', null, 'TCP address of the operator command line', {
     short: 'c',

@@ -336,6 +336,7 @@ export class CallService {
     this.#owed.delete(callId);
     this.#followedSince.set(callId, nowMicros() + lossGuardMicros);
     this.#own -= 1;
+    this.#options.counters.takenOver += 1;
     log.notice('core', `Call was taken over by the node of keyspace ${database}`, callId);
   }
 
@@ -395,6 +396,7 @@ export class CallService {
     this.#calls.set(callId, draft);
     this.#followedSince.delete(callId);
     this.#own += 1;
+    this.#options.counters.takeovers += 1;
     log.notice('core', `Taking over call of keyspace ${database}: ${cause}`, callId);
     if (database !== draft.redisHostedDb) {
       this.#owed.set(callId, { database, mine: this.#holding(draft) });

@@ -1,6 +1,7 @@
 /** Puts the parts together, in the order in which they need each other, and takes them apart again. */
 import { randomBytes } from 'node:crypto';
 import { cpus, loadavg, networkInterfaces } from 'node:os';
+import { accessList, notAllowed } from '../config/access-list.js';
 import type { Config, LimitConfig } from '../config/config.js';
 import type { CallState } from '../media/call-state.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
@@ -25,10 +26,13 @@ import type { StoreLog } from '../redis-store/log.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
+import type { CliTarget } from './cli/target.js';
 import { Drain } from './drain.js';
+import type { HttpService } from './http/server.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
+import { Notices } from './notices.js';
 import type { ServiceManager } from './process/service-manager.js';
 import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
 
@@ -68,6 +72,7 @@ export class Daemon {
   readonly #counters: Counters;
   readonly #load: LoadGuard;
   readonly #drain: Drain;
+  readonly #notices: Notices;
   readonly #rates: Rates = {
     packets: 0,
     bytes: 0,
@@ -85,6 +90,8 @@ export class Daemon {
   #transport: UdpTransport | null = null;
   #follower: KeyspaceFollower | null = null;
   #closeCli: (() => Promise<void>) | null = null;
+  #closeListeners: (() => Promise<void>) | null = null;
+  #target: CliTarget | null = null;
   #timer: NodeJS.Timeout | null = null;
   readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
   #cpu = cpuTimes();
@@ -95,6 +102,7 @@ export class Daemon {
     this.#limits = { ...environment.config.limits };
     this.#counters = new Counters(environment.nowMicros());
     this.#load = new LoadGuard(this.#limits);
+    this.#notices = new Notices(environment.log);
     this.#drain = new Drain({
       log: environment.log,
       ownCount: () => this.#calls?.ownCount ?? 0,
@@ -177,15 +185,20 @@ export class Daemon {
       shorten: shorterReply,
       nowMicros: () => performance.now() * 1000,
     });
+    const allowed = accessList(config.control.allow);
     this.#transport = openUdpTransport({
       listen,
       tos: config.control.controlTos,
       openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind: standby }),
-      receive: (datagram, source, reply) =>
-        endpoint.handleMessage(datagram, source, maxDatagramBytes, reply),
+      receive: (datagram, source, reply) => {
+        if (allowed(source.address)) {
+          endpoint.handleMessage(datagram, source, maxDatagramBytes, reply);
+        } else this.#notices.say(`NG message from ${source.address} refused: ${notAllowed}`);
+      },
       onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
     });
     await this.#openCli(calls);
+    await this.#openListeners(calls, endpoint, allowed);
     this.#timer = setInterval(() => this.#everySecond(), 1000);
     // Calls that are not restored yet will want the sockets that wait for them.
     if (this.#store.healthy) this.#releaseRest();
@@ -352,30 +365,81 @@ export class Daemon {
     yield* calls.calls.values();
   }
 
-  async #openCli(calls: CallService): Promise<void> {
+  /** What the operator's commands act on, by whichever way they come. */
+  async #cliTarget(calls: CallService): Promise<CliTarget> {
     const { config, log, nowMicros } = this.#environment;
-    if (config.control.listenCli.length === 0) return;
-    const [{ CliServer }, { DaemonCliTarget }] = await Promise.all([
-      import('./cli/server.js'),
-      import('./cli-target.js'),
+    const { DaemonCliTarget } = await import('./cli-target.js');
+    this.#target ??= new DaemonCliTarget({
+      calls,
+      log,
+      config,
+      limits: this.#limits,
+      counters: this.#counters,
+      gauges: () => this.#gauges(),
+      nowMicros,
+      keyspaces: {
+        followed: () => this.#follower?.databases ?? [],
+        follow: (database) => void this.follow([database]),
+        unfollow: (database) => this.#unfollow(database),
+      },
+      drain: this.#drain,
+      kernel: () => this.#kernelRelay?.describe() ?? null,
+    });
+    return this.#target;
+  }
+
+  /** NG over TCP, Unix sockets, HTTP and WebSocket. */
+  async #openListeners(
+    calls: CallService,
+    ng: NgEndpoint,
+    allowed: (address: string) => boolean,
+  ): Promise<void> {
+    const { control } = this.#environment.config;
+    const wantsHttp = control.listenHttp.length + control.listenHttps.length > 0;
+    if (!wantsHttp && control.listenTcpNg.length + control.listenUnix.length === 0) return;
+    const { openControlListeners } = await import('./control-listeners.js');
+    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    this.#closeListeners = await openControlListeners({
+      control,
+      ng,
+      resolve: (address, option) => resolveListener(address, machine, option),
+      http: await this.#httpService(calls),
+      allowed,
+      onNotice: (message) => this.#notices.say(message),
+    });
+  }
+
+  async #httpService(
+    calls: CallService,
+  ): Promise<Pick<HttpService, 'cli' | 'metrics' | 'notReady'>> {
+    const { log } = this.#environment;
+    const report = {
+      onLine: (line: string) => log.info('control', line),
+      onError: (line: string) => log.error('control', line),
+    };
+    const target = await this.#cliTarget(calls);
+    const [{ runLine }, { metricsText }] = await Promise.all([
+      import('./cli/run-line.js'),
+      import('../observe/metrics.js'),
     ]);
+    return {
+      cli: (line) => runLine(target, line, report),
+      metrics: () =>
+        metricsText(this.#counters, this.#gauges(), {
+          storeDegraded: !this.#store.healthy,
+          draining: this.#drain.active,
+          kernelFlows: this.#kernelRelay?.streamCount() ?? 0,
+        }),
+      notReady: () => (this.#drain.active ? 'draining' : null),
+    };
+  }
+
+  async #openCli(calls: CallService): Promise<void> {
+    const { config, log } = this.#environment;
+    if (config.control.listenCli.length === 0) return;
+    const { CliServer } = await import('./cli/server.js');
     const server = new CliServer({
-      target: new DaemonCliTarget({
-        calls,
-        log,
-        config,
-        limits: this.#limits,
-        counters: this.#counters,
-        gauges: () => this.#gauges(),
-        nowMicros,
-        keyspaces: {
-          followed: () => this.#follower?.databases ?? [],
-          follow: (database) => void this.follow([database]),
-          unfollow: (database) => this.#unfollow(database),
-        },
-        drain: this.#drain,
-        kernel: () => this.#kernelRelay?.describe() ?? null,
-      }),
+      target: await this.#cliTarget(calls),
       onLine: (line) => log.info('control', line),
       onError: (line) => log.error('control', line),
     });
@@ -397,6 +461,7 @@ export class Daemon {
       this.#calls?.sweep();
       this.#replies.expire();
       this.#drain.check();
+      this.#notices.everySecond();
       this.#seconds += 1;
       if (this.#seconds % statusSeconds === 1) this.#reportStatus();
     } catch (error) {
@@ -478,6 +543,7 @@ export class Daemon {
     this.#environment.serviceManager.stopping();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#transport?.close();
+    await this.#closeListeners?.();
     await this.#closeCli?.();
     this.#follower?.close();
     await this.#store.close();

@@ -33,7 +33,8 @@ const messageOf = (error: unknown): string =>
 /** One directory for each instance: several may run on a machine. */
 function pinDirectoryOf(config: Config): string {
   if (config.media.kernelForwardPins !== null) return config.media.kernelForwardPins;
-  const [first] = config.control.listenNg;
+  const { listenNg, listenTcpNg, listenHttp, listenHttps } = config.control;
+  const [first] = [...listenNg, ...listenTcpNg, ...listenHttp, ...listenHttps];
   const address = first?.host ?? 'any';
   const name = `${address}_${first?.port ?? 0}`.replace(/[^A-Za-z0-9_-]/g, '-');
   return `${bpfFileSystem}/rtprelay-${name}`;

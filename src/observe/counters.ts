@@ -64,6 +64,9 @@ export class Counters {
   rejectedSessions = 0;
   /** Most calls at a time. */
   maxManagedSessions = 0;
+  /** Calls that this node took over from others, and others from it. */
+  takeovers = 0;
+  takenOver = 0;
   zeroWayStreams = 0;
   oneWayStreams = 0;
   /** Sum and sum of squares of the durations of ended calls, in seconds. */

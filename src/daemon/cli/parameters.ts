@@ -84,6 +84,10 @@ export function parameterLines(
     ['redis-auth', secret(redis?.read)],
     ['redis-write-auth', secret(redis?.write)],
     ...control.listenNg.map((address) => ['listen-ng', listener(address)] as const),
+    ...control.listenUnix.map((path) => ['listen-ng', `unix:${path}`] as const),
+    ...control.listenTcpNg.map((address) => ['listen-tcp-ng', listener(address)] as const),
+    ...control.listenHttp.map((address) => ['listen-http', listener(address)] as const),
+    ...control.listenHttps.map((address) => ['listen-https', listener(address)] as const),
     ...control.listenCli.map((address) => ['listen-cli', listener(address)] as const),
   ];
 }

@@ -1,7 +1,7 @@
 /** The TCP server of `--listen-cli`: a line in, a text out, and the connection ends (options.md §4). */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { formatEndpoint, type Endpoint } from '../../media/call-state.js';
-import { runCommand } from './commands.js';
+import { runLine, type LineReport } from './run-line.js';
 import type { CliTarget } from './target.js';
 
 /** Longest command; what comes behind is cut off, as rtpengine cuts it. */
@@ -12,12 +12,8 @@ const lineTimeoutMs = 10_000;
 const maxClients = 64;
 
 /** What the server tells its surroundings. */
-export interface CliServerOptions {
+export interface CliServerOptions extends LineReport {
   readonly target: CliTarget;
-  /** `New cli connection from A:P`, `Got CLI command: …` (INFO, subsystem control). */
-  readonly onLine: (message: string) => void;
-  /** A listener or a command that failed (ERR, subsystem control). */
-  readonly onError: (message: string) => void;
 }
 
 /** One or more listening addresses. */
@@ -80,7 +76,7 @@ export class CliServer {
       if (answered) return;
       answered = true;
       const line = (received.split(/\r?\n/, 1)[0] ?? '').slice(0, maxLineBytes);
-      socket.end(this.#run(line), 'latin1');
+      socket.end(runLine(this.options.target, line, this.options), 'latin1');
     };
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
@@ -93,17 +89,6 @@ export class CliServer {
       if (received === '') socket.end();
       else answer();
     });
-  }
-
-  #run(line: string): string {
-    this.options.onLine(`Got CLI command: ${line}`);
-    try {
-      return runCommand(this.options.target, line);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.options.onError(`CLI command '${line}' failed: ${why}`);
-      return `Error: ${why}\n`;
-    }
   }
 
   /** Closes the listeners and disconnects the clients. */

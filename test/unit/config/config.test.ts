@@ -73,7 +73,7 @@ describe('configuration', () => {
     expect(config.media.tos).to.equal(184);
     expect(config.media.portMax).to.equal(40000);
     expect(config.warnings).to.deep.equal([
-      'Options without effect in this version: listen-http, recording-dir, recording-method',
+      'Options without effect in this version: recording-dir, recording-method',
     ]);
   });
 
@@ -158,17 +158,9 @@ describe('file and command line', () => {
 
 describe('options of other versions', () => {
   it('are named in one line when they have no effect', () => {
-    const argv = [
-      '--listen-http=8080',
-      '--dtls-passive',
-      '--homer=1.2.3.4:9060',
-      '-k',
-      '3',
-      '-k',
-      '4',
-    ];
+    const argv = ['--dtls-passive', '--homer=1.2.3.4:9060', '-k', '3', '-k', '4'];
     expect(configOf([...minimal, ...argv]).warnings).to.deep.equal([
-      'Options without effect in this version: subscribe-keyspace, listen-http, dtls-passive, homer',
+      'Options without effect in this version: subscribe-keyspace, dtls-passive, homer',
     ]);
   });
 
@@ -216,8 +208,25 @@ describe('validation', () => {
   });
 
   it('names the listeners it does not serve when there is no other', () => {
-    expect(refusal(['-i', '127.0.0.1', '--listen-http=80', '-u', '22']).message).to.equal(
-      'Missing option --listen-ng: this version does not serve listen-udp, listen-http',
+    expect(refusal(['-i', '127.0.0.1', '-u', '22']).message).to.equal(
+      'Missing option --listen-ng: this version does not serve listen-udp',
+    );
+  });
+
+  it('needs one listener of NG, whichever it is', () => {
+    const listeners = ['listen-ng=unix:/run/ng', 'listen-tcp-ng=2224', 'listen-http=[::1]:2225'];
+    for (const listener of listeners) {
+      const { control } = configOf(['-i', '127.0.0.1', `--${listener}`]);
+      expect(control.listenNg).to.deep.equal([]);
+    }
+    const { control } = configOf([...minimal, '--listen-ng=unix:/run/ng', '--listen-http=2225']);
+    expect(control.listenUnix).to.deep.equal(['/run/ng']);
+    expect(control.listenHttp).to.deep.equal([{ host: null, port: 2225 }]);
+    expect(refusal([...minimal, '--listen-https=2226']).message).to.equal(
+      'Option --listen-https needs --https-cert',
+    );
+    expect(refusal([...minimal, '--control-allow=10.0.0.0/33']).message).to.equal(
+      "Invalid network '10.0.0.0/33' (--control-allow)",
     );
   });
 

@@ -1,0 +1,284 @@
+/**
+ * `--listen-http` and `--listen-https`: NG, the operator's commands and figures over HTTP and WebSocket
+ * (ng-protocol.md §1.4). Paths, content types and sub-protocols are rtpengine's.
+ */
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { notAllowed } from '../../config/access-list.js';
+import { formatEndpoint, type Endpoint } from '../../media/call-state.js';
+import type { NgEndpoint } from '../../ng-protocol/endpoint.js';
+import { splitMessage } from '../../ng-protocol/message.js';
+import {
+  maxConnections,
+  maxConnectionsPerSource,
+  maxMessageBytes,
+  requestTimeoutMs,
+} from './limits.js';
+import { WebSockets } from './websockets.js';
+
+/** Certificate and key, PEM. */
+export interface HttpTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** What the server serves. */
+export interface HttpService {
+  readonly ng: Pick<NgEndpoint, 'handleMessage' | 'handleBody'>;
+  /** Runs one line of the operator's command line. */
+  readonly cli: (line: string) => string;
+  /** Prometheus text. */
+  readonly metrics: () => Promise<string>;
+  /** null: new calls are welcome; otherwise why not. */
+  readonly notReady: () => string | null;
+  readonly allowed: (address: string) => boolean;
+  readonly onNotice: (message: string) => void;
+}
+
+/** A listening address that cannot be had. */
+export class HttpBindError extends Error {
+  override readonly name = 'HttpBindError';
+}
+
+const ngType = 'application/x-rtpengine-ng';
+const jsonType = 'application/json';
+const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** The source of a request; a client that has gone already has none. */
+function sourceOf(request: IncomingMessage): Endpoint {
+  return { address: request.socket.remoteAddress ?? '', port: request.socket.remotePort ?? 0 };
+}
+
+/**
+ * Whether a browser sends this for a page of another site. Such a page may otherwise run commands on
+ * a daemon that only its visitor can reach.
+ */
+function isForeignPage(request: IncomingMessage): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return false;
+  try {
+    return new URL(origin).host !== host;
+  } catch {
+    return true;
+  }
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  body: string | Buffer,
+  headers: Headers = {},
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
+  response.writeHead(status, {
+    'content-type': 'text/plain',
+    'content-length': bytes.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  });
+  response.end(bytes);
+}
+
+/** Reads a body; null: it is too long, and has been answered. */
+async function bodyOf(request: IncomingMessage, response: ServerResponse): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxMessageBytes) {
+      answer(response, 413, `more than ${maxMessageBytes} bytes\n`, { connection: 'close' });
+      return null;
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+const typeOf = (request: IncomingMessage): string =>
+  (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+/** The command of `/cli/WORD+WORD`; null: it cannot be decoded. */
+function commandOf(path: string): string | null {
+  try {
+    return decodeURIComponent(path.slice('/cli/'.length).replaceAll('+', ' '));
+  } catch {
+    return null;
+  }
+}
+
+/** HTTP and HTTPS listeners with their WebSockets. Owns them until `close`. */
+export class HttpServer {
+  readonly #service: HttpService;
+  readonly #servers: Server[] = [];
+  readonly #sockets: WebSockets;
+  readonly #perSource = new Map<string, number>();
+  #connections = 0;
+
+  constructor(service: HttpService) {
+    this.#service = service;
+    this.#sockets = new WebSockets(service);
+  }
+
+  /**
+   * Starts to listen; with `tls` for HTTPS. `idleTimeoutMs` 0: Node's own.
+   * @returns the address with the port that was opened (for port 0).
+   * @throws HttpBindError naming the address.
+   */
+  async listen(endpoint: Endpoint, tls: HttpTls | null, idleTimeoutMs = 0): Promise<Endpoint> {
+    const limits = {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: requestTimeoutMs / 2,
+      ...(idleTimeoutMs > 0 ? { keepAliveTimeout: idleTimeoutMs } : {}),
+    };
+    const serve = (request: IncomingMessage, response: ServerResponse): void => {
+      this.#serve(request, response).catch((error: unknown) => {
+        this.#service.onNotice(`HTTP request ${request.url ?? ''} failed: ${String(error)}`);
+        answer(response, 500, 'internal error\n');
+      });
+    };
+    const server: Server =
+      tls === null
+        ? createHttpServer(limits, serve)
+        : createHttpsServer({ ...limits, ...tls }, serve);
+    await this.#bind(server, endpoint, tls === null ? 'HTTP' : 'HTTPS');
+    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on('upgrade', (request, socket, head) => {
+      // The upgraded connection has no other listener: an error would end the process.
+      socket.on('error', () => socket.destroy());
+      if (isForeignPage(request)) {
+        socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+      } else this.#sockets.upgrade(request, socket, head);
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+      else socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    });
+    this.#servers.push(server);
+    const bound = server.address();
+    return {
+      address: endpoint.address,
+      port: typeof bound === 'object' && bound !== null ? bound.port : endpoint.port,
+    };
+  }
+
+  async #bind(server: Server, { address, port }: Endpoint, kind: string): Promise<void> {
+    const where = formatEndpoint({ address, port });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause: NodeJS.ErrnoException) => {
+        const message = `Failed to open ${kind} port (${where}): ${cause.code ?? cause.message}`;
+        reject(new HttpBindError(message, { cause }));
+      });
+      server.listen({ host: address, port, ipv6Only: address.includes(':') }, resolve);
+    });
+    server.removeAllListeners('error');
+    server.on('error', (error) => {
+      this.#service.onNotice(`${kind} listener ${where}: ${error.message}`);
+    });
+  }
+
+  /** Counts a connection, or ends it: not allowed, or too many. */
+  #admit(socket: Socket): void {
+    const address = socket.remoteAddress ?? '';
+    const count = this.#perSource.get(address) ?? 0;
+    const isAllowed = this.#service.allowed(address);
+    if (!isAllowed || this.#connections >= maxConnections || count >= maxConnectionsPerSource) {
+      const why = isAllowed ? 'too many connections' : notAllowed;
+      this.#service.onNotice(`HTTP connection from ${address} refused: ${why}`);
+      socket.destroy();
+      return;
+    }
+    this.#connections += 1;
+    this.#perSource.set(address, count + 1);
+    socket.once('close', () => {
+      this.#connections -= 1;
+      const left = (this.#perSource.get(address) ?? 1) - 1;
+      if (left > 0) this.#perSource.set(address, left);
+      else this.#perSource.delete(address);
+    });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => response.destroy());
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (isForeignPage(request)) {
+      answer(response, 403, 'requests of other sites are refused\n');
+    } else if (request.method === 'GET' || request.method === 'HEAD') {
+      await this.#get(path, response);
+    } else if (request.method === 'POST') {
+      await this.#post(path, request, response);
+    } else {
+      answer(response, 405, 'method not allowed\n', { allow: 'GET, HEAD, POST' });
+    }
+  }
+
+  async #get(path: string, response: ServerResponse): Promise<void> {
+    if (path === '/ping') {
+      answer(response, 200, 'pong\n');
+    } else if (path === '/metrics') {
+      const text = await this.#service.metrics();
+      answer(response, 200, Buffer.from(text), { 'content-type': metricsType });
+    } else if (path === '/live') {
+      answer(response, 200, 'live\n');
+    } else if (path === '/ready') {
+      const reason = this.#service.notReady();
+      answer(response, reason === null ? 200 : 503, `${reason ?? 'ready'}\n`);
+    } else if (path.startsWith('/cli/')) {
+      const line = commandOf(path);
+      if (line === null) answer(response, 400, 'bad escape in the path\n');
+      else answer(response, 200, this.#service.cli(line));
+    } else {
+      answer(response, 404, 'not found\n');
+    }
+  }
+
+  async #post(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const type = typeOf(request);
+    const wanted = { '/cli': ['text/plain'], '/ng': [ngType], '/ng-plain': [ngType, jsonType] }[
+      path
+    ];
+    if (wanted === undefined) {
+      answer(response, 404, 'not found\n');
+      return;
+    }
+    if (!wanted.includes(type)) {
+      answer(response, 415, `content-type must be ${wanted.join(' or ')}\n`);
+      return;
+    }
+    const body = await bodyOf(request, response);
+    if (body === null) return;
+    const source = sourceOf(request);
+    if (path === '/cli') {
+      answer(response, 200, this.#service.cli(body.toString('latin1').trimEnd()));
+      return;
+    }
+    const reply = (bytes: Buffer): void =>
+      answer(response, 200, bytes, { 'content-type': path === '/ng' ? ngType : type });
+    if (path === '/ng-plain') this.#service.ng.handleBody(body, source, reply);
+    else if (splitMessage(body) === null) answer(response, 400, 'no cookie\n');
+    else this.#service.ng.handleMessage(body, source, Infinity, reply);
+  }
+
+  /** Closes the listeners and ends every connection. */
+  async close(): Promise<void> {
+    this.#sockets.close();
+    const closing = this.#servers.splice(0).map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          server.closeAllConnections();
+        }),
+    );
+    await Promise.all(closing);
+  }
+}

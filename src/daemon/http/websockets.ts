@@ -1,0 +1,108 @@
+/** NG and the operator's commands over WebSocket, by rtpengine's sub-protocols (ng-protocol.md §1.4). */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import type { Endpoint } from '../../media/call-state.js';
+import { maxMessageBytes, maxWaitingBytes, pingMs } from './limits.js';
+import type { HttpService } from './server.js';
+
+type Receive = (message: Buffer, source: Endpoint, reply: (bytes: Buffer) => void) => void;
+
+function bytesOf(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+}
+
+/** Upgraded connections. They end with `close`, when they go silent, or when they do not read. */
+export class WebSockets {
+  readonly #service: Pick<HttpService, 'ng' | 'cli' | 'onNotice'>;
+  readonly #protocols: ReadonlyMap<string, Receive>;
+  readonly #server: WebSocketServer;
+  /** Connections that have answered the last ping. */
+  readonly #alive = new WeakSet<WebSocket>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(service: Pick<HttpService, 'ng' | 'cli' | 'onNotice'>) {
+    this.#service = service;
+    this.#protocols = new Map<string, Receive>([
+      ['echo.rtpengine.com', (message, _source, reply) => reply(message)],
+      [
+        'cli.rtpengine.com',
+        (message, _source, reply) =>
+          reply(Buffer.from(service.cli(message.toString('latin1').trimEnd()), 'latin1')),
+      ],
+      [
+        'ng.rtpengine.com',
+        // Without a cookie there is no reply; the endpoint says so in the log.
+        (message, source, reply) => service.ng.handleMessage(message, source, Infinity, reply),
+      ],
+      [
+        'ng-plain.rtpengine.com',
+        (message, source, reply) => service.ng.handleBody(message, source, reply),
+      ],
+    ]);
+    this.#server = new WebSocketServer({
+      noServer: true,
+      maxPayload: maxMessageBytes,
+      perMessageDeflate: false,
+      clientTracking: true,
+      handleProtocols: (offered) =>
+        [...offered].find((protocol) => this.#protocols.has(protocol)) ?? false,
+    });
+    this.#timer = setInterval(() => this.#ping(), pingMs);
+    this.#timer.unref();
+  }
+
+  /** Takes a connection over; one that asks for no sub-protocol of ours is refused. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
+    if (!offered.some((protocol) => this.#protocols.has(protocol.trim()))) {
+      const body = `sub-protocols: ${[...this.#protocols.keys()].join(', ')}\n`;
+      const head400 = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain';
+      socket.end(`${head400}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      return;
+    }
+    const source = {
+      address: request.socket.remoteAddress ?? '',
+      port: request.socket.remotePort ?? 0,
+    };
+    this.#server.handleUpgrade(request, socket, head, (client) => this.#serve(client, source));
+  }
+
+  #serve(client: WebSocket, source: Endpoint): void {
+    const receive = this.#protocols.get(client.protocol);
+    if (receive === undefined) {
+      client.terminate();
+      return;
+    }
+    this.#alive.add(client);
+    client.on('pong', () => this.#alive.add(client));
+    // What is no WebSocket, or too long: the library closes the connection.
+    client.on('error', (error) => {
+      this.#service.onNotice(`WebSocket of ${source.address}: ${error.message}`);
+    });
+    client.on('message', (data) => {
+      this.#alive.add(client);
+      receive(bytesOf(data), source, (bytes) => {
+        if (client.readyState !== client.OPEN) return;
+        client.send(bytes, { binary: true });
+        if (client.bufferedAmount <= maxWaitingBytes) return;
+        this.#service.onNotice(`WebSocket of ${source.address}: it does not read its replies`);
+        client.terminate();
+      });
+    });
+  }
+
+  #ping(): void {
+    for (const client of this.#server.clients) {
+      if (!this.#alive.delete(client)) client.terminate();
+      else client.ping();
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const client of this.#server.clients) client.terminate();
+    this.#server.close();
+  }
+}

@@ -1,0 +1,168 @@
+/** The Prometheus text of `/metrics`: rtpengine's names, types and labels (options.md §5), then ours. */
+import { Counter, Gauge, Registry } from 'prom-client';
+import { commandNames, type CloseReason, type Counters } from './counters.js';
+import type { Gauges } from './statistics.js';
+
+/** What rtpengine has no metric for. */
+export interface OwnMetrics {
+  /** Replies do not wait for the store, because it is away. */
+  readonly storeDegraded: boolean;
+  readonly draining: boolean;
+  readonly kernelFlows: number;
+}
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+const reasons: readonly (readonly [label: string, reason: CloseReason])[] = [
+  ['timeout', 'timeout'],
+  ['silent_timeout', 'silent-timeout'],
+  ['final_timeout', 'final-timeout'],
+  ['offer_timeout', 'offer-timeout'],
+  ['terminated', 'regular'],
+  ['force_terminated', 'forced'],
+];
+
+/** A registry of one scrape: what is counted elsewhere is copied into it. */
+class Scrape {
+  readonly #registry = new Registry();
+
+  gauge(name: string, help: string, samples: readonly Sample[]): void {
+    const metric = new Gauge({ name, help, ...this.#settings(samples) });
+    for (const [labels, value] of samples) metric.set(labels, value);
+  }
+
+  counter(name: string, help: string, samples: readonly Sample[]): void {
+    const metric = new Counter({ name, help, ...this.#settings(samples) });
+    for (const [labels, value] of samples) metric.inc(labels, value);
+  }
+
+  #settings(samples: readonly Sample[]): { labelNames: string[]; registers: Registry[] } {
+    const labelNames = new Set(samples.flatMap(([labels]) => Object.keys(labels)));
+    return { labelNames: [...labelNames], registers: [this.#registry] };
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
+
+const one = (value: number): readonly Sample[] => [[{}, value]];
+
+/** By where packets were handled. */
+const byPath = (userspace: number, kernel: number): readonly Sample[] => [
+  [{ type: 'userspace' }, userspace],
+  [{ type: 'kernel' }, kernel],
+];
+
+function sessions(scrape: Scrape, counters: Counters, gauges: Gauges): void {
+  scrape.gauge('rtpengine_sessions', 'Calls of this moment', [
+    [{ type: 'own' }, gauges.ownSessions],
+    [{ type: 'foreign' }, gauges.foreignSessions],
+  ]);
+  scrape.gauge('rtpengine_transcoded_media', 'Medias that are transcoded', one(0));
+  scrape.gauge('rtpengine_mediastreams', 'Streams by where they are forwarded', [
+    ...byPath(gauges.userspaceStreams, gauges.kernelStreams),
+    [{ type: 'mixed' }, 0],
+  ]);
+  const uptime = Math.floor((gauges.nowMicros - counters.startedMicros) / 1e6);
+  scrape.gauge('rtpengine_uptime_seconds', 'Seconds since the start', one(Math.max(0, uptime)));
+  scrape.counter(
+    'rtpengine_sessions_total',
+    'Calls that have ended',
+    one(counters.managedSessions),
+  );
+  scrape.counter('rtpengine_closed_sessions_total', 'Calls by why they ended', [
+    [{ reason: 'rejected' }, counters.rejectedSessions],
+    ...reasons.map(([label, reason]): Sample => [{ reason: label }, counters.closed[reason]]),
+  ]);
+  const ended = counters.closedSessions;
+  const average = ended === 0 ? 0 : counters.durationSeconds / ended;
+  scrape.gauge('rtpengine_call_duration_avg', 'Mean duration of ended calls', one(average));
+  scrape.counter(
+    'rtpengine_call_duration_total',
+    'Seconds of all ended calls',
+    one(counters.durationSeconds),
+  );
+  scrape.counter(
+    'rtpengine_call_duration2_total',
+    'Squares of their seconds',
+    one(counters.duration2Seconds),
+  );
+}
+
+function packets(scrape: Scrape, counters: Counters, gauges: Gauges): void {
+  const { relayedPackets, relayedBytes, relayedErrors, kernel } = gauges;
+  const count = (name: string, help: string, samples: readonly Sample[]): void =>
+    scrape.counter(`rtpengine_${name}`, help, samples);
+  count(
+    'packets_total',
+    'Packets relayed',
+    byPath(Math.max(0, relayedPackets - kernel.packets), kernel.packets),
+  );
+  count('packet_errors_total', 'Packets that could not be relayed', byPath(relayedErrors, 0));
+  count(
+    'bytes_total',
+    'Payload bytes relayed',
+    byPath(Math.max(0, relayedBytes - kernel.bytes), kernel.bytes),
+  );
+  count('zero_packet_streams_total', 'Streams without a packet', one(counters.zeroWayStreams));
+  count('one_way_sessions_total', 'Calls heard on one side only', one(counters.oneWayStreams));
+  count('mos_total', 'Sum of all MOS estimates', one(counters.mosSum));
+  count('mos2_total', 'Sum of their squares', one(counters.mos2Sum));
+  count('mos_samples_total', 'Number of MOS estimates', one(counters.mosSamples));
+}
+
+function requests(scrape: Scrape, counters: Counters): void {
+  const done: Sample[] = [];
+  const seconds: Sample[] = [];
+  const errors: Sample[] = [];
+  for (const [proxy, { commands, errors: count }] of counters.proxies) {
+    for (const [request] of commandNames) {
+      const figures = commands.get(request);
+      done.push([{ proxy, request }, figures?.count ?? 0]);
+      seconds.push([{ proxy, request }, figures?.seconds ?? 0]);
+    }
+    errors.push([{ proxy }, count]);
+  }
+  scrape.counter('rtpengine_requests_total', 'NG commands by proxy', done);
+  scrape.counter('rtpengine_request_seconds_total', 'Time spent on them', seconds);
+  scrape.counter('rtpengine_errors_total', 'Error replies by proxy', errors);
+}
+
+function ports(scrape: Scrape, gauges: Gauges): void {
+  const samples = (of: 'used' | 'free' | 'total'): readonly Sample[] =>
+    gauges.interfaces.map((entry) => [{ name: entry.name, address: entry.address }, entry[of]]);
+  scrape.gauge('rtpengine_ports_used', 'Ports that calls have', samples('used'));
+  scrape.gauge('rtpengine_ports_free', 'Ports that are left', samples('free'));
+  scrape.gauge('rtpengine_ports', 'Ports of the range', samples('total'));
+}
+
+function ownMetrics(scrape: Scrape, counters: Counters, own: OwnMetrics): void {
+  const gauge = (name: string, help: string, value: number): void =>
+    scrape.gauge(`rtprelay_${name}`, help, one(value));
+  gauge('store_degraded', '1: replies do not wait for Redis', own.storeDegraded ? 1 : 0);
+  gauge('draining', '1: no new calls are taken', own.draining ? 1 : 0);
+  gauge('kernel_flows', 'Flows that the kernel forwards', own.kernelFlows);
+  scrape.counter(
+    'rtprelay_takeovers_total',
+    'Calls taken over from other nodes',
+    one(counters.takeovers),
+  );
+  scrape.counter(
+    'rtprelay_taken_over_total',
+    'Calls that other nodes took over',
+    one(counters.takenOver),
+  );
+}
+
+/** The text of one scrape. */
+export function metricsText(counters: Counters, gauges: Gauges, own: OwnMetrics): Promise<string> {
+  const scrape = new Scrape();
+  sessions(scrape, counters, gauges);
+  packets(scrape, counters, gauges);
+  requests(scrape, counters);
+  ports(scrape, gauges);
+  ownMetrics(scrape, counters, own);
+  return scrape.text();
+}
