@@ -20,6 +20,7 @@ import { dumpText } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
 import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
+import { SdpError } from '../sdp/types.js';
 import type { CallService } from './call-service.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
@@ -124,6 +125,11 @@ function signal(
     return saved.then(() => reply);
   } catch (error) {
     if (!(error instanceof SignallingError)) throw error;
+    const { cause } = error;
+    if (cause instanceof SdpError) {
+      const where = cause.offset < 0 ? '' : ` at offset ${cause.offset}`;
+      log.error('control', `Error parsing SDP${where}: ${cause.message}`, request.callId);
+    }
     throw new NgError('rejected', error.message, { cause: error });
   }
 }

@@ -153,6 +153,7 @@ export class CallDraft {
       bandwidth: { as: -1, rr: -1, rs: -1 },
       flags: noFlags,
       codecs: [],
+      offered: null,
       streams: [],
       endpointMaps: [],
       subscriptions: [],

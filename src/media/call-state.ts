@@ -9,9 +9,17 @@
  * model may change, everything inside that is `readonly` is shared between the copies.
  */
 
+import { canonicalAddress } from '../sdp/address.js';
+
 export type AddressFamily = 'IP4' | 'IP6';
 
-/** A transport address. IPv6 addresses are written without brackets. */
+/** For readers of addresses that are to become part of a call. */
+export { canonicalAddress };
+
+/**
+ * A transport address. IPv6 addresses are written without brackets, every address in its one spelling
+ * (`canonicalAddress`), whether it was signalled, learned or stored: so they compare as strings.
+ */
 export interface Endpoint {
   readonly address: string;
   readonly port: number;
@@ -185,7 +193,14 @@ export interface Media {
   /** b= AS, RR, RS in the units of the SDP line; -1 when absent. */
   bandwidth: { readonly as: number; readonly rr: number; readonly rs: number };
   flags: ReadonlySet<MediaFlag>;
+  /** What was agreed on: those of the last answer, of the offer until there is one. */
   codecs: readonly Codec[];
+  /**
+   * Codecs of the last offer to which this section belonged, from this side or to it: what each of its
+   * answers is compared with. Empty for protocols other than RTP; null: not part of the last offer, or
+   * not known (a call that rtpengine stored).
+   */
+  offered: readonly Codec[] | null;
   streams: readonly number[];
   endpointMaps: readonly number[];
   subscriptions: readonly Subscription[];
@@ -355,6 +370,7 @@ const copyOfMedia = (from: Media): Media => ({
   bandwidth: from.bandwidth,
   flags: from.flags,
   codecs: from.codecs,
+  offered: from.offered,
   streams: from.streams,
   endpointMaps: from.endpointMaps,
   subscriptions: from.subscriptions,

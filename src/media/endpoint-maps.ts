@@ -8,8 +8,7 @@ import type { AddressFamily, Endpoint, EndpointMap, Media } from './call-state.j
 import type { InterfaceTable } from './interfaces.js';
 import type { PortAllocator } from './port-pool.js';
 import { PortAllocationError } from './errors.js';
-
-const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::';
+import { isZeroAddress } from '../sdp/view.js';
 
 function matches(map: EndpointMap, opposite: Endpoint): boolean {
   if (map.endpoint === null) return false;
@@ -17,8 +16,8 @@ function matches(map: EndpointMap, opposite: Endpoint): boolean {
   // A held media (zero address) is told by its port alone.
   return (
     map.endpoint.address === opposite.address ||
-    isUnspecified(opposite.address) ||
-    isUnspecified(map.endpoint.address)
+    isZeroAddress(opposite.address) ||
+    isZeroAddress(map.endpoint.address)
   );
 }
 

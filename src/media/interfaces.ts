@@ -53,12 +53,17 @@ export class InterfaceTable {
     return this.#default;
   }
 
-  /** The interface of that name or alias, the next of a round-robin group, or null. */
-  find(name: string): LogicalInterface | null {
+  /**
+   * The interface of that name or alias, or null; of a round-robin group the member that is in use
+   * already (`current`), else the next one.
+   */
+  find(name: string, current: string | null = null): LogicalInterface | null {
     const direct = this.#byName.get(name);
     if (direct !== undefined) return direct;
     const group = this.#roundRobin.get(name);
     if (group === undefined) return null;
+    const used = group.members.find((member) => member.name === current);
+    if (used !== undefined) return used;
     const member = group.members[group.next % group.members.length];
     group.next = (group.next + 1) % group.members.length;
     return member ?? null;

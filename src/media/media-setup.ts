@@ -125,24 +125,55 @@ const sameCodec = (a: Codec, b: Codec): boolean =>
     a.clockRate === b.clockRate &&
     a.channels === b.channels);
 
+const isAudible = ({ encoding }: Codec): boolean => !/^(?:telephone-event|CN|)$/i.test(encoding);
+
+/**
+ * What of an answer the offerer is told: the codecs that were offered (RFC 3264 §6.1), with the numbers
+ * of the answer. Of an audio answer that has none of them, the first offered one stands in, as with
+ * rtpengine 10.5: no offerer takes an answer to something else.
+ */
+function acceptedCodecs(
+  answered: readonly Codec[],
+  offered: readonly Codec[],
+  mediaType: string,
+): readonly Codec[] {
+  const accepted = answered.flatMap((codec) => {
+    const match = offered.find((candidate) => sameCodec(candidate, codec));
+    if (match === undefined) return [];
+    return [codec.encoding === '' ? { ...match, payloadType: codec.payloadType } : codec];
+  });
+  if (accepted.length > 0 || answered.length === 0 || mediaType !== 'audio') {
+    return accepted.length > 0 ? accepted : answered;
+  }
+  const first = offered.find(isAudible);
+  return first === undefined ? answered : [first];
+}
+
 function applyCodecs(kind: SignallingKind, pair: MediaPair): void {
   const { section, sender, receiver } = pair;
+  if (pair.rejected) {
+    // Nothing is agreed on, and whatever the formats say, they are passed on (RFC 3264 §6).
+    if (kind === 'answer') return;
+    sender.offered = receiver.offered = [];
+    sender.formats = receiver.formats = section.formats.join(' ');
+    return;
+  }
   if (!isRtpProtocol(section.protocol)) {
     const formats = section.formats.join(' ');
     sender.formats = formats;
     receiver.formats = formats;
+    if (kind === 'offer') sender.offered = receiver.offered = [];
     return;
   }
   const ptimeMs = ptimeOf(section) ?? 0;
-  let codecs = codecsOf(section).map((codec) => codecFrom(codec, section.type, ptimeMs));
-  if (kind === 'answer' && receiver.codecs.length > 0) {
-    const offered = receiver.codecs;
-    const accepted = codecs.flatMap((codec) => {
-      const match = offered.find((candidate) => sameCodec(candidate, codec));
-      if (match === undefined) return [];
-      return [codec.encoding === '' ? { ...match, payloadType: codec.payloadType } : codec];
-    });
-    if (accepted.length > 0) codecs = accepted;
+  let codecs: readonly Codec[] = codecsOf(section).map((codec) =>
+    codecFrom(codec, section.type, ptimeMs),
+  );
+  if (kind === 'offer') {
+    sender.offered = receiver.offered = codecs;
+  } else {
+    const offered = sender.offered ?? receiver.offered ?? receiver.codecs;
+    if (offered.length > 0) codecs = acceptedCodecs(codecs, offered, section.type);
   }
   sender.codecs = codecs;
   receiver.codecs = codecs;
@@ -182,25 +213,31 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
 
 /**
  * The address that the sender gets its media at: that of the SDP, or the source of the SIP message
- * when the request or the options ask for it (ng-protocol.md §4.8).
+ * when the request or the options ask for it (ng-protocol.md §4.8). SIP may come by another family than
+ * media: then its source says nothing about them, unless the media's family cannot be had here.
  * @throws SdpError `incomplete`: it is asked for and not given.
  */
 export function signalledAddress(
   section: SdpMedia,
   session: SdpSession,
+  logicalInterface: string,
   request: SignallingRequest,
   context: SignallingContext,
 ): { readonly address: string; readonly fromSipSource: boolean } {
+  const written = connectionOf(section, session);
   const fromSipSource =
     request.flags.has('sip-source-address') ||
     (context.sipSource && !request.flags.has('trust-address'));
-  if (!fromSipSource) {
-    return { address: connectionOf(section, session)?.address ?? '', fromSipSource };
-  }
-  if (request.receivedFrom === null) {
+  if (!fromSipSource) return { address: written?.address ?? '', fromSipSource };
+  const source = request.receivedFrom;
+  if (source === null) {
     throw new SdpError('incomplete', 'no SIP source address in the request', -1);
   }
-  return { address: request.receivedFrom, fromSipSource };
+  if (written !== null && written.family !== familyOf(source)) {
+    const local = context.interfaces.addressFor(logicalInterface, written.family);
+    if (local?.family === written.family) return { address: written.address, fromSipSource: false };
+  }
+  return { address: source, fromSipSource };
 }
 
 function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): void {
@@ -215,25 +252,31 @@ function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): vo
   setStreamFlag(stream, 'zero-address', zeroAddress);
 }
 
+/** Where the RTCP of the first pair goes, as far as a=rtcp says something that can be followed. */
+function rtcpEndpoint(pair: MediaPair): Endpoint | null {
+  const { section, address, fromSipSource } = pair;
+  const explicit = rtcpEndpointOf(section);
+  if (explicit === null) return null;
+  const named = fromSipSource ? null : explicit.address;
+  const reachable = named !== null && familyOf(named) === familyOf(address);
+  return { address: reachable ? named : address, port: explicit.port };
+}
+
+const highestPort = 65_535;
+
 function applyEndpoints(draft: CallDraft, pair: MediaPair, request: SignallingRequest): void {
-  const { section, sender, address, fromSipSource } = pair;
-  const rtcp = rtcpEndpointOf(section);
-  const zeroAddress = isZeroAddress(address);
+  const { section, sender } = pair;
+  // Sections that are not relayed may come without c=.
+  const address = pair.address === '' ? '0.0.0.0' : pair.address;
+  const rtcp = rtcpEndpoint(pair);
+  const zeroAddress = isZeroAddress(pair.address);
   sender.streams.forEach((id, position) => {
     const stream = draft.stream(id);
-    const first = position < 2;
-    const explicit = stream.component === 2 && first ? rtcp : null;
+    const explicit = position === 1 ? rtcp : null;
     const port = section.port === 0 ? position : section.port + position;
-    // a=rtcp naming the RTP port itself is how multiplexing is written; the fallback stays +1.
-    const usable = explicit !== null && explicit.port !== section.port ? explicit : null;
-    setRemote(
-      stream,
-      {
-        address: fromSipSource ? address : (usable?.address ?? address),
-        port: usable?.port ?? port,
-      },
-      zeroAddress,
-    );
+    // Beyond the last port there is nothing to send to; what comes is heard.
+    const endpoint = explicit ?? { address, port: port > highestPort ? 0 : port };
+    setRemote(stream, endpoint, zeroAddress);
     if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
     setStreamFlag(stream, 'strict-source', request.flags.has('strict-source'));
     setStreamFlag(stream, 'media-handover', request.flags.has('media-handover'));

@@ -95,12 +95,12 @@ function signal(
   if (context.rejectInvalidSdp && hasTextAfterEmptyLine(request.sdp)) {
     throw new SignallingError('bad-sdp', 'Failed to parse SDP');
   }
-  const document = request.sdp === '' ? null : readSdp(request.sdp);
+  const received = request.sdp === '' ? null : readSdp(request.sdp);
   const isNewCall = previous === null;
   if (isNewCall && kind === 'answer') {
     throw new SignallingError('unknown-call', 'Unknown call-id');
   }
-  if (document !== null && isLooped(document, request, context)) {
+  if (received !== null && isLooped(received, request, context)) {
     return { state: null, sdp: request.sdp, isNewCall, warnings: [] };
   }
   const draft = new CallDraft(previous ?? callFrom(request, context));
@@ -114,12 +114,14 @@ function signal(
   const dialogue = findDialogue(kind, draft, request, context);
   draft.state.participantDeletedMicros = earliestDeletion(draft.state);
   chooseInterfaces(kind, dialogue, request, context, warnings);
-  if (document === null) {
+  if (received === null) {
     return { state: draft.state, sdp: null, isNewCall, warnings };
   }
+  const document = kind === 'answer' ? completed(received, draft, dialogue) : received;
   let pairs: readonly MediaPair[];
   try {
     pairs = pairMedias(draft, dialogue, document, request, context);
+    if (kind === 'offer') forgetEarlierOffer(draft, dialogue, pairs.length);
     for (const pair of pairs) {
       applySection(draft, kind, pair, request, context);
       assignPorts(kind, draft, pair, request, context);
@@ -239,7 +241,7 @@ function chooseInterfaces(
 ): void {
   const resolve = (wanted: string | null, current: string | null): string => {
     if (wanted !== null) {
-      const found = context.interfaces.find(wanted);
+      const found = context.interfaces.find(wanted, current);
       if (found !== null) return found.name;
       warnings.push(`Interface '${wanted}' not found, using default`);
     }
@@ -267,7 +269,13 @@ function pairMedias(
       const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
       receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
       sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
-      const { address, fromSipSource } = signalledAddress(section, session, request, context);
+      const { address, fromSipSource } = signalledAddress(
+        section,
+        session,
+        sender.logicalInterface,
+        request,
+        context,
+      );
       pairs.push({
         session,
         section,
@@ -284,6 +292,44 @@ function pairMedias(
   return pairs;
 }
 
+/** What earlier offers had beyond the sections of this one is offered no longer. */
+function forgetEarlierOffer(draft: CallDraft, { from, to }: Dialogue, sections: number): void {
+  for (const id of [...from.medias, ...to.medias]) {
+    const media = draft.media(id);
+    if (media.index > sections) media.offered = null;
+  }
+}
+
+/**
+ * An answer with the sections that it left out: an offer has to be answered section by section
+ * (RFC 3264 §6), so they are refused.
+ */
+function completed(
+  document: SdpDocument,
+  draft: CallDraft,
+  { to: offerer }: Dialogue,
+): SdpDocument {
+  const last = document.sessions.at(-1);
+  const answered = document.sessions.reduce((sum, { medias }) => sum + medias.length, 0);
+  const offered = offerer.medias.map((id) => draft.media(id)).sort((a, b) => a.index - b.index);
+  const missing = offered.filter(
+    ({ index, offered: codecs }) => index > answered && codecs !== null,
+  );
+  if (last === undefined || missing.length === 0) return document;
+  const refused = missing.map((media) => ({
+    type: media.type,
+    port: 0,
+    portCount: 1,
+    protocol: media.protocol,
+    formats: media.formats.split(' '),
+    connection: null,
+    attributes: [],
+    lines: [],
+  }));
+  const whole = { ...last, medias: [...last.medias, ...refused] };
+  return { sessions: [...document.sessions.slice(0, -1), whole] };
+}
+
 function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
   const id = media.streams[0];
   return id === undefined ? null : draft.stream(id).advertisedEndpoint;
@@ -298,6 +344,13 @@ function wantedFamily(
   const known = firstEndpoint(draft, pair.receiver);
   if (known !== null && known.address !== '') return familyOf(known.address);
   return pair.sender.desiredFamily;
+}
+
+/** Family of the ports that a side was told last; null: none. */
+function shownFamily(draft: CallDraft, media: Media): AddressFamily | null {
+  const id = media.streams[0];
+  const socket = id === undefined ? null : draft.stream(id).selectedSocket;
+  return socket === null ? null : draft.socket(socket).family;
 }
 
 function closeStreams(draft: CallDraft, media: Media): void {
@@ -323,7 +376,12 @@ function assignPorts(
     receiver.logicalInterface,
     wantedFamily(draft, pair, request),
   );
-  sender.desiredFamily = servableFamily(interfaces, sender.logicalInterface, sender.desiredFamily);
+  sender.desiredFamily = servableFamily(
+    interfaces,
+    sender.logicalInterface,
+    // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
+    (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily,
+  );
   if (pair.rejected || pair.untouched) {
     closeStreams(draft, sender);
     closeStreams(draft, receiver);

@@ -14,6 +14,7 @@ import type { SignallingRequest } from './signalling.js';
 import { renderSdp } from '../sdp/rewrite.js';
 import type {
   MediaEdit,
+  SdpCodec,
   SdpConnection,
   SdpDirection,
   SdpDocument,
@@ -22,7 +23,10 @@ import type {
   SessionEdit,
 } from '../sdp/types.js';
 import {
+  codecsOf,
   connectionOf,
+  explicitDirectionOf,
+  hasDirection,
   hasRtcpMux,
   isRtpProtocol,
   isSecureProtocol,
@@ -68,7 +72,7 @@ function sessionEdit(
   const medias = pairs.map((pair) => mediaEdit(output, pair));
   const secure = pairs.some((pair) => isSecureProtocol(pair.section.protocol));
   return {
-    origin: originFor(output, session, medias),
+    origin: originFor(output, session, pairs),
     name: sessionName(output, session),
     addedAttributes: request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : [],
     stripIce: true,
@@ -85,20 +89,21 @@ function sessionName({ dialogue, request }: OutputRequest, session: SdpSession):
 }
 
 function originFor(
-  { dialogue, request }: OutputRequest,
+  output: OutputRequest,
   session: SdpSession,
-  medias: readonly MediaEdit[],
+  pairs: readonly MediaPair[],
 ): SdpOrigin {
+  const { dialogue, request } = output;
   const { replace } = request;
   const received = session.origin;
   const kept = dialogue.to.sdpSent;
   let origin = received;
   if (replace.has('origin') || replace.has('origin-full')) {
-    const local = medias.find((media) => media.kind === 'relay')?.connection;
-    if (local !== undefined && !isZeroAddress(local.address)) {
-      origin = { ...origin, addressType: local.family, address: local.address };
-    } else if (kept !== null && kept.address !== '') {
-      origin = { ...origin, addressType: kept.addressType, address: kept.address };
+    // Of the first section that is relayed; when all are refused, of the first one.
+    const first = pairs.find(({ rejected, untouched }) => !rejected && !untouched) ?? pairs[0];
+    if (first !== undefined) {
+      const { family, address } = shownAddress(output, first.receiver);
+      origin = { ...origin, addressType: family, address };
     }
   }
   if (kept === null) return origin;
@@ -117,15 +122,17 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
   const secure = isSecureProtocol(section.protocol);
   const rtpStream = streamAt(draft, receiver, 0);
   const port = localPort(draft, rtpStream);
+  const listed = rtp && !pair.rejected && !pair.untouched;
   const mux = kind === 'offer' ? offersMux(pair, request) : receiver.flags.has('rtcp-mux');
   return {
     kind: pair.rejected ? 'rejected' : pair.untouched ? 'keep' : 'relay',
     port: pair.untouched ? section.port : port,
     protocol: receiver.protocol,
     connection,
-    formats: rtp && kind === 'answer' ? receiver.formats.split(' ') : null,
+    formats: listed ? receiver.formats.split(' ') : null,
+    addedCodecs: listed ? undescribed(pair) : [],
     rtp,
-    direction: request.flags.has('original-sendrecv') ? 'keep' : directionTo(receiver),
+    direction: request.flags.has('original-sendrecv') ? 'keep' : directionFor(pair),
     rtcp: rtp ? rtcpAttribute(output, pair, port, mux, connection) : null,
     rtcpMux: rtp && mux,
     mid: receiver.mid,
@@ -133,6 +140,24 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     stripSecurity: !secure,
     stripIce: true,
   };
+}
+
+/** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */
+function undescribed({ section, receiver }: MediaPair): readonly SdpCodec[] {
+  const described = new Set<number>();
+  for (const { payloadType, encoding } of codecsOf(section)) {
+    if (encoding !== '') described.add(payloadType);
+  }
+  return receiver.codecs
+    .filter(({ payloadType, encoding }) => encoding !== '' && !described.has(payloadType))
+    .map((codec) => ({ ...codec, rtcpFeedback: [] }));
+}
+
+/** Fax and data channels have no direction of their own: one is written where one was given. */
+function directionFor({ section, session, receiver }: MediaPair): SdpDirection | null {
+  const direction = directionTo(receiver);
+  if (direction !== 'sendrecv' || hasDirection(section.protocol)) return direction;
+  return explicitDirectionOf(section) ?? explicitDirectionOf(session);
 }
 
 /** What the receiver reads: we send what comes from the other side, we take what it can get. */
@@ -177,19 +202,24 @@ function localPort(draft: CallDraft, stream: Stream | null): number {
   return draft.socket(stream.selectedSocket).port;
 }
 
-/** c= of a section: zero while held, else media-address or the advertised local address. */
-function localConnection(
-  { draft, request, context }: OutputRequest,
-  receiver: Media,
-  pair: MediaPair,
-): SdpConnection {
+/** c= of a section: zero while refused or held, else what `shownAddress` says. */
+function localConnection(output: OutputRequest, receiver: Media, pair: MediaPair): SdpConnection {
+  const { request } = output;
   const received = connectionOf(pair.section, pair.session);
   if (pair.untouched && received !== null) return received;
-  const held = isZeroAddress(pair.address);
-  if (pair.rejected || (held && !request.replace.has('zero-address'))) {
-    const family = pair.rejected ? receiver.desiredFamily : (received?.family ?? 'IP4');
+  const held =
+    isZeroAddress(pair.address) &&
+    request.mediaAddress === null &&
+    !request.replace.has('zero-address');
+  if (pair.rejected || held) {
+    const family = receiver.desiredFamily;
     return { family, address: family === 'IP6' ? '::' : '0.0.0.0' };
   }
+  return shownAddress(output, receiver);
+}
+
+/** media-address, or the advertised address of the local port that faces the receiver. */
+function shownAddress({ draft, request, context }: OutputRequest, receiver: Media): SdpConnection {
   if (request.mediaAddress !== null) {
     return { family: familyOf(request.mediaAddress), address: request.mediaAddress };
   }

@@ -1,7 +1,7 @@
 /** Which participant a command is about (ng-protocol.md §3.8; errors as rtpengine 10.5 words them). */
-import { SocketAddress, isIP } from 'node:net';
 import type { CallState, Participant } from './call-state.js';
 import { SignallingError } from './errors.js';
+import { canonicalAddress } from '../sdp/address.js';
 
 /** `label` before `address` before `fromTag`; null: not given. */
 export interface Selection {
@@ -35,20 +35,13 @@ function fail(message: string): never {
   throw new SignallingError('unknown-participant', message);
 }
 
-/** One spelling of an address; null: it is none. */
-function canonical(address: string): string | null {
-  const version = isIP(address);
-  if (version === 0) return null;
-  return new SocketAddress({ address, family: version === 6 ? 'ipv6' : 'ipv4' }).address;
-}
-
 function participantAt(state: CallState, wanted: string): Participant {
-  const address = canonical(wanted);
+  const address = canonicalAddress(wanted);
   if (address === null) throw new SignallingError('bad-address', 'Failed to parse network address');
   const medias = new Set<number>();
   for (const { mediaId, advertisedEndpoint } of state.streams) {
     if (advertisedEndpoint === null) continue;
-    if (canonical(advertisedEndpoint.address) === address) medias.add(mediaId);
+    if (advertisedEndpoint.address === address) medias.add(mediaId);
   }
   return (
     state.participants.find((participant) => participant.medias.some((id) => medias.has(id))) ??

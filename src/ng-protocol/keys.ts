@@ -1,5 +1,4 @@
 /** The request keys of ng-protocol.md §4.1, §4.2 and those of §4.3 that steer plain forwarding. */
-import { isIP } from 'node:net';
 import { isList } from './bencode.js';
 import type { NgValue } from './dictionary.js';
 import {
@@ -11,6 +10,7 @@ import {
 } from './draft.js';
 import type { IceWord, ReplaceWord, RtcpMuxWord } from './requests.js';
 import { integerOf, stringOf, wordsOf } from './values.js';
+import { canonicalAddress } from '../sdp/address.js';
 
 /** Reads one key into the draft. */
 export type KeyReader = (draft: RequestDraft, value: NgValue) => void;
@@ -127,7 +127,8 @@ const readDirection: KeyReader = (draft, value) => {
 const readReceivedFrom: KeyReader = (draft, value) => {
   // [family, address]; the family may be `?`. 26.3 also takes the bare address.
   const address = isList(value) ? stringOf(value[1] ?? value[0]) : stringOf(value);
-  if (address !== null && isIP(address) !== 0) draft.receivedFrom = address;
+  const received = address === null ? null : canonicalAddress(address);
+  if (received !== null) draft.receivedFrom = received;
   else noteUnknown(draft, `Ignoring 'received-from' without a valid address`);
 };
 
@@ -142,7 +143,9 @@ const readAddressFamily: KeyReader = (draft, value) => {
 const readMediaAddress: KeyReader = (draft, value) => {
   const address = stringOf(value);
   if (address === null) return;
-  if (isIP(address) !== 0) draft.mediaAddress = address;
+  // A zone names a link of this machine only.
+  const written = address.includes('%') ? null : canonicalAddress(address);
+  if (written !== null) draft.mediaAddress = written;
   else noteUnknown(draft, `Ignoring 'media-address' that is no IP address: '${address}'`);
 };
 

@@ -1,5 +1,4 @@
 /** Members of a stored call -> the entities of the call state, one function for each kind. */
-import { isIP } from 'node:net';
 import type {
   AddressFamily,
   Codec,
@@ -12,6 +11,7 @@ import type {
   Stream,
   StreamFlag,
 } from '../media/call-state.js';
+import { canonicalAddress } from '../media/call-state.js';
 import { RestoreError } from './errors.js';
 import {
   mediaFlagTables,
@@ -26,6 +26,7 @@ import {
   families,
   learningValues,
   own,
+  sameAsAgreed,
   unknownBitsName,
   unpackList,
   type CodecSettings,
@@ -64,10 +65,13 @@ function readEndpoint(fields: FieldReader, name: string): Endpoint | null {
   const text = fields.text(name);
   if (text === '') return null;
   const end = text.lastIndexOf(':');
-  const address = text.slice(0, Math.max(0, end)).replace(/^\[([^[\]]*)\]$/, '$1');
+  // As our earlier versions wrote a section without c=.
+  if (end === 0) return null;
+  const address = canonicalAddress(text.slice(0, Math.max(0, end)));
   const port = parseInteger(text.slice(end + 1));
-  if (isIP(address) === 0 || port === null || port < 0 || port > 65535) fields.fail(name);
-  return { address, port };
+  if (address === null || port === null || port < 0) fields.fail(name);
+  // rtpengine 10.5 counts on beyond the last port: nothing can be sent there.
+  return { address, port: port > 65535 ? 0 : port };
 }
 
 function readFlags<F extends string>(
@@ -264,6 +268,27 @@ function readBandwidth(fields: FieldReader, layout: Layout): Media['bandwidth'] 
   return { as: as ?? -1, rr: rr ?? -1, rs: rs ?? -1 };
 }
 
+function readOffered(fields: FieldReader, agreed: readonly Codec[]): readonly Codec[] | null {
+  const text = fields.optional(own.offered);
+  if (text === null) return null;
+  if (text === sameAsAgreed) return agreed;
+  return unpackList(text).map((item) => {
+    const [payloadType, encoding = '', clockRate, channels, bitrate, ptimeMs, ...fmtp] =
+      item.split('/');
+    const number = (value: string | undefined): number =>
+      parseInteger(value ?? '') ?? fields.fail(own.offered);
+    return {
+      payloadType: number(payloadType),
+      encoding,
+      clockRate: number(clockRate),
+      channels: number(channels),
+      fmtp: fmtp.join('/'),
+      bitrate: number(bitrate),
+      ptimeMs: number(ptimeMs),
+    };
+  });
+}
+
 /** A media whose subscriptions are still to be linked. */
 export interface UnlinkedMedia {
   readonly media: Media;
@@ -280,6 +305,9 @@ export function readMedia(
   const { flags, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
   const milliseconds = { min: -1, max: 0x7fff_ffff };
   const subscriptions = layout === '10.5' ? fields.optional(own.subscriptions) : null;
+  const codecs = members
+    .strings(`payload_types-${id}`, 'medias')
+    .map((text) => readCodec(text, layout));
   const media: Media = {
     id,
     participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),
@@ -297,7 +325,8 @@ export function readMedia(
         : fields.integer(own.maxPtime, { ...milliseconds, missing: 0 }),
     bandwidth: readBandwidth(fields, layout),
     flags,
-    codecs: members.strings(`payload_types-${id}`, 'medias').map((text) => readCodec(text, layout)),
+    codecs,
+    offered: readOffered(fields, codecs),
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],

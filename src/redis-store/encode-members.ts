@@ -5,6 +5,7 @@
 import type {
   CallState,
   Carried,
+  Codec,
   Endpoint,
   EndpointMap,
   LocalSocket,
@@ -21,6 +22,7 @@ import {
   noId,
   own,
   packList,
+  sameAsAgreed,
   unknownBitsName,
   type CodecSettings,
   type Fields,
@@ -194,8 +196,18 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   if (media.endpointLearning !== settings.endpointLearning) {
     fields[own.learning] = media.endpointLearning;
   }
+  if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
   return fields;
 }
+
+/** `pt/encoding/clock/channels/bitrate/ptime/fmtp` of each codec; most often they are those agreed on. */
+function offeredText(offered: readonly Codec[], agreed: readonly Codec[]): string {
+  const text = packList(offered.map(offeredCodecText));
+  return text !== '' && text === packList(agreed.map(offeredCodecText)) ? sameAsAgreed : text;
+}
+
+const offeredCodecText = (codec: Codec): string =>
+  `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${codec.channels}/${codec.bitrate}/${codec.ptimeMs}/${codec.fmtp}`;
 
 function mapFields(map: EndpointMap, { form }: Encoding): Fields {
   const fields: Fields = {

@@ -80,6 +80,8 @@ export const own = {
   learning: 'rtprelay_learning',
   maxPtime: 'rtprelay_maxptime',
   bandwidth: 'rtprelay_bandwidth',
+  /** medias: `Media.offered`. */
+  offered: 'rtprelay_offered',
   /** medias, 10.5: subscriptions that the lists of the tags do not tell exactly. */
   subscriptions: 'rtprelay_subscriptions',
   /** tags. */
@@ -96,6 +98,9 @@ export const own = {
   tos: 'rtprelay_tos',
   epoch: 'rtprelay_epoch',
 } as const;
+
+/** Value of `own.offered` when the codecs are those of the payload types. */
+export const sameAsAgreed = '=';
 
 /** Carried bits without a name are only written back into the layout that they come from. */
 export const unknownBitsName = (field: string, layout: Layout): string => `${field}@${layout}`;

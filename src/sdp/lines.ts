@@ -2,6 +2,7 @@
  * SDP text -> document (RFC 8866 §5, §9). Tolerant where rtpengine is, strict where it is
  * (sdp-rules.md §11). One pass, linear.
  */
+import { canonicalAddress } from './address.js';
 import {
   SdpError,
   type SdpAttribute,
@@ -20,6 +21,8 @@ const maxFormats = 256;
 
 const sessionTypes = 'osiuepcbtrzka';
 const mediaTypes = 'icbka';
+/** Lines of the session that some endpoints write behind their sections. */
+const lateSessionTypes = 'ueptrz';
 
 interface OpenMedia {
   readonly type: string;
@@ -42,8 +45,8 @@ interface OpenSession {
 }
 
 /**
- * Parses a body. Text after an empty line is dropped.
- * @throws SdpError 'syntax' with the offset of the line.
+ * Parses a body. Text after an empty line is dropped, and so is a single byte at its very end.
+ * @throws SdpError 'syntax' or 'too-many-medias' with the offset of the line.
  */
 export function parseSdp(text: string): SdpDocument {
   const sessions: OpenSession[] = [];
@@ -53,7 +56,7 @@ export function parseSdp(text: string): SdpDocument {
     const newline = text.indexOf('\n', offset);
     const end = newline < 0 ? text.length : newline;
     const stop = end > offset && text.charCodeAt(end - 1) === 13 ? end - 1 : end;
-    if (stop === offset) break;
+    if (stop === offset || (newline < 0 && stop === offset + 1)) break;
     if (++lineCount > maxLines) throw new SdpError('syntax', 'too many lines', offset);
     if (text.charCodeAt(offset + 1) !== 61) {
       throw new SdpError('syntax', "line without '='", offset);
@@ -119,6 +122,10 @@ function addLine(session: OpenSession, type: string, value: string, offset: numb
     return;
   }
   const media = session.medias[session.medias.length - 1];
+  if (media !== undefined && lateSessionTypes.includes(type)) {
+    addLateLine(session, type, value);
+    return;
+  }
   if (!(media === undefined ? sessionTypes : mediaTypes).includes(type)) {
     throw new SdpError('syntax', `unexpected line type '${type}'`, offset);
   }
@@ -128,8 +135,17 @@ function addLine(session: OpenSession, type: string, value: string, offset: numb
   else if (type === 'c') {
     if (target.connection !== null) throw new SdpError('syntax', 'more than one c= line', offset);
     target.connection = parseConnection(value, offset);
-  } else if (type === 'o') session.origin = parseOrigin(value, offset);
-  else if (type === 's' && media === undefined) session.name = detached(value);
+  } else if (type === 'o') {
+    if (session.origin !== null) throw new SdpError('syntax', 'more than one o= line', offset);
+    session.origin = parseOrigin(value, offset);
+  }
+  if (type === 's') session.name = detached(value);
+}
+
+/** Takes a line of the session that stands behind an m= line, unless it only repeats one. */
+function addLateLine(session: OpenSession, type: string, value: string): void {
+  const repeated = session.lines.some((line) => line.type === type && line.value === value);
+  if (!repeated) session.lines.push({ type, value: detached(value) });
 }
 
 function parseAttribute(value: string): SdpAttribute {
@@ -139,16 +155,21 @@ function parseAttribute(value: string): SdpAttribute {
     : { name: value.slice(0, colon), value: value.slice(colon + 1) };
 }
 
-function isNumber(text: string): boolean {
-  if (text.length === 0 || text.length > 10) return false;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 48 || code > 57) return false;
-  }
-  return true;
+/** The number that `text` begins with, as strtoul(3) reads it: what follows it is ignored; else -1. */
+export function leadingNumber(text: string): number {
+  const digits = /^\s*\+?(\d{1,20})/.exec(text)?.[1];
+  return digits === undefined ? -1 : Number(digits);
 }
 
 const tokensOf = (value: string): string[] => value.split(' ').filter((token) => token !== '');
+
+/** Names of protocols as they are written; they compare without case (RFC 8866 §5.14). */
+const protocolNames: ReadonlyMap<string, string> = new Map(
+  [
+    ...['RTP/AVP', 'RTP/SAVP', 'RTP/AVPF', 'RTP/SAVPF', 'udptl'],
+    ...['UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF'],
+  ].map((name) => [name.toUpperCase(), name]),
+);
 
 function parseMedia(value: string, offset: number): OpenMedia {
   const [type, ports, protocol, ...formats] = tokensOf(value);
@@ -159,21 +180,19 @@ function parseMedia(value: string, offset: number): OpenMedia {
     throw new SdpError('syntax', 'too many formats in m= line', offset);
   }
   const slash = ports.indexOf('/');
-  const port = slash < 0 ? ports : ports.slice(0, slash);
-  const count = slash < 0 ? '1' : ports.slice(slash + 1);
-  if (!isNumber(port) || !isNumber(count)) {
+  const port = leadingNumber(ports);
+  const portCount = slash < 0 ? 1 : leadingNumber(ports.slice(slash + 1));
+  if (port < 0 || portCount < 0) {
     throw new SdpError('syntax', 'malformed port in m= line', offset);
   }
-  const portNumber = Number(port);
-  const portCount = Number(count);
-  if (portNumber > 65_535 || portCount < 1 || portCount > 32) {
+  if (port > 65_535 || portCount < 1 || portCount > 32) {
     throw new SdpError('syntax', 'port out of range in m= line', offset);
   }
   return {
     type: detached(type),
-    port: portNumber,
+    port,
     portCount,
-    protocol: detached(protocol),
+    protocol: protocolNames.get(protocol.toUpperCase()) ?? detached(protocol),
     formats: formats.map(detached),
     connection: null,
     attributes: [],
@@ -182,67 +201,64 @@ function parseMedia(value: string, offset: number): OpenMedia {
 }
 
 function parseConnection(value: string, offset: number): SdpConnection {
-  const [network, family, address] = tokensOf(value);
-  if (network !== 'IN' || address === undefined || (family !== 'IP4' && family !== 'IP6')) {
+  const [network, family, text] = tokensOf(value);
+  if (network !== 'IN' || text === undefined || (family !== 'IP4' && family !== 'IP6')) {
     throw new SdpError('syntax', 'malformed c= line', offset);
   }
   // Multicast, and with it a TTL (RFC 8866 §5.7), is nothing a call can be relayed to.
-  if (!isAddress(address, family)) {
+  const connection = readAddress(family, text);
+  if (connection === null) {
     throw new SdpError('syntax', 'malformed address in c= line', offset);
   }
-  return { family, address: detached(address) };
+  return connection;
 }
 
+/** The address of a c= line or of a=rtcp; null: it is none of that family. What follows a NUL is ignored. */
+export function readAddress(family: string, text: string): SdpConnection | null {
+  const end = text.indexOf('\0');
+  const written = end < 0 ? text : text.slice(0, end);
+  if (family !== (written.includes(':') ? 'IP6' : 'IP4')) return null;
+  const address = canonicalAddress(written);
+  if (address === null) return null;
+  return { family: address.includes(':') ? 'IP6' : 'IP4', address: detached(address) };
+}
+
+/** The fields of an o= line behind the user name. */
+const originTail = 5;
+
+/**
+ * The user name may be empty or have spaces in it, so the other fields are read from the end. It is
+ * kept in a form that can be written (RFC 8866 §5.2: `-` for none, no white space).
+ */
 function parseOrigin(value: string, offset: number): SdpOrigin {
-  // Further words are dropped.
-  const [username, sessionId, version, networkType, addressType, address] = tokensOf(value);
+  const words = tokensOf(value);
+  // Further words, which the line does not have, are dropped.
+  const fields = hasOriginTail(words) ? words : words.slice(0, originTail + 1);
+  const names = fields.slice(0, -originTail);
+  const [sessionId, version, network, type, address] = fields.slice(-originTail);
   if (
-    username === undefined ||
     sessionId === undefined ||
     version === undefined ||
-    networkType !== 'IN' ||
-    (addressType !== 'IP4' && addressType !== 'IP6') ||
-    address === undefined
+    network === undefined ||
+    type === undefined ||
+    address === undefined ||
+    !hasOriginTail(fields) ||
+    (names.length === 0 && !value.startsWith(' '))
   ) {
     throw new SdpError('syntax', 'malformed o= line', offset);
   }
+  const plain = address.startsWith('[') ? (canonicalAddress(address) ?? address) : address;
   return {
-    username: detached(username),
+    username: names.length === 0 ? '-' : detached(names.join('_').replace(/\s/g, '_')),
     sessionId: detached(sessionId),
     version: detached(version),
-    networkType,
-    addressType,
-    address: detached(address),
+    networkType: network.toUpperCase(),
+    addressType: type.toUpperCase(),
+    address: detached(plain),
   };
 }
 
-/** Whether `text` is an address literal of that family. */
-export function isAddress(text: string, family: 'IP4' | 'IP6'): boolean {
-  return family === 'IP4' ? isIpv4(text) : isIpv6(text);
-}
-
-function isIpv4(text: string): boolean {
-  const parts = text.split('.');
-  return (
-    parts.length === 4 &&
-    parts.every((part) => part.length <= 3 && isNumber(part) && Number(part) < 256)
-  );
-}
-
-function isIpv6(text: string): boolean {
-  if (text.length > 45) return false;
-  const halves = text.split('::');
-  if (halves.length > 2) return false;
-  let groups = 0;
-  for (const half of halves) {
-    if (half === '') continue;
-    const parts = half.split(':');
-    for (let i = 0; i < parts.length; i++) {
-      const part = parts[i] ?? '';
-      if (i === parts.length - 1 && half === halves[halves.length - 1] && isIpv4(part)) groups += 2;
-      else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups += 1;
-      else return false;
-    }
-  }
-  return halves.length === 2 ? groups < 8 : groups === 8;
+function hasOriginTail(words: readonly string[]): boolean {
+  const [, , network = '', type = ''] = words.slice(-originTail);
+  return words.length >= originTail && /^IN$/i.test(network) && /^IP[46]$/i.test(type);
 }

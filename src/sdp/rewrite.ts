@@ -12,8 +12,9 @@ import {
   attributeOf,
   codecsOf,
   explicitDirectionOf,
+  isCodecLine,
   isIceAttribute,
-  payloadPrefix,
+  ptimeOf,
 } from './view.js';
 
 const crlf = '\r\n';
@@ -34,9 +35,6 @@ export function renderSdp(document: SdpDocument, edits: readonly SessionEdit[]):
   return out.join(crlf) + crlf;
 }
 
-/** Bandwidths of a session in the order in which they are written; others are left out. */
-const bandwidthModifiers = ['AS', 'RR', 'RS', 'CT', 'TIAS'] as const;
-
 function writeSession(out: string[], session: SdpSession, edit: SessionEdit): void {
   const { origin } = edit;
   out.push(
@@ -44,19 +42,11 @@ function writeSession(out: string[], session: SdpSession, edit: SessionEdit): vo
     `o=${origin.username} ${origin.sessionId} ${origin.version} ${origin.networkType} ${origin.addressType} ${origin.address}`,
     `s=${edit.name}`,
   );
-  for (const type of 'iuep') pushLines(out, session.lines, type);
-  if (session.lines.some(({ type }) => type === 'b')) {
-    for (const modifier of bandwidthModifiers) {
-      for (const { type, value } of session.lines) {
-        if (type === 'b' && value.startsWith(`${modifier}:`)) out.push(`b=${value}`);
-      }
-    }
-  }
-  const timing = out.length;
+  for (const type of 'iuepb') pushLines(out, session.lines, type);
+  if (!session.lines.some(({ type }) => type === 't')) out.push('t=0 0');
   for (const { type, value } of session.lines) {
     if (type === 't' || type === 'r' || type === 'z') out.push(`${type}=${value}`);
   }
-  if (out.length === timing) out.push('t=0 0');
   pushLines(out, session.lines, 'k');
   for (const attribute of edit.addedAttributes) out.push(`a=${attribute}`);
   for (const { name, value } of session.attributes) {
@@ -131,6 +121,7 @@ function writeUntouched(out: string[], media: SdpMedia, edit: MediaEdit): void {
 function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
   const codecs = new Map<string, SdpCodec>();
   for (const codec of codecsOf(media)) codecs.set(String(codec.payloadType), codec);
+  for (const codec of edit.addedCodecs) codecs.set(String(codec.payloadType), codec);
   for (const format of edit.formats ?? media.formats) {
     const codec = codecs.get(format);
     if (codec === undefined || codec.encoding === '') continue;
@@ -158,13 +149,14 @@ const placed: ReadonlySet<string> = new Set([
   'fingerprint',
   'tls-id',
 ]);
-const placedRtp: ReadonlySet<string> = new Set(['rtpmap', 'fmtp', 'ptime', 'maxptime', 'extmap']);
+const placedRtp: ReadonlySet<string> = new Set(['maxptime', 'extmap']);
 
 function writeOthers(out: string[], media: SdpMedia, edit: MediaEdit): void {
+  const ptimeWritten = edit.ptime !== null || ptimeOf(media) !== null;
   for (const { name, value } of media.attributes) {
     if (placed.has(name) || isIceAttribute(name)) continue;
-    if (edit.rtp && placedRtp.has(name)) continue;
-    if (edit.rtp && name === 'rtcp-fb' && value !== null && payloadPrefix(value) !== null) continue;
+    if (edit.rtp && (placedRtp.has(name) || isCodecLine(media, name, value))) continue;
+    if (edit.rtp && name === 'ptime' && ptimeWritten) continue;
     out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }
 }

@@ -32,12 +32,14 @@ export interface SdpAttribute {
 
 /** A c= line of network type IN. */
 export interface SdpConnection {
+  /** Of the address: an IPv4 address mapped into IPv6 is IP4. */
   readonly family: 'IP4' | 'IP6';
-  /** Without TTL or address count. */
+  /** Without TTL or address count; in its one spelling (address.ts). */
   readonly address: string;
 }
 
 export interface SdpOrigin {
+  /** Without white space, never empty. */
   readonly username: string;
   readonly sessionId: string;
   readonly version: string;
@@ -97,8 +99,10 @@ export interface MediaEdit {
   readonly port: number;
   readonly protocol: string;
   readonly connection: SdpConnection;
-  /** Formats to list, in this order; null: as received. */
+  /** Formats to list, in this order; null: as received (refused sections, protocols other than RTP). */
   readonly formats: readonly string[] | null;
+  /** Those of them that the section does not describe. */
+  readonly addedCodecs: readonly SdpCodec[];
   /** RTP protocols get rtpmap/fmtp/rtcp-fb per payload type; others keep their attributes as received. */
   readonly rtp: boolean;
   /** `keep`: copy whatever direction attribute was received, or none (original-sendrecv). */

@@ -1,5 +1,6 @@
 /** Readers over a parsed body. Pure; they never throw on what `parseSdp` let through. */
-import { detached, isAddress } from './lines.js';
+import { isZeroAddress } from './address.js';
+import { detached, leadingNumber, readAddress } from './lines.js';
 import { staticPayload } from './static-payloads.js';
 import {
   SdpError,
@@ -10,6 +11,8 @@ import {
   type SdpMedia,
   type SdpSession,
 } from './types.js';
+
+export { isZeroAddress };
 
 type Section = Pick<SdpMedia, 'attributes' | 'lines'>;
 
@@ -27,6 +30,7 @@ interface ProtocolTraits {
   readonly secure: boolean;
   readonly feedback: boolean;
   readonly udp: boolean;
+  readonly direction: boolean;
 }
 
 /**
@@ -45,6 +49,7 @@ function traitsOf(protocol: string): ProtocolTraits {
       secure: /RTP\/SAVPF?$/i.test(protocol),
       feedback: /RTP\/S?AVPF$/i.test(protocol),
       udp: !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol),
+      direction: !/(?:^udptl|SCTP)$/i.test(protocol),
     };
     if (protocol.length <= maxKnownLength && knownProtocols.size < maxKnownProtocols) {
       knownProtocols.set(detached(protocol), traits);
@@ -72,9 +77,9 @@ export function isUdpProtocol(protocol: string): boolean {
   return traitsOf(protocol).udp;
 }
 
-/** 0.0.0.0 and ::, the old way to hold (RFC 3264 §8.4). */
-export function isZeroAddress(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
+/** Fax over UDPTL (T.38) and data channels (RFC 8841) do without a=sendrecv and the like. */
+export function hasDirection(protocol: string): boolean {
+  return traitsOf(protocol).direction;
 }
 
 /** The media's c= line, else the session's. */
@@ -98,28 +103,37 @@ export function directionOf(media: SdpMedia, session: SdpSession): SdpDirection 
   return explicitDirectionOf(media) ?? explicitDirectionOf(session) ?? 'sendrecv';
 }
 
-/** a=rtcp (RFC 3605). A malformed one counts as absent. */
+/**
+ * a=rtcp (RFC 3605). One that cannot be understood counts as absent, and so does port 0; the address is
+ * null when the line has none or an unspecified one (0.0.0.0, ::): then the media's is meant.
+ */
 export function rtcpEndpointOf(media: SdpMedia): { port: number; address: string | null } | null {
-  const value = attributeOf(media, 'rtcp');
-  if (value === null) return null;
-  const [port = '', network, family, address] = value.trim().split(/ +/);
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) return null;
-  const named =
-    network === 'IN' &&
-    (family === 'IP4' || family === 'IP6') &&
-    address !== undefined &&
-    isAddress(address, family);
-  return { port: Number(port), address: named ? detached(address) : null };
+  const words = (attributeOf(media, 'rtcp') ?? '').split(' ').filter((word) => word !== '');
+  const [number = '', network, family = '', text = ''] = words;
+  const port = leadingNumber(number);
+  if (port <= 0 || port > 65_535) return null;
+  if (network === undefined) return { port, address: null };
+  // The zone of a link-local address is one of the sender's links; nothing can be sent there.
+  if (network !== 'IN' || text.includes('%')) return null;
+  const address = readAddress(family, text)?.address;
+  if (address === undefined) return null;
+  return { port, address: isZeroAddress(address) ? null : address };
 }
 
-/** a=rtcp-mux (RFC 5761). */
+/** a=rtcp-mux (RFC 5761), or RTCP on the RTP port without the word for it. */
 export function hasRtcpMux(media: SdpMedia): boolean {
-  return hasAttribute(media, 'rtcp-mux');
+  return (
+    hasAttribute(media, 'rtcp-mux') ||
+    (media.port !== 0 && rtcpEndpointOf(media)?.port === media.port)
+  );
 }
+
+/** More is no packet time. */
+const maxMilliseconds = 99_999;
 
 function milliseconds(media: SdpMedia, name: string): number | null {
-  const value = attributeOf(media, name);
-  return value !== null && /^\d{1,5}(?:\.\d+)?$/.test(value) ? Math.floor(Number(value)) : null;
+  const value = leadingNumber(attributeOf(media, name) ?? '');
+  return value > 0 && value <= maxMilliseconds ? value : null;
 }
 
 /** a=ptime in ms. */
@@ -176,24 +190,10 @@ export function loopMarks(session: SdpSession): readonly string[] {
   );
 }
 
-/** A decimal number of at most `maxDigits` digits; -1 for any other text. */
-function decimal(text: string, maxDigits: number): number {
-  if (text.length === 0 || text.length > maxDigits) return -1;
-  let number = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    number = number * 10 + digit;
-  }
-  return number;
-}
-
 /** Splits `PT rest`; null when it does not start with a payload type. */
 export function payloadPrefix(value: string): { payloadType: number; rest: string } | null {
-  const space = value.indexOf(' ');
-  const payloadType = decimal(space < 0 ? value : value.slice(0, space), 3);
-  if (payloadType < 0) return null;
-  return { payloadType, rest: space < 0 ? '' : value.slice(space + 1).trim() };
+  const [, digits, rest = ''] = /^\s*(\d{1,3})(?:\s+([^]*))?$/.exec(value) ?? [];
+  return digits === undefined ? null : { payloadType: Number(digits), rest: rest.trim() };
 }
 
 interface RtpMap {
@@ -204,10 +204,16 @@ interface RtpMap {
 
 /** null: not `ENCODING/CLOCK[/CHANNELS]`. */
 function parseRtpMap(text: string): RtpMap | null {
-  const [encoding = '', clock = '', channels = ''] = text.split('/');
-  const clockRate = decimal(clock, 9);
-  if (encoding === '' || clockRate <= 0) return null;
-  return { encoding: detached(encoding), clockRate, channels: Math.max(1, decimal(channels, 2)) };
+  const [name = '', clock = '', channels = ''] = text.split('/');
+  const encoding = name.trim();
+  const clockRate = leadingNumber(clock);
+  if (encoding === '' || clockRate <= 0 || clockRate > 999_999_999) return null;
+  const count = leadingNumber(channels);
+  return {
+    encoding: detached(encoding),
+    clockRate,
+    channels: count > 0 && count < 100 ? count : 1,
+  };
 }
 
 /** Read once for the model and again for the body that is written. */
@@ -238,15 +244,16 @@ function readCodecs(media: SdpMedia): readonly SdpCodec[] {
     if (name === 'rtpmap') {
       const map = parseRtpMap(split.rest);
       if (map !== null) maps.set(split.payloadType, map);
-    } else if (name === 'fmtp') fmtp.set(split.payloadType, detached(split.rest));
-    else {
+    } else if (name === 'fmtp') {
+      if (split.rest !== '') fmtp.set(split.payloadType, detached(split.rest));
+    } else {
       const list = feedback.get(split.payloadType);
       if (list === undefined) feedback.set(split.payloadType, [split.rest]);
       else list.push(split.rest);
     }
   }
   return media.formats.map((format) => {
-    const payloadType = decimal(format, 3);
+    const payloadType = leadingNumber(format);
     if (payloadType < 0 || payloadType > 127)
       throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
     const map = maps.get(payloadType) ?? staticPayload(payloadType);
@@ -259,4 +266,17 @@ function readCodecs(media: SdpMedia): readonly SdpCodec[] {
       rtcpFeedback: feedback.get(payloadType) ?? [],
     };
   });
+}
+
+/**
+ * Whether what the line says about a payload type is in `codecsOf`, or in the place of something better
+ * that is: such lines are written anew. Others are passed on like attributes that nobody knows.
+ */
+export function isCodecLine(media: SdpMedia, name: string, value: string | null): boolean {
+  if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') return false;
+  const split = value === null ? null : payloadPrefix(value);
+  if (split === null) return false;
+  if (name !== 'rtpmap' || parseRtpMap(split.rest) !== null) return true;
+  const codec = codecsOf(media).find(({ payloadType }) => payloadType === split.payloadType);
+  return codec?.encoding !== '';
 }

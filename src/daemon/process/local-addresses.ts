@@ -4,7 +4,7 @@ import { ipVersion, type ListenAddress } from '../../config/addresses.js';
 import { ConfigError } from '../../config/errors.js';
 import type { InterfaceSpec, InterfaceSpecs } from '../../config/interfaces.js';
 import type { LocalAddress, LogicalInterface } from '../../media/interfaces.js';
-import { familyOf, type Endpoint } from '../../media/call-state.js';
+import { canonicalAddress, familyOf, type Endpoint } from '../../media/call-state.js';
 
 /** What has to be known of the machine. */
 export interface Machine {
@@ -38,10 +38,7 @@ export interface ResolvedInterfaces {
 
 /** One spelling for each address, so that `::1` and `0:0::1` are the same. */
 function canonical(address: string): string {
-  if (familyOf(address) === 'IP4') return address;
-  const scope = address.indexOf('%');
-  const bare = scope < 0 ? address : address.slice(0, scope);
-  return new URL(`http://[${bare}]/`).hostname.slice(1, -1);
+  return canonicalAddress(address) ?? address;
 }
 
 /** fe80::/10 needs a scope and cannot stand in SDP (RFC 4291 §2.5.6). */
@@ -108,7 +105,7 @@ function advertise(locals: readonly string[], advertised: string | null): readon
     return {
       family,
       address: canonical(address),
-      advertised: applies ? advertised : canonical(address),
+      advertised: canonical(applies ? advertised : address),
     };
   });
 }

@@ -6,7 +6,9 @@ export interface ExpectedDifference {
   readonly sequence: string;
   readonly reason: string;
   /** Exactly as the test words them. */
-  readonly differences: readonly string[];
+  readonly differences?: readonly string[];
+  /** For whole branches of a reply: each has to match a difference. */
+  readonly patterns?: readonly RegExp[];
 }
 
 /** A difference that shows in many sequences, without the number and name of its step. */
@@ -51,17 +53,6 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
       '2 answer: only rtpengine: sdp.media[0] "m=audio <port 2> RTP/AVP 0"',
       '2 answer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 97"',
       '2 answer: only rtprelayd: sdp.media[0] "a=rtpmap:97 telephone-event/8000"',
-    ],
-  },
-  {
-    sequence: 'fax in capitals',
-    reason:
-      '10.5 changes the letters of the transport name; ours stay as they came, names compare without case (RFC 8866 §5.14).',
-    differences: [
-      '1 offer: only rtpengine: sdp.media[0] "m=image <port 1> udptl t38"',
-      '1 offer: only rtprelayd: sdp.media[0] "m=image <port 1> UDPTL t38"',
-      '2 answer: only rtpengine: sdp.media[0] "m=image <port 2> udptl t38"',
-      '2 answer: only rtprelayd: sdp.media[0] "m=image <port 2> UDPTL t38"',
     ],
   },
   {
@@ -203,19 +194,9 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     differences: ['2 query: rtpengine "ok", rtprelayd "error" "Unknown call-id"'],
   },
   {
-    sequence: 'body: an rtpmap without value',
-    reason: '10.5 keeps the malformed attribute.',
-    differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:"'],
-  },
-  {
     sequence: 'body: an rtpmap that is none',
     reason: '10.5 keeps the malformed attribute beside the right one.',
     differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:8 foo"'],
-  },
-  {
-    sequence: 'body: a ptime that is none',
-    reason: '10.5 keeps the malformed attribute.',
-    differences: ['1 offer: only rtpengine: sdp.media[0] "a=ptime:xx"'],
   },
   {
     sequence: 'a cookie used twice',

@@ -20,48 +20,82 @@ const timeKeys: ReadonlySet<string> = new Set([
 
 /** Names of numbers seen in one sequence against one daemon. */
 export class Masks {
-  readonly #names = new Map<number, string>();
+  readonly #names = new Map<string, string>();
+  readonly #addresses = new Map<string, string>();
   #ports = 0;
 
-  constructor(private readonly ownsPort: (port: number) => boolean) {}
+  /** @param anyOf addresses of which a daemon takes any: named in the order in which they show up. */
+  constructor(
+    private readonly ownsPort: (port: number) => boolean,
+    private readonly anyOf: readonly string[] = [],
+  ) {}
 
   /** Gives a number that the test knows its name, e.g. the port of a phone. */
   know(number: number, name: string): void {
-    this.#names.set(number, name);
+    this.#names.set(String(number), name);
   }
 
   nameOf(number: number): string | undefined {
-    return this.#names.get(number);
+    return this.#names.get(String(number));
   }
 
-  /** Name of a port; `before` is the RTP port it may be the neighbour of. */
-  port(port: number, before: number | null = null): string {
-    const known = this.#names.get(port);
+  /**
+   * Name of a port; `before` is the RTP port it may be the neighbour of. Ports of the addresses of which
+   * any is taken are told apart by their address, since the same number is another port there.
+   */
+  port(port: number, before: number | null = null, address = ''): string {
+    const prefix = this.anyOf.includes(address) ? `${address}/` : '';
+    const known = this.#names.get(`${prefix}${port}`);
     if (known !== undefined) return known;
     if (!this.ownsPort(port)) return String(port);
-    const neighbour = before !== null && port === before + 1 ? this.#names.get(before) : undefined;
+    const neighbour =
+      before !== null && port === before + 1 ? this.#names.get(`${prefix}${before}`) : undefined;
     this.#ports += neighbour === undefined ? 1 : 0;
     const name = neighbour === undefined ? `<port ${this.#ports}>` : `${neighbour}+1`;
-    this.#names.set(port, name);
+    this.#names.set(`${prefix}${port}`, name);
     return name;
   }
 
+  address(text: string): string {
+    if (!this.anyOf.includes(text)) return text;
+    const known = this.#addresses.get(text) ?? `<address ${this.#addresses.size + 1}>`;
+    this.#addresses.set(text, known);
+    return known;
+  }
+
   text(text: string): string {
-    return text.replace(/\b\d{4,10}\b/g, (digits) => this.#names.get(Number(digits)) ?? digits);
+    const named = this.address(text);
+    return named.replace(/\b\d{4,10}\b/g, (digits) => this.#names.get(digits) ?? digits);
   }
 }
 
-function maskMediaLine(line: string, masks: Masks): { masked: string; port: number | null } {
+function maskMediaLine(
+  line: string,
+  address: string,
+  masks: Masks,
+): { masked: string; port: number | null } {
   const match = /^(m=\S+ )(\d+)(.*)$/.exec(line);
   if (match === null) return { masked: line, port: null };
   const [, before = '', digits = '', after = ''] = match;
-  return { masked: `${before}${masks.port(Number(digits))}${after}`, port: Number(digits) };
+  return {
+    masked: `${before}${masks.port(Number(digits), null, address)}${after}`,
+    port: Number(digits),
+  };
 }
 
-function maskAttribute(line: string, rtpPort: number | null, masks: Masks): string {
+function maskAttribute(
+  line: string,
+  rtpPort: number | null,
+  address: string,
+  masks: Masks,
+): string {
   const rtcp = /^a=rtcp:(\d+)(.*)$/.exec(line);
-  if (rtcp !== null) return `a=rtcp:${masks.port(Number(rtcp[1]), rtpPort)}${rtcp[2] ?? ''}`;
+  if (rtcp !== null) {
+    return `a=rtcp:${masks.port(Number(rtcp[1]), rtpPort, address)}${rtcp[2] ?? ''}`;
+  }
   if (line.startsWith('a=rtpengine:')) return 'a=rtpengine:<instance>';
+  const connection = /^(c=IN IP[46] )(\S+)$/.exec(line);
+  if (connection !== null) return `${connection[1] ?? ''}${masks.address(connection[2] ?? '')}`;
   return line;
 }
 
@@ -76,19 +110,20 @@ function flattenSdp(body: string, masks: Masks, into: Map<string, string>): void
   const own = session.filter((line) => media.length === 0 || !line.startsWith('c='));
   addLines(
     'sdp.session',
-    own.map((line) => maskAttribute(line, null, masks)),
+    own.map((line) => maskAttribute(line, null, '', masks)),
     into,
   );
   media.forEach((lines, index) => {
     const [first = '', ...rest] = lines;
-    const { masked, port } = maskMediaLine(first, masks);
     const connection = rest.filter((line) => line.startsWith('c='));
     const used = connection.length > 0 ? connection : inherited;
+    const address = used[0]?.split(' ')[2] ?? '';
+    const { masked, port } = maskMediaLine(first, address, masks);
     const others = rest.filter((line) => !line.startsWith('c='));
     const all = [masked, ...(port === 0 ? [] : used), ...others];
     addLines(
       `sdp.media[${index}]`,
-      all.map((line) => maskAttribute(line, port, masks)),
+      all.map((line) => maskAttribute(line, port, address, masks)),
       into,
     );
   });
@@ -120,7 +155,8 @@ function flattenStreams(
     const at = `${path}[${index}]`;
     if (!isDictionary(stream)) return flattenValue(at, '', stream, masks, into);
     const { 'local port': port, ...others } = stream;
-    if (typeof port === 'number') into.set(`${at}.local port`, masks.port(port, before));
+    const address = String(stream['local address']);
+    if (typeof port === 'number') into.set(`${at}.local port`, masks.port(port, before, address));
     before = typeof port === 'number' ? port : null;
     flattenValue(at, '', others, masks, into);
   });

@@ -3,16 +3,51 @@
  * except for what `expected-differences.ts` lists with its reason.
  */
 import { expect } from 'chai';
-import { MediaDaemon, rtpengineInstalled, subjectKind } from '../../support/daemons.js';
-import { expectedDifferences, generalDifferences } from './expected-differences.js';
-import { sequences } from './sequences/index.js';
+import {
+  MediaDaemon,
+  rtpengineInstalled,
+  subjectKind,
+  type DaemonKind,
+} from '../../support/daemons.js';
+import {
+  expectedDifferences as expectedElsewhere,
+  generalDifferences,
+} from './expected-differences.js';
+import { expectedRepairs } from './expected-repairs.js';
+import type { Sequence } from './sequence.js';
+import { familySequences, sequences } from './sequences/index.js';
 import { compareSides, type Side } from './stage.js';
 
-const interfaces = ['lo/127.0.0.1', 'ext/127.0.0.1!203.0.113.5'];
+/** Daemons with the same interfaces, and what they are asked. */
+interface Setting {
+  readonly name: string;
+  readonly interfaces: readonly string[];
+  /** Local addresses of which a daemon takes any. */
+  readonly anyOf: readonly string[];
+  readonly sequences: readonly Sequence[];
+}
 
-async function open(kind: 'rtpengine' | 'rtprelayd'): Promise<Side> {
-  const daemon = await MediaDaemon.start(kind, { interfaces, mediaPorts: 600 });
-  return { daemon, client: daemon.client() };
+const settings: readonly Setting[] = [
+  {
+    name: 'on IPv4',
+    interfaces: ['lo/127.0.0.1', 'ext/127.0.0.1!203.0.113.5'],
+    anyOf: [],
+    sequences,
+  },
+  {
+    name: 'on both families, and on several interfaces in turn',
+    interfaces: [
+      ...['lo/127.0.0.1', 'dual/127.0.0.1', 'dual/::1'],
+      ...['rr:a/127.0.0.2', 'rr:b/127.0.0.3', 'rr:c/127.0.0.4'],
+    ],
+    anyOf: ['127.0.0.2', '127.0.0.3', '127.0.0.4'],
+    sequences: familySequences,
+  },
+];
+
+async function open(kind: DaemonKind, { interfaces, anyOf }: Setting): Promise<Side> {
+  const daemon = await MediaDaemon.start(kind, { interfaces, mediaPorts: 1200 });
+  return { daemon, client: daemon.client(), anyOf };
 }
 
 async function close(side: Side | undefined): Promise<void> {
@@ -20,56 +55,80 @@ async function close(side: Side | undefined): Promise<void> {
   await side?.daemon.stop();
 }
 
-describe(`rtpengine and ${subjectKind} side by side`, () => {
-  let reference: Side | undefined;
-  let subject: Side | undefined;
-  let compared = 0;
-  const generalSeen = new Set<RegExp>();
+const expectedDifferences = [...expectedElsewhere, ...expectedRepairs];
+const all = settings.flatMap((setting) => setting.sequences);
+let compared = 0;
+const generalSeen = new Set<RegExp>();
 
-  function general(difference: string): boolean {
-    if (subjectKind !== 'rtprelayd') return false;
-    const bare = difference.replace(/^\d+ [^:]*: /, '');
-    const matching = generalDifferences.filter(({ pattern }) => pattern.test(bare));
-    for (const { pattern } of matching) generalSeen.add(pattern);
-    return matching.length > 0;
-  }
+function general(difference: string): boolean {
+  if (subjectKind !== 'rtprelayd') return false;
+  const bare = difference.replace(/^\d+ [^:]*: /, '');
+  const matching = generalDifferences.filter(({ pattern }) => pattern.test(bare));
+  for (const { pattern } of matching) generalSeen.add(pattern);
+  return matching.length > 0;
+}
 
-  before(async function () {
-    if (!rtpengineInstalled) this.skip();
-    reference = await open('rtpengine');
-    subject = await open(subjectKind);
+/** What is expected of a sequence and does not occur, and what occurs and is not expected. */
+function judge(
+  sequence: Sequence,
+  found: readonly string[],
+): { unexpected: readonly string[]; vanished: readonly string[] } {
+  const entries = expectedDifferences.filter(
+    (entry) => entry.sequence === sequence.name && subjectKind === 'rtprelayd',
+  );
+  const exact = entries.flatMap(({ differences = [] }) => differences);
+  const patterns = entries.flatMap(({ patterns: each = [] }) => each);
+  return {
+    unexpected: found.filter(
+      (difference) =>
+        !exact.includes(difference) &&
+        !patterns.some((pattern) => pattern.test(difference)) &&
+        !general(difference),
+    ),
+    vanished: [
+      ...exact.filter((difference) => !found.includes(difference)),
+      ...patterns.filter((pattern) => !found.some((each) => pattern.test(each))).map(String),
+    ],
+  };
+}
+
+for (const setting of settings) {
+  describe(`rtpengine and ${subjectKind} side by side ${setting.name}`, () => {
+    let reference: Side | undefined;
+    let subject: Side | undefined;
+
+    before(async function () {
+      if (!rtpengineInstalled) this.skip();
+      reference = await open('rtpengine', setting);
+      subject = await open(subjectKind, setting);
+    });
+    after(async () => {
+      await close(reference);
+      await close(subject);
+    });
+
+    for (const sequence of setting.sequences) {
+      const differs = expectedDifferences.some((entry) => entry.sequence === sequence.name);
+      it(`${sequence.name}${differs ? ' (with expected differences)' : ''}`, async () => {
+        if (reference === undefined || subject === undefined) throw new Error('not started');
+        const found = await compareSides(sequence, reference, subject);
+        compared += 1;
+        expect(judge(sequence, found)).to.deep.equal({ unexpected: [], vanished: [] });
+      });
+    }
   });
-  after(async () => {
-    await close(reference);
-    await close(subject);
-  });
+}
 
-  it('has a sequence for every entry of the expected differences', () => {
-    const names = new Set(sequences.map(({ name }) => name));
+describe('the differences that are expected', () => {
+  it('have a sequence each', () => {
+    const names = new Set(all.map(({ name }) => name));
     const strangers = expectedDifferences.filter((entry) => !names.has(entry.sequence));
     expect(strangers.map((entry) => entry.sequence)).to.deep.equal([]);
-    expect(names.size, 'names are unique').to.equal(sequences.length);
+    expect(names.size, 'names are unique').to.equal(all.length);
   });
 
-  for (const sequence of sequences) {
-    const expected = expectedDifferences
-      .filter((entry) => entry.sequence === sequence.name && subjectKind === 'rtprelayd')
-      .flatMap((entry) => entry.differences);
-    const suffix = expected.length > 0 ? ' (with expected differences)' : '';
-    it(`${sequence.name}${suffix}`, async () => {
-      if (reference === undefined || subject === undefined) throw new Error('not started');
-      const found = await compareSides(sequence, reference, subject);
-      compared += 1;
-      const unexpected = found.filter(
-        (difference) => !expected.includes(difference) && !general(difference),
-      );
-      const vanished = expected.filter((difference) => !found.includes(difference));
-      expect({ unexpected, vanished }).to.deep.equal({ unexpected: [], vanished: [] });
-    });
-  }
-
-  it('still meets every difference that is expected anywhere', function () {
-    if (compared < sequences.length || subjectKind !== 'rtprelayd') this.skip();
+  it('still occur, those that are expected anywhere', function () {
+    if (compared < all.length || subjectKind !== 'rtprelayd') this.skip();
     const vanished = generalDifferences.filter(({ pattern }) => !generalSeen.has(pattern));
     expect(vanished.map(({ pattern }) => pattern.source)).to.deep.equal([]);
   });

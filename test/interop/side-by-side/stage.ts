@@ -30,9 +30,10 @@ class Performance implements Scene {
     sequence: Sequence,
     private readonly client: NgClient,
     daemon: MediaDaemon,
+    anyOf: readonly string[],
   ) {
     this.callId = sequence.name.replaceAll(' ', '-');
-    this.#masks = new Masks((port) => daemon.ownsPort(port));
+    this.#masks = new Masks((port) => daemon.ownsPort(port), anyOf);
   }
 
   async port(party: Party): Promise<number> {
@@ -143,10 +144,9 @@ class Performance implements Scene {
 
 async function performOn(
   sequence: Sequence,
-  daemon: MediaDaemon,
-  client: NgClient,
+  { daemon, client, anyOf = [] }: Side,
 ): Promise<readonly Flat[]> {
-  const performance = new Performance(sequence, client, daemon);
+  const performance = new Performance(sequence, client, daemon, anyOf);
   try {
     const results: Flat[] = [];
     for (const step of sequence.steps) results.push(await performance.perform(step));
@@ -160,6 +160,8 @@ async function performOn(
 export interface Side {
   readonly daemon: MediaDaemon;
   readonly client: NgClient;
+  /** Local addresses of which the daemon takes any (round robin). */
+  readonly anyOf?: readonly string[];
 }
 
 /** Sends a sequence to both daemons and names every difference, with the number of its step. */
@@ -169,8 +171,8 @@ export async function compareSides(
   subject: Side,
 ): Promise<readonly string[]> {
   const [theirs, ours] = await Promise.all([
-    performOn(sequence, reference.daemon, reference.client),
-    performOn(sequence, subject.daemon, subject.client),
+    performOn(sequence, reference),
+    performOn(sequence, subject),
   ]);
   return sequence.steps.flatMap((step, index) => {
     const found = differences(theirs[index] ?? new Map(), ours[index] ?? new Map());

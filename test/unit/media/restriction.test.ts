@@ -137,10 +137,11 @@ describe('the participant of a command', () => {
   it('has an address in any spelling', () => {
     const six = { ...state, streams: state.streams.map((each) => ({ ...each })) };
     for (const stream of six.streams) {
-      stream.advertisedEndpoint = { address: '2001:db8:0:0::1', port: 1 };
+      stream.advertisedEndpoint = { address: '2001:db8::1', port: 1 };
     }
-    const found = selectedParticipant(six, { ...whole, address: '2001:DB8::0001' });
-    expect(found?.tag).to.equal('a');
+    for (const address of ['2001:DB8::0001', '[2001:db8:0:0::1]', '2001:db8::1%lo']) {
+      expect(selectedParticipant(six, { ...whole, address })?.tag).to.equal('a');
+    }
   });
 
   const refused: readonly (readonly [Partial<Selection>, string])[] = [

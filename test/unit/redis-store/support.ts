@@ -108,6 +108,7 @@ function mediaOf(
     }),
     flags: mediaFlags,
     codecs: fc.array(codec, { maxLength: 3 }),
+    offered: fc.option(fc.array(codec, { maxLength: 3 })),
     streams: fc.constant([2 * id, 2 * id + 1]),
     endpointMaps: fc.constant([id]),
     subscriptions: fc.array(

@@ -1,7 +1,7 @@
 /** Reading bodies (sdp-rules.md §11; RFC 8866). */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { isAddress, parseSdp } from '../../../src/sdp/lines.js';
+import { parseSdp } from '../../../src/sdp/lines.js';
 import { SdpError } from '../../../src/sdp/types.js';
 import { body } from '../media/support.js';
 
@@ -69,10 +69,16 @@ describe('reading a body', () => {
     ['several groups', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 224.2.1.1/127/3')],
     ['two c= in a section', `${good}c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\n`],
     ['a bad c= in a section', `${good}c=IN IP4 x\r\n`],
-    ['a session line in a section', `${good}t=0 0\r\n`],
+    ['a name of the session in a section', `${good}s=x\r\n`],
+    ['two bytes behind the last line', `${good}  `],
     ['257 formats', good.replace('0 8 101', Array(257).fill('0').join(' '))],
     ['801 sections', good + 'm=audio 1 RTP/AVP 0\r\n'.repeat(800)],
-    ['a number with a sign', good.replace('6000', '+6000')],
+    ['a number with a sign', good.replace('6000', '-6000')],
+    ['no user name and no place for it', good.replace('o=ann ', 'o=')],
+    [
+      'brackets around an IPv4 address',
+      good.replace('c=IN IP4 192.0.2.10', 'c=IN IP4 [192.0.2.10]'),
+    ],
     ['a port of many digits', good.replace('6000', '00000006000000')],
     ['no port count', good.replace('6000', '6000/')],
     ['two c=', good.replace('t=0 0', 'c=IN IP4 192.0.2.44\r\nt=0 0')],
@@ -117,25 +123,60 @@ describe('reading a body', () => {
     }
   });
 
-  it('tells addresses from other text', () => {
-    for (const address of ['0.0.0.0', '255.255.255.255', '10.0.0.1']) {
-      expect(isAddress(address, 'IP4')).to.equal(true);
-      expect(isAddress(address, 'IP6')).to.equal(false);
+  const origins: readonly (readonly [string, string])[] = [
+    ['ann 7001 3 IN IP4 192.0.2.10', 'ann'],
+    [' 7001 3 IN IP4 192.0.2.10', '-'],
+    ['ann bob 7001 3 IN IP4 192.0.2.10', 'ann_bob'],
+    ['ann  b\tc 7001 3 in ip4 192.0.2.10 ', 'ann_b_c'],
+    ['IN IP4 7001 3 IN IP4 192.0.2.10', 'IN_IP4'],
+    ['ann 7001 3 IN IP4 192.0.2.10 and more', 'ann'],
+  ];
+  for (const [line, username] of origins) {
+    it(`reads o=${line} from its end`, () => {
+      const [session] = parseSdp(good.replace(/o=.*/, `o=${line}`)).sessions;
+      expect(session?.origin).to.deep.equal({
+        username,
+        ...{ sessionId: '7001', version: '3', networkType: 'IN' },
+        ...{ addressType: 'IP4', address: '192.0.2.10' },
+      });
+    });
+  }
+
+  const connections: readonly (readonly [string, string, string])[] = [
+    ['IN IP6 [2001:db8::5]', 'IP6', '2001:db8::5'],
+    ['IN IP6 2001:DB8:0::0005', 'IP6', '2001:db8::5'],
+    ['IN IP6 fe80::1%lo', 'IP6', 'fe80::1'],
+    ['IN IP6 ::ffff:192.0.2.10', 'IP4', '192.0.2.10'],
+    ['IN IP4 192.000.002.010', 'IP4', '192.0.2.10'],
+    ['IN IP4 192.0.2.10 ', 'IP4', '192.0.2.10'],
+    ['IN IP4 192.0.2.10\0', 'IP4', '192.0.2.10'],
+  ];
+  for (const [line, family, address] of connections) {
+    it(`reads c=${JSON.stringify(line)}`, () => {
+      const [session] = parseSdp(good.replace(/c=.*/, `c=${line}`)).sessions;
+      expect(session?.connection).to.deep.equal({ family, address });
+    });
+  }
+
+  it('reads numbers of m= up to what is none of them, and protocols in any case', () => {
+    for (const line of ['+6000 rtp/avp', '6000.5 RTP/avp', '06000/1x Rtp/Avp']) {
+      const [media] = parseSdp(good.replace('6000 RTP/AVP', line)).sessions[0]?.medias ?? [];
+      expect(media).to.include({ port: 6000, portCount: 1, protocol: 'RTP/AVP' });
     }
-    for (const address of ['::', '::1', '2001:db8::1', '::ffff:10.0.0.1', '1:2:3:4:5:6:7:8']) {
-      expect(isAddress(address, 'IP6')).to.equal(true);
-    }
-    for (const text of [
-      '1.2.3',
-      '1.2.3.256',
-      '1.2.3.4.5',
-      'a.b.c.d',
-      '',
-      '1:2:3',
-      ':::',
-      '1::2::3',
-    ]) {
-      expect(isAddress(text, text.includes(':') ? 'IP6' : 'IP4'), text).to.equal(false);
+  });
+
+  it('moves lines of the session that stand behind a section', () => {
+    const late = ['t=0 0', 'e=a@b', 'p=+1', 'u=http://x', 'r=7d 1h 0', 'z=1 -1h'];
+    const [session] = parseSdp(`${good}${late.join('\r\n')}\r\na=sendonly\r\n`).sessions;
+    const lines = session?.lines.map(({ type, value }) => `${type}=${value}`) ?? [];
+    expect(lines.slice(-6)).to.deep.equal(late);
+    expect(lines.filter((line) => line === 't=0 0')).to.have.lengthOf(1);
+    expect(session?.medias[0]?.lines.at(-1)).to.deep.equal({ type: 'a', value: 'sendonly' });
+  });
+
+  it('does not mind one byte at the very end', () => {
+    for (const end of ['\0', '\t', 'a']) {
+      expect(parseSdp(good + end)).to.deep.equal(parseSdp(good));
     }
   });
 

@@ -7,6 +7,7 @@ import {
   codecsOf,
   directionOf,
   hasIce,
+  hasRtcpMux,
   isFeedbackProtocol,
   isRtpProtocol,
   isSecureProtocol,
@@ -57,7 +58,7 @@ describe('the codecs of a section', () => {
   });
 
   it('are refused when a format is no payload type', () => {
-    for (const format of ['foo', '200', '-1', '1x']) {
+    for (const format of ['foo', '200', '-1', 'x1', '*']) {
       const { media } = read(body(6000).replace('0 8 101', format));
       expect(() => codecsOf(media), format).to.throw('no payload type');
     }
@@ -75,19 +76,35 @@ describe('attributes of a section', () => {
   });
 
   it('count as absent when they are malformed', () => {
-    expect(rtcpEndpointOf(section('a=rtcp:foo'))).to.equal(null);
-    expect(rtcpEndpointOf(section('a=rtcp:70000'))).to.equal(null);
-    expect(rtcpEndpointOf(section('a=rtcp:6001 IN IP4 x'))).to.deep.equal({
-      port: 6001,
-      address: null,
-    });
+    for (const value of [
+      ...['foo', '', '70000', '-1', '0', '0 IN IP4 192.0.2.11', '6001 IN', '6001 IN IP4'],
+      ...['6001 IN IP4 x', '6001 XX IP4 192.0.2.11', '6001 in ip4 192.0.2.11'],
+      ...['6001 IN IP6 192.0.2.11', '6001 IN IP4 192.0.2.256', '6001 IN IP6 fe80::1%lo'],
+    ]) {
+      expect(rtcpEndpointOf(section(`a=rtcp:${value}`)), value).to.equal(null);
+    }
     expect(ptimeOf(section('a=ptime:xx'))).to.equal(null);
     expect(bandwidthOf(section('b=AS:x'), 'AS')).to.equal(null);
   });
 
   it('are read where they are right', () => {
     const endpoint = { port: 6055, address: '192.0.2.11' };
-    expect(rtcpEndpointOf(section('a=rtcp:6055 IN IP4 192.0.2.11'))).to.deep.equal(endpoint);
+    for (const value of [
+      '6055 IN IP4 192.0.2.11',
+      '06055  IN IP4 192.0.2.011 x',
+      '6055x IN IP6 ::ffff:c000:20b',
+    ]) {
+      expect(rtcpEndpointOf(section(`a=rtcp:${value}`)), value).to.deep.equal(endpoint);
+    }
+    for (const value of ['6055', '\t6055', '+6055 ', '6055 IN IP4 0.0.0.0', '6055 IN IP6 ::']) {
+      const expected = { port: 6055, address: null };
+      expect(rtcpEndpointOf(section(`a=rtcp:${value}`)), value).to.deep.equal(expected);
+    }
+    expect(hasRtcpMux(section('a=rtcp:6000'))).to.equal(true);
+    expect(hasRtcpMux(section('a=rtcp:6001'))).to.equal(false);
+    for (const value of [' 30', '30ms', '30.5', '30 ']) {
+      expect(ptimeOf(section(`a=ptime:${value}`)), value).to.equal(30);
+    }
     expect(ptimeOf(section('a=ptime:30'))).to.equal(30);
     expect(bandwidthOf(section('b=AS:64'), 'AS')).to.equal(64);
     expect(hasIce(read(body(6000, ['a=ice-ufrag:x'])).session)).to.equal(true);

@@ -111,7 +111,7 @@ export const bodySequences = [
   sequence(
     'c= in both places',
     offer({ media: [{ ...audioOf(6000), address: '192.0.2.12' }, video(6100)] }),
-    answer(),
+    answer(called([audioOf(7000), video(7100)])),
     query(),
   ),
   sequence(

@@ -5,10 +5,13 @@ import { badBodySequences } from './bad-bodies.js';
 import { bodySequences } from './bodies.js';
 import { deleteSequences } from './deletions.js';
 import { dialogueSequences } from './dialogues.js';
+import { liberalSequences } from './liberal.js';
 import { protocolSequences } from './protocol.js';
 import { rtcpMuxSequences } from './rtcp-mux.js';
 import { restrictionSequences } from './restrictions.js';
 import { trafficSequences } from './traffic.js';
+
+export { familySequences } from './families.js';
 
 export const sequences: readonly Sequence[] = [
   ...dialogueSequences,
@@ -20,4 +23,5 @@ export const sequences: readonly Sequence[] = [
   ...trafficSequences,
   ...protocolSequences,
   ...badBodySequences,
+  ...liberalSequences,
 ];
