@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { loadConfig, type Config } from '../src/config/config.js';
 import { ConfigError } from '../src/config/errors.js';
+import { SteadyClock } from '../src/daemon/clocks.js';
 import { Daemon } from '../src/daemon/daemon.js';
 import {
   isBackgroundProcess,
@@ -37,6 +38,7 @@ async function run(config: Config): Promise<void> {
     nativeServiceManager,
   );
   const nowMicros = createWallClockMicros(Date.now, () => performance.now());
+  const clock = new SteadyClock(Date.now, () => Number(process.hrtime.bigint()) / 1e6);
   const functions = nativeProcess();
   functions.ignoreSignals();
   const log = await createLog(config.log, { nowMicros, functions, pid: process.pid });
@@ -59,7 +61,7 @@ async function run(config: Config): Promise<void> {
       .finally(() => process.exit());
   };
   const onDrained = (): void => stop();
-  const daemon = new Daemon({ config, log, version, nowMicros, onDrained, serviceManager });
+  const daemon = new Daemon({ config, log, version, clock, onDrained, serviceManager });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   process.on('SIGHUP', () => log.reopen());

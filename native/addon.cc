@@ -19,6 +19,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
   exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));
+  exports.Set("heldAddresses", Napi::Function::New(env, rtprelay::api::held_addresses));
   exports.Set("serviceManager", rtprelay::api::service_manager(env));
   exports.Set("process", rtprelay::api::process_functions(env));
   return exports;

@@ -37,17 +37,36 @@ Napi::Value network_devices(const Napi::CallbackInfo& info) {
   return array;
 }
 
+Napi::Value held_addresses(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsArray()) {
+    Napi::TypeError::New(env, "heldAddresses(addresses: string[])").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto texts = info[0].As<Napi::Array>();
+  std::vector<SocketAddress> wanted(texts.Length());
+  for (std::uint32_t i = 0; i < texts.Length(); ++i)
+    parse_address(texts.Get(i).ToString().Utf8Value(), 0, wanted[i]);
+  std::vector<bool> held;
+  if (!rtprelay::held_addresses(wanted, held))
+    return env.Null();
+  Napi::Array result = Napi::Array::New(env, held.size());
+  for (std::uint32_t i = 0; i < held.size(); ++i)
+    result[i] = Napi::Boolean::New(env, held[i]);
+  return result;
+}
+
 Napi::Function NetworkWatch::define(Napi::Env env) {
   return DefineClass(env, "NetworkWatch", {InstanceMethod<&NetworkWatch::close>("close")});
 }
 
 NetworkWatch::NetworkWatch(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<NetworkWatch>(info), environment_(info.Env()) {
-  if (info.Length() < 1 || !info[0].IsFunction()) {
-    Napi::TypeError::New(info.Env(), "NetworkWatch(onChange)").ThrowAsJavaScriptException();
+  if (info.Length() < 2 || !info[0].IsFunction() || !info[1].IsNumber()) {
+    Napi::TypeError::New(info.Env(), "NetworkWatch(onChange, wanted)").ThrowAsJavaScriptException();
     return;
   }
-  fd_ = open_network_events();
+  fd_ = open_network_events(info[1].As<Napi::Number>().Uint32Value());
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(environment_, &loop);
   auto* poll = new uv_poll_t{};

@@ -11,8 +11,12 @@ namespace rtprelay::api {
 /// networkDevices(): the devices with their addresses, or null when the kernel does not say.
 Napi::Value network_devices(const Napi::CallbackInfo& info);
 
-// NetworkWatch(onChange(changes: bits of NetworkChange)); throws where netlink is not to be had.
-// Does not keep the process alive. Thread: JavaScript thread.
+/// heldAddresses(addresses): for each whether this machine has it, or null when the kernel does not
+/// say. What is no address is not held.
+Napi::Value held_addresses(const Napi::CallbackInfo& info);
+
+// NetworkWatch(onChange(changes), wanted), both bits of NetworkChange; throws where netlink is not
+// to be had. Does not keep the process alive. Thread: JavaScript thread.
 class NetworkWatch : public Napi::ObjectWrap<NetworkWatch> {
 public:
   static Napi::Function define(Napi::Env env);

@@ -146,8 +146,8 @@ Napi::Function RelayObject::define(Napi::Env env) {
 
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsBoolean()) {
-    fail(info.Env(), "Relay(workers: number, freeBind: boolean)");
+  if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber()) {
+    fail(info.Env(), "Relay(workers: number, freeBind: boolean, epochMicros: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -166,6 +166,7 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
   sockets_ = &info.Env().GetInstanceData<AddonState>()->sockets;
   options.sockets = sockets_;
+  options.epoch = info[2].As<Napi::Number>().Int64Value();
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   if (!relay_->start()) {

@@ -20,8 +20,9 @@ namespace {
 /// More than any machine answers with; ends a conversation that would not.
 constexpr int kMostParts = 100'000;
 constexpr std::size_t kBuffer = 32'768;
-constexpr unsigned kGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-                             RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH | RTMGRP_TC;
+constexpr unsigned kDeviceGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+constexpr unsigned kRouteGroups =
+    kDeviceGroups | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH;
 
 FileDescriptor open_socket(unsigned groups) {
   FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -182,25 +183,84 @@ bool to_address(std::uint8_t family, const rtattr& attribute, SocketAddress& out
   return true;
 }
 
-void read_address(const nlmsghdr& header, std::vector<NetworkDevice>& devices) {
+struct DeviceAddress {
+  SocketAddress own;
+  std::uint32_t device = 0;
+  /// IPv6: nobody else has it, as far as is known.
+  bool usable = false;
+};
+
+/// An invalid `own`: the message does not tell of one.
+DeviceAddress address_of(const nlmsghdr& header) {
   const auto* message = body_of<ifaddrmsg>(header);
   if (message == nullptr)
-    return;
+    return {};
   // With a peer (point to point) IFA_ADDRESS is the peer's.
   SocketAddress address;
   SocketAddress local;
+  std::uint32_t flags = message->ifa_flags;
   each_attribute(header, sizeof(*message), [&](const rtattr& attribute) {
     if (attribute.rta_type == IFA_ADDRESS)
       to_address(message->ifa_family, attribute, address);
     if (attribute.rta_type == IFA_LOCAL)
       to_address(message->ifa_family, attribute, local);
+    if (attribute.rta_type == IFA_FLAGS)
+      flags = number_of<std::uint32_t>(attribute);
   });
-  const SocketAddress& own = local.valid() ? local : address;
+  const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+  return {local.valid() ? local : address, message->ifa_index,
+          !tentative && (flags & IFA_F_DADFAILED) == 0};
+}
+
+void read_address(const nlmsghdr& header, std::vector<NetworkDevice>& devices) {
+  const DeviceAddress address = address_of(header);
   const auto device = std::find_if(devices.begin(), devices.end(), [&](const NetworkDevice& each) {
-    return each.index == message->ifa_index;
+    return each.index == address.device;
   });
-  if (own.valid() && device != devices.end())
-    device->addresses.push_back(format_host(own));
+  if (address.own.valid() && device != devices.end())
+    device->addresses.push_back(format_host(address.own));
+}
+
+/// 0.0.0.0, 127.0.0.0/8 (RFC 1122 §3.2.1.3), :: and ::1 are everywhere.
+bool is_everywhere(const SocketAddress& address) {
+  if (address.family == Family::kIpv4)
+    return address.bytes[0] == 127 || std::all_of(address.bytes.begin(), address.bytes.begin() + 4,
+                                                  [](std::uint8_t byte) { return byte == 0; });
+  return address.bytes[15] <= 1 && std::all_of(address.bytes.begin(), address.bytes.end() - 1,
+                                               [](std::uint8_t byte) { return byte == 0; });
+}
+
+/// Whether a route says that `address` is this machine's, e.g. `ip route add local 192.0.2.0/24`.
+bool has_local_route(const SocketAddress& address) {
+  const std::size_t size = address.family == Family::kIpv4 ? 4 : 16;
+  struct {
+    nlmsghdr header;
+    rtmsg message;
+    rtattr attribute;
+    std::array<std::uint8_t, 16> destination;
+  } request = {};
+  request.header.nlmsg_len =
+      static_cast<std::uint32_t>(sizeof(request) - request.destination.size() + size);
+  request.header.nlmsg_type = RTM_GETROUTE;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.message.rtm_family = address.family == Family::kIpv4 ? AF_INET : AF_INET6;
+  request.message.rtm_dst_len = static_cast<std::uint8_t>(size * 8);
+  request.attribute.rta_type = RTA_DST;
+  request.attribute.rta_len = static_cast<std::uint16_t>(RTA_LENGTH(size));
+  request.destination = address.bytes;
+  const FileDescriptor socket = open_socket(0);
+  if (!socket.valid() || ::send(socket.get(), &request, request.header.nlmsg_len, 0) < 0)
+    return false;
+  alignas(nlmsghdr) std::array<char, kBuffer> buffer;
+  const ssize_t length = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
+  bool local = false;
+  each_message(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)),
+               [&](const nlmsghdr& header) {
+                 const auto* route = body_of<rtmsg>(header);
+                 local = local || (header.nlmsg_type == RTM_NEWROUTE && route != nullptr &&
+                                   route->rtm_type == RTN_LOCAL);
+               });
+  return local;
 }
 
 unsigned change_of(std::uint16_t type) {
@@ -242,7 +302,38 @@ bool list_devices(std::vector<NetworkDevice>& out) {
   return dump(RTM_GETADDR, add);
 }
 
-FileDescriptor open_network_events() { return open_socket(kGroups); }
+bool held_addresses(const std::vector<SocketAddress>& wanted, std::vector<bool>& out) {
+  std::vector<DeviceAddress> present;
+  if (!dump(RTM_GETADDR, [&](const nlmsghdr& message) {
+        if (message.nlmsg_type == RTM_NEWADDR)
+          present.push_back(address_of(message));
+      }))
+    return false;
+  out.clear();
+  for (const SocketAddress& address : wanted) {
+    bool known = false;
+    bool usable = false;
+    for (const DeviceAddress& each : present) {
+      const bool same = each.own.same_host(address);
+      known = known || same;
+      usable = usable || (same && each.usable);
+    }
+    out.push_back(address.valid() &&
+                  (usable || is_everywhere(address) || (!known && has_local_route(address))));
+  }
+  return true;
+}
+
+FileDescriptor open_network_events(unsigned wanted) {
+  unsigned groups = 0;
+  if ((wanted & kDevicesChanged) != 0)
+    groups |= kDeviceGroups;
+  if ((wanted & kRoutesChanged) != 0)
+    groups |= kRouteGroups;
+  if ((wanted & kFiltersRemoved) != 0)
+    groups |= RTMGRP_TC;
+  return open_socket(groups);
+}
 
 unsigned read_network_events(int socket) {
   unsigned changes = 0;

@@ -8,6 +8,7 @@
 
 #include <linux/netlink.h>
 
+#include "address.h"
 #include "socket.h"
 
 namespace rtprelay {
@@ -34,6 +35,11 @@ bool list_devices(std::vector<NetworkDevice>& out);
 /// Takes a device out of one message of a dump, or an address of one that is known; ignores others.
 void add_device(const nlmsghdr& message, std::vector<NetworkDevice>& devices);
 
+/// Whether packets to each of `wanted` are delivered on this machine: the address is on a device
+/// and may be used (IPv6: duplicate address detection is over), a local route has it, or it is
+/// loopback or the wildcard. false: the kernel does not say.
+bool held_addresses(const std::vector<SocketAddress>& wanted, std::vector<bool>& out);
+
 enum NetworkChange : unsigned {
   /// Devices or their addresses have changed.
   kDevicesChanged = 1,
@@ -43,8 +49,9 @@ enum NetworkChange : unsigned {
   kFiltersRemoved = 4,
 };
 
-/// A non-blocking socket that hears of changes; invalid with `errno` set.
-FileDescriptor open_network_events();
+/// A non-blocking socket that hears of the changes in `wanted`, bits of NetworkChange; invalid with
+/// `errno` set.
+FileDescriptor open_network_events(unsigned wanted);
 /// Reads all that waits in it: bits of NetworkChange.
 unsigned read_network_events(int socket);
 

@@ -36,7 +36,7 @@ bool Relay::start() {
     auto io = make_epoll_io();
     if (io == nullptr)
       return false;
-    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_));
+    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch));
     loads_.push_back(0);
     if (!workers_.back()->start())
       return false;
@@ -312,7 +312,7 @@ void Relay::drain_samples() {
     QualitySample sample;
     while (worker->take_sample(sample))
       sample.table->add(sample.item, sample.stream_id, sample.clock_rate, sample.arrived,
-                        sample.wall_seconds);
+                        sample.epoch_seconds);
   }
 }
 

@@ -23,6 +23,9 @@ struct RelayOptions {
   FreeBind free_bind = FreeBind::kNo;
   /// Where sockets of an earlier process come from and ours are kept; null: nowhere.
   SocketStore* sockets = nullptr;
+  /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
+  /// clock.
+  Micros epoch = 0;
 };
 
 struct PortFailure {

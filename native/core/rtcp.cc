@@ -147,7 +147,7 @@ void append_entry(ReporterQuality& reporter, const QualityEntry& entry) {
 } // namespace
 
 void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate,
-                       Micros arrived, std::int64_t wall_seconds) {
+                       Micros arrived, std::int64_t epoch_seconds) {
   ReporterQuality* reporter = find_or_add(item.reporter);
   if (reporter == nullptr)
     return;
@@ -163,7 +163,7 @@ void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint3
   reporter->reported = true;
   reporter->last_report = arrived;
   QualityEntry entry;
-  entry.reported_at_seconds = wall_seconds;
+  entry.reported_at_seconds = epoch_seconds;
   entry.jitter_ms =
       static_cast<std::int64_t>(item.jitter) * 1000 / (clock_rate ? clock_rate : kDefaultClockRate);
   entry.loss_percent = item.fraction_lost * 100 / 256;

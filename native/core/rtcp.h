@@ -87,9 +87,9 @@ constexpr std::size_t kMaxProgression = 32;
 // Thread: control only; workers hand over RtcpItems.
 class QualityTable {
 public:
-  /// `arrived` monotonic, `wall_seconds` epoch, `clock_rate` Hz (0: 8000).
+  /// `arrived` monotonic, `epoch_seconds` epoch, `clock_rate` Hz (0: 8000).
   void add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate, Micros arrived,
-           std::int64_t wall_seconds);
+           std::int64_t epoch_seconds);
   [[nodiscard]] const std::map<std::uint32_t, ReporterQuality>& reporters() const {
     return reporters_;
   }

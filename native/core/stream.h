@@ -44,7 +44,7 @@ struct StreamCounters {
   Counter errors;
   Counter packets_out;
   Counter bytes_out;
-  /// Wall clock µs of the last packet that was admitted, 0 none.
+  /// Moment of the last packet that was admitted (RelayOptions::epoch), µs, 0 none.
   Counter last_packet;
   /// SSRC in the low half; bit 32 set once there is one.
   Counter ssrc;

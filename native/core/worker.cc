@@ -13,9 +13,9 @@ namespace rtprelay {
 
 namespace {
 
-Micros clock_micros(clockid_t clock) {
+Micros monotonic_micros() {
   timespec time{};
-  clock_gettime(clock, &time);
+  clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
 }
 
@@ -24,8 +24,8 @@ constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xf
 
 } // namespace
 
-Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier)
-    : io_(std::move(io)), notifier_(notifier), in_(kBatchSize), out_(kBatchSize) {}
+Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
+    : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize) {}
 
 Worker::~Worker() {
   stop();
@@ -64,7 +64,7 @@ void Worker::run() {
   pthread_setname_np(pthread_self(), "rtprelay-media");
   while (!stopping_.load(std::memory_order_acquire)) {
     const Received received = io_->receive(in_, timeout_ms());
-    read_clocks();
+    now_ = monotonic_micros();
     // Orders first: whoever reads a reply and then sends must meet the state that the reply speaks
     // of. What they retire is given back only after the packets, which may refer to it.
     Exchange* done = orders_.empty() ? nullptr : execute_orders();
@@ -73,11 +73,6 @@ void Worker::run() {
     if (!piercing_.empty() && now_ >= next_pierce_)
       pierce();
   }
-}
-
-void Worker::read_clocks() {
-  now_ = clock_micros(CLOCK_MONOTONIC);
-  wall_ = clock_micros(CLOCK_REALTIME);
 }
 
 int Worker::timeout_ms() const {
@@ -271,7 +266,7 @@ bool Worker::admit(const StreamConfig& stream, const InPacket& packet) {
     return false;
   }
   // Only now is it a sign of life: what a stranger sends must not keep a dead call.
-  state.counters.last_packet.set(static_cast<std::uint64_t>(wall_));
+  state.counters.last_packet.set(static_cast<std::uint64_t>(epoch_ + now_));
   if (!state.received) {
     state.received = true;
     raise(state, kFirstPacket);
@@ -331,7 +326,7 @@ void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8
     // A full ring loses a sample; the tables are statistics, and the control thread is behind
     // anyway.
     (void)samples_.push({stream.call->quality, items.items[i], stream.state->id, stream.clock_rate,
-                         now_, wall_ / 1'000'000});
+                         now_, (epoch_ + now_) / 1'000'000});
   }
   if (samples_.size() > kQualitySamples / 2)
     notifier_.notify(notifier_.context);

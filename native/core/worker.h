@@ -27,7 +27,7 @@ struct QualitySample {
   std::uint32_t stream_id = 0;
   std::uint32_t clock_rate = 0;
   Micros arrived = 0;
-  std::int64_t wall_seconds = 0;
+  std::int64_t epoch_seconds = 0;
 };
 
 constexpr std::size_t kQualitySamples = 1024;
@@ -38,7 +38,8 @@ constexpr Micros kPierceIntervalMicros = 1'000'000;
 // worker, so the packet path needs neither locks nor atomic read-modify-writes.
 class Worker {
 public:
-  Worker(std::unique_ptr<PacketIo> io, Notifier notifier);
+  /// `epoch`: moment of the start of CLOCK_MONOTONIC on the time line of `StreamCounters`.
+  Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -86,13 +87,13 @@ private:
   void flush();
   void pierce();
   [[nodiscard]] int timeout_ms() const;
-  void read_clocks();
   void raise(Stream& stream, std::uint32_t event);
   void publish(const StreamConfig& stream);
   static void drop(Stream& stream, DropReason reason);
 
   std::unique_ptr<PacketIo> io_;
   const Notifier notifier_;
+  const Micros epoch_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
 
@@ -108,7 +109,6 @@ private:
   std::vector<CallSnapshot*> piercing_;
   Micros next_pierce_ = 0;
   Micros now_ = 0;
-  Micros wall_ = 0;
 };
 
 } // namespace rtprelay

@@ -144,13 +144,23 @@ const control: readonly OptionSpec[] = [
 ];
 
 const limits: readonly OptionSpec[] = [
-  int('timeout', 60, 'Remove a call when no stream has had a packet for so long', {
-    ...seconds,
-    short: 'o',
-  }),
-  int('silent-timeout', 3600, 'The same for streams that are muted', { ...seconds, short: 's' }),
+  int(
+    'timeout',
+    60,
+    'Remove a call when no stream has had a packet for so long while its address was here',
+    {
+      ...seconds,
+      short: 'o',
+    },
+  ),
+  int(
+    'silent-timeout',
+    3600,
+    'The same where nothing is to be sent: on hold, or the section closed (port 0)',
+    { ...seconds, short: 's' },
+  ),
   int('final-timeout', 0, 'Greatest age of any call, 0 unlimited', { ...seconds, short: 'a' }),
-  int('offer-timeout', 3600, 'Remove a call that has not been answered', seconds),
+  int('offer-timeout', 3600, 'The same for streams that wait for an answer', seconds),
   int('delete-delay', 30, 'Keep a deleted call for so long', { ...seconds, short: 'd' }),
   int('max-sessions', -1, 'Most calls at a time; -1 unlimited, 0 refuses all', { minimum: -1 }),
   int('drain-timeout', null, 'Longest drain; given, SIGUSR1 drains (0: until the last call ends)', {

@@ -1,8 +1,9 @@
 /** When a call ends by itself, and what is counted at its end. Pure. */
 import type { LimitConfig } from '../config/config.js';
-import type { CallState } from '../media/call-state.js';
-import type { CallStatistics, StreamStatistics } from '../media/relay.js';
+import type { CallState, Media, Stream } from '../media/call-state.js';
+import type { CallStatistics } from '../media/relay.js';
 import type { CloseReason, Counters } from '../observe/counters.js';
+import { isUdpProtocol } from '../sdp/view.js';
 
 /** Counts streams that were never heard, and calls of which only one side was. */
 export function countWays(counters: Counters, state: CallState, statistics: CallStatistics): void {
@@ -18,39 +19,63 @@ export function countWays(counters: Counters, state: CallState, statistics: Call
   if (heard > 0 && heard < rtp.length) counters.oneWayStreams += 1;
 }
 
-/** Whether every stream has been silent for longer than it may be (options.md §3). */
+/** How silence is counted. */
+export interface SilenceCount {
+  /** Silence begins here at the earliest: signalling, restore, takeover, arrival of the address. µs */
+  readonly from: number;
+  /** Silence since a moment not before `from`, µs. */
+  readonly since: (micros: number) => number;
+}
+
+/**
+ * Why the call ends now, or null. As rtpengine 10.5: a stream may be silent for `timeout`; for
+ * `silent-timeout` where nothing is to be sent (on hold, or the section closed by port 0); for
+ * `offer-timeout` where no answer has come. The call lives while one of its streams may.
+ */
 export function timeoutOf(
   state: CallState,
   statistics: CallStatistics,
   limits: LimitConfig,
-  now: number,
+  silence: SilenceCount,
 ): CloseReason | null {
-  const figures = new Map<number, StreamStatistics>(
-    statistics.streams.map((entry) => [entry.streamId, entry]),
-  );
-  const answered = state.streams.some(
-    ({ flags, component, mediaId }) =>
-      component === 1 && flags.has('filled') && mediaId !== firstFilledMedia(state),
-  );
-  if (!answered) {
-    const idle = now - Math.max(state.lastSignalMicros, lastOf(figures));
-    return idle >= limits.offerTimeoutSeconds * 1e6 ? 'offer-timeout' : null;
-  }
+  const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+  const medias = new Map(state.medias.map((media) => [media.id, media]));
   let reason: CloseReason = 'silent-timeout';
   for (const stream of state.streams) {
-    if (stream.component !== 1 || stream.selectedSocket === null) continue;
-    const media = state.medias.find(({ id }) => id === stream.mediaId);
-    const receiving = media?.flags.has('recv') === true;
-    const limit = receiving ? limits.timeoutSeconds : limits.silentTimeoutSeconds;
-    const last = Math.max(figures.get(stream.id)?.lastPacketMicros ?? 0, state.lastSignalMicros);
-    if (now - last < limit * 1e6) return null;
-    if (receiving) reason = 'timeout';
+    if (stream.component !== 1) continue;
+    const kind = silenceOf(stream, medias.get(stream.mediaId));
+    const last = Math.max(figures.get(stream.id)?.lastPacketMicros ?? 0, silence.from);
+    if (silence.since(last) < secondsOf(kind, limits) * 1e6) return null;
+    if (kind === 'timeout') reason = 'timeout';
   }
-  return reason;
+  return isAnswered(state, medias) ? reason : 'offer-timeout';
 }
 
-const lastOf = (figures: ReadonlyMap<number, StreamStatistics>): number =>
-  Math.max(0, ...[...figures.values()].map(({ lastPacketMicros }) => lastPacketMicros));
+type SilenceKind = 'timeout' | 'silent-timeout' | 'offer-timeout';
 
-const firstFilledMedia = (state: CallState): number | undefined =>
-  state.streams.find(({ flags, component }) => component === 1 && flags.has('filled'))?.mediaId;
+function silenceOf(stream: Stream, media: Media | undefined): SilenceKind {
+  if (stream.selectedSocket === null) {
+    // What is not carried over UDP has no socket, closed or not.
+    const closed = media === undefined || isUdpProtocol(media.protocol);
+    return closed || stream.advertisedEndpoint?.port === 0 ? 'silent-timeout' : 'timeout';
+  }
+  if (media?.flags.has('recv') !== true) return 'silent-timeout';
+  return stream.flags.has('filled') ? 'timeout' : 'offer-timeout';
+}
+
+function secondsOf(kind: SilenceKind, limits: LimitConfig): number {
+  switch (kind) {
+    case 'timeout':
+      return limits.timeoutSeconds;
+    case 'silent-timeout':
+      return limits.silentTimeoutSeconds;
+    case 'offer-timeout':
+      return limits.offerTimeoutSeconds;
+  }
+}
+
+/** Whether more than one participant has said where it is. */
+function isAnswered({ streams }: CallState, medias: ReadonlyMap<number, Media>): boolean {
+  const filled = streams.filter(({ flags, component }) => component === 1 && flags.has('filled'));
+  return new Set(filled.map(({ mediaId }) => medias.get(mediaId)?.participantId)).size > 1;
+}

@@ -25,7 +25,11 @@ import { tooLong } from '../ng-protocol/errors.js';
 import { finalStatsLines } from '../observe/final-stats.js';
 import type { Log } from '../observe/log.js';
 import type { CallStore, Holder, SaveOutcome } from '../redis-store/store.js';
-import { countWays, timeoutOf } from './call-ending.js';
+import { countWays } from './call-ending.js';
+import { placeCall, vacateCall } from './call-ports.js';
+import { CallSweep, stalePacketMicros, type CallTimes } from './call-sweep.js';
+import { shiftedState, shiftedStatistics, type Clock, type LivedTime } from './clocks.js';
+import type { HeldAddresses } from './process/held-addresses.js';
 
 export interface CallServiceOptions {
   readonly relay: MediaRelay;
@@ -37,8 +41,9 @@ export interface CallServiceOptions {
   readonly config: Config;
   /** Changed by the CLI while running. */
   readonly limits: LimitConfig;
-  /** Wall clock in µs. */
-  readonly nowMicros: () => number;
+  readonly clock: Clock;
+  readonly lived: LivedTime;
+  readonly held: HeldAddresses;
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
   /**
@@ -49,9 +54,6 @@ export interface CallServiceOptions {
   /** Whether the calls of a database are followed. */
   readonly isFollowed: (database: number) => boolean;
 }
-
-/** Media that comes so soon after another node took a call over does not take it back: both may hear it. */
-const lossGuardMicros = 10e6;
 
 export interface ControlClient {
   /** `ip:port` and `ip`. */
@@ -75,14 +77,19 @@ export interface DeleteOutcome {
 export class CallService {
   readonly #calls = new Map<string, CallState>();
   readonly #options: CallServiceOptions;
-  /** Foreign calls: since when (wall clock, µs) they have been followed. */
-  readonly #followedSince = new Map<string, number>();
+  readonly #times = new Map<string, CallTimes>();
+  readonly #sweep: CallSweep;
+  /** What the wall clock was set by, as far as it has been said and stored. */
+  #wallOffset = 0;
   /** Calls that were taken over and still have to leave their former owner's database. */
   readonly #owed = new Map<string, { readonly database: number; readonly mine: Holder }>();
   #own = 0;
 
   constructor(options: CallServiceOptions) {
     this.#options = options;
+    const { limits, log, lived, held } = options;
+    const activeSwitchover = this.#activeSwitchover;
+    this.#sweep = new CallSweep({ calls: this, limits, activeSwitchover, log, lived, held });
     options.relay.onEvents((events) => this.#relayEvents(events));
   }
 
@@ -105,6 +112,52 @@ export class CallService {
     return this.#options.relay.statistics(callId) ?? noStatistics;
   }
 
+  timesOf(callId: string): CallTimes {
+    const now = this.#now();
+    return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now };
+  }
+
+  isWatched(database: number): boolean {
+    const { config, isFollowed } = this.#options;
+    return database === config.redis?.write.database || isFollowed(database);
+  }
+
+  /** A call as others are to see it: its moments are those of the wall clock. */
+  inWallTime(
+    state: CallState,
+    statistics: CallStatistics,
+  ): { readonly state: CallState; readonly statistics: CallStatistics } {
+    const offset = this.#options.clock.wallOffsetMicros();
+    return {
+      state: shiftedState(state, offset),
+      statistics: shiftedStatistics(statistics, offset),
+    };
+  }
+
+  /** µs; all moments here are of this clock. */
+  #now(): number {
+    return this.#options.clock.nowMicros();
+  }
+
+  /** A call as it was stored, by the wall clock, in the moments of this process. */
+  #fromStore(stored: CallState): CallState {
+    return shiftedState(stored, -this.#options.clock.wallOffsetMicros());
+  }
+
+  /** Something has happened that a call lives by, media apart. */
+  #alive(state: CallState, mediaFrom = 0): void {
+    const now = this.#now();
+    const known = this.#times.get(state.callId);
+    if (known === undefined) {
+      // Another node's clock may be ahead.
+      const born = Math.min(state.createdMicros, now);
+      this.#times.set(state.callId, { born, alive: now, mediaFrom });
+      return;
+    }
+    known.alive = now;
+    known.mediaFrom = Math.max(known.mediaFrom, mediaFrom);
+  }
+
   /**
    * Offer or answer. The promise resolves once the store has the call (bounded).
    * @throws SignallingError; nothing has changed then.
@@ -115,13 +168,14 @@ export class CallService {
     client: ControlClient,
   ): { readonly result: SignallingResult; readonly saved: Promise<unknown> } {
     const previous = this.#calls.get(request.callId) ?? null;
-    const now = this.#options.nowMicros();
+    const now = this.#now();
     if (previous === null && kind === 'offer') {
       this.#options.log.notice('core', 'Creating new call', request.callId);
     }
     const result = this.#negotiate(kind, previous, request, client, now);
     if (result.state === null) return { result, saved: Promise.resolve() };
     this.#calls.set(request.callId, result.state);
+    this.#alive(result.state);
     if (previous?.ownership === 'foreign' && this.#activeSwitchover) {
       const saved = this.takeOver(request.callId, `'${kind}'`);
       return { result, saved };
@@ -224,48 +278,15 @@ export class CallService {
   }
 
   /** Takes a stored call over; returns why it cannot be, or null. */
-  adopt(state: CallState): string | null {
-    if (this.#calls.has(state.callId)) return 'the call is already known';
-    const reason = this.#place(state, null);
+  adopt(stored: CallState): string | null {
+    if (this.#calls.has(stored.callId)) return 'the call is already known';
+    const state = this.#fromStore(stored);
+    const reason = placeCall(this.#options, state, null);
     if (reason !== null) return reason;
     this.#calls.set(state.callId, state);
+    this.#alive(state, this.#now());
     if (state.ownership === 'own') this.#own += 1;
     this.#options.counters.sessionsNow(this.#calls.size);
-    return null;
-  }
-
-  /** Opens what a call from the store needs beyond `previous`, and closes what it no longer has. */
-  #place(state: CallState, previous: CallState | null): string | null {
-    const { pool, interfaces, relay } = this.#options;
-    const nameOf = (address: string, port: number): string => `${address} ${port}`;
-    const before = new Map<string, { readonly address: string; readonly port: number }>();
-    for (const socket of previous?.sockets ?? []) {
-      const address = this.localAddressOf(socket);
-      if (socket.open) before.set(nameOf(address, socket.port), { address, port: socket.port });
-    }
-    const reserved: { readonly address: string; readonly port: number }[] = [];
-    const undo = (reason: string): string => {
-      for (const { address, port } of reserved) pool.release(address, port);
-      return reason;
-    };
-    for (const socket of state.sockets) {
-      if (!socket.open) continue;
-      const address = interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address;
-      if (address === undefined) return undo(`no interface '${socket.logicalInterface}'`);
-      if (before.delete(nameOf(address, socket.port))) continue;
-      if (!pool.reserve(address, socket.port)) return undo(`port ${socket.port} is taken`);
-      reserved.push({ address, port: socket.port });
-    }
-    try {
-      const outcome = relay.reconcile(mediaPlan(state, interfaces));
-      if (!outcome.ok) {
-        const [first] = outcome.failures;
-        return undo(`port ${first?.localPort ?? 0} cannot be opened: ${first?.errno ?? ''}`);
-      }
-    } catch (error) {
-      return undo(error instanceof Error ? error.message : String(error));
-    }
-    for (const { address, port } of before.values()) pool.release(address, port);
     return null;
   }
 
@@ -273,8 +294,9 @@ export class CallService {
    * Keeps a call of another node warm: its ports are open and its endpoints known. Own calls are not
    * touched, unless their ownership epoch is behind. Safe to call again with the same or a newer state.
    */
-  follow(stored: CallState, database: number): void {
-    const { log, counters, nowMicros } = this.#options;
+  follow(value: CallState, database: number): void {
+    const { log, counters } = this.#options;
+    const stored = this.#fromStore(value);
     this.#settleOwnership(stored, database);
     const previous = this.#calls.get(stored.callId) ?? null;
     if (previous?.ownership === 'own') return;
@@ -289,14 +311,14 @@ export class CallService {
       const same = sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint);
       stream.latchEpoch = known.latchEpoch + (same ? 0 : 1);
     }
-    const reason = this.#place(state, previous);
+    const reason = placeCall(this.#options, state, previous);
     if (reason !== null) {
       log.error('core', `Failed to stand by for the call: ${reason}`, state.callId);
       return;
     }
     this.#calls.set(state.callId, state);
+    this.#alive(state, previous === null ? this.#now() : 0);
     if (previous !== null) return;
-    this.#followedSince.set(state.callId, nowMicros());
     counters.sessionsNow(this.#calls.size);
     log.info('core', `Standing by for call of keyspace ${database}`, state.callId);
   }
@@ -327,14 +349,15 @@ export class CallService {
   loseOwnership(callId: string, { epoch, database }: Holder): void {
     const state = this.#calls.get(callId);
     if (state?.ownership !== 'own' || epoch < state.ownershipEpoch) return;
-    const { log, nowMicros } = this.#options;
+    const { log } = this.#options;
     const draft = draftOf(state);
     draft.ownership = 'foreign';
     draft.redisHostedDb = database;
     draft.ownershipEpoch = epoch;
     this.#calls.set(callId, draft);
     this.#owed.delete(callId);
-    this.#followedSince.set(callId, nowMicros() + lossGuardMicros);
+    // Both may hear it for a moment: that does not take it back.
+    this.#alive(draft, this.#now() + stalePacketMicros);
     this.#own -= 1;
     this.#options.counters.takenOver += 1;
     log.notice('core', `Call was taken over by the node of keyspace ${database}`, callId);
@@ -354,33 +377,33 @@ export class CallService {
   unfollow(callId: string, database: number, deleted: boolean): void {
     const state = this.#calls.get(callId);
     if (state?.ownership !== 'foreign' || state.redisHostedDb !== database) return;
-    const { limits, log, nowMicros } = this.#options;
-    if (!deleted && this.#heardSince(callId, nowMicros() - limits.timeoutSeconds * 1e6)) return;
-    log.info('core', `Call of keyspace ${database} has ended`, callId);
-    this.#forget(state);
+    if (!deleted && this.#carriesMedia(callId)) return;
+    this.#options.log.info('core', `Call of keyspace ${database} has ended`, callId);
+    this.forget(state);
   }
 
   /** Lets go of a foreign call, which is its owner's to count and to report. */
-  #forget(state: CallState): void {
-    const { relay, pool } = this.#options;
-    relay.reconcile({ callId: state.callId, tos: -1, sockets: [], streams: [] });
-    for (const socket of state.sockets) {
-      if (socket.open) pool.release(this.localAddressOf(socket), socket.port);
-    }
+  forget(state: CallState): void {
+    vacateCall(this.#options, state);
     this.#calls.delete(state.callId);
-    this.#followedSince.delete(state.callId);
+    this.#times.delete(state.callId);
   }
 
   /** CLI `ksrm`: foreign calls of a database that is followed no longer. */
   forgetKeyspace(database: number): void {
     for (const callId of [...this.followed(database)]) {
       const state = this.#calls.get(callId);
-      if (state !== undefined) this.#forget(state);
+      if (state !== undefined) this.forget(state);
     }
   }
 
-  #heardSince(callId: string, micros: number): boolean {
-    return this.statisticsOf(callId).streams.some((entry) => entry.lastPacketMicros > micros);
+  #carriesMedia(callId: string): boolean {
+    const { limits, lived } = this.#options;
+    const now = this.#now();
+    return this.statisticsOf(callId).streams.some(
+      ({ lastPacketMicros }) =>
+        lastPacketMicros > 0 && lived.between(lastPacketMicros, now) < limits.timeoutSeconds * 1e6,
+    );
   }
 
   /** Makes a foreign call this node's own. Resolves when the store has it; never rejects. */
@@ -394,7 +417,7 @@ export class CallService {
     draft.ownershipEpoch += 1;
     draft.redisHostedDb = config.redis?.write.database ?? 0;
     this.#calls.set(callId, draft);
-    this.#followedSince.delete(callId);
+    this.#alive(draft);
     this.#own += 1;
     this.#options.counters.takeovers += 1;
     log.notice('core', `Taking over call of keyspace ${database}: ${cause}`, callId);
@@ -435,13 +458,12 @@ export class CallService {
 
   /** CLI `standby`: every call is another node's. */
   makeAllForeign(): void {
-    const { nowMicros } = this.#options;
     for (const state of [...this.#calls.values()]) {
       if (state.ownership !== 'own') continue;
       const draft = draftOf(state);
       draft.ownership = 'foreign';
       this.#calls.set(state.callId, draft);
-      this.#followedSince.set(state.callId, nowMicros());
+      this.#alive(draft, this.#now());
       this.#own -= 1;
     }
   }
@@ -465,8 +487,8 @@ export class CallService {
     }
     const statistics = this.statisticsOf(callId);
     const outcome = { state, statistics };
-    const { log, nowMicros } = this.#options;
-    const at = nowMicros() + delaySeconds * 1e6;
+    const { log } = this.#options;
+    const at = this.#now() + delaySeconds * 1e6;
     if (target.kind === 'participant') {
       const { tag, viaBranch } = target.participant;
       const branch = `'${tag ?? ''}' (via-branch '${viaBranch ?? ''}')`;
@@ -474,7 +496,7 @@ export class CallService {
         log.info('core', `Deleting call branch ${branch}`, callId);
         return {
           outcome,
-          saved: this.#dropBranch(this.#calls.get(callId) ?? state, target.participant.id),
+          saved: this.dropBranch(this.#calls.get(callId) ?? state, target.participant.id),
         };
       }
       log.info(
@@ -523,7 +545,8 @@ export class CallService {
     log.info('core', 'Deleting entire call', state.callId);
   }
 
-  #dropBranch(state: CallState, participantId: number): Promise<unknown> {
+  /** A participant leaves the call. Resolves when the store has it. */
+  dropBranch(state: CallState, participantId: number): Promise<unknown> {
     const { relay, interfaces, pool } = this.#options;
     const changed = withoutParticipant(state, participantId);
     relay.reconcile(mediaPlan(changed, interfaces));
@@ -545,19 +568,16 @@ export class CallService {
   ): Promise<unknown> {
     const state = this.#calls.get(callId);
     if (state === undefined) return Promise.resolve();
-    const { relay, pool, log, counters, nowMicros, store } = this.#options;
-    const now = nowMicros();
+    const { log, counters, store } = this.#options;
+    const now = this.#now();
     if (log.enabled(6, 'core', callId)) {
       for (const line of finalStatsLines(state, statistics, now, this.localAddressOf)) {
         log.info('core', line, callId);
       }
     }
-    relay.reconcile({ callId, tos: -1, sockets: [], streams: [] });
-    for (const socket of state.sockets) {
-      if (socket.open) pool.release(this.localAddressOf(socket), socket.port);
-    }
+    vacateCall(this.#options, state);
     this.#calls.delete(callId);
-    this.#followedSince.delete(callId);
+    this.#times.delete(callId);
     counters.managedSessions += 1;
     counters.callClosed(reason, (now - state.createdMicros) / 1e6);
     countWays(counters, state, statistics);
@@ -571,73 +591,23 @@ export class CallService {
 
   /** Due deletions and timeouts; called once a second. */
   sweep(): void {
-    const now = this.#options.nowMicros();
-    const active = new Map(this.#options.relay.lastActivity());
-    for (const state of [...this.#calls.values()]) {
-      this.#sweepCall(state, now, active.get(state.callId) ?? 0);
-    }
+    this.#followWallClock();
+    this.#sweep.run(this.#now(), this.#options.relay.lastActivity());
     if (!this.#options.store.healthy) return;
     for (const callId of [...this.#owed.keys()]) void this.#release(callId);
   }
 
-  #sweepCall(state: CallState, now: number, lastActivity: number): void {
-    const { limits, log } = this.#options;
-    const { callId } = state;
-    if (state.deletedMicros > 0 && state.deletedMicros <= now) {
-      log.info('core', 'Deleting entire call', callId);
-      void this.close(callId, 'regular');
-      return;
-    }
-    if (state.participantDeletedMicros > 0 && state.participantDeletedMicros <= now) {
-      this.#sweepBranches(state, now);
-      return;
-    }
-    if (limits.finalTimeoutSeconds > 0) {
-      if (now - state.createdMicros >= limits.finalTimeoutSeconds * 1e6) {
-        log.info('core', 'Closing call due to final timeout', callId);
-        void this.close(callId, 'final-timeout');
-        return;
-      }
-    }
-    if (state.ownership !== 'own') {
-      const since = this.#followedSince.get(callId) ?? now;
-      if (this.#activeSwitchover && lastActivity > since) void this.takeOver(callId, 'by media');
-      else this.#sweepUnfollowed(state, now, lastActivity);
-      return;
-    }
-    const quiet = now - Math.max(lastActivity, state.lastSignalMicros);
-    const shortest = Math.min(
-      limits.timeoutSeconds,
-      limits.silentTimeoutSeconds,
-      limits.offerTimeoutSeconds,
+  /** What is stored must be right by the clock that the next process will have. */
+  #followWallClock(): void {
+    const offset = this.#options.clock.wallOffsetMicros();
+    const step = (offset - this.#wallOffset) / 1e6;
+    if (step === 0) return;
+    this.#wallOffset = offset;
+    this.#options.log.notice(
+      'core',
+      `The clock was set ${step > 0 ? 'forward' : 'back'} by ${Math.abs(step).toFixed(1)} seconds, which no call notices`,
     );
-    if (quiet < shortest * 1e6) return;
-    const reason = timeoutOf(state, this.statisticsOf(callId), limits, now);
-    if (reason === null) return;
-    log.info('core', 'Closing call due to timeout', callId);
-    void this.close(callId, reason);
-  }
-
-  /** A foreign call of a database that nobody follows: nobody will say when it ends. */
-  #sweepUnfollowed(state: CallState, now: number, lastActivity: number): void {
-    const { config, limits, log, isFollowed } = this.#options;
-    const { callId, redisHostedDb: database } = state;
-    if (database === config.redis?.write.database || isFollowed(database)) return;
-    const heard = Math.max(lastActivity, this.#followedSince.get(callId) ?? now);
-    if (now - heard < limits.timeoutSeconds * 1e6) return;
-    log.info('core', `Call of keyspace ${database}, which is not followed, is silent here`, callId);
-    this.#forget(state);
-  }
-
-  #sweepBranches(state: CallState, now: number): void {
-    for (const participant of state.participants) {
-      if (participant.deletedMicros === 0 || participant.deletedMicros > now) continue;
-      const current = this.#calls.get(state.callId);
-      if (current === undefined) return;
-      const branch = `'${participant.tag ?? ''}' (via-branch '${participant.viaBranch ?? ''}')`;
-      this.#options.log.info('core', `Deleting call branch ${branch}`, state.callId);
-      void this.#dropBranch(current, participant.id);
-    }
+    for (const state of this.#calls.values()) void this.#save(state);
   }
 
   /** What media taught: the state follows, and the store with it. */
@@ -663,10 +633,11 @@ export class CallService {
     return this.#options.store.save(state);
   }
 
-  /** The state with the counters of this moment, for the stored value. */
+  /** The state with the counters of this moment and by the wall clock, for the stored value. */
   withStatistics(state: CallState): CallState {
+    const offset = this.#options.clock.wallOffsetMicros();
     const statistics = this.#options.relay.statistics(state.callId);
-    if (statistics === null) return state;
+    if (statistics === null) return shiftedState(state, offset);
     const draft = draftOf(state);
     for (const stream of draft.streams) {
       const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
@@ -675,6 +646,6 @@ export class CallService {
       stream.stats = { packets, bytes, errors, kernelPackets, kernelBytes };
       if (lastPacketMicros > 0) stream.lastPacketMicros = lastPacketMicros;
     }
-    return draft;
+    return shiftedState(draft, offset);
   }
 }

@@ -7,6 +7,7 @@ import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './call-service.js';
+import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
@@ -31,7 +32,7 @@ export interface CliTargetParts {
   readonly limits: Mutable<LimitConfig>;
   readonly counters: Counters;
   readonly gauges: () => Gauges;
-  readonly nowMicros: () => number;
+  readonly clock: Clock;
   /** Databases of other nodes. */
   readonly keyspaces: {
     readonly followed: () => readonly number[];
@@ -84,18 +85,21 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   *sessions(): Iterable<CliSession> {
-    for (const state of this.#parts.calls.calls.values()) yield sessionOf(state);
+    const { calls, clock } = this.#parts;
+    const offset = clock.wallOffsetMicros();
+    for (const state of calls.calls.values()) yield sessionOf(state, offset);
   }
 
   call(callId: string): CliCall | null {
-    const { calls, nowMicros } = this.#parts;
+    const { calls, clock } = this.#parts;
     const state = calls.call(callId);
     if (state === null) return null;
-    const now = nowMicros();
+    const now = clock.nowMicros();
+    const offset = clock.wallOffsetMicros();
     return {
-      ...sessionOf(state),
+      ...sessionOf(state, offset),
       tos: state.tos,
-      lastSignalSeconds: Math.floor(state.lastSignalMicros / 1e6),
+      lastSignalSeconds: Math.floor((state.lastSignalMicros + offset) / 1e6),
       participants: state.participants.map((participant, position): CliParticipant => {
         const medias = state.medias.filter((media) => media.participantId === participant.id);
         const tagsOf = (mediaIds: readonly number[]): readonly string[] => [
@@ -128,7 +132,8 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   #media(state: CallState, media: CallState['medias'][number]): CliMedia {
-    const { calls } = this.#parts;
+    const { calls, clock } = this.#parts;
+    const offset = clock.wallOffsetMicros();
     const statistics = calls.statisticsOf(state.callId);
     const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
     return {
@@ -155,7 +160,7 @@ export class DaemonCliTarget implements CliTarget {
             packets: now?.packets ?? 0,
             bytes: now?.bytes ?? 0,
             errors: now?.errors ?? 0,
-            lastPacketSeconds: Math.floor(last / 1e6),
+            lastPacketSeconds: Math.floor((last + offset) / 1e6),
           },
         ];
       }),
@@ -277,11 +282,12 @@ export class DaemonCliTarget implements CliTarget {
   }
 }
 
-function sessionOf(state: CallState): CliSession {
+/** @param offset from the moments of `state` to the wall clock, µs. */
+function sessionOf(state: CallState, offset: number): CliSession {
   return {
     callId: state.callId,
     deletionScheduled: state.deletedMicros > 0,
-    createdSeconds: Math.floor(state.createdMicros / 1e6),
+    createdSeconds: Math.floor((state.createdMicros + offset) / 1e6),
     createdFrom: state.createdFrom,
     redisDatabase: state.redisHostedDb,
     foreign: state.ownership === 'foreign',

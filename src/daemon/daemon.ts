@@ -5,6 +5,7 @@ import { accessList, notAllowed } from '../config/access-list.js';
 import type { Config, LimitConfig } from '../config/config.js';
 import type { CallState } from '../media/call-state.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
+import { heldAddresses, NetworkWatch } from '../kernel-forward/network.js';
 import { InterfaceTable } from '../media/interfaces.js';
 import { NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
 import { PortPool } from '../media/port-pool.js';
@@ -27,12 +28,14 @@ import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
 import type { CliTarget } from './cli/target.js';
+import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
 import type { HttpService } from './http/server.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
 import { Notices } from './notices.js';
+import { HeldAddresses } from './process/held-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
 import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
 
@@ -40,8 +43,7 @@ export interface DaemonEnvironment {
   readonly config: Config;
   readonly log: Log;
   readonly version: string;
-  /** Wall clock in µs. */
-  readonly nowMicros: () => number;
+  readonly clock: SteadyClock;
   /** The node has been drained: it is to be stopped. */
   readonly onDrained: () => void;
   readonly serviceManager: ServiceManager;
@@ -73,6 +75,7 @@ export class Daemon {
   readonly #load: LoadGuard;
   readonly #drain: Drain;
   readonly #notices: Notices;
+  readonly #lived: LivedTime;
   readonly #rates: Rates = {
     packets: 0,
     bytes: 0,
@@ -88,6 +91,7 @@ export class Daemon {
   #interfaces: InterfaceTable | null = null;
   #pool: PortPool | null = null;
   #transport: UdpTransport | null = null;
+  #held: HeldAddresses | null = null;
   #follower: KeyspaceFollower | null = null;
   #closeCli: (() => Promise<void>) | null = null;
   #closeListeners: (() => Promise<void>) | null = null;
@@ -100,19 +104,23 @@ export class Daemon {
   constructor(environment: DaemonEnvironment) {
     this.#environment = environment;
     this.#limits = { ...environment.config.limits };
-    this.#counters = new Counters(environment.nowMicros());
+    const { nowMicros } = environment.clock;
+    const start = nowMicros();
+    this.#counters = new Counters(start);
+    this.#lived = new LivedTime(start);
     this.#load = new LoadGuard(this.#limits);
     this.#notices = new Notices(environment.log);
     this.#drain = new Drain({
       log: environment.log,
       ownCount: () => this.#calls?.ownCount ?? 0,
+      livedMs: () => this.#lived.between(start, nowMicros()) / 1000,
       onDone: environment.onDrained,
     });
   }
 
   /** @throws ConfigError, UdpBindError, NativeRelayError, StoreError: each names what is wrong. */
   async start(): Promise<void> {
-    const { config, log, nowMicros } = this.#environment;
+    const { config, log, clock } = this.#environment;
     for (const warning of config.warnings) log.warning('core', warning);
     const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
     // A node that stands by binds the addresses that it will get.
@@ -138,6 +146,8 @@ export class Daemon {
     this.#store = await this.#openStore();
     const { inherited } = this.#environment.serviceManager;
     if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
+    const held = this.#watchAddresses(interfaces);
+    this.#held = held;
     const calls = new CallService({
       relay,
       store: this.#store,
@@ -147,7 +157,9 @@ export class Daemon {
       counters: this.#counters,
       config,
       limits: this.#limits,
-      nowMicros,
+      clock,
+      lived: this.#lived,
+      held,
       instanceId: randomBytes(6).toString('hex'),
       release: async (callId, database, mine) =>
         (await this.#follower?.release(callId, database, mine)) ?? null,
@@ -223,8 +235,9 @@ export class Daemon {
 
   /** The relay in userspace, with the kernel before it where it is wanted and to be had. */
   async #openRelay(interfaces: InterfaceTable, freeBind: boolean): Promise<MediaRelay> {
-    const { config, log, nowMicros } = this.#environment;
-    const inner = new NativeRelay({ workers: config.media.numThreads, freeBind });
+    const { config, log, clock } = this.#environment;
+    const { nowMicros, epochMicros } = clock;
+    const inner = new NativeRelay({ workers: config.media.numThreads, freeBind, epochMicros });
     this.#relay = inner;
     if (config.media.kernelForward === 'none') return inner;
     const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
@@ -367,7 +380,7 @@ export class Daemon {
 
   /** What the operator's commands act on, by whichever way they come. */
   async #cliTarget(calls: CallService): Promise<CliTarget> {
-    const { config, log, nowMicros } = this.#environment;
+    const { config, log, clock } = this.#environment;
     const { DaemonCliTarget } = await import('./cli-target.js');
     this.#target ??= new DaemonCliTarget({
       calls,
@@ -376,7 +389,7 @@ export class Daemon {
       limits: this.#limits,
       counters: this.#counters,
       gauges: () => this.#gauges(),
-      nowMicros,
+      clock,
       keyspaces: {
         followed: () => this.#follower?.databases ?? [],
         follow: (database) => void this.follow([database]),
@@ -455,6 +468,7 @@ export class Daemon {
   #everySecond(): void {
     const { log } = this.#environment;
     try {
+      this.#live();
       this.#measure();
       this.#kernelDevices?.everySecond();
       this.#kernelRelay?.watch();
@@ -467,6 +481,31 @@ export class Daemon {
     } catch (error) {
       log.error('core', `Timer: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  #live(): void {
+    const { clock, log } = this.#environment;
+    const seconds = this.#lived.tick(clock.nowMicros()) / 1e6;
+    if (seconds === 0) return;
+    log.warning(
+      'core',
+      `The process did not run for ${seconds.toFixed(1)} seconds, which do not count as silence`,
+    );
+  }
+
+  #watchAddresses(interfaces: InterfaceTable): HeldAddresses {
+    const { clock, log } = this.#environment;
+    return new HeldAddresses({
+      addresses: () =>
+        interfaces.all.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      look: heldAddresses,
+      watch: (onChange) => new NetworkWatch(onChange, 'devices'),
+      nowMicros: clock.nowMicros,
+      onMoved: (address, isHeld) =>
+        log.notice('core', `Media address ${address} has ${isHeld ? 'come' : 'left'}`),
+      onUnwatched: (reason) =>
+        log.warning('core', `Address changes are seen up to a second late: ${reason}`),
+    });
   }
 
   #reportStatus(): void {
@@ -503,7 +542,7 @@ export class Daemon {
   }
 
   #gauges(): Gauges {
-    const { config, nowMicros } = this.#environment;
+    const { config, clock } = this.#environment;
     const calls = this.#calls;
     const totals = this.#relay?.totals() ?? { packets: 0, bytes: 0, errors: 0 };
     const all = calls?.calls.size ?? 0;
@@ -512,7 +551,7 @@ export class Daemon {
     for (const state of calls?.calls.values() ?? []) streams += state.streams.length;
     const kernelStreams = this.#kernelRelay?.streamCount() ?? 0;
     return {
-      nowMicros: nowMicros(),
+      nowMicros: clock.nowMicros(),
       ownSessions: own,
       foreignSessions: all - own,
       userspaceStreams: streams - kernelStreams,
@@ -548,6 +587,7 @@ export class Daemon {
     this.#follower?.close();
     await this.#store.close();
     this.#kernelDevices?.close();
+    this.#held?.close();
     this.#relay?.close();
   }
 }

@@ -8,6 +8,8 @@ export interface DrainOptions {
   readonly log: Log;
   /** Calls that this node owns. */
   readonly ownCount: () => number;
+  /** Time that the process has run, ms: a standstill must not end what is left. */
+  readonly livedMs: () => number;
   /** The node is empty, or its time is up: the process is to stop. Called once. */
   readonly onDone: () => void;
 }
@@ -15,7 +17,7 @@ export interface DrainOptions {
 export class Drain {
   readonly #options: DrainOptions;
   #active = false;
-  /** Monotonic ms; Infinity: until the last call has ended. */
+  /** By `livedMs`; Infinity: until the last call has ended. */
   #endsAtMs = Infinity;
   #done = false;
 
@@ -30,9 +32,9 @@ export class Drain {
 
   /** @param timeoutSeconds the process stops after so long whatever calls are left; 0: never. */
   begin(timeoutSeconds: number): void {
-    const { log, ownCount } = this.#options;
+    const { log, ownCount, livedMs } = this.#options;
     this.#active = true;
-    this.#endsAtMs = timeoutSeconds > 0 ? performance.now() + timeoutSeconds * 1000 : Infinity;
+    this.#endsAtMs = timeoutSeconds > 0 ? livedMs() + timeoutSeconds * 1000 : Infinity;
     const limit = timeoutSeconds > 0 ? `, ${timeoutSeconds} seconds at most` : '';
     log.notice('core', `Draining: no new calls, waiting for ${ownCount()} to end${limit}`);
   }
@@ -48,9 +50,9 @@ export class Drain {
   /** To be called once a second. */
   check(): void {
     if (!this.#active || this.#done) return;
-    const { log, ownCount, onDone } = this.#options;
+    const { log, ownCount, livedMs, onDone } = this.#options;
     const left = ownCount();
-    const late = performance.now() >= this.#endsAtMs;
+    const late = livedMs() >= this.#endsAtMs;
     if (left > 0 && !late) return;
     this.#done = true;
     log.notice(

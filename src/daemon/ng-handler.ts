@@ -64,7 +64,8 @@ export function handleNg(
       const state = parts.calls.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
       const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
-      return callDictionary(state, parts.calls.statisticsOf(request.callId), {
+      const shown = parts.calls.inWallTime(state, parts.calls.statisticsOf(request.callId));
+      return callDictionary(shown.state, shown.statistics, {
         tags: tags.length === 0 ? null : tags,
         localAddressOf: parts.calls.localAddressOf,
       }).set(...ok);
@@ -157,12 +158,13 @@ function remove(
     if (request.fatal) throw new NgError('rejected', unmatched);
     return new Map<string, NgValue>([['warning', unmatched], ok]);
   }
+  const shown = calls.inWallTime(outcome.state, outcome.statistics);
   // 10.5 gives none without a from-tag; OpenSIPS never sends one and reads them.
   const tag = request.fromTag === null || request.fromTag === '' ? null : request.fromTag;
   const chosen = tag === null ? null : (request.toTag ?? tag);
   const reply = request.fast
     ? new Map<string, NgValue>()
-    : callDictionary(outcome.state, outcome.statistics, {
+    : callDictionary(shown.state, shown.statistics, {
         tags: chosen === null ? null : [chosen],
         localAddressOf: calls.localAddressOf,
       });

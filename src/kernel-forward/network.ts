@@ -31,7 +31,11 @@ interface AddonNetworkWatch {
 }
 
 interface Addon {
-  readonly NetworkWatch: new (onChange: (changes: number) => void) => AddonNetworkWatch;
+  readonly NetworkWatch: new (
+    onChange: (changes: number) => void,
+    wanted: number,
+  ) => AddonNetworkWatch;
+  heldAddresses(addresses: readonly string[]): readonly boolean[] | null;
   networkDevices(): readonly NetworkDevice[] | null;
 }
 
@@ -46,19 +50,36 @@ export function networkDevices(): readonly NetworkDevice[] | null {
   return addon().networkDevices();
 }
 
+/**
+ * For each address whether packets to it are delivered on this machine: it is on a device (IPv6: its
+ * duplicate address detection is over), a local route has it, or it is loopback or the wildcard. null
+ * when the kernel does not say.
+ */
+export function heldAddresses(addresses: readonly string[]): readonly boolean[] | null {
+  return addon().heldAddresses(addresses);
+}
+
 /** Hears of changes until it is closed; does not keep the process alive. @throws Error without netlink */
 export class NetworkWatch {
   readonly #native: AddonNetworkWatch;
 
-  constructor(listener: (change: NetworkChange) => void) {
+  constructor(
+    listener: (change: NetworkChange) => void,
+    /** Whoever needs no news of routes is not woken for those. */
+    wanted: 'devices' | 'everything' = 'everything',
+  ) {
     const { NetworkWatch: Native } = addon();
-    this.#native = new Native((changes) => {
-      listener({
-        devices: (changes & devicesChanged) !== 0,
-        routes: (changes & routesChanged) !== 0,
-        filters: (changes & filtersRemoved) !== 0,
-      });
-    });
+    const everything = devicesChanged | routesChanged | filtersRemoved;
+    this.#native = new Native(
+      (changes) => {
+        listener({
+          devices: (changes & devicesChanged) !== 0,
+          routes: (changes & routesChanged) !== 0,
+          filters: (changes & filtersRemoved) !== 0,
+        });
+      },
+      wanted === 'devices' ? devicesChanged : everything,
+    );
   }
 
   close(): void {

@@ -47,6 +47,11 @@ export interface NativeRelayOptions {
   readonly workers?: number;
   /** Bind addresses that the machine does not have (yet), e.g. a virtual address. Default false. */
   readonly freeBind?: boolean;
+  /**
+   * Added to CLOCK_MONOTONIC it gives the moments of packets, µs; they do not jump with the wall
+   * clock. Default: those of the wall clock as it was when the process started.
+   */
+  readonly epochMicros?: number;
 }
 
 /** Position of each number of a stream, then the drops by reason; as in native/api/relay_object.cc. */
@@ -144,7 +149,7 @@ export interface AddonProcess {
 
 interface Addon {
   readonly serviceManager: AddonServiceManager;
-  readonly Relay: new (workers: number, freeBind: boolean) => AddonRelay;
+  readonly Relay: new (workers: number, freeBind: boolean, epochMicros: number) => AddonRelay;
   readonly process: AddonProcess;
   readonly DatagramSocket: new (
     host: string,
@@ -297,8 +302,12 @@ export class NativeRelay implements MediaRelay {
       throw new NativeRelayError('invalid-option', `workers: 1 to ${maxWorkers}, not ${workers}`);
     }
     const { Relay } = loadAddon();
+    const epochMicros = Math.round(
+      options.epochMicros ??
+        (performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6) * 1000,
+    );
     try {
-      this.#relay = new Relay(workers, options.freeBind ?? false);
+      this.#relay = new Relay(workers, options.freeBind ?? false, epochMicros);
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
     }

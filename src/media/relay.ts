@@ -129,7 +129,10 @@ export interface StreamStatistics {
   /** Packets and bytes sent to this stream's endpoint. */
   readonly packetsOut: number;
   readonly bytesOut: number;
-  /** Wall clock µs of the last packet that was not rejected for its source, 0 none. */
+  /**
+   * When the last packet came that was not rejected for its source, 0 never: µs since the epoch by
+   * a clock that does not jump.
+   */
   readonly lastPacketMicros: number;
   /** SSRC of the last RTP (RTCP) packet received, null before the first. */
   readonly ssrc: number | null;
@@ -148,7 +151,7 @@ export interface MosEntry {
   readonly roundTripLegMicros: number;
   readonly jitterMs: number;
   readonly packetLossPercent: number;
-  /** Epoch seconds. */
+  /** Seconds since the epoch, by the clock of `lastPacketMicros`. */
   readonly reportedAtSeconds: number;
 }
 
@@ -198,7 +201,7 @@ export interface MediaRelay {
   reconcile(plan: MediaPlan): ReconcileResult;
   /** null for an unknown call. */
   statistics(callId: string): CallStatistics | null;
-  /** Wall clock µs of the last packet received on any stream of each call, 0 before the first. */
+  /** As `StreamStatistics.lastPacketMicros`, of all streams of each call. */
   lastActivity(): Iterable<readonly [callId: string, lastPacketMicros: number]>;
   totals(): RelayTotals;
   /** The listener gets the events in order, in batches; at most one listener. */

@@ -32,7 +32,7 @@ export class CountingPorts implements PortAllocator {
 
 export type Keys = Partial<SignallingRequest>;
 
-const plainRequest: Omit<SignallingRequest, 'sdp' | 'callId' | 'fromTag'> = {
+export const plainRequest: Omit<SignallingRequest, 'sdp' | 'callId' | 'fromTag'> = {
   toTag: null,
   viaBranch: null,
   label: null,
