@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs systemd as the init of a machine of its own, for tests of units.
 #
-#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE    in the network namespace it shall have
+#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE [bare]    in the network namespace it shall have
 #   isolated-systemd.sh remove FOLDER CGROUP                afterwards: its control groups
 #
 # An init cleans up at boot: systemd-tmpfiles empties /tmp, other services write to /dev, /var and
@@ -10,7 +10,7 @@
 # systemd starts, and without that having worked it is not started. Control groups: a subtree of its own.
 set -euo pipefail
 
-boot() { # folder cgroup checkout node
+boot() { # folder cgroup checkout node [bare]
   local folder=$1 cgroup=$2
   mkdir -p "$folder/cgroup" "$folder/root"
   mount -t cgroup2 cgroup2 "$folder/cgroup"
@@ -27,11 +27,12 @@ read_only() { # from to
 }
 
 inside() {
-  local root=$1/root checkout=$3 node=$4 file device
+  local root=$1/root checkout=$3 node=$4 kind=${5-} file device
   mount -t tmpfs -o mode=755,size=512m tmpfs "$root"
   cd "$root"
-  mkdir -p usr etc/systemd/system etc/rtprelay dev proc sys run tmp var/lib var/log var/tmp root \
-    old .upper .work
+  mkdir -p usr etc/systemd/system etc/sysctl.d etc/default dev proc sys run tmp var/lib var/log \
+    var/tmp root old .upper .work
+  ln -s /run var/run
   chmod 1777 tmp var/tmp
   for file in bin sbin lib lib64; do ln -s "usr/$file" "$file"; done
 
@@ -48,17 +49,21 @@ inside() {
     [ ! -e "/etc/$file" ] || cp -a "/etc/$file" etc/
   done
   echo isolated >etc/hostname
+  printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >etc/hosts
   tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 
   mkdir usr/lib/rtprelay
   read_only "$checkout" usr/lib/rtprelay
   touch usr/local/bin/node
   read_only "$node" usr/local/bin/node
-  ln -s ../lib/rtprelay/dist/bin/rtprelayd.js usr/bin/rtprelayd
-  ln -s ../lib/rtprelay/deploy/bin/rtprelay-probe usr/bin/rtprelay-probe
-  cp usr/lib/rtprelay/deploy/systemd/*.service etc/systemd/system/
-  mkdir -p etc/sysusers.d
-  cp usr/lib/rtprelay/deploy/systemd/rtprelay.sysusers etc/sysusers.d/rtprelay.conf
+  # A bare one has the checkout, and nothing of it is installed.
+  if [ "$kind" != bare ]; then
+    ln -s ../lib/rtprelay/dist/bin/rtprelayd.js usr/bin/rtprelayd
+    ln -s ../lib/rtprelay/deploy/bin/rtprelay-probe usr/bin/rtprelay-probe
+    cp usr/lib/rtprelay/deploy/systemd/*.service etc/systemd/system/
+    mkdir -p etc/sysusers.d etc/rtprelay
+    cp usr/lib/rtprelay/deploy/systemd/rtprelay.sysusers etc/sysusers.d/rtprelay.conf
+  fi
 
   mount -t tmpfs -o mode=755 tmpfs dev
   mkdir dev/shm dev/pts dev/mqueue dev/hugepages
@@ -74,6 +79,9 @@ inside() {
   mount -t tmpfs -o mode=1777 tmpfs tmp
   mount -t proc proc proc
   read_only proc/sys proc/sys
+  # These are the network namespace's own.
+  mount --bind proc/sys/net/ipv4 proc/sys/net/ipv4
+  mount -o remount,bind,rw proc/sys/net/ipv4
   # Cluster software that panics would restart the machine, the real one.
   [ ! -e proc/sysrq-trigger ] || mount --bind dev/null proc/sysrq-trigger
   mount -t sysfs -o ro sysfs sys

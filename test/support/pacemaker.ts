@@ -40,7 +40,7 @@ export async function startClusterNode(
     '-c',
     'perl -e \'print pack("H*", <>)\' /etc/corosync/key.hex >/etc/corosync/authkey',
   );
-  machine.write('/etc/redis/relay.conf', readFileSync(`${deploy}redis/relay.conf`, 'latin1'));
+  machine.write('/etc/redis/redis-relay.conf', readFileSync(`${deploy}redis/relay.conf`, 'latin1'));
   machine.write('/etc/rtprelay/rtprelay.conf', relay);
   const folders = ['blackbox', 'cib', 'cores', 'pengine'].map(
     (name) => `/var/lib/pacemaker/${name}`,
@@ -49,7 +49,6 @@ export async function startClusterNode(
   machine.succeed('install', '-d', '-m750', '-ohacluster', '-ghaclient', ...folders);
   machine.succeed('install', '-d', '-m770', '-oredis', '-gredis', '/var/lib/redis', '/run/redis');
   machine.succeed('mkdir', '-p', '/var/lib/corosync', '/var/log/corosync');
-  machine.succeed('ln', '-s', '/run', '/var/run');
   // The agent of Redis becomes its user by su.
   const rules = ['auth sufficient pam_rootok.so', 'account required pam_permit.so'];
   machine.write('/etc/pam.d/su', [...rules, 'session required pam_permit.so', ''].join('\n'));

@@ -45,8 +45,8 @@ export class PairNode {
   }
 
   /** Boots a systemd of the node's own. */
-  async boot(): Promise<IsolatedSystemd> {
-    this.#machine = await IsolatedSystemd.boot(this.namespace);
+  async boot(kind: 'prepared' | 'bare' = 'prepared'): Promise<IsolatedSystemd> {
+    this.#machine = await IsolatedSystemd.boot(this.namespace, kind);
     return this.#machine;
   }
 

@@ -35,11 +35,14 @@ export class IsolatedSystemd {
     private readonly controlGroup: string,
   ) {}
 
-  /** Boots with the units of deploy/systemd in place and none of them started. */
-  static async boot(namespace: NetworkNamespace): Promise<IsolatedSystemd> {
+  /** Boots with the units of deploy/systemd in place and none of them started; a bare one without. */
+  static async boot(
+    namespace: NetworkNamespace,
+    kind: 'prepared' | 'bare' = 'prepared',
+  ): Promise<IsolatedSystemd> {
     const folder = new TemporaryFolder('systemd');
     const group = `rtprelay-test-${randomBytes(3).toString('hex')}`;
-    const words = ['boot', folder.path, group, root, realpathSync(process.execPath)];
+    const words = ['boot', folder.path, group, root, realpathSync(process.execPath), kind];
     const child = new TestProcess('systemd', script, words, { namespace: namespace.name });
     const machine = new IsolatedSystemd(child, folder, group);
     try {
@@ -47,7 +50,7 @@ export class IsolatedSystemd {
         () => machine.run('systemctl', 'is-active', 'ready.target').output === 'active\n',
         20_000,
       );
-      machine.succeed('systemd-sysusers');
+      if (kind === 'prepared') machine.succeed('systemd-sysusers');
       return machine;
     } catch (error) {
       await machine.stop();
@@ -57,16 +60,39 @@ export class IsolatedSystemd {
 
   /** Runs a program inside, at most 20 s. */
   run(...words: readonly string[]): Ran {
+    return this.#run(words, '', 20_000);
+  }
+
+  #run(words: readonly string[], input: string | Buffer, timeout: number): Ran {
     const { pid } = this.process;
     const children = `/proc/${pid}/task/${pid}/children`;
     const inside = existsSync(children) ? readFileSync(children, 'latin1').trim() : '';
     if (!/^\d+$/.test(inside)) return { status: null, output: 'systemd is not running' };
     const enter = ['-t', inside, '-m', '-u', '-i', '-n', '-p', '-C', ...words];
-    const { status, stdout, stderr } = spawnSync('nsenter', enter, {
-      encoding: 'latin1',
-      timeout: 20_000,
-    });
+    // The certificates of the machine outside cannot be seen in there.
+    const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
+    const options = { encoding: 'latin1', timeout, input, env } as const;
+    const { status, stdout, stderr } = spawnSync('nsenter', enter, options);
     return { status, output: stdout + stderr };
+  }
+
+  /**
+   * Runs commands as root would type them in the checkout, at most a minute, and returns what they
+   * wrote. Throws when one fails.
+   */
+  shell(commands: string): string {
+    const words = [
+      'env',
+      '-C',
+      '/usr/lib/rtprelay',
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin',
+    ];
+    const { status, output } = this.#run([...words, 'bash', '-e'], commands, 60_000);
+    if (status !== 0) {
+      const { output: journal } = this.run('journalctl', '--no-pager', '--lines=40');
+      throw new Error(`${commands}: ${String(status)}\n${output}\n${journal}`);
+    }
+    return output;
   }
 
   /** Runs a program inside and returns what it wrote. Throws when it fails. */
@@ -79,6 +105,16 @@ export class IsolatedSystemd {
   /** Writes a file inside. */
   write(path: string, text: string): void {
     this.succeed('sh', '-c', 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"', 'sh', path, text);
+  }
+
+  writeBytes(path: string, bytes: Buffer): void {
+    const words = ['sh', '-c', 'mkdir -p "${1%/*}" && cat >"$1"', 'sh', path];
+    const { status, output } = this.#run(words, bytes, 20_000);
+    if (status !== 0) throw new Error(`${path}: ${output}`);
+  }
+
+  readBytes(path: string): Buffer {
+    return Buffer.from(this.succeed('cat', path), 'latin1');
   }
 
   /** A property of a unit, as `systemctl show` prints it. */

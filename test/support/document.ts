@@ -1,0 +1,106 @@
+/**
+ * Documents whose commands a test follows. A fenced block says behind its language for which machine it
+ * is: ```sh node one; a file also where it goes: ```ini node one: /etc/x.conf. GitHub shows neither.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { IsolatedSystemd } from './systemd.js';
+
+export interface Block {
+  /** `sh` for commands; any other is a file. */
+  readonly language: string;
+  /** The machine that it is for, as the document says it. */
+  readonly where: string;
+  /** Where a file goes. */
+  readonly path: string | null;
+  readonly text: string;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly blocks: readonly Block[];
+}
+
+function blocksOf(text: string): readonly Block[] {
+  return [...text.matchAll(/^```(\w+) ([^\n:]+)(?:: (\S+))?\n(.*?)^```$/gms)].map(
+    ([, language = '', where = '', path, body = '']) => ({
+      language,
+      where: where.trim(),
+      path: path ?? null,
+      text: body,
+    }),
+  );
+}
+
+/** The sections of a document of docs/, with the blocks that are meant for a machine. */
+export function readDocument(name: string): readonly Section[] {
+  const file = fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+  const parts = readFileSync(file, 'utf8').split(/^## /m).slice(1);
+  return parts.map((part) => {
+    const end = part.indexOf('\n');
+    return { title: part.slice(0, end), blocks: blocksOf(part.slice(end)) };
+  });
+}
+
+/** The section whose title begins so. @throws Error when the document has none. */
+export function sectionOf(document: readonly Section[], beginning: string): Section {
+  const found = document.find(({ title }) => title.startsWith(beginning));
+  if (found === undefined) throw new Error(`the document has no section '${beginning}'`);
+  return found;
+}
+
+/** Which machines a document's words stand for. */
+export type Machines = Readonly<Record<string, readonly IsolatedSystemd[]>>;
+
+/** A document whose commands are run. */
+export class Followed {
+  readonly sections: readonly Section[];
+
+  constructor(private readonly name: string) {
+    this.sections = readDocument(name);
+  }
+
+  /** Blocks that somebody must follow: a checkout is built already where a test runs. */
+  static isFollowable(block: Block): boolean {
+    return !block.where.startsWith('build on ');
+  }
+
+  section(beginning: string): Section {
+    return sectionOf(this.sections, beginning);
+  }
+
+  /** Packages that the commands install, all or those of some blocks. */
+  packages(only: (block: Block) => boolean = () => true): readonly string[] {
+    const blocks = this.sections.flatMap((section) => section.blocks.filter(Followed.isFollowable));
+    const installed = blocks
+      .filter(only)
+      .flatMap(({ text }) => [...text.matchAll(/apt-get install ([^#\n]*)/g)]);
+    return [...new Set(installed.flatMap(([, names = '']) => names.trim().split(/\s+/)))];
+  }
+
+  /**
+   * Does what a section says, in its order, on the machines that it names, and returns what the commands
+   * wrote. `only` chooses among its blocks.
+   */
+  follow(
+    beginning: string,
+    machines: Machines,
+    only: (block: Block) => boolean = () => true,
+  ): string {
+    const { title, blocks } = this.section(beginning);
+    const chosen = blocks.filter((block) => Followed.isFollowable(block) && only(block));
+    if (chosen.length === 0) throw new Error(`${this.name}, ${title}: nothing to follow`);
+    const output: string[] = [];
+    for (const { language, where, path, text } of chosen) {
+      const named = machines[where];
+      if (named === undefined)
+        throw new Error(`${this.name}, ${title}: which machine is '${where}'?`);
+      for (const machine of named) {
+        if (path !== null) machine.write(path, text);
+        else if (language === 'sh') output.push(machine.shell(text));
+        else throw new Error(`${this.name}, ${title}: what is to be done with '${text}'?`);
+      }
+    }
+    return output.join('');
+  }
+}

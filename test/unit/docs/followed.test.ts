@@ -1,0 +1,41 @@
+/** Documents whose commands are run by tests: none of them is left out. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { Followed } from '../../support/document.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const scenarios = readdirSync(`${root}test/scenario`)
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => readFileSync(`${root}test/scenario/${name}`, 'utf8'))
+  .filter((text) => text.includes('support/document.js'))
+  .join('\n');
+
+describe('docs/ha.md', () => {
+  const document = new Followed('ha.md');
+
+  it('says of every command and file which machine it is for', () => {
+    const text = readFileSync(`${root}docs/ha.md`, 'utf8');
+    const fences = text.match(/^```\w*.*$/gm)?.filter((line) => line !== '```') ?? [];
+    const found = document.sections.flatMap(({ blocks }) => blocks);
+    expect(found).to.have.length(fences.length).and.not.empty;
+  });
+
+  for (const { title, blocks } of document.sections) {
+    if (!blocks.some(Followed.isFollowable)) continue;
+    it(`is followed by a test: ${title}`, () => {
+      const beginnings = [...scenarios.matchAll(/\bfollow\(\s*(['"])(.*?)\1/g)].map(
+        ([, , name]) => name,
+      );
+      expect(beginnings.some((name) => name !== undefined && title.startsWith(name))).to.equal(
+        true,
+      );
+    });
+  }
+
+  it('names files that exist', () => {
+    const text = readFileSync(`${root}docs/ha.md`, 'utf8');
+    for (const [, path = ''] of text.matchAll(/(?<![\w/.])(deploy\/[\w@./-]+\w)/g))
+      expect(existsSync(`${root}${path}`), path).to.equal(true);
+  });
+});
