@@ -105,13 +105,32 @@ Napi::Value quality_object(Napi::Env env, std::uint32_t ssrc, const ReporterQual
   return object;
 }
 
+Napi::String errno_name(Napi::Env env, int error) {
+  const char* name = strerrorname_np(error);
+  return Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name);
+}
+
 Napi::Value failure_object(Napi::Env env, const PortFailure& failure) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("socketId", Napi::Number::New(env, failure.socket_id));
   object.Set("localAddress", text(env, format_host(failure.local)));
   object.Set("localPort", Napi::Number::New(env, failure.local.port));
-  const char* name = strerrorname_np(failure.error);
-  object.Set("errno", Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name));
+  object.Set("errno", errno_name(env, failure.error));
+  return object;
+}
+
+Napi::Object event_object(Napi::Env env, const StreamEventRecord& record) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("callId", text(env, record.call_id));
+  object.Set("streamId", Napi::Number::New(env, record.stream_id));
+  object.Set("bits", Napi::Number::New(env, record.events));
+  object.Set("latchEpoch", Napi::Number::New(env, record.latch.epoch));
+  object.Set("endpoint", endpoint(env, record.latch.endpoint));
+  object.Set("confirmed", Napi::Boolean::New(env, record.latch.confirmed));
+  if ((record.events & kSendFailed) != 0) {
+    object.Set("sendFailures", number(env, record.send_failures));
+    object.Set("sendErrno", errno_name(env, record.send_error));
+  }
   return object;
 }
 
@@ -225,17 +244,8 @@ void RelayObject::deliver_events() {
   if (events_.empty() || listener_.IsEmpty())
     return;
   Napi::Array batch = Napi::Array::New(env, events_.size());
-  for (std::uint32_t i = 0; i < events_.size(); ++i) {
-    const StreamEventRecord& record = events_[i];
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("callId", text(env, record.call_id));
-    object.Set("streamId", Napi::Number::New(env, record.stream_id));
-    object.Set("bits", Napi::Number::New(env, record.events));
-    object.Set("latchEpoch", Napi::Number::New(env, record.latch.epoch));
-    object.Set("endpoint", endpoint(env, record.latch.endpoint));
-    object.Set("confirmed", Napi::Boolean::New(env, record.latch.confirmed));
-    batch[i] = object;
-  }
+  for (std::uint32_t i = 0; i < events_.size(); ++i)
+    batch[i] = event_object(env, events_[i]);
   // An exception of the listener becomes an uncaught exception, as in any event handler.
   listener_.MakeCallback(Value(), {batch});
 }

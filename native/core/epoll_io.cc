@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <vector>
 
 #include <sys/epoll.h>
@@ -55,6 +56,7 @@ public:
       const socklen_t length = to_kernel(packet.destination, address);
       packet.sent = sendto(packet.port->fd.get(), packet.bytes.data(), packet.bytes.size(),
                            MSG_DONTWAIT | MSG_NOSIGNAL, &address.generic, length) >= 0;
+      packet.error = packet.sent ? 0 : errno;
     }
   }
 

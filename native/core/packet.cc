@@ -26,6 +26,14 @@ bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet) {
   return true;
 }
 
+bool starts_with_rtcp(std::span<const std::uint8_t> packet) {
+  if (packet.size() < kRtcpHeaderSize || packet[0] >> 6 != 2)
+    return false;
+  const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * 4;
+  return packet[1] >= kRtcpFirstType && packet[1] <= kRtcpLastType && length >= kRtcpHeaderSize &&
+         length <= packet.size();
+}
+
 PacketKind classify(std::span<const std::uint8_t> packet) {
   if (packet.size() < kRtcpHeaderSize)
     return PacketKind::kOther;

@@ -16,6 +16,10 @@ constexpr std::size_t kRtcpHeaderSize = 8;
 /// RFC 8489 §5: the magic cookie at offset 4.
 constexpr std::uint32_t kStunCookie = 0x2112a442;
 
+/// SR to XR (RFC 3550 §12.1, RFC 4585 §6.1, RFC 3611 §2).
+constexpr std::uint8_t kRtcpFirstType = 200;
+constexpr std::uint8_t kRtcpLastType = 207;
+
 inline std::uint16_t read_u16(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>((bytes[at] << 8) | bytes[at + 1]);
 }
@@ -27,6 +31,11 @@ inline std::uint32_t read_u32(std::span<const std::uint8_t> bytes, std::size_t a
 /// Overwrites the payload of an RTP packet, i.e. what follows CSRCs and header extension (RFC 3550
 /// §5.1, §5.3.1) up to the padding, if any. false: the header is longer than the packet.
 bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet);
+
+/// Whether what `classify` takes for RTCP really starts with a packet of RTCP: a known type with
+/// the marker bit's place set and a length that fits. On a port without rtcp-mux it may be RTP of a
+/// payload type from 64 to 95 as well.
+bool starts_with_rtcp(std::span<const std::uint8_t> packet);
 
 /// Never reads past the end; anything without a recognised, complete header is `kOther`.
 PacketKind classify(std::span<const std::uint8_t> packet);

@@ -30,6 +30,8 @@ struct OutPacket {
   Stream* ingress = nullptr;
   Stream* egress = nullptr;
   bool sent = false;
+  /// errno, when it could not be sent.
+  int error = 0;
 };
 
 struct Received {

@@ -40,7 +40,9 @@ enum StreamFlag : std::uint16_t {
   kBlocked = 32,
   kPierceNat = 64,
   kNatWait = 128,
-  kAllStreamFlags = 255,
+  /// Its side takes part in RTCP feedback (RFC 4585).
+  kFeedback = 256,
+  kAllStreamFlags = 511,
 };
 
 /// What is done with an RTP packet because of its payload type. Order of `PayloadAction` in

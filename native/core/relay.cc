@@ -323,7 +323,14 @@ void Relay::drain_events() {
       // Clearing the bits allows the worker to link the stream anew.
       Stream* following = Mailbox<Stream>::next(stream);
       const std::uint32_t bits = stream->events.exchange(0, std::memory_order_acq_rel);
-      events_.push_back({stream->call_id, stream->id, bits, stream->published.read()});
+      StreamEventRecord record{stream->call_id, stream->id, bits, stream->published.read()};
+      if ((bits & kSendFailed) != 0) {
+        const std::uint64_t failures = stream->counters.send_failures.get();
+        record.send_failures = failures - stream->send_failures_told;
+        record.send_error = static_cast<int>(stream->counters.send_error.get());
+        stream->send_failures_told = failures;
+      }
+      events_.push_back(std::move(record));
       stream = following;
     }
   }

@@ -39,6 +39,9 @@ struct StreamEventRecord {
   std::uint32_t stream_id = 0;
   std::uint32_t events = 0;
   LatchView latch;
+  /// Packets not sent to the stream's endpoint since the last record of that, and the last errno.
+  std::uint64_t send_failures = 0;
+  int send_error = 0;
 };
 
 struct StreamReading {

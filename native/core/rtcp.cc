@@ -72,6 +72,27 @@ bool parse_rtcp(std::span<const std::uint8_t> packet, RtcpItems& out) {
   return true;
 }
 
+std::size_t copy_without_feedback(std::span<const std::uint8_t> packet,
+                                  std::span<std::uint8_t> out) {
+  std::size_t written = 0;
+  const auto copy = [&](std::span<const std::uint8_t> bytes) {
+    std::ranges::copy(bytes, out.begin() + static_cast<std::ptrdiff_t>(written));
+    written += bytes.size();
+  };
+  while (!packet.empty()) {
+    const bool header = packet.size() >= 4 && packet[0] >> 6 == 2;
+    const std::size_t length = header ? (std::size_t{read_u16(packet, 2)} + 1) * 4 : 0;
+    if (length == 0 || length > packet.size()) {
+      copy(packet);
+      break;
+    }
+    if (packet[1] != kRtcpTransportFeedback && packet[1] != kRtcpPayloadFeedback)
+      copy(packet.first(length));
+    packet = packet.subspan(length);
+  }
+  return written;
+}
+
 std::int32_t legacy_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
                         std::int32_t loss_percent) {
   const double delay =

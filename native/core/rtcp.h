@@ -14,6 +14,9 @@ namespace rtprelay {
 
 constexpr std::uint8_t kRtcpSenderReport = 200;
 constexpr std::uint8_t kRtcpReceiverReport = 201;
+/// RFC 4585 §6.1: transport layer and payload-specific feedback.
+constexpr std::uint8_t kRtcpTransportFeedback = 205;
+constexpr std::uint8_t kRtcpPayloadFeedback = 206;
 
 /// One report block, or the sender part of an SR (`about` is then 0 and `is_sender` set).
 struct RtcpItem {
@@ -39,6 +42,11 @@ struct RtcpItems {
 /// Collects what SR and RR of a compound packet say. Stops at the first malformed part and returns
 /// false then; what was read before stays. Allocates nothing.
 bool parse_rtcp(std::span<const std::uint8_t> packet, RtcpItems& out);
+
+/// Copies a compound packet without its feedback into `out`, which is at least as long. What is
+/// malformed is copied as it is. Returns the bytes written; `packet.size()`: there was none.
+std::size_t copy_without_feedback(std::span<const std::uint8_t> packet,
+                                  std::span<std::uint8_t> out);
 
 struct QualityEntry {
   /// MOS times 10, 0 when no end-to-end round-trip time was known.

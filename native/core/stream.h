@@ -23,8 +23,9 @@ enum class DropReason : std::uint8_t {
   kTruncated,
   kSendFailed,
   kUnknownProtocol,
+  kFeedback,
 };
-constexpr std::size_t kDropReasons = 9;
+constexpr std::size_t kDropReasons = 10;
 
 /// A number with one writer: no atomic read-modify-write on the packet path.
 // Thread: add/set worker only; get any.
@@ -48,6 +49,9 @@ struct StreamCounters {
   Counter last_packet;
   /// SSRC in the low half; bit 32 set once there is one.
   Counter ssrc;
+  /// Packets that could not be sent to this stream's endpoint, and the last errno.
+  Counter send_failures;
+  Counter send_error;
   std::array<Counter, kDropReasons> drops;
 };
 
@@ -73,7 +77,7 @@ private:
   std::array<std::atomic<std::uint64_t>, 4> words_{};
 };
 
-enum StreamEvent : std::uint32_t { kFirstPacket = 1, kEndpointLearned = 2 };
+enum StreamEvent : std::uint32_t { kFirstPacket = 1, kEndpointLearned = 2, kSendFailed = 4 };
 
 /// Lives from the reconcile that brings the stream until the worker has dropped it.
 struct Stream : MailboxLink {
@@ -88,11 +92,17 @@ struct Stream : MailboxLink {
   /// StreamEvent bits that the control thread has not seen; non-zero while in the event mailbox.
   std::atomic<std::uint32_t> events{0};
 
+  // Thread: control only.
+  /// Of `send_failures`: reported already.
+  std::uint64_t send_failures_told = 0;
+
   // Thread: worker only.
   Latch latch;
   std::uint32_t epoch = 0;
   bool installed = false;
   bool received = false;
+  /// When a failure to send was last reported; 0 never.
+  Micros send_failure_told = 0;
 };
 
 } // namespace rtprelay

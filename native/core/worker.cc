@@ -167,16 +167,16 @@ void Worker::process_packet(const InPacket& packet) {
   const StreamConfig* stream = packet.port->stream;
   if (stream == nullptr)
     return;
+  const PacketKind kind = kind_of(*stream, packet.bytes);
   account(*stream, packet);
-  if (!admit(*stream, packet))
+  if (!admit(*stream, packet, kind))
     return;
-  if (stream->payloads != nullptr && !treat_payload(*stream, packet))
+  if (stream->payloads != nullptr && !treat_payload(*stream, packet, kind))
     return;
   if (stream->has(kTransparent)) {
     forward(*stream, packet, false);
     return;
   }
-  const PacketKind kind = classify(packet.bytes);
   if (stream->component == 2) {
     // rtpengine relays whatever arrives on an RTCP port, except STUN.
     if (kind == PacketKind::kStun) {
@@ -189,26 +189,21 @@ void Worker::process_packet(const InPacket& packet) {
     forward(*stream, packet, true);
     return;
   }
-  if (kind == PacketKind::kRtp) {
-    stream->state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
-  } else if (kind == PacketKind::kRtcp && stream->has(kRtcpMux)) {
+  const bool rtcp = kind == PacketKind::kRtcp;
+  if (rtcp)
     analyse_rtcp(*stream, packet.bytes);
-    forward(*stream, packet, true);
-    return;
-  }
-  forward(*stream, packet, false);
+  else if (kind == PacketKind::kRtp)
+    stream->state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
+  forward(*stream, packet, rtcp);
 }
 
-bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet) {
+bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
   PayloadAction action = PayloadAction::kForward;
-  switch (classify(packet.bytes)) {
+  switch (kind) {
   case PacketKind::kStun:
   case PacketKind::kDtls:
-    return true;
   case PacketKind::kRtcp:
-    if (stream.has(kRtcpMux) || stream.has(kTransparent))
-      return true;
-    [[fallthrough]];
+    return true;
   case PacketKind::kRtp:
     action = stream.payloads->types[packet.bytes[1] & 0x7f];
     break;
@@ -248,14 +243,42 @@ void Worker::account(const StreamConfig& stream, const InPacket& packet) {
   state.counters.bytes.add(packet.bytes.size());
 }
 
-bool Worker::admit(const StreamConfig& stream, const InPacket& packet) {
+PacketKind Worker::kind_of(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
+  const PacketKind kind = classify(bytes);
+  // Without rtcp-mux the payload types of RTCP may be those of RTP, too.
+  const bool doubtful = kind == PacketKind::kRtcp && stream.component == 1 &&
+                        !stream.has(kRtcpMux) && !starts_with_rtcp(bytes);
+  if (!doubtful)
+    return kind;
+  return bytes.size() >= kRtpHeaderSize ? PacketKind::kRtp : PacketKind::kOther;
+}
+
+LatchPacket Worker::latch_packet(const StreamConfig& stream, const InPacket& packet,
+                                 PacketKind kind) {
+  LatchPacket result{packet.source};
+  if (stream.component == 2)
+    result.teaches = kind == PacketKind::kRtcp;
+  else if (stream.has(kTransparent))
+    // Media may come only after DTLS or STUN, or not be RTP at all.
+    result.teaches = kind != PacketKind::kRtcp;
+  else
+    result.teaches = kind == PacketKind::kRtp;
+  if (kind == PacketKind::kRtp)
+    result.ssrc = kSsrcKnown | read_u32(packet.bytes, 8);
+  else if (kind == PacketKind::kRtcp)
+    result.ssrc = kSsrcKnown | read_u32(packet.bytes, 4);
+  return result;
+}
+
+bool Worker::admit(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
   Stream& state = *stream.state;
   if (packet.truncated) {
     state.counters.errors.add(1);
     drop(state, DropReason::kTruncated);
     return false;
   }
-  const LatchOutcome outcome = state.latch.on_packet(stream.policy, packet.source, now_);
+  const LatchOutcome outcome =
+      state.latch.on_packet(stream.policy, latch_packet(stream, packet, kind), now_);
   if (outcome.changed) {
     publish(stream);
     raise(state, kEndpointLearned);
@@ -293,10 +316,31 @@ void Worker::forward(const StreamConfig& stream, const InPacket& packet, bool rt
       drop(*stream.state, DropReason::kNatWait);
       continue;
     }
-    if (out_size_ == out_.size())
-      flush();
-    out_[out_size_++] = {sink->egress, destination, packet.bytes, stream.state, sink->state, false};
+    const OutPacket out{sink->egress, destination, packet.bytes, stream.state, sink->state};
+    if (rtcp && stream.has(kFeedback) && !sink->has(kFeedback) && !stream.has(kTransparent))
+      queue_without_feedback(out);
+    else
+      queue(out);
   }
+}
+
+void Worker::queue(const OutPacket& packet) {
+  if (out_size_ == out_.size())
+    flush();
+  out_[out_size_++] = packet;
+}
+
+void Worker::queue_without_feedback(const OutPacket& packet) {
+  const std::size_t size = copy_without_feedback(packet.bytes, stripped_);
+  if (size == 0) {
+    drop(*packet.ingress, DropReason::kFeedback);
+    return;
+  }
+  OutPacket out = packet;
+  out.bytes = {stripped_.data(), size};
+  queue(out);
+  // The copy's room is needed for the next one.
+  flush();
 }
 
 void Worker::flush() {
@@ -309,11 +353,23 @@ void Worker::flush() {
     if (packet.sent) {
       packet.egress->counters.packets_out.add(1);
       packet.egress->counters.bytes_out.add(packet.bytes.size());
-    } else if (packet.ingress != nullptr) {
+      continue;
+    }
+    note_send_failure(*packet.egress, packet.error);
+    if (packet.ingress != nullptr) {
       packet.ingress->counters.errors.add(1);
       drop(*packet.ingress, DropReason::kSendFailed);
     }
   }
+}
+
+void Worker::note_send_failure(Stream& stream, int error) {
+  stream.counters.send_failures.add(1);
+  stream.counters.send_error.set(static_cast<std::uint64_t>(error));
+  if (stream.send_failure_told != 0 && now_ - stream.send_failure_told < kSendFailureMicros)
+    return;
+  stream.send_failure_told = now_;
+  raise(stream, kSendFailed);
 }
 
 void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
@@ -343,8 +399,10 @@ void Worker::pierce() {
       const SocketAddress& destination = stream.state->latch.endpoint();
       if (stream.egress == nullptr || !destination.valid() || destination.port == 0)
         continue;
-      OutPacket packet{stream.egress, destination, kPiercePacket, nullptr, stream.state, false};
+      OutPacket packet{stream.egress, destination, kPiercePacket, nullptr, stream.state};
       io_->send({&packet, 1});
+      if (!packet.sent)
+        note_send_failure(*stream.state, packet.error);
     }
     call->pierces = waiting;
   }

@@ -1,6 +1,7 @@
 // One thread of the packet path and the calls it owns.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -8,6 +9,7 @@
 
 #include "call.h"
 #include "mailbox.h"
+#include "packet.h"
 #include "packet_io.h"
 #include "rtcp.h"
 #include "spsc_ring.h"
@@ -33,6 +35,9 @@ struct QualitySample {
 constexpr std::size_t kQualitySamples = 1024;
 /// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
 constexpr Micros kPierceIntervalMicros = 1'000'000;
+
+/// A stream's failures to send are reported this often while they go on.
+constexpr Micros kSendFailureMicros = 60'000'000;
 
 // Thread: control only, except where said otherwise. Streams and ports of a call belong to one
 // worker, so the packet path needs neither locks nor atomic read-modify-writes.
@@ -78,12 +83,19 @@ private:
   void process(std::span<const InPacket> packets);
   void process_packet(const InPacket& packet);
   void account(const StreamConfig& stream, const InPacket& packet);
-  bool admit(const StreamConfig& stream, const InPacket& packet);
+  static PacketKind kind_of(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
+  static LatchPacket latch_packet(const StreamConfig& stream, const InPacket& packet,
+                                  PacketKind kind);
+  bool admit(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   /// What its payload type has in store for it; false: the packet goes no further.
-  bool treat_payload(const StreamConfig& stream, const InPacket& packet);
+  bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
   void forward(const StreamConfig& stream, const InPacket& packet, bool rtcp);
   void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
+  void queue(const OutPacket& packet);
+  /// For a side that has not negotiated feedback.
+  void queue_without_feedback(const OutPacket& packet);
+  void note_send_failure(Stream& stream, int error);
   void flush();
   void pierce();
   [[nodiscard]] int timeout_ms() const;
@@ -106,6 +118,7 @@ private:
   std::vector<InPacket> in_;
   std::vector<OutPacket> out_;
   std::size_t out_size_ = 0;
+  std::array<std::uint8_t, kMaxPacketBytes> stripped_{};
   std::vector<CallSnapshot*> piercing_;
   Micros next_pierce_ = 0;
   Micros now_ = 0;

@@ -30,6 +30,7 @@ import { placeCall, vacateCall } from './call-ports.js';
 import { CallSweep, stalePacketMicros, type CallTimes } from './call-sweep.js';
 import { shiftedState, shiftedStatistics, type Clock, type LivedTime } from './clocks.js';
 import type { HeldAddresses } from './process/held-addresses.js';
+import { logLearned, logSendFailed } from './media-log.js';
 
 export interface CallServiceOptions {
   readonly relay: MediaRelay;
@@ -308,8 +309,11 @@ export class CallService {
     for (const stream of state.streams) {
       const known = previous?.streams.find(({ id }) => id === stream.id);
       if (known === undefined) continue;
-      const same = sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint);
-      stream.latchEpoch = known.latchEpoch + (same ? 0 : 1);
+      // The owner learns again: a changed SDP, or an offer or answer that was as before.
+      const again =
+        !sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint) ||
+        (known.flags.has('confirmed') && !stream.flags.has('confirmed'));
+      stream.latchEpoch = known.latchEpoch + (again ? 1 : 0);
     }
     const reason = placeCall(this.#options, state, previous);
     if (reason !== null) {
@@ -615,11 +619,16 @@ export class CallService {
     for (const event of events) {
       const state = this.#calls.get(event.callId);
       if (state === undefined) continue;
+      if (event.type === 'send-failed') {
+        logSendFailed(this.#options.log, state, event);
+        continue;
+      }
       const draft = draftOf(state);
       const stream = draft.streams.find(({ id }) => id === event.streamId);
       if (stream === undefined) continue;
       stream.flags = withFlag(stream.flags, 'received', true);
       if (event.type === 'endpoint-learned' && event.latchEpoch === stream.latchEpoch) {
+        logLearned(this.#options.log, draft, stream, event);
         stream.endpoint = event.endpoint;
         stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
       }

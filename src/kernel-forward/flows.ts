@@ -51,7 +51,7 @@ const localOf = (socket: SocketPlan): Endpoint => ({
 });
 
 /** The stream's endpoint as of now, and whether it is final. */
-function current(
+export function current(
   stream: StreamPlan,
   learned: ReadonlyMap<number, Learned>,
 ): { readonly endpoint: Endpoint | null; readonly confirmed: boolean } {
@@ -81,13 +81,13 @@ export function flowsOf(
     const rtcpOnly = stream.component === 2;
     if (stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
     const from = current(stream, learned);
-    const way = wayTo(plan, learned, rtcpOnly ? stream.rtcpSinks : stream.rtpSinks);
+    const way = rtcpOnly ? rtcpWay(plan, learned, stream) : wayTo(plan, learned, stream.rtpSinks);
     if (way === null || !from.confirmed || from.endpoint === null) continue;
     const excludedPayloadTypes = excludedOf(stream);
     if (excludedPayloadTypes === null) continue;
     if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) continue;
-    const muxed = abilities.rtcp && stream.rtcpMux && !stream.transparent;
-    const rtcp = muxed ? wayTo(plan, learned, stream.rtcpSinks) : null;
+    const apart = abilities.rtcp && !rtcpOnly && !stream.transparent;
+    const rtcp = apart ? rtcpWay(plan, learned, stream) : null;
     for (const socket of plan.sockets) {
       if (socket.streamId !== stream.id) continue;
       const local = localOf(socket);
@@ -115,6 +115,18 @@ interface Way {
   readonly sinkId: number;
   readonly source: Endpoint;
   readonly destination: Endpoint;
+}
+
+/** As `wayTo`, for RTCP; null also when a listener must not get all of it. */
+function rtcpWay(
+  plan: MediaPlan,
+  learned: ReadonlyMap<number, Learned>,
+  stream: StreamPlan,
+): Way | null {
+  const [sinkId] = stream.rtcpSinks;
+  const sink = plan.streams.find(({ id }) => id === sinkId);
+  if (stream.feedback && sink?.feedback === false) return null;
+  return wayTo(plan, learned, stream.rtcpSinks);
 }
 
 /** To the only listener; null: there are several, or where it is is unknown. */

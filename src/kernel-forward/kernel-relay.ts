@@ -3,7 +3,7 @@
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
  * Figures of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint } from '../media/call-state.js';
+import { formatEndpoint, sameEndpoint } from '../media/call-state.js';
 import type {
   CallStatistics,
   MediaPlan,
@@ -13,7 +13,7 @@ import type {
   RelayTotals,
   StreamStatistics,
 } from '../media/relay.js';
-import { flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
+import { current, flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
 import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
 
 export interface KernelRelayOptions {
@@ -50,6 +50,8 @@ export interface KernelDescription {
   })[];
 }
 
+type EndpointLearned = Extract<RelayEvent, { readonly type: 'endpoint-learned' }>;
+
 interface KernelCall {
   plan: MediaPlan;
   readonly learned: Map<number, Learned>;
@@ -58,6 +60,8 @@ interface KernelCall {
   /** Of flows that were taken out, by stream. */
   readonly past: Map<number, FlowFigures>;
   readonly pastOut: Map<number, FlowFigures>;
+  /** Streams that stay in userspace until then (CLOCK_MONOTONIC, µs); see `contestedMicros`. */
+  readonly contested: Map<number, number>;
 }
 
 const sum = (a: FlowFigures, b: FlowFigures): FlowFigures => ({
@@ -96,8 +100,16 @@ const plus = (a: Totals, b: Totals, sign: 1 | -1 = 1): Totals => ({
 const readSecondsPerFlow = 1 / 4000;
 const mostReadSeconds = 10;
 
+/**
+ * A stream with media-handover that another source has taken over stays in userspace for so long, µs. Only
+ * there are all packets seen, those of the former source too, which gets the stream back if it still sends.
+ */
+const contestedMicros = 3e6;
+
 export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
+  /** Calls with contested streams. */
+  readonly #contested = new Set<string>();
   readonly #calls = new Map<string, KernelCall>();
   /** Of calls that have ended. */
   #ended = noTotals;
@@ -146,7 +158,7 @@ export class KernelRelay implements MediaRelay {
     if (call === undefined) {
       this.#calls.set(plan.callId, {
         ...{ plan, learned: new Map(), flows: new Map() },
-        ...{ past: new Map(), pastOut: new Map() },
+        ...{ past: new Map(), pastOut: new Map(), contested: new Map() },
       });
     } else call.plan = plan;
     this.#apply(plan.callId);
@@ -161,6 +173,7 @@ export class KernelRelay implements MediaRelay {
     this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
     this.#read.delete(callId);
     this.#refused.delete(callId);
+    this.#contested.delete(callId);
     this.#calls.delete(callId);
   }
 
@@ -180,7 +193,8 @@ export class KernelRelay implements MediaRelay {
     if (call === undefined) return;
     const { abilities } = this.#options.forwarder;
     const settled = this.#suspended === null ? flowsOf(call.plan, call.learned, abilities) : [];
-    const wanted = new Map(settled.map((each) => [flowKey(each.flow.local), each]));
+    const quiet = settled.filter(({ streamId }) => !call.contested.has(streamId));
+    const wanted = new Map(quiet.map((each) => [flowKey(each.flow.local), each]));
     this.#takeOut(
       call,
       [...call.flows].filter(([key]) => !wanted.has(key)).map(([, flow]) => flow),
@@ -263,6 +277,33 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
+  /** Notes what packets have taught, and whether that replaces a source that was confirmed. */
+  #learn(call: KernelCall, event: EndpointLearned): void {
+    const { streamId, latchEpoch, endpoint } = event;
+    const stream = call.plan.streams.find(({ id }) => id === streamId);
+    if (stream?.latchEpoch === latchEpoch) {
+      const before = current(stream, call.learned);
+      if (before.confirmed && !sameEndpoint(before.endpoint, endpoint)) {
+        call.contested.set(streamId, this.#options.monotonicMicros() + contestedMicros);
+        this.#contested.add(call.plan.callId);
+      }
+    }
+    call.learned.set(streamId, event);
+  }
+
+  /** Streams that nobody has taken over for a while go back to the kernel. */
+  #calmDown(): void {
+    const now = this.#options.monotonicMicros();
+    for (const callId of [...this.#contested]) {
+      const contested = this.#calls.get(callId)?.contested ?? new Map<number, number>();
+      for (const [streamId, until] of [...contested]) {
+        if (until <= now) contested.delete(streamId);
+      }
+      if (contested.size === 0) this.#contested.delete(callId);
+      this.#apply(callId);
+    }
+  }
+
   statistics(callId: string): CallStatistics | null {
     const statistics = this.#options.inner.statistics(callId);
     const call = this.#calls.get(callId);
@@ -312,6 +353,7 @@ export class KernelRelay implements MediaRelay {
 
   /** Asked once a second. */
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+    this.#calmDown();
     this.#retry();
     this.#readAll();
     for (const [callId, micros] of this.#options.inner.lastActivity()) {
@@ -385,7 +427,7 @@ export class KernelRelay implements MediaRelay {
       for (const event of events) {
         const call = this.#calls.get(event.callId);
         if (event.type !== 'endpoint-learned' || call === undefined) continue;
-        call.learned.set(event.streamId, event);
+        this.#learn(call, event);
         changed.add(event.callId);
       }
       listener(events);

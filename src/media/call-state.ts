@@ -244,7 +244,7 @@ export interface Stream {
   /** What the SDP said. */
   advertisedEndpoint: Endpoint | null;
   flags: ReadonlySet<StreamFlag>;
-  /** Raised each time learning has to start again (a changed SDP); see `StreamPlan.latchEpoch`. */
+  /** Raised each time learning has to start again (offer, answer); see `StreamPlan.latchEpoch`. */
   latchEpoch: number;
   lastPacketMicros: number;
   stats: StreamStats;

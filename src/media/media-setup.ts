@@ -240,12 +240,21 @@ export function signalledAddress(
   return { address: source, fromSipSource };
 }
 
+/**
+ * Learning starts again with each offer and each answer, on both sides, even where the SDP is as before: a
+ * re-INVITE is how a phone behind NAT says that its binding has changed. What was learned stays in use until
+ * packets teach something else.
+ */
+function learnAgain(stream: Stream): void {
+  stream.latchEpoch += 1;
+  setStreamFlag(stream, 'confirmed', false);
+}
+
 function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): void {
+  learnAgain(stream);
   if (!sameEndpoint(stream.advertisedEndpoint, endpoint)) {
     stream.advertisedEndpoint = endpoint;
     stream.endpoint = endpoint;
-    stream.latchEpoch += 1;
-    setStreamFlag(stream, 'confirmed', false);
     setStreamFlag(stream, 'received', false);
   }
   setStreamFlag(stream, 'filled', true);
@@ -343,6 +352,10 @@ export function applySection(
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
   applyEndpoints(draft, pair, request);
-  for (const id of receiver.streams) markMux(draft.stream(id), receiver);
+  for (const id of receiver.streams) {
+    const stream = draft.stream(id);
+    learnAgain(stream);
+    markMux(stream, receiver);
+  }
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
 }

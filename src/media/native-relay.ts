@@ -81,11 +81,14 @@ interface NativeFailure {
 interface NativeEvent {
   readonly callId: string;
   readonly streamId: number;
-  /** 1 first packet, 2 endpoint learned. */
+  /** 1 first packet, 2 endpoint learned, 4 packets could not be sent. */
   readonly bits: number;
   readonly latchEpoch: number;
   readonly endpoint: Endpoint | null;
   readonly confirmed: boolean;
+  /** With bit 4. */
+  readonly sendFailures?: number;
+  readonly sendErrno?: string;
 }
 
 interface NativeStatistics {
@@ -163,6 +166,7 @@ interface Addon {
 
 const firstPacketBit = 1;
 const endpointLearnedBit = 2;
+const sendFailedBit = 4;
 const maxWorkers = 64;
 
 let loadedAddon: Addon | null = null;
@@ -275,10 +279,15 @@ function streamStatistics(
 
 function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   const events: RelayEvent[] = [];
-  for (const { callId, streamId, bits, latchEpoch, endpoint, confirmed } of batch) {
+  for (const event of batch) {
+    const { callId, streamId, bits, latchEpoch, endpoint, confirmed } = event;
     if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, streamId });
     if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
       events.push({ type: 'endpoint-learned', callId, streamId, latchEpoch, endpoint, confirmed });
+    }
+    if ((bits & sendFailedBit) !== 0) {
+      const { sendFailures: packets = 0, sendErrno: errno = '' } = event;
+      events.push({ type: 'send-failed', callId, streamId, endpoint, packets, errno });
     }
   }
   return events;

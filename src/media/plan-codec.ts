@@ -29,6 +29,7 @@ export const dropReasons: readonly DropReason[] = [
   'truncated',
   'send-failed',
   'unknown-protocol',
+  'feedback',
 ];
 
 const planMagic = 0x314c5052;
@@ -57,7 +58,8 @@ function flagsOf(stream: StreamPlan): number {
     (stream.transparent ? 16 : 0) |
     (stream.blocked ? 32 : 0) |
     (stream.pierceNat ? 64 : 0) |
-    (stream.natWait ? 128 : 0)
+    (stream.natWait ? 128 : 0) |
+    (stream.feedback ? 256 : 0)
   );
 }
 

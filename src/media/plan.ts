@@ -10,7 +10,7 @@ import {
 import type { InterfaceTable } from './interfaces.js';
 import { payloadRules, restrictionsOf } from './payload-rules.js';
 import type { MediaPlan, SocketPlan, StreamPlan } from './relay.js';
-import { isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
+import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
 /** A socket of the call lies on an address that this node's interfaces do not have. */
 export class MissingAddressError extends Error {
@@ -92,18 +92,27 @@ function streamPlan(
   const restrictions = restrictionsOf(state, owner);
   const transparent = !isRtp || isSecureProtocol(media.protocol);
   const asymmetric = media.flags.has('asymmetric');
+  const strictSource = stream.flags.has('strict-source');
+  // Before somebody has answered nothing can be known of who else may send here.
+  const awaitsAnswer =
+    strictSource &&
+    !(listeners.get(media.id) ?? []).some((listener) =>
+      streams.get(listener.streams[position] ?? -1)?.flags.has('filled'),
+    );
   return {
     id: stream.id,
     component: stream.component,
     endpoint: reachable(stream.endpoint),
     signalledEndpoint: reachable(stream.advertisedEndpoint),
     confirmed: stream.flags.has('confirmed'),
-    learning: asymmetric ? 'off' : media.endpointLearning,
+    learning: asymmetric || awaitsAnswer ? 'off' : media.endpointLearning,
     latchEpoch: stream.latchEpoch,
-    strictSource: stream.flags.has('strict-source'),
+    strictSource,
     mediaHandover: stream.flags.has('media-handover'),
     rtcpMux: stream.component === 1 && media.flags.has('rtcp-mux'),
     transparent: transparent && stream.component === 1,
+    // What is encrypted cannot be taken out.
+    feedback: isFeedbackProtocol(media.protocol) && !isSecureProtocol(media.protocol),
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:

@@ -41,17 +41,23 @@ export interface StreamPlan {
   readonly learning: EndpointLearning;
   /**
    * The relay keeps what it has learned as long as this number stays. A plan with another number
-   * replaces the learned endpoint by `endpoint`/`confirmed` and starts the learning time anew.
+   * replaces the learned endpoint by `endpoint`/`confirmed` and starts the learning time anew; if `endpoint`
+   * is what was learned, that source is preferred as long as it sends.
    */
   readonly latchEpoch: number;
   /** Packets of other sources than the learned one are dropped (counted as errors). */
   readonly strictSource: boolean;
   /** A changed source is followed after learning. */
   readonly mediaHandover: boolean;
-  /** RTCP (RFC 5761 payload types 64-95) arrives on the RTP port as well and goes to `rtcpSinks`. */
+  /**
+   * RTCP (RFC 5761 payload types 64-95) is expected on the RTP port. Without it what is clearly RTCP goes to
+   * `rtcpSinks` all the same.
+   */
   readonly rtcpMux: boolean;
   /** Not RTP (or not readable: SRTP, UDPTL): every datagram goes to `rtpSinks` as it is. */
   readonly transparent: boolean;
+  /** Its side takes part in RTCP feedback (RFC 4585); what comes from such a side goes without it to others. */
+  readonly feedback: boolean;
   /** Everything that arrives is dropped. */
   readonly blocked: boolean;
   /** null: packets of all payload types are forwarded. */
@@ -115,7 +121,9 @@ export type DropReason =
   | 'malformed'
   | 'truncated'
   | 'send-failed'
-  | 'unknown-protocol';
+  | 'unknown-protocol'
+  /** RTCP feedback for a side that has not negotiated it (RFC 4585). */
+  | 'feedback';
 
 export interface StreamStatistics {
   readonly streamId: number;
@@ -191,7 +199,19 @@ export type RelayEvent =
       /** Learning is over: the endpoint is final until the plan changes or media is handed over. */
       readonly confirmed: boolean;
     }
-  | { readonly type: 'first-packet'; readonly callId: string; readonly streamId: number };
+  | { readonly type: 'first-packet'; readonly callId: string; readonly streamId: number }
+  | {
+      /** The first failure, and then once a minute while they go on. */
+      readonly type: 'send-failed';
+      readonly callId: string;
+      readonly streamId: number;
+      /** Where the packets should have gone. */
+      readonly endpoint: Endpoint | null;
+      /** Since the last event of this kind. */
+      readonly packets: number;
+      /** Name of the last one, e.g. ENETUNREACH. */
+      readonly errno: string;
+    };
 
 export interface MediaRelay {
   /**

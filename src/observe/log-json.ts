@@ -16,7 +16,7 @@ const pinoLevels: Readonly<Record<string, number>> = {
 };
 
 /**
- * A sink that writes `{"level":"INFO","time":EPOCH,"subsystem":…,"callId":…,"message":…}`.
+ * A sink that writes `{"level":"INFO","time":EPOCH,"subsystem":…,"callId":…,"port":…,"message":…}`.
  *
  * @param nowMicros wall clock in µs; null: no `time`.
  */
@@ -58,8 +58,9 @@ export async function createJsonSink(
       return output.empty;
     },
     close: () => output.close(),
-    write: (level, subsystem, callId, message) => {
-      byLevel.get(level)?.(callId === null ? { subsystem } : { subsystem, callId }, message);
+    write: (level, subsystem, callId, message, port = null) => {
+      const fields = callId === null ? { subsystem } : { subsystem, callId };
+      byLevel.get(level)?.(port === null ? fields : { ...fields, port }, message);
     },
   };
 }

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { gapText, LogOutput, toBytes, type Outlet, type OutputFunctions } from './log-output.js';
-import { formatRecord, type LineFormat } from './log-text.js';
+import { formatRecord, subjectOf, type LineFormat } from './log-text.js';
 import { logLevel, type LogSink } from './log.js';
 
 /** `[EPOCH.USEC]` of a wall clock in µs. */
@@ -41,8 +41,8 @@ export class DescriptorSink implements LogSink {
     this.#output.close();
   }
 
-  readonly write: LogSink['write'] = (level, subsystem, callId, message) => {
-    formatRecord(level, subsystem, callId, message, this.format, (line) => {
+  readonly write: LogSink['write'] = (level, subsystem, callId, message, port) => {
+    formatRecord(level, subsystem, subjectOf(callId, port), message, this.format, (line) => {
       this.#output.write(toBytes(`${this.#time()}${line}\n`));
     });
   };
@@ -115,8 +115,8 @@ export class SyslogSink implements LogSink {
     this.syslog.reopen();
   }
 
-  readonly write: LogSink['write'] = (level, subsystem, callId, message) => {
-    formatRecord(level, subsystem, callId, message, this.format, (line) => {
+  readonly write: LogSink['write'] = (level, subsystem, callId, message, port) => {
+    formatRecord(level, subsystem, subjectOf(callId, port), message, this.format, (line) => {
       this.syslog.send(this.#facility + level, line);
     });
   };

@@ -1,4 +1,4 @@
-/** Text of a log record: `LEVEL: [CALLID]: [SUBSYS] MESSAGE` (options.md §6). */
+/** Text of a log record: `LEVEL: [CALLID port PORT]: [SUBSYS] MESSAGE` (options.md §6). */
 import type { LogSubsystem } from '../config/subsystems.js';
 import { logLevelNames, type LogLevel } from './log.js';
 import { needsEscapes, printable } from './printable.js';
@@ -25,6 +25,11 @@ function piecesOf(body: string, format: LineFormat): readonly string[] {
     : [body];
   const shown = lines.map(printable);
   return format.maxLength > 0 ? shown.flatMap((line) => brokenAt(format.maxLength, line)) : shown;
+}
+
+/** What stands in the first brackets: the call, and the local media port that the line is about. */
+export function subjectOf(callId: string | null, port: number | null = null): string | null {
+  return callId === null || port === null ? callId : `${callId} port ${port}`;
 }
 
 /**

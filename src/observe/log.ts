@@ -43,7 +43,14 @@ export interface LogSink {
   close?(): void;
   /** Opens again what may have been replaced meanwhile (log rotation, a restarted syslog). */
   reopen?(): void;
-  write(level: LogLevel, subsystem: LogSubsystem, callId: string | null, message: string): void;
+  /** `port`: the local media port that the line is about. */
+  write(
+    level: LogLevel,
+    subsystem: LogSubsystem,
+    callId: string | null,
+    message: string,
+    port?: number | null,
+  ): void;
 }
 
 /** Everything that a log is made of. */
@@ -85,16 +92,20 @@ export class Log {
     return callId !== null && this.#debugged.size > 0 && this.#debugged.has(callId);
   }
 
-  /** @param callId the call the line belongs to (a byte string), null: none. */
+  /**
+   * @param callId the call the line belongs to (a byte string), null: none.
+   * @param port the local media port it is about, null: none.
+   */
   write(
     level: LogLevel,
     subsystem: LogSubsystem,
     message: string,
     callId: string | null = null,
+    port: number | null = null,
   ): void {
     if (!this.enabled(level, subsystem, callId)) return;
     const shown = callId === null ? null : this.mark(callId);
-    this.#sink.write(level, subsystem, shown, message);
+    this.#sink.write(level, subsystem, shown, message, port);
   }
 
   critical(subsystem: LogSubsystem, message: string, callId: string | null = null): void {
@@ -105,16 +116,26 @@ export class Log {
     this.write(logLevel.error, subsystem, message, callId);
   }
 
-  warning(subsystem: LogSubsystem, message: string, callId: string | null = null): void {
-    this.write(logLevel.warning, subsystem, message, callId);
+  warning(
+    subsystem: LogSubsystem,
+    message: string,
+    callId: string | null = null,
+    port: number | null = null,
+  ): void {
+    this.write(logLevel.warning, subsystem, message, callId, port);
   }
 
   notice(subsystem: LogSubsystem, message: string, callId: string | null = null): void {
     this.write(logLevel.notice, subsystem, message, callId);
   }
 
-  info(subsystem: LogSubsystem, message: string, callId: string | null = null): void {
-    this.write(logLevel.info, subsystem, message, callId);
+  info(
+    subsystem: LogSubsystem,
+    message: string,
+    callId: string | null = null,
+    port: number | null = null,
+  ): void {
+    this.write(logLevel.info, subsystem, message, callId, port);
   }
 
   debug(subsystem: LogSubsystem, message: string, callId: string | null = null): void {

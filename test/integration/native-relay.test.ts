@@ -96,6 +96,7 @@ function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
     payloads: null,
     pierceNat: false,
     natWait: false,
+    feedback: false,
     clockRate: 8000,
     egressSocket: id,
     rtpSinks: [1 - id],

@@ -1,3 +1,5 @@
+#include <array>
+#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -97,6 +99,52 @@ TEST("an RTCP packet longer than its datagram is refused at every length") {
   RtcpItems items;
   for (std::size_t size = 1; size < whole.size(); ++size)
     CHECK(!parse_rtcp(std::span(whole).first(size), items));
+}
+
+TEST("feedback is taken out of a compound packet, and nothing else") {
+  const auto join = [](std::initializer_list<Bytes> parts) {
+    Bytes whole;
+    for (const Bytes& part : parts)
+      whole.insert(whole.end(), part.begin(), part.end());
+    return whole;
+  };
+  const auto strip = [](const Bytes& packet) {
+    Bytes out(packet.size());
+    out.resize(copy_without_feedback(packet, out));
+    return out;
+  };
+  const Bytes report{0x80, 201, 0, 1, 0, 0, 0, 7};
+  const Bytes bye{0x81, 203, 0, 1, 0, 0, 0, 7};
+  const Bytes payload{0x81, 206, 0, 2, 0, 0, 0, 7, 0, 0, 0, 8};
+  const Bytes transport{0x81, 205, 0, 3, 0, 0, 0, 7, 0, 0, 0, 8, 0, 1, 0, 0};
+  CHECK(strip(payload).empty() && strip(transport).empty());
+  CHECK(strip(join({payload, transport})).empty());
+  CHECK(strip(join({report, payload, transport, bye})) == join({report, bye}));
+  CHECK(strip(join({payload, report})) == report);
+  CHECK(strip(join({report, bye})) == join({report, bye}));
+  // What is malformed goes on as it came (rtpengine 10.5 seen).
+  for (std::size_t size = 1; size < payload.size(); ++size) {
+    const Bytes cut(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
+    CHECK(strip(join({report, cut})) == join({report, cut}));
+  }
+  const Bytes noise{0x41, 206, 0, 0};
+  CHECK(strip(join({payload, noise, payload})) == join({noise, payload}));
+  CHECK(strip({}).empty());
+}
+
+TEST("RTCP on a port of RTP is told from RTP with a payload type of its range") {
+  std::array<std::uint8_t, 28> packet{0x80, 200, 0, 6};
+  CHECK(starts_with_rtcp(packet));
+  CHECK(!starts_with_rtcp({packet.data(), 27}));
+  packet[1] = 72;
+  CHECK(classify(packet) == PacketKind::kRtcp && !starts_with_rtcp(packet));
+  packet[1] = 208;
+  CHECK(!starts_with_rtcp(packet));
+  packet[1] = 207;
+  packet[3] = 7;
+  CHECK(!starts_with_rtcp(packet));
+  packet[3] = 0;
+  CHECK(!starts_with_rtcp(packet));
 }
 
 TEST("round trip and MOS follow the recorded example") {

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <span>
 #include <thread>
 
 #include <poll.h>
@@ -38,7 +39,11 @@ public:
   [[nodiscard]] const SocketAddress& address() const { return address_; }
 
   void send(const SocketAddress& to, std::uint8_t type = 0) const {
-    std::array<std::uint8_t, 172> packet{0x80, type};
+    const std::array<std::uint8_t, 172> packet{0x80, type};
+    send_bytes(to, packet);
+  }
+
+  void send_bytes(const SocketAddress& to, std::span<const std::uint8_t> packet) const {
     KernelAddress kernel;
     const socklen_t length = to_kernel(to, kernel);
     (void)sendto(fd_.get(), packet.data(), packet.size(), 0, &kernel.generic, length);
@@ -60,6 +65,9 @@ private:
   FileDescriptor fd_;
   SocketAddress address_;
 };
+
+/// A sender report without blocks (RFC 3550 §6.4.1).
+constexpr std::array<std::uint8_t, 28> kReport{0x80, 200, 0, 6, 0, 0, 0, 7};
 
 /// A call between two phones: streams 0 and 1, each with the socket of the same id.
 struct Fixture {
@@ -130,6 +138,113 @@ TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
   CHECK(call.phones[1].hears());
 }
 
+TEST("a report on the port of RTP goes to the RTCP sinks without rtcp-mux, too") {
+  TestRelay relay;
+  Fixture call;
+  call.plan.streams[0].rtcp_sinks = {0};
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), kReport);
+  CHECK(call.phones[0].receive() == std::vector<std::uint8_t>(kReport.begin(), kReport.end()));
+  // A payload type of that range is RTP, with the marker bit or without.
+  call.phones[0].send(call.facing(0), 72);
+  call.phones[0].send(call.facing(0), 200);
+  CHECK(call.phones[1].hears() && call.phones[1].hears());
+}
+
+TEST("only what a stream is for teaches where its packets go") {
+  TestRelay relay;
+  Fixture call;
+  const Phone stranger;
+  std::array<std::uint8_t, 40> stun{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  std::array<std::uint8_t, 40> dtls{22, 0xfe, 0xff};
+  std::array<std::uint8_t, 40> noise{0x41};
+  CHECK(relay.apply(call.plan));
+  // RTP
+  for (const std::span<const std::uint8_t> bytes :
+       std::array<std::span<const std::uint8_t>, 4>{kReport, stun, dtls, noise})
+    stranger.send_bytes(call.facing(0), bytes);
+  call.phones[1].send(call.facing(1));
+  CHECK(call.phones[0].hears() && !stranger.hears(20));
+  // Secured media begins with DTLS.
+  PlanSpec secured = call.plan;
+  secured.streams[0].flags = kTransparent;
+  secured.streams[0].latch_epoch = 1;
+  CHECK(relay.apply(secured));
+  stranger.send_bytes(call.facing(0), dtls);
+  CHECK(eventually([&] {
+    call.phones[1].send(call.facing(1));
+    return stranger.hears(20);
+  }));
+  // RTCP
+  PlanSpec control = call.plan;
+  control.streams[0].component = 2;
+  control.streams[0].latch_epoch = 2;
+  CHECK(relay.apply(control));
+  stranger.send_bytes(call.facing(0), noise);
+  stranger.send(call.facing(0));
+  while (stranger.hears(20)) {
+  }
+  call.phones[1].send(call.facing(1));
+  CHECK(call.phones[0].hears() && !stranger.hears(20));
+  stranger.send_bytes(call.facing(0), kReport);
+  CHECK(eventually([&] {
+    call.phones[1].send(call.facing(1));
+    return stranger.hears(20);
+  }));
+}
+
+TEST("feedback goes only to a side that takes part in it") {
+  TestRelay relay;
+  Fixture call;
+  std::vector<std::uint8_t> both(kReport.begin(), kReport.end());
+  const std::array<std::uint8_t, 12> feedback{0x81, 206, 0, 2};
+  both.insert(both.end(), feedback.begin(), feedback.end());
+  // The sender hears itself, whole; the other one does not take part.
+  call.plan.streams[0].flags = kFeedback;
+  call.plan.streams[0].rtcp_sinks = {1, 0};
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), both);
+  CHECK(call.phones[0].receive() == both);
+  CHECK(call.phones[1].receive() == std::vector<std::uint8_t>(kReport.begin(), kReport.end()));
+  call.phones[0].send_bytes(call.facing(0), feedback);
+  CHECK(call.phones[0].receive().size() == feedback.size() && !call.phones[1].hears(20));
+  CallReading reading;
+  CHECK(relay.read("call", reading));
+  const StreamCounters& counters = *reading.streams.at(0).counters;
+  CHECK(counters.drops[static_cast<std::size_t>(DropReason::kFeedback)].get() == 1);
+  CHECK(counters.errors.get() == 0);
+  // To a sender that takes no part either it goes as it is.
+  call.plan.streams[0].flags = 0;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), both);
+  CHECK(call.phones[0].receive() == both && call.phones[1].receive() == both);
+}
+
+TEST("a failure to send is reported once, with its reason") {
+  TestRelay relay;
+  Fixture call;
+  SocketAddress everybody;
+  CHECK(parse_address("255.255.255.255", 9, everybody));
+  call.plan.streams[1].endpoint = everybody;
+  CHECK(relay.apply(call.plan));
+  std::vector<StreamEventRecord> failures;
+  const auto failing = [&] {
+    call.phones[0].send(call.facing(0));
+    std::vector<StreamEventRecord> events;
+    relay.collect(events);
+    for (auto& event : events)
+      if ((event.events & kSendFailed) != 0)
+        failures.push_back(std::move(event));
+    return !failures.empty();
+  };
+  CHECK(eventually(failing));
+  for (int i = 0; i < 20; ++i)
+    (void)failing();
+  CHECK(failures.size() == 1 && failures[0].stream_id == 1);
+  CHECK(failures[0].send_error == EACCES && failures[0].send_failures >= 1);
+  CHECK(failures[0].latch.endpoint == everybody);
+}
+
 TEST("what a payload type has in store for a packet") {
   TestRelay relay;
   Fixture call;
@@ -147,7 +262,7 @@ TEST("what a payload type has in store for a packet") {
   std::vector<std::uint8_t> second = call.phones[1].receive();
   CHECK(first.size() == 172 && first[1] == 101 && first[171] == 0);
   CHECK(second.size() == 172 && second[1] == 0 && second[12] == 0xff && second[171] == 0xff);
-  // RTCP that is not muxed is one more payload type here.
+  // What only looks like RTCP is one more payload type where RTCP is not muxed.
   call.phones[0].send(call.facing(0), 200);
   call.phones[1].send(call.facing(1), 8);
   CHECK(call.phones[0].hears() && !call.phones[1].hears(50));

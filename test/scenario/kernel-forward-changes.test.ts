@@ -83,6 +83,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       await call.offer('a', call.sdp('a', [], { port }));
       await pause(moment);
       await call.answer('b', call.sdp('b'));
+      await pause(moment);
       await call.talk('a', `${call.id}a2`);
       await call.talk('b');
       await back(call);
@@ -93,6 +94,52 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       expect(report.back.lost).to.deep.equal([]);
       expect(report.back.places[`${call.id}a`]?.last).to.equal(report.back.sent);
       expect(report.back.places[`${call.id}a2`]?.count ?? 0).to.be.at.most(3);
+    });
+
+    for (const who of ['a', 'b'] as const) {
+      it(`signalling by ${who} that changes nothing loses nothing, and the kernel goes on`, async () => {
+        const [call, partner] = [await settled(), who === 'a' ? 'b' : 'a'] as const;
+        await call.offer(who, call.sdp(who));
+        await back(call);
+        await call.answer(partner, call.sdp(partner));
+        await back(call);
+        await call.answer(partner, call.sdp(partner));
+        await back(call);
+        const report = await call.hush();
+        expectWhole(report.forth, `${call.id}b`);
+        expectWhole(report.back, `${call.id}a`);
+      });
+    }
+
+    it('a new binding is followed after an offer that changes nothing, with strict-source', async () => {
+      const call = await settled({ flags: ['strict-source'] });
+      await call.open('b', `${call.id}b2`, { port: rig.nextPort() });
+      await rig.phones.hush(call.back);
+      await call.offer('a', call.sdp('a'));
+      await call.talk('b', `${call.id}b2`);
+      await pause(moment);
+      const moved = await rig.phones.marks();
+      await back(call);
+      const report = await call.hush();
+      expectWhole(report.back, `${call.id}a`);
+      expectWhole(report.forth, `${call.id}b`, `${call.id}b2`);
+      expect(report.forth.places[`${call.id}b`]?.last).to.be.at.most(moved[call.forth] ?? 0);
+    });
+
+    it('a stranger that sends all the time does not get a stream with media-handover', async () => {
+      const call = await settled({ flags: ['media-handover'] });
+      const stranger = { address: '10.0.0.3', port: rig.nextPort() };
+      await rig.phones.open(`${call.id}z`, stranger);
+      const label = `${call.id}stranger`;
+      await rig.phones.talk(label, `${call.id}z`, call.targets.b);
+      await pause(1500);
+      await rig.phones.hush(label);
+      await back(call);
+      const report = await call.hush();
+      expectWhole(report.back, `${call.id}a`);
+      expect([...report.forth.lost, report.forth.duplicates]).to.deep.equal([0]);
+      const taken = report.forth.places[`${call.id}z`]?.count ?? 0;
+      expect(taken / report.forth.sent).to.be.at.most(0.04);
     });
 
     for (const direction of ['sendonly', 'inactive']) {

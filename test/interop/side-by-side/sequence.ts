@@ -53,6 +53,8 @@ export interface DatagramStep {
   readonly kind: 'datagrams';
   readonly name: string;
   readonly from: Party;
+  /** Whose SDP names the destination; by default the sender's own. */
+  readonly usingSdpOf: Party;
   readonly datagrams: readonly Buffer[];
 }
 
@@ -223,8 +225,13 @@ export function report(from: Party, usingSdpOf: Party = from): MediaStep {
   return { kind: 'media', name: `RTCP from ${from}`, from, usingSdpOf, packets: 1, rtcp: true };
 }
 
-export function datagrams(from: Party, list: readonly Buffer[]): DatagramStep {
-  return { kind: 'datagrams', name: `datagrams from ${from}`, from, datagrams: list };
+export function datagrams(
+  from: Party,
+  list: readonly Buffer[],
+  usingSdpOf: Party = from,
+): DatagramStep {
+  const name = `datagrams from ${from}`;
+  return { kind: 'datagrams', name, from, usingSdpOf, datagrams: list };
 }
 
 export function wait(milliseconds: number): PauseStep {

@@ -95,8 +95,8 @@ class Performance implements Scene {
 
   async #datagrams(step: DatagramStep): Promise<Flat> {
     const sender = await this.#phone(step.from);
-    const target = this.#targets.get(step.from);
-    if (target === undefined) throw new Error(`${step.from} has no SDP yet`);
+    const target = this.#targets.get(step.usingSdpOf);
+    if (target === undefined) throw new Error(`${step.usingSdpOf} has no SDP yet`);
     for (const endpoint of this.#phones.values()) endpoint.clear();
     for (const datagram of step.datagrams) {
       sender.rtpSocket.send(datagram, target.port, target.address);

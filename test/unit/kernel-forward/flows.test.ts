@@ -17,7 +17,13 @@ const here = '198.51.100.1';
 export function stream(id: 0 | 1, changes: Partial<StreamPlan> = {}): StreamPlan {
   return {
     ...{ id, component: 1, endpoint: id === 0 ? caller : callee, signalledEndpoint: null },
-    ...{ confirmed: true, learning: 'heuristic', latchEpoch: 0, strictSource: false },
+    ...{
+      confirmed: true,
+      learning: 'heuristic',
+      latchEpoch: 0,
+      strictSource: false,
+      feedback: false,
+    },
     ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false, payloads: null },
     ...{ pierceNat: false, natWait: false, clockRate: 8000, egressSocket: id },
     ...{ rtpSinks: [1 - id], rtcpSinks: [], initialStats: { ...noStats, lastPacketMicros: 0 } },
@@ -160,6 +166,18 @@ describe('the flows of a call', () => {
       const all = planOf([...streams, rtcp(2)], { sockets });
       return flowsOf(all, learnt(), abilities).find(({ streamId }) => streamId === 0)?.flow.rtcp;
     };
+
+    it('are none where feedback has to be taken out of it', () => {
+      const sender = { feedback: true };
+      expect(localPorts(plan([rtcp(2, sender), rtcp(3)]))).to.deep.equal([30003]);
+      expect(localPorts(plan([rtcp(2, sender), rtcp(3, sender)]))).to.deep.equal([30001, 30003]);
+      expect(rtcpOf(muxed(sender))).to.equal(null);
+    });
+
+    it('have their own way out from the port of RTP without rtcp-mux, too', () => {
+      const way = { source: at(here, 30003), destination: two };
+      expect(rtcpOf(muxed({ rtcpMux: false }))).to.deep.equal(way);
+    });
 
     it('share the port of RTP with their own way out', () => {
       expect(rtcpOf(muxed())).to.deep.equal({ source: at(here, 30003), destination: two });

@@ -173,6 +173,35 @@ describe('the relay with the kernel before it', () => {
     expect(forwarder.flows().map(({ destination }) => destination)).to.deep.include(endpoint);
   });
 
+  it('has no flow of a stream that is handed over until that has been quiet for a while', () => {
+    const learned = (endpoint: Endpoint): void =>
+      inner.listener([
+        {
+          ...{ type: 'endpoint-learned', callId: 'call', streamId: 0, latchEpoch: 0 },
+          ...{ endpoint, confirmed: true },
+        },
+      ]);
+    const ports = (): readonly number[] => forwarder.flows().map(({ local }) => local.port);
+    relay.reconcile(planOf([stream(0, { mediaHandover: true }), stream(1)]));
+    relay.onEvents(() => undefined);
+    const [first] = forwarder.flows();
+    if (first === undefined) throw new Error('no flow');
+    learned(first.expected);
+    expect(ports(), 'nobody else').to.deep.equal([30000, 30002]);
+    learned({ address: '203.0.113.5', port: 9 });
+    // What goes to it is still for the kernel.
+    expect(ports()).to.deep.equal([30002]);
+    expect(forwarder.flows()[0]?.destination.port).to.equal(9);
+    monotonic += 2e6;
+    learned(first.expected);
+    monotonic += 2e6;
+    void [...relay.lastActivity()];
+    expect(ports()).to.deep.equal([30002]);
+    monotonic += 1e6;
+    void [...relay.lastActivity()];
+    expect(ports()).to.have.members([30000, 30002]);
+  });
+
   it('adds the figures of flows, also of those that are gone', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     forwarder.counted = 50;

@@ -1,5 +1,6 @@
 /** What an SDP does to a call and what the other side is told (sdp-rules.md). */
 import { expect } from 'chai';
+import { withFlag } from '../../../src/media/call-state.js';
 import type { RtcpMuxOption, SignallingRequest } from '../../../src/media/signalling.js';
 import { mediaPlan } from '../../../src/media/plan.js';
 import { body, interfaces, linesOf, ModelCall, portOf, type Keys } from './support.js';
@@ -239,13 +240,65 @@ describe('the plan for the relay', () => {
     expect(sinks(call, 'x')).to.deep.equal([call.stream('a').id]);
   });
 
-  it('starts learning again only when the signalled address changes', () => {
+  it('starts learning again with each offer and answer, on both sides', () => {
     const call = new ModelCall();
     call.offer(body(6000));
-    const { latchEpoch } = call.stream('a');
-    call.offer(body(6000));
-    expect(call.stream('a').latchEpoch).to.equal(latchEpoch);
-    call.offer(body(6010));
-    expect(call.stream('a').latchEpoch).to.be.greaterThan(latchEpoch);
+    call.answer(called(7000));
+    const epochs = (): readonly number[] =>
+      (['a', 'x'] as const).flatMap((tag) =>
+        ([1, 2] as const).map((component) => call.stream(tag, component).latchEpoch),
+      );
+    const learned = { address: '192.0.2.99', port: 9000 };
+    for (const again of [
+      () => call.offer(body(6000), { toTag: 'x' }),
+      () => call.answer(called(7000)),
+      () => call.answer(called(7000)),
+      () => call.offer(called(7000), { fromTag: 'x', toTag: 'a' }),
+      () => call.answer(body(6000), { fromTag: 'x', toTag: 'a' }),
+    ]) {
+      const before = epochs();
+      const stream = call.stream('a');
+      stream.endpoint = learned;
+      stream.flags = withFlag(stream.flags, 'confirmed', true);
+      again();
+      expect(epochs().every((epoch, at) => epoch > (before[at] ?? 0))).to.equal(true);
+      expect(call.stream('a').flags.has('confirmed')).to.equal(false);
+      expect(call.stream('a').endpoint, 'it stays in use').to.deep.equal(learned);
+    }
+    call.offer(body(6010), { toTag: 'x' });
+    expect(call.stream('a').endpoint?.port).to.equal(6010);
+  });
+
+  it('learns nothing with strict-source before somebody has answered', () => {
+    const call = new ModelCall();
+    const learningOf = (tag: string): string | undefined => {
+      const { state } = call;
+      if (state === null) return undefined;
+      const { id } = call.stream(tag);
+      return mediaPlan(state, interfaces).streams.find((stream) => stream.id === id)?.learning;
+    };
+    call.offer(body(6000), { flags: new Set(['strict-source']) });
+    expect(learningOf('a')).to.equal('off');
+    call.answer(called(7000));
+    expect(learningOf('a')).to.equal('heuristic');
+    const lenient = new ModelCall();
+    lenient.offer(body(6000));
+    const state = lenient.state;
+    const streams = state === null ? [] : mediaPlan(state, interfaces).streams;
+    expect(streams.map(({ learning }) => learning)).not.to.include('off');
+  });
+
+  it('knows who takes part in feedback, where it can be read', () => {
+    const feedbackOf = (protocol: string): readonly boolean[] => {
+      const call = new ModelCall();
+      call.offer(body(6000).replace('RTP/AVP', protocol));
+      const { state } = call;
+      return state === null
+        ? []
+        : mediaPlan(state, interfaces).streams.map((each) => each.feedback);
+    };
+    expect(feedbackOf('RTP/AVP')).to.deep.equal([false, false, false, false]);
+    expect(feedbackOf('RTP/AVPF')).to.deep.equal([true, true, true, true]);
+    expect(feedbackOf('RTP/SAVPF')).to.deep.equal([false, false, false, false]);
   });
 });

@@ -6,6 +6,7 @@ import { bodySequences } from './bodies.js';
 import { deleteSequences } from './deletions.js';
 import { dialogueSequences } from './dialogues.js';
 import { liberalSequences } from './liberal.js';
+import { learningSequences } from './learning.js';
 import { protocolSequences } from './protocol.js';
 import { rtcpMuxSequences } from './rtcp-mux.js';
 import { restrictionSequences } from './restrictions.js';
@@ -21,6 +22,7 @@ export const sequences: readonly Sequence[] = [
   ...addressSequences,
   ...restrictionSequences,
   ...trafficSequences,
+  ...learningSequences,
   ...protocolSequences,
   ...badBodySequences,
   ...liberalSequences,
