@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { SignallingError } from '../../../src/media/errors.js';
-import { parseSdp } from '../../../src/sdp/lines.js';
+import { maxMedias, parseSdp } from '../../../src/sdp/lines.js';
 import { SdpError } from '../../../src/sdp/types.js';
 import { costRatio } from '../../support/cost.js';
 import { body, ModelCall } from '../../unit/media/support.js';
@@ -56,8 +56,9 @@ describe('hostile bodies', () => {
   }
 
   it('with as many sections and formats as are taken are taken, and with one more refused', () => {
-    expect(outcomeOf(good + 'm=audio 6000 RTP/AVP 0\r\n'.repeat(127))).to.equal('taken');
-    expect(outcomeOf(good + 'm=audio 6000 RTP/AVP 0\r\n'.repeat(128))).to.equal('refused');
+    const more = (count: number): string => good + 'm=audio 6000 RTP/AVP 0\r\n'.repeat(count);
+    expect(outcomeOf(more(maxMedias - 1))).to.equal('taken');
+    expect(outcomeOf(more(maxMedias))).to.equal('refused');
     expect(outcomeOf(good.replace('0 8 101', '0 '.repeat(256)))).to.equal('taken');
     expect(outcomeOf(good.replace('0 8 101', '0 '.repeat(257)))).to.equal('refused');
   });
