@@ -30,7 +30,14 @@ import type { SignallingRequest } from './signalling.js';
 import { subscribeBothWays } from './subscriptions.js';
 import { parseSdp } from '../sdp/lines.js';
 import { SdpError, type SdpDocument } from '../sdp/types.js';
-import { connectionOf, isRtpProtocol, isUdpProtocol, loopMarks } from '../sdp/view.js';
+import {
+  codecsOf,
+  connectionOf,
+  isRtpProtocol,
+  isUdpProtocol,
+  isZeroAddress,
+  loopMarks,
+} from '../sdp/view.js';
 
 /** Everything outside the call that a decision depends on. */
 export interface SignallingContext {
@@ -132,6 +139,7 @@ function signal(
     }
     throw sdpFailure(error);
   }
+  warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair))));
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
   return { state: draft.state, sdp, isNewCall, warnings };
@@ -290,6 +298,30 @@ function pairMedias(
     }
   }
   return pairs;
+}
+
+/** What cannot work as signalled; the call is set up all the same. */
+function doubtsAbout(kind: SignallingKind, pair: MediaPair): readonly string[] {
+  const { section, sender, receiver, address, rejected, untouched } = pair;
+  if (rejected || untouched) return [];
+  const doubts: string[] = [];
+  if (!isZeroAddress(address) && familyOf(address) !== sender.desiredFamily) {
+    doubts.push(
+      `Interface '${sender.logicalInterface}' has no address to send to ${address} from; waiting for media from elsewhere`,
+    );
+  }
+  if (kind === 'answer' && isRtp(pair)) {
+    const answered = codecsOf(section);
+    const standIn = receiver.codecs.find(
+      (codec) => !answered.some(({ payloadType }) => payloadType === codec.payloadType),
+    );
+    if (standIn !== undefined) {
+      doubts.push(
+        `The answer has none of the offered codecs; ${standIn.encoding} is passed on in their place`,
+      );
+    }
+  }
+  return doubts;
 }
 
 /** What earlier offers had beyond the sections of this one is offered no longer. */

@@ -15,14 +15,27 @@ export function canonicalAddress(text: string): string | null {
 
 function canonicalIpv4(text: string): string | null {
   if (text.length > 15) return null;
-  const parts = text.split('.');
-  if (parts.length !== 4) return null;
+  let dots = 0;
+  let digits = 0;
+  let number = 0;
   let padded = false;
-  for (const part of parts) {
-    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return null;
-    if (part.length > 1 && part.startsWith('0')) padded = true;
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit >= 0 && digit <= 9) {
+      if (digits > 0 && number === 0) padded = true;
+      number = number * 10 + digit;
+      digits++;
+      if (digits > 3 || number > 255) return null;
+    } else {
+      // A dot (46).
+      if (digit !== -2 || digits === 0) return null;
+      dots++;
+      digits = 0;
+      number = 0;
+    }
   }
-  return padded ? parts.map(Number).join('.') : text;
+  if (dots !== 3 || digits === 0) return null;
+  return padded ? text.split('.').map(Number).join('.') : text;
 }
 
 const mapped = '::ffff:';

@@ -42,6 +42,8 @@ interface OpenSession {
   readonly attributes: SdpAttribute[];
   readonly lines: SdpLine[];
   readonly medias: OpenMedia[];
+  /** The lines so far, as soon as one stands behind a section. */
+  known: Set<string> | null;
 }
 
 /**
@@ -90,7 +92,15 @@ export function detached(text: string): string {
 }
 
 function openSession(): OpenSession {
-  return { origin: null, name: '-', connection: null, attributes: [], lines: [], medias: [] };
+  return {
+    origin: null,
+    name: '-',
+    connection: null,
+    attributes: [],
+    lines: [],
+    medias: [],
+    known: null,
+  };
 }
 
 /** Of a body without o=, which rtpengine takes as well. */
@@ -144,8 +154,10 @@ function addLine(session: OpenSession, type: string, value: string, offset: numb
 
 /** Takes a line of the session that stands behind an m= line, unless it only repeats one. */
 function addLateLine(session: OpenSession, type: string, value: string): void {
-  const repeated = session.lines.some((line) => line.type === type && line.value === value);
-  if (!repeated) session.lines.push({ type, value: detached(value) });
+  session.known ??= new Set(session.lines.map((line) => line.type + line.value));
+  if (session.known.has(type + value)) return;
+  session.known.add(type + value);
+  session.lines.push({ type, value: detached(value) });
 }
 
 function parseAttribute(value: string): SdpAttribute {
@@ -157,8 +169,17 @@ function parseAttribute(value: string): SdpAttribute {
 
 /** The number that `text` begins with, as strtoul(3) reads it: what follows it is ignored; else -1. */
 export function leadingNumber(text: string): number {
-  const digits = /^\s*\+?(\d{1,20})/.exec(text)?.[1];
-  return digits === undefined ? -1 : Number(digits);
+  let at = 0;
+  while (text.charCodeAt(at) === 32 || text.charCodeAt(at) === 9) at++;
+  if (text.charCodeAt(at) === 43) at++;
+  const start = at;
+  let number = 0;
+  for (; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) break;
+    number = number * 10 + digit;
+  }
+  return at === start ? -1 : number;
 }
 
 const tokensOf = (value: string): string[] => value.split(' ').filter((token) => token !== '');

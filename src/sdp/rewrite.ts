@@ -153,9 +153,10 @@ const placedRtp: ReadonlySet<string> = new Set(['maxptime', 'extmap']);
 
 function writeOthers(out: string[], media: SdpMedia, edit: MediaEdit): void {
   const ptimeWritten = edit.ptime !== null || ptimeOf(media) !== null;
-  for (const { name, value } of media.attributes) {
+  for (const attribute of media.attributes) {
+    const { name, value } = attribute;
     if (placed.has(name) || isIceAttribute(name)) continue;
-    if (edit.rtp && (placedRtp.has(name) || isCodecLine(media, name, value))) continue;
+    if (edit.rtp && (placedRtp.has(name) || isCodecLine(media, attribute))) continue;
     if (edit.rtp && name === 'ptime' && ptimeWritten) continue;
     out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }

@@ -190,10 +190,22 @@ export function loopMarks(session: SdpSession): readonly string[] {
   );
 }
 
+const isBlank = (code: number): boolean => code === 32 || code === 9;
+
 /** Splits `PT rest`; null when it does not start with a payload type. */
 export function payloadPrefix(value: string): { payloadType: number; rest: string } | null {
-  const [, digits, rest = ''] = /^\s*(\d{1,3})(?:\s+([^]*))?$/.exec(value) ?? [];
-  return digits === undefined ? null : { payloadType: Number(digits), rest: rest.trim() };
+  let at = 0;
+  while (isBlank(value.charCodeAt(at))) at++;
+  const start = at;
+  let payloadType = 0;
+  for (; at < value.length && at - start <= 3; at++) {
+    const digit = value.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) break;
+    payloadType = payloadType * 10 + digit;
+  }
+  const ended = at === value.length || isBlank(value.charCodeAt(at));
+  if (at === start || at - start > 3 || !ended) return null;
+  return { payloadType, rest: value.slice(at + 1).trim() };
 }
 
 interface RtpMap {
@@ -216,43 +228,73 @@ function parseRtpMap(text: string): RtpMap | null {
   };
 }
 
+interface CodecLines {
+  readonly codecs: readonly SdpCodec[];
+  /** Attributes that speak of codecs and say nothing that can be read. */
+  readonly unread: ReadonlySet<SdpAttribute>;
+}
+
 /** Read once for the model and again for the body that is written. */
-const knownCodecs = new WeakMap<SdpMedia, readonly SdpCodec[]>();
+const knownCodecs = new WeakMap<SdpMedia, CodecLines>();
+
+function codecLinesOf(media: SdpMedia): CodecLines {
+  let lines = knownCodecs.get(media);
+  if (lines === undefined) {
+    lines = readCodecs(media);
+    knownCodecs.set(media, lines);
+  }
+  return lines;
+}
 
 /**
  * The codecs of an RTP media in m= order; a dynamic type without rtpmap has an empty encoding.
  * @throws SdpError 'incomplete' for a format that is no payload type.
  */
 export function codecsOf(media: SdpMedia): readonly SdpCodec[] {
-  let codecs = knownCodecs.get(media);
-  if (codecs === undefined) {
-    codecs = readCodecs(media);
-    knownCodecs.set(media, codecs);
-  }
-  return codecs;
+  return codecLinesOf(media).codecs;
 }
 
-function readCodecs(media: SdpMedia): readonly SdpCodec[] {
+/**
+ * Whether what the line says about a payload type is in `codecsOf`, or in the place of something better
+ * that is: such lines are written anew. Others are passed on like attributes that nobody knows.
+ * @throws as `codecsOf`.
+ */
+export function isCodecLine(media: SdpMedia, attribute: SdpAttribute): boolean {
+  const { name } = attribute;
+  if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') return false;
+  return !codecLinesOf(media).unread.has(attribute);
+}
+
+const nothingUnread: ReadonlySet<SdpAttribute> = new Set();
+
+function readCodecs(media: SdpMedia): CodecLines {
   const maps = new Map<number, RtpMap>();
   const fmtp = new Map<number, string>();
   const feedback = new Map<number, string[]>();
-  for (const { name, value } of media.attributes) {
-    if (value === null) continue;
+  const unread: SdpAttribute[] = [];
+  const unreadMaps: { readonly attribute: SdpAttribute; readonly payloadType: number }[] = [];
+  for (const attribute of media.attributes) {
+    const { name, value } = attribute;
     if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') continue;
-    const split = payloadPrefix(value);
-    if (split === null) continue;
+    const split = value === null ? null : payloadPrefix(value);
+    if (split === null) {
+      unread.push(attribute);
+      continue;
+    }
+    const { payloadType, rest } = split;
     if (name === 'rtpmap') {
-      const map = parseRtpMap(split.rest);
-      if (map !== null) maps.set(split.payloadType, map);
+      const map = parseRtpMap(rest);
+      if (map !== null) maps.set(payloadType, map);
+      else unreadMaps.push({ attribute, payloadType });
     } else if (name === 'fmtp') {
-      if (split.rest !== '') fmtp.set(split.payloadType, detached(split.rest));
+      if (rest !== '') fmtp.set(payloadType, detached(rest));
     } else {
-      const list = feedback.get(split.payloadType);
-      if (list === undefined) feedback.set(split.payloadType, [split.rest]);
-      else list.push(split.rest);
+      const list = feedback.get(payloadType);
+      if (list === undefined) feedback.set(payloadType, [rest]);
+      else list.push(rest);
     }
   }
-  return media.formats.map((format) => {
+  const codecs = media.formats.map((format) => {
     const payloadType = leadingNumber(format);
     if (payloadType < 0 || payloadType > 127)
       throw new SdpError('incomplete', `'${format}' is no payload type`, -1);
@@ -266,17 +308,9 @@ function readCodecs(media: SdpMedia): readonly SdpCodec[] {
       rtcpFeedback: feedback.get(payloadType) ?? [],
     };
   });
-}
-
-/**
- * Whether what the line says about a payload type is in `codecsOf`, or in the place of something better
- * that is: such lines are written anew. Others are passed on like attributes that nobody knows.
- */
-export function isCodecLine(media: SdpMedia, name: string, value: string | null): boolean {
-  if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') return false;
-  const split = value === null ? null : payloadPrefix(value);
-  if (split === null) return false;
-  if (name !== 'rtpmap' || parseRtpMap(split.rest) !== null) return true;
-  const codec = codecsOf(media).find(({ payloadType }) => payloadType === split.payloadType);
-  return codec?.encoding !== '';
+  for (const { attribute, payloadType } of unreadMaps) {
+    const codec = codecs.find((each) => each.payloadType === payloadType);
+    if (codec?.encoding === '') unread.push(attribute);
+  }
+  return { codecs, unread: unread.length === 0 ? nothingUnread : new Set(unread) };
 }

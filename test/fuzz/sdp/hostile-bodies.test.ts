@@ -38,6 +38,10 @@ describe('hostile bodies', () => {
     ['spaces in a=rtcp', (size) => `${good}a=rtcp:${' '.repeat(size)}1${' '.repeat(size)}x\r\n`],
     ['sessions', (size) => 'v=0\r\n'.repeat(size / 5)],
     ['NULs', (size) => `${good}${'\0'.repeat(size)}=\0`],
+    [
+      'distinct late lines',
+      (size) => good + Array.from({ length: size / 8 }, (_, at) => `t=${at}\r\n`).join(''),
+    ],
     ['colons', (size) => `${good}c=IN IP6 ${':'.repeat(size)}\r\n`],
     ['dots', (size) => `${good}c=IN IP4 ${'.'.repeat(size)}\r\n`],
     ['spaces', (size) => `${good}m=${' '.repeat(size)}\r\n`],

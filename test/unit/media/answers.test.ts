@@ -64,8 +64,10 @@ describe('an answer', () => {
     call.offer(body(6000, [opus]).replace('0 8 101', '101 96 0'));
     const answered = call.answer(withFormats('18'));
     expect(formatsOf(answered)).to.deep.equal(['96']);
+    expect(call.warnings.join()).to.include('none of the offered codecs; opus');
     expect(answered).to.include(`${opus}\r\n`);
     expect(formatsOf(call.answer(withFormats('0 18')))).to.deep.equal(['0']);
+    expect(call.warnings).to.deep.equal([]);
   });
 
   it('that names an offered number without saying what it is gets the rtpmap of the offer', () => {

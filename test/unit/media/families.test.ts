@@ -123,6 +123,8 @@ function check(row: Row): void {
   const zero = facingCallee === 'IP4' ? '0.0.0.0' : '::';
   expect(connectionOf(sdp)).to.equal(row.mediaAddress ?? (isHeld ? zero : local.advertised));
   expect(sdp).to.include(isHeld ? 'a=sendonly\r\n' : 'a=sendrecv\r\n');
+  const reachable = isHeld || facingCaller === family;
+  expect(call.warnings).to.have.lengthOf(reachable ? 0 : 1);
 }
 
 describe('the family of media', () => {

@@ -57,6 +57,8 @@ export const plainRequest: Omit<SignallingRequest, 'sdp' | 'callId' | 'fromTag'>
 /** One call and what is said about it. */
 export class ModelCall {
   state: CallState | null = null;
+  /** Of the last request. */
+  warnings: readonly string[] = [];
   readonly context: SignallingContext;
 
   constructor(context: Partial<SignallingContext> = {}) {
@@ -89,6 +91,7 @@ export class ModelCall {
   #take(operation: typeof offer, request: SignallingRequest): string {
     const result = operation(this.state, request, this.context);
     this.state = result.state ?? this.state;
+    this.warnings = result.warnings;
     return result.sdp ?? '';
   }
 
