@@ -1,6 +1,7 @@
 /** Whose a call is: following, taking over, losing, giving back. */
 import { expect } from 'chai';
-import { draftOf, type CallState } from '../../../src/media/call-state.js';
+import { draftOf, withFlag, type CallState } from '../../../src/media/call-state.js';
+import type { StreamPlan } from '../../../src/media/relay.js';
 import { FakeStore, Node, seconds, storedCall } from './support.js';
 
 const standby = ['--active-switchover', '--timeout=60'];
@@ -49,6 +50,30 @@ describe('a followed call', () => {
     }
     node.calls.follow(less, 2);
     expect(node.pool.usage('192.0.2.1').used).to.equal(used - 1);
+  });
+
+  it('learns again when its owner does, and keeps what it has learned otherwise', () => {
+    const node = standbyNode();
+    const streams = (): readonly StreamPlan[] => node.relay.plans.get('call')?.streams ?? [];
+    const followed = (confirmed: boolean): readonly StreamPlan[] => {
+      const state = draftOf(storedCall());
+      for (const stream of state.streams) {
+        stream.flags = withFlag(stream.flags, 'confirmed', confirmed);
+      }
+      node.calls.follow(state, 2);
+      return streams();
+    };
+    const epochs = (plans: readonly StreamPlan[]): readonly number[] =>
+      plans.map(({ latchEpoch }) => latchEpoch);
+    const confirmed = followed(true);
+    expect(confirmed.map((stream) => stream.confirmed)).to.not.include(false);
+    expect(epochs(followed(true))).to.deep.equal(epochs(confirmed));
+    // An offer or answer that left the SDP as it was.
+    const again = followed(false);
+    expect(again.map((stream) => stream.confirmed)).to.not.include(true);
+    expect(epochs(again)).to.deep.equal(epochs(confirmed).map((epoch) => epoch + 1));
+    expect(epochs(followed(false))).to.deep.equal(epochs(again));
+    expect(epochs(followed(true))).to.deep.equal(epochs(again));
   });
 
   it('ends when its owner deletes it, and leaves the store alone', () => {
