@@ -29,7 +29,7 @@ function obstacle(): string | null {
 const wall = 'table ip wall { chain f { type filter hook forward priority 0; policy drop; }; }';
 
 describe('kernel forwarding by nftables', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let pair: Pair;
 
   before(function () {

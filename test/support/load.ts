@@ -30,9 +30,11 @@ export interface LoadOptions {
   readonly portBase: number;
   readonly keepCalls?: boolean;
   readonly prefix?: string;
+  /** Milliseconds from packet to packet of a stream, default 20. */
+  readonly packetMs?: number;
 }
 
-/** Calls under way: PCMA both ways, 20 ms. */
+/** Calls under way: PCMA both ways. */
 export class Load {
   private constructor(private readonly process: TestProcess) {}
 
@@ -43,6 +45,7 @@ export class Load {
       ...['relay', '--ng', `127.0.0.1:${options.ngPort}`],
       ...['--calls', String(options.calls), '--seconds', String(options.seconds)],
       ...['--port-base', String(options.portBase), '--call-prefix', options.prefix ?? 'load'],
+      ...['--ptime', String(options.packetMs ?? 20)],
       ...(options.keepCalls === true ? ['--no-delete'] : []),
     ]);
     await process.untilLogged('ready');
