@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { loadConfig, type Config } from '../src/config/config.js';
+import { ConfigSource, type Config } from '../src/config/config.js';
 import { ConfigError } from '../src/config/errors.js';
 import { SteadyClock } from '../src/daemon/clocks.js';
 import { Daemon } from '../src/daemon/daemon.js';
@@ -15,12 +15,17 @@ import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
 import { ServiceManager } from '../src/daemon/process/service-manager.js';
 import { programVersion } from '../src/daemon/process/version.js';
 import { nativeProcess, nativeServiceManager } from '../src/media/native-relay.js';
-import { createLog, createWallClockMicros, logsToStderr } from '../src/observe/log-setup.js';
+import {
+  createLog,
+  createSink,
+  createWallClockMicros,
+  logsToStderr,
+} from '../src/observe/log-setup.js';
 
 /** How long a slow reader of the log is waited for at the end. */
 const patienceMs = 500;
 
-async function run(config: Config): Promise<void> {
+async function run(config: Config, source: ConfigSource): Promise<void> {
   const background = isBackgroundProcess(process.env);
   if (!config.foreground && !background) {
     process.exitCode = await startInBackground({
@@ -41,7 +46,8 @@ async function run(config: Config): Promise<void> {
   const clock = new SteadyClock(Date.now, () => Number(process.hrtime.bigint()) / 1e6);
   const functions = nativeProcess();
   functions.ignoreSignals();
-  const log = await createLog(config.log, { nowMicros, functions, pid: process.pid });
+  const logEnvironment = { nowMicros, functions, pid: process.pid };
+  const log = await createLog(config.log, logEnvironment);
   logNodeMessages(log);
   const version = programVersion();
   let stopping = false;
@@ -61,13 +67,17 @@ async function run(config: Config): Promise<void> {
       .finally(() => process.exit());
   };
   const onDrained = (): void => stop();
-  const daemon = new Daemon({ config, log, version, clock, onDrained, serviceManager });
+  const daemon = new Daemon({
+    ...{ config, source, log, version, clock, onDrained, serviceManager },
+    openLog: (wanted) => createSink(wanted, logEnvironment),
+    hasStderr: () => !background || logsToStderr(config.log),
+  });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  process.on('SIGHUP', () => log.reopen());
+  process.on('SIGHUP', () => void daemon.reload());
   process.on('SIGUSR1', () => {
     // rtpengine's meaning, unless the configuration has a drain.
-    if (config.drainsOnSignal) daemon.drain();
+    if (daemon.config.drainsOnSignal) daemon.drain();
     else log.shiftAllLevels(-1);
   });
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
@@ -81,13 +91,14 @@ async function run(config: Config): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const invocation = loadConfig(
+  const source = new ConfigSource(
     process.argv.slice(2),
     process.env,
     (path) => readFileSync(path, 'latin1'),
     { cores: availableParallelism() },
   );
-  if (invocation.kind === 'run') return run(invocation.config);
+  const invocation = source.load();
+  if (invocation.kind === 'run') return run(invocation.config, source);
   const { codecsText, helpText, versionText } = await import('../src/config/help.js');
   if (invocation.kind === 'help') process.stdout.write(helpText());
   else if (invocation.kind === 'version') process.stderr.write(versionText(programVersion()));

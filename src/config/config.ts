@@ -1,11 +1,13 @@
 /** The configuration as one typed, frozen value: command line, file and environment read once. */
 import { accessList } from './access-list.js';
 import { parseListenAddress, type ListenAddress } from './addresses.js';
+import type { OptionValues } from './command-line.js';
 import { ConfigError } from './errors.js';
 import { parseInterfaces, type InterfaceSpecs } from './interfaces.js';
-import { optionNamed, options as optionTable } from './options.js';
+import type { OptionSpec, OptionValue } from './option-spec.js';
+import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
-import { readOptions, type OptionReader, type ReadFile } from './sources.js';
+import { OptionReader, readOptions, type ReadFile } from './sources.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
 export { ConfigError } from './errors.js';
@@ -23,7 +25,6 @@ export type RedisFormat = 'auto' | 'bencode' | 'JSON' | 'JSON-10.5';
 /** What concerns media and ports. */
 export interface MediaConfig {
   readonly interfaces: InterfaceSpecs;
-  readonly saveInterfacePorts: boolean;
   readonly portMin: number;
   readonly portMax: number;
   /** TOS byte of media packets, 0-255. */
@@ -119,8 +120,6 @@ export interface RedisConfig {
   readonly commitTimeoutMs: number;
   /** Replicas that have to hold a call before the NG reply, within the same time. */
   readonly waitReplicas: number;
-  /** Calls restored at the same time. */
-  readonly restoreConcurrency: number;
   /** Server whose databases are followed. */
   readonly subscribe: RedisAddress;
   /** Databases of other nodes to stand by for. */
@@ -145,6 +144,8 @@ export interface Config {
   readonly drainsOnSignal: boolean;
   /** File that was read, null when none was. */
   readonly configFile: string | null;
+  /** Values by option, as they were given; the others have their defaults. */
+  readonly given: ReadonlyMap<string, OptionValue | readonly OptionValue[]>;
   /** To be logged at start, one line each. */
   readonly warnings: readonly string[];
 }
@@ -163,27 +164,14 @@ export interface HostFacts {
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const facilityNames: ReadonlySet<string> = new Set(
-  (
-    'auth authpriv cron daemon ftp kern lpr mail news syslog user uucp ' +
-    'local0 local1 local2 local3 local4 local5 local6 local7'
-  ).split(' '),
-);
-
 function bad(option: string, message: string): never {
   throw new ConfigError('bad-value', option, message);
 }
 
-function threadsOf(options: OptionReader, name: string, host: HostFacts): number {
-  const given = options.number(name);
-  return given > 0 ? given : Math.max(4, host.cores);
-}
-
-/** rtpengine's texts for the two options. */
-function tosOf(options: OptionReader, name: 'tos' | 'control-tos'): number {
-  const tos = options.number(name);
-  if (tos >= 0 && tos <= 255) return tos;
-  return bad(name, `Invalid ${name === 'tos' ? '' : 'control-ng '}TOS value (--${name}=${tos})`);
+function threadsOf(options: OptionReader, host: HostFacts): number {
+  const most = optionNamed('num-threads')?.maximum ?? host.cores;
+  const given = options.number('num-threads');
+  return given > 0 ? given : Math.min(most, Math.max(4, host.cores));
 }
 
 function endpointLearningOf(options: OptionReader): EndpointLearningMode {
@@ -209,10 +197,9 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
   }
   return {
     interfaces: parseInterfaces(options.texts('interface')),
-    saveInterfacePorts: options.flag('save-interface-ports'),
     portMin,
     portMax,
-    tos: tosOf(options, 'tos'),
+    tos: options.number('tos'),
     endpointLearning: endpointLearningOf(options),
     kernelForward: kernelForwardOf(options),
     kernelForwardInterfaces: options.texts('kernel-forward-interface'),
@@ -220,7 +207,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     kernelForwardSetForwarding: options.flag('kernel-forward-set-forwarding'),
     noFallback: options.flag('no-fallback'),
     portMode: 'bound',
-    numThreads: threadsOf(options, 'num-threads', host),
+    numThreads: threadsOf(options, host),
   };
 }
 
@@ -270,7 +257,7 @@ function controlConfig(options: OptionReader): ControlConfig {
     httpIdleTimeoutSeconds: options.number('http-idle-timeout'),
     allow,
     listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
-    controlTos: tosOf(options, 'control-tos'),
+    controlTos: options.number('control-tos'),
     sipSource: options.flag('sip-source'),
     rejectInvalidSdp: options.flag('reject-invalid-sdp'),
   };
@@ -291,26 +278,16 @@ function limitConfig(options: OptionReader): LimitConfig {
   };
 }
 
-/** Levels beyond the scale are taken as its ends, as rtpengine takes them. */
-function clampLevel(level: number): number {
-  return Math.min(7, Math.max(-1, level));
-}
-
 function logConfig(options: OptionReader): LogConfig {
-  const general = clampLevel(options.number('log-level'));
-  const facility = options.text('log-facility') ?? 'daemon';
-  if (!facilityNames.has(facility)) {
-    const names = [...facilityNames].join(' ');
-    bad('log-facility', `Invalid log facility '${facility}' (--log-facility); available: ${names}`);
-  }
+  const general = options.number('log-level');
   const toStderr = options.flag('log-stderr');
   const levels = logSubsystems.map(([name]) => {
-    return [name, clampLevel(options.number(`log-level-${name}`, general))] as const;
+    return [name, options.number(`log-level-${name}`, general)] as const;
   });
   return {
     levels: new Map(levels),
     toStderr,
-    facility,
+    facility: options.text('log-facility') ?? 'daemon',
     programName: options.text('log-name') ?? 'rtpengine',
     json: options.text('log-format') === 'json',
     markPrefix: options.text('log-mark-prefix') ?? '',
@@ -337,7 +314,7 @@ function redisTlsOf(options: OptionReader): RedisTls {
   return { ca: options.text('redis-tls-ca'), cert, key, verify };
 }
 
-function redisConfig(options: OptionReader, env: Environment, host: HostFacts): RedisConfig | null {
+function redisConfig(options: OptionReader, env: Environment): RedisConfig | null {
   const shared = {
     tls: redisTlsOf(options),
     sentinel: {
@@ -371,31 +348,45 @@ function redisConfig(options: OptionReader, env: Environment, host: HostFacts): 
     connectTimeoutMs: options.number('redis-connect-timeout'),
     commitTimeoutMs: options.number('redis-commit-timeout'),
     waitReplicas: options.number('redis-wait-replicas'),
-    restoreConcurrency: threadsOf(options, 'redis-num-threads', host),
     subscribe: subscribe ?? read ?? write,
     keyspaces: options.numbers('subscribe-keyspace'),
     activeSwitchover: options.flag('active-switchover'),
   };
 }
 
-const tlsOptions = ['redis-tls-ca', 'redis-tls-cert', 'redis-tls-key', 'redis-tls-insecure'];
+/** Why an option that was given does nothing; null: it does something, or says what holds anyway. */
+function uselessness(option: OptionSpec, options: OptionReader): string | null {
+  const { name, status, default: fallback } = option;
+  const value = options.given.get(name);
+  if (value === undefined || value === fallback) return null;
+  if (typeof status !== 'string') return 'noEffect' in status ? status.noEffect : null;
+  if (name === 'log-format' && value === 'parsable') return 'this form is not available';
+  const group = optionGroupOf(name);
+  const stored = options.text('redis') ?? options.text('redis-write') ?? '';
+  if (group === 'Redis' && name !== 'redis' && stored === '') return 'there is no --redis';
+  const inKernel = name.startsWith('kernel-forward-') || name === 'no-fallback';
+  if (inKernel && kernelForwardOf(options) === 'none') return 'the kernel is to forward nothing';
+  return null;
+}
 
-/** One line naming all options that were given another value than their default in vain. */
+/** A line for each reason, naming all options that were given in vain for it. */
 function noEffectWarnings(options: OptionReader, redis: RedisConfig | null): readonly string[] {
-  const names: string[] = [];
-  if (![redis?.read, redis?.write, redis?.subscribe].some((address) => address?.tls)) {
-    names.push(...tlsOptions.filter((name) => options.given.has(name)));
+  const byReason = new Map<string, string[]>();
+  const add = (reason: string, name: string): void => {
+    byReason.set(reason, [...(byReason.get(reason) ?? []), name]);
+  };
+  const secured = [redis?.read, redis?.write, redis?.subscribe].some((address) => address?.tls);
+  for (const option of optionTable) {
+    const { name } = option;
+    const reason = uselessness(option, options);
+    if (reason !== null) add(reason, name);
+    else if (name.startsWith('redis-tls-') && options.given.has(name) && !secured) {
+      add('no address of Redis asks for TLS', name);
+    }
   }
-  const stored = options.text('redis') !== null || options.text('redis-write') !== null;
-  // Nothing can be followed without a server.
-  if (!stored && options.given.has('subscribe-keyspace')) names.push('subscribe-keyspace');
-  for (const { name, status, default: fallback } of optionTable) {
-    const value = options.given.get(name);
-    if (value === undefined || value === fallback || typeof status === 'string') continue;
-    if ('noEffect' in status) names.push(name);
-  }
-  if (options.text('log-format') === 'parsable') names.push('log-format=parsable');
-  return names.length === 0 ? [] : [`Options without effect in this version: ${names.join(', ')}`];
+  return [...byReason].map(
+    ([reason, names]) => `Options without effect, ${reason}: ${names.join(', ')}`,
+  );
 }
 
 /** Options that would mislead if they were ignored. */
@@ -426,6 +417,26 @@ function freeze<T>(value: T): T {
   return value;
 }
 
+/** The typed form of options. @throws ConfigError */
+function typed(options: OptionReader, env: Environment, host: HostFacts): Config {
+  refuseUnsupported(options);
+  const redis = redisConfig(options, env);
+  return freeze({
+    media: mediaConfig(options, host),
+    control: controlConfig(options),
+    limits: limitConfig(options),
+    log: logConfig(options),
+    redis,
+    foreground: options.flag('foreground'),
+    pidfile: options.text('pidfile'),
+    socketStore: socketStoreOf(options),
+    drainsOnSignal: options.given.has('drain-timeout'),
+    configFile: options.file,
+    given: options.given,
+    warnings: [...options.warnings, ...noEffectWarnings(options, redis)],
+  });
+}
+
 /**
  * Reads the configuration. Looks up no names, opens nothing but the file.
  *
@@ -442,21 +453,38 @@ export function loadConfig(
 ): Invocation {
   const request = readOptions(argv, readFile);
   if (request.kind !== 'run') return request;
-  const { options } = request;
-  refuseUnsupported(options);
-  const redis = redisConfig(options, env, host);
-  const config: Config = {
-    media: mediaConfig(options, host),
-    control: controlConfig(options),
-    limits: limitConfig(options),
-    log: logConfig(options),
-    redis,
-    foreground: options.flag('foreground'),
-    pidfile: options.text('pidfile'),
-    socketStore: socketStoreOf(options),
-    drainsOnSignal: options.given.has('drain-timeout'),
-    configFile: options.file,
-    warnings: [...options.warnings, ...noEffectWarnings(options, redis)],
-  };
-  return { kind: 'run', config: freeze(config) };
+  return { kind: 'run', config: typed(request.options, env, host) };
+}
+
+/** Reads the configuration of a running daemon again. */
+export class ConfigSource {
+  constructor(
+    private readonly argv: readonly string[],
+    private readonly env: Environment,
+    private readonly readFile: ReadFile,
+    private readonly host: HostFacts,
+  ) {}
+
+  /** @throws ConfigError as `loadConfig` does. */
+  load(): Invocation {
+    return loadConfig(this.argv, this.env, this.readFile, this.host);
+  }
+
+  /** @throws ConfigError */
+  read(): Config {
+    const invocation = this.load();
+    if (invocation.kind === 'run') return invocation.config;
+    throw new ConfigError('command-line', null, 'not the command line of a daemon');
+  }
+
+  /** `running` with the values of `read` for the options of these names. @throws ConfigError */
+  merge(running: Config, read: Config, names: ReadonlySet<string>): Config {
+    const values: OptionValues = new Map(running.given);
+    for (const name of names) {
+      const value = read.given.get(name);
+      if (value === undefined) values.delete(name);
+      else values.set(name, value);
+    }
+    return typed(new OptionReader(values, read.configFile, read.warnings), this.env, this.host);
+  }
 }

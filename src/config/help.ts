@@ -14,9 +14,17 @@ function usage(option: OptionSpec): string {
   return `${short}--${option.name}${value}`;
 }
 
+/** `0 to 255`, `from 0`; null for what is no number. */
+function rangeOf({ minimum, maximum }: OptionSpec): string | null {
+  if (minimum === null) return null;
+  return maximum === null ? `from ${minimum}` : `${minimum} to ${maximum}`;
+}
+
 function remarks(option: OptionSpec): string {
   const fallback = defaultOf(option);
+  const range = rangeOf(option);
   const parts = [
+    ...(range === null ? [] : [range]),
     ...(option.unit === null ? [] : [option.unit]),
     ...(option.list ? ['may be repeated'] : []),
     ...(fallback === null ? [] : [`default ${fallback}`]),
@@ -62,7 +70,9 @@ export function codecsText(): string {
 function effect(option: OptionSpec): string {
   const { status } = option;
   if (status === 'honoured') return '';
-  return 'noEffect' in status ? ' **No effect.**' : ` **Refused:** ${status.refused}.`;
+  return 'noEffect' in status
+    ? ` **No effect:** ${status.noEffect}.`
+    : ` **Refused:** ${status.refused}.`;
 }
 
 function cell(text: string): string {
@@ -71,7 +81,10 @@ function cell(text: string): string {
 
 function tableRow(option: OptionSpec): string {
   const name = option.own ? `\`${option.name}\` *` : `\`${option.name}\``;
-  const type = option.type === 'flag' ? 'flag' : `\`${cell(option.placeholder ?? '')}\``;
+  const placeholder = `\`${cell(option.placeholder ?? '')}\``;
+  const range = rangeOf(option);
+  const type =
+    option.type === 'flag' ? 'flag' : `${placeholder}${range === null ? '' : ` ${range}`}`;
   const fallback = defaultOf(option);
   const more = option.list ? ' May be repeated.' : '';
   const columns = [
@@ -80,6 +93,7 @@ function tableRow(option: OptionSpec): string {
     type,
     option.unit ?? '',
     fallback === null ? '' : cell(fallback),
+    option.reloads ? 'yes' : '',
     `${cell(option.help)}.${more}${effect(option)}`,
   ];
   return `| ${columns.join(' | ')} |`;
@@ -101,14 +115,32 @@ in the file.
 - Redis may be named in several ways: [redis.md](redis.md). Its passwords: in the address, or in the
   environment as \`RTPENGINE_REDIS_AUTH_PW\`, \`RTPENGINE_REDIS_WRITE_AUTH_PW\`,
   \`RTPENGINE_REDIS_SUBSCRIBE_AUTH_PW\` and \`RTPENGINE_REDIS_SENTINEL_AUTH_PW\`.
-- Options of features that this version lacks are accepted, so that an existing configuration starts. One
-  warning line names those that were set.
+- Words are taken in any case (\`--redis-format=json\`), numbers within the range that the table gives; anything
+  else is refused.
+- Options of features that this version lacks are accepted, so that an existing configuration starts. A
+  warning line for each such feature names those that were set.
 - \`table\` >= 0 is \`kernel-forward=auto\`: no table of a kernel module is opened, the kernel forwards with what it
   has itself ([kernel-forwarding.md](kernel-forwarding.md)). With \`no-fallback\` the daemon refuses to start when
   it cannot.
 - The exit code is 1 after any mistake in the configuration, with the reason on stderr.
 
 Options marked * are rtprelay's own.
+
+## Reading the configuration again
+
+SIGHUP (\`systemctl reload rtprelay\`, \`rtprelayctl reload\`) reads the file again, under the same command line. No
+call notices it.
+
+- What the table marks in the column Reload is taken at once. A log line for each option says so, another one
+  for each changed option that needs a restart. The log's descriptor or connection is opened again.
+- A file with a mistake changes nothing: the log says what is wrong and all settings stay as they are.
+- \`interface\`: names and addresses that were added behind those that were there are used for new calls. Taking
+  one away, another order, or another default interface needs a restart.
+- \`redis\`, \`redis-write\`, \`redis-subscribe\`: a connection stays when its server is still named, else the new one
+  is connected to and gets all calls. Another database number, switching TLS on or off, and having Redis or
+  not need a restart. Certificates are read for each new connection in any case.
+- What was set over the CLI (\`set\`, \`ksadd\`, \`ksrm\`) or by SIGUSR1 and SIGUSR2 stays, unless the option itself
+  has changed in the file: then the file wins. \`params revert\` goes back to the configuration as it was last read.
 `;
 
 /** The text of docs/config.md. */
@@ -116,7 +148,7 @@ export function configMarkdown(): string {
   const parts = [introduction];
   for (const [title, rows] of optionGroups) {
     parts.push(
-      `\n## ${title}\n\n| Option | Short | Value | Unit | Default | Meaning |\n|---|---|---|---|---|---|\n`,
+      `\n## ${title}\n\n| Option | Short | Value | Unit | Default | Reload | Meaning |\n|---|---|---|---|---|---|---|\n`,
       rows.map((row) => `${tableRow(row)}\n`).join(''),
     );
   }

@@ -31,12 +31,18 @@ export interface OptionSpec {
   /** Value when the option is absent; null: none, or computed (`defaultText` says how). */
   readonly default: OptionValue | null;
   readonly defaultText: string | null;
-  /** Accepted words, compared as written; null: anything of the type. */
+  /** Accepted words, in any case; null: anything of the type. */
   readonly choices: readonly string[] | null;
+  /** Every number has one. */
   readonly minimum: number | null;
+  /** null: what an int of C holds, or 64 bits for bytes/s. */
   readonly maximum: number | null;
+  /** What rtpengine says of a value out of range; null: nothing. */
+  readonly rangeError: string | null;
   readonly tier: OptionTier;
   readonly status: OptionStatus;
+  /** A running daemon takes a new value when the configuration is read again (SIGHUP). */
+  readonly reloads: boolean;
   /** rtprelay's own option, unknown to rtpengine. */
   readonly own: boolean;
   /** Printing its value would reveal a secret. */
@@ -59,8 +65,10 @@ function spec(type: OptionType, name: string, help: string, overrides: Overrides
     choices: null,
     minimum: null,
     maximum: null,
+    rangeError: null,
     tier: 1,
     status: 'honoured',
+    reloads: false,
     own: false,
     secret: false,
     help,
@@ -101,6 +109,22 @@ export function text(
   overrides: Overrides = {},
 ): OptionSpec {
   return spec('string', name, help, { default: fallback, ...overrides });
+}
+
+/** A text of these words; `placeholder` shows them. */
+export function words(
+  name: string,
+  fallback: string | null,
+  help: string,
+  choices: readonly string[],
+  overrides: Overrides = {},
+): OptionSpec {
+  return text(name, fallback, help, { placeholder: choices.join('|'), choices, ...overrides });
+}
+
+/** The same rows, of which a running daemon takes new values. */
+export function reloaded(rows: readonly OptionSpec[]): readonly OptionSpec[] {
+  return rows.map((row) => ({ ...row, reloads: true }));
 }
 
 /** The same override for a group of rows of which this version has nothing yet. */

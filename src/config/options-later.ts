@@ -2,44 +2,56 @@
  * Options of features that this version does not have. They are parsed and checked for their type,
  * so that an existing rtpengine configuration goes on starting, and named in one warning line.
  */
-import { flag, float, int, later, text, type OptionSpec } from './option-spec.js';
+import { flag, float, int, later, text, words, type OptionSpec } from './option-spec.js';
+import { syslogFacilities } from './subsystems.js';
 
-const ms = { unit: 'ms' } as const;
-const s = { unit: 's' } as const;
+const count = { minimum: 0 } as const;
+const ms = { unit: 'ms', minimum: 0 } as const;
+const s = { unit: 's', minimum: 0 } as const;
+/** -1 or 0: rtpengine's own choice. */
+const threads = { minimum: -1 } as const;
 const path = { placeholder: 'FILE' } as const;
 const directory = { placeholder: 'DIRECTORY' } as const;
 const address = { placeholder: '[ADDR:]PORT' } as const;
+const port = { minimum: 0, maximum: 65535 } as const;
 const secret = { secret: true } as const;
+const facility = { placeholder: 'daemon|local0|...|local7' } as const;
 
 const transports = later(2, 'this option of the control protocols is', [
-  int('http-threads', null, 'Threads for HTTP', { defaultText: 'number of CPU cores' }),
-  int('http-buf-size', null, 'Send buffer of HTTP connections', { unit: 'kB' }),
+  int('http-threads', null, 'Threads for HTTP', {
+    ...threads,
+    defaultText: 'number of CPU cores',
+  }),
+  int('http-buf-size', null, 'Send buffer of HTTP connections', { ...count, unit: 'kB' }),
   text('templates', null, 'Section with signalling templates'),
-  text('control-pmtu', null, 'Path MTU discovery on control sockets', { placeholder: 'want|dont' }),
+  words('control-pmtu', null, 'Path MTU discovery on control sockets', ['want', 'dont']),
   int('ng-client-timeout', 50, 'Time limit of an outgoing NG request', ms),
-  int('ng-client-retries', 5, 'Repetitions of an outgoing NG request'),
+  int('ng-client-retries', 5, 'Repetitions of an outgoing NG request', count),
   text('b2b-url', null, 'XML-RPC address told of timeouts', { short: 'b', placeholder: 'URL' }),
   int('xmlrpc-format', 0, 'Form of the XML-RPC call', { short: 'x', minimum: 0, maximum: 2 }),
   text('software-id', null, 'Name in generated SDP and user agents'),
 ]);
 
 const tuning = later(4, 'tuning of the packet path by this option is', [
-  int('media-num-threads', null, 'Threads for media players', { defaultText: 'num-threads' }),
-  int('kernel-num-threads', null, 'Threads of the kernel module'),
-  int('kernel-slots', null, 'Slots of a kernel table'),
-  int('codec-num-threads', null, 'Threads for transcoding'),
-  int('thread-stack', 2048, 'Stack of a thread', { unit: 'kB' }),
-  int('poller-size', 128, 'Events taken at a time'),
+  int('media-num-threads', null, 'Threads for media players', {
+    ...threads,
+    defaultText: 'num-threads',
+  }),
+  int('kernel-num-threads', null, 'Threads of the kernel module', threads),
+  int('kernel-slots', null, 'Slots of a kernel table', count),
+  int('codec-num-threads', null, 'Threads for transcoding', threads),
+  int('thread-stack', 2048, 'Stack of a thread', { ...threads, unit: 'kB' }),
+  int('poller-size', 128, 'Events taken at a time', { minimum: 1 }),
   flag('poller-per-thread', 'One poller for each thread'),
   flag('io-uring', 'Use io_uring'),
-  int('io-uring-buffers', null, 'Buffers for io_uring'),
-  int('timer-accuracy', 500, 'Accuracy of timers', { unit: 'µs' }),
-  int('max-recv-iters', 50, 'Packets taken from a port at a time'),
-  int('socket-cpu-affinity', 0, 'Bind sockets to CPU cores'),
+  int('io-uring-buffers', null, 'Buffers for io_uring', count),
+  int('timer-accuracy', 500, 'Accuracy of timers', { ...count, unit: 'µs' }),
+  int('max-recv-iters', 50, 'Packets taken from a port at a time', { minimum: 1 }),
+  int('socket-cpu-affinity', 0, 'Bind sockets to CPU cores', { minimum: -1 }),
   text('scheduling', 'default', 'Scheduling class of the threads'),
-  int('priority', null, 'Priority of the threads'),
+  int('priority', null, 'Priority of the threads', { minimum: -20, maximum: 99 }),
   text('idle-scheduling', 'default', 'Scheduling class of idle threads'),
-  int('idle-priority', null, 'Priority of idle threads'),
+  int('idle-priority', null, 'Priority of idle threads', { minimum: -20, maximum: 99 }),
 ]);
 
 const oneShot = { status: { refused: 'rtprelayd manages no firewall rules' } } as const;
@@ -59,8 +71,8 @@ const firewall = later(4, 'management of firewall rules is', [
 const crypto = later(2, 'DTLS-SRTP is', [
   flag('dtls-passive', 'Prefer the server role in DTLS'),
   text('dtls-cert-cipher', 'prime256v1', 'Key type of the certificate'),
-  int('dtls-rsa-key-size', 2048, 'Size of an RSA key', { unit: 'bits' }),
-  int('dtls-mtu', 1200, 'Packet size of DTLS', { unit: 'bytes', minimum: 576 }),
+  int('dtls-rsa-key-size', 2048, 'Size of an RSA key', { ...count, unit: 'bits' }),
+  int('dtls-mtu', 1200, 'Packet size of DTLS', { unit: 'bytes', minimum: 576, maximum: 65535 }),
   text('dtls-ciphers', null, 'OpenSSL cipher list of DTLS'),
   text('dtls-signature', 'SHA-256', 'Signature of the certificate'),
   flag('log-srtp-keys', 'Log SRTP keys'),
@@ -69,8 +81,8 @@ const crypto = later(2, 'DTLS-SRTP is', [
 
 const recording = later(3, 'recording is', [
   text('recording-dir', null, 'Spool directory of recordings', directory),
-  text('recording-method', 'pcap', 'How to record', { placeholder: 'pcap|proc|all' }),
-  text('recording-format', 'raw', 'Frames of a pcap file', { placeholder: 'raw|eth' }),
+  words('recording-method', 'pcap', 'How to record', ['pcap', 'proc', 'all']),
+  words('recording-format', 'raw', 'Frames of a pcap file', ['raw', 'eth']),
   flag('record-egress', 'Record what is sent'),
   flag('record-both', 'Record what is received and what is sent'),
   text('vsc-start-rec', null, 'DTMF code: start recording'),
@@ -82,20 +94,24 @@ const recording = later(3, 'recording is', [
 ]);
 
 const processing = later(3, 'media processing is', [
-  int('jitter-buffer', 0, 'Size of the jitter buffer, 0 off', { unit: 'packets' }),
+  int('jitter-buffer', 0, 'Size of the jitter buffer, 0 off', { ...count, unit: 'packets' }),
   flag('jb-clock-drift', 'Compensate clock drift'),
   flag('jb-adaptive', 'Adapt the size of the jitter buffer'),
   int('jb-adaptive-min', null, 'Smallest adaptive jitter buffer', ms),
   int('jb-adaptive-max', null, 'Largest adaptive jitter buffer', ms),
   int('dtx-delay', 0, 'Time before gaps are filled, 0 off', ms),
   int('max-dtx', 30, 'Longest gap that is filled', s),
-  int('dtx-buffer', 10, 'Buffer of the gap filler', { unit: 'packets' }),
+  int('dtx-buffer', 10, 'Buffer of the gap filler', { ...count, unit: 'packets' }),
   int('dtx-lag', 100, 'Lag of the gap filler', ms),
   int('dtx-shift', 5, 'Step on over- or underrun', ms),
   text('dtx-cn-params', null, 'Comfort noise in gaps', { list: true }),
-  text('amr-dtx', null, 'Silence in AMR', { placeholder: 'native|CN' }),
-  text('evs-dtx', null, 'Silence in EVS', { placeholder: 'native|CN' }),
-  float('silence-detect', 0, 'Level taken as silence, 0 off', { unit: '%' }),
+  words('amr-dtx', null, 'Silence in AMR', ['native', 'CN']),
+  words('evs-dtx', null, 'Silence in EVS', ['native', 'CN']),
+  float('silence-detect', 0, 'Level taken as silence, 0 off', {
+    unit: '%',
+    minimum: 0,
+    maximum: 100,
+  }),
   text('cn-payload', null, 'Comfort noise that replaces silence', { list: true }),
   text('dtmf-log-dest', null, 'UDP address told of DTMF events', address),
   flag('dtmf-log-ng-tcp', 'Tell TCP NG clients of DTMF events'),
@@ -105,38 +121,45 @@ const processing = later(3, 'media processing is', [
   text('transcode-config', null, 'Section with transcoding rules'),
   text('evs-lib-path', null, 'EVS library', path),
   text('codec-chain-lib-path', null, 'External codec library', path),
-  int('codec-chain-runners', null, 'Runners of a codec'),
-  int('codec-chain-concurrency', null, 'Jobs of a runner'),
-  int('codec-chain-interval', null, 'Time between runs', { unit: 'µs' }),
-  int('codec-chain-async', null, 'Callback threads'),
+  int('codec-chain-runners', null, 'Runners of a codec', count),
+  int('codec-chain-concurrency', null, 'Jobs of a runner', count),
+  int('codec-chain-interval', null, 'Time between runs', { ...count, unit: 'µs' }),
+  int('codec-chain-async', null, 'Callback threads', count),
   flag('codec-chain-nonblock', 'Do not wait for results'),
   text('codec-chain-opus-application', null, 'Opus mode'),
-  int('codec-chain-opus-complexity', null, 'Opus complexity', { placeholder: '0-10' }),
+  int('codec-chain-opus-complexity', null, 'Opus complexity', {
+    placeholder: '0-10',
+    minimum: 0,
+    maximum: 10,
+  }),
   int('rtcp-interval', 5000, 'Interval of generated RTCP', ms),
-  text('mos', 'CQ', 'Kind of MOS', { list: true, placeholder: 'CQ|LQ|legacy|G.107|G.107.2' }),
+  words('mos', 'CQ', 'Kind of MOS', ['CQ', 'LQ', 'legacy', 'G.107', 'G.107.2'], { list: true }),
   flag('measure-rtp', 'Count lost, repeated and reordered packets'),
-  text('ssrc-reporting', 'full', 'Reports by SSRC', { placeholder: 'full|inline|global|none' }),
+  words('ssrc-reporting', 'full', 'Reports by SSRC', ['full', 'inline', 'global', 'none']),
   text('moh-attr-name', null, 'Attribute added on hold'),
   int('moh-max-duration', 1800000, 'Longest music on hold', ms),
-  int('moh-max-repeats', 999, 'Repetitions of music on hold'),
+  int('moh-max-repeats', 999, 'Repetitions of music on hold', count),
   flag('moh-prevent-double-hold', 'Skip when the attribute is there'),
 ]);
 
 const playback = later(3, 'playback is', [
-  text('audio-player', 'on-demand', 'When the audio player is used', {
-    placeholder: 'on-demand|play-media|transcoding|always',
-  }),
+  words('audio-player', 'on-demand', 'When the audio player is used', [
+    'on-demand',
+    'play-media',
+    'transcoding',
+    'always',
+  ]),
   int('audio-buffer-length', 500, 'Mixing buffer', ms),
   int('audio-buffer-delay', 5, 'Initial fill of the mixing buffer', ms),
   flag('player-cache', 'Keep encoded media in memory'),
-  int('kernel-player', null, 'Streams played by the kernel'),
-  int('kernel-player-media', 128, 'Files played by the kernel'),
+  int('kernel-player', null, 'Streams played by the kernel', count),
+  int('kernel-player-media', 128, 'Files played by the kernel', count),
   text('preload-media-files', null, 'Files to preload', { list: true }),
   int('media-files-reload', null, 'Refresh interval of files', s),
   int('media-files-expire', null, 'Age limit of files', s),
   int('expiry-timer', null, 'Interval of expiry runs', s),
   text('mysql-host', null, 'Server of the media database'),
-  int('mysql-port', null, 'Its port'),
+  int('mysql-port', null, 'Its port', port),
   text('mysql-user', null, 'Its user'),
   text('mysql-pass', null, 'Its password', secret),
   text('mysql-query', null, 'Query that returns the media'),
@@ -155,13 +178,16 @@ const telemetry = later(3, 'export of this telemetry is', [
   text('graphite-prefix', null, 'Prefix of the names'),
   int('graphite-timeout', null, 'Time limit of a report', s),
   text('homer', null, 'Homer server', { placeholder: 'ADDR:PORT' }),
-  text('homer-protocol', 'udp', 'Transport to Homer', { placeholder: 'udp|tcp' }),
-  int('homer-id', 2001, 'Capture id'),
+  words('homer-protocol', 'udp', 'Transport to Homer', ['udp', 'tcp']),
+  int('homer-id', 2001, 'Capture id', count),
   flag('homer-disable-rtcp-stats', 'No RTCP to Homer'),
   flag('homer-enable-ng', 'NG messages to Homer'),
-  int('homer-ng-capture-proto', 0x3d, 'Protocol byte of NG messages'),
+  int('homer-ng-capture-proto', 0x3d, 'Protocol byte of NG messages', {
+    minimum: 0,
+    maximum: 255,
+  }),
   text('mqtt-host', null, 'MQTT broker'),
-  int('mqtt-port', 1883, 'Its port'),
+  int('mqtt-port', 1883, 'Its port', port),
   text('mqtt-tls-alpn', null, 'ALPN name'),
   text('mqtt-id', null, 'Client id'),
   int('mqtt-keepalive', 30, 'Keepalive interval', s),
@@ -171,16 +197,18 @@ const telemetry = later(3, 'export of this telemetry is', [
   text('mqtt-capath', null, 'Directory of CA certificates', directory),
   text('mqtt-certfile', null, 'Certificate', path),
   text('mqtt-keyfile', null, 'Private key', path),
-  int('mqtt-publish-qos', 0, 'Quality of service', { placeholder: '0|1|2' }),
+  int('mqtt-publish-qos', 0, 'Quality of service', {
+    placeholder: '0|1|2',
+    minimum: 0,
+    maximum: 2,
+  }),
   text('mqtt-publish-topic', null, 'Topic'),
   int('mqtt-publish-interval', 5000, 'Interval of reports', ms),
-  text('mqtt-publish-scope', 'global', 'What to publish', {
-    placeholder: 'global|summary|call|media',
-  }),
+  words('mqtt-publish-scope', 'global', 'What to publish', ['global', 'summary', 'call', 'media']),
   text('janus-secret', null, 'Janus admin secret', secret),
-  text('log-facility-cdr', null, 'Syslog facility of call records'),
-  text('log-facility-rtcp', null, 'Syslog facility of RTCP records'),
-  text('log-facility-dtmf', null, 'Syslog facility of DTMF records'),
+  words('log-facility-cdr', null, 'Syslog facility of call records', syslogFacilities, facility),
+  words('log-facility-rtcp', null, 'Syslog facility of RTCP records', syslogFacilities, facility),
+  words('log-facility-dtmf', null, 'Syslog facility of DTMF records', syslogFacilities, facility),
 ]);
 
 /** Groups without effect in this version, by title. */

@@ -2,13 +2,16 @@
  * The table of all options: rtpengine's names, letters and 26.3 defaults (options.md §3, appendix),
  * and our own, marked `own`. The parser, `--help` and docs/config.md are generated from it.
  */
-import { flag, float, int, later, text, type OptionSpec } from './option-spec.js';
+import { flag, float, int, later, reloaded, text, words, type OptionSpec } from './option-spec.js';
 import { laterOptions } from './options-later.js';
-import { logSubsystems } from './subsystems.js';
+import { logSubsystems, syslogFacilities } from './subsystems.js';
 
 const seconds = { unit: 's', minimum: 0 } as const;
 const milliseconds = { unit: 'ms', minimum: 0 } as const;
-const facilities = '`daemon`, `local0` … `local7` or another facility name of syslog(3)';
+const tos = { minimum: 0, maximum: 255 } as const;
+const level = { minimum: -1, maximum: 7 } as const;
+/** Threads that the relay can have. */
+const mostThreads = 64;
 
 const general: readonly OptionSpec[] = [
   flag('version', 'Print the version and exit', { short: 'v' }),
@@ -20,13 +23,17 @@ const general: readonly OptionSpec[] = [
   text('config-section', 'rtpengine', 'Section of the file to use'),
   flag('foreground', "Don't go to the background", { short: 'f' }),
   text('pidfile', null, 'Write the process id to this file', { short: 'p', placeholder: 'FILE' }),
-  text('socket-store', 'auto', 'Keep the sockets in the service manager, to outlive the process', {
-    placeholder: 'auto|yes|no',
-    choices: ['auto', 'yes', 'no'],
-    own: true,
-  }),
+  words(
+    'socket-store',
+    'auto',
+    'Keep the sockets in the service manager, to outlive the process',
+    ['auto', 'yes', 'no'],
+    { own: true },
+  ),
   int('num-threads', null, 'Number of worker threads', {
-    defaultText: 'number of CPU cores, at least 4',
+    minimum: 1,
+    maximum: mostThreads,
+    defaultText: `number of CPU cores, at least 4, at most ${mostThreads}`,
   }),
 ];
 
@@ -35,6 +42,7 @@ const mediaPlane: readonly OptionSpec[] = [
     short: 'i',
     list: true,
     placeholder: '[NAME/]ADDR[!ADVERTISED]',
+    reloads: true,
   }),
   text('interfaces-config', null, 'Prefix of the sections that describe interfaces', {
     tier: 4,
@@ -43,24 +51,29 @@ const mediaPlane: readonly OptionSpec[] = [
   flag('save-interface-ports', 'Open ports on one address of the wanted family only', {
     short: 'S',
     tier: 4,
+    status: { noEffect: 'each port is opened on one address in any case' },
   }),
   int('port-min', 30000, 'Lowest port for media', { short: 'm', minimum: 1, maximum: 65535 }),
   int('port-max', 39999, 'Highest port for media', { short: 'M', minimum: 1, maximum: 65535 }),
-  int('tos', 0, 'TOS byte of media packets', { short: 'T' }),
-  text('endpoint-learning', 'heuristic', 'How the remote address is learned from packets', {
-    placeholder: 'off|immediate|delayed|heuristic',
-    choices: ['off', 'immediate', 'delayed', 'heuristic'],
+  int('tos', 0, 'TOS byte of media packets', {
+    ...{ ...tos, short: 'T' },
+    rangeError: 'Invalid TOS value',
   }),
+  words('endpoint-learning', 'heuristic', 'How the remote address is learned from packets', [
+    ...['off', 'immediate', 'delayed', 'heuristic'],
+  ]),
   int('table', -1, 'Kernel table; 0 or more: forward in the kernel (as kernel-forward=auto)', {
     short: 't',
+    minimum: -1,
   }),
   flag('no-fallback', 'Refuse to start when the kernel cannot forward', { short: 'F' }),
-  text('kernel-forward', null, 'How the kernel forwards settled streams', {
-    placeholder: 'auto|tc|xdp|xdp-generic|nft|none',
-    choices: ['auto', 'tc', 'xdp', 'xdp-generic', 'nft', 'none'],
-    defaultText: 'auto with --table of 0 or more, else none',
-    own: true,
-  }),
+  words(
+    'kernel-forward',
+    null,
+    'How the kernel forwards settled streams',
+    ['auto', 'tc', 'xdp', 'xdp-generic', 'nft', 'none'],
+    { defaultText: 'auto with --table of 0 or more, else none', own: true },
+  ),
   text('kernel-forward-interface', null, 'Devices that media arrives on', {
     list: true,
     placeholder: 'DEVICE',
@@ -75,11 +88,7 @@ const mediaPlane: readonly OptionSpec[] = [
   flag('kernel-forward-set-forwarding', 'Switch IP forwarding on where nft needs it', {
     own: true,
   }),
-  text('port-mode', 'bound', 'How media ports are opened', {
-    placeholder: 'bound',
-    choices: ['bound'],
-    own: true,
-  }),
+  words('port-mode', 'bound', 'How media ports are opened', ['bound'], { own: true }),
 ];
 
 const control: readonly OptionSpec[] = [
@@ -126,7 +135,10 @@ const control: readonly OptionSpec[] = [
     list: true,
     placeholder: '[ADDR:]PORT',
   }),
-  int('control-tos', 0, 'TOS byte of control packets'),
+  int('control-tos', 0, 'TOS byte of control packets', {
+    ...tos,
+    rangeError: 'Invalid control-ng TOS value',
+  }),
   flag('sip-source', 'Send media to the source of the SIP message, not to the SDP address'),
   flag('reject-invalid-sdp', 'Refuse SDP that is not well-formed instead of repairing it'),
   ...later(4, 'the legacy control protocol is', [
@@ -143,7 +155,7 @@ const control: readonly OptionSpec[] = [
   ]),
 ];
 
-const limits: readonly OptionSpec[] = [
+const limits: readonly OptionSpec[] = reloaded([
   int(
     'timeout',
     60,
@@ -169,108 +181,119 @@ const limits: readonly OptionSpec[] = [
     defaultText: '0, and SIGUSR1 keeps its meaning for the log',
   }),
   float('max-load', 0, 'Refuse new calls above this load average, 0 off', { minimum: 0 }),
-  float('max-cpu', 0, 'Refuse new calls above this CPU usage, 0 off', { unit: '%', minimum: 0 }),
+  float('max-cpu', 0, 'Refuse new calls above this CPU usage, 0 off', {
+    unit: '%',
+    minimum: 0,
+    maximum: 100,
+  }),
   int('max-bandwidth', 0, 'Refuse new calls above this media rate, 0 off', {
     unit: 'bytes/s',
     minimum: 0,
   }),
-];
+]);
 
-const logging: readonly OptionSpec[] = [
-  int('log-level', 6, 'Log level, 0 emergency to 7 debug', { short: 'L' }),
+const logging: readonly OptionSpec[] = reloaded([
+  int('log-level', 6, 'Log level, 0 emergency to 7 debug, -1 nothing', { ...level, short: 'L' }),
   ...logSubsystems.map(([name, description]) =>
     int(`log-level-${name}`, name === 'internals' ? -1 : null, `Log level for: ${description}`, {
+      ...level,
       ...(name === 'internals' ? {} : { defaultText: 'log-level' }),
     }),
   ),
   flag('log-stderr', 'Log to stderr instead of syslog', { short: 'E' }),
-  text('log-facility', 'daemon', `Syslog facility: ${facilities}`, {
+  words('log-facility', 'daemon', 'Syslog facility', syslogFacilities, {
     placeholder: 'daemon|local0|...|local7',
   }),
-  text('log-format', 'default', 'Form of log lines; json is one object a line, on stderr', {
-    placeholder: 'default|parsable|json',
-    choices: ['default', 'parsable', 'json'],
-    tier: 3,
-  }),
+  words(
+    'log-format',
+    'default',
+    'Form of log lines; json is one object a line, on stderr',
+    ['default', 'parsable', 'json'],
+    { tier: 3 },
+  ),
   text('log-name', 'rtpengine', 'Program name in syslog', { tier: 4 }),
   text('log-mark-prefix', '', 'Text in front of private data in log lines', { tier: 4 }),
   text('log-mark-suffix', '', 'Text behind private data in log lines', { tier: 4 }),
   flag('split-logs', 'Write each line of a multi-line message by itself', { tier: 4 }),
   flag('no-log-timestamps', 'Leave out the time on stderr', { tier: 4 }),
-  int('max-log-line-length', null, 'Break log lines at this length', {
+  int('max-log-line-length', null, 'Break log lines at this length, 0 or -1 unlimited', {
     unit: 'characters',
     tier: 4,
+    minimum: -1,
     defaultText: '500 on syslog, unlimited on stderr',
   }),
-];
+]);
 
 const redis: readonly OptionSpec[] = [
-  text('redis', null, 'Redis database that holds the calls; other notations: docs/redis.md', {
-    short: 'r',
-    placeholder: '[PW@]HOST:PORT/DB',
-    secret: true,
-  }),
-  text('redis-write', null, 'Write calls to this database instead', {
-    short: 'w',
-    placeholder: '[PW@]HOST:PORT/DB',
-    secret: true,
-  }),
-  text('redis-format', 'auto', 'Form of stored calls; auto keeps what the database holds', {
-    placeholder: 'auto|native|bencode|JSON|JSON-10.5',
-    choices: ['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'],
-  }),
-  int('redis-commit-timeout', 200, 'How long an NG reply waits for Redis', {
-    ...milliseconds,
-    own: true,
-  }),
-  int(
-    'redis-wait-replicas',
-    0,
-    'Replicas that hold a call before the NG reply, if they do in time',
-    {
-      minimum: 0,
+  ...reloaded([
+    text('redis', null, 'Redis database that holds the calls; other notations: docs/redis.md', {
+      short: 'r',
+      placeholder: '[PW@]HOST:PORT/DB',
+      secret: true,
+    }),
+    text('redis-write', null, 'Write calls to this database instead', {
+      short: 'w',
+      placeholder: '[PW@]HOST:PORT/DB',
+      secret: true,
+    }),
+    int('redis-commit-timeout', 200, 'How long an NG reply waits for Redis', {
+      ...milliseconds,
       own: true,
-    },
-  ),
-  int('redis-expires', 86400, 'Life time of a stored call', { unit: 's', minimum: 1 }),
+    }),
+    int(
+      'redis-wait-replicas',
+      0,
+      'Replicas that hold a call before the NG reply, if they do in time',
+      {
+        minimum: 0,
+        own: true,
+      },
+    ),
+    int('redis-expires', 86400, 'Life time of a stored call', { unit: 's', minimum: 1 }),
+    int('redis-allowed-errors', -1, 'Errors before Redis is left alone, -1 unlimited', {
+      minimum: -1,
+    }),
+    int('redis-disable-time', 10, 'How long Redis is then left alone', seconds),
+    int('redis-cmd-timeout', 0, 'Time limit of a command, 0 none', milliseconds),
+    int('redis-connect-timeout', 1000, 'Time limit of connecting', { unit: 'ms', minimum: 1 }),
+    int('subscribe-keyspace', null, 'Redis databases to follow: hot standby', {
+      short: 'k',
+      list: true,
+      minimum: 0,
+    }),
+    text('redis-subscribe', null, 'Server to follow databases on; default: redis', {
+      placeholder: '[PW@]HOST:PORT[/DB]',
+      secret: true,
+    }),
+    text('redis-sentinel-user', null, 'ACL user of the sentinels', { own: true }),
+    text('redis-sentinel-password', null, 'Password of the sentinels', { secret: true, own: true }),
+    text('redis-tls-ca', null, 'PEM file of the authorities that sign certificates of Redis', {
+      placeholder: 'FILE',
+      defaultText: 'those of Node',
+      own: true,
+    }),
+    text('redis-tls-cert', null, 'PEM file of our certificate for Redis', {
+      placeholder: 'FILE',
+      own: true,
+    }),
+    text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
+    flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
+  ]),
+  words('redis-format', 'auto', 'Form of stored calls; auto keeps what the database holds', [
+    ...['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'],
+  ]),
   flag('no-redis-required', 'Start although Redis is away', { short: 'q' }),
-  int('redis-num-threads', null, 'Calls restored at the same time', {
-    defaultText: 'number of CPU cores, at least 4',
-  }),
-  int('redis-allowed-errors', -1, 'Errors before Redis is left alone, -1 unlimited', {
-    minimum: -1,
-  }),
-  int('redis-disable-time', 10, 'How long Redis is then left alone', seconds),
-  int('redis-cmd-timeout', 0, 'Time limit of a command, 0 none', milliseconds),
-  int('redis-connect-timeout', 1000, 'Time limit of connecting', { unit: 'ms', minimum: 1 }),
-  int('subscribe-keyspace', null, 'Redis databases to follow: hot standby', {
-    short: 'k',
-    list: true,
+  int('redis-num-threads', null, 'Threads that restore calls', {
+    minimum: 1,
+    status: { noEffect: 'all calls are restored in batches by one thread' },
   }),
   flag('active-switchover', 'Signalling or media makes a foreign call an own one'),
-  text('redis-subscribe', null, 'Server to follow databases on; default: redis', {
-    placeholder: '[PW@]HOST:PORT[/DB]',
-    secret: true,
-  }),
-  text('redis-sentinel-user', null, 'ACL user of the sentinels', { own: true }),
-  text('redis-sentinel-password', null, 'Password of the sentinels', { secret: true, own: true }),
-  text('redis-tls-ca', null, 'PEM file of the authorities that sign certificates of Redis', {
-    placeholder: 'FILE',
-    defaultText: 'those of Node',
-    own: true,
-  }),
-  text('redis-tls-cert', null, 'PEM file of our certificate for Redis', {
-    placeholder: 'FILE',
-    own: true,
-  }),
-  text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
-  flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
   flag('redis-resolve-on-reconnect', 'Host names are looked up at each connection, always'),
   ...later(4, 'this Redis setting is', [
     int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', seconds),
     int('redis-tcp-keepalive-intvl', 1, 'Interval of TCP keepalives', seconds),
-    int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection'),
-    int('redis-delete-async', 0, 'Delete stored calls without waiting', { short: 'y' }),
+    int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection', { minimum: 0 }),
+    int('redis-delete-async', 0, 'Delete stored calls without waiting', { short: 'y', minimum: 0 }),
     int('redis-delete-async-interval', 0, 'Interval of such deletions', {
       ...seconds,
       short: null,
@@ -300,6 +323,12 @@ const byShort = new Map(
 /** The option of that long name. */
 export function optionNamed(name: string): OptionSpec | undefined {
   return byName.get(name);
+}
+
+/** Title of the group that an option is in. */
+export function optionGroupOf(name: string): string | null {
+  const group = optionGroups.find(([, rows]) => rows.some((row) => row.name === name));
+  return group?.[0] ?? null;
 }
 
 /** The option of that letter. */

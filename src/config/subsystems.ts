@@ -17,3 +17,9 @@ export const logSubsystems = [
 
 /** Name of a log subsystem, as in `[core]`. */
 export type LogSubsystem = (typeof logSubsystems)[number][0];
+
+/** Names of syslog facilities, as rtpengine takes them. */
+export const syslogFacilities: readonly string[] = (
+  'auth authpriv cron daemon ftp kern lpr mail news syslog user uucp ' +
+  'local0 local1 local2 local3 local4 local5 local6 local7'
+).split(' ');

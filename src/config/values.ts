@@ -31,9 +31,10 @@ function toInteger(text: string, source: ValueSource): number | null {
 }
 
 function rangeError(option: OptionSpec, value: number): string | null {
-  const { minimum, maximum } = option;
-  if (minimum !== null && value < minimum) return `must not be less than ${minimum}`;
-  if (maximum !== null && value > maximum) return `must not be greater than ${maximum}`;
+  const { minimum, maximum, rangeError: known } = option;
+  const more = known === null ? '' : `: ${known}`;
+  if (minimum !== null && value < minimum) return `must not be less than ${minimum}${more}`;
+  if (maximum !== null && value > maximum) return `must not be greater than ${maximum}${more}`;
   // 64 bits only where a rate is counted in bytes; everything else is a C int in rtpengine too.
   if (option.unit !== 'bytes/s' && Math.abs(value) > 0x7fffffff) return 'is out of range';
   return null;
@@ -64,10 +65,12 @@ export function parseValue(option: OptionSpec, text: string, source: ValueSource
       if (word === 'false' || word === 'no' || word === '0') return { ok: true, value: false };
       return { ok: false, reason: 'is neither true nor false' };
     }
-    case 'string':
-      if (option.choices !== null && !option.choices.includes(text)) {
-        return { ok: false, reason: `is none of ${option.choices.join(', ')}` };
-      }
-      return { ok: true, value: text };
+    case 'string': {
+      if (option.choices === null) return { ok: true, value: text };
+      const word = text.trim().toLowerCase();
+      const choice = option.choices.find((each) => each.toLowerCase() === word);
+      if (choice !== undefined) return { ok: true, value: choice };
+      return { ok: false, reason: `is none of ${option.choices.join(', ')}` };
+    }
   }
 }

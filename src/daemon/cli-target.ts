@@ -1,7 +1,8 @@
 /** What the operator's command line sees of the daemon. */
-import type { Config, LimitConfig } from '../config/config.js';
+import type { LimitConfig } from '../config/config.js';
 import type { LogSubsystem } from '../config/subsystems.js';
 import type { CallState, Endpoint } from '../media/call-state.js';
+import type { AddonProcess } from '../media/native-relay.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
@@ -9,6 +10,7 @@ import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './call-service.js';
 import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
+import type { LiveConfig, RedisSettings } from './live-config.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
   CliCall,
@@ -23,13 +25,12 @@ import type {
   CliTarget,
 } from './cli/target.js';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 export interface CliTargetParts {
   readonly calls: CallService;
   readonly log: Log;
-  readonly config: Config;
-  readonly limits: Mutable<LimitConfig>;
+  readonly live: LiveConfig;
+  /** Limits of the process. */
+  readonly process: Pick<AddonProcess, 'openFiles' | 'setOpenFiles'>;
   readonly counters: Counters;
   readonly gauges: () => Gauges;
   readonly clock: Clock;
@@ -56,15 +57,40 @@ const limitNames: Partial<Record<CliSetting, keyof LimitConfig>> = {
   deletedelay: 'deleteDelaySeconds',
 };
 
+/** Settings of the connections to Redis. */
+const redisNames: Partial<Record<CliSetting, keyof RedisSettings>> = {
+  redisallowederrors: 'allowedErrors',
+  redisdisabletime: 'disableTimeSeconds',
+  redisconnecttimeout: 'connectTimeoutMs',
+  rediscmdtimeout: 'commandTimeoutMs',
+};
+
+/** As the option table has them, for a daemon without Redis. */
+const redisDefaults: RedisSettings = {
+  allowedErrors: -1,
+  disableTimeSeconds: 10,
+  connectTimeoutMs: 1000,
+  commandTimeoutMs: 0,
+};
+
+/** What rtpengine does not go below either. */
+const leastOpenFiles = 65_536;
+
 export class DaemonCliTarget implements CliTarget {
   readonly #parts: CliTargetParts;
-  readonly #startLimits: LimitConfig;
-  readonly #startParameters: readonly (readonly [string, string])[];
+  #readParameters: readonly (readonly [string, string])[];
 
   constructor(parts: CliTargetParts) {
     this.#parts = parts;
-    this.#startLimits = { ...parts.limits };
-    this.#startParameters = this.parameters('current');
+    this.#readParameters = this.parameters('current');
+    parts.live.onRead(() => {
+      const { limits, redis, log } = parts.live.config;
+      this.#readParameters = parameterLines(
+        parts.live.config,
+        (name) => this.#configured(name, limits, redis),
+        (subsystem) => log.levels.get(subsystem) ?? this.logLevel(subsystem),
+      );
+    });
   }
 
   sessionCounts(): CliSessionCounts {
@@ -184,30 +210,32 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   setting(name: CliSetting): number {
-    const { limits, config } = this.#parts;
-    const key = limitNames[name];
-    if (key !== undefined) return limits[key];
-    const { redis } = config;
-    switch (name) {
-      case 'redisallowederrors':
-        return redis?.allowedErrors ?? -1;
-      case 'redisdisabletime':
-        return redis?.disableTimeSeconds ?? 10;
-      case 'redisconnecttimeout':
-        return redis?.connectTimeoutMs ?? 1000;
-      case 'rediscmdtimeout':
-        return redis?.commandTimeoutMs ?? 0;
-      case 'controltos':
-        return config.control.controlTos;
-      default:
-        return 0;
-    }
+    const { live, process } = this.#parts;
+    if (name === 'maxopenfiles') return process.openFiles()[0];
+    return this.#configured(name, live.limits, live.redis);
+  }
+
+  #configured(name: CliSetting, limits: LimitConfig, redis: RedisSettings | null): number {
+    const limit = limitNames[name];
+    if (limit !== undefined) return limits[limit];
+    const setting = redisNames[name];
+    if (setting !== undefined) return (redis ?? redisDefaults)[setting];
+    return name === 'controltos' ? this.#parts.live.config.control.controlTos : 0;
   }
 
   changeSetting(name: CliSetting, value: number): string | null {
-    const key = limitNames[name];
-    if (key === undefined) return 'it cannot be changed while the daemon runs';
-    this.#parts.limits[key] = value;
+    const { live, process } = this.#parts;
+    if (name === 'maxopenfiles') {
+      if (value < leastOpenFiles) return `can't set it under ${leastOpenFiles}`;
+      const errno = process.setOpenFiles(value);
+      return errno === 0 ? null : `errno = ${errno}`;
+    }
+    const limit = limitNames[name];
+    const setting = redisNames[name];
+    if (limit !== undefined) live.limits[limit] = value;
+    else if (setting === undefined) return 'it cannot be changed while the daemon runs';
+    else if (live.redis === null) return 'there is no Redis';
+    else live.changeRedis({ [setting]: value });
     return null;
   }
 
@@ -242,7 +270,7 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   follow(database: number): boolean {
-    if (this.#parts.config.redis === null || this.keyspaces().includes(database)) return false;
+    if (this.#parts.live.redis === null || this.keyspaces().includes(database)) return false;
     this.#parts.keyspaces.follow(database);
     return true;
   }
@@ -260,8 +288,16 @@ export class DaemonCliTarget implements CliTarget {
     return this.#parts.kernel();
   }
 
+  reload(): Promise<readonly string[]> {
+    return this.#parts.live.reload();
+  }
+
+  processId(): number {
+    return process.pid;
+  }
+
   drain(timeoutSeconds: number | null): void {
-    this.#parts.drain.begin(timeoutSeconds ?? this.#parts.limits.drainTimeoutSeconds);
+    this.#parts.drain.begin(timeoutSeconds ?? this.#parts.live.limits.drainTimeoutSeconds);
   }
 
   cancelDrain(): boolean {
@@ -269,16 +305,16 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[] {
-    if (when === 'start') return this.#startParameters;
+    if (when === 'start') return this.#readParameters;
     return parameterLines(
-      this.#parts.config,
+      this.#parts.live.config,
       (name) => this.setting(name),
       (subsystem) => this.logLevel(subsystem),
     );
   }
 
   revertParameters(): void {
-    Object.assign(this.#parts.limits, this.#startLimits);
+    this.#parts.live.revert();
   }
 }
 

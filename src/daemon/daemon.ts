@@ -2,12 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { cpus, loadavg, networkInterfaces } from 'node:os';
 import { accessList, notAllowed } from '../config/access-list.js';
-import type { Config, LimitConfig } from '../config/config.js';
+import type { Config, ConfigSource, LogConfig, RedisConfig } from '../config/config.js';
 import type { CallState } from '../media/call-state.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import { heldAddresses, NetworkWatch } from '../kernel-forward/network.js';
 import { InterfaceTable } from '../media/interfaces.js';
-import { NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
+import { nativeProcess, NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
 import { PortPool } from '../media/port-pool.js';
 import type { MediaRelay } from '../media/relay.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
@@ -19,11 +19,12 @@ import {
   type UdpTransport,
 } from '../ng-protocol/transports/udp.js';
 import { Counters } from '../observe/counters.js';
-import type { Log } from '../observe/log.js';
+import type { Log, LogSink } from '../observe/log.js';
 import { shorterReply } from '../observe/shorter-reply.js';
 import type { Gauges } from '../observe/statistics.js';
 import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
+import type { RedisStore } from '../redis-store/redis-store.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
@@ -32,12 +33,19 @@ import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
 import type { HttpService } from './http/server.js';
 import type { KernelDevices } from './kernel-devices.js';
+import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
 import { handleNg, ngObserver } from './ng-handler.js';
 import { Notices } from './notices.js';
 import { HeldAddresses } from './process/held-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
-import { lookupHost, resolveInterfaces, resolveListener } from './process/local-addresses.js';
+import {
+  lookupHost,
+  resolveInterfaces,
+  resolveListener,
+  type Machine,
+  type NonLocalPolicy,
+} from './process/local-addresses.js';
 
 export interface DaemonEnvironment {
   readonly config: Config;
@@ -47,6 +55,11 @@ export interface DaemonEnvironment {
   /** The node has been drained: it is to be stopped. */
   readonly onDrained: () => void;
   readonly serviceManager: ServiceManager;
+  /** Where the configuration can be read again. */
+  readonly source: ConfigSource;
+  readonly openLog: (config: LogConfig) => Promise<LogSink>;
+  /** false: stderr was given up when the process went to the background. */
+  readonly hasStderr: () => boolean;
 }
 
 /** How long sockets of the previous process wait for a Redis that is away. */
@@ -55,8 +68,6 @@ const unclaimedMs = 60_000;
 const unwantedMs = 1000;
 /** How often the service manager gets a new status line. */
 const statusSeconds = 10;
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface Rates {
   packets: number;
@@ -70,7 +81,7 @@ interface Rates {
 /** A running daemon. `start` resolves when commands are answered. */
 export class Daemon {
   readonly #environment: DaemonEnvironment;
-  readonly #limits: Mutable<LimitConfig>;
+  readonly #liveConfig: LiveConfig;
   readonly #counters: Counters;
   readonly #load: LoadGuard;
   readonly #drain: Drain;
@@ -87,12 +98,14 @@ export class Daemon {
   #kernelRelay: KernelRelay | null = null;
   #kernelDevices: KernelDevices | null = null;
   #store: CallStore = new MemoryStore();
+  #redisStore: RedisStore | null = null;
   #calls: CallService | null = null;
   #interfaces: InterfaceTable | null = null;
   #pool: PortPool | null = null;
   #transport: UdpTransport | null = null;
   #held: HeldAddresses | null = null;
   #follower: KeyspaceFollower | null = null;
+  #following: Promise<void> = Promise.resolve();
   #closeCli: (() => Promise<void>) | null = null;
   #closeListeners: (() => Promise<void>) | null = null;
   #target: CliTarget | null = null;
@@ -103,12 +116,12 @@ export class Daemon {
 
   constructor(environment: DaemonEnvironment) {
     this.#environment = environment;
-    this.#limits = { ...environment.config.limits };
+    this.#liveConfig = new LiveConfig({ ...environment, initial: environment.config });
     const { nowMicros } = environment.clock;
     const start = nowMicros();
     this.#counters = new Counters(start);
     this.#lived = new LivedTime(start);
-    this.#load = new LoadGuard(this.#limits);
+    this.#load = new LoadGuard(this.#liveConfig.limits);
     this.#notices = new Notices(environment.log);
     this.#drain = new Drain({
       log: environment.log,
@@ -122,7 +135,7 @@ export class Daemon {
   async start(): Promise<void> {
     const { config, log, clock } = this.#environment;
     for (const warning of config.warnings) log.warning('core', warning);
-    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    const machine = thisMachine();
     // A node that stands by binds the addresses that it will get.
     const standby = (config.redis?.keyspaces.length ?? 0) > 0;
     const nonLocal = standby ? 'warn' : 'refuse';
@@ -156,7 +169,7 @@ export class Daemon {
       log,
       counters: this.#counters,
       config,
-      limits: this.#limits,
+      limits: this.#liveConfig.limits,
       clock,
       lived: this.#lived,
       held,
@@ -183,7 +196,7 @@ export class Daemon {
             counters: this.#counters,
             log,
             config,
-            limits: this.#limits,
+            limits: this.#liveConfig.limits,
             gauges: () => this.#gauges(),
             load: this.#load,
             draining: () => this.#drain.active,
@@ -215,6 +228,7 @@ export class Daemon {
     // Calls that are not restored yet will want the sockets that wait for them.
     if (this.#store.healthy) this.#releaseRest();
     else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
+    this.#reloadable(interfaces, nonLocal);
     this.#environment.serviceManager.ready();
     if (config.media.kernelForward === 'none') {
       setTimeout(() => void this.#removeLeftForwarding(), unwantedMs).unref();
@@ -228,8 +242,52 @@ export class Daemon {
     removeLeftForwarding(config, log);
   }
 
+  /** The configuration as it was read last. */
+  get config(): Config {
+    return this.#liveConfig.config;
+  }
+
+  /** Reads the configuration again; what became of it is in the log. Never rejects. */
+  reload(): Promise<readonly string[]> {
+    return this.#liveConfig.reload();
+  }
+
+  #reloadable(interfaces: InterfaceTable, nonLocal: NonLocalPolicy): void {
+    this.#liveConfig.started({
+      interfaces,
+      resolve: ({ media }) => resolveInterfaces(media.interfaces, thisMachine(), nonLocal),
+      interfacesChanged: () => {
+        this.#kernelDevices?.setAddresses(addressesOf(interfaces));
+        this.#held?.refresh();
+      },
+      redisChanged: (change) => this.#redisChanged(change),
+      keyspacesChanged: (added, removed) => {
+        for (const database of removed) this.#unfollow(database);
+        void this.follow(added);
+      },
+    });
+  }
+
+  /** Other servers, certificates or limits of Redis. */
+  #redisChanged(change: Partial<RedisConfig>): void {
+    this.#redisStore?.reconfigure(change);
+    const ofFollower: readonly (keyof RedisConfig)[] = [
+      ...(['subscribe', 'connectTimeoutMs', 'commandTimeoutMs'] as const),
+      ...(['allowedErrors', 'disableTimeSeconds'] as const),
+    ];
+    const follower = this.#follower;
+    if (follower === null || !ofFollower.some((name) => change[name] !== undefined)) return;
+    // What happens in between is found by comparing.
+    void this.#inTurn(async () => {
+      const { databases } = follower;
+      follower.close();
+      this.#follower = null;
+      await this.#followNow(databases);
+    });
+  }
+
   /** No new calls from now on; `onDrained` when the last one has ended. */
-  drain(timeoutSeconds = this.#limits.drainTimeoutSeconds): void {
+  drain(timeoutSeconds = this.#liveConfig.limits.drainTimeoutSeconds): void {
     this.#drain.begin(timeoutSeconds);
   }
 
@@ -246,9 +304,7 @@ export class Daemon {
         import('./kernel-devices.js'),
         import('../kernel-forward/kernel-relay.js'),
       ]);
-    const addresses = interfaces.all.flatMap((entry) =>
-      entry.addresses.map(({ address }) => address),
-    );
+    const addresses = addressesOf(interfaces);
     const forwarder = openKernelForwarding(config, addresses, log);
     if (forwarder === null) return inner;
     this.#kernelRelay = new KernelRelay({
@@ -319,14 +375,26 @@ export class Daemon {
       onLost: (callId, holder) => this.#calls?.loseOwnership(callId, holder),
       completed: (state) => this.#calls?.withStatistics(state) ?? state,
     });
+    this.#redisStore = store;
     await store.start();
     return store;
   }
 
   /** Stands by for the calls of these databases, besides those followed already. */
-  async follow(databases: readonly number[]): Promise<void> {
-    const { config } = this.#environment;
-    const { redis } = config;
+  follow(databases: readonly number[]): Promise<void> {
+    return this.#inTurn(() => this.#followNow(databases));
+  }
+
+  /** Changes of what is followed, one after the other. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#following.then(work);
+    this.#following = done.catch(() => undefined);
+    return done;
+  }
+
+  async #followNow(databases: readonly number[]): Promise<void> {
+    const { redis: configured, media } = this.#liveConfig.config;
+    const redis = configured === null ? null : { ...configured, ...this.#liveConfig.redis };
     const calls = this.#calls;
     if (redis === null || calls === null) return;
     if (this.#follower === null) {
@@ -340,7 +408,7 @@ export class Daemon {
         disableTimeSeconds: redis.disableTimeSeconds,
         settings: {
           bencode: { decode: decodeBencode, encode: encodeBencode },
-          endpointLearning: config.media.endpointLearning,
+          endpointLearning: media.endpointLearning,
         },
         log: this.#storeLog,
         onCall: (state, database) => calls.follow(state, database),
@@ -350,7 +418,10 @@ export class Daemon {
       await this.#follower.start(databases);
       return;
     }
-    for (const database of databases) await this.#follower.add(database);
+    const followed = this.#follower.databases;
+    for (const database of databases) {
+      if (!followed.includes(database)) await this.#follower.add(database);
+    }
   }
 
   /** Stands by for a database no longer; false when it was not followed. */
@@ -380,16 +451,14 @@ export class Daemon {
 
   /** What the operator's commands act on, by whichever way they come. */
   async #cliTarget(calls: CallService): Promise<CliTarget> {
-    const { config, log, clock } = this.#environment;
+    const { log, clock } = this.#environment;
     const { DaemonCliTarget } = await import('./cli-target.js');
     this.#target ??= new DaemonCliTarget({
-      calls,
-      log,
-      config,
-      limits: this.#limits,
+      ...{ calls, log, clock },
+      live: this.#liveConfig,
+      process: nativeProcess(),
       counters: this.#counters,
       gauges: () => this.#gauges(),
-      clock,
       keyspaces: {
         followed: () => this.#follower?.databases ?? [],
         follow: (database) => void this.follow([database]),
@@ -411,7 +480,7 @@ export class Daemon {
     const wantsHttp = control.listenHttp.length + control.listenHttps.length > 0;
     if (!wantsHttp && control.listenTcpNg.length + control.listenUnix.length === 0) return;
     const { openControlListeners } = await import('./control-listeners.js');
-    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    const machine = thisMachine();
     this.#closeListeners = await openControlListeners({
       control,
       ng,
@@ -456,7 +525,7 @@ export class Daemon {
       onLine: (line) => log.info('control', line),
       onError: (line) => log.error('control', line),
     });
-    const machine = { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+    const machine = thisMachine();
     for (const address of config.control.listenCli) {
       for (const endpoint of await resolveListener(address, machine, 'listen-cli')) {
         await server.listen(endpoint);
@@ -496,8 +565,7 @@ export class Daemon {
   #watchAddresses(interfaces: InterfaceTable): HeldAddresses {
     const { clock, log } = this.#environment;
     return new HeldAddresses({
-      addresses: () =>
-        interfaces.all.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      addresses: () => addressesOf(interfaces),
       look: heldAddresses,
       watch: (onChange) => new NetworkWatch(onChange, 'devices'),
       nowMicros: clock.nowMicros,
@@ -590,6 +658,14 @@ export class Daemon {
     this.#held?.close();
     this.#relay?.close();
   }
+}
+
+function thisMachine(): Machine {
+  return { networkInterfaces: networkInterfaces(), lookup: lookupHost };
+}
+
+function addressesOf(interfaces: InterfaceTable): readonly string[] {
+  return interfaces.all.flatMap((entry) => entry.addresses.map(({ address }) => address));
 }
 
 function cpuTimes(): { readonly busy: number; readonly total: number } {

@@ -17,6 +17,7 @@ const routesRestMs = 50;
 
 export class KernelDevices {
   readonly #options: KernelDevicesOptions;
+  #mediaAddresses: readonly string[];
   /** What was said last of a device that is not attached. */
   readonly #refused = new Map<string, string>();
   /** Index and MAC address that an attached device had. */
@@ -31,6 +32,13 @@ export class KernelDevices {
 
   constructor(options: KernelDevicesOptions) {
     this.#options = options;
+    this.#mediaAddresses = options.mediaAddresses;
+  }
+
+  /** Media may arrive at these addresses from now on. */
+  setAddresses(addresses: readonly string[]): void {
+    this.#mediaAddresses = addresses;
+    if (this.#started) this.#update();
   }
 
   /** From now on every change is followed; without netlink, `everySecond` looks. Idempotent. */
@@ -113,11 +121,11 @@ export class KernelDevices {
   }
 
   #plan(now: readonly NetworkDevice[]): DevicePlan {
-    const { forwarder, wanted, mediaAddresses } = this.#options;
+    const { forwarder, wanted } = this.#options;
     const devices =
       wanted.length > 0
         ? now.filter(({ name }) => wanted.includes(name))
-        : devicesFor(mediaAddresses, now);
+        : devicesFor(this.#mediaAddresses, now);
     return planDevices(forwarder.mode, devices, now);
   }
 

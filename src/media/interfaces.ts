@@ -22,24 +22,41 @@ export interface InterfaceAddress extends LocalAddress {
 
 /** Looks up logical interfaces by name, alias or round-robin base name. */
 export class InterfaceTable {
-  readonly #byName = new Map<string, LogicalInterface>();
-  readonly #roundRobin = new Map<string, { members: LogicalInterface[]; next: number }>();
-  readonly #default: LogicalInterface;
+  #byName = new Map<string, LogicalInterface>();
+  #roundRobin = new Map<string, { members: LogicalInterface[]; next: number }>();
+  #all: readonly LogicalInterface[] = [];
+  #aliases: ReadonlyMap<string, string> = new Map();
+  #default: LogicalInterface;
 
   /** @param aliases alias name -> interface name. The first interface is the default one. */
-  constructor(
-    readonly all: readonly LogicalInterface[],
-    aliases: ReadonlyMap<string, string> = new Map(),
-  ) {
+  constructor(all: readonly LogicalInterface[], aliases: ReadonlyMap<string, string> = new Map()) {
+    this.#default = this.replace(all, aliases);
+  }
+
+  /**
+   * Other interfaces from now on. For calls to go on, those that were there have to be there still,
+   * with their addresses at the same positions. Returns the default one.
+   */
+  replace(
+    all: readonly LogicalInterface[],
+    aliases: ReadonlyMap<string, string>,
+  ): LogicalInterface {
     const first = all[0];
     if (first === undefined) throw new RangeError('at least one interface is needed');
+    this.#all = all;
+    this.#aliases = aliases;
     this.#default = first;
+    this.#byName = new Map(all.map((entry) => [entry.name, entry]));
+    const before = this.#roundRobin;
+    this.#roundRobin = new Map();
     for (const entry of all) {
-      this.#byName.set(entry.name, entry);
       const colon = entry.name.indexOf(':');
       if (colon <= 0) continue;
       const base = entry.name.slice(0, colon);
-      const group = this.#roundRobin.get(base) ?? { members: [], next: 0 };
+      const group = this.#roundRobin.get(base) ?? {
+        members: [],
+        next: before.get(base)?.next ?? 0,
+      };
       group.members.push(entry);
       this.#roundRobin.set(base, group);
     }
@@ -47,6 +64,15 @@ export class InterfaceTable {
       const target = this.#byName.get(name);
       if (target !== undefined && !this.#byName.has(alias)) this.#byName.set(alias, target);
     }
+    return first;
+  }
+
+  get all(): readonly LogicalInterface[] {
+    return this.#all;
+  }
+
+  get aliases(): ReadonlyMap<string, string> {
+    return this.#aliases;
   }
 
   get default(): LogicalInterface {

@@ -66,10 +66,6 @@ export interface LogOptions {
 const lowest = -1;
 const highest = logLevel.debug;
 
-function clamp(level: number): number {
-  return Math.min(highest, Math.max(lowest, Math.trunc(level)));
-}
-
 /** The log of the daemon. Cheap to ask whether a line would be written: `enabled`. */
 export class Log {
   #sink: LogSink;
@@ -154,9 +150,9 @@ export class Log {
     return this.#levels.get(subsystem) ?? logLevel.info;
   }
 
-  /** Values beyond the scale are taken as its ends. */
+  /** Beyond the scale is all or nothing. */
   setLevel(subsystem: LogSubsystem, level: number): void {
-    this.#levels.set(subsystem, clamp(level));
+    this.#levels.set(subsystem, Math.max(lowest, Math.trunc(level)));
   }
 
   /** All subsystems at once (CLI `set loglevel N`). */
@@ -167,7 +163,7 @@ export class Log {
   /** Signals USR1 (-1) and USR2 (+1): moves the threshold of every subsystem. */
   shiftAllLevels(by: number): void {
     for (const [subsystem, before] of [...this.#levels]) {
-      this.setLevel(subsystem, before + by);
+      this.setLevel(subsystem, by > 0 && before >= highest ? before : before + by);
       const level = this.#levels.get(subsystem) ?? before;
       if (level === before) continue;
       const what = by < 0 ? 'Decreased' : 'Increased';

@@ -48,6 +48,19 @@ export interface ConnectionOptions {
   readonly onMessage?: (channel: string, message: string) => void;
 }
 
+/** What may change while a connection lives. */
+export type ConnectionSettings = Pick<
+  ConnectionOptions,
+  'server' | 'connectTimeoutMs' | 'commandTimeoutMs' | 'allowedErrors' | 'disableTimeSeconds'
+>;
+
+/** Whether a connection to `location`, made for `before`, is one that `now` would make. */
+function isServedBy(location: ServerLocation, before: RedisServer, now: RedisServer): boolean {
+  // The sentinels that were named before watch over it.
+  if (before.sentinel !== undefined || now.sentinel !== undefined) return false;
+  return now.locations.some((each) => sameLocation(each, location));
+}
+
 type Argument = string | Buffer | number;
 
 const stallMs = 5000;
@@ -67,10 +80,10 @@ const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message === 'Command timed out';
 
 export class RedisConnection {
-  readonly #options: ConnectionOptions;
-  readonly #name: string;
+  #options: ConnectionOptions;
+  #name: string;
   /** Which server is used depends on which one is master. */
-  readonly #several: boolean;
+  #several: boolean;
   #locator: Locator | null = null;
   #redis: Redis | null = null;
   /** Where `#redis` is or was last. */
@@ -210,6 +223,40 @@ export class RedisConnection {
     await (wanted ? redis.psubscribe(pattern) : redis.punsubscribe(pattern));
   }
 
+  /**
+   * Goes on with other settings. The connection stays while its server is still one of those named;
+   * what it was made with (credentials, certificates) counts for the next one.
+   */
+  reconfigure(change: Partial<ConnectionSettings>): void {
+    const before = this.#options.server;
+    const { server = before } = change;
+    const same = JSON.stringify(before) === JSON.stringify(server);
+    this.#options = { ...this.#options, ...change, server: same ? before : server };
+    const { commandTimeoutMs } = this.#options;
+    if (this.#redis !== null) {
+      this.#redis.options.commandTimeout = commandTimeoutMs > 0 ? commandTimeoutMs : stallMs;
+    }
+    if (same) return;
+    this.#name = serverName(server);
+    this.#several = !isSingle(server);
+    this.#locator?.close();
+    this.#locator = null;
+    const redis = this.#redis;
+    const location = this.#location;
+    if (redis === null) this.#retrySoon();
+    else if (location === null || !isServedBy(location, before, server)) this.#drop(redis);
+  }
+
+  /** The server that is waited for may be another one now. */
+  #retrySoon(): void {
+    this.#retryMs = firstRetryMs;
+    this.#said = new Set();
+    if (this.#retryTimer === null) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
+    this.#retryLater();
+  }
+
   /** Gives the connection up and makes a new one. */
   renew(): void {
     if (this.#redis !== null) this.#drop(this.#redis);
@@ -329,6 +376,7 @@ export class RedisConnection {
     try {
       await this.#predecessors.end(redis, greeting);
       if (this.#closed) throw new StoreError('closed', 'the store was closed');
+      if (server !== this.#options.server) throw new Error('another server is configured now');
       // Broken in between: `end` was emitted before anybody listened.
       if (redis.status !== 'ready') throw new Error('Connection is closed.');
       if (this.#redis !== inPlaceOf) throw new Error('another connection was made');

@@ -55,6 +55,20 @@ export interface RedisStoreOptions {
   readonly completed: (state: CallState) => CallState;
 }
 
+/** What may change while a store is open. The databases keep their numbers. */
+export type RedisStoreSettings = Pick<
+  RedisStoreOptions,
+  | 'read'
+  | 'write'
+  | 'expiresSeconds'
+  | 'connectTimeoutMs'
+  | 'commandTimeoutMs'
+  | 'allowedErrors'
+  | 'disableTimeSeconds'
+  | 'commitTimeoutMs'
+  | 'waitReplicas'
+>;
+
 /** Calls written at a time when all of them are. */
 const batchSize = 64;
 const retryMs = 1000;
@@ -73,7 +87,7 @@ interface Late {
 }
 
 export class RedisStore implements CallStore {
-  readonly #options: RedisStoreOptions;
+  #options: RedisStoreOptions;
   readonly #settings: CodecSettings;
   readonly #separateRead: RedisServer | null;
   readonly #connection: RedisConnection;
@@ -87,7 +101,7 @@ export class RedisStore implements CallStore {
   readonly #known = new Map<string, number>();
   readonly #fence: Fence;
   readonly #removed = new RemovedLately();
-  readonly #replicaWait: ReplicaWait | null;
+  #replicaWait: ReplicaWait | null;
   #format: StoredFormat | null;
   #healthy = false;
   /** `start` is over. */
@@ -117,8 +131,8 @@ export class RedisStore implements CallStore {
     this.#replicaWait = this.#replicaWaitOf(options);
     this.#queue = new WriteQueue({
       send: (callId, wanted) => this.#write(callId, wanted),
-      commitTimeoutMs: options.commitTimeoutMs,
-      onTimeout: () => this.#degrade(`no answer within ${options.commitTimeoutMs} ms`),
+      commitTimeoutMs: () => this.#options.commitTimeoutMs,
+      onTimeout: () => this.#degrade(`no answer within ${this.#options.commitTimeoutMs} ms`),
       onFailure: (error) => this.#degrade(error instanceof Error ? error.message : String(error)),
       // While degraded, any answer is a sign of life.
       onSuccess: () => this.#recoverSoon(0),
@@ -139,7 +153,7 @@ export class RedisStore implements CallStore {
    * starts degraded and writes what is in memory when the server appears.
    */
   async start(): Promise<void> {
-    const { required, log, expiresSeconds } = this.#options;
+    const { required, log } = this.#options;
     try {
       await this.#openReader();
       await this.#connection.open(this.#attempts);
@@ -167,8 +181,13 @@ export class RedisStore implements CallStore {
     }
     this.#started = true;
     this.#recoverSoon(retryMs);
-    const halfLifeMs = Math.min(maxTimerMs, Math.max(1, expiresSeconds * 500));
-    this.#refreshTimer = setInterval(() => this.#refresh(), halfLifeMs);
+    this.#refreshRegularly();
+  }
+
+  #refreshRegularly(): void {
+    if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
+    const halfLifeMs = Math.max(1, this.#options.expiresSeconds * 500);
+    this.#refreshTimer = setInterval(() => this.#refresh(), Math.min(maxTimerMs, halfLifeMs));
     this.#refreshTimer.unref();
   }
 
@@ -285,6 +304,24 @@ export class RedisStore implements CallStore {
       return Promise.resolve(this.#healthy ? 'committed' : 'degraded');
     }
     return this.#queue.put(callId, null);
+  }
+
+  /**
+   * Goes on with other settings. A server that was not named before gets all calls, as one that was
+   * away does.
+   */
+  reconfigure(change: Partial<RedisStoreSettings>): void {
+    if (this.#closed) return;
+    this.#options = { ...this.#options, ...change };
+    const { write, connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } =
+      this.#options;
+    this.#replicaWait?.close();
+    this.#replicaWait = this.#replicaWaitOf(this.#options);
+    if (this.#started) this.#refreshRegularly();
+    this.#connection.reconfigure({
+      ...{ connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds },
+      server: write,
+    });
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,7 @@ export interface WriteQueueOptions {
   /** Writes a call, or removes it (null). Rejects when the server did not acknowledge. */
   readonly send: (callId: string, wanted: CallState | null) => Promise<void>;
   /** How long a waiting save may take. */
-  readonly commitTimeoutMs: number;
+  readonly commitTimeoutMs: () => number;
   /** A save waited in vain. */
   readonly onTimeout: () => void;
   /** A write failed; the call stays queued. */
@@ -64,7 +64,7 @@ export class WriteQueue {
     const entry = this.#entry(callId, wanted);
     if (!this.#open) return Promise.resolve('degraded');
     const outcome = new Promise<SaveOutcome>((resolve) => {
-      const timer = setTimeout(() => this.#options.onTimeout(), this.#options.commitTimeoutMs);
+      const timer = setTimeout(() => this.#options.onTimeout(), this.#options.commitTimeoutMs());
       entry.waiters.push({
         version: entry.version,
         settle: (result) => {

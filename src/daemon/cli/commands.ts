@@ -1,12 +1,16 @@
 /** The operator's commands: one line in, a text out (options.md §4, samples of 10.5). */
 import { logSubsystems, type LogSubsystem } from '../../config/subsystems.js';
 import { callText, interfacesText, sessionCountsText, sessionsText, tagText } from './sessions.js';
-import { changeSettingText, settingNamed, settingText } from './settings.js';
+import { changeSettingText, settingNamed, settingNames, settingText } from './settings.js';
 import { countersText, totalsText } from './statistics.js';
-import type { CliTarget } from './target.js';
+import { unprintable } from '../../observe/printable.js';
+import type { CliCall, CliTarget } from './target.js';
+
+/** What a command answers. */
+export type CliReply = string | Promise<string>;
 
 /** Runs a command with the words behind its name. */
-type Command = (target: CliTarget, words: readonly string[]) => string;
+type Command = (target: CliTarget, words: readonly string[]) => CliReply;
 
 const more = 'More parameters required.\n';
 
@@ -14,15 +18,34 @@ function unknown(words: readonly string[]): string {
   return `Unknown or incomplete command::${words.join(' ')}\n`;
 }
 
+/** Names at one level, as rtpengine lists them. */
+function helpText(names: Iterable<string>): string {
+  return `${['Available sub-commands at this level:', ...names].join('\n\t')}\n`;
+}
+
+/** What is chosen by a word that no command has. */
+interface Others {
+  readonly names: readonly string[];
+  readonly run: Command;
+}
+
 /** A command that is chosen by its next word. */
-function choice(commands: ReadonlyMap<string, Command>, other?: Command): Command {
+function choice(commands: ReadonlyMap<string, Command>, others?: Others): Command {
   return (target, words) => {
     const [word, ...rest] = words;
     if (word === undefined) return more;
     const command = commands.get(word);
     if (command !== undefined) return command(target, rest);
-    return other === undefined ? unknown(words) : other(target, words);
+    if (word === 'help' || word === 'usage') {
+      return helpText([...commands.keys(), ...(others?.names ?? [])]);
+    }
+    return others === undefined ? unknown(words) : others.run(target, words);
   };
+}
+
+/** The call that an operator means: by its id, or by what was shown of it (`printable`). */
+function callNamed(target: CliTarget, name: string): CliCall | null {
+  return target.call(name) ?? target.call(unprintable(name));
 }
 
 function subsystemNamed(name: string): LogSubsystem | null {
@@ -33,8 +56,9 @@ const listSessions: Command = (target, words) => {
   const which = words[0];
   if (which === undefined) return more;
   if (which === 'all' || which === 'own' || which === 'foreign') return sessionsText(target, which);
-  const call = target.call(which);
-  return call === null ? `\nCall ID not found (${which}).\n\n` : callText(call);
+  const name = words.join(' ');
+  const call = callNamed(target, name);
+  return call === null ? `\nCall ID not found (${name}).\n\n` : callText(call);
 };
 
 const listLogLevel: Command = (target, words) => {
@@ -50,19 +74,15 @@ const listLogLevel: Command = (target, words) => {
 
 const setLogLevel: Command = (target, words) => {
   const [first, second] = words;
-  const isNumber = first !== undefined && /^-?\d+$/.test(first);
-  const value = isNumber ? first : second;
+  const toAll = first !== undefined && /^\d/.test(first);
+  const value = toAll ? first : second;
   if (first === undefined || value === undefined) return more;
-  if (!/^-?\d+$/.test(value)) return `Fail setting loglevel to ${value}; no digists found\n`;
-  const level = Math.min(7, Math.max(-1, Number(value)));
-  if (isNumber) {
-    // The noisy subsystem keeps its own level unless it is named.
-    for (const [name] of logSubsystems) if (name !== 'internals') target.setLogLevel(name, level);
-  } else {
-    const subsystem = subsystemNamed(first);
-    if (subsystem === null) return `Unknown log subsystem '${first}'\n`;
-    target.setLogLevel(subsystem, level);
-  }
+  if (!/^\d{1,9}$/.test(value)) return `Fail setting loglevel to ${value}; no digists found\n`;
+  const level = Number(value);
+  const subsystem = toAll ? null : subsystemNamed(first);
+  if (!toAll && subsystem === null) return `Unknown log subsystem '${first}'\n`;
+  const all = logSubsystems.map(([name]) => name);
+  for (const name of subsystem === null ? all : [subsystem]) target.setLogLevel(name, level);
   return `Success setting loglevel to ${level}\n`;
 };
 
@@ -81,17 +101,23 @@ const list = choice(
       () => logSubsystems.map(([name, description]) => `${name} - ${description}\n`).join(''),
     ],
   ]),
-  (target, words) => {
-    const setting = settingNamed(words[0] ?? '');
-    return setting === null ? unknown(words) : settingText(target, setting);
+  {
+    names: settingNames,
+    run: (target, words) => {
+      const setting = settingNamed(words[0] ?? '');
+      return setting === null ? unknown(words) : settingText(target, setting);
+    },
   },
 );
 
-const set = choice(new Map([['loglevel', setLogLevel]]), (target, words) => {
-  const setting = settingNamed(words[0] ?? '');
-  if (setting === null) return unknown(words);
-  const value = words[1];
-  return value === undefined ? more : changeSettingText(target, setting, value);
+const set = choice(new Map([['loglevel', setLogLevel]]), {
+  names: settingNames,
+  run: (target, words) => {
+    const setting = settingNamed(words[0] ?? '');
+    if (setting === null) return unknown(words);
+    const value = words[1];
+    return value === undefined ? more : changeSettingText(target, setting, value);
+  },
 });
 
 const terminate: Command = (target, words) => {
@@ -101,9 +127,11 @@ const terminate: Command = (target, words) => {
     target.terminateCalls(which);
     return `All ${which === 'all' ? '' : `${which} `}calls terminated by operator.\n`;
   }
-  return target.terminateCall(which)
-    ? `\nCall Id (${which}) successfully terminated by operator.\n\n`
-    : `\nCall Id not found (${which}).\n\n`;
+  const name = words.join(' ');
+  const call = callNamed(target, name);
+  return call !== null && target.terminateCall(call.callId)
+    ? `\nCall Id (${name}) successfully terminated by operator.\n\n`
+    : `\nCall Id not found (${name}).\n\n`;
 };
 
 function parameters(target: CliTarget, when: 'start' | 'current'): string {
@@ -144,7 +172,9 @@ function setDebug(target: CliTarget, callId: string, word: string | undefined): 
     return `Invalid on/off flag ('${word}') specified\n`;
   }
   const on = word !== 'off';
-  if (!target.setCallDebug(callId, on)) return `Call ID '${callId}' not found\n`;
+  const call = callNamed(target, callId);
+  if (call === null || !target.setCallDebug(call.callId, on))
+    return `Call ID '${callId}' not found\n`;
   return `${on ? 'Enabled' : 'Disabled'} debugging for call '${callId}'\n`;
 }
 
@@ -154,7 +184,7 @@ const debug: Command = (target, words) =>
 const callCommand: Command = (target, words) => {
   const [callId, action, ...rest] = words;
   if (callId === undefined) return more;
-  const call = target.call(callId);
+  const call = callNamed(target, callId);
   if (call === null) return `No such call '${callId}'\n`;
   switch (action) {
     case 'info':
@@ -239,13 +269,8 @@ const kernel: Command = (target) => {
   return `${lines.join('\n')}\n`;
 };
 
-const help: Command = () =>
-  [
-    'Available sub-commands at this level:',
-    ...[...commands.keys()].filter((name) => name !== 'help'),
-  ]
-    .join('\n\t')
-    .concat('\n');
+/** Ours: as SIGHUP. */
+const reload: Command = async (target) => `${(await target.reload()).join('\n')}\n`;
 
 const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['list', list],
@@ -266,10 +291,9 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['standby', makeAll('foreign')],
   ['kernel', kernel],
   ['drain', drain],
+  ['reload', reload],
   ['debug', debug],
   ['call', callCommand],
-  ['help', help],
-  ['usage', help],
 ]);
 
 const top = choice(commands);
@@ -279,7 +303,7 @@ const top = choice(commands);
  *
  * @returns the text to send back, with its line ends; '' for commands that say nothing.
  */
-export function runCommand(target: CliTarget, line: string): string {
+export function runCommand(target: CliTarget, line: string): CliReply {
   return top(
     target,
     line.split(/[ \t]+/).filter((word) => word !== ''),

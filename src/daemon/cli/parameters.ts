@@ -66,7 +66,7 @@ export function parameterLines(
     ['redis-expires', String(redis?.expiresSeconds ?? 86400)],
     ['tos', String(media.tos)],
     number('control-tos', 'controltos'),
-    ['redis-num-threads', String(redis?.restoreConcurrency ?? 0)],
+    ['redis-num-threads', String(config.given.get('redis-num-threads') ?? media.numThreads)],
     ['port-min', String(media.portMin)],
     ['port-max', String(media.portMax)],
     ...redisLines(config),

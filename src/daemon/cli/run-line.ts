@@ -1,4 +1,5 @@
 /** One line of the operator's command line, from whichever listener it came. */
+import { printableLines } from '../../observe/printable.js';
 import { runCommand } from './commands.js';
 import type { CliTarget } from './target.js';
 
@@ -11,10 +12,14 @@ export interface LineReport {
 }
 
 /** Runs a line and returns its text; a defect of ours is reported and answered, never thrown. */
-export function runLine(target: CliTarget, line: string, report: LineReport): string {
+export async function runLine(
+  target: CliTarget,
+  line: string,
+  report: LineReport,
+): Promise<string> {
   report.onLine(`Got CLI command: ${line}`);
   try {
-    return runCommand(target, line);
+    return printableLines(await runCommand(target, line));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     report.onError(`CLI command '${line}' failed: ${why}`);

@@ -8,8 +8,10 @@ import type { CliTarget } from './target.js';
 const maxLineBytes = 1024;
 /** A client that has not sent its line by then is disconnected. */
 const lineTimeoutMs = 10_000;
-/** Clients at a time; more are turned away. */
+/** Clients at a time. One more takes the place of the one that has been idle for longest. */
 const maxClients = 64;
+/** Between two log lines about connections that could not be taken. */
+const complaintMs = 1000;
 
 /** What the server tells its surroundings. */
 export interface CliServerOptions extends LineReport {
@@ -19,7 +21,9 @@ export interface CliServerOptions extends LineReport {
 /** One or more listening addresses. */
 export class CliServer {
   readonly #servers: Server[] = [];
-  readonly #clients = new Set<Socket>();
+  /** Whether each has asked something, the oldest first. */
+  readonly #clients = new Map<Socket, boolean>();
+  #complainedAt = -Infinity;
 
   constructor(private readonly options: CliServerOptions) {}
 
@@ -49,20 +53,31 @@ export class CliServer {
         cause: error,
       });
     }
-    server.on('error', (error) => {
-      this.options.onError(`CLI listener ${formatEndpoint(endpoint)}: ${error.message}`);
-    });
+    server.on('error', (error) => this.#refused(endpoint, error));
     this.#servers.push(server);
     const bound = server.address();
     return { address: endpoint.address, port: portOf(bound) ?? endpoint.port };
   }
 
+  /** A connection could not be taken, e.g. for want of a descriptor: the next one finds one. */
+  #refused(endpoint: Endpoint, error: Error): void {
+    this.#makeRoom();
+    const now = performance.now();
+    if (now - this.#complainedAt < complaintMs) return;
+    this.#complainedAt = now;
+    this.options.onError(`CLI listener ${formatEndpoint(endpoint)}: ${error.message}`);
+  }
+
+  /** Disconnects the oldest client, those first that have not asked anything. */
+  #makeRoom(): void {
+    const [oldest] = this.#clients.keys();
+    const idle = [...this.#clients].find(([, asked]) => !asked)?.[0];
+    (idle ?? oldest)?.destroy();
+  }
+
   #serve(socket: Socket): void {
-    if (this.#clients.size >= maxClients) {
-      socket.destroy();
-      return;
-    }
-    this.#clients.add(socket);
+    if (this.#clients.size >= maxClients) this.#makeRoom();
+    this.#clients.set(socket, false);
     socket.on('close', () => this.#clients.delete(socket));
     // The client went away while it was being answered: nothing is left to be done for it.
     socket.on('error', () => socket.destroy());
@@ -75,8 +90,11 @@ export class CliServer {
     const answer = (): void => {
       if (answered) return;
       answered = true;
+      this.#clients.set(socket, true);
       const line = (received.split(/\r?\n/, 1)[0] ?? '').slice(0, maxLineBytes);
-      socket.end(runLine(this.options.target, line, this.options), 'latin1');
+      void runLine(this.options.target, line, this.options).then((text) => {
+        socket.end(text, 'latin1');
+      });
     };
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
@@ -101,7 +119,7 @@ export class CliServer {
           });
         }),
     );
-    for (const client of this.#clients) client.destroy();
+    for (const client of this.#clients.keys()) client.destroy();
     await Promise.all(closing);
   }
 }

@@ -1,4 +1,5 @@
 /** Texts about calls (options.md §4, samples of 10.5). */
+import { printable, unprintable } from '../../observe/printable.js';
 import type { CliCall, CliParticipant, CliPort, CliSession, CliTarget } from './target.js';
 
 function yesNo(value: boolean): string {
@@ -8,7 +9,7 @@ function yesNo(value: boolean): string {
 function sessionLine(session: CliSession): string {
   return (
     [
-      `callid: ${session.callId.padStart(60)}`,
+      `callid: ${printable(session.callId).padStart(60)}`,
       `deletionmark:${yesNo(session.deletionScheduled).padStart(4)}`,
       `created:${String(session.createdSeconds).padStart(12)}`,
       `proxy:${session.createdFrom}`,
@@ -37,17 +38,20 @@ function portLine(port: CliPort): string {
 }
 
 function participantText(participant: CliParticipant): string {
-  const { tag, role, label, viaBranch, durationSeconds } = participant;
+  const { role, durationSeconds } = participant;
+  const [tag, label, viaBranch] = [participant.tag, participant.label, participant.viaBranch].map(
+    printable,
+  );
   const lines = [
     `--- Tag '${tag}', type: ${role}, label '${label}', branch '${viaBranch}', ` +
       `callduration ${durationSeconds.toFixed(6)}\n`,
-    ...participant.subscribedTo.map((other) => `---     subscribed to '${other}'\n`),
-    ...participant.subscribers.map((other) => `---     subscription of '${other}'\n`),
+    ...participant.subscribedTo.map((other) => `---     subscribed to '${printable(other)}'\n`),
+    ...participant.subscribers.map((other) => `---     subscription of '${printable(other)}'\n`),
   ];
   for (const media of participant.medias) {
-    const codec = media.codec ?? 'unknown codec';
+    const codec = printable(media.codec ?? 'unknown codec');
     lines.push(
-      `------ Media #${media.index} (${media.type} over ${media.protocol}) using ${codec}\n`,
+      `------ Media #${media.index} (${printable(media.type)} over ${printable(media.protocol)}) using ${codec}\n`,
       ...media.ports.map(portLine),
     );
   }
@@ -58,7 +62,7 @@ function participantText(participant: CliParticipant): string {
 export function callText(call: CliCall): string {
   const head = [
     '',
-    `callid: ${call.callId}`,
+    `callid: ${printable(call.callId)}`,
     `deletionmark: ${yesNo(call.deletionScheduled)}`,
     `created: ${call.createdSeconds}`,
     `proxy: ${call.createdFrom}`,
@@ -74,7 +78,9 @@ export function callText(call: CliCall): string {
 
 /** One participant: `call CALLID tag TAG info`. */
 export function tagText(call: CliCall, tag: string): string {
-  const participant = call.participants.find((entry) => entry.tag === tag);
+  const participant = call.participants.find(
+    (entry) => entry.tag === tag || entry.tag === unprintable(tag),
+  );
   return participant === undefined ? `No such tag '${tag}'\n` : participantText(participant);
 }
 

@@ -3,7 +3,7 @@ import type { CliSetting, CliTarget } from './target.js';
 
 interface SettingRow {
   /** Text of `list`. */
-  readonly show: (value: number) => string;
+  readonly show: (value: number, target: CliTarget) => string;
   /** Name in the replies of `set`. */
   readonly name: string;
   /** Digits behind the point. */
@@ -11,6 +11,9 @@ interface SettingRow {
   readonly minimum: number;
   readonly maximum?: number;
 }
+
+/** As an int of C, which rtpengine's are. */
+const largestInt = 0x7fffffff;
 
 const plain = (value: number): string => `${value}\n`;
 const timeoutRow = (title: string): SettingRow => ({
@@ -34,16 +37,19 @@ const rows: Readonly<Record<CliSetting, SettingRow>> = {
     minimum: -1,
   },
   maxopenfiles: {
-    show: (value) => `Maximum open-files configured on rtpengine: ${value}\n`,
+    show: (value, target) =>
+      `Maximum open-files configured on rtpengine: ${value}; ` +
+      `cat /proc/${target.processId()}/limits\n`,
     name: 'open_files',
     digits: 0,
-    minimum: 1,
+    minimum: 0,
   },
   maxcpu: {
     show: (value) => `Maximum CPU usage configured on rtpengine: ${value.toFixed(1)}\n`,
     name: 'maxcpu',
     digits: 1,
     minimum: 0,
+    maximum: 100,
   },
   maxload: {
     show: (value) => `Maximum load average configured on rtpengine: ${value.toFixed(2)}\n`,
@@ -56,6 +62,7 @@ const rows: Readonly<Record<CliSetting, SettingRow>> = {
     name: 'maxbw',
     digits: 0,
     minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
   },
   timeout: timeoutRow('TIMEOUT'),
   silenttimeout: timeoutRow('SILENT_TIMEOUT'),
@@ -75,7 +82,8 @@ export function settingNamed(name: string): CliSetting | null {
   return null;
 }
 
-const settingNames = [
+/** In rtpengine's order. */
+export const settingNames = [
   'maxsessions',
   'maxopenfiles',
   'maxcpu',
@@ -95,26 +103,34 @@ const settingNames = [
 
 /** `list maxsessions` etc. */
 export function settingText(target: CliTarget, setting: CliSetting): string {
-  return rows[setting].show(target.setting(setting));
+  return rows[setting].show(target.setting(setting), target);
 }
 
-/** `set maxsessions N` etc. The word starts with the number, as strtol reads it. */
+const whole = /^[+-]?\d+$/;
+const fraction = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+
+/**
+ * `set maxsessions N` etc. The whole word has to be a number: rtpengine takes `1e9` for 1 and says that
+ * it was set.
+ */
 export function changeSettingText(target: CliTarget, setting: CliSetting, text: string): string {
   const row = rows[setting];
-  const pattern = row.digits > 0 ? /^\s*[+-]?\d+(\.\d*)?/ : /^\s*[+-]?\d+/;
-  const digits = pattern.exec(text)?.[0];
-  // The misspelling is rtpengine's, and scripts look for it.
-  if (digits === undefined) return `Fail setting ${row.name} to ${text}; no digists found\n`;
-  const value = Number(digits);
-  const shown = value.toFixed(row.digits);
-  if (
-    !Number.isSafeInteger(Math.trunc(value)) ||
-    value > (row.maximum ?? Number.MAX_SAFE_INTEGER)
-  ) {
-    return `Fail setting ${row.name} to ${text}; out of range\n`;
+  const isNumber = (row.digits > 0 ? fraction : whole).test(text);
+  if (!isNumber) {
+    // The misspelling is rtpengine's, and scripts look for it.
+    const why = /^[+-]?\d/.test(text) ? 'not a number' : 'no digists found';
+    return `Fail setting ${row.name} to ${text}; ${why}\n`;
   }
+  const value = Number(text);
+  const shown = value.toFixed(row.digits);
+  const maximum = row.maximum ?? largestInt;
+  if (value > maximum)
+    return `Fail setting ${row.name} to ${text}; out of range, at most ${maximum}\n`;
   if (value < row.minimum) {
-    const allowed = row.minimum === -1 ? 'either positive or -1 values allowed' : 'out of range';
+    const allowed =
+      row.minimum === -1
+        ? 'either positive or -1 values allowed'
+        : `out of range, at least ${row.minimum}`;
     return `Fail setting ${row.name} to ${shown}; ${allowed}\n`;
   }
   const refusal = target.changeSetting(setting, value);

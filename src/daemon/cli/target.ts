@@ -163,12 +163,15 @@ export interface CliTarget {
   makeAll(ownership: 'own' | 'foreign'): void;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */
   kernel(): CliKernel | null;
+  /** Reads the configuration again: what became of it, a line each. Never rejects. */
+  reload(): Promise<readonly string[]>;
+  processId(): number;
   /** Refuses new calls and ends the process after the last one; null: the time limit of the option. */
   drain(timeoutSeconds: number | null): void;
   /** Takes new calls again; false: it was not draining. */
   cancelDrain(): boolean;
-  /** Parameters as `name`, `value` lines: as they were at the start, and now. */
+  /** Parameters as `name`, `value` lines: as they were configured last, and now. */
   parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[];
-  /** Takes all settings back to their values at the start. */
+  /** Takes all settings back to their configured values. */
   revertParameters(): void;
 }

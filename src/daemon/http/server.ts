@@ -32,7 +32,7 @@ export interface HttpTls {
 export interface HttpService {
   readonly ng: Pick<NgEndpoint, 'handleMessage' | 'handleBody'>;
   /** Runs one line of the operator's command line. */
-  readonly cli: (line: string) => string;
+  readonly cli: (line: string) => Promise<string>;
   /** Prometheus text. */
   readonly metrics: () => Promise<string>;
   /** null: new calls are welcome; otherwise why not. */
@@ -236,7 +236,7 @@ export class HttpServer {
     } else if (path.startsWith('/cli/')) {
       const line = commandOf(path);
       if (line === null) answer(response, 400, 'bad escape in the path\n');
-      else answer(response, 200, this.#service.cli(line));
+      else answer(response, 200, await this.#service.cli(line));
     } else {
       answer(response, 404, 'not found\n');
     }
@@ -259,7 +259,7 @@ export class HttpServer {
     if (body === null) return;
     const source = sourceOf(request);
     if (path === '/cli') {
-      answer(response, 200, this.#service.cli(body.toString('latin1').trimEnd()));
+      answer(response, 200, await this.#service.cli(body.toString('latin1').trimEnd()));
       return;
     }
     const reply = (bytes: Buffer): void =>

@@ -29,7 +29,9 @@ export class WebSockets {
       [
         'cli.rtpengine.com',
         (message, _source, reply) =>
-          reply(Buffer.from(service.cli(message.toString('latin1').trimEnd()), 'latin1')),
+          void service
+            .cli(message.toString('latin1').trimEnd())
+            .then((text) => reply(Buffer.from(text, 'latin1'))),
       ],
       [
         'ng.rtpengine.com',

@@ -9,7 +9,10 @@ describe('operator command', () => {
   beforeEach(() => {
     target = new FakeTarget();
   });
-  const run = (line: string): string => runCommand(target, line);
+  const run = (line: string): string => {
+    const reply = runCommand(target, line);
+    return typeof reply === 'string' ? reply : expect.fail('a promise');
+  };
 
   it('drains with a time limit, with the one of the option, and takes new calls again', () => {
     expect(run('drain 30')).to.equal('Draining, 0 calls left.\n');
@@ -31,7 +34,10 @@ describe('operator command', () => {
     ['list sessions foreign', 'No foreign sessions on this media relay.\n'],
     ['list sessions nosuch', '\nCall ID not found (nosuch).\n\n'],
     ['list maxsessions', 'Maximum sessions configured on rtpengine: -1\n'],
-    ['list maxopenfiles', 'Maximum open-files configured on rtpengine: 20000\n'],
+    [
+      'list maxopenfiles',
+      'Maximum open-files configured on rtpengine: 20000; cat /proc/4711/limits\n',
+    ],
     ['list maxcpu', 'Maximum CPU usage configured on rtpengine: 0.0\n'],
     ['list maxload', 'Maximum load average configured on rtpengine: 0.00\n'],
     ['list maxbw', 'Maximum bandwidth configured on rtpengine: 0\n'],
@@ -132,12 +138,58 @@ describe('operator command', () => {
 
   it('changes settings, names what changed, and takes it back', () => {
     run('set timeout 70');
-    run('set maxsessions 5abc');
+    run('set maxsessions 5');
     expect(run('params diff')).to.equal('timeout: 60 => 70\nmax-sessions: -1 => 5\n');
     expect(run('params current')).to.equal('table = -1\ntimeout = 70\nmax-sessions = 5\n');
     run('params revert');
     expect(run('params diff')).to.equal('');
     expect(run('params start')).to.include('timeout = 60\n');
+  });
+
+  it('sets what is a number as a whole, and nothing else', () => {
+    for (const word of ['1e9', '10x', '0x10', '5s', '1.5', '', '--5', '99999999999999999999']) {
+      for (const name of ['maxsessions', 'timeout', 'maxbw', 'deletedelay', 'redisdisabletime']) {
+        const before = run(`list ${name}`);
+        const reply = run(`set ${name} ${word}`);
+        expect(reply).to.match(word === '' ? /^More parameters/ : /^Fail setting /);
+        expect(run(`list ${name}`)).to.equal(before);
+      }
+    }
+    for (const word of ['1.5x', 'nan', 'Infinity', '1,5']) {
+      expect(run(`set maxload ${word}`)).to.match(/^Fail setting maxload /);
+    }
+    expect(run('set maxload 1.5')).to.equal('Success setting maxload to 1.50\n');
+    expect(run('set maxcpu 101')).to.match(/^Fail setting maxcpu to 101; out of range/);
+    expect(run('set timeout 2147483648')).to.match(/out of range, at most 2147483647/);
+    expect(run('set maxbw 99999999999')).to.equal('Success setting maxbw to 99999999999\n');
+  });
+
+  it('lists what can stand at each level', () => {
+    expect(run('help')).to.include('\n\tdrain\n').and.include('\n\treload\n');
+    expect(run('list help')).to.include('\n\tsessions\n').and.include('\n\tmaxopenfiles\n');
+    expect(run('set help')).to.include('\n\tmaxsessions\n');
+  });
+
+  it('shows no control character of a call, and takes the name that it shows', () => {
+    const callId = 'a\x1b[2J\nINFO: forged\x9b31m b';
+    const [participant] = observedCall.participants;
+    const nasty = { ...participant, tag: 'x\x07', label: '\x9d0;t\x9c', viaBranch: 'z\ny' };
+    target.calls = [
+      {
+        ...observedCall,
+        callId,
+        participants: participant === undefined ? [] : [{ ...participant, ...nasty }],
+      },
+    ];
+    const list = run('list sessions all');
+    const shown = 'a\\x1b[2J\\nINFO: forged\\x9b31m b';
+    expect(list).to.include(shown);
+    for (const text of [list, run(`list sessions ${shown}`)]) {
+      expect(text).to.not.match(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    }
+    const details = run(`list sessions ${shown}`);
+    expect(details).to.include("Tag 'x\\x07'").and.include("branch 'z\\ny'");
+    expect(run(`terminate ${shown}`)).to.include('successfully terminated');
   });
 
   it('says why a setting cannot be had', () => {
@@ -154,7 +206,12 @@ describe('operator command', () => {
     expect([target.logLevel('rtcp'), target.logLevel('core')]).to.deep.equal([3, 6]);
     run('set loglevel 5');
     expect([target.logLevel('rtcp'), target.logLevel('core')]).to.deep.equal([5, 5]);
-    expect(run('list loglevel')).to.include('core = 5\n').and.include('internals = -1\n');
+    // All of them, beyond the scale too, as 10.5.
+    expect(run('set loglevel 9')).to.equal('Success setting loglevel to 9\n');
+    expect(run('list loglevel')).to.include('core = 9\n').and.include('internals = 9\n');
+    expect(run('list loglevel core')).to.equal('9\n');
+    expect(run('set loglevel -5')).to.equal('More parameters required.\n');
+    expect(run('set loglevel 3x')).to.equal('Fail setting loglevel to 3x; no digists found\n');
     expect(run('list loglevels')).to.include(
       "core - Everything that isn't part of another subsystem\n",
     );

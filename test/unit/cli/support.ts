@@ -221,6 +221,14 @@ export class FakeTarget implements CliTarget {
       ['max-sessions', String(settings.maxsessions)],
     ];
   }
+  processId(): number {
+    return 4711;
+  }
+
+  reload(): Promise<readonly string[]> {
+    return Promise.resolve(['Configuration read again: nothing has changed']);
+  }
+
   revertParameters(): void {
     Object.assign(this.settings, startSettings);
   }

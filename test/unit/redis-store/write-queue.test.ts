@@ -27,7 +27,7 @@ function makeQueue(commitTimeoutMs = 10_000): {
       new Promise((resolve, reject) => {
         sent.push({ callId, wanted, succeed: resolve, fail: () => reject(new Error('no')) });
       }),
-    commitTimeoutMs,
+    commitTimeoutMs: () => commitTimeoutMs,
     onTimeout: () => {
       events.push('timeout');
       queue.shut();

@@ -1,0 +1,31 @@
+/** What differs between two readings of the configuration. */
+import type { Config } from './config.js';
+import type { OptionSpec, OptionValue } from './option-spec.js';
+import { options } from './options.js';
+
+type Given = OptionValue | readonly OptionValue[];
+
+/** An option with another value than before. */
+export interface OptionChange {
+  readonly option: OptionSpec;
+  /** For log lines: secrets hidden, '' for none. */
+  readonly before: string;
+  readonly after: string;
+}
+
+function shown(option: OptionSpec, value: Given | null): string {
+  if (value === null) return '';
+  if (option.secret) return '(hidden)';
+  return typeof value === 'object' ? value.join(';') : String(value);
+}
+
+/** The options whose value differs, in the order of the table. */
+export function changedOptions(before: Config, after: Config): readonly OptionChange[] {
+  return options.flatMap((option): readonly OptionChange[] => {
+    const valueIn = (config: Config): Given | null =>
+      config.given.get(option.name) ?? option.default;
+    const [old, now] = [valueIn(before), valueIn(after)];
+    if (JSON.stringify(old) === JSON.stringify(now)) return [];
+    return [{ option, before: shown(option, old), after: shown(option, now) }];
+  });
+}
