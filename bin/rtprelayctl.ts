@@ -1,12 +1,31 @@
 #!/usr/bin/env node
 /** The operator's command line: sends one line to a daemon's CLI port and prints what comes back. */
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { parseListenAddress } from '../src/config/addresses.js';
+import { parseIniFile } from '../src/config/ini-file.js';
+import { defaultConfigFiles, defaultSection } from '../src/config/sources.js';
+import { commandUsage, isFailure } from '../src/daemon/cli/usage.js';
 
 const usage = `
-    rtprelayctl [ -ip <ipaddress>[:<port>] -port <port> -timeout <seconds> ] <command>
+    rtprelayctl [ OPTION... ] <command>
 
-    Talks to the address of --listen-cli, by default 127.0.0.1:9900. 'help' lists the commands.
-    The exit status is 0, or 1 when the daemon could not be asked.
+    -ip <ipaddress>[:<port>]     the daemon's CLI address
+    -port <port>                 and its port
+    -timeout <seconds>           how long to wait for the answer, default 5
+    -config-file <file>          read listen-cli from this file, none: from no file
+    -config-section <name>       and from this section of it, default ${defaultSection}
+    -help                        this text
+
+    Each option may be written with one dash or two, and its value behind a '='. Without -ip and -port the
+    address is listen-cli of ${defaultConfigFiles.join(', else\n    ')},
+    else 127.0.0.1:9900.
+
+    Commands:
+
+${commandUsage.map(([command, meaning]) => `    ${command.padEnd(42)}${meaning}`).join('\n')}
+
+    The exit status is 0, or 1 when the daemon could not be asked or did not do it.
 `;
 
 interface Target {
@@ -21,10 +40,10 @@ function fail(text: string): never {
   process.exit(1);
 }
 
-function numberOf(name: string, text: string | undefined, maximum: number): number {
+function numberOf(name: string, text: string, maximum: number): number {
   const value = Number(text);
-  if (text === undefined || !/^\d+$/.test(text) || value < 1 || value > maximum) {
-    fail(`rtprelayctl: ${name} takes a number from 1 to ${maximum}, not '${text ?? ''}'`);
+  if (!/^\d+$/.test(text) || value < 1 || value > maximum) {
+    fail(`rtprelayctl: ${name} takes a number from 1 to ${maximum}, not '${text}'`);
   }
   return value;
 }
@@ -37,31 +56,81 @@ function addressOf(text: string): { readonly host: string; readonly port: number
   return { host, port: port === undefined ? null : numberOf('the port of -ip', port, 65535) };
 }
 
-function targetOf(words: readonly string[]): Target | null {
-  let host = '127.0.0.1';
-  let port = 9900;
-  let timeoutMs = 5000;
-  let at = 0;
-  for (; words[at]?.startsWith('-') === true; at += 2) {
-    const name = words[at]?.replace(/^--?/, '');
-    const value = words[at + 1];
-    if (name === 'ip' && value !== undefined) {
-      const address = addressOf(value);
-      host = address.host;
-      port = address.port ?? port;
-    } else if (name === 'port') port = numberOf('-port', value, 65535);
-    else if (name === 'timeout') timeoutMs = numberOf('-timeout', value, 86_400) * 1000;
-    else return null;
+const fallback = { host: '127.0.0.1', port: 9900 };
+
+/** Where the daemon of a configuration listens; a wildcard address is reached over loopback. */
+function configured(named: string | null, section: string): { host: string; port: number } {
+  const path = named === 'none' ? null : (named ?? defaultConfigFiles.find(existsSync) ?? null);
+  if (path === null) return fallback;
+  try {
+    const entry = parseIniFile(readFileSync(path, 'latin1'), path).get(section)?.get('listen-cli');
+    const [first = ''] = entry?.value.split(';') ?? [];
+    if (first.trim() === '') return fallback;
+    const { host, port } = parseListenAddress(first.trim(), 'listen-cli');
+    if (host === null || host === '0.0.0.0') return { host: '127.0.0.1', port };
+    return { host: host === '::' ? '::1' : host, port };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    // A file that was not asked for may be one that only the daemon can read.
+    if (named === null && 'code' in Object(error)) return fallback;
+    return fail(`rtprelayctl: ${why}`);
   }
-  const command = words.slice(at).join(' ').trim();
-  return command === '' ? null : { host, port, timeoutMs, command };
 }
 
-const target = targetOf(process.argv.slice(2));
-if (target === null) fail(usage);
-const { host, port, timeoutMs, command } = target;
+const optionNames = ['ip', 'port', 'timeout', 'config-file', 'config-section'] as const;
+type OptionName = (typeof optionNames)[number];
+
+interface Words {
+  readonly options: ReadonlyMap<OptionName, string>;
+  readonly command: string;
+}
+
+/** null: help is wanted. */
+function parse(words: readonly string[]): Words | null {
+  const options = new Map<OptionName, string>();
+  let at = 0;
+  for (; words[at]?.startsWith('-') === true; at += 1) {
+    const [, written = '', attached] = /^--?([^=]*)(?:=(.*))?$/s.exec(words[at] ?? '') ?? [];
+    if (written === 'help' || written === 'h') return null;
+    const name = optionNames.find((each) => each === written);
+    if (name === undefined) fail(`rtprelayctl: unknown option ${words[at]}; see --help`);
+    const value = attached ?? words[(at += 1)];
+    if (value === undefined) fail(`rtprelayctl: -${name} needs a value; see --help`);
+    options.set(name, value);
+  }
+  return { options, command: words.slice(at).join(' ').trim() };
+}
+
+function targetOf({ options, command }: Words): Target {
+  const section = options.get('config-section') ?? defaultSection;
+  const ip = options.get('ip');
+  const asked = ip === undefined ? { host: null, port: null } : addressOf(ip);
+  const portText = options.get('port');
+  const port = portText === undefined ? asked.port : numberOf('-port', portText, 65535);
+  const base =
+    ip === undefined && port === null
+      ? configured(options.get('config-file') ?? null, section)
+      : fallback;
+  const timeoutMs = numberOf('-timeout', options.get('timeout') ?? '5', 86_400) * 1000;
+  return { host: asked.host ?? base.host, port: port ?? base.port, timeoutMs, command };
+}
+
+const words = parse(process.argv.slice(2));
+if (words === null) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+if (words.command === '') fail(usage);
+const { host, port, timeoutMs, command } = targetOf(words);
 const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 const socket = connect({ host, port }, () => socket.write(`${command}\n`));
+let beginning = '';
 socket.setTimeout(timeoutMs, () => fail(`rtprelayctl: no answer from ${place}`));
 socket.on('error', (error) => fail(`rtprelayctl: cannot reach ${place}: ${error.message}`));
+socket.on('data', (bytes) => {
+  if (beginning.length < 200) beginning += bytes.toString('latin1');
+});
+socket.on('end', () => {
+  process.exitCode = isFailure(beginning) ? 1 : 0;
+});
 socket.pipe(process.stdout);

@@ -112,12 +112,12 @@ std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int
   if (inherited)
     set_tos(fd.get(), spec.local.family, tos);
   else
-    fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
+    fd = open_media_socket(spec.local, tos, options_.free_bind, error);
   if (!fd.valid() && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
     nudge();
     free_returned(true);
-    fd = open_udp_socket(spec.local, tos, options_.free_bind, error);
+    fd = open_media_socket(spec.local, tos, options_.free_bind, error);
   }
   if (!fd.valid())
     return nullptr;

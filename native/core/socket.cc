@@ -1,8 +1,10 @@
 #include "socket.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,6 +67,31 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
     return {};
   }
   return fd;
+}
+
+namespace {
+
+/// Enough for all clients of the CLI; a small limit keeps an eighth of it back.
+constexpr rlim_t kKeptDescriptors = 96;
+
+/// The kernel gives out the lowest number that is free.
+bool is_kept_back(int fd) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return false;
+  const rlim_t kept = std::min(kKeptDescriptors, limit.rlim_cur / 8);
+  return static_cast<rlim_t>(fd) >= limit.rlim_cur - kept;
+}
+
+} // namespace
+
+FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind free_bind,
+                                 int& error) {
+  FileDescriptor fd = open_udp_socket(local, tos, free_bind, error);
+  if (!fd.valid() || !is_kept_back(fd.get()))
+    return fd;
+  error = EMFILE;
+  return {};
 }
 
 } // namespace rtprelay

@@ -39,6 +39,12 @@ constexpr int kReceiveBufferBytes = 32 * 1024;
 FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error,
                                int receive_buffer_bytes = kReceiveBufferBytes);
 
+/// The same for a port of a call, which never gets one of the last descriptors that the process may
+/// have: EMFILE. The operator, Redis and configuration files need some when the calls have used up
+/// theirs.
+FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind free_bind,
+                                 int& error);
+
 /// Sets IP_TOS / IPV6_TCLASS; -1 means the system default, 0.
 void set_tos(int fd, Family family, int tos);
 

@@ -73,7 +73,7 @@ void SocketStore::open_early(const SocketAddress& local, FreeBind free_bind) {
     return;
   int error = 0;
   // Whoever wants it in the end meets the error and reports it.
-  FileDescriptor fd = open_udp_socket(local, -1, free_bind, error);
+  FileDescriptor fd = open_media_socket(local, -1, free_bind, error);
   if (fd.valid())
     inherited_[local] = std::move(fd);
 }

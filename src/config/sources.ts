@@ -15,7 +15,8 @@ export const defaultConfigFiles: readonly string[] = [
   '/etc/rtpengine/rtpengine.conf',
 ];
 
-const defaultSection = 'rtpengine';
+/** Section of the file unless another one is named. */
+export const defaultSection = 'rtpengine';
 
 /** Typed access to the options' values, defaults included. */
 export class OptionReader {

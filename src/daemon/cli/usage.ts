@@ -1,0 +1,39 @@
+/** What `rtprelayctl --help` lists, and which answers are failures. */
+
+/** Commands with what they do. docs/cli.md says more. */
+export const commandUsage: readonly (readonly [command: string, meaning: string])[] = [
+  ['help', 'the commands of the daemon; also behind list, set and params'],
+  ['list numsessions', 'calls: own, foreign, total'],
+  ['list sessions all|own|foreign', 'one line a call'],
+  ['list sessions CALLID', 'one call in full'],
+  ['list totals|counters|jsonstats', 'statistics'],
+  ['list interfaces', 'ports of each address'],
+  ['list transcoders', 'always empty'],
+  ['list loglevels', 'log subsystems'],
+  ['list loglevel [SUBSYSTEM]', 'log levels'],
+  ['list SETTING', 'maxsessions maxopenfiles maxcpu maxload maxbw timeout silenttimeout'],
+  ['', 'offertimeout finaltimeout redisallowederrors redisdisabletime'],
+  ['', 'redisconnecttimeout rediscmdtimeout controltos deletedelay'],
+  ['get ...', 'the same as list'],
+  ['set SETTING NUMBER', 'changes one of these'],
+  ['set loglevel [SUBSYSTEM] LEVEL', 'log level, 0 to 7'],
+  ['params start|current|diff|revert', 'parameters as configured, as they are, what differs; back'],
+  ['reload', 'reads the configuration again, as SIGHUP'],
+  ['terminate CALLID|all|own|foreign', 'ends calls'],
+  ['call CALLID info|terminate|debug on|off', 'one call'],
+  ['call CALLID tag TAG info', 'one participant'],
+  ['debug CALLID on|off', 'debug lines for one call'],
+  ['ksadd|ksrm DATABASE', 'follows the calls of a Redis database, or no longer'],
+  ['kslist', 'databases that are followed'],
+  ['active | standby', 'makes all calls own, or foreign'],
+  ['drain [SECONDS] | drain off', 'refuses new calls and ends after the last one'],
+  ['kernel', 'kernel forwarding'],
+];
+
+const failures =
+  /^\n?(Unknown or incomplete command|Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is |Not draining)/;
+
+/** Does the daemon's answer say that it did not do what it was asked? */
+export function isFailure(answer: string): boolean {
+  return failures.test(answer);
+}

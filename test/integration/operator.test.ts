@@ -1,0 +1,193 @@
+/** The operator's way in: rtprelayctl, and a CLI port that nobody can take away. */
+import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { commandUsage } from '../../src/daemon/cli/usage.js';
+import { settingNames } from '../../src/daemon/cli/settings.js';
+import { TemporaryFolder } from '../support/child-process.js';
+import { MediaDaemon } from '../support/daemons.js';
+import { freeTcpPort } from '../support/free-ports.js';
+import { audioSdp, type NgClient } from '../support/ng-client.js';
+import { pause, until } from '../support/wait.js';
+
+const program = fileURLToPath(new URL('../../dist/bin/rtprelayctl.js', import.meta.url));
+
+const ctl = (
+  ...words: readonly string[]
+): { code: number | null; stdout: string; stderr: string } => {
+  const { status, stdout, stderr } = spawnSync(program, words, { encoding: 'latin1' });
+  return { code: status, stdout, stderr };
+};
+
+describe('rtprelayctl', () => {
+  let folder: TemporaryFolder;
+  let daemon: MediaDaemon;
+  let port: number;
+  before(async () => {
+    folder = new TemporaryFolder('ctl');
+    port = await freeTcpPort();
+    daemon = await MediaDaemon.start('rtprelayd', { extra: [`--listen-cli=127.0.0.1:${port}`] });
+  });
+  after(async () => {
+    await daemon.stop();
+    folder.remove();
+  });
+
+  const file = (text: string): string => {
+    writeFileSync(folder.file('conf'), text);
+    return folder.file('conf');
+  };
+
+  it('finds the daemon by its configuration', () => {
+    const answer = { code: 0, stdout: 'TIMEOUT=60\n', stderr: '' };
+    for (const line of [
+      `127.0.0.1:${port}`,
+      String(port),
+      `0.0.0.0:${port}`,
+      `localhost:${port};9`,
+    ]) {
+      const path = file(`[rtpengine]\nlisten-cli = ${line}\n`);
+      expect(ctl('-config-file', path, 'list', 'timeout'), line).to.deep.equal(answer);
+      expect(ctl(`--config-file=${path}`, 'list', 'timeout'), line).to.deep.equal(answer);
+    }
+    const other = file(`[two]\nlisten-cli = ${port}\n`);
+    const section = ['-config-file', other, '--config-section=two'];
+    expect(ctl(...section, 'list', 'timeout')).to.deep.equal(answer);
+    // An address that is given counts more.
+    expect(ctl('-config-file', file('x'), '-port', String(port), 'list', 'timeout')).to.include(
+      answer,
+    );
+  });
+
+  it('says what is wrong with it', () => {
+    expect(ctl('-config-file', '/nonexistent', 'help').stderr).to.include('/nonexistent');
+    expect(ctl('-config-file', '/nonexistent', 'help').code).to.equal(1);
+    const bad = file('[rtpengine]\nlisten-cli = nonsense:x\n');
+    expect(ctl('-config-file', bad, 'help').stderr).to.include("'nonsense:x' (--listen-cli)");
+    expect(ctl('-nonsense', 'help').stderr).to.include('unknown option -nonsense');
+    expect(ctl('-ip').code).to.equal(1);
+    expect(ctl().code).to.equal(1);
+  });
+
+  it('lists its commands, and all that there are', () => {
+    for (const word of ['-help', '--help', '-h']) {
+      const { code, stdout } = ctl(word);
+      expect(code).to.equal(0);
+      for (const [command] of commandUsage) expect(stdout).to.include(command);
+    }
+    const text = commandUsage.flat().join(' ');
+    for (const name of settingNames) expect(text).to.include(name);
+    const [, ...names] = ctl('-port', String(port), 'help').stdout.trim().split('\n\t');
+    expect(names).to.have.length.greaterThan(10);
+    for (const name of names) expect(text, name).to.match(new RegExp(`\\b${name}\\b`));
+  });
+
+  const failing: readonly string[] = [
+    ...['foo', 'list', 'list foo', 'set', 'set foo 3', 'set maxsessions 1e9', 'set maxsessions'],
+    ...['list sessions nosuch', 'terminate nosuch', 'call nosuch info', 'set loglevel nope 3'],
+    ...[
+      'debug',
+      'debug nosuch on',
+      'ksadd x',
+      'ksrm 5',
+      'drain soon',
+      'drain off',
+      'set controltos 300',
+    ],
+    'set maxopenfiles 2000',
+  ];
+  for (const line of failing) {
+    it(`fails on '${line}'`, () => {
+      const { code, stdout } = ctl('-port', String(port), ...line.split(' '));
+      expect(stdout).not.to.equal('');
+      expect(code).to.equal(1);
+    });
+  }
+
+  it('succeeds otherwise', () => {
+    for (const line of [
+      'list totals',
+      'set timeout 61',
+      'params diff',
+      'kslist',
+      'list sessions all',
+    ]) {
+      expect(ctl('-port', String(port), ...line.split(' ')).code, line).to.equal(0);
+    }
+    expect(ctl('-port', '1', 'help')).to.include({ code: 1, stdout: '' });
+  });
+});
+
+describe('the CLI port', () => {
+  let daemon: MediaDaemon;
+  let ng: NgClient;
+  let port: number;
+  const sockets: Socket[] = [];
+
+  async function start(): Promise<void> {
+    port = await freeTcpPort();
+    const extra = [`--listen-cli=127.0.0.1:${port}`];
+    daemon = await MediaDaemon.start('rtprelayd', { extra, mediaPorts: 400 });
+    ng = daemon.client();
+  }
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    ng.close();
+    await daemon.stop();
+  });
+
+  async function client(): Promise<Socket> {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    sockets.push(socket);
+    return socket;
+  }
+
+  it('is there for the operator although others sit on it', async () => {
+    await start();
+    for (let i = 0; i < 200; i += 1) await client();
+    expect(ctl('-port', String(port), 'list', 'timeout')).to.include({ stdout: 'TIMEOUT=60\n' });
+  });
+
+  it('is there when the calls have used up all descriptors', async () => {
+    await start();
+    expect(
+      spawnSync('prlimit', ['--pid', String(daemon.process.pid), '--nofile=160']).status,
+    ).to.equal(0);
+    const reasons = new Set<unknown>();
+    for (let i = 0; i < 40; i += 1) {
+      const keys = { 'call-id': `call ${i}`, 'from-tag': 'a' };
+      const reply = await ng.ask({ command: 'offer', ...keys, sdp: audioSdp(6000) });
+      reasons.add(reply['result']);
+    }
+    expect([...reasons]).to.deep.equal(['ok', 'error']);
+    expect(ctl('-port', String(port), 'list', 'timeout')).to.include({ stdout: 'TIMEOUT=60\n' });
+    // Strangers on it do not change that.
+    for (let i = 0; i < 100; i += 1) void client().catch(() => undefined);
+    await pause(200);
+    await until(
+      () => ctl('-port', String(port), 'list', 'timeout').stdout === 'TIMEOUT=60\n',
+      'an answer to the operator',
+    );
+    expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
+  });
+
+  it('does not wait for a client that asks and never reads', async () => {
+    await start();
+    for (let i = 0; i < 80; i += 1) {
+      const keys = { 'call-id': `${'long'.repeat(200)} ${i}`, 'from-tag': 'a' };
+      await ng.ask({ command: 'offer', ...keys, sdp: audioSdp(6000) });
+    }
+    for (let i = 0; i < 100; i += 1) {
+      const socket = await client();
+      socket.pause();
+      socket.write('list sessions all\n');
+    }
+    expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
+    expect(ctl('-port', String(port), 'list', 'timeout')).to.include({ stdout: 'TIMEOUT=60\n' });
+  });
+});
