@@ -70,11 +70,12 @@ export interface FlowAbilities {
   readonly rtcp: boolean;
 }
 
-/** The flows of a call's settled streams; none for what the kernel cannot do (IPv4 to IPv6). */
+/** The flows of a call's settled streams, and of those in `kept`; none for what the kernel cannot do (IPv4 to IPv6). */
 export function flowsOf(
   plan: MediaPlan,
   learned: ReadonlyMap<number, Learned>,
   abilities: FlowAbilities,
+  kept: ReadonlyMap<number, unknown> = new Map(),
 ): readonly StreamFlow[] {
   const flows: StreamFlow[] = [];
   for (const stream of plan.streams) {
@@ -82,7 +83,8 @@ export function flowsOf(
     if (stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
     const from = current(stream, learned);
     const way = rtcpOnly ? rtcpWay(plan, learned, stream) : wayTo(plan, learned, stream.rtpSinks);
-    if (way === null || !from.confirmed || from.endpoint === null) continue;
+    const settled = from.confirmed || kept.has(stream.id);
+    if (way === null || !settled || from.endpoint === null) continue;
     const excludedPayloadTypes = excludedOf(stream);
     if (excludedPayloadTypes === null) continue;
     if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) continue;

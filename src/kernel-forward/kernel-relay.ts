@@ -62,6 +62,8 @@ interface KernelCall {
   readonly pastOut: Map<number, FlowFigures>;
   /** Streams that stay in userspace until then (CLOCK_MONOTONIC, µs); see `contestedMicros`. */
   readonly contested: Map<number, number>;
+  /** Streams that learn again and keep their flow until then; see `keptMicros`. */
+  readonly kept: Map<number, number>;
 }
 
 const sum = (a: FlowFigures, b: FlowFigures): FlowFigures => ({
@@ -106,10 +108,17 @@ const mostReadSeconds = 10;
  */
 const contestedMicros = 3e6;
 
+/**
+ * A stream whose learning starts again keeps the flow of its known source for so long, µs: that is preferred
+ * anyway, and a daemon that is killed meanwhile loses nothing. Another source that sends ends it at once.
+ * Afterwards userspace has to hear a packet, to end the learning.
+ */
+const keptMicros = 3e6;
+
 export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
-  /** Calls with contested streams. */
-  readonly #contested = new Set<string>();
+  /** Calls with contested or kept streams. */
+  readonly #watched = new Set<string>();
   readonly #calls = new Map<string, KernelCall>();
   /** Of calls that have ended. */
   #ended = noTotals;
@@ -158,9 +167,13 @@ export class KernelRelay implements MediaRelay {
     if (call === undefined) {
       this.#calls.set(plan.callId, {
         ...{ plan, learned: new Map(), flows: new Map() },
-        ...{ past: new Map(), pastOut: new Map(), contested: new Map() },
+        ...{ past: new Map(), pastOut: new Map() },
+        ...{ contested: new Map(), kept: new Map() },
       });
-    } else call.plan = plan;
+    } else {
+      this.#keep(call, plan);
+      call.plan = plan;
+    }
     this.#apply(plan.callId);
     return result;
   }
@@ -173,7 +186,7 @@ export class KernelRelay implements MediaRelay {
     this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
     this.#read.delete(callId);
     this.#refused.delete(callId);
-    this.#contested.delete(callId);
+    this.#watched.delete(callId);
     this.#calls.delete(callId);
   }
 
@@ -192,7 +205,8 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
     const { abilities } = this.#options.forwarder;
-    const settled = this.#suspended === null ? flowsOf(call.plan, call.learned, abilities) : [];
+    const settled =
+      this.#suspended === null ? flowsOf(call.plan, call.learned, abilities, call.kept) : [];
     const quiet = settled.filter(({ streamId }) => !call.contested.has(streamId));
     const wanted = new Map(quiet.map((each) => [flowKey(each.flow.local), each]));
     this.#takeOut(
@@ -277,6 +291,20 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
+  /** Which flows stay although the plan has their streams learn again. */
+  #keep(call: KernelCall, next: MediaPlan): void {
+    const forwarded = new Set([...call.flows.values()].map(({ streamId }) => streamId));
+    for (const stream of next.streams) {
+      const known = call.plan.streams.find(({ id }) => id === stream.id);
+      if (known === undefined || known.latchEpoch === stream.latchEpoch) continue;
+      const { endpoint } = current(known, call.learned);
+      const stays = forwarded.has(stream.id) && sameEndpoint(endpoint, stream.endpoint);
+      if (!stays || stream.confirmed) call.kept.delete(stream.id);
+      else call.kept.set(stream.id, this.#options.monotonicMicros() + keptMicros);
+    }
+    if (call.kept.size > 0) this.#watched.add(next.callId);
+  }
+
   /** Notes what packets have taught, and whether that replaces a source that was confirmed. */
   #learn(call: KernelCall, event: EndpointLearned): void {
     const { streamId, latchEpoch, endpoint } = event;
@@ -285,21 +313,23 @@ export class KernelRelay implements MediaRelay {
       const before = current(stream, call.learned);
       if (before.confirmed && !sameEndpoint(before.endpoint, endpoint)) {
         call.contested.set(streamId, this.#options.monotonicMicros() + contestedMicros);
-        this.#contested.add(call.plan.callId);
+        this.#watched.add(call.plan.callId);
       }
+      call.kept.delete(streamId);
     }
     call.learned.set(streamId, event);
   }
 
-  /** Streams that nobody has taken over for a while go back to the kernel. */
+  /** Ends what was contested or kept for long enough. */
   #calmDown(): void {
     const now = this.#options.monotonicMicros();
-    for (const callId of [...this.#contested]) {
-      const contested = this.#calls.get(callId)?.contested ?? new Map<number, number>();
-      for (const [streamId, until] of [...contested]) {
-        if (until <= now) contested.delete(streamId);
+    for (const callId of [...this.#watched]) {
+      const call = this.#calls.get(callId);
+      const waiting = call === undefined ? [] : [call.contested, call.kept];
+      for (const streams of waiting) {
+        for (const [streamId, until] of [...streams]) if (until <= now) streams.delete(streamId);
       }
-      if (contested.size === 0) this.#contested.delete(callId);
+      if (waiting.every(({ size }) => size === 0)) this.#watched.delete(callId);
       this.#apply(callId);
     }
   }

@@ -13,6 +13,7 @@ import type {
   MediaRelay,
   ReconcileResult,
   RelayEvent,
+  StreamPlan,
   StreamStatistics,
 } from '../../../src/media/relay.js';
 import { planOf, stream } from './flows.test.js';
@@ -200,6 +201,32 @@ describe('the relay with the kernel before it', () => {
     monotonic += 1e6;
     void [...relay.lastActivity()];
     expect(ports()).to.have.members([30000, 30002]);
+  });
+
+  it('keeps the flow of a known source that learns again, until another is heard or time is up', () => {
+    const ports = (): readonly number[] => forwarder.flows().map(({ local }) => local.port);
+    const learns = (latchEpoch: number): StreamPlan => stream(0, { confirmed: false, latchEpoch });
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    relay.onEvents(() => undefined);
+    relay.reconcile(planOf([learns(1), stream(1)]));
+    expect(ports()).to.have.members([30000, 30002]);
+    monotonic += 3e6;
+    void [...relay.lastActivity()];
+    expect(ports(), 'a packet has to be heard').to.deep.equal([30002]);
+    relay.reconcile(planOf([stream(0, { latchEpoch: 1 }), stream(1)]));
+    relay.reconcile(planOf([learns(2), stream(1)]));
+    inner.listener([
+      {
+        ...{ type: 'endpoint-learned', callId: 'call', streamId: 0, latchEpoch: 2 },
+        ...{ endpoint: { address: '203.0.113.5', port: 9 }, confirmed: false },
+      },
+    ]);
+    expect(ports(), 'another source').to.deep.equal([30002]);
+    relay.reconcile(planOf([stream(0, { latchEpoch: 2 }), stream(1)]));
+    const elsewhere = { address: '203.0.113.6', port: 9 };
+    const moved = stream(0, { confirmed: false, latchEpoch: 3, endpoint: elsewhere });
+    relay.reconcile(planOf([moved, stream(1)]));
+    expect(ports(), 'a changed SDP').to.deep.equal([30002]);
   });
 
   it('adds the figures of flows, also of those that are gone', () => {
