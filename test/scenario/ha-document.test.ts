@@ -40,7 +40,7 @@ function skipWhereImpossible(test: Mocha.Context, packages: readonly string[]): 
 }
 
 describe('docs/ha.md, followed for a pair with keepalived, Sentinel and Kamailio', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let pair: Pair;
   let folder: TemporaryFolder;
   let booted: readonly [one: IsolatedSystemd, two: IsolatedSystemd, proxy: IsolatedSystemd];
@@ -213,7 +213,7 @@ describe('docs/ha.md, followed for a pair with keepalived, Sentinel and Kamailio
 });
 
 describe('docs/ha.md, followed for a pair with Pacemaker', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const packages = document.packages((block) => block.text.includes('pacemaker'));
   let pair: Pair;
   let booted: readonly [one: IsolatedSystemd, two: IsolatedSystemd];

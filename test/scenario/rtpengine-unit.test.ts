@@ -9,7 +9,7 @@ import { obstacleToFollowing, offerPackages } from '../support/packages.js';
 import { IsolatedSystemd } from '../support/systemd.js';
 
 describe("Debian's unit of rtpengine", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const document = new Followed('ha.md');
   const packages = ['rtpengine-daemon', 'redis-server'];
   let requests = 0;
