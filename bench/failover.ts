@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { MoverName, Settings } from './failover/cluster.js';
+import type { MoverName, RedisPlace, Settings, Stack } from './failover/cluster.js';
 import type { Store } from './failover/daemons.js';
 import { Results } from './failover/results.js';
 import { runOnce } from './failover/run.js';
@@ -22,6 +22,8 @@ const given = readArguments(process.argv.slice(2), {
   store: 'redis',
   mover: 'bench',
   advert: '10',
+  redis: 'shared',
+  stack: 'ipv4',
   out: fileURLToPath(new URL('../build/bench/failover', import.meta.url)),
 });
 
@@ -44,6 +46,8 @@ const common = {
   store: oneOf<Store>('store', given.store, ['redis', 'systemd']),
   mover: oneOf<MoverName>('mover', given.mover, ['bench', 'keepalived']),
   advertMs: positive('advert', given.advert),
+  redis: oneOf<RedisPlace>('redis', given.redis, ['shared', 'each']),
+  stack: oneOf<Stack>('stack', given.stack, ['ipv4', 'dual']),
   calls: positive('calls', given.calls),
   ptime: positive('ptime', given.ptime),
 };
@@ -53,6 +57,10 @@ const daemons = prepare(given.daemon);
 function hindrance(scenario: Scenario, daemon: DaemonName): string | null {
   if (daemon === 'rtpengine' && common.store === 'systemd') return 'it cannot keep its sockets';
   const settings: Settings = { ...common, daemon, folder: '' };
+  if (common.redis === 'each' && scenario.sharedRedis === true)
+    return 'it is about a Redis that is not on the nodes; --redis=shared';
+  if (common.stack === 'dual' && common.mover === 'keepalived')
+    return 'keepalived moves the IPv4 address alone; --mover=bench';
   return scenario.unsupported?.(settings) ?? null;
 }
 

@@ -1,11 +1,12 @@
 """Changes addresses and links of one network namespace at once, and tells when: CLOCK_MONOTONIC, microseconds.
 
-    agent.py DEVICE VIRTUAL-ADDRESS
+    agent.py DEVICE VIRTUAL-ADDRESS [VIRTUAL-IPV6-ADDRESS]
 
 Orders come as lines on stdin:
-    add          the virtual address to the device, then gratuitous ARP (again after 20 and 100 ms)
-    announce     gratuitous ARP alone
-    del          the virtual address
+    add          the virtual address to the device, then gratuitous ARP (again after 20 and 100 ms);
+                 the IPv6 address before it, with unsolicited neighbour advertisements
+    announce     gratuitous ARP alone (and advertisements)
+    del          the virtual addresses
     down LINK    takes a link down
     up LINK      and up again
 What happens is told on stdout as `WHAT MICROSECONDS`: `added`, `deleted` (also when another process
@@ -27,6 +28,8 @@ REQUEST_ACK, CREATE_REPLACE = 0x0005, 0x0500
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTMGRP_IPV4_IFADDR = 0x10
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+IFA_F_NODAD = 2
+ADVERTISEMENT, OVERRIDE, TARGET_LINK_ADDRESS = 136, 0x20000000, 2
 ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
 PACKET_HOST, SKF_AD_PKTTYPE = 0, 0xFFFFF004
 SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
@@ -75,10 +78,11 @@ def media_socket(device, address):
 
 
 class Agent:
-    def __init__(self, device, address):
+    def __init__(self, device, address, address6=None):
         self.device = device
         self.index = socket.if_nametoindex(device)
         self.address = socket.inet_aton(address)
+        self.address6 = None if address6 is None else socket.inet_pton(socket.AF_INET6, address6)
         self.route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         self.route.bind((0, 0))
         self.events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
@@ -91,9 +95,15 @@ class Agent:
         self.repeats = []
 
     def change_address(self, kind):
+        if self.address6 is not None:
+            self.change(kind, socket.AF_INET6, 128, self.address6)
+        self.change(kind, socket.AF_INET, 32, self.address)
+
+    def change(self, kind, family, length, address):
         """One netlink message and the kernel's answer to it."""
-        body = struct.pack("=BBBBI", socket.AF_INET, 32, 0, 0, self.index)
-        body += attribute(IFA_LOCAL, self.address) + attribute(IFA_ADDRESS, self.address)
+        flags = IFA_F_NODAD if family == socket.AF_INET6 else 0
+        body = struct.pack("=BBBBI", family, length, flags, 0, self.index)
+        body += attribute(IFA_LOCAL, address) + attribute(IFA_ADDRESS, address)
         flags = REQUEST_ACK | (CREATE_REPLACE if kind == RTM_NEWADDR else 0)
         self.route.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body)
         error = struct.unpack_from("=i", self.route.recv(4096), 16)[0]
@@ -108,6 +118,18 @@ class Agent:
         frame += struct.pack("!HHBBH", 1, ETH_P_IP, 6, 4, 1) + own + self.address
         frame += everyone + self.address
         self.arp.send(frame)
+        if self.address6 is not None:
+            self.advertise(own)
+
+    def advertise(self, own):
+        """RFC 4861 section 7.2.6; the kernel fills in the checksum."""
+        text = socket.inet_ntop(socket.AF_INET6, self.address6)
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            raw.bind((text, 0, 0, self.index))
+            body = struct.pack("!BBHI", ADVERTISEMENT, 0, 0, OVERRIDE) + self.address6
+            body += struct.pack("!BB", TARGET_LINK_ADDRESS, 1) + own
+            raw.sendto(body, ("ff02::1", 0, 0, self.index))
 
     def link(self, name, up):
         request = struct.pack("16sH22x", name.encode(), 0)
@@ -189,4 +211,4 @@ class Agent:
                         print("failed", line.decode(), error, flush=True)
 
 
-Agent(sys.argv[1], sys.argv[2]).run()
+Agent(*sys.argv[1:]).run()

@@ -18,15 +18,16 @@ export class Agent {
   #failure = '';
   #waiting: (() => void)[] = [];
 
-  private constructor(machine: Machine, device: string, address: string) {
-    const words = ['netns', 'exec', machine.name, 'python3', program, device, address];
+  private constructor(machine: Machine, device: string, addresses: readonly string[]) {
+    const words = ['netns', 'exec', machine.name, 'python3', program, device, ...addresses];
     this.#child = spawn('ip', words, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child.stdin?.on('error', () => undefined); // killed with its machine
     this.#child.stdout?.on('data', (bytes: Buffer) => this.#take(bytes.toString('latin1')));
   }
 
-  static async start(machine: Machine, device: string, address: string): Promise<Agent> {
-    const agent = new Agent(machine, device, address);
+  /** @param addresses the IPv4 address that moves, and the IPv6 address that moves with it. */
+  static async start(machine: Machine, device: string, ...addresses: string[]): Promise<Agent> {
+    const agent = new Agent(machine, device, addresses);
     await until(() => agent.events.length > 0, `the agent of ${machine.role}`);
     agent.events.splice(0);
     return agent;

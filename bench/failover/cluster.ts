@@ -5,17 +5,28 @@ import { Agent } from './agent.js';
 import { monotonicMicros, until } from './clock.js';
 import { Daemon, type DaemonSetup, type Store } from './daemons.js';
 import { Keepalived } from './keepalived.js';
-import { hubAddress, redisPort, redisVirtualAddress, virtualAddress } from './names.js';
+import {
+  hubAddress,
+  redisPort,
+  redisVirtualAddress,
+  virtualAddress,
+  virtualAddress6,
+} from './names.js';
 import { linkOf, Network, type Machine } from './network.js';
 import { RedisServer } from './redis.js';
 
 export type MoverName = 'bench' | 'keepalived';
+/** One server on the hub, or one on each node, the second a replica of the first. */
+export type RedisPlace = 'shared' | 'each';
+export type Stack = 'ipv4' | 'dual';
 
 export interface Settings {
   readonly daemon: DaemonName;
   readonly store: Store;
   readonly mover: MoverName;
   readonly advertMs: number;
+  readonly redis: RedisPlace;
+  readonly stack: Stack;
   readonly calls: number;
   readonly ptime: number;
   /** For files of this run. */
@@ -28,6 +39,8 @@ export interface Node {
   /** Its own one; that of the other node is followed. */
   readonly database: number;
   readonly agent: Agent;
+  /** Its own, when each node has one. */
+  redis?: RedisServer;
   keepalived?: Keepalived;
   daemon?: Daemon;
 }
@@ -38,14 +51,16 @@ export interface RedisPair {
 }
 
 export class Cluster {
-  readonly network = new Network();
+  readonly network: Network;
   /** The first is active in the beginning. */
   readonly nodes: Node[] = [];
   redis: RedisServer | null = null;
   redisPair: RedisPair | null = null;
   #hubAgent: Agent | null = null;
 
-  constructor(readonly settings: Settings) {}
+  constructor(readonly settings: Settings) {
+    this.network = new Network(settings.stack === 'dual');
+  }
 
   get one(): Node {
     return this.#node(0);
@@ -63,18 +78,34 @@ export class Cluster {
 
   async create(redundantRedis: boolean): Promise<void> {
     const { network } = this;
+    const each = this.settings.redis === 'each';
     this.#hubAgent = await Agent.start(network.hub, 'br0', virtualAddress);
     if (redundantRedis) await this.#createRedisPair();
-    else this.redis = await RedisServer.start(network.hub, hubAddress, this.settings.folder);
+    else if (!each)
+      this.redis = await RedisServer.start(network.hub, hubAddress, this.settings.folder);
+    const moving = [virtualAddress, ...(network.dualStack ? [virtualAddress6] : [])];
     for (const number of [1, 2]) {
       const address = `10.9.0.1${number}`;
       const machine = network.add(`node${number}`, address);
-      const agent = await Agent.start(machine, 'eth0', virtualAddress);
+      const agent = await Agent.start(machine, 'eth0', ...moving);
       this.nodes.push({ machine, address, database: number - 1, agent });
     }
+    if (each) await this.#createRedisOfNodes();
     if (this.settings.mover === 'keepalived') await this.#startKeepalived();
     else this.one.agent.order('add');
     await this.one.agent.moment('added');
+  }
+
+  async #createRedisOfNodes(): Promise<void> {
+    for (const node of this.nodes)
+      node.redis = await RedisServer.start(node.machine, node.address, this.settings.folder);
+    await this.two.redis?.replicate(this.one.address);
+  }
+
+  /** The address has come to `to`: so does the role of its Redis, and `from`, if it lives, follows it. */
+  promote(to: Node, from: Node | null): void {
+    to.redis?.promote();
+    if (from !== null) void from.redis?.replicate(to.address).catch(() => undefined);
   }
 
   async #createRedisPair(): Promise<void> {
@@ -120,16 +151,21 @@ export class Cluster {
   }
 
   /** The same on the database of the node that is gone. */
-  launchInPlaceOf(gone: Node, node: Node): Daemon {
-    return this.#launch(node, gone.database, { direct: true });
+  launchInPlaceOf(gone: Node, node: Node, extra: readonly string[] = []): Daemon {
+    return this.#launch(node, gone.database, { direct: true, extra });
   }
 
   #launch(node: Node, database: number, more: Partial<DaemonSetup>): Daemon {
     const { daemon, store, folder } = this.settings;
-    const host = this.redisPair === null ? hubAddress : redisVirtualAddress;
-    const redis = `${host}:${redisPort}/${database}`;
+    const shared = this.redisPair === null ? hubAddress : redisVirtualAddress;
+    const redis = `${node.redis === undefined ? shared : node.address}:${redisPort}/${database}`;
     const { machine, address } = node;
-    node.daemon = new Daemon({ daemon, machine, address, folder, redis, store, ...more });
+    node.daemon = new Daemon({
+      ...{ daemon, machine, address, folder, redis, store },
+      ...(node.redis === undefined ? {} : { writesTo: redis }),
+      dualStack: this.network.dualStack,
+      ...more,
+    });
     return node.daemon;
   }
 

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { DaemonName } from '../lib/rig.js';
 import { monotonicMicros, until } from './clock.js';
-import { mediaPorts, ngPort, virtualAddress } from './names.js';
+import { mediaPorts, ngPort, virtualAddress, virtualAddress6 } from './names.js';
 import type { Machine } from './network.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -23,6 +23,11 @@ export interface DaemonSetup {
   /** Database of the node that it stands by for. */
   readonly follows?: number;
   readonly store?: Store;
+  /** HOST:PORT/DB of `redis-write`. */
+  readonly writesTo?: string;
+  /** Both families under one name. */
+  readonly dualStack?: boolean;
+  readonly extra?: readonly string[];
   /** Started by itself, as a script of the mover would: the service manager costs time to start. */
   readonly direct?: boolean;
 }
@@ -35,12 +40,19 @@ interface Life {
 
 function commandOf(setup: DaemonSetup): readonly string[] {
   const { daemon, address } = setup;
+  const interfaces =
+    setup.dualStack === true
+      ? [`pub/${virtualAddress}`, `pub/${virtualAddress6}`]
+      : [virtualAddress];
   const words = [
     ...['--config-file=none', '--foreground', '--log-stderr', '--log-level=6', '--table=-1'],
-    ...[`--interface=${virtualAddress}`, `--listen-ng=${address}:${ngPort}`],
+    ...interfaces.map((each) => `--interface=${each}`),
+    `--listen-ng=${address}:${ngPort}`,
     ...[`--listen-cli=${address}:9900`, `--redis=${setup.redis}`],
     ...[`--port-min=${mediaPorts.min}`, `--port-max=${mediaPorts.max}`, '--delete-delay=0'],
   ];
+  if (setup.writesTo !== undefined) words.push(`--redis-write=${setup.writesTo}`);
+  words.push(...(setup.extra ?? []));
   if (setup.follows !== undefined) words.push(`--subscribe-keyspace=${setup.follows}`);
   if (daemon === 'rtpengine') return ['rtpengine', ...words];
   if (setup.follows !== undefined) words.push('--active-switchover');

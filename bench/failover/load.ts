@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { until } from './clock.js';
-import { hubAddress, ngPort } from './names.js';
+import { hubAddress, hubAddress6, ngPort } from './names.js';
 import type { Machine } from './network.js';
 import { readTrace, type StreamTrace } from './trace.js';
 
@@ -17,6 +17,8 @@ export interface MediaOptions {
   /** Address of the node that sets the calls up, and of the one that has them in the end. */
   readonly before: string;
   readonly after: string;
+  /** The called side talks IPv6. */
+  readonly dualStack: boolean;
   /** Raw PCMA of the first stream. */
   readonly audio: string;
 }
@@ -101,7 +103,8 @@ export class MediaLoad {
         `${options.after}:${ngPort}`,
       ],
       ...['--calls', String(options.calls), '--seconds', String(options.seconds)],
-      ...['--ptime', String(options.ptime), '--bind-a', hubAddress, '--bind-b', hubAddress],
+      ...['--ptime', String(options.ptime), '--bind-a', hubAddress],
+      ...['--bind-b', options.dualStack ? hubAddress6 : hubAddress],
       ...['--audio', options.audio, '--trace', `${folder}/trace`, '--record', `${folder}/heard`],
     ]);
   }

@@ -1,7 +1,7 @@
 /** Namespaces on one bridge: a hub that holds the bridge, and machines with one link each to it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { NetworkNamespace } from '../../test/support/namespaces.js';
-import { hubAddress, prefixLength } from './names.js';
+import { hubAddress, hubAddress6, prefixLength, prefixLength6 } from './names.js';
 
 const portUnreachable = 'udp-port-unreachable';
 const sysctls = ['net.ipv4.ip_nonlocal_bind=1', 'net.ipv6.conf.all.disable_ipv6=1'];
@@ -19,6 +19,14 @@ export class Machine {
 
   get name(): string {
     return this.namespace.name;
+  }
+
+  /** IPv6 on a device, at once: no duplicates are looked for. */
+  addIpv6(device: string, address: string): void {
+    const settings = ['conf.all.disable_ipv6=0', `conf.${device}.accept_dad=0`];
+    for (const setting of [...settings, 'ip_nonlocal_bind=1'])
+      this.namespace.run('sysctl', '-qw', `net.ipv6.${setting}`);
+    this.namespace.ip('address', 'add', `${address}/${prefixLength6}`, 'dev', device, 'nodad');
   }
 
   /** SIGKILL to everything in the namespace, until nothing is left (a service manager may restart). */
@@ -56,7 +64,7 @@ export class Network {
   readonly hub: Machine;
   readonly #machines: Machine[] = [];
 
-  constructor() {
+  constructor(readonly dualStack: boolean) {
     this.hub = new Machine('hub');
     const { namespace } = this.hub;
     // Without IGMP there is nobody who asks for VRRP's multicast group.
@@ -64,6 +72,7 @@ export class Network {
     namespace.ip('link', 'add', 'br0', ...bridge);
     namespace.ip('link', 'set', 'br0', 'up');
     namespace.addAddress('br0', `${hubAddress}/${prefixLength}`);
+    if (dualStack) this.hub.addIpv6('br0', hubAddress6);
     const rules = `table inet bench {
       counter ${portUnreachable} {}
       chain in {
@@ -85,6 +94,7 @@ export class Network {
     this.hub.namespace.ip('link', 'set', port, 'master', 'br0', 'up');
     machine.namespace.addAddress('eth0', `${address}/${prefixLength}`);
     machine.namespace.ip('link', 'set', 'eth0', 'up');
+    if (this.dualStack) machine.addIpv6('eth0', `fd09::${address.split('.').at(-1) ?? ''}`);
     return machine;
   }
 

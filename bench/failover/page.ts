@@ -156,14 +156,14 @@ th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;white-sp
 .sounds{display:flex;gap:1rem;flex-wrap:wrap}figure{margin:.2rem 0}`;
 
 export function page(results: Summary): string {
-  const { machine, calls, ptime, runs, mover, store, advertMs } = results.conditions;
+  const { machine, calls, ptime, runs, mover, store, redis, stack, advertMs } = results.conditions;
   const scenarios = [...new Set(results.entries.map((entry) => entry.scenario))];
   const by = mover === 'keepalived' ? `keepalived, an advertisement every ${advertMs} ms` : 'bench';
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Failover: rtprelayd and rtpengine</title><style>${style}</style>
 <h1>Failover: rtprelayd and rtpengine in turn</h1>
 <p>${escape(machine)}. ${calls} calls both ways, a packet every ${ptime} ms, up to ${runs} runs of each; address moved by ${by};
-store ${store}. Three values: median / 95th percentile / maximum of all streams of all runs; runs: lowest and highest median.</p>
+store ${store}, redis ${redis}, stack ${stack}. Three values: median / 95th percentile / maximum of all streams of all runs; runs: lowest and highest median.</p>
 ${table(results.rows(), true)}<p></p>${table(results.figureRows(), false)}
 ${scenarios.map((scenario) => section(results, scenario)).join('\n')}
 </html>

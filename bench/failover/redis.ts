@@ -15,6 +15,7 @@ export class RedisServer {
   ) {
     const words = ['--port', String(redisPort), '--protected-mode', 'no', '--save', '', ...more];
     words.push('--appendonly', 'no', '--notify-keyspace-events', 'KA', '--dir', folder);
+    words.push('--repl-diskless-sync-delay', '0');
     const inside = ['netns', 'exec', machine.name, 'redis-server'];
     this.#child = spawn('ip', [...inside, ...words], { stdio: 'ignore' });
   }
@@ -35,6 +36,19 @@ export class RedisServer {
     const cli = ['-h', this.address, '-p', String(redisPort), '-n', String(database), ...words];
     const quoted = cli.map((word) => `'${word}'`).join(' ');
     return this.machine.namespace.run('sh', '-c', `timeout 2 redis-cli ${quoted} 2>&1 || true`);
+  }
+
+  /** A master from now on. */
+  promote(): void {
+    this.command(0, 'replicaof', 'no', 'one');
+  }
+
+  /** A replica of the server on `master`; resolves when it holds the same. */
+  async replicate(master: string): Promise<void> {
+    this.command(0, 'replicaof', master, String(redisPort));
+    const linked = (): boolean =>
+      this.command(0, 'info', 'replication').includes('master_link_status:up');
+    await until(linked, `the replica on ${this.machine.role}`);
   }
 
   /** Keys of a database. */

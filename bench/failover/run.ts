@@ -56,7 +56,8 @@ function measure(phase: Phase, media: MediaResult): PhaseResult {
   const start = media.report.startedMonotonicMicros;
   const at = (moment: number | undefined): number => (moment ?? Number.NaN) - start;
   const event = at(phase.event);
-  const window = { from: event - leadMicros, to: at(phase.end) };
+  const from = phase.from === undefined ? event - leadMicros : at(phase.from);
+  const window = { from, to: at(phase.end) };
   const streams = media.streams.map((stream) => figuresOf(stream, window));
   const between = (from: number, to: number): number => (to - from) / 1000;
   // What was under way when it happened is not what the new one relays.
@@ -92,7 +93,7 @@ async function inCluster(
   writeFileSync(audio, speech(4));
   const unreachable = network.portUnreachable();
   const options = {
-    ...{ calls: settings.calls, ptime: settings.ptime, audio },
+    ...{ calls: settings.calls, ptime: settings.ptime, audio, dualStack: network.dualStack },
     seconds: settleMs / 1000 + scenario.seconds,
     before: cluster.one.address,
     after: scenario.endsOn === 0 ? cluster.one.address : cluster.two.address,

@@ -7,6 +7,8 @@ export interface Phase {
   /** What happened, and the end of what is looked at. */
   readonly event: number;
   readonly end: number;
+  /** Packets sent before it do not count; default: shortly before the event. */
+  readonly from?: number;
   /** The failure was noticed and acted on: the process started anew, the address was added. */
   readonly acted?: number;
   /** The first packet for the virtual address came to the node that has it now. */
@@ -28,6 +30,8 @@ export interface Scenario {
   /** The second node: absent, standing by, or started when the address arrives. */
   readonly standby: 'none' | 'hot' | 'cold';
   readonly redundantRedis?: boolean;
+  /** Redis is elsewhere than on the nodes. */
+  readonly sharedRedis?: boolean;
   /** How long the media goes on after the event. */
   readonly seconds: number;
   /** Number of the node that has the calls in the end. */

@@ -8,6 +8,9 @@ import type { Acts, Phase, Scenario } from './scenario.js';
 const second = 1_000_000;
 /** Between two moves of one run. */
 const restMs = 3000;
+/** How long a started daemon waits for its address, and the silence that ends a call there. */
+const lateMs = 3000;
+const lateTimeoutSeconds = 5;
 /** Calls set up and deleted per second while media is measured: far from the limit of both. */
 const callRate = 50;
 
@@ -42,7 +45,18 @@ async function planned(cluster: Cluster, from: Node, to: Node, name: string): Pr
   const seen = to.agent.events.length;
   const event = monotonicMicros();
   cluster.give(from, to);
-  return { name, event, ...(await arrival(to, seen)), end: event + (restMs / 1000) * second };
+  const times = await arrival(to, seen);
+  cluster.promote(to, from);
+  return { name, event, ...times, end: event + (restMs / 1000) * second };
+}
+
+/** Calls in the second node's own database a while after its Redis was promoted. */
+async function written(cluster: Cluster): Promise<Readonly<Record<string, number>>> {
+  const { redis, database } = cluster.two;
+  if (redis === undefined) return {};
+  await delay(2000);
+  const fence = /1/.test(redis.command(database, 'exists', 'rtprelay:fence')) ? 1 : 0;
+  return { 'calls in the database of the second node, 2 s later': redis.size(database) - fence };
 }
 
 async function move(cluster: Cluster): Promise<Acts> {
@@ -50,8 +64,11 @@ async function move(cluster: Cluster): Promise<Acts> {
   const seen = two.agent.events.length;
   const event = one.daemon?.killForGood() ?? Number.NaN;
   cluster.give(one, two);
+  const times = await arrival(two, seen);
+  cluster.promote(two, one);
   return {
-    phases: [{ name: 'move', event, ...(await arrival(two, seen)), end: event + 4 * second }],
+    phases: [{ name: 'move', event, ...times, end: event + 4 * second }],
+    figures: await written(cluster),
   };
 }
 
@@ -62,7 +79,11 @@ async function powerOff(cluster: Cluster): Promise<Acts> {
   if (cluster.settings.mover === 'bench') cluster.give(null, two);
   kill();
   const times = await arrival(two, seen);
-  return { phases: [{ name: 'power-off', event, ...times, end: event + 4 * second }] };
+  cluster.promote(two, null);
+  return {
+    phases: [{ name: 'power-off', event, ...times, end: event + 4 * second }],
+    figures: await written(cluster),
+  };
 }
 
 async function coldStandby(cluster: Cluster): Promise<Acts> {
@@ -72,11 +93,32 @@ async function coldStandby(cluster: Cluster): Promise<Acts> {
   if (cluster.settings.mover === 'bench') cluster.give(null, two);
   else kill();
   await two.agent.moment('added', seen);
+  cluster.promote(two, null);
   const daemon = cluster.launchInPlaceOf(one, two);
   kill();
   const times = await arrival(two, seen);
   await daemon.ready();
   return { phases: [{ name: 'cold-standby', event, ...times, end: event + 5 * second }] };
+}
+
+/** As a mover that starts the daemon first: what counts is what is there when the address comes. */
+async function lateAddress(cluster: Cluster): Promise<Acts> {
+  const { one, two } = cluster;
+  const { kill } = await cluster.powerOff(one.machine);
+  cluster.promote(two, null);
+  const daemon = cluster.launchInPlaceOf(one, two, [`--timeout=${lateTimeoutSeconds}`]);
+  kill();
+  await daemon.ready();
+  await delay(lateMs);
+  const calls = daemon.sessions();
+  const seen = two.agent.events.length;
+  const event = monotonicMicros();
+  cluster.give(null, two);
+  const times = await arrival(two, seen);
+  return {
+    phases: [{ name: 'late-address', event, ...times, from: event, end: event + 3 * second }],
+    figures: { 'calls when the address comes': calls },
+  };
 }
 
 async function switchback(cluster: Cluster): Promise<Acts> {
@@ -229,6 +271,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'redis-frozen',
+    sharedRedis: true,
     title: 'Redis stopped for 3 s while calls are being set up',
     ...{ standby: 'none', seconds: 11, endsOn: 0 },
     unsupported: noAddressMoves,
@@ -236,6 +279,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'redis-master-lost',
+    sharedRedis: true,
     title: 'Redis master powered off, replica takes over its address; then the daemon is killed',
     ...{ standby: 'none', redundantRedis: true, seconds: 12, endsOn: 0 },
     unsupported: noAddressMoves,
@@ -243,6 +287,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'partition',
+    // Of two masters one side's writes are lost: that is no matter of the relays.
+    sharedRedis: true,
     title: 'both nodes have the address for 3 s, then the first one alone again',
     ...{ standby: 'hot', seconds: 8, endsOn: 0 },
     unsupported: redisStoreOnly,
@@ -254,5 +300,14 @@ export const scenarios: readonly Scenario[] = [
     ...{ standby: 'cold', seconds: 6, endsOn: 1 },
     unsupported: redisStoreOnly,
     act: coldStandby,
+  },
+  {
+    name: 'late-address',
+    title: `power-off; the second daemon is started at once, the address comes ${lateMs / 1000} s later`,
+    ...{ standby: 'cold', seconds: 10, endsOn: 1 },
+    unsupported: (settings) =>
+      redisStoreOnly(settings) ??
+      (settings.mover === 'keepalived' ? 'the bench moves the address; --mover=bench' : null),
+    act: lateAddress,
   },
 ];

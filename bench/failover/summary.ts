@@ -10,6 +10,8 @@ export interface Conditions {
   readonly store: string;
   readonly mover: string;
   readonly advertMs: number;
+  readonly redis: string;
+  readonly stack: string;
   readonly calls: number;
   readonly ptime: number;
   readonly runs: number;

@@ -5,12 +5,12 @@
 #include <optional>
 #include <string>
 
-#include <netinet/in.h>
+#include "ng.h"
 
 namespace loadgen {
 
 struct Options {
-  sockaddr_in ng{};
+  Address ng;
   std::string bind_a = "127.0.0.1";
   std::string bind_b = "127.0.0.1";
   std::string call_prefix = "load";
@@ -27,7 +27,7 @@ struct Options {
   /// The phones talk to each other without a relay: what sending and receiving alone costs.
   bool direct = false;
   /// Where the calls are asked for and deleted in the end, when not where they were set up.
-  std::optional<sockaddr_in> ng_after;
+  std::optional<Address> ng_after;
   /// File for the time of sending and of arrival of every packet.
   std::string trace_file;
   /// Raw PCMA that the first stream carries, again and again, in place of a stamp.

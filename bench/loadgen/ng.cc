@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,34 +26,49 @@ template <typename T> bool number(std::string_view digits, T& out) {
 
 } // namespace
 
-std::optional<sockaddr_in> parse_host(std::string_view host, std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  if (inet_pton(AF_INET, std::string(host).c_str(), &address.sin_addr) != 1)
+std::optional<Address> parse_host(const std::string& host, std::uint16_t port) {
+  Address address;
+  if (host.find(':') != std::string::npos) {
+    auto& ipv6 = reinterpret_cast<sockaddr_in6&>(address.storage);
+    ipv6.sin6_family = AF_INET6;
+    ipv6.sin6_port = htons(port);
+    address.size = sizeof(ipv6);
+    if (inet_pton(AF_INET6, host.c_str(), &ipv6.sin6_addr) != 1)
+      return {};
+    return address;
+  }
+  auto& ipv4 = reinterpret_cast<sockaddr_in&>(address.storage);
+  ipv4.sin_family = AF_INET;
+  ipv4.sin_port = htons(port);
+  address.size = sizeof(ipv4);
+  if (inet_pton(AF_INET, host.c_str(), &ipv4.sin_addr) != 1)
     return {};
   return address;
 }
 
-std::optional<sockaddr_in> parse_endpoint(std::string_view value) {
+std::optional<Address> parse_endpoint(std::string_view value) {
   const auto colon = value.rfind(':');
   std::uint16_t port = 0;
   if (colon == std::string_view::npos || !number(value.substr(colon + 1), port))
     return {};
-  return parse_host(value.substr(0, colon), port);
+  std::string_view host = value.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  return parse_host(std::string(host), port);
 }
 
 std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t ptime_ms) {
-  return "v=0\r\no=- 1 1 IN IP4 " + host + "\r\ns=-\r\nc=IN IP4 " + host + "\r\nt=0 0\r\nm=audio " +
+  const std::string at = (host.find(':') == std::string::npos ? "IP4 " : "IP6 ") + host;
+  return "v=0\r\no=- 1 1 IN " + at + "\r\ns=-\r\nc=IN " + at + "\r\nt=0 0\r\nm=audio " +
          std::to_string(port) +
          " RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
          "a=sendrecv\r\na=ptime:" +
          std::to_string(ptime_ms) + "\r\n";
 }
 
-std::string offer(const std::string& call_id, const std::string& sdp) {
+std::string offer(const std::string& call_id, const std::string& sdp, const std::string& family) {
   return "d" + member("command", "offer") + member("call-id", call_id) + member("from-tag", "a") +
-         member("sdp", sdp) + "e";
+         (family.empty() ? "" : member("address-family", family)) + member("sdp", sdp) + "e";
 }
 
 std::string answer(const std::string& call_id, const std::string& sdp) {
@@ -69,8 +85,8 @@ std::string query(const std::string& call_id) {
   return "d" + member("command", "query") + member("call-id", call_id) + "e";
 }
 
-std::optional<sockaddr_in> media_endpoint(std::string_view reply) {
-  const auto connection = reply.find("c=IN IP4 ");
+std::optional<Address> media_endpoint(std::string_view reply) {
+  const auto connection = reply.find("c=IN IP");
   const auto media = reply.find("m=audio ");
   if (connection == std::string_view::npos || media == std::string_view::npos)
     return {};
@@ -79,14 +95,14 @@ std::optional<sockaddr_in> media_endpoint(std::string_view reply) {
   std::uint16_t port = 0;
   if (!number(digits, port) || port == 0)
     return {};
-  return parse_host(host, port);
+  return parse_host(std::string(host), port);
 }
 
 bool is_ok(std::string_view reply) { return reply.find("6:result2:ok") != std::string_view::npos; }
 
-bool NgClient::open(const sockaddr_in& daemon) {
-  fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  return fd_ >= 0 && connect(fd_, reinterpret_cast<const sockaddr*>(&daemon), sizeof(daemon)) == 0;
+bool NgClient::open(const Address& daemon) {
+  fd_ = socket(daemon.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return fd_ >= 0 && connect(fd_, daemon.get(), daemon.size) == 0;
 }
 
 NgClient::~NgClient() {

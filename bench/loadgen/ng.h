@@ -6,25 +6,36 @@
 #include <string>
 #include <string_view>
 
-#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace loadgen {
 
-/// IPv4 address and port from `HOST:PORT`; empty when it is neither.
-std::optional<sockaddr_in> parse_endpoint(std::string_view text);
-/// The same with the address alone.
-std::optional<sockaddr_in> parse_host(std::string_view host, std::uint16_t port);
+/// An IPv4 or IPv6 address with its port.
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+};
+
+/// Address and port from `HOST:PORT` or `[HOST]:PORT`; empty when it is neither.
+std::optional<Address> parse_endpoint(std::string_view text);
+/// The same with the address alone, without brackets.
+std::optional<Address> parse_host(const std::string& host, std::uint16_t port);
 
 /// What a phone sends as its SDP: PCMA, PCMU and telephone-event on `port`.
 std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t ptime_ms = 20);
 
-std::string offer(const std::string& call_id, const std::string& sdp);
+/// `family`: what the other side gets, `IP4` or `IP6`; empty: the same as this one.
+std::string offer(const std::string& call_id, const std::string& sdp,
+                  const std::string& family = "");
 std::string answer(const std::string& call_id, const std::string& sdp);
 std::string remove(const std::string& call_id);
 std::string query(const std::string& call_id);
 
 /// `c=` and `m=` of a reply's body; empty when the reply holds no usable SDP.
-std::optional<sockaddr_in> media_endpoint(std::string_view reply);
+std::optional<Address> media_endpoint(std::string_view reply);
 /// Whether the reply says `result` `ok`.
 bool is_ok(std::string_view reply);
 
@@ -32,7 +43,7 @@ bool is_ok(std::string_view reply);
 class NgClient {
 public:
   /// false: no socket, or nobody can be reached there.
-  bool open(const sockaddr_in& daemon);
+  bool open(const Address& daemon);
   ~NgClient();
   /// The reply without its cookie; empty after `tries` waits of 500 ms.
   std::string ask(const std::string& body, int tries = 10);

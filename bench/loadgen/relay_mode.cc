@@ -48,7 +48,7 @@ std::int64_t now_micros() { return micros_of(CLOCK_MONOTONIC); }
 /// One phone: it sends its own stream and receives that of the other side.
 struct Phone {
   int fd = -1;
-  sockaddr_in target{};
+  Address target;
   std::uint32_t stream = 0;
   std::uint64_t sent = 0;
   /// Packets that ICMP said nobody takes.
@@ -77,12 +77,14 @@ struct Run {
 
 int open_phone(const std::string& host, std::uint16_t port) {
   const auto address = parse_host(host, port);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (!address || fd < 0)
+  if (!address)
+    return -1;
+  const int fd = socket(address->family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
     return -1;
   const int room = 256 * 1024;
   (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
+  if (bind(fd, address->get(), address->size) != 0) {
     std::fprintf(stderr, "loadgen: %s:%u: %s\n", host.c_str(), port, std::strerror(errno));
     close(fd);
     return -1;
@@ -92,6 +94,13 @@ int open_phone(const std::string& host, std::uint16_t port) {
 
 std::string call_id(const Options& options, std::uint32_t call) {
   return options.call_prefix + '-' + std::to_string(call);
+}
+
+/// What the offer asks for, when the two sides are not of one family.
+std::string family_of_b(const Options& options) {
+  const bool a = options.bind_a.find(':') != std::string::npos;
+  const bool b = options.bind_b.find(':') != std::string::npos;
+  return a == b ? "" : b ? "IP6" : "IP4";
 }
 
 /// Offer and answer of one call; false when the daemon refuses.
@@ -109,7 +118,8 @@ bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) 
     return true;
   }
   const std::string id = call_id(options, call);
-  const std::string offered = ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms)));
+  const std::string offered =
+      ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms), family_of_b(options)));
   const auto towards_b = media_endpoint(offered);
   const std::string answered = ng.ask(answer(
       id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2), options.ptime_ms)));
@@ -164,8 +174,8 @@ void send_one(Run& run, Phone& phone, std::int64_t now) {
     phone.trace.sent.push_back(static_cast<std::int32_t>(now - run.started));
   // A relay that is being restarted answers with ICMP errors, which the next call reports once.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (sendto(phone.fd, packet.data(), kRtpHeader + run.payload, 0,
-               reinterpret_cast<const sockaddr*>(&phone.target), sizeof(phone.target)) >= 0 ||
+    if (sendto(phone.fd, packet.data(), kRtpHeader + run.payload, 0, phone.target.get(),
+               phone.target.size) >= 0 ||
         errno != ECONNREFUSED)
       return;
     phone.refused += 1;
