@@ -41,6 +41,7 @@ import { HeldAddresses } from './process/held-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
 import {
   lookupHost,
+  nonLocalBindAllowed,
   resolveInterfaces,
   resolveListener,
   type Machine,
@@ -138,7 +139,9 @@ export class Daemon {
     const machine = thisMachine();
     // A node that stands by binds the addresses that it will get.
     const standby = (config.redis?.keyspaces.length ?? 0) > 0;
-    const nonLocal = standby ? 'warn' : 'refuse';
+    // So does one that is started before its address comes, where the machine permits that.
+    const freeBind = standby || nonLocalBindAllowed();
+    const nonLocal = freeBind ? 'warn' : 'refuse';
     const resolved = await resolveInterfaces(config.media.interfaces, machine, nonLocal);
     for (const warning of resolved.warnings) log.warning('core', warning);
     const interfaces = new InterfaceTable(resolved.interfaces, resolved.aliases);
@@ -147,7 +150,7 @@ export class Daemon {
         config.control.listenNg.map((address) => resolveListener(address, machine, 'listen-ng')),
       )
     ).flat();
-    const relay = await this.#openRelay(interfaces, standby);
+    const relay = await this.#openRelay(interfaces, freeBind);
     const pool = new PortPool(
       { min: config.media.portMin, max: config.media.portMax },
       Math.random,
@@ -182,7 +185,7 @@ export class Daemon {
     if (config.redis !== null) {
       const report = await this.#store.restore(
         (state) => calls.adopt(state),
-        (sockets) => this.#openEarly(interfaces, sockets, standby),
+        (sockets) => this.#openEarly(interfaces, sockets, freeBind),
       );
       log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
       if (standby) await this.follow(config.redis.keyspaces);

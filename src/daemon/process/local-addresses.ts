@@ -1,5 +1,6 @@
 /** From interface and listener texts to the addresses of this machine (options.md §2). */
 import { lookup as dnsLookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { ipVersion, type ListenAddress } from '../../config/addresses.js';
 import { ConfigError } from '../../config/errors.js';
 import type { InterfaceSpec, InterfaceSpecs } from '../../config/interfaces.js';
@@ -153,6 +154,18 @@ export async function resolveInterfaces(
   }
   const interfaces = [...byName].map(([name, addresses]) => ({ name, addresses }));
   return { interfaces, aliases: specs.aliases, warnings };
+}
+
+/** Whether the machine was told (`ip_nonlocal_bind`) that programs may use addresses which it does not have. */
+export function nonLocalBindAllowed(): boolean {
+  return ['ipv4', 'ipv6'].some((family) => {
+    try {
+      return readFileSync(`/proc/sys/net/${family}/ip_nonlocal_bind`, 'latin1').trim() === '1';
+    } catch {
+      // A kernel without that family.
+      return false;
+    }
+  });
 }
 
 /** All of 127.0.0.0/8 belongs to the loopback interface (RFC 1122 §3.2.1.3). */
