@@ -29,6 +29,17 @@ export class Machine {
     this.namespace.ip('address', 'add', `${address}/${prefixLength6}`, 'dev', device, 'nodad');
   }
 
+  /**
+   * Finds the link address of a neighbour, as the router of a real network is known to both nodes by
+   * their own traffic: a lost solicitation is repeated only after a second.
+   */
+  meet(neighbour: string): void {
+    const look = `ip -6 neighbour show ${neighbour} | grep -q lladdr`;
+    const send = `echo >/dev/udp/${neighbour}/9`;
+    const loop = `for n in $(seq 100); do ${send}; ${look} && exit; sleep 0.1; done; exit 1`;
+    this.namespace.run('bash', '-c', loop);
+  }
+
   /** SIGKILL to everything in the namespace, until nothing is left (a service manager may restart). */
   killAll(): void {
     for (let round = 0; round < killRounds; round++) {
@@ -94,7 +105,9 @@ export class Network {
     this.hub.namespace.ip('link', 'set', port, 'master', 'br0', 'up');
     machine.namespace.addAddress('eth0', `${address}/${prefixLength}`);
     machine.namespace.ip('link', 'set', 'eth0', 'up');
-    if (this.dualStack) machine.addIpv6('eth0', `fd09::${address.split('.').at(-1) ?? ''}`);
+    if (!this.dualStack) return machine;
+    machine.addIpv6('eth0', `fd09::${address.split('.').at(-1) ?? ''}`);
+    machine.meet(hubAddress6);
     return machine;
   }
 

@@ -182,7 +182,7 @@ describe('a standby that follows a replica', function () {
   for (const promoted of [false, true]) {
     const what = promoted ? 'after its promotion' : 'while it is one';
     it(`keeps a call with media whose key expires, and no other, ${what}`, async () => {
-      await startOwner('--redis-expires=4');
+      await startOwner('--redis-expires=2');
       await startStandby(topology());
       await offer('call-idle');
       const callee = await talk('call-live');

@@ -4,6 +4,8 @@
  * in its turn, and takes the calls over again when the other one loses power.
  */
 import { expect } from 'chai';
+import { randomBytes } from 'node:crypto';
+import { TemporaryFolder } from '../support/child-process.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { describeLoss, Pair, type PairNode } from '../support/pair.js';
 import { until } from '../support/wait.js';
@@ -18,14 +20,19 @@ const redisPort = 6379;
 describe('a pair with a Redis on each node', function () {
   this.timeout(90_000);
   let pair: Pair;
+  let folder: TemporaryFolder;
 
   before(function () {
     if (!namespacesAllowed()) this.skip();
   });
   beforeEach(() => {
+    folder = new TemporaryFolder('pair');
     pair = new Pair();
   });
-  afterEach(() => pair.remove());
+  afterEach(async () => {
+    await pair.remove();
+    folder.remove();
+  });
 
   function redis(node: PairNode, ...words: readonly string[]): string {
     const command = ['timeout', '2', 'redis-cli', '-h', node.address, ...words];
@@ -44,7 +51,13 @@ describe('a pair with a Redis on each node', function () {
   async function startRedis(node: PairNode, master: PairNode | null): Promise<void> {
     const words = ['--port', String(redisPort), '--protected-mode', 'no', '--save', ''];
     words.push('--notify-keyspace-events', 'KA', '--repl-diskless-sync-delay', '0');
-    words.push('--dir', '/tmp');
+    // A replica keeps there what its master sent.
+    words.push(
+      '--dir',
+      folder.path,
+      '--dbfilename',
+      `node${node.number}-${randomBytes(3).toString('hex')}.rdb`,
+    );
     if (master !== null) words.push('--replicaof', `${master.address} ${redisPort}`);
     await node.start('redis-server', 'redis-server', words).untilLogged('Ready to accept');
     if (master === null) return;
@@ -114,5 +127,32 @@ describe('a pair with a Redis on each node', function () {
     expect(one.command(cli, 'active')).to.include('owned (active)');
     await isWritten(one, calls + fresh);
     expect(first.log()).not.to.match(/ERR.*(Failed|cannot)/);
+  });
+
+  it('hands its calls over alive: its Redis becomes the replica, and it stands by', async () => {
+    const { one, two } = pair;
+    await startRedis(one, null);
+    await startRedis(two, one);
+    const first = await startRelay(one);
+    await startRelay(two);
+    one.addAddress(address);
+    const load = await talk(one, calls, 6, 10_000);
+    await two.holds(cli, 0, calls);
+    one.removeAddress(address);
+    two.addAddress(address);
+    await two.holds(cli, calls, 0);
+    redis(two, 'replicaof', 'no', 'one');
+    // Until now both are masters; what the first one has written is thrown away.
+    redis(one, 'replicaof', two.address, String(redisPort));
+    await isWritten(two, calls);
+    await one.holds(cli, 0, calls);
+    const report = await pair.reportOf(load);
+    console.log(describeLoss('a planned move', report));
+    expect(report).to.include({ strange: 0, duplicates: 0 });
+    expect(report.longestGapPackets.max).to.be.lessThan(25);
+    await first.untilLogged('Call was taken over by the node of keyspace 2');
+    // A new call is in the replica as well, and known to the node that stands by.
+    await talk(two, fresh, 0.2, 12_000);
+    await one.holds(cli, 0, calls + fresh);
   });
 });
