@@ -19,7 +19,7 @@ interface LocalPort {
 const nameOf = ({ address, port }: LocalPort): string => `${address} ${port}`;
 
 const addressOf = (interfaces: InterfaceTable, socket: LocalSocket): string | undefined =>
-  interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address;
+  interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex)?.address;
 
 /**
  * Opens what `state` needs beyond `previous`, and closes what it no longer has. Returns why that cannot

@@ -107,7 +107,8 @@ export class CallService {
   }
 
   localAddressOf = (socket: LocalSocket): string =>
-    this.#options.interfaces.addressAt(socket.logicalInterface, socket.addressIndex)?.address ?? '';
+    this.#options.interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex)
+      ?.address ?? '';
 
   statisticsOf(callId: string): CallStatistics {
     return this.#options.relay.statistics(callId) ?? noStatistics;

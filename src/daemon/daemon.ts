@@ -26,6 +26,7 @@ import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
 import type { RedisStore } from '../redis-store/redis-store.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
+import type { CodecSettings } from '../redis-store/schema.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './call-service.js';
 import type { CliTarget } from './cli/target.js';
@@ -339,8 +340,8 @@ export class Daemon {
     sockets: readonly StoredSocket[],
     freeBind: boolean,
   ): void {
-    const endpoints = sockets.flatMap(({ logicalInterface, addressIndex, port }) => {
-      const address = interfaces.addressAt(logicalInterface, addressIndex)?.address;
+    const endpoints = sockets.flatMap(({ logicalInterface, family, addressIndex, port }) => {
+      const address = interfaces.addressAt(logicalInterface, family, addressIndex)?.address;
       return address === undefined ? [] : [{ address, port }];
     });
     this.#environment.serviceManager.openEarly(endpoints, freeBind);
@@ -371,8 +372,7 @@ export class Daemon {
       disableTimeSeconds: redis.disableTimeSeconds,
       commitTimeoutMs: redis.commitTimeoutMs,
       waitReplicas: redis.waitReplicas,
-      endpointLearning: config.media.endpointLearning,
-      bencode: { decode: decodeBencode, encode: encodeBencode },
+      ...this.#codecSettings,
       log: this.#storeLog,
       snapshot: () => this.#snapshot(),
       onLost: (callId, holder) => this.#calls?.loseOwnership(callId, holder),
@@ -396,7 +396,7 @@ export class Daemon {
   }
 
   async #followNow(databases: readonly number[]): Promise<void> {
-    const { redis: configured, media } = this.#liveConfig.config;
+    const { redis: configured } = this.#liveConfig.config;
     const redis = configured === null ? null : { ...configured, ...this.#liveConfig.redis };
     const calls = this.#calls;
     if (redis === null || calls === null) return;
@@ -409,10 +409,7 @@ export class Daemon {
         commandTimeoutMs: redis.commandTimeoutMs,
         allowedErrors: redis.allowedErrors,
         disableTimeSeconds: redis.disableTimeSeconds,
-        settings: {
-          bencode: { decode: decodeBencode, encode: encodeBencode },
-          endpointLearning: media.endpointLearning,
-        },
+        settings: this.#codecSettings,
         log: this.#storeLog,
         onCall: (state, database) => calls.follow(state, database),
         onGone: (callId, database, deleted) => calls.unfollow(callId, database, deleted),
@@ -432,6 +429,15 @@ export class Daemon {
     if (this.#follower?.remove(database) !== true) return false;
     this.#calls?.forgetKeyspace(database);
     return true;
+  }
+
+  get #codecSettings(): CodecSettings {
+    return {
+      bencode: { decode: decodeBencode, encode: encodeBencode },
+      endpointLearning: this.#environment.config.media.endpointLearning,
+      indexOfPosition: (name, family, position) =>
+        this.#interfaces?.indexOfPosition(name, family, position) ?? position,
+    };
   }
 
   get #storeLog(): StoreLog {

@@ -257,8 +257,9 @@ export interface LocalSocket {
   streamId: number;
   readonly port: number;
   readonly logicalInterface: string;
-  /** Index of the local address inside its logical interface (`local_intf_uid`). */
+  /** Position of the local address in the list of `family` (`InterfaceAddress`, `local_intf_uid`). */
   readonly addressIndex: number;
+  /** Preferred family: the one that was wanted; the address itself may be of the other. */
   readonly family: AddressFamily;
   /** false once the socket has been given up (stored as fd -1). */
   open: boolean;
@@ -275,7 +276,7 @@ export interface EndpointMap {
   logicalInterface: string;
   /** Remote endpoint this map belongs to; null for a wildcard. */
   endpoint: Endpoint | null;
-  /** Local address index with the sockets on it, in component order. */
+  /** Local address index (in the list of `family`) with the sockets on it, in component order. */
   sockets: readonly { readonly addressIndex: number; readonly sockets: readonly number[] }[];
   carried: Carried;
 }

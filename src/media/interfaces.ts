@@ -11,19 +11,34 @@ export interface LocalAddress {
 
 export interface LogicalInterface {
   readonly name: string;
-  /** In configured order; the position is the `local_intf_uid` of the Redis layout. */
+  /** In configured order. */
   readonly addresses: readonly LocalAddress[];
 }
 
-/** A local address together with its position inside its logical interface. */
+/**
+ * A local address together with its position in the list of the wanted family: that family's addresses
+ * first, then the others, each in configured order (redis-layout.md §6.3, `local_intf_uid`).
+ */
 export interface InterfaceAddress extends LocalAddress {
   readonly index: number;
 }
 
+/** An interface with its addresses in the order of each preferred family. */
+interface PreferredOrders extends LogicalInterface {
+  readonly preferring: Readonly<Record<AddressFamily, readonly LocalAddress[]>>;
+}
+
+function withOrders(entry: LogicalInterface): PreferredOrders {
+  const of = (family: AddressFamily): readonly LocalAddress[] =>
+    entry.addresses.filter((address) => address.family === family);
+  const [ip4, ip6] = [of('IP4'), of('IP6')];
+  return { ...entry, preferring: { IP4: [...ip4, ...ip6], IP6: [...ip6, ...ip4] } };
+}
+
 /** Looks up logical interfaces by name, alias or round-robin base name. */
 export class InterfaceTable {
-  #byName = new Map<string, LogicalInterface>();
-  #roundRobin = new Map<string, { members: LogicalInterface[]; next: number }>();
+  #byName = new Map<string, PreferredOrders>();
+  #roundRobin = new Map<string, { members: PreferredOrders[]; next: number }>();
   #all: readonly LogicalInterface[] = [];
   #aliases: ReadonlyMap<string, string> = new Map();
   #default: LogicalInterface;
@@ -46,10 +61,11 @@ export class InterfaceTable {
     this.#all = all;
     this.#aliases = aliases;
     this.#default = first;
-    this.#byName = new Map(all.map((entry) => [entry.name, entry]));
+    const entries = all.map(withOrders);
+    this.#byName = new Map(entries.map((entry) => [entry.name, entry]));
     const before = this.#roundRobin;
     this.#roundRobin = new Map();
-    for (const entry of all) {
+    for (const entry of entries) {
       const colon = entry.name.indexOf(':');
       if (colon <= 0) continue;
       const base = entry.name.slice(0, colon);
@@ -84,6 +100,10 @@ export class InterfaceTable {
    * already (`current`), else the next one.
    */
   find(name: string, current: string | null = null): LogicalInterface | null {
+    return this.#find(name, current);
+  }
+
+  #find(name: string, current: string | null = null): PreferredOrders | null {
     const direct = this.#byName.get(name);
     if (direct !== undefined) return direct;
     const group = this.#roundRobin.get(name);
@@ -97,22 +117,32 @@ export class InterfaceTable {
 
   /** The first address of `family`, else the interface's first address. */
   addressFor(name: string, family: AddressFamily): InterfaceAddress | null {
-    const found = this.find(name);
-    if (found === null) return null;
-    let index = found.addresses.findIndex((address) => address.family === family);
-    if (index < 0) index = 0;
-    const address = found.addresses[index];
+    const address = this.#find(name)?.preferring[family][0];
     if (address === undefined) return null;
+    // In the list of its own family it is the first one as well.
     return {
       address: address.address,
       advertised: address.advertised,
       family: address.family,
-      index,
+      index: 0,
     };
   }
 
-  /** The address at a position, as stored in Redis; null when this node's layout lacks it. */
-  addressAt(name: string, index: number): LocalAddress | null {
-    return this.#byName.get(name)?.addresses[index] ?? null;
+  /**
+   * The address at a position in the list of `family` (`InterfaceAddress`), as stored in Redis; null
+   * when this node's interfaces lack it.
+   */
+  addressAt(name: string, family: AddressFamily, index: number): LocalAddress | null {
+    return this.#byName.get(name)?.preferring[family][index] ?? null;
+  }
+
+  /**
+   * The position in the list of `family` of what our former values call by its position among all
+   * addresses. They named addresses of that family only: any other position is one in its list.
+   */
+  indexOfPosition(name: string, family: AddressFamily, position: number): number {
+    const addresses = this.#byName.get(name)?.addresses ?? [];
+    if (addresses[position]?.family !== family) return position;
+    return addresses.slice(0, position).filter((address) => address.family === family).length;
   }
 }

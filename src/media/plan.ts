@@ -3,6 +3,7 @@ import {
   formatEndpoint,
   type CallState,
   type Endpoint,
+  type LocalSocket,
   type Media,
   type Participant,
   type Stream,
@@ -15,8 +16,8 @@ import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } fr
 /** A socket of the call lies on an address that this node's interfaces do not have. */
 export class MissingAddressError extends Error {
   override readonly name = 'MissingAddressError';
-  constructor(logicalInterface: string, addressIndex: number) {
-    super(`no local address ${addressIndex} on interface '${logicalInterface}'`);
+  constructor({ logicalInterface, family, addressIndex }: LocalSocket) {
+    super(`no local address ${addressIndex} (${family} first) on interface '${logicalInterface}'`);
   }
 }
 
@@ -28,8 +29,9 @@ export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPl
   const sockets: SocketPlan[] = [];
   for (const socket of state.sockets) {
     if (!socket.open) continue;
-    const local = interfaces.addressAt(socket.logicalInterface, socket.addressIndex);
-    if (local === null) throw new MissingAddressError(socket.logicalInterface, socket.addressIndex);
+    const { logicalInterface, family, addressIndex } = socket;
+    const local = interfaces.addressAt(logicalInterface, family, addressIndex);
+    if (local === null) throw new MissingAddressError(socket);
     sockets.push({
       id: socket.id,
       streamId: socket.streamId,

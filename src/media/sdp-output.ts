@@ -229,7 +229,7 @@ function shownAddress({ draft, request, context }: OutputRequest, receiver: Medi
   const local =
     socket === null
       ? context.interfaces.addressFor(receiver.logicalInterface, receiver.desiredFamily)
-      : context.interfaces.addressAt(socket.logicalInterface, socket.addressIndex);
+      : context.interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex);
   const address = local?.advertised ?? '0.0.0.0';
   return { family: familyOf(address), address };
 }

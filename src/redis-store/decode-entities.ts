@@ -30,6 +30,7 @@ import {
   unknownBitsName,
   unpackList,
   type CodecSettings,
+  type IndexOfPosition,
 } from './schema.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
@@ -49,6 +50,8 @@ export interface Decoding {
   readonly layout: Layout;
   readonly counts: Counts;
   readonly settings: CodecSettings;
+  /** What the numbers of addresses in this value mean. */
+  readonly indexOf: IndexOfPosition;
 }
 
 /** Counters of 64 bits. */
@@ -89,17 +92,20 @@ function readFlags<F extends string>(
 }
 
 /** `sfd-N` @throws RestoreError */
-export function readSocket(id: number, { members, counts }: Decoding): LocalSocket {
+export function readSocket(id: number, { members, counts, indexOf }: Decoding): LocalSocket {
   const fields = members.fields(`sfd-${id}`, "'sfds' incomplete", 'failed to create sfds');
   const fd = fields.integer('fd', { min: -1, max: maxInteger32, missing: 0 });
   const open = fd !== -1 && fd !== maxInteger32;
+  const logicalInterface = fields.text('logical_intf');
+  const family = fields.oneOf('pref_family', families);
+  const uid = fields.integer('local_intf_uid', { min: 0, max: 65535, missing: 0 });
   return {
     id,
     streamId: fields.reference('stream', counts.streams) ?? fields.fail('stream'),
     port: fields.integer('localport', { min: open ? 1 : 0, max: 65535 }),
-    logicalInterface: fields.text('logical_intf'),
-    addressIndex: fields.integer('local_intf_uid', { min: 0, max: 65535, missing: 0 }),
-    family: fields.oneOf('pref_family', families),
+    logicalInterface,
+    addressIndex: indexOf(logicalInterface, family, uid),
+    family,
     open,
     carried: open ? { fd: String(fd), ...fields.rest() } : fields.rest(),
   };
@@ -339,40 +345,43 @@ export function readMedia(
 }
 
 /** `map-N` and `map_sfds-N`; the media is linked by the caller. @throws RestoreError */
-export function readMap(id: number, mediaId: number, { members, counts }: Decoding): EndpointMap {
+export function readMap(id: number, mediaId: number, decoding: Decoding): EndpointMap {
+  const { members } = decoding;
   const fields = members.fields(`map-${id}`, "'maps' incomplete", 'failed to create maps');
+  const family = fields.oneOf('intf_preferred_family', families);
+  const logicalInterface = fields.text('logical_intf');
   return {
     id,
     mediaId,
     wildcard: fields.boolean('wildcard'),
     numPorts: fields.integer('num_ports', { min: 0, max: 65535 }),
-    family: fields.oneOf('intf_preferred_family', families),
-    logicalInterface: fields.text('logical_intf'),
+    family,
+    logicalInterface,
     endpoint: readEndpoint(fields, 'endpoint'),
-    sockets: readMapSockets(members.strings(`map_sfds-${id}`, 'maps'), id, counts.sockets),
+    sockets: readMapSockets(id, { logicalInterface, family }, decoding),
     carried: fields.rest(),
   };
 }
 
 /** `loc-UID` followed by the sockets on that address, repeated. */
 function readMapSockets(
-  items: readonly string[],
   id: number,
-  count: number,
+  { logicalInterface, family }: Pick<EndpointMap, 'logicalInterface' | 'family'>,
+  { members, counts, indexOf }: Decoding,
 ): EndpointMap['sockets'] {
   const groups: { readonly addressIndex: number; readonly sockets: number[] }[] = [];
-  for (const item of items) {
+  for (const item of members.strings(`map_sfds-${id}`, 'maps')) {
     if (item.startsWith('loc-')) {
-      const addressIndex = parseInteger(item.slice(4));
-      if (addressIndex === null || addressIndex < 0) {
+      const uid = parseInteger(item.slice(4));
+      if (uid === null || uid < 0) {
         throw new RestoreError('failed to link maps', `map_sfds-${id}: ${item}`);
       }
-      groups.push({ addressIndex, sockets: [] });
+      groups.push({ addressIndex: indexOf(logicalInterface, family, uid), sockets: [] });
       continue;
     }
     const socket = parseInteger(item);
     const group = groups.at(-1);
-    if (socket === null || socket < 0 || socket >= count || group === undefined) {
+    if (socket === null || socket < 0 || socket >= counts.sockets || group === undefined) {
       throw new RestoreError('failed to link maps', `map_sfds-${id}: ${item}`);
     }
     group.sockets.push(socket);

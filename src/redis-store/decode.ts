@@ -31,6 +31,7 @@ import {
   own,
   unknownBitsName,
   type CodecSettings,
+  type IndexOfPosition,
   type StoredFormat,
 } from './schema.js';
 import type { FieldReader } from './stored-value.js';
@@ -84,6 +85,17 @@ function readAll<T>(count: number, read: (id: number) => T): T[] {
   return list;
 }
 
+/**
+ * Values of ours without `own.uidByFamily` number the addresses of an interface as they are configured.
+ * rtpengine, which takes no field of ours over, numbers them family by family.
+ */
+function isFormerOfOurs(members: MemberReader, { participants }: Counts): boolean {
+  for (let id = 0; id < participants && members.has(`tag-${id}`); id += 1) {
+    if (members.hasField(`tag-${id}`, own.lastSdpName)) return true;
+  }
+  return false;
+}
+
 function readCall(
   callId: string,
   members: MemberReader,
@@ -94,7 +106,9 @@ function readCall(
   const layout = layoutOf(format);
   const fields = members.fields('json', "'call' data incomplete", "'call' data incomplete");
   const counts = readCounts(fields);
-  const decoding: Decoding = { members, layout, counts, settings };
+  const byFamily = fields.boolean(own.uidByFamily) || !isFormerOfOurs(members, counts);
+  const indexOf: IndexOfPosition = byFamily ? (_, __, uid) => uid : settings.indexOfPosition;
+  const decoding: Decoding = { members, layout, counts, settings, indexOf };
   const head = readHead(fields, decoding);
   const sockets = readAll(counts.sockets, (id) => readSocket(id, decoding));
   const streams = readAll(counts.streams, (id) => readStream(id, decoding));

@@ -62,7 +62,8 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 
 /** `json`: the part of both layouts. The layout has no place for a TOS byte that is left alone. */
 export function callFields(state: CallState, form: Form): Fields {
-  const additional: Fields = state.tos < 0 ? { [own.tos]: String(state.tos) } : {};
+  const additional: Fields = { [own.uidByFamily]: '1' };
+  if (state.tos < 0) additional[own.tos] = String(state.tos);
   if (state.ownershipEpoch > 0) additional[own.epoch] = String(state.ownershipEpoch);
   return {
     ...additional,

@@ -45,6 +45,7 @@ export interface RedisStoreOptions {
   readonly waitReplicas?: number;
   /** Learning of medias whose stored value names none (the option endpoint-learning). */
   readonly endpointLearning: CodecSettings['endpointLearning'];
+  readonly indexOfPosition: CodecSettings['indexOfPosition'];
   readonly bencode: BencodeCodec;
   readonly log: StoreLog;
   /** All calls in memory; asked for when the server is back. Foreign ones are not written. */
@@ -118,7 +119,8 @@ export class RedisStore implements CallStore {
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
-    this.#settings = { bencode: options.bencode, endpointLearning: options.endpointLearning };
+    const { bencode, endpointLearning, indexOfPosition } = options;
+    this.#settings = { bencode, endpointLearning, indexOfPosition };
     this.#format = options.format === 'auto' ? null : options.format;
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;

@@ -97,11 +97,14 @@ function lastUse(state: CallState): number {
 /** As `readValues`; `prepare` is told of the ports of many calls before the first of them comes. */
 async function* preparedValues(
   send: SendCommand,
+  { indexOfPosition }: CodecSettings,
   prepare: (sockets: readonly StoredSocket[]) => void,
 ): AsyncGenerator<Values> {
   let waiting: Values[] = [];
   for await (const values of readValues(send, mgetCount)) {
-    prepare(values.flatMap(({ value }) => (value === null ? [] : storedSockets(value))));
+    prepare(
+      values.flatMap(({ value }) => (value === null ? [] : storedSockets(value, indexOfPosition))),
+    );
     waiting.push(values);
     if (waiting.length < preparedBatches) continue;
     yield* waiting;
@@ -117,7 +120,7 @@ export async function* readCalls(
   prepare?: (sockets: readonly StoredSocket[]) => void,
 ): AsyncGenerator<FoundCalls> {
   const batches =
-    prepare === undefined ? readValues(send, mgetCount) : preparedValues(send, prepare);
+    prepare === undefined ? readValues(send, mgetCount) : preparedValues(send, settings, prepare);
   for await (const values of batches) {
     let foreignKeys = 0;
     const found: { readonly state: CallState; readonly used: number }[] = [];

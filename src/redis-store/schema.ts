@@ -35,7 +35,16 @@ export interface CodecSettings {
   readonly bencode: BencodeCodec;
   /** Learning of medias whose stored value names none (the option endpoint-learning). */
   readonly endpointLearning: EndpointLearning;
+  /** `InterfaceTable.indexOfPosition`: for values of ours that number addresses as we once did. */
+  readonly indexOfPosition: IndexOfPosition;
 }
+
+/** Position of an address among all of its interface -> position in the list of `family`. */
+export type IndexOfPosition = (
+  logicalInterface: string,
+  family: AddressFamily,
+  position: number,
+) => number;
 
 /** Unset ids of streams and sockets: -1 as an unsigned 32-bit number. */
 export const noId = '4294967295';
@@ -96,6 +105,8 @@ export const own = {
   /** call. */
   dropTraffic: 'rtprelay_drop_traffic',
   tos: 'rtprelay_tos',
+  /** 1: `local_intf_uid` and `loc-N` are meant as rtpengine means them; see `numbersByFamily`. */
+  uidByFamily: 'rtprelay_uid_by_family',
   epoch: 'rtprelay_epoch',
 } as const;
 

@@ -1,5 +1,5 @@
 /** Where call state outlives the process (design.md §8). */
-import type { CallState } from '../media/call-state.js';
+import type { AddressFamily, CallState } from '../media/call-state.js';
 import type { Holder } from './fence.js';
 
 export type { Holder };
@@ -19,6 +19,7 @@ export interface RestoreReport {
 /** A port of a stored call that was open. */
 export interface StoredSocket {
   readonly logicalInterface: string;
+  readonly family: AddressFamily;
   readonly addressIndex: number;
   readonly port: number;
 }

@@ -194,6 +194,11 @@ export class MemberReader {
     return fields;
   }
 
+  /** Whether the member has a field of that name, whatever it holds. */
+  hasField(member: string, field: string): boolean {
+    return entriesOf(this.value.members.get(member))?.has(field) ?? false;
+  }
+
   /** @throws RestoreError with `reason` when the member is missing or no object of scalars. */
   fields(member: string, reason: RestoreReason, create: RestoreReason): FieldReader {
     const fail = (): never => {

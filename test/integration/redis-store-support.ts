@@ -151,6 +151,7 @@ export function makeStore(
     disableTimeSeconds: 10,
     commitTimeoutMs: 200,
     endpointLearning: 'heuristic',
+    indexOfPosition: (_, __, position) => position,
     bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
     log,
     snapshot: () => memory.values(),

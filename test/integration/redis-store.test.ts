@@ -20,6 +20,7 @@ const settings = {
     encode: encodeBencode,
   },
   endpointLearning: 'heuristic' as const,
+  indexOfPosition: (_: string, __: string, position: number) => position,
 };
 const recorded = readFileSync(
   new URL('../unit/redis-store/samples/02-relay.json', import.meta.url),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { CallState } from '../../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
-import type { StoredFormat } from '../../../src/redis-store/schema.js';
+import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
 import { anyCall, sample, samples, settings } from './support.js';
 
 const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5'];
@@ -17,6 +17,13 @@ function through(state: CallState, format: StoredFormat): CallState {
   const decoded = decodeCall(state.callId, encodeCall(state, format, settings), settings);
   expect(decoded.format).to.equal(format);
   return decoded.state;
+}
+
+/** The document without what we add to every one. */
+function withoutMark(value: Buffer): unknown {
+  const { json, ...others } = JSON.parse(value.toString('latin1'));
+  delete json[own.uidByFamily];
+  return { json, ...others };
 }
 
 /** SSRCs are listed by tag in one layout and by media in the other. */
@@ -34,9 +41,7 @@ describe('stored calls of rtpengine 10.5', () => {
       const { state, format } = decodeCall('x', bytes, settings);
       expect(format).to.equal('JSON-10.5');
       const written = encodeCall(state, 'JSON-10.5', settings);
-      expect(JSON.parse(written.toString('latin1'))).to.deep.equal(
-        JSON.parse(bytes.toString('latin1')),
-      );
+      expect(withoutMark(written)).to.deep.equal(JSON.parse(bytes.toString('latin1')));
     });
 
     it(`takes ${name} through the current formats unchanged`, () => {
@@ -182,8 +187,8 @@ describe('any call', () => {
       .replaceAll('"65548"', '"9223372036854841356"')
       .replaceAll('"1114112"', '"17891328"');
     const { state } = decodeCall('x', Buffer.from(changed, 'latin1'), settings);
-    const again = encodeCall(state, 'JSON-10.5', settings).toString('latin1');
-    expect(JSON.parse(again)).to.deep.equal(JSON.parse(changed));
+    const again = encodeCall(state, 'JSON-10.5', settings);
+    expect(withoutMark(again)).to.deep.equal(JSON.parse(changed));
     expect(encodeCall(state, 'JSON', settings).toString('latin1')).to.include('"65548"');
     expect(encodeCall(through(state, 'JSON'), 'JSON', settings).toString()).to.not.include('@');
   });

@@ -23,16 +23,24 @@ import {
 export const settings: CodecSettings = {
   bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
   endpointLearning: 'heuristic',
+  indexOfPosition: (_, __, position) => position,
 };
 
-const folder = new URL('./samples/', import.meta.url);
+function samplesIn(folderName: string): ReadonlyMap<string, Buffer> {
+  const folder = new URL(folderName, import.meta.url);
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(files.map(({ name }) => [name, readFileSync(new URL(name, folder))]));
+}
 
 /** Values recorded from rtpengine 10.5 by name. */
-export const samples: ReadonlyMap<string, Buffer> = new Map(
-  readdirSync(folder)
-    .filter((name) => name.endsWith('.json') && !name.endsWith('.ng.json'))
-    .map((name) => [name, readFileSync(new URL(name, folder))]),
-);
+export const samples = samplesIn('./samples/');
+/** Values recorded from rtpengine 12.5 (Debian 13), the same scenarios. */
+export const samples125 = samplesIn('./samples/12.5/');
+/**
+ * Values of ours from before `own.uidByFamily`, by format: a call from 127.0.0.1 to ::1 over
+ * `--interface=pub/127.0.0.1 --interface=pub/::1 --interface=pub/127.0.0.2`.
+ */
+export const formerSamples = samplesIn('./samples/former/');
 
 export function sample(name: string): Buffer {
   const bytes = samples.get(name);
