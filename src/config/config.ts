@@ -20,7 +20,7 @@ export type { ReadFile } from './sources.js';
 export type EndpointLearningMode = 'off' | 'immediate' | 'delayed' | 'heuristic';
 
 /** Form of stored calls; `auto` goes on with what the database holds. */
-export type RedisFormat = 'auto' | 'bencode' | 'JSON' | 'JSON-10.5';
+export type RedisFormat = 'auto' | 'bencode' | 'JSON' | 'JSON-10.5' | 'JSON-12.5';
 
 /** What concerns media and ports. */
 export interface MediaConfig {
@@ -301,7 +301,8 @@ function logConfig(options: OptionReader): LogConfig {
 function redisFormatOf(options: OptionReader): RedisFormat {
   const format = options.text('redis-format');
   if (format === 'native' || format === 'bencode') return 'bencode';
-  return format === 'JSON' || format === 'JSON-10.5' ? format : 'auto';
+  const named = (['JSON', 'JSON-10.5', 'JSON-12.5'] as const).find((name) => name === format);
+  return named ?? 'auto';
 }
 
 function redisTlsOf(options: OptionReader): RedisTls {

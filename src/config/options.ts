@@ -279,9 +279,12 @@ const redis: readonly OptionSpec[] = [
     text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
     flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
   ]),
-  words('redis-format', 'auto', 'Form of stored calls; auto keeps what the database holds', [
-    ...['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'],
-  ]),
+  words(
+    'redis-format',
+    'auto',
+    'Form of stored calls; auto: as in the database, else for the installed rtpengine',
+    [...['auto', 'native', 'bencode', 'JSON', 'JSON-10.5', 'JSON-12.5']],
+  ),
   flag('no-redis-required', 'Start although Redis is away', { short: 'q' }),
   int('redis-num-threads', null, 'Threads that restore calls', {
     minimum: 1,

@@ -1,6 +1,7 @@
 /** Call state <-> stored value, in every format. */
 import type { CallState } from '../media/call-state.js';
 import { treeOf105 } from './encode-10-5.js';
+import { treeOf125 } from './encode-12-5.js';
 import { treeOfCurrent } from './encode-current.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
 
@@ -17,6 +18,9 @@ export function encodeCall(
 ): Buffer {
   if (format === 'JSON-10.5') {
     return Buffer.from(JSON.stringify(treeOf105(state, settings)), 'latin1');
+  }
+  if (format === 'JSON-12.5') {
+    return Buffer.from(JSON.stringify(treeOf125(state, settings)), 'latin1');
   }
   const tree = treeOfCurrent(state, format, settings);
   if (format === 'JSON') return Buffer.from(JSON.stringify(tree), 'latin1');

@@ -60,7 +60,7 @@ const maxInteger32 = 0xffff_ffff;
 
 /** A time of the layout in microseconds; 0 when absent. @throws RestoreError */
 export function readTime(fields: FieldReader, name: string, layout: Layout): number {
-  const unit = layout === '10.5' ? 1_000_000 : 1;
+  const unit = layout === 'current' ? 1 : 1_000_000;
   return fields.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER / unit, missing: 0 }) * unit;
 }
 
@@ -130,7 +130,8 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
   return {
     id,
     mediaId: fields.reference('media', counts.medias) ?? fields.fail('media'),
-    component: fields.integer('component', { min: 1, max: 2 }) === 1 ? 1 : 2,
+    // A port count (m=audio P/2) goes on with 3, 4, …: the place among the streams of the media tells.
+    component: fields.integer('component', { min: 1, max: 255 }) % 2 === 1 ? 1 : 2,
     sockets: members.references(`stream_sfds-${id}`, 'streams', counts.sockets),
     selectedSocket: fields.reference('sfd', counts.sockets),
     rtcpSibling: fields.reference('rtcp_sibling', counts.streams),
@@ -153,13 +154,15 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
 function readSdpMemory(
   fields: FieldReader,
   prefix: 'sdp_orig_' | 'last_sdp_orig_',
+  layout: Layout,
 ): SdpMemory | null {
   if (fields.optional(`${prefix}parsed`) !== '1') return null;
   const received = prefix === 'sdp_orig_';
+  const number = fields.text(`${prefix}version_num`);
   return {
     username: fields.text(`${prefix}username`),
     sessionId: fields.text(`${prefix}session_id`),
-    version: fields.text(`${prefix}version_num`),
+    version: layout === '12.5' ? fields.text(`${prefix}version_str`, number) : number,
     networkType: fields.text(`${prefix}address_network_type`),
     addressType: fields.text(`${prefix}address_address_type`),
     address: fields.text(`${prefix}address_address`),
@@ -176,7 +179,7 @@ function readFamily(fields: FieldReader, layout: Layout): AddressFamily | null {
   return additional === 'unset' ? null : family;
 }
 
-/** Branches have a list of their own in the 10.5 layout only. */
+/** Branches have a list of their own in the layout of 10.5 only. */
 function readBranches(id: number, fields: FieldReader, decoding: Decoding): readonly number[] {
   const { members, layout, counts } = decoding;
   const additional = fields.text(own.branches);
@@ -194,7 +197,8 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
   const { members, layout, counts } = decoding;
   const fields = members.fields(`tag-${id}`, "'tags' incomplete", 'failed to create tags');
   const current = layout === 'current';
-  const mlFlags = current
+  const flagged = layout !== '10.5';
+  const mlFlags = flagged
     ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags'))
     : 0n;
   const unknownFlags = mlFlags & ~(participantBits.blockMedia | participantBits.silenceMedia);
@@ -207,31 +211,31 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     metadata: fields.optional('metadata'),
     createdMicros: readTime(fields, 'created', layout),
     deletedMicros: readTime(fields, 'deleted', layout),
-    blockMedia: current
+    blockMedia: flagged
       ? (mlFlags & participantBits.blockMedia) !== 0n
       : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
-    silenceMedia: current
+    silenceMedia: flagged
       ? (mlFlags & participantBits.silenceMedia) !== 0n
       : fields.boolean(own.silenceMedia),
     logicalInterface: fields.optional('logical_intf'),
     desiredFamily: readFamily(fields, layout),
     associated: members.references(
-      current ? `associated_tags-${id}` : `other_tags-${id}`,
+      flagged ? `associated_tags-${id}` : `other_tags-${id}`,
       'tags',
       counts.participants,
     ),
     branches: readBranches(id, fields, decoding),
     medias: members.references(`medias-${id}`, 'medias', counts.medias),
     aliases: current ? members.strings(`tag_aliases-${id}`, 'tags', true) : unpackList(aliases),
-    sdpReceived: readSdpMemory(fields, 'sdp_orig_'),
-    sdpSent: readSdpMemory(fields, 'last_sdp_orig_'),
+    sdpReceived: readSdpMemory(fields, 'sdp_orig_', layout),
+    sdpSent: readSdpMemory(fields, 'last_sdp_orig_', layout),
     ssrcTable: current ? [] : members.tables(`ssrc_table-${id}`, 'tags'),
     carried:
       unknownFlags === 0n
         ? fields.rest()
-        : { [unknownBitsName('ml_flags', 'current')]: String(unknownFlags), ...fields.rest() },
+        : { [unknownBitsName('ml_flags', layout)]: String(unknownFlags), ...fields.rest() },
   };
 }
 
@@ -241,13 +245,13 @@ function readCodec(text: string, layout: Layout): Codec {
   const fail = (): never => {
     throw new RestoreError('failed to create medias', `payload type ${text}`);
   };
-  if (parts.length < (layout === '10.5' ? 7 : 6)) return fail();
+  if (parts.length < (layout === 'current' ? 6 : 7)) return fail();
   const [payloadType = '', encoding = '', clockRate = '', channels = ''] = parts;
   // The format parameters may contain slashes themselves.
   const [fmtp, bitrate = '', ptime = ''] =
-    layout === '10.5'
-      ? [parts.slice(4, -2).join('/'), parts.at(-2), parts.at(-1)]
-      : [parts.slice(6, Math.max(7, parts.length - 1)).join('/'), parts[4], parts[5]];
+    layout === 'current'
+      ? [parts.slice(6, Math.max(7, parts.length - 1)).join('/'), parts[4], parts[5]]
+      : [parts.slice(4, -2).join('/'), parts.at(-2), parts.at(-1)];
   const number = (value: string, missing: number): number =>
     value === '' ? missing : (parseInteger(value) ?? fail());
   return {
@@ -298,7 +302,7 @@ function readOffered(fields: FieldReader, agreed: readonly Codec[]): readonly Co
 /** A media whose subscriptions are still to be linked. */
 export interface UnlinkedMedia {
   readonly media: Media;
-  /** The additional field of the 10.5 layout; null when the lists of the tags tell everything. */
+  /** The additional field of the layouts of 10.5 and 12.5; null when their lists tell everything. */
   readonly subscriptions: string | null;
 }
 
@@ -310,10 +314,10 @@ export function readMedia(
   const fields = members.fields(`media-${id}`, "'medias' incomplete", 'failed to create medias');
   const { flags, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
   const milliseconds = { min: -1, max: 0x7fff_ffff };
-  const subscriptions = layout === '10.5' ? fields.optional(own.subscriptions) : null;
   const codecs = members
     .strings(`payload_types-${id}`, 'medias')
     .map((text) => readCodec(text, layout));
+  const subscriptions = layout === 'current' ? null : fields.optional(own.subscriptions);
   const media: Media = {
     id,
     participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),

@@ -1,6 +1,6 @@
 /**
- * A stored value -> the call (redis-layout.md §6). Reads the layout of 10.5 and the current one in
- * both forms. Whatever the bytes are, the result is a consistent call (every id in it exists) or a
+ * A stored value -> the call (redis-layout.md §6). Reads the layouts of 10.5 and 12.5, and the current
+ * one in both forms. Whatever the bytes are, the result is a consistent call (every id in it exists) or a
  * RestoreError.
  */
 import type {
@@ -163,10 +163,10 @@ function readTos(fields: FieldReader): number {
 }
 
 function readHead(fields: FieldReader, { layout }: Decoding): Head {
-  const current = layout === 'current';
+  const flagged = layout !== '10.5';
   const lastSignalMicros = readTime(fields, 'last_signal', layout);
   if (lastSignalMicros === 0) throw new RestoreError("missing 'last signal' timestamp", 'json');
-  const flags = current
+  const flags = flagged
     ? (parseBits(fields.text('call_flags', '0')) ?? fields.fail('call_flags'))
     : 0n;
   const known =
@@ -181,20 +181,20 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     participantDeletedMicros: readTime(fields, 'ml_deleted', layout),
     tos: readTos(fields),
     createdFrom,
-    createdFromAddress: fields.text('created_from_addr', current ? addressOf(createdFrom) : ''),
+    createdFromAddress: fields.text('created_from_addr', flagged ? addressOf(createdFrom) : ''),
     redisHostedDb: fields.integer('redis_hosted_db', { min: 0, max: 0x7fff_ffff }),
     ownershipEpoch: fields.integer(own.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
     metadata: fields.text('recording_metadata'),
-    blockMedia: current ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
+    blockMedia: flagged ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
-    silenceMedia: current
+    silenceMedia: flagged
       ? (flags & callBits.silenceMedia) !== 0n
       : fields.boolean(own.silenceMedia),
-    dropTraffic: current ? (flags & callBits.dropTraffic) !== 0n : fields.boolean(own.dropTraffic),
+    dropTraffic: flagged ? (flags & callBits.dropTraffic) !== 0n : fields.boolean(own.dropTraffic),
     carried: {
       ...(destroyed === '0' ? {} : { destroyed }),
-      ...(unknown === 0n ? {} : { [unknownBitsName('call_flags', 'current')]: String(unknown) }),
+      ...(unknown === 0n ? {} : { [unknownBitsName('call_flags', layout)]: String(unknown) }),
     },
   };
 }
@@ -249,13 +249,28 @@ function linkSubscriptions(
 ): void {
   const budget = { left: maxSubscriptions };
   const { members, layout } = decoding;
-  if (layout === 'current') {
+  if (layout === '10.5') linkByTags(participants, unlinked, decoding, budget);
+  else {
     for (const { media } of unlinked) {
       const items = members.strings(`media-subscriptions-${media.id}`, 'medias');
       media.subscriptions = items.map((item) => parseSubscription(item, decoding, budget));
     }
-    return;
   }
+  for (const { media, subscriptions } of unlinked) {
+    if (subscriptions === null) continue;
+    media.subscriptions = subscriptions
+      .split(' ')
+      .filter((item) => item !== '')
+      .map((item) => parseSubscription(item, decoding, budget));
+  }
+}
+
+function linkByTags(
+  participants: readonly Participant[],
+  unlinked: readonly UnlinkedMedia[],
+  { members }: Decoding,
+  budget: { left: number },
+): void {
   for (const participant of participants) {
     const list = members
       .strings(`subscriptions-${participant.id}`, 'tags')
@@ -267,13 +282,6 @@ function linkSubscriptions(
       entry.media.subscriptions = expandTagSubscriptions(list, position);
     });
   }
-  for (const { media, subscriptions } of unlinked) {
-    if (subscriptions === null) continue;
-    media.subscriptions = subscriptions
-      .split(' ')
-      .filter((item) => item !== '')
-      .map((item) => parseSubscription(item, decoding, budget));
-  }
 }
 
 function spend(budget: { left: number }, count: number): void {
@@ -281,7 +289,7 @@ function spend(budget: { left: number }, count: number): void {
   if (budget.left < 0) failLink('tags', 'too many subscriptions');
 }
 
-/** `media/offer_answer/rtcp_only/egress/inject` */
+/** `media/offer_answer/rtcp_only/egress/inject`, in 12.5 without the last. */
 function parseSubscription(
   item: string,
   { counts }: Decoding,

@@ -1,12 +1,15 @@
 /** The layout of rtpengine 10.5 (redis-layout.md §6): times in seconds, subscriptions by tag. */
-import type { CallState, Codec, Media, Participant } from '../media/call-state.js';
+import type { CallState, Media } from '../media/call-state.js';
 import {
   callFields,
+  codecTextOfFormer,
   mediaFields,
+  mediaLimits,
   participantFields,
   putCarried,
   putMaps,
   putStreams,
+  ssrcsOfParticipant,
   ssrcTable,
   type Encoding,
   type Form,
@@ -63,22 +66,13 @@ function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void
     tree[`other_tags-${at}`] = index.stored(index.participantAt, participant.associated);
     tree[`branches-${at}`] = index.stored(index.participantAt, participant.branches);
     tree[`medias-${at}`] = index.stored(index.mediaAt, participant.medias);
-    tree[`ssrc_table-${at}`] = ssrcTable(form, tableOf(participant, index));
+    tree[`ssrc_table-${at}`] = ssrcTable(form, ssrcsOfParticipant(participant, index));
     tree[`subscriptions-${at}`] = tagSubscriptions(index, participant);
   });
 }
 
-/** The table of the participant, else those of its medias (a call that came in the current layout). */
-function tableOf(participant: Participant, index: CallIndex): Participant['ssrcTable'] {
-  if (participant.ssrcTable.length > 0) return participant.ssrcTable;
-  return participant.medias.flatMap((id) => index.medias.get(id)?.ssrcTable ?? []);
-}
-
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
-  const fields = mediaFields(media, encoding);
-  const { as, rr, rs } = media.bandwidth;
-  if (media.maxPtimeMs !== 0) fields[own.maxPtime] = String(media.maxPtimeMs);
-  if (as !== -1 || rr !== -1 || rs !== -1) fields[own.bandwidth] = `${as}/${rr}/${rs}`;
+  const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
   if (!subscriptionsTold) {
     fields[own.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
   }
@@ -100,14 +94,6 @@ function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
   state.medias.forEach((media, at) => {
     tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
     tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
-    tree[`payload_types-${at}`] = media.codecs.map(codecText);
+    tree[`payload_types-${at}`] = media.codecs.map(codecTextOfFormer);
   });
-}
-
-/** `pt/encoding/clock/enc-params/fmtp/bitrate/ptime` */
-function codecText(codec: Codec): string {
-  const channels = codec.channels === 1 ? '' : String(codec.channels);
-  return percentEncode(
-    `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${channels}/${codec.fmtp}/${codec.bitrate}/${codec.ptimeMs}`,
-  );
 }

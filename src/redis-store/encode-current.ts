@@ -5,8 +5,9 @@
 import type { CallState, Codec, Media, Participant } from '../media/call-state.js';
 import {
   callFields,
+  callFlags,
+  flaggedParticipant,
   mediaFields,
-  participantFields,
   putCarried,
   putMaps,
   putStreams,
@@ -14,16 +15,8 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
-import { callBits, parseBits, participantBits } from './flags.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
-import {
-  blockDtmfValues,
-  own,
-  unknownBitsName,
-  type CodecSettings,
-  type Fields,
-  type Tree,
-} from './schema.js';
+import { blockDtmfValues, type CodecSettings, type Fields, type Tree } from './schema.js';
 import { CallIndex, mediaSubscriptions } from './subscriptions.js';
 
 const bytesAsTheyAre = (text: string): string => text;
@@ -62,15 +55,7 @@ export function addressOf(createdFrom: string): string {
   return end < 0 ? createdFrom : createdFrom.slice(0, end).replace(/^\[(.*)\]$/, '$1');
 }
 
-function carriedBits(carried: string | undefined): bigint {
-  return carried === undefined ? 0n : (parseBits(carried) ?? 0n);
-}
-
 function callObject(state: CallState, form: Form): Fields {
-  let flags = carriedBits(state.carried[unknownBitsName('call_flags', 'current')]);
-  if (state.blockMedia) flags |= callBits.blockMedia;
-  if (state.silenceMedia) flags |= callBits.silenceMedia;
-  if (state.dropTraffic) flags |= callBits.dropTraffic;
   const fields = callFields(state, form);
   if (state.createdFrom !== '') fields['created_from'] = form.text(state.createdFrom);
   if (state.createdFromAddress !== addressOf(state.createdFrom)) {
@@ -79,30 +64,15 @@ function callObject(state: CallState, form: Form): Fields {
   fields['redis_hosted_db'] = String(state.redisHostedDb);
   fields['recording_metadata'] = form.text(state.metadata);
   fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
-  fields['call_flags'] = String(flags);
+  fields['call_flags'] = callFlags(state, form.layout);
   putCarried(form, fields, state.carried);
-  return fields;
-}
-
-function participantObject(participant: Participant, encoding: Encoding): Fields {
-  const { form, index } = encoding;
-  const fields = participantFields(participant, encoding);
-  let flags = carriedBits(participant.carried[unknownBitsName('ml_flags', 'current')]);
-  if (participant.blockMedia) flags |= participantBits.blockMedia;
-  if (participant.silenceMedia) flags |= participantBits.silenceMedia;
-  fields['ml_flags'] = String(flags);
-  // Required by readers; the family of the first media is what an unset one comes to.
-  const firstMedia = index.medias.get(participant.medias[0] ?? -1);
-  fields['desired_family'] = participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4';
-  if (participant.desiredFamily === null) fields[own.family] = 'unset';
-  putCarried(form, fields, participant.carried);
   return fields;
 }
 
 function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.participants.forEach((participant, at) => {
-    tree[`tag-${at}`] = participantObject(participant, encoding);
+    tree[`tag-${at}`] = flaggedParticipant(participant, encoding);
   });
   state.participants.forEach((participant, at) => {
     tree[`associated_tags-${at}`] = index.stored(index.participantAt, participant.associated);

@@ -1,5 +1,5 @@
 /**
- * The members of a stored call that both layouts share, entity by entity. What differs (units of time,
+ * The members of a stored call that the layouts share, entity by entity. What differs (units of time,
  * where a fact is stored) is asked of the `Form`.
  */
 import type {
@@ -15,7 +15,15 @@ import type {
   Stream,
 } from '../media/call-state.js';
 import { formatEndpoint } from '../media/call-state.js';
-import { mediaFlagTables, streamFlagTables, type Layout } from './flags.js';
+import {
+  callBits,
+  mediaFlagTables,
+  parseBits,
+  participantBits,
+  streamFlagTables,
+  type Layout,
+} from './flags.js';
+import { percentEncode } from './percent-encoding.js';
 import {
   blockDtmfValues,
   isBlob,
@@ -60,7 +68,7 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
   }
 }
 
-/** `json`: the part of both layouts. The layout has no place for a TOS byte that is left alone. */
+/** `json`: the part of all layouts. The layout has no place for a TOS byte that is left alone. */
 export function callFields(state: CallState, form: Form): Fields {
   const additional: Fields = { [own.uidByFamily]: '1' };
   if (state.tos < 0) additional[own.tos] = String(state.tos);
@@ -94,6 +102,12 @@ function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
   return fields;
 }
 
+/** Of several pairs (a port count) the later ones have components of their own: 3 and 4, 5 and 6, … */
+function componentOf(stream: Stream, index: CallIndex): number {
+  const position = index.medias.get(stream.mediaId)?.streams.indexOf(stream.id) ?? -1;
+  return position < 2 ? stream.component : position + 1;
+}
+
 function streamFields(stream: Stream, { form, index }: Encoding): Fields {
   const flags = streamFlagTables[form.layout].encode(
     stream.flags,
@@ -107,7 +121,7 @@ function streamFields(stream: Stream, { form, index }: Encoding): Fields {
     rtcp_sibling: idOf(index.streamAt, stream.rtcpSibling),
     last_packet: form.time(stream.lastPacketMicros),
     ps_flags: flags.bits,
-    component: String(stream.component),
+    component: String(componentOf(stream, index)),
     endpoint: endpointText(stream.endpoint),
     advertised_endpoint: endpointText(stream.advertisedEndpoint),
     'stats-packets': String(stream.stats.packets),
@@ -133,14 +147,19 @@ function putOptional(form: Form, fields: Fields, name: string, value: string | n
 function putSdpMemory(form: Form, fields: Fields, prefix: string, memory: SdpMemory): void {
   fields[`${prefix}username`] = form.text(memory.username);
   fields[`${prefix}session_id`] = form.text(memory.sessionId);
-  fields[`${prefix}version_num`] = form.text(memory.version);
+  if (form.layout === '12.5') {
+    fields[`${prefix}version_str`] = form.text(memory.version);
+    fields[`${prefix}version_num`] = /^[0-9]{1,19}$/.test(memory.version) ? memory.version : '0';
+  } else {
+    fields[`${prefix}version_num`] = form.text(memory.version);
+  }
   fields[`${prefix}parsed`] = '1';
   fields[`${prefix}address_network_type`] = form.text(memory.networkType);
   fields[`${prefix}address_address_type`] = form.text(memory.addressType);
   fields[`${prefix}address_address`] = form.text(memory.address);
 }
 
-/** `tag-N`: the part of both layouts. The members of `sdp_*` have a place in the current one only. */
+/** `tag-N`: the part of all layouts. The members of `sdp_*` have a place in the current one only. */
 export function participantFields(participant: Participant, { form, index }: Encoding): Fields {
   const { sdpReceived, sdpSent } = participant;
   const fields: Fields = {
@@ -161,13 +180,15 @@ export function participantFields(participant: Participant, { form, index }: Enc
   }
   if (sdpSent !== null) {
     putSdpMemory(form, fields, 'last_sdp_orig_', sdpSent);
-    fields[own.lastSdpName] = form.text(sdpSent.sessionName);
-    fields[own.lastSdpTiming] = form.text(sdpSent.timing);
+    if (sdpSent.sessionName !== '') fields[own.lastSdpName] = form.text(sdpSent.sessionName);
+    if (sdpSent.timing !== '') fields[own.lastSdpTiming] = form.text(sdpSent.timing);
     if (sdpSent.bodyDigest !== '') fields[own.lastSdpDigest] = form.text(sdpSent.bodyDigest);
+  }
+  if (form.layout !== 'current' && participant.aliases.length > 0) {
+    fields[own.aliases] = packList(participant.aliases);
   }
   if (form.layout === '10.5') {
     if (participant.desiredFamily !== null) fields[own.family] = participant.desiredFamily;
-    if (participant.aliases.length > 0) fields[own.aliases] = packList(participant.aliases);
   } else {
     const branches = index.stored(index.participantAt, participant.branches);
     if (branches.length > 0) fields[own.branches] = branches.join(' ');
@@ -175,7 +196,7 @@ export function participantFields(participant: Participant, { form, index }: Enc
   return fields;
 }
 
-/** `media-N`: the part of both layouts. */
+/** `media-N`: the part of all layouts. */
 export function mediaFields(media: Media, { form, index, settings }: Encoding): Fields {
   const flags = mediaFlagTables[form.layout].encode(
     media.flags,
@@ -209,6 +230,59 @@ function offeredText(offered: readonly Codec[], agreed: readonly Codec[]): strin
 
 const offeredCodecText = (codec: Codec): string =>
   `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${codec.channels}/${codec.bitrate}/${codec.ptimeMs}/${codec.fmtp}`;
+
+/** Additional fields for what the layouts of 10.5 and 12.5 have no place for. */
+export function mediaLimits({ bandwidth: { as, rr, rs }, maxPtimeMs }: Media): Fields {
+  const fields: Fields = {};
+  if (maxPtimeMs !== 0) fields[own.maxPtime] = String(maxPtimeMs);
+  if (as !== -1 || rr !== -1 || rs !== -1) fields[own.bandwidth] = `${as}/${rr}/${rs}`;
+  return fields;
+}
+
+/** `payload_types-N` of 10.5 and 12.5: `pt/encoding/clock/enc-params/fmtp/bitrate/ptime` */
+export function codecTextOfFormer(codec: Codec): string {
+  const channels = codec.channels === 1 ? '' : String(codec.channels);
+  return percentEncode(
+    `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${channels}/${codec.fmtp}/${codec.bitrate}/${codec.ptimeMs}`,
+  );
+}
+
+/** The table of the participant, else those of its medias (a call that came in the current layout). */
+export function ssrcsOfParticipant(
+  participant: Participant,
+  index: CallIndex,
+): Participant['ssrcTable'] {
+  if (participant.ssrcTable.length > 0) return participant.ssrcTable;
+  return participant.medias.flatMap((id) => index.medias.get(id)?.ssrcTable ?? []);
+}
+
+const carriedBits = (carried: string | undefined): bigint =>
+  carried === undefined ? 0n : (parseBits(carried) ?? 0n);
+
+/** `call_flags`: the bits that the model knows, and those that were there when the call was read. */
+export function callFlags(state: CallState, layout: Layout): string {
+  let flags = carriedBits(state.carried[unknownBitsName('call_flags', layout)]);
+  if (state.blockMedia) flags |= callBits.blockMedia;
+  if (state.silenceMedia) flags |= callBits.silenceMedia;
+  if (state.dropTraffic) flags |= callBits.dropTraffic;
+  return String(flags);
+}
+
+/** `tag-N` of the layouts that have `ml_flags`: 12.5 and the current one. */
+export function flaggedParticipant(participant: Participant, encoding: Encoding): Fields {
+  const { form, index } = encoding;
+  const fields = participantFields(participant, encoding);
+  let flags = carriedBits(participant.carried[unknownBitsName('ml_flags', form.layout)]);
+  if (participant.blockMedia) flags |= participantBits.blockMedia;
+  if (participant.silenceMedia) flags |= participantBits.silenceMedia;
+  fields['ml_flags'] = String(flags);
+  // Required by readers; the family of the first media is what an unset one comes to.
+  const firstMedia = index.medias.get(participant.medias[0] ?? -1);
+  fields['desired_family'] = participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4';
+  if (participant.desiredFamily === null) fields[own.family] = 'unset';
+  putCarried(form, fields, participant.carried);
+  return fields;
+}
 
 function mapFields(map: EndpointMap, { form }: Encoding): Fields {
   const fields: Fields = {

@@ -1,8 +1,11 @@
 /** Bit numbers of stored flags (redis-layout.md §6.10). */
 import type { MediaFlag, SharedFlag, StreamFlag } from '../media/call-state.js';
 
-/** The two layouts; JSON and bencode share the current one. */
-export type Layout = '10.5' | 'current';
+/**
+ * The layouts (redis-layout.md §6); JSON and bencode share the current one. That of 12.5 is the current one
+ * in what is said of medias and by flags, and 10.5's in its units and encodings.
+ */
+export type Layout = '10.5' | '12.5' | 'current';
 
 const sharedBits: readonly (readonly [SharedFlag, number])[] = [
   ['implicit-rtcp', 0],
@@ -199,6 +202,7 @@ export const streamFlagTables: Readonly<Record<Layout, FlagTable<StreamFlag>>> =
     [...sharedBits, ...streamBits, ['confirmed', 21], ['kernelized', 22]],
     streamFlagNames,
   ),
+  '12.5': new FlagTable<StreamFlag>([...sharedBits, ...streamBits], streamFlagNames),
   current: new FlagTable<StreamFlag>(
     [...sharedBits, ...sharedBitsCurrent, ...streamBits],
     streamFlagNames,
@@ -209,6 +213,11 @@ export const streamFlagTables: Readonly<Record<Layout, FlagTable<StreamFlag>>> =
 export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaFlag>>> = {
   '10.5': new FlagTable<MediaFlag>(
     [...sharedBits, ...mediaBits, ['transcode', 23]],
+    mediaFlagNames,
+  ),
+  // Bits that 12.5 was not seen to set are left alone.
+  '12.5': new FlagTable<MediaFlag>(
+    [...sharedBits, ...mediaBits, ['transcoding', 32]],
     mediaFlagNames,
   ),
   current: new FlagTable<MediaFlag>(

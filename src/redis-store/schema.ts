@@ -6,11 +6,13 @@
 import type { AddressFamily, BlockDtmf, EndpointLearning } from '../media/call-state.js';
 import type { Layout } from './flags.js';
 
-/** What is written: the current layout as JSON or bencode, or the one of 10.5 as JSON. */
-export type StoredFormat = 'JSON' | 'bencode' | 'JSON-10.5';
+/** What is written: the current layout as JSON or bencode, or that of 10.5 or 12.5 as JSON. */
+export type StoredFormat = 'JSON' | 'bencode' | 'JSON-10.5' | 'JSON-12.5';
 
-export const layoutOf = (format: StoredFormat): Layout =>
-  format === 'JSON-10.5' ? '10.5' : 'current';
+export function layoutOf(format: StoredFormat): Layout {
+  if (format === 'JSON-10.5') return '10.5';
+  return format === 'JSON-12.5' ? '12.5' : 'current';
+}
 
 /** Fields of an entity by name. */
 export type Fields = Record<string, string>;
@@ -91,7 +93,7 @@ export const own = {
   bandwidth: 'rtprelay_bandwidth',
   /** medias: `Media.offered`. */
   offered: 'rtprelay_offered',
-  /** medias, 10.5: subscriptions that the lists of the tags do not tell exactly. */
+  /** medias, 10.5 and 12.5: subscriptions that the lists of the layout do not tell exactly. */
   subscriptions: 'rtprelay_subscriptions',
   /** tags. */
   family: 'rtprelay_family',

@@ -55,7 +55,7 @@ function parseJson(bytes: Buffer): StoredValue {
   const members = entriesOf(parsed);
   if (members === null) throw new RestoreError('could not parse JSON data', 'no object');
   return {
-    format: layoutIsCurrent(members) ? 'JSON' : 'JSON-10.5',
+    format: formatOf(members),
     members,
     text: asUtf8 ? (stored) => percentDecode(utf8ToBytes(stored)) : percentDecode,
   };
@@ -73,11 +73,24 @@ function parseBencode(bytes: Buffer, bencode: BencodeCodec): StoredValue {
   return { format: 'bencode', members, text: (stored) => stored };
 }
 
-/** Only the current layout has these; a call without tags is told by its flags. */
-function layoutIsCurrent(members: ReadonlyMap<string, unknown>): boolean {
-  if (members.has('associated_tags-0') || members.has('media-subscriptions-0')) return true;
-  if (members.has('other_tags-0') || members.has('subscriptions-0')) return false;
-  return entriesOf(members.get('json'))?.has('call_flags') ?? false;
+/** In seconds until the year 33658, in microseconds since two weeks into 1970. */
+const inSeconds = /^[0-9]{1,12}$/;
+
+/** 10.5 has other lists than all later ones, which count in microseconds from some release after 12.5 on. */
+function formatOf(members: ReadonlyMap<string, unknown>): StoredFormat {
+  const call = entriesOf(members.get('json'));
+  if (isOf105(members, call)) return 'JSON-10.5';
+  return inSeconds.test(scalarText(call?.get('last_signal')) ?? '') ? 'JSON-12.5' : 'JSON';
+}
+
+/** A call without tags is told by its flags. */
+function isOf105(
+  members: ReadonlyMap<string, unknown>,
+  call: ReadonlyMap<string, unknown> | null,
+): boolean {
+  if (members.has('associated_tags-0') || members.has('media-subscriptions-0')) return false;
+  if (members.has('other_tags-0') || members.has('subscriptions-0')) return true;
+  return call?.has('call_flags') !== true;
 }
 
 function isObject(value: unknown): value is object {

@@ -374,12 +374,14 @@ describe('Redis settings', () => {
   it('know the forms of stored calls', () => {
     const format = (text: string): unknown =>
       configOf([...minimal, '-r', 'a:1/0', `--redis-format=${text}`]).redis?.format;
-    expect(['auto', 'native', 'bencode', 'JSON', 'JSON-10.5'].map(format)).to.deep.equal([
+    const words = ['auto', 'native', 'bencode', 'JSON', 'JSON-10.5', 'JSON-12.5'];
+    expect(words.map(format)).to.deep.equal([
       'auto',
       'bencode',
       'bencode',
       'JSON',
       'JSON-10.5',
+      'JSON-12.5',
     ]);
   });
 

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { CallState } from '../../../src/media/call-state.js';
+import type { CallState, Carried } from '../../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
 import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
-import { anyCall, sample, samples, settings } from './support.js';
+import { anyCall, formerSamples, sample, samples, samples125, settings } from './support.js';
 
-const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5'];
+const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5'];
 
 /** `fd` is made up for sockets of our own, and a number of the writing process at that. */
 function withoutDescriptors(state: CallState): CallState {
@@ -24,6 +24,39 @@ function withoutMark(value: Buffer): unknown {
   const { json, ...others } = JSON.parse(value.toString('latin1'));
   delete json[own.uidByFamily];
   return { json, ...others };
+}
+
+/** 10.5 and 12.5 store most times in seconds. */
+function withoutSeconds(state: CallState): CallState {
+  const whole = (micros: number): number => micros - (micros % 1_000_000);
+  return {
+    ...withoutDescriptors(state),
+    lastSignalMicros: whole(state.lastSignalMicros),
+    participants: state.participants.map((entry) => ({
+      ...entry,
+      createdMicros: whole(entry.createdMicros),
+    })),
+    streams: state.streams.map((entry) => ({
+      ...entry,
+      lastPacketMicros: whole(entry.lastPacketMicros),
+    })),
+  };
+}
+
+/** Bits without a name stay in the layout that they came from. */
+function withoutCarriedBits(state: CallState): CallState {
+  const named = <T extends { readonly carried: Carried }>(entry: T): T => ({
+    ...entry,
+    carried: Object.fromEntries(
+      Object.entries(entry.carried).filter(([name]) => !name.includes('@')),
+    ),
+  });
+  return {
+    ...named(state),
+    participants: state.participants.map(named),
+    medias: state.medias.map(named),
+    streams: state.streams.map(named),
+  };
 }
 
 /** SSRCs are listed by tag in one layout and by media in the other. */
@@ -80,6 +113,103 @@ describe('stored calls of rtpengine 10.5', () => {
       ptimeMs: 20,
     });
   });
+});
+
+describe('stored calls of rtpengine 12.5', () => {
+  for (const [name, bytes] of samples125) {
+    it(`reads ${name} and writes the same document`, () => {
+      const { state, format } = decodeCall('x', bytes, settings);
+      expect(format).to.equal('JSON-12.5');
+      const recorded = JSON.parse(bytes.toString('latin1'));
+      // A sink of the branch that was given up for another; no subscription says so any more.
+      if (name === '07-branches.json')
+        Object.assign(recorded, { 'rtp_sinks-0': [], 'rtcp_sinks-1': [] });
+      const written = encodeCall(state, 'JSON-12.5', settings);
+      expect(withoutMark(written)).to.deep.equal(recorded);
+    });
+
+    it(`takes ${name} through the other formats unchanged`, () => {
+      const { state } = decodeCall('x', bytes, settings);
+      let there = state;
+      for (const format of ['JSON-10.5', 'JSON', 'bencode', 'JSON-12.5'] as const) {
+        there = through(there, format);
+        expect(withoutCarriedBits(withoutSsrcs(there)), format).to.deep.equal(
+          withoutCarriedBits(withoutSsrcs(state)),
+        );
+      }
+    });
+  }
+
+  it('has every sample', () => {
+    expect([...samples125.keys()].every((name) => samples.has(name))).to.equal(true);
+    expect(samples125.size).to.equal(10);
+  });
+
+  it('understands times, flags, codecs and subscriptions', () => {
+    const of = (name: string): CallState =>
+      decodeCall('x', samples125.get(name) ?? Buffer.alloc(0), settings).state;
+    const relay = of('02-relay.json');
+    expect(relay.lastSignalMicros).to.equal(1_795_912_774_000_000);
+    expect(relay.createdMicros).to.equal(1_795_912_773_971_264);
+    expect(relay.participants.map(({ tag }) => tag)).to.deep.equal(['f%t', 'tt']);
+    expect(relay.medias.map(({ subscriptions }) => subscriptions)).to.deep.equal(
+      [1, 0].map((mediaId) => [
+        { mediaId, offerAnswer: true, rtcpOnly: false, egress: false, inject: false },
+      ]),
+    );
+    expect(relay.participants[0]?.sdpReceived).to.include({
+      version: '1',
+      address: '198.51.100.1',
+    });
+    expect(relay.participants[0]?.sdpSent?.address).to.equal('198.51.100.2');
+    const codecs = of('01-offer-only.json').medias.flatMap((media) => media.codecs);
+    const event = { payloadType: 101, encoding: 'telephone-event', fmtp: '0-15', ptimeMs: -1 };
+    expect(codecs.find(({ payloadType }) => payloadType === 101)).to.deep.include(event);
+    const blocked = of('08-block-recording.json').participants;
+    expect(blocked.map(({ blockMedia }) => blockMedia)).to.deep.equal([true, false]);
+    expect(of('06-transcode.json').medias[0]?.flags).to.include('transcoding');
+  });
+});
+
+describe('values of ours from before 12.5 was known', () => {
+  for (const [name, bytes] of formerSamples) {
+    it(`are what they were: ${name}`, () => {
+      const { state, format } = decodeCall('x', bytes, settings);
+      expect(format).to.equal(name);
+      expect(state.lastSignalMicros).to.be.above(1.7e15);
+      for (const other of formats)
+        expect(withoutSeconds(through(state, other))).to.deep.equal(withoutSeconds(state));
+    });
+  }
+});
+
+describe('a media with a port count', () => {
+  const streams = [1, 2, 3, 4].map((component) => ({ component: String(component) }));
+  for (const format of formats) {
+    it(`has components of its own for each port (${format})`, () => {
+      const { state } = decodeCall('x', sample('02-relay.json'), settings);
+      // Both medias become one of two pairs each.
+      const [first, second] = state.medias;
+      if (first === undefined || second === undefined) throw new Error('two medias');
+      const doubled: CallState = {
+        ...state,
+        medias: [
+          { ...first, streams: [0, 1, 2, 3] },
+          { ...second, streams: [] },
+        ],
+        streams: state.streams.map((stream) => ({ ...stream, mediaId: first.id })),
+      };
+      const value = encodeCall(doubled, format, settings);
+      if (format !== 'bencode') {
+        const tree = JSON.parse(value.toString('latin1'));
+        for (const [at, expected] of streams.entries())
+          expect(tree[`stream-${at}`]).to.include(expected);
+      }
+      const again = decodeCall('x', value, settings).state;
+      expect(again.streams.map(({ component }) => component)).to.deep.equal([1, 2, 1, 2]);
+      expect(again.streams).to.deep.equal(doubled.streams);
+    });
+  }
 });
 
 describe('the current layout', () => {
