@@ -364,6 +364,8 @@ export class Daemon {
       read: redis.read,
       write: redis.write,
       format: redis.format,
+      followed: redis.keyspaces.map((database) => ({ ...redis.subscribe, database })),
+      installedFormat: async () => (await import('./installed-rtpengine.js')).formatOfInstalled(),
       required: redis.required,
       expiresSeconds: redis.expiresSeconds,
       connectTimeoutMs: redis.connectTimeoutMs,

@@ -24,7 +24,7 @@ export class MissingAddressError extends Error {
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPlan {
   const medias = new Map(state.medias.map((media) => [media.id, media]));
-  const streams = new Map(state.streams.map((stream) => [stream.id, stream]));
+  const streams = withOpenSockets(state);
   const participants = new Map(state.participants.map((entry) => [entry.id, entry]));
   const sockets: SocketPlan[] = [];
   for (const socket of state.sockets) {
@@ -41,13 +41,23 @@ export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPl
   }
   const listeners = listenersByMedia(state);
   const plans: StreamPlan[] = [];
-  for (const stream of state.streams) {
+  for (const stream of streams.values()) {
     const media = medias.get(stream.mediaId);
     if (media === undefined) continue;
     const owner = participants.get(media.participantId);
     plans.push(streamPlan(state, stream, media, owner, listeners, streams));
   }
   return { callId: state.callId, tos: state.tos, sockets, streams: plans };
+}
+
+/** rtpengine leaves a socket that was given up (rtcp-mux) with its stream; nothing can be sent from it. */
+function withOpenSockets(state: CallState): ReadonlyMap<number, Stream> {
+  const closed = new Set(state.sockets.filter(({ open }) => !open).map(({ id }) => id));
+  const usable = (stream: Stream): Stream =>
+    stream.selectedSocket !== null && closed.has(stream.selectedSocket)
+      ? { ...stream, selectedSocket: null }
+      : stream;
+  return new Map(state.streams.map((stream) => [stream.id, usable(stream)]));
 }
 
 /** Media id -> medias that hear it. */

@@ -11,7 +11,7 @@ import { decodeCall } from './decode.js';
 import { RestoreError, StoreError } from './errors.js';
 import { ExpiryWatch } from './expiry-watch.js';
 import { Fence, type Holder } from './fence.js';
-import type { StoreLog } from './log.js';
+import { silentLog, type StoreLog } from './log.js';
 import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
 import { readCalls, type SendCommand } from './restore.js';
 import type { CodecSettings } from './schema.js';
@@ -49,15 +49,6 @@ const pollIntervalMs = 1_000;
 const retryMs = 500;
 /** A replica that has just changed may not have finished. */
 const settleMs = 2_000;
-
-/** The connections that read say what is wrong with the server. */
-const silent: StoreLog = {
-  critical: () => undefined,
-  error: () => undefined,
-  warning: () => undefined,
-  notice: () => undefined,
-  info: () => undefined,
-};
 
 /** One database: reads what changed, one thing after the other, so that the newest value counts. */
 class FollowedDatabase {
@@ -179,7 +170,7 @@ class FollowedDatabase {
   async #fenceOfMaster(): Promise<Fence> {
     const { server, write } = this.#options;
     if (this.#master === null) {
-      const connection = new RedisConnection(this.#connectionTo(write, silent));
+      const connection = new RedisConnection(this.#connectionTo(write, silentLog));
       const send: SendCommand = (command, ...args) => connection.send(command, ...args);
       this.#master = { connection, fence: new Fence(send, this.#options.log) };
       await connection.open(1).catch(() => connection.keepTrying());
@@ -324,7 +315,7 @@ export class KeyspaceFollower {
       commandTimeoutMs,
       allowedErrors: -1,
       disableTimeSeconds: 0,
-      log: silent,
+      log: silentLog,
       // Whatever happened while there was no subscription is found by comparing.
       onReady: () => this.#subscribed(),
       onLost: () => undefined,

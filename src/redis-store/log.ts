@@ -7,3 +7,12 @@ export interface StoreLog {
   info(message: string): void;
   debug?(message: string): void;
 }
+
+/** For connections about which somebody else says what is wrong. */
+export const silentLog: StoreLog = {
+  critical: () => undefined,
+  error: () => undefined,
+  warning: () => undefined,
+  notice: () => undefined,
+  info: () => undefined,
+};

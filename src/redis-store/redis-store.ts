@@ -11,11 +11,12 @@ import { encodeCall, keyOf } from './codec.js';
 import { RedisConnection, type ConnectionOptions } from './connection.js';
 import { StoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
-import type { StoreLog } from './log.js';
+import { FormatChoice, formatIn, type FormatReason, type FormatSource } from './format-choice.js';
+import { silentLog, type StoreLog } from './log.js';
 import { RemovedLately } from './removed-lately.js';
 import { ReplicaWait } from './replica-wait.js';
 import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
-import { findFormat, restoreCalls, type Restored, type SendCommand } from './restore.js';
+import { restoreCalls, type Restored, type SendCommand } from './restore.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
@@ -27,8 +28,15 @@ export interface RedisStoreOptions {
   readonly read: RedisServer | null;
   /** Calls are written here. The same database as `read` unless the two differ. */
   readonly write: RedisServer;
-  /** auto: go on in the format that the database holds, start an empty one with JSON. */
+  /**
+   * auto: go on in the format that the database holds; an empty one gets that of the databases that are
+   * read or followed, else what `installedFormat` says, else JSON.
+   */
   readonly format: StoredFormat | 'auto';
+  /** Databases whose calls this node may take over. */
+  readonly followed?: readonly RedisServer[];
+  /** What a program reads that may have the database after us. Asked only where nothing else tells. */
+  readonly installedFormat?: FormatSource;
   /** `start` fails when the server is away. */
   readonly required: boolean;
   /** Life time of a stored call; it begins anew with each write, and every half of it. */
@@ -87,6 +95,11 @@ interface Late {
   readonly fromMaster: boolean;
 }
 
+const sendOver =
+  (connection: RedisConnection): SendCommand =>
+  (...command) =>
+    connection.send(...command);
+
 export class RedisStore implements CallStore {
   #options: RedisStoreOptions;
   readonly #settings: CodecSettings;
@@ -103,7 +116,7 @@ export class RedisStore implements CallStore {
   readonly #fence: Fence;
   readonly #removed = new RemovedLately();
   #replicaWait: ReplicaWait | null;
-  #format: StoredFormat | null;
+  readonly #format: FormatChoice;
   #healthy = false;
   /** `start` is over. */
   #started = false;
@@ -121,7 +134,7 @@ export class RedisStore implements CallStore {
     this.#options = options;
     const { bencode, endpointLearning, indexOfPosition } = options;
     this.#settings = { bencode, endpointLearning, indexOfPosition };
-    this.#format = options.format === 'auto' ? null : options.format;
+    this.#format = new FormatChoice(options.format, options.log);
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;
     this.#connection = this.#connectionTo(write, {
@@ -147,7 +160,7 @@ export class RedisStore implements CallStore {
 
   /** The format that calls are written in; null until an `auto` one is known. */
   get format(): StoredFormat | null {
-    return this.#format;
+    return this.#format.format;
   }
 
   /**
@@ -332,7 +345,7 @@ export class RedisStore implements CallStore {
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
     this.#replicaWait?.close();
-    if (this.#connection.writable && this.#format !== null) {
+    if (this.#connection.writable && this.format !== null) {
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, closeTimeoutMs);
@@ -358,9 +371,9 @@ export class RedisStore implements CallStore {
   #connectionTo(
     server: RedisServer,
     events: Pick<ConnectionOptions, 'onReady' | 'onLost' | 'onState'>,
+    log = this.#options.log,
   ): RedisConnection {
-    const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds, log } =
-      this.#options;
+    const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } = this.#options;
     return new RedisConnection({
       server,
       connectTimeoutMs,
@@ -409,7 +422,7 @@ export class RedisStore implements CallStore {
   /** One state that cannot be encoded must not keep all others from being written. */
   #encode(state: CallState): Buffer | null {
     try {
-      return encodeCall(this.#options.completed(state), this.#format ?? 'JSON', this.#settings);
+      return encodeCall(this.#options.completed(state), this.format ?? 'JSON', this.#settings);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);
@@ -418,14 +431,32 @@ export class RedisStore implements CallStore {
   }
 
   async #findFormat(): Promise<void> {
-    this.#format ??= (await findFormat(this.#send, this.#settings)) ?? (await this.#readFormat());
+    const { write, followed = [], installedFormat } = this.#options;
+    const [reader, separate] = [this.#readConnection, this.#separateRead];
+    const sources = [async () => formatIn(write, this.#send, this.#settings)];
+    if (reader?.ready === true && separate !== null)
+      sources.push(async () => formatIn(separate, sendOver(reader), this.#settings));
+    for (const server of followed) sources.push(async () => this.#formatOfFollowed(server));
+    await this.#format.find(
+      installedFormat === undefined ? sources : [...sources, installedFormat],
+    );
   }
 
-  /** An empty database that is to be written goes on with the format of the one that is read. */
-  async #readFormat(): Promise<StoredFormat> {
-    const reader = this.#readConnection;
-    if (reader?.ready !== true) return 'JSON';
-    return (await findFormat((...command) => reader.send(...command), this.#settings)) ?? 'JSON';
+  /** One that cannot be read now tells nothing: its follower says so. */
+  async #formatOfFollowed(server: RedisServer): Promise<FormatReason | null> {
+    const connection = this.#connectionTo(
+      server,
+      { onReady: () => undefined, onLost: () => undefined },
+      silentLog,
+    );
+    try {
+      await connection.open(1);
+      return await formatIn(server, sendOver(connection), this.#settings);
+    } catch {
+      return null;
+    } finally {
+      connection.close();
+    }
   }
 
   /** There is a connection (again), to a master or a replica. */

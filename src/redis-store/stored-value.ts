@@ -76,10 +76,14 @@ function parseBencode(bytes: Buffer, bencode: BencodeCodec): StoredValue {
 /** In seconds until the year 33658, in microseconds since two weeks into 1970. */
 const inSeconds = /^[0-9]{1,12}$/;
 
-/** 10.5 has other lists than all later ones, which count in microseconds from some release after 12.5 on. */
+/**
+ * 10.5 has other lists than all later ones. Of these, 12.5 has seconds where the current one has microseconds,
+ * and no `maxptime`.
+ */
 function formatOf(members: ReadonlyMap<string, unknown>): StoredFormat {
   const call = entriesOf(members.get('json'));
   if (isOf105(members, call)) return 'JSON-10.5';
+  if (entriesOf(members.get('media-0'))?.has('maxptime') === true) return 'JSON';
   return inSeconds.test(scalarText(call?.get('last_signal')) ?? '') ? 'JSON-12.5' : 'JSON';
 }
 

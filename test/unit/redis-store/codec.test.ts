@@ -4,7 +4,15 @@ import type { CallState, Carried } from '../../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
 import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
-import { anyCall, formerSamples, sample, samples, samples125, settings } from './support.js';
+import {
+  anyCall,
+  formerSamples,
+  sample,
+  samples,
+  samples125,
+  samples260,
+  settings,
+} from './support.js';
 
 const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5'];
 
@@ -168,6 +176,46 @@ describe('stored calls of rtpengine 12.5', () => {
     const blocked = of('08-block-recording.json').participants;
     expect(blocked.map(({ blockMedia }) => blockMedia)).to.deep.equal([true, false]);
     expect(of('06-transcode.json').medias[0]?.flags).to.include('transcoding');
+  });
+});
+
+describe('stored calls of rtpengine 26.0', () => {
+  for (const [name, bytes] of samples260) {
+    it(`takes ${name} through every format unchanged`, () => {
+      const { state, format } = decodeCall('x', bytes, settings);
+      expect(format).to.equal(name.endsWith('.bencode') ? 'bencode' : 'JSON');
+      let there = through(state, format);
+      expect(there).to.deep.equal(state);
+      for (const other of formats) {
+        there = through(there, other);
+        expect(withoutSeconds(withoutCarriedBits(withoutSsrcs(there))), other).to.deep.equal(
+          withoutSeconds(withoutCarriedBits(withoutSsrcs(state))),
+        );
+      }
+    });
+  }
+
+  it('has every sample, and each as JSON and bencode', () => {
+    const names = [...samples125.keys()].flatMap((name) => [name, name.replace('json', 'bencode')]);
+    expect([...samples260.keys()].sort()).to.deep.equal(names.sort());
+  });
+
+  it('understands times, flags, codecs and subscriptions', () => {
+    for (const kind of ['json', 'bencode']) {
+      const of = (name: string): CallState =>
+        decodeCall('x', samples260.get(`${name}.${kind}`) ?? Buffer.alloc(0), settings).state;
+      const relay = of('02-relay');
+      expect(relay.lastSignalMicros).to.be.within(1.7e15, 1.9e15);
+      expect(relay.participants.map(({ tag }) => tag)).to.deep.equal(['f%t', 'tt']);
+      expect(relay.medias.map(({ subscriptions }) => subscriptions[0]?.mediaId)).to.deep.equal([
+        1, 0,
+      ]);
+      const codecs = of('01-offer-only').medias.flatMap((media) => media.codecs);
+      const event = { payloadType: 101, encoding: 'telephone-event', fmtp: '0-15', ptimeMs: -1 };
+      expect(codecs.find(({ payloadType }) => payloadType === 101)).to.deep.include(event);
+      const blocked = of('08-block-recording').participants;
+      expect(blocked.map(({ blockMedia }) => blockMedia)).to.deep.equal([true, false]);
+    }
   });
 });
 

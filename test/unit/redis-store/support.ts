@@ -36,6 +36,8 @@ function samplesIn(folderName: string): ReadonlyMap<string, Buffer> {
 export const samples = samplesIn('./samples/');
 /** Values recorded from rtpengine 12.5 (Debian 13), the same scenarios. */
 export const samples125 = samplesIn('./samples/12.5/');
+/** Values recorded from the current release (26.0.1.26), the same scenarios as JSON and as bencode. */
+export const samples260 = samplesIn('./samples/26.0/');
 /**
  * Values of ours from before `own.uidByFamily`, by format: a call from 127.0.0.1 to ::1 over
  * `--interface=pub/127.0.0.1 --interface=pub/::1 --interface=pub/127.0.0.2`.
