@@ -157,7 +157,7 @@ describe('a daemon whose ports run out', () => {
 });
 
 describe('a daemon with Redis', () => {
-  for (const format of ['JSON', 'bencode', 'JSON-10.5']) {
+  for (const format of ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5']) {
     it(`brings calls back after kill -9 on the same ports (${format})`, async () => {
       const redis = await startRedis();
       const port = await freeUdpPort();

@@ -184,7 +184,7 @@ describe('the contents of Redis', function () {
     expect(await stored()).to.include(`127.0.0.1:${moved.port}`);
   });
 
-  for (const format of ['JSON', 'bencode', 'JSON-10.5']) {
+  for (const format of ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5']) {
     it(`keep what is blocked and silenced through a kill -9 (${format})`, async () => {
       await start(`--redis-format=${format}`);
       const [a, b] = await Promise.all([1, 2].map(() => RtpEndpoint.open()));
