@@ -31,7 +31,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
 ];
 
 const failures =
-  /^\n?(Unknown or incomplete command|Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is |Not draining)/;
+  /^\n?(Unknown or incomplete command|Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
 
 /** Does the daemon's answer say that it did not do what it was asked? */
 export function isFailure(answer: string): boolean {
