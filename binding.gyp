@@ -30,6 +30,7 @@
         "native/api/service_manager.cc",
         "native/core/address.cc",
         "native/core/epoll_io.cc",
+        "native/core/intake.cc",
         "native/core/latch.cc",
         "native/core/netlink.cc",
         "native/core/packet.cc",

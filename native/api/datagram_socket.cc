@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <string>
 
 #include "addon_state.h"
@@ -11,8 +12,10 @@ namespace rtprelay::api {
 
 namespace {
 
-/// Rounds of reading before other events of the loop get their turn.
+/// Rounds of work before other events of the loop get their turn.
 constexpr int kRounds = 16;
+/// Batches read at most before work goes on.
+constexpr int kReads = 64;
 /// Replies that wait for a full socket buffer; more are dropped, and the sender asks again.
 constexpr std::size_t kMaxQueue = 4096;
 
@@ -40,6 +43,7 @@ Napi::Function DatagramSocket::define(Napi::Env env) {
                      {
                          InstanceMethod<&DatagramSocket::start>("start"),
                          InstanceMethod<&DatagramSocket::send>("send"),
+                         InstanceMethod<&DatagramSocket::refused>("refused"),
                          InstanceMethod<&DatagramSocket::address>("address"),
                          InstanceMethod<&DatagramSocket::close>("close"),
                      });
@@ -47,7 +51,8 @@ Napi::Function DatagramSocket::define(Napi::Env env) {
 
 // DatagramSocket(host, port, receiveBuffer, tos, memory, freeBind); throws an Error with `code`.
 DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<DatagramSocket>(info), environment_(info.Env()) {
+    : Napi::ObjectWrap<DatagramSocket>(info), environment_(info.Env()),
+      read_memory_(new std::uint8_t[kReadBatch * kDatagramBytes]), intake_(std::random_device()()) {
   SocketAddress local;
   if (info.Length() < 6 || !info[5].IsBoolean() || !address_of(info[0], info[1], local) ||
       !info[2].IsNumber() || !info[3].IsNumber() || !info[4].IsBuffer()) {
@@ -71,7 +76,7 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
   }
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(environment_, &loop);
-  handles_ = new LoopHandles{}; // freed when libuv has closed both handles
+  handles_ = new LoopHandles{}; // freed when libuv has closed all of them
   if (error = uv_poll_init(loop, &handles_->poll, fd_.get()); error != 0) {
     delete handles_;
     handles_ = nullptr;
@@ -79,8 +84,10 @@ DatagramSocket::DatagramSocket(const Napi::CallbackInfo& info)
     return;
   }
   uv_prepare_init(loop, &handles_->prepare);
+  uv_idle_init(loop, &handles_->idle);
   handles_->poll.data = this;
   handles_->prepare.data = this;
+  handles_->idle.data = this;
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
 }
 
@@ -101,7 +108,9 @@ bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int to
   return true;
 }
 
-// start(onMessages(lengths: number[], hosts: string[], ports: number[]), onError(code))
+// start(onMessages(lengths: number[], hosts: string[], ports: number[]): number, onError(code));
+// what onMessages returns has a bit for each message that was a command, the first one's the
+// lowest.
 Napi::Value DatagramSocket::start(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (handles_ == nullptr || info.Length() < 2 || !info[0].IsFunction() || !info[1].IsFunction()) {
@@ -126,45 +135,98 @@ void DatagramSocket::on_poll(uv_poll_t* poll, int status, int events) {
 }
 
 void DatagramSocket::receive() {
-  std::array<mmsghdr, kDatagramBatch> messages;
-  std::array<iovec, kDatagramBatch> vectors;
-  std::array<KernelAddress, kDatagramBatch> sources;
   for (int round = 0; round < kRounds && fd_.valid(); ++round) {
-    for (std::size_t i = 0; i < kDatagramBatch; ++i) {
-      vectors[i] = {memory_ + i * kDatagramBytes, kDatagramBytes};
+    read_all();
+    if (!hand_over())
+      return;
+  }
+  // More waits, here or in the socket: after the other events of the loop.
+  if (handles_ != nullptr && !intake_.empty())
+    uv_idle_start(&handles_->idle, on_idle);
+}
+
+void DatagramSocket::on_idle(uv_idle_t* idle) {
+  auto* self = static_cast<DatagramSocket*>(idle->data);
+  uv_idle_stop(idle);
+  if (self != nullptr)
+    self->receive();
+}
+
+/// Empties the socket's buffer.
+void DatagramSocket::read_all() {
+  std::array<mmsghdr, kReadBatch> messages;
+  std::array<iovec, kReadBatch> vectors;
+  std::array<KernelAddress, kReadBatch> sources;
+  const std::uint64_t now_ms = uv_now(handles_->poll.loop);
+  for (int batch = 0; batch < kReads; ++batch) {
+    for (std::size_t i = 0; i < kReadBatch; ++i) {
+      vectors[i] = {read_memory_.get() + i * kDatagramBytes, kDatagramBytes};
       messages[i] = {};
       messages[i].msg_hdr.msg_name = &sources[i];
       messages[i].msg_hdr.msg_namelen = sizeof(sources[i]);
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
-    const int count = recvmmsg(fd_.get(), messages.data(), kDatagramBatch, MSG_DONTWAIT, nullptr);
+    const int count = recvmmsg(fd_.get(), messages.data(), kReadBatch, MSG_DONTWAIT, nullptr);
     if (count <= 0)
       return;
-    Napi::Env env(environment_);
-    Napi::HandleScope scope(env);
     const auto size = static_cast<std::size_t>(count);
-    Napi::Array lengths = Napi::Array::New(env, size);
-    Napi::Array hosts = Napi::Array::New(env, size);
-    Napi::Array ports = Napi::Array::New(env, size);
-    SocketAddress before;
-    Napi::Value host;
-    for (std::uint32_t i = 0; i < size; ++i) {
-      const SocketAddress source = from_kernel(sources[i]);
-      if (i == 0 || !source.same_host(before))
-        host = Napi::String::New(env, format_host(source));
-      before = source;
-      lengths[i] = Napi::Number::New(env, messages[i].msg_len);
-      hosts[i] = host;
-      ports[i] = Napi::Number::New(env, source.port);
+    for (std::size_t i = 0; i < size; ++i) {
+      intake_.offer(from_kernel(sources[i]),
+                    {read_memory_.get() + i * kDatagramBytes, messages[i].msg_len}, now_ms);
     }
-    // An exception of the listener becomes an uncaught exception, as in any event handler.
-    listener_.MakeCallback(Value(), {lengths, hosts, ports});
-    if (!queue_.empty() && fd_.valid() && !blocked_)
-      flush();
-    if (size < kDatagramBatch)
+    if (size < kReadBatch)
       return;
   }
+}
+
+/// Has a few messages worked on; false: none waits.
+bool DatagramSocket::hand_over() {
+  Napi::Env env(environment_);
+  Napi::HandleScope scope(env);
+  std::array<SocketAddress, kDatagramBatch> sources;
+  Napi::Array lengths = Napi::Array::New(env);
+  Napi::Array hosts = Napi::Array::New(env);
+  Napi::Array ports = Napi::Array::New(env);
+  Napi::Value host;
+  Intake::Message message;
+  std::uint32_t size = 0;
+  while (size < kDatagramBatch && intake_.take(message)) {
+    std::memcpy(memory_ + size * kDatagramBytes, message.bytes.data(), message.bytes.size());
+    sources[size] = message.source;
+    if (size == 0 || !message.source.same_host(sources[size - 1]))
+      host = Napi::String::New(env, format_host(message.source));
+    lengths[size] = Napi::Number::New(env, static_cast<double>(message.bytes.size()));
+    hosts[size] = host;
+    ports[size] = Napi::Number::New(env, message.source.port);
+    ++size;
+  }
+  if (size == 0)
+    return false;
+  // An exception of the listener becomes an uncaught exception, as in any event handler.
+  const Napi::Value commands = listener_.MakeCallback(Value(), {lengths, hosts, ports});
+  if (!commands.IsEmpty() && commands.IsNumber()) {
+    const std::uint32_t bits = commands.As<Napi::Number>().Uint32Value();
+    for (std::uint32_t i = 0; i < size; ++i)
+      intake_.note(sources[i], (bits >> i & 1) != 0);
+  }
+  if (!queue_.empty() && fd_.valid() && !blocked_)
+    flush();
+  return true;
+}
+
+// refused(): { malformed, overflow, host, port } since the last call; null: nothing was.
+Napi::Value DatagramSocket::refused(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const Intake::Refused refused = intake_.take_refused();
+  if (refused.malformed == 0 && refused.overflow == 0)
+    return env.Null();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("malformed", Napi::Number::New(env, static_cast<double>(refused.malformed)));
+  result.Set("overflow", Napi::Number::New(env, static_cast<double>(refused.overflow)));
+  result.Set("host", Napi::String::New(env, format_host(refused.last)));
+  result.Set("port", Napi::Number::New(env, refused.last.port));
+  return result;
 }
 
 // send(bytes, host, port): false when the message cannot be taken.
@@ -270,15 +332,18 @@ void DatagramSocket::shut_down() {
   napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
   uv_poll_stop(&handles->poll);
   uv_prepare_stop(&handles->prepare);
+  uv_idle_stop(&handles->idle);
   handles->poll.data = handles;
   handles->prepare.data = handles;
+  handles->idle.data = handles;
   const auto closed = [](uv_handle_t* handle) {
-    auto* both = static_cast<LoopHandles*>(handle->data);
-    if (--both->open == 0)
-      delete both;
+    auto* all = static_cast<LoopHandles*>(handle->data);
+    if (--all->open == 0)
+      delete all;
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->poll), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->prepare), closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->idle), closed);
   fd_ = FileDescriptor();
 }
 

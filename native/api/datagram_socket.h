@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <napi.h>
@@ -10,13 +11,18 @@
 #include <uv.h>
 
 #include "../core/address.h"
+#include "../core/intake.h"
 #include "../core/socket.h"
 
 namespace rtprelay::api {
 
-/// Messages read and answered at a time: enough to share the system calls and the waking of the
-/// other side, few enough that it works on the first answers while we work on the next requests.
+/// Messages worked on and answered at a time: enough to share the system calls and the waking of
+/// the other side, few enough that it works on the first answers while we work on the next
+/// requests.
 constexpr std::size_t kDatagramBatch = 4;
+/// Messages read at a time. All that has come is read before any is worked on, so that a flood does
+/// not push proxies' commands out of the socket's buffer.
+constexpr std::size_t kReadBatch = 16;
 /// Room for each, bytes: the largest UDP message there is.
 constexpr std::size_t kDatagramBytes = 65'536;
 
@@ -35,22 +41,27 @@ private:
   struct LoopHandles {
     uv_poll_t poll;
     uv_prepare_t prepare;
+    uv_idle_t idle;
     /// Handles that libuv has not closed yet.
-    int open = 2;
+    int open = 3;
   };
 
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value send(const Napi::CallbackInfo& info);
+  Napi::Value refused(const Napi::CallbackInfo& info);
   Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind, int& error);
   void receive();
+  void read_all();
+  bool hand_over();
   void flush();
   void wait_until_writable(bool wanted);
   void shut_down();
   static void on_poll(uv_poll_t* poll, int status, int events);
   static void on_prepare(uv_prepare_t* prepare);
+  static void on_idle(uv_idle_t* idle);
   static void on_cleanup(void* self);
 
   napi_env environment_;
@@ -60,6 +71,9 @@ private:
   Napi::FunctionReference error_listener_;
   Napi::Reference<Napi::Buffer<std::uint8_t>> buffer_;
   std::uint8_t* memory_ = nullptr;
+  /// Only the pages that messages fill are ever touched.
+  std::unique_ptr<std::uint8_t[]> read_memory_;
+  Intake intake_;
   std::vector<Outgoing> queue_;
   bool blocked_ = false;
 };

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -154,6 +155,12 @@ Napi::Value set_open_files(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
+/// Pages of the heap that nothing lies on go back to the system.
+Napi::Value release_memory(const Napi::CallbackInfo& info) {
+  (void)malloc_trim(0);
+  return info.Env().Undefined();
+}
+
 } // namespace
 
 Napi::Object process_functions(Napi::Env env) {
@@ -164,6 +171,7 @@ Napi::Object process_functions(Napi::Env env) {
   object.Set("writeOutput", Napi::Function::New(env, write_output));
   object.Set("openFiles", Napi::Function::New(env, open_files));
   object.Set("setOpenFiles", Napi::Function::New(env, set_open_files));
+  object.Set("releaseMemory", Napi::Function::New(env, release_memory));
   return object;
 }
 

@@ -56,8 +56,12 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
     (void)setsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
                      &on, sizeof(on));
   }
-  (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
-                   sizeof(receive_buffer_bytes));
+  // Beyond net.core.rmem_max where the process may.
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes,
+                 sizeof(receive_buffer_bytes)) != 0) {
+    (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                     sizeof(receive_buffer_bytes));
+  }
   if (tos > 0)
     set_tos(fd.get(), local.family, tos);
   KernelAddress address;

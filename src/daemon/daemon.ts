@@ -7,20 +7,13 @@ import type { CallState } from '../media/call-state.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import { heldAddresses, NetworkWatch } from '../kernel-forward/network.js';
 import { InterfaceTable } from '../media/interfaces.js';
-import { nativeProcess, NativeDatagramSocket, NativeRelay } from '../media/native-relay.js';
+import { nativeProcess, NativeRelay } from '../media/native-relay.js';
 import { PortPool } from '../media/port-pool.js';
 import type { MediaRelay } from '../media/relay.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
-import { NgEndpoint } from '../ng-protocol/endpoint.js';
-import { ReplyCache } from '../ng-protocol/reply-cache.js';
-import {
-  maxDatagramBytes,
-  openUdpTransport,
-  type UdpTransport,
-} from '../ng-protocol/transports/udp.js';
+import type { NgEndpoint } from '../ng-protocol/endpoint.js';
 import { Counters } from '../observe/counters.js';
 import type { Log, LogSink } from '../observe/log.js';
-import { shorterReply } from '../observe/shorter-reply.js';
 import type { Gauges } from '../observe/statistics.js';
 import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
@@ -36,7 +29,8 @@ import type { HttpService } from './http/server.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
-import { handleNg, ngObserver } from './ng-handler.js';
+import { collectorOfV8, keepYoungGenerationSmall, MemoryTrim } from './memory-trim.js';
+import { NgPort } from './ng-port.js';
 import { Notices } from './notices.js';
 import { HeldAddresses } from './process/held-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
@@ -104,7 +98,7 @@ export class Daemon {
   #calls: CallService | null = null;
   #interfaces: InterfaceTable | null = null;
   #pool: PortPool | null = null;
-  #transport: UdpTransport | null = null;
+  #ngPort: NgPort | null = null;
   #held: HeldAddresses | null = null;
   #follower: KeyspaceFollower | null = null;
   #following: Promise<void> = Promise.resolve();
@@ -112,11 +106,16 @@ export class Daemon {
   #closeListeners: (() => Promise<void>) | null = null;
   #target: CliTarget | null = null;
   #timer: NodeJS.Timeout | null = null;
-  readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
+  readonly #memory = new MemoryTrim({
+    collect: collectorOfV8(),
+    release: () => nativeProcess().releaseMemory(),
+    heapUsed: () => process.memoryUsage().heapUsed,
+  });
   #cpu = cpuTimes();
   #seconds = 0;
 
   constructor(environment: DaemonEnvironment) {
+    keepYoungGenerationSmall();
     this.#environment = environment;
     this.#liveConfig = new LiveConfig({ ...environment, initial: environment.config });
     const { nowMicros } = environment.clock;
@@ -192,42 +191,26 @@ export class Daemon {
       if (standby) await this.follow(config.redis.keyspaces);
     }
     this.#kernelDevices?.start();
-    const endpoint = new NgEndpoint({
-      handler: (request, source, fits) =>
-        handleNg(
-          {
-            calls,
-            counters: this.#counters,
-            log,
-            config,
-            limits: this.#liveConfig.limits,
-            gauges: () => this.#gauges(),
-            load: this.#load,
-            draining: () => this.#drain.active,
-          },
-          request,
-          source,
-          fits,
-        ),
-      observer: ngObserver(log, this.#counters),
-      cache: this.#replies,
-      shorten: shorterReply,
-      nowMicros: () => performance.now() * 1000,
-    });
     const allowed = accessList(config.control.allow);
-    this.#transport = openUdpTransport({
-      listen,
-      tos: config.control.controlTos,
-      openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind: standby }),
-      receive: (datagram, source, reply) => {
-        if (allowed(source.address)) {
-          endpoint.handleMessage(datagram, source, maxDatagramBytes, reply);
-        } else this.#notices.say(`NG message from ${source.address} refused: ${notAllowed}`);
+    this.#ngPort = new NgPort({
+      parts: {
+        calls,
+        counters: this.#counters,
+        log,
+        config,
+        limits: this.#limits,
+        gauges: () => this.#gauges(),
+        load: this.#load,
+        draining: () => this.#drain.active,
       },
-      onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
+      listen,
+      freeBind: standby,
+      allowed,
+      onNotAllowed: (address) =>
+        this.#notices.say(`NG message from ${address} refused: ${notAllowed}`),
     });
     await this.#openCli(calls);
-    await this.#openListeners(calls, endpoint, allowed);
+    await this.#openListeners(calls, this.#ngPort.endpoint, allowed);
     this.#timer = setInterval(() => this.#everySecond(), 1000);
     // Calls that are not restored yet will want the sockets that wait for them.
     if (this.#store.healthy) this.#releaseRest();
@@ -553,7 +536,8 @@ export class Daemon {
       this.#kernelDevices?.everySecond();
       this.#kernelRelay?.watch();
       this.#calls?.sweep();
-      this.#replies.expire();
+      this.#ngPort?.everySecond();
+      this.#memory.everySecond(this.#ngPort?.messages ?? 0);
       this.#drain.check();
       this.#notices.everySecond();
       this.#seconds += 1;
@@ -660,7 +644,7 @@ export class Daemon {
     log.info('core', `Version ${version} shutting down`);
     this.#environment.serviceManager.stopping();
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#transport?.close();
+    this.#ngPort?.close();
     await this.#closeListeners?.();
     await this.#closeCli?.();
     this.#follower?.close();

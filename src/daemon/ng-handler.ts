@@ -1,11 +1,12 @@
 /** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3), and their log lines. */
 import type { Config, LimitConfig } from '../config/config.js';
 import { SignallingError } from '../media/errors.js';
-import type {
-  DeleteRequest,
-  NgRequest,
-  OfferAnswerRequest,
-  RestrictionRequest,
+import {
+  isCommandName,
+  type DeleteRequest,
+  type NgRequest,
+  type OfferAnswerRequest,
+  type RestrictionRequest,
 } from '../ng-protocol/commands.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 import {
@@ -18,6 +19,7 @@ import { NgError } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
 import { dumpText } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
+import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import { SdpError } from '../sdp/types.js';
@@ -172,16 +174,20 @@ function remove(
   return saved.then(() => reply);
 }
 
+/** Of a command's name in a log line: it comes off the wire. */
+const maxNameLength = 64;
+
 /** Writes rtpengine's log lines and counts commands. */
-export function ngObserver(log: Log, counters: Counters): NgObserver {
+export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog): NgObserver {
   return {
     received(command, source, callId, dictionary) {
       if (log.enabled(7, 'control', callId)) {
         const dump = dumpText(dictionary);
         log.debug('control', `Dump for '${command}' from ${formatSource(source)}: ${dump}`, callId);
       }
-      if (command === 'ping') return;
-      log.info('control', `Received command '${command}' from ${formatSource(source)}`, callId);
+      if (command === 'ping' || (!isCommandName(command) && !malformed.writes)) return;
+      const name = command.slice(0, maxNameLength);
+      log.info('control', `Received command '${name}' from ${formatSource(source)}`, callId);
     },
     replied(command, source, callId, elapsedMicros, reply) {
       if (log.enabled(7, 'control', callId)) {
@@ -199,17 +205,15 @@ export function ngObserver(log: Log, counters: Counters): NgObserver {
     },
     protocolError(error, source, raw, command, callId, elapsedMicros) {
       counters.commandDone(source.address, command ?? '', elapsedMicros / 1e6, true);
-      log.warning(
-        'control',
-        `Protocol error in packet from ${formatSource(source)}: ${error.message} [${raw}]`,
-        callId,
-      );
+      const from = formatSource(source);
+      const line = `Protocol error in packet from ${from}: ${error.message} [${raw}]`;
+      if (error.isMalformed) malformed.warn(line, from, callId);
+      else log.warning('control', line, callId);
     },
     noCookie(source, raw) {
-      log.warning(
-        'control',
-        `Received invalid data on NG port (no cookie) from ${formatSource(source)}: ${raw}`,
-      );
+      const from = formatSource(source);
+      const line = `Received invalid data on NG port (no cookie) from ${from}: ${raw}`;
+      malformed.warn(line, from, null);
     },
     duplicate(source) {
       log.info('control', `Detected command from ${formatSource(source)} as a duplicate`);

@@ -110,6 +110,16 @@ interface AddonRelay {
   close(): void;
 }
 
+/** Messages that were not taken, and who sent the last of them. */
+export interface RefusedMessages {
+  /** They did not look like messages, or came from somebody who sends such. */
+  readonly malformed: number;
+  /** Too many waited already. */
+  readonly overflow: number;
+  readonly host: string;
+  readonly port: number;
+}
+
 /** native/api/datagram_socket.h */
 interface AddonDatagramSocket {
   start(
@@ -117,9 +127,10 @@ interface AddonDatagramSocket {
       lengths: readonly number[],
       hosts: readonly string[],
       ports: readonly number[],
-    ) => void,
+    ) => number,
     onError: (code: string) => void,
   ): void;
+  refused(): RefusedMessages | null;
   send(bytes: Buffer, host: string, port: number): boolean;
   address(): { readonly address: string; readonly port: number };
   close(): void;
@@ -148,6 +159,8 @@ export interface AddonProcess {
   openFiles(): readonly [soft: number, hard: number];
   /** Sets both; 0, or errno. */
   setOpenFiles(count: number): number;
+  /** Pages of the C library's heap that nothing lies on go back to the system. */
+  releaseMemory(): void;
 }
 
 interface Addon {
@@ -430,18 +443,29 @@ export class NativeDatagramSocket {
     this.address = this.#socket.address();
   }
 
-  /** `receive` gets a buffer of its own; `onError` the system's code of a message not sent. */
+  /**
+   * `receive` gets a buffer of its own and says whether it was a command, whose senders are served
+   * first from then on; `onError` the system's code of a message not sent.
+   */
   start(
-    receive: (datagram: Buffer, host: string, port: number) => void,
+    receive: (datagram: Buffer, host: string, port: number) => boolean,
     onError: (code: string) => void,
   ): void {
     this.#socket.start((lengths, hosts, ports) => {
+      let commands = 0;
       for (let index = 0; index < lengths.length; index++) {
         const start = index * datagramBytes;
         const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
-        receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
+        const isCommand = receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
+        if (isCommand) commands |= 1 << index;
       }
+      return commands;
     }, onError);
+  }
+
+  /** What was not taken since the last call; null: nothing. */
+  refused(): RefusedMessages | null {
+    return this.#closed ? null : this.#socket.refused();
   }
 
   send(bytes: Buffer, host: string, port: number): boolean {

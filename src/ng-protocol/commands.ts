@@ -9,6 +9,7 @@ import { applyDictionary } from './interpret.js';
 import type {
   DeleteRequest,
   ListRequest,
+  NgCommandName,
   NgRequest,
   OfferAnswerRequest,
   QueryRequest,
@@ -51,12 +52,23 @@ const laterCommands: ReadonlySet<string> = new Set([
   'CLI',
 ]);
 
+const ownCommands: ReadonlySet<string> = new Set<NgCommandName>([
+  ...(['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'] as const),
+  ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
+  ...(['silence media', 'unsilence media'] as const),
+]);
+
 // Most requests have none of these; sharing the empty ones spares allocations.
 const nothing: readonly string[] = [];
 const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing };
 const noRtcpMux: ReadonlySet<RtcpMuxWord> = new Set();
 const noReplace: ReadonlySet<ReplaceWord> = new Set();
 const noFlags: ReadonlySet<RequestFlag> = new Set();
+
+/** Whether rtpengine has the command, whether this version has it or not. */
+export function isCommandName(command: string): boolean {
+  return ownCommands.has(command) || laterCommands.has(command);
+}
 
 /** Whether rtpengine has the command and this version does not. */
 export function isLaterCommand(command: string): boolean {

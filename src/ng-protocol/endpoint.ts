@@ -4,7 +4,7 @@
  */
 import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
-import { errorReply, NgError, tooLong, type NgErrorCode } from './errors.js';
+import { errorReply, NgError, tooLong } from './errors.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage } from './message.js';
 import { requestKey, type ReplyCache } from './reply-cache.js';
 import type { NgRequest } from './requests.js';
@@ -94,12 +94,6 @@ export interface NgEndpointOptions {
   readonly nowMicros: () => number;
 }
 
-/** Errors of messages that no proxy sends. */
-const malformed: ReadonlySet<NgErrorCode> = new Set<NgErrorCode>([
-  ...(['no-payload', 'bad-bencode', 'bad-json', 'not-a-json-object', 'bad-format'] as const),
-  ...(['no-command', 'unknown-command'] as const),
-]);
-
 /** Bytes that every error reply fits into, cookie aside: a longer cookie is none. */
 const roomForReply = 512;
 
@@ -186,7 +180,7 @@ export class NgEndpoint {
     } catch (error) {
       // The same bytes fail again: nothing to keep.
       this.#fail(exchange, error, null);
-      return error instanceof NgError && malformed.has(error.code) ? 'malformed' : 'command';
+      return error instanceof NgError && error.isMalformed ? 'malformed' : 'command';
     }
     const { source, key, cookie, body, maxReplyBytes } = exchange;
     let answer: NgDictionary | Promise<NgDictionary>;

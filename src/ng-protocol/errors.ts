@@ -30,7 +30,17 @@ export class NgError extends Error {
   ) {
     super(reason, options);
   }
+
+  /** No proxy sends such a message. */
+  get isMalformed(): boolean {
+    return malformed.has(this.code);
+  }
 }
+
+const malformed: ReadonlySet<NgErrorCode> = new Set<NgErrorCode>([
+  ...(['no-payload', 'bad-bencode', 'bad-json', 'not-a-json-object', 'bad-format'] as const),
+  ...(['no-command', 'unknown-command'] as const),
+]);
 
 /** `error-reason` of a command that could be answered, but not within the transport's limit. */
 export const tooLong = 'Reply too long for a datagram';

@@ -48,6 +48,7 @@ export interface ProxyFigures {
 
 /** Proxies that are told apart; later ones share one entry, so that the memory is bounded. */
 const maxProxies = 1000;
+const others = 'others';
 
 /** Counts since `startedMicros` (wall clock). */
 export class Counters {
@@ -83,14 +84,14 @@ export class Counters {
    * of its proxy and nothing else, as with 10.5: names come off the wire.
    */
   commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
-    const key = this.proxies.has(proxy) || this.proxies.size < maxProxies ? proxy : 'others';
-    let figures = this.proxies.get(key);
-    if (figures === undefined) {
-      figures = { commands: new Map(), errors: 0 };
-      this.proxies.set(key, figures);
-    }
+    const isKnown = knownCommands.has(command);
+    const isNew = !this.proxies.has(proxy);
+    // Whoever has never sent a command is no proxy.
+    const figures = this.#figures(
+      isNew && (!isKnown || this.proxies.size >= maxProxies) ? others : proxy,
+    );
     if (isError) figures.errors += 1;
-    if (!knownCommands.has(command)) return;
+    if (!isKnown) return;
     const done = figures.commands.get(command);
     if (done === undefined) {
       figures.commands.set(command, { count: 1, seconds });
@@ -98,6 +99,20 @@ export class Counters {
     }
     done.count += 1;
     done.seconds += seconds;
+  }
+
+  /** So many messages were not even read. */
+  refused(count: number): void {
+    this.#figures(others).errors += count;
+  }
+
+  #figures(proxy: string): ProxyFigures {
+    let figures = this.proxies.get(proxy);
+    if (figures === undefined) {
+      figures = { commands: new Map(), errors: 0 };
+      this.proxies.set(proxy, figures);
+    }
+    return figures;
   }
 
   /** The number of calls changed. */

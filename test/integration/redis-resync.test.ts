@@ -8,7 +8,7 @@ import { cliAsk, sessionsOf } from '../support/cli.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { freeTcpPort, freeUdpRange, type PortRange } from '../support/free-ports.js';
 import { audioSdp, mediaPort, type NgClient } from '../support/ng-client.js';
-import type { RedisProcess} from '../support/redis-server.js';
+import type { RedisProcess } from '../support/redis-server.js';
 import { startReplica, startReplicated } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
 import { until } from '../support/wait.js';

@@ -15,21 +15,36 @@ export interface UdpSource {
   readonly port: number;
 }
 
-/** Takes a datagram; `reply` may be called at any later time, any number of times. */
+/**
+ * Takes a datagram; `reply` may be called at any later time, any number of times. Returns whether it was
+ * a command: senders of commands are served before others.
+ */
 export type UdpReceiver = (
   datagram: Buffer,
   source: UdpSource,
   reply: (bytes: Buffer) => void,
-) => void;
+) => boolean;
+
+/** Messages that a socket did not take since it was asked last, and who sent the last of them. */
+export interface RefusedDatagrams {
+  /** They did not look like messages, or came from somebody who sends such. */
+  readonly malformed: number;
+  /** Too many waited already. */
+  readonly overflow: number;
+  readonly host: string;
+  readonly port: number;
+}
 
 /** A bound socket that reads and writes in batches. Owned by whoever opened it, until `close`. */
 export interface DatagramSocket {
   readonly address: UdpSource;
   /** `receive` gets a buffer of its own; `onError` the system's code of a reply that failed. */
   start(
-    receive: (datagram: Buffer, host: string, port: number) => void,
+    receive: (datagram: Buffer, host: string, port: number) => boolean,
     onError: (code: string) => void,
   ): void;
+  /** null: nothing. */
+  refused(): RefusedDatagrams | null;
   /** false: the socket is closed, its queue is full, or nothing can be sent to that address. */
   send(bytes: Buffer, host: string, port: number): boolean;
   /** Sends what is queued. */
@@ -119,14 +134,13 @@ function attach(socket: DatagramSocket, options: UdpTransportOptions): void {
   const { address, port } = socket.address;
   const local = display(address, port);
   socket.start(
-    (datagram, sourceHost, sourcePort) => {
+    (datagram, sourceHost, sourcePort) =>
       options.receive(datagram, { address: sourceHost, port: sourcePort }, (bytes) => {
         if (socket.send(bytes, sourceHost, sourcePort)) return;
         // After close(), to port 0, or with a full queue: the sender repeats or is gone.
         const to = display(sourceHost, sourcePort);
         options.onError(new Error(`cannot send a reply to ${to}`), local);
-      });
-    },
+      }),
     (code) => options.onError(new Error(`sending a reply failed: ${code}`), local),
   );
 }
@@ -142,6 +156,11 @@ export class UdpTransport {
   /** The addresses actually bound, in the order asked for. */
   get addresses(): readonly UdpSource[] {
     return this.#sockets.map((socket) => socket.address);
+  }
+
+  /** What the sockets did not take since they were asked last, of those that refused any. */
+  takeRefused(): readonly RefusedDatagrams[] {
+    return this.#sockets.map((socket) => socket.refused()).filter((entry) => entry !== null);
   }
 
   /** Closes every socket; replies given afterwards go to `onError`. */

@@ -40,6 +40,7 @@ describe('UDP transport', () => {
       receive: (datagram, source, reply) => {
         expect(source.port).to.be.greaterThan(0);
         reply(Buffer.concat([Buffer.from('re:'), datagram]));
+        return true;
       },
       onError: (error) => errors.push(error),
     });
@@ -101,7 +102,7 @@ describe('UDP transport', () => {
     const again = openUdpTransport({
       listen: [{ address: '127.0.0.3', port }],
       openSocket,
-      receive: () => undefined,
+      receive: () => true,
       onError: () => undefined,
     });
     again.close();
@@ -112,13 +113,14 @@ describe('UDP transport', () => {
     const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
     const answers = new Set<string>();
     socket.on('message', (message) => answers.add(message.toString()));
-    for (let i = 0; i < 300; i++) socket.send(`${i}`, opened.addresses[0]?.port ?? 0, '127.0.0.1');
+    for (let i = 0; i < 300; i++)
+      socket.send(`${i} d1:`, opened.addresses[0]?.port ?? 0, '127.0.0.1');
     for (let tries = 0; tries < 400 && answers.size < 300; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     socket.close();
     expect(answers.size).to.equal(300);
-    expect(answers.has('re:299')).to.equal(true);
+    expect(answers.has('re:299 d1:')).to.equal(true);
   });
 
   it('reports a reply that comes after it was closed', async () => {
@@ -129,6 +131,7 @@ describe('UDP transport', () => {
       receive: (_datagram, _source, reply) => {
         late = reply;
         reply(Buffer.from('1'));
+        return true;
       },
       onError: (error) => errors.push(error),
     });

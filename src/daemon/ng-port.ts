@@ -1,0 +1,85 @@
+/** The NG listeners of a daemon: what comes in there is answered, bounded in time, memory and log. */
+import type { Endpoint } from '../media/call-state.js';
+import { NativeDatagramSocket } from '../media/native-relay.js';
+import { NgEndpoint } from '../ng-protocol/endpoint.js';
+import { ReplyCache } from '../ng-protocol/reply-cache.js';
+import {
+  maxDatagramBytes,
+  openUdpTransport,
+  type UdpListenAddress,
+  type UdpTransport,
+} from '../ng-protocol/transports/udp.js';
+import { MalformedLog } from '../observe/malformed-log.js';
+import { shorterReply } from '../observe/shorter-reply.js';
+import { handleNg, ngObserver, type NgHandlerParts } from './ng-handler.js';
+
+export interface NgPortOptions {
+  readonly parts: NgHandlerParts;
+  readonly listen: readonly UdpListenAddress[];
+  /** Bind addresses that the machine does not have (yet). */
+  readonly freeBind: boolean;
+  /** Whether messages from an address are read. */
+  readonly allowed: (address: string) => boolean;
+  readonly onNotAllowed: (address: string) => void;
+}
+
+/** Thread: control. Owns its sockets until `close`. */
+export class NgPort {
+  readonly #parts: NgHandlerParts;
+  readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
+  readonly #malformed: MalformedLog;
+  readonly #transport: UdpTransport;
+  /** For the other transports: all share one. */
+  readonly endpoint: NgEndpoint;
+  #messages = 0;
+
+  /** @throws UdpBindError */
+  constructor({ parts, listen, freeBind, allowed, onNotAllowed }: NgPortOptions) {
+    const { log, config } = parts;
+    this.#parts = parts;
+    this.#malformed = new MalformedLog(log);
+    this.endpoint = new NgEndpoint({
+      handler: (request, source, fits) => handleNg(parts, request, source, fits),
+      observer: ngObserver(log, parts.counters, this.#malformed),
+      cache: this.#replies,
+      shorten: shorterReply,
+      nowMicros: () => performance.now() * 1000,
+    });
+    this.#transport = openUdpTransport({
+      listen,
+      tos: config.control.controlTos,
+      openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind }),
+      receive: (datagram, source, reply) => {
+        if (!allowed(source.address)) {
+          onNotAllowed(source.address);
+          return false;
+        }
+        this.#messages += 1;
+        return this.endpoint.handleMessage(datagram, source, maxDatagramBytes, reply) === 'command';
+      },
+      onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
+    });
+  }
+
+  /** Those bound, in the order asked for. */
+  get addresses(): readonly Endpoint[] {
+    return this.#transport.addresses;
+  }
+
+  /** Messages worked on so far. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  everySecond(): void {
+    this.#replies.expire();
+    const refused = this.#transport.takeRefused();
+    for (const { malformed, overflow } of refused)
+      this.#parts.counters.refused(malformed + overflow);
+    this.#malformed.everySecond(refused);
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+}
