@@ -391,6 +391,7 @@ export class CallService {
   forget(state: CallState): void {
     vacateCall(this.#options, state);
     this.#calls.delete(state.callId);
+    this.#options.log.setCallDebug(state.callId, false);
     this.#times.delete(state.callId);
   }
 
@@ -582,6 +583,7 @@ export class CallService {
     }
     vacateCall(this.#options, state);
     this.#calls.delete(callId);
+    log.setCallDebug(callId, false);
     this.#times.delete(callId);
     counters.managedSessions += 1;
     counters.callClosed(reason, (now - state.createdMicros) / 1e6);

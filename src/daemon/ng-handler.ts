@@ -24,6 +24,7 @@ import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './call-service.js';
+import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
 export interface NgHandlerParts {
@@ -121,6 +122,8 @@ function signal(
       // A shorter one always fits, JSON's escapes included.
       accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
     });
+    if (request.debug && calls.call(request.callId) !== null)
+      log.setCallDebug(request.callId, true);
     for (const warning of result.warnings) log.warning('control', warning, request.callId);
     const reply = new Map<string, NgValue>();
     if (result.sdp !== null) reply.set('sdp', result.sdp);
@@ -138,11 +141,12 @@ function signal(
 }
 
 async function restrict(
-  { calls }: NgHandlerParts,
+  { calls, log }: NgHandlerParts,
   request: RestrictionRequest,
 ): Promise<NgDictionary> {
   try {
     await calls.restrict(request.callId, request);
+    if (request.debug) log.setCallDebug(request.callId, true);
     return new Map([ok]);
   } catch (error) {
     if (!(error instanceof SignallingError)) throw error;
@@ -151,9 +155,10 @@ async function restrict(
 }
 
 function remove(
-  { calls, limits }: NgHandlerParts,
+  { calls, limits, log }: NgHandlerParts,
   request: DeleteRequest,
 ): NgDictionary | Promise<NgDictionary> {
+  if (request.debug && calls.call(request.callId) !== null) log.setCallDebug(request.callId, true);
   const delay = request.deleteDelaySeconds ?? limits.deleteDelaySeconds;
   const { outcome, saved } = calls.delete(request.callId, request, Math.max(0, delay));
   if (outcome.state === null) {
@@ -179,6 +184,7 @@ const maxNameLength = 64;
 
 /** Writes rtpengine's log lines and counts commands. */
 export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog): NgObserver {
+  const said = new NotesSaid();
   return {
     received(command, source, callId, dictionary) {
       if (log.enabled(7, 'control', callId)) {
@@ -220,12 +226,13 @@ export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog
     },
     notes(request, _source, callId) {
       for (const text of request.unknown) log.warning('control', text, callId);
-      if (request.unsupported.length === 0) return;
-      log.warning(
-        'control',
-        `Not supported by this version, without effect: ${request.unsupported.join(', ')}`,
-        callId,
-      );
+      const unsupported = said.unsaid(callId ?? '', request.unsupported).join(', ');
+      const idle = said.unsaid(callId ?? '', request.idle).join(', ');
+      if (unsupported !== '') {
+        const what = 'Not supported by this version, without effect';
+        log.warning('control', `${what}: ${unsupported}`, callId);
+      }
+      if (idle !== '') log.info('control', `Nothing to be done for: ${idle}`, callId);
     },
     internalError(error, command, source, callId) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -60,10 +60,19 @@ const ownCommands: ReadonlySet<string> = new Set<NgCommandName>([
 
 // Most requests have none of these; sharing the empty ones spares allocations.
 const nothing: readonly string[] = [];
-const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing };
+const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: nothing };
+
+/** What was noted while the keys were read. */
+const notesOf = (draft: RequestDraft): RequestNotes => ({
+  unknown: draft.unknown ?? nothing,
+  unsupported: draft.unsupported ?? nothing,
+  idle: draft.idle ?? nothing,
+});
 const noRtcpMux: ReadonlySet<RtcpMuxWord> = new Set();
 const noReplace: ReadonlySet<ReplaceWord> = new Set();
 const noFlags: ReadonlySet<RequestFlag> = new Set();
+
+const flagsOf = (draft: RequestDraft): ReadonlySet<RequestFlag> => draft.flags ?? noFlags;
 
 /** Whether rtpengine has the command, whether this version has it or not. */
 export function isCommandName(command: string): boolean {
@@ -148,8 +157,8 @@ function parseOfferAnswer(
     flags: draft.flags ?? noFlags,
     supportsLoadLimit: draft.supportsLoadLimit,
     recordCall: draft.recordCall,
-    unknown: draft.unknown ?? nothing,
-    unsupported: draft.unsupported ?? nothing,
+    debug: flagsOf(draft).has('debug'),
+    ...notesOf(draft),
   };
 }
 
@@ -169,10 +178,8 @@ function parseDelete(dictionary: NgDictionary): DeleteRequest {
     fast: flags.has('fast'),
     toTagFlag: flags.has('to-tag'),
     discardRecording: draft.discardRecording,
-    noRedisUpdate: flags.has('no-redis-update'),
-    unknown: draft.unknown ?? nothing,
-    // What a proxy repeats from its offer (transport, ICE …) has no meaning in a delete.
-    unsupported: nothing,
+    debug: flags.has('debug'),
+    ...notesOf(draft),
   };
 }
 
@@ -190,8 +197,8 @@ function parseRestriction(
     fromTag: draft.fromTag,
     all: draft.all,
     setLabel: draft.setLabel,
-    unknown: draft.unknown ?? nothing,
-    unsupported: draft.unsupported ?? nothing,
+    debug: flagsOf(draft).has('debug'),
+    ...notesOf(draft),
   };
 }
 

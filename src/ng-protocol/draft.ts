@@ -27,6 +27,8 @@ export interface RequestDraft {
   address: string | null;
   all: boolean;
   dtmfSecurityOff: boolean;
+  sdesOff: boolean;
+  dtlsOff: boolean;
   fromInterface: string | null;
   toInterface: string | null;
   receivedFrom: string | null;
@@ -50,6 +52,7 @@ export interface RequestDraft {
   flags: Set<RequestFlag> | null;
   unknown: string[] | null;
   unsupported: string[] | null;
+  idle: string[] | null;
 }
 
 /** A draft in which nothing has been said yet. */
@@ -66,6 +69,8 @@ export function newDraft(command: string): RequestDraft {
     address: null,
     all: false,
     dtmfSecurityOff: false,
+    sdesOff: false,
+    dtlsOff: false,
     fromInterface: null,
     toInterface: null,
     receivedFrom: null,
@@ -89,16 +94,18 @@ export function newDraft(command: string): RequestDraft {
     flags: null,
     unknown: null,
     unsupported: null,
+    idle: null,
   };
 }
 
-/** Notes kept of one request: a hostile one could otherwise fill the log. */
+/** Notes kept of one request, and of what each shows: a hostile one could otherwise fill the log. */
 const maxNotes = 50;
+const maxNoteLength = 160;
 
 /** Adds a log text about something unknown. */
 export function noteUnknown(draft: RequestDraft, text: string): void {
   draft.unknown ??= [];
-  if (draft.unknown.length < maxNotes) draft.unknown.push(text);
+  if (draft.unknown.length < maxNotes) draft.unknown.push(text.slice(0, maxNoteLength));
 }
 
 /** `Unknown 'KEY' flag encountered: 'WORD'`, the text of 10.5 (seen). */
@@ -109,10 +116,27 @@ export function noteUnknownWord(draft: RequestDraft, key: string, word: string):
 /** Adds something understood that this version does not honour; once each. */
 export function noteUnsupported(draft: RequestDraft, what: string): void {
   draft.unsupported ??= [];
-  if (draft.unsupported.length < maxNotes && !draft.unsupported.includes(what)) {
-    draft.unsupported.push(what);
-  }
+  addOnce(draft.unsupported, what);
 }
+
+/**
+ * Adds something that has no effect here. Not of a `delete`, in which proxies repeat the words of their
+ * offers; of those only what could mean the delete itself is noted (`noteUnsupported`).
+ */
+export function noteIdle(draft: RequestDraft, what: string): void {
+  if (draft.command === 'delete') return;
+  draft.idle ??= [];
+  addOnce(draft.idle, what);
+}
+
+function addOnce(notes: string[], what: string): void {
+  const note = what.slice(0, maxNoteLength);
+  if (notes.length < maxNotes && !notes.includes(note)) notes.push(note);
+}
+
+/** Whether the request carries a body: an offer or an answer. */
+export const isSignalling = ({ command }: RequestDraft): boolean =>
+  command === 'offer' || command === 'answer';
 
 /** Sets a flag of the call model. */
 export function setFlag(draft: RequestDraft, flag: RequestFlag): void {

@@ -75,7 +75,7 @@ export interface NgObserver {
   noCookie(source: NgSource, raw: string): void;
   /** `Detected command from ADDR as a duplicate`. */
   duplicate(source: NgSource): void;
-  /** Keys, flags and values of the request that are unknown or not honoured; only if there are. */
+  /** Keys, flags and values of the request that are unknown or without effect; only if there are. */
   notes(request: NgRequest, source: NgSource, callId: string | null): void;
   /** A handler threw what is no NgError: a defect of ours. */
   internalError(error: unknown, command: string, source: NgSource, callId: string | null): void;
@@ -206,7 +206,7 @@ export class NgEndpoint {
     exchange.callId = callIdOf(dictionary);
     this.#observer.received(command, exchange.source, exchange.callId, dictionary);
     const request = parseRequest(command, dictionary);
-    if (request.unknown.length > 0 || request.unsupported.length > 0) {
+    if (request.unknown.length > 0 || request.unsupported.length > 0 || request.idle.length > 0) {
       this.#observer.notes(request, exchange.source, exchange.callId);
     }
     return request;

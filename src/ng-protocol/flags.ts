@@ -8,7 +8,7 @@ export type FlagMeaning =
   /** The same as `key=value`. */
   | { readonly kind: 'key'; readonly key: string; readonly value: string }
   | { readonly kind: 'discard-recording' }
-  /** Known to rtpengine, nothing to do in this version's tier. */
+  /** Known to rtpengine; turns off what is not done anyway. */
   | { readonly kind: 'accepted' }
   /** Known to rtpengine, not honoured yet. */
   | { readonly kind: 'later' };
@@ -46,15 +46,11 @@ const acceptedFlags: readonly string[] = [
   'directional',
   'exclude-recording',
   'skip-recording-db*',
-  'recording-announcement',
-  'recording-VSC',
   'no-audio-player',
   'no-player',
   'no-passthrough',
   'no-jitter-buffer',
   'no-tls-id',
-  'early-media',
-  'unsubscribe',
 ];
 
 const laterFlags: readonly string[] = [
@@ -96,6 +92,10 @@ const laterFlags: readonly string[] = [
   'mirror-RTCP',
   'RTCP-mirror',
   'strip-extmap*',
+  'recording-announcement',
+  'recording-VSC',
+  'early-media',
+  'unsubscribe',
 ];
 
 /** Prefix of a word and the key whose value the rest of the word is. */
@@ -191,3 +191,11 @@ export function flagMeaning(word: string, command: string): FlagMeaning | null {
     spelled.get(hyphened) ?? anyCase.get(hyphened.toLowerCase()) ?? prefixed(hyphened, command)
   );
 }
+
+/** Every flag word, in the spelling of the specification; prefix forms aside. */
+export const flagWords: readonly string[] = [
+  ...Object.values(modelFlags).flat(),
+  ...acceptedFlags,
+  ...laterFlags,
+  ...['record-call', 'all', 'discard-recording'],
+].map((name) => (name.endsWith('*') ? name.slice(0, -1) : name));

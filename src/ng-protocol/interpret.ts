@@ -2,6 +2,8 @@
 import type { NgDictionary, NgValue } from './dictionary.js';
 import {
   addDirection,
+  isSignalling,
+  noteIdle,
   noteUnknown,
   noteUnsupported,
   setFlag,
@@ -9,9 +11,11 @@ import {
   type TransportBits,
 } from './draft.js';
 import { flagMeaning } from './flags.js';
-import { coreKeys, checkTransport, readDirectionWord, type KeyReader } from './keys.js';
+import { coreKeys, readDirectionWord, type KeyReader } from './keys.js';
+import { noteWhatTheBodyAsks } from './body-notes.js';
 import { laterTierKeys } from './later-keys.js';
 import { parseRtppFlags, type RtppWord } from './rtpp-flags.js';
+import type { RequestFlag } from './requests.js';
 import { wordsOf } from './values.js';
 
 const readers = new Map<string, KeyReader>();
@@ -33,6 +37,9 @@ register(['rtpp-flags', 'rtpp_flags'], (draft, value) => {
   for (const word of parseRtppFlags(value)) applyRtppWord(draft, word);
 });
 
+/** Every key that is read, with its aliases. */
+export const knownKeys: readonly string[] = [...readers.keys()];
+
 function applyKey(draft: RequestDraft, key: string, value: NgValue): void {
   const read = readers.get(key);
   if (read === undefined) noteUnknown(draft, `Unknown dictionary key encountered: '${key}'`);
@@ -48,18 +55,33 @@ function applyFlag(draft: RequestDraft, word: string): void {
   switch (meaning.kind) {
     case 'model':
       setFlag(draft, meaning.flag);
+      noteModelFlag(draft, meaning.flag);
       return;
     case 'key':
       applyKey(draft, meaning.key, meaning.value);
       return;
     case 'discard-recording':
       draft.discardRecording = true;
+      noteUnsupported(draft, word);
       return;
     case 'later':
       if (draft.command !== 'delete') noteUnsupported(draft, word);
       return;
     case 'accepted':
+      noteIdle(draft, word);
   }
+}
+
+/** Flags that only a `delete` acts on. */
+const idleInOffers: ReadonlySet<RequestFlag> = new Set(['to-tag', 'fatal', 'fast']);
+
+/** A flag of the call model in a command that does not look at it. */
+function noteModelFlag(draft: RequestDraft, flag: RequestFlag): void {
+  if (flag === 'debug') return;
+  if (draft.command === 'delete') {
+    // The value leaves Redis with the call.
+    if (flag === 'no-redis-update') noteUnsupported(draft, `${flag} in a delete`);
+  } else if (!isSignalling(draft) || idleInOffers.has(flag)) noteIdle(draft, flag);
 }
 
 const transportBit: Readonly<Record<string, (bits: TransportBits) => void>> = {
@@ -117,5 +139,5 @@ export function applyDictionary(draft: RequestDraft, dictionary: NgDictionary): 
   if (draft.transportBits !== null) {
     draft.transportProtocol = protocolOfBits(draft.transportBits) ?? draft.transportProtocol;
   }
-  checkTransport(draft);
+  noteWhatTheBodyAsks(draft);
 }

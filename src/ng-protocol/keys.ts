@@ -3,13 +3,15 @@ import { isList } from './bencode.js';
 import type { NgValue } from './dictionary.js';
 import {
   addDirection,
+  isSignalling,
+  noteIdle,
   noteUnknown,
   noteUnknownWord,
   noteUnsupported,
   type RequestDraft,
 } from './draft.js';
 import type { IceWord, ReplaceWord, RtcpMuxWord } from './requests.js';
-import { integerOf, stringOf, wordsOf } from './values.js';
+import { describeValue, integerOf, stringOf, wordsOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
 
 /** Reads one key into the draft. */
@@ -79,7 +81,11 @@ const readReplace: KeyReader = (draft, value) => {
   for (const spelled of wordsOf(value)) {
     const word = lookUp(replaceWords, spelled.replaceAll(' ', '-'));
     if (word === null) noteUnknownWord(draft, 'replace', spelled);
-    else (draft.replace ??= new Set()).add(word);
+    else {
+      (draft.replace ??= new Set()).add(word);
+      // Each section gets a c= of its own, whatever is asked.
+      if (word === 'session-connection') noteIdle(draft, 'replace=session-connection');
+    }
   }
 };
 
@@ -160,12 +166,15 @@ const readEndpointLearning: KeyReader = (draft, value) => {
 const readTos: KeyReader = (draft, value) => {
   const tos = integerOf(value);
   // 256 is rtpengine's word for "leave it".
-  if (tos !== null) draft.tos = tos >= 0 && tos <= 255 ? tos : null;
+  if (tos === null) return;
+  draft.tos = tos >= 0 && tos <= 255 ? tos : null;
+  if (tos < 0 || tos > 256) noteUnknown(draft, `Ignoring 'TOS' out of range: ${tos}`);
 };
 
 const readDeleteDelay: KeyReader = (draft, value) => {
   const seconds = integerOf(value);
   if (seconds !== null) draft.deleteDelaySeconds = seconds >= 0 ? seconds : null;
+  noteIdle(draft, 'delete-delay');
 };
 
 const readDropTraffic: KeyReader = (draft, value) => {
@@ -180,6 +189,7 @@ const readDropTraffic: KeyReader = (draft, value) => {
 const readSipMessageType: KeyReader = (draft, value) => {
   const spelled = stringOf(value);
   const word = spelled?.toLowerCase().replaceAll(/[ _]/g, '-');
+  noteIdle(draft, 'sip-message-type');
   if (word === 'request' || word === 'sip-request') draft.sipMessageType = 'request';
   else if (word === 'reply' || word === 'sip-reply' || word === 'sip-response') {
     draft.sipMessageType = 'reply';
@@ -189,6 +199,8 @@ const readSipMessageType: KeyReader = (draft, value) => {
 const readSipCode: KeyReader = (draft, value) => {
   const code = integerOf(value);
   if (code !== null && code >= 100 && code <= 699) draft.sipCode = code;
+  // Branches are told by tags and via-branch alone, as with 10.5.
+  noteIdle(draft, 'sip-code');
 };
 
 const readSupports: KeyReader = (draft, value) => {
@@ -203,13 +215,18 @@ const readRecordCall: KeyReader = (draft, value) => {
   if (word === 'yes' || word === 'on' || value === 1) {
     draft.recordCall = 'on';
     noteUnsupported(draft, 'record-call');
-  } else if (word === 'no' || word === 'off' || value === 0) draft.recordCall = 'off';
-  else if (word === 'discard') draft.recordCall = 'discard';
-  else if (word !== null) noteUnknownWord(draft, 'record-call', word);
+  } else if (word === 'no' || word === 'off' || value === 0) {
+    draft.recordCall = 'off';
+    noteIdle(draft, 'record-call=off');
+  } else if (word === 'discard') {
+    draft.recordCall = 'discard';
+    noteIdle(draft, 'record-call=discard');
+  } else if (word !== null) noteUnknownWord(draft, 'record-call', word);
 };
 
 const readAll: KeyReader = (draft, value) => {
   for (const word of wordsOf(value)) {
+    if (isSignalling(draft)) noteIdle(draft, 'all');
     if (word === 'all') draft.all = true;
     else if (flowSelections.has(word)) noteUnsupported(draft, `all=${word}`);
     else if (word !== 'none') noteUnknownWord(draft, 'all', word);
@@ -222,7 +239,10 @@ const dtmfSecurityWords: ReadonlySet<string> = new Set([
 
 /** Whatever is wanted in place of blocked DTMF, it is dropped: it must not be heard. */
 const readDtmfSecurity: KeyReader = (draft, value) => {
-  if (draft.command !== 'block DTMF') return;
+  if (draft.command !== 'block DTMF') {
+    noteIdle(draft, `DTMF-security=${describeValue(value)}`);
+    return;
+  }
   const word = stringOf(value);
   if (word === null || word === 'drop') return;
   if (word === 'off') draft.dtmfSecurityOff = true;
@@ -250,6 +270,19 @@ const into =
     if (typeof value === 'string') draft[field] = value;
   };
 
+/** A key of the block and silence commands. */
+const selecting =
+  (field: StringField, name: string): KeyReader =>
+  (draft, value) => {
+    into(field)(draft, value);
+    if (isSignalling(draft)) noteIdle(draft, name);
+  };
+
+const readMetadata: KeyReader = (draft, value) => {
+  into('metadata')(draft, value);
+  if (!isSignalling(draft)) noteUnsupported(draft, `metadata in '${draft.command}'`);
+};
+
 const ignore: KeyReader = () => undefined;
 
 /** The keys of this file, each with its aliases; a space may stand for each hyphen. */
@@ -261,11 +294,11 @@ export const coreKeys: readonly (readonly [names: readonly string[], read: KeyRe
   [['via-branch'], into('viaBranch')],
   [['sdp', 'SDP'], into('sdp')],
   [['label', 'from-label'], into('label')],
-  [['set-label'], into('setLabel')],
-  [['address'], into('address')],
+  [['set-label'], selecting('setLabel', 'set-label')],
+  [['address'], selecting('address', 'address')],
   [['all'], readAll],
   [['DTMF-security'], readDtmfSecurity],
-  [['metadata'], into('metadata')],
+  [['metadata'], readMetadata],
   [['from-interface'], into('fromInterface')],
   [['to-interface'], into('toInterface')],
   [['direction'], readDirection],
@@ -293,10 +326,3 @@ export const coreKeys: readonly (readonly [names: readonly string[], read: KeyRe
 export const readDirectionWord: KeyReader = (draft, value) => {
   for (const word of wordsOf(value)) addDirection(draft, word);
 };
-
-/** Reports protocols that this version cannot produce, once all keys have been read. */
-export function checkTransport(draft: RequestDraft): void {
-  const protocol = draft.transportProtocol;
-  if (protocol === null || protocol === 'RTP/AVP' || protocol === 'RTP/AVPF') return;
-  noteUnsupported(draft, `transport-protocol=${protocol}`);
-}

@@ -1,32 +1,35 @@
 /**
- * Request keys of ng-protocol.md §4 that this version knows but does not act on: each is either
- * harmless or named in the request's `unsupported`.
+ * Request keys of ng-protocol.md §4 that this version knows but does not act on: each is named in the
+ * request's `unsupported`, or in `idle` when it asks for nothing that would be done.
  */
 import { isDictionary } from './bencode.js';
-import { noteUnknownWord, noteUnsupported } from './draft.js';
+import { isSignalling, noteIdle, noteUnknownWord, noteUnsupported } from './draft.js';
 import type { KeyReader } from './keys.js';
 import { describeValue, stringOf, wordsOf } from './values.js';
 
-const off: ReadonlySet<string> = new Set(['off', 'no', 'none', 'disable', 'disabled', 'reject']);
+/** Words that switch a feature off. */
+export const offWords: ReadonlySet<string> = new Set([
+  ...['off', 'no', 'none', 'disable', 'disabled', 'reject'],
+]);
 
-const isMediaCommand = (command: string): boolean => command === 'offer' || command === 'answer';
-
-/** Reports the key with its value, unless it only switches something off. */
+/** Reports the key with its value; as idle when it only switches something off. */
 const later =
   (name: string, commands: readonly string[] = ['offer', 'answer']): KeyReader =>
   (draft, value) => {
-    if (!commands.includes(draft.command)) return;
-    if (typeof value === 'string' && off.has(value)) return;
-    noteUnsupported(draft, `${name}=${describeValue(value)}`);
+    const isOff = typeof value === 'string' && offWords.has(value);
+    const note = commands.includes(draft.command) && !isOff ? noteUnsupported : noteIdle;
+    note(draft, `${name}=${describeValue(value)}`);
   };
 
 /** Reports each word of a list that does not switch something off. */
 const laterList =
   (name: string, commands: readonly string[] = ['offer', 'answer']): KeyReader =>
   (draft, value) => {
-    if (!commands.includes(draft.command)) return;
-    for (const word of wordsOf(value))
-      if (!off.has(word)) noteUnsupported(draft, `${name}=${word}`);
+    const isHere = commands.includes(draft.command);
+    for (const word of wordsOf(value)) {
+      const note = isHere && !offWords.has(word) ? noteUnsupported : noteIdle;
+      note(draft, `${name}=${word}`);
+    }
   };
 
 const sdesWord =
@@ -34,9 +37,9 @@ const sdesWord =
 
 const readSdes: KeyReader = (draft, value) => {
   for (const word of wordsOf(value)) {
-    if (off.has(word)) continue;
-    if (!sdesWord.test(word)) noteUnknownWord(draft, 'SDES', word);
-    else if (isMediaCommand(draft.command)) noteUnsupported(draft, `SDES=${word}`);
+    if (offWords.has(word)) draft.sdesOff = true;
+    else if (!sdesWord.test(word)) noteUnknownWord(draft, 'SDES', word);
+    else (isSignalling(draft) ? noteUnsupported : noteIdle)(draft, `SDES=${word}`);
   }
 };
 
@@ -46,12 +49,13 @@ const readDtls =
   (name: string): KeyReader =>
   (draft, value) => {
     const word = stringOf(value);
-    if (word === null || off.has(word)) return;
-    if (!dtlsWords.has(word)) noteUnknownWord(draft, name, word);
-    else if (isMediaCommand(draft.command)) noteUnsupported(draft, `${name}=${word}`);
+    if (word === null) return;
+    if (offWords.has(word)) draft.dtlsOff = true;
+    else if (!dtlsWords.has(word)) noteUnknownWord(draft, name, word);
+    else (isSignalling(draft) ? noteUnsupported : noteIdle)(draft, `${name}=${word}`);
   };
 
-/** In answers only these count; the others are ignored without a word (§4.4). */
+/** In answers only these count (§4.4). */
 const answerCodecLists: ReadonlySet<string> = new Set(['strip', 'except', 'offer', 'ignore']);
 const codecLists: ReadonlySet<string> = new Set([
   ...answerCodecLists,
@@ -63,16 +67,22 @@ const codecLists: ReadonlySet<string> = new Set([
 ]);
 
 const readCodec: KeyReader = (draft, value) => {
-  if (!isDictionary(value) || !isMediaCommand(draft.command)) return;
+  if (!isDictionary(value)) return;
   for (const [list, codecs] of value) {
-    if (!codecLists.has(list)) noteUnknownWord(draft, 'codec', list);
-    else if (draft.command === 'offer' || answerCodecLists.has(list)) {
-      for (const codec of wordsOf(codecs)) noteUnsupported(draft, `codec-${list}-${codec}`);
+    if (!codecLists.has(list)) {
+      noteUnknownWord(draft, 'codec', list);
+      continue;
     }
+    const isHere = draft.command === 'offer' || answerCodecLists.has(list);
+    const note = isHere && isSignalling(draft) ? noteUnsupported : noteIdle;
+    for (const codec of wordsOf(codecs)) note(draft, `codec-${list}-${codec}`);
   }
 };
 
-const ignore: KeyReader = () => undefined;
+const idle =
+  (name: string): KeyReader =>
+  (draft) =>
+    noteIdle(draft, name);
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
@@ -165,5 +175,5 @@ export const laterTierKeys: readonly (readonly [names: readonly string[], read: 
   [['T.38', 'T38'], laterList('T.38', ['offer'])],
   ...laterKeys.map(([names, commands]) => [names, later(names[0] ?? '', commands)] as const),
   ...recordingCodes.map((name) => [[name], later(name)] as const),
-  ...[...elsewhere, ...recordingPlaces].map((name) => [[name], ignore] as const),
+  ...[...elsewhere, ...recordingPlaces].map((name) => [[name], idle(name)] as const),
 ];

@@ -49,6 +49,8 @@ export interface RequestNotes {
   readonly unknown: readonly string[];
   /** Keys, flags and values understood but not honoured by this version, e.g. `ICE=force`. */
   readonly unsupported: readonly string[];
+  /** Those that ask for nothing that would be done otherwise, e.g. `sip-code`. */
+  readonly idle: readonly string[];
 }
 
 /** `ping` (§3.1). */
@@ -89,6 +91,8 @@ export interface OfferAnswerRequest extends RequestNotes {
   readonly supportsLoadLimit: boolean;
   /** `record-call`; null: not mentioned. */
   readonly recordCall: 'on' | 'off' | 'discard' | null;
+  /** Flag `debug`: the lines of the call are logged at every level from now on. */
+  readonly debug: boolean;
 }
 
 /** `delete` (§3.3). */
@@ -108,8 +112,8 @@ export interface DeleteRequest extends RequestNotes {
   /** Flag `to-tag`: 26.3 honours the key `to-tag` only with it, 10.5 always does. */
   readonly toTagFlag: boolean;
   readonly discardRecording: boolean;
-  /** Flag `no-redis-update`. */
-  readonly noRedisUpdate: boolean;
+  /** As in OfferAnswerRequest. */
+  readonly debug: boolean;
 }
 
 /** `query` (§3.4). */
@@ -156,6 +160,8 @@ export type RestrictionCommand =
 export interface RestrictionRequest extends RequestNotes, ParticipantSelection {
   readonly command: RestrictionCommand;
   readonly callId: string;
+  /** As in OfferAnswerRequest. */
+  readonly debug: boolean;
 }
 
 /** A parsed NG command; tell them apart by `command`. */

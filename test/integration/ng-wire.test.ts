@@ -170,6 +170,45 @@ describe('the NG port', function () {
     expect(Object.keys(proxy as NgDictionary)).to.have.length(2 + 2 * 24);
   });
 
+  it('says once for each call what it was asked for and does not do', async () => {
+    const asked = {
+      ...{ 'sip-code': 183, 'sip-message-type': 'reply', 'transport-protocol': 'RTP/SAVP' },
+      flags: ['to-tag', 'discard-recording', 'replace-session-connection', 'SDES-off'],
+    };
+    const offer = { command: 'offer', 'call-id': 'asked', 'from-tag': 'a', sdp: sdp(1), ...asked };
+    for (let i = 0; i < 3; i++) expect(await ng.ask(offer)).to.include({ result: 'ok' });
+    const hangUp = { command: 'delete', 'call-id': 'asked', 'delete-delay': 0, metadata: 'm' };
+    expect(await ng.ask(hangUp)).to.include({ result: 'ok' });
+    const lines = daemon.process
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('[asked]') && /Not supported|Nothing to be done/.test(line))
+      .map((line) => line.replace(/^.*\[control\] /, ''));
+    expect(lines).to.deep.equal([
+      ...[
+        'Not supported by this version, without effect: discard-recording, ' +
+          'transport-protocol=RTP/SAVP (stays RTP/AVP)',
+      ],
+      'Nothing to be done for: to-tag, replace=session-connection, sip-code, sip-message-type, SDES=off',
+      "Not supported by this version, without effect: metadata in 'delete'",
+    ]);
+  });
+
+  it('logs every line of a call with the flag debug, until it ends', async () => {
+    const offer = { command: 'offer', 'call-id': 'debugged', 'from-tag': 'a', sdp: sdp(1) };
+    const dumps = (): number =>
+      daemon.process.log().split('[debugged]: [control] Dump for').length - 1;
+    await ng.ask({ ...offer, flags: ['debug'] });
+    expect(dumps()).to.equal(0);
+    await ng.ask(offer);
+    expect(dumps()).to.equal(1);
+    await ng.ask({ command: 'delete', 'call-id': 'debugged', 'delete-delay': 0 });
+    expect(dumps()).to.equal(2);
+    await ng.ask(offer);
+    expect(dumps()).to.equal(2);
+    await end('debugged');
+  });
+
   it('does not answer under a cookie that leaves no room, and goes on', async () => {
     const socket = createSocket('udp4');
     const message = Buffer.from(`${'k'.repeat(65_400)} d7:command4:pinge`);

@@ -100,9 +100,10 @@ describe('commands', () => {
       fast: true,
       toTagFlag: true,
       discardRecording: true,
-      noRedisUpdate: true,
+      debug: false,
       unknown: [],
-      unsupported: [],
+      unsupported: ['discard-recording', 'no-redis-update in a delete'],
+      idle: [],
     });
   });
 
@@ -114,6 +115,7 @@ describe('commands', () => {
       toTag: null,
       unknown: [],
       unsupported: [],
+      idle: [],
     });
   });
 });

@@ -1,0 +1,241 @@
+/** Every key and flag that is known: an offer or an answer is different with it, or the log says so. */
+import { expect } from 'chai';
+import type { OfferAnswerRequest } from '../../../src/ng-protocol/commands.js';
+import { flagWords } from '../../../src/ng-protocol/flags.js';
+import { knownKeys } from '../../../src/ng-protocol/interpret.js';
+import { SignallingError } from '../../../src/media/errors.js';
+import { body, ModelCall } from '../media/support.js';
+import { parsed, type Plain } from './support.js';
+
+type Keys = Readonly<Record<string, Plain>>;
+
+/** Values that ask for something; all others are given the text `on`. */
+const values: Readonly<Record<string, Plain>> = {
+  command: 'offer',
+  'call-id': 'other',
+  'call-ID': 'other',
+  'from-tag': 'b',
+  'to-tag': 'c',
+  to_tag: 'c',
+  sdp: body(6010),
+  SDP: body(6010),
+  'from-interface': 'ext',
+  'to-interface': 'ext',
+  direction: ['ext', 'ext'],
+  replace: ['origin'],
+  'rtcp-mux': ['require'],
+  'RTCP-mux': ['require'],
+  ICE: 'force',
+  'transport-protocol': 'RTP/SAVP',
+  'received-from': ['IP4', '192.0.2.99'],
+  'address-family': 'IP6',
+  'media-address': '203.0.113.77',
+  'endpoint-learning': 'off',
+  TOS: 184,
+  tos: 184,
+  'delete-delay': 5,
+  delete_delay: 5,
+  'drop-traffic': 'start',
+  'sip-message-type': 'request',
+  'SIP-message-type': 'request',
+  sip_message_type: 'request',
+  SIP_message_type: 'request',
+  'sip-code': 183,
+  'sip-response-code': 183,
+  sip_code: 183,
+  sip_response_code: 183,
+  supports: ['load limit'],
+  codec: { strip: ['PCMU'] },
+  codecs: { strip: ['PCMU'] },
+  SDES: ['no-AES_CM_128_HMAC_SHA1_32'],
+  sdes: ['pad'],
+  DTLS: 'passive',
+  'DTLS-reverse': 'active',
+  all: 'all',
+  flags: ['asymmetric'],
+  'rtpp-flags': 'asymmetric',
+  rtpp_flags: 'asymmetric',
+};
+
+/** Acted on by others than the call model; tests named with each. */
+const elsewhere: ReadonlySet<string> = new Set([
+  // It names the call.
+  ...['command', 'call-id', 'call-ID', 'call id', 'call ID'],
+  // What a refusal says: test/scenario/limits.
+  'supports',
+  // Whether Redis gets the call: test/integration/redis-store.
+  'no-redis-update',
+  // Which lines are logged: test/integration/ng-wire.
+  ...['debug', 'debugging'],
+]);
+
+function asText(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    member instanceof Set ? [...(member as Set<unknown>)].sort() : member,
+  );
+}
+
+const held = ['a=sendonly', 'a=rtcp:6055', 'a=rtpmap:101 telephone-event/8000'];
+const far: Keys = { 'received-from': ['IP4', '192.0.2.98'] };
+
+interface Scene {
+  readonly name: string;
+  readonly play: (keys: Keys, notes: Set<string>) => string;
+}
+
+function request(
+  keys: Keys,
+  notes: Set<string>,
+  sdp: string,
+  word: 'offer' | 'answer' = 'offer',
+): OfferAnswerRequest {
+  const tags: Keys =
+    word === 'answer' ? { 'from-tag': 'a', 'to-tag': 'x' } : { 'from-tag': 'a', 'to-tag': 0 };
+  const made = parsed({ ...tags, sdp, ...keys }, word);
+  for (const note of [...made.unknown, ...made.unsupported, ...made.idle]) notes.add(note);
+  return made;
+}
+
+/** What one command gives: the body and the call, or the error. */
+function outcome(call: ModelCall, made: OfferAnswerRequest): string {
+  try {
+    const sdp = made.command === 'offer' ? call.offer(made.sdp, made) : call.answer(made.sdp, made);
+    return `${sdp}\n${asText({ ...call.state, callId: '' })}`;
+  } catch (error) {
+    if (!(error instanceof SignallingError)) throw error;
+    return error.message;
+  }
+}
+
+const scenes: readonly Scene[] = [
+  {
+    name: 'an offer',
+    play: (keys, notes) => outcome(new ModelCall(), request(keys, notes, body(6000, held))),
+  },
+  {
+    name: 'an offer from behind a NAT',
+    play: (keys, notes) => {
+      const flags = ['SIP-source-address', ...((keys['flags'] ?? []) as readonly string[])];
+      return outcome(new ModelCall(), request({ ...far, ...keys, flags }, notes, body(6000, held)));
+    },
+  },
+  {
+    name: 'an offer on hold',
+    play: (keys, notes) =>
+      outcome(new ModelCall(), request(keys, notes, body(6000, [], '0.0.0.0'))),
+  },
+  {
+    name: 'an offer of one port, and an answer of two',
+    play: (keys, notes) => {
+      const call = new ModelCall();
+      const offered = outcome(call, request(keys, notes, body(6000, ['a=rtcp-mux'])));
+      return offered + outcome(call, request({}, new Set(), body(7000), 'answer'));
+    },
+  },
+  {
+    name: 'an answer, and an offer from elsewhere',
+    play: (keys, notes) => {
+      const call = new ModelCall();
+      outcome(call, request({}, new Set(), body(6000, ['a=rtcp-mux'])));
+      const other = body(7000, ['a=rtcp-mux']).replaceAll('ann', 'bea');
+      const answered = outcome(call, request(keys, notes, other, 'answer'));
+      const again = body(6400).replace('call one', 'call two').replace('ann 7001', 'zoe 7002');
+      return answered + outcome(call, request({ ...keys, 'to-tag': 'x' }, notes, again));
+    },
+  },
+];
+
+/** Scenes that differ, and what is said. */
+function effectOf(keys: Keys): { readonly differs: boolean; readonly notes: readonly string[] } {
+  const notes = new Set<string>();
+  const differs = scenes.map(({ play }) => play(keys, notes) !== play({}, new Set()));
+  return { differs: differs.includes(true), notes: [...notes] };
+}
+
+describe('every known word of an offer or answer is acted on, or told in the log', () => {
+  it('and there are many', () => {
+    expect(knownKeys.length).to.be.above(150);
+    expect(flagWords.length).to.be.above(70);
+  });
+
+  for (const key of knownKeys) {
+    it(`key ${key}`, () => {
+      const value = values[key] ?? values[key.replaceAll(' ', '-')] ?? 'on';
+      const { differs, notes } = effectOf({ [key]: value });
+      expect(differs || notes.length > 0 || elsewhere.has(key), 'acted on or told').to.equal(true);
+    });
+  }
+
+  for (const word of flagWords) {
+    it(`flag ${word}`, () => {
+      const { differs, notes } = effectOf({ flags: [word] });
+      expect(differs || notes.length > 0 || elsewhere.has(word), 'acted on or told').to.equal(true);
+    });
+  }
+
+  const words: readonly (readonly [key: string, words: readonly string[]])[] = [
+    ['replace', ['origin', 'session-name', 'session-connection', 'SDP-version', 'username']],
+    ['replace', ['zero-address', 'force-increment-sdp-ver', 'origin-full']],
+    ['rtcp-mux', ['offer', 'require', 'demux', 'accept', 'reject']],
+    ['ICE', ['force', 'default', 'optional', 'force-relay', 'trickle', 'lite-forward']],
+    ['SDES', ['off', 'on', 'nonew', 'pad', 'order:x', 'only-AES_CM_128_HMAC_SHA1_80']],
+    ['DTLS', ['off', 'passive', 'active']],
+    ['OSRTP', ['off', 'offer', 'accept']],
+    ['T.38', ['off', 'decode', 'force', 'stop']],
+    ['record-call', ['on', 'off', 'discard', 'no', 'yes']],
+    ['drop-traffic', ['start']],
+    ['endpoint-learning', ['off', 'immediate', 'delayed', 'no-such']],
+    ['bundle', ['accept', 'reject', 'strict']],
+    [
+      'transport-protocol',
+      ['RTP/SAVP', 'RTP/SAVPF', 'RTP/AVPF', 'UDP/TLS/RTP/SAVPF', 'accept', 'X'],
+    ],
+    ['address-family', ['IP6', 'IP5']],
+    ['all', ['all', 'flows', 'what']],
+    ['sip-message-type', ['request', 'reply', 'letter']],
+  ];
+  for (const [key, list] of words) {
+    for (const word of list) {
+      it(`${key}=${word}`, () => {
+        const given = ['replace', 'rtcp-mux', 'SDES', 'OSRTP', 'T.38', 'bundle'].includes(key);
+        const { differs, notes } = effectOf({ [key]: given ? [word] : word });
+        expect(differs || notes.length > 0, 'acted on or told').to.equal(true);
+      });
+    }
+  }
+});
+
+describe('what the body does not allow is told', () => {
+  const noted = (keys: Keys, sdp: string): readonly string[] =>
+    parsed({ ...keys, sdp }).unsupported;
+  const secure = body(6000).replace('RTP/AVP', 'RTP/SAVP');
+  const crypto = `${secure}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n`;
+  const ice = `${body(6000)}a=ice-ufrag:abcd\r\na=candidate:1 1 UDP 1 192.0.2.1 6000 typ host\r\n`;
+
+  it('a conversion between plain and secured RTP, either way', () => {
+    expect(noted({ 'transport-protocol': 'RTP/AVP' }, secure)).to.deep.equal([
+      'transport-protocol=RTP/AVP (stays RTP/SAVP)',
+    ]);
+    expect(noted({ 'transport-protocol': 'RTP/SAVPF' }, body(6000))).to.deep.equal([
+      'transport-protocol=RTP/SAVPF (stays RTP/AVP)',
+    ]);
+    expect(noted({ 'transport-protocol': 'UDP/TLS/RTP/SAVP' }, secure)).to.have.length(1);
+    expect(noted({ 'transport-protocol': 'RTP/SAVPF' }, secure)).to.deep.equal([]);
+    expect(noted({ 'transport-protocol': 'RTP/AVPF' }, body(6000))).to.deep.equal([]);
+  });
+
+  it('keys that would have to be taken out', () => {
+    expect(noted({ SDES: ['off'] }, crypto)).to.deep.equal(['SDES=off (a=crypto stays)']);
+    expect(noted({ flags: ['SDES-off'] }, crypto)).to.have.length(1);
+    expect(noted({ SDES: ['off'] }, body(6000))).to.deep.equal([]);
+    const dtls = `${secure}a=fingerprint:sha-256 00\r\n`;
+    expect(noted({ DTLS: 'off' }, dtls)).to.deep.equal(['DTLS=off (a=fingerprint stays)']);
+  });
+
+  it('ICE that is taken out although nobody asked for it', () => {
+    expect(noted({}, ice)).to.deep.equal(['ICE (its attributes are taken out)']);
+    expect(noted({ ICE: 'default' }, ice)).to.have.length(1);
+    expect(noted({ ICE: 'remove' }, ice)).to.deep.equal([]);
+    expect(noted({}, body(6000))).to.deep.equal([]);
+  });
+});
