@@ -36,6 +36,11 @@ export interface NgHandlerParts {
   readonly gauges: () => Gauges;
   readonly load: LoadGuard;
   readonly draining: () => boolean;
+  /**
+   * As many as there are media ports. A call with media needs two; without any (all sections refused, no
+   * body) it costs memory, and who may send those is not limited by ports.
+   */
+  readonly maxCalls: number;
 }
 
 const ok: readonly [string, NgValue] = ['result', 'ok'];
@@ -94,6 +99,11 @@ const drainRefusal: LoadRefusal = {
   logText: 'New call refused: draining',
 };
 
+const fullRefusal: LoadRefusal = {
+  message: 'Parallel session limit reached',
+  logText: 'New call refused: there are as many calls as media ports',
+};
+
 function signal(
   parts: NgHandlerParts,
   request: OfferAnswerRequest,
@@ -102,7 +112,11 @@ function signal(
 ): NgDictionary | Promise<NgDictionary> {
   const { calls, load, counters, log } = parts;
   if (request.command === 'offer' && calls.call(request.callId) === null) {
-    const refusal = parts.draining() ? drainRefusal : load.refusal(calls.ownCount);
+    const refusal = parts.draining()
+      ? drainRefusal
+      : calls.ownCount >= parts.maxCalls
+        ? fullRefusal
+        : load.refusal(calls.ownCount);
     if (refusal !== null) {
       counters.rejectedSessions += 1;
       log.error('control', refusal.logText, request.callId);

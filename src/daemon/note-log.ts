@@ -1,8 +1,10 @@
 /** What a request asked for and does not get is said once for each call, not with each of its messages. */
 
 /** Calls whose notes are remembered, and notes of each; the oldest calls are forgotten. */
-const maxCalls = 2000;
-const maxNotes = 100;
+const maxCalls = 1000;
+const maxNotes = 30;
+/** Of a call-id: it comes off the wire. */
+const maxKeyLength = 128;
 
 /** Thread: control. */
 export class NotesSaid {
@@ -11,14 +13,15 @@ export class NotesSaid {
   /** Those of `notes` that have not been said of the call yet; they count as said from now on. */
   unsaid(callId: string, notes: readonly string[]): readonly string[] {
     if (notes.length === 0) return notes;
-    let said = this.#calls.get(callId);
+    const key = callId.slice(0, maxKeyLength);
+    let said = this.#calls.get(key);
     if (said === undefined) {
       for (const oldest of this.#calls.keys()) {
         if (this.#calls.size < maxCalls) break;
         this.#calls.delete(oldest);
       }
       said = new Set();
-      this.#calls.set(callId, said);
+      this.#calls.set(key, said);
     }
     const fresh = notes.filter((note) => !said.has(note));
     for (const note of fresh) if (said.size < maxNotes) said.add(note);

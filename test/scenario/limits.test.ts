@@ -136,4 +136,18 @@ describe('ports that run out', () => {
       await until(() => descriptors() === open, 'the same descriptors');
     });
   });
+
+  it('takes no more calls than there are ports, though some need none', async () => {
+    const { min } = freeUdpRange(20);
+    const options = [`--port-min=${min}`, `--port-max=${min + 9}`];
+    await withDaemon(options, async ({ ng }) => {
+      for (let i = 0; i < 10; i++)
+        expect(await offer(ng, `idle-${i}`, '')).to.include({ result: 'ok' });
+      expect(await offer(ng, 'one more', '')).to.deep.equal({
+        ...{ result: 'error', 'error-reason': 'Parallel session limit reached' },
+      });
+      await ng.ask({ command: 'delete', 'call-id': 'idle-3', 'delete-delay': 0 });
+      expect(await offer(ng, 'one more')).to.include({ result: 'ok' });
+    });
+  });
 });
