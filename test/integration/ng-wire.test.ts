@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { dictionaryAt, encodeBencode, listAt, type NgDictionary } from '../support/bencode.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { NgClient } from '../support/ng-client.js';
+import { until } from '../support/wait.js';
 
 const datagramBytes = 65_507;
 
@@ -179,6 +180,7 @@ describe('the NG port', function () {
     for (let i = 0; i < 3; i++) expect(await ng.ask(offer)).to.include({ result: 'ok' });
     const hangUp = { command: 'delete', 'call-id': 'asked', 'delete-delay': 0, metadata: 'm' };
     expect(await ng.ask(hangUp)).to.include({ result: 'ok' });
+    await daemon.process.untilLogged(/\[asked\].*Replying to 'delete'/);
     const lines = daemon.process
       .log()
       .split('\n')
@@ -201,12 +203,15 @@ describe('the NG port', function () {
     await ng.ask({ ...offer, flags: ['debug'] });
     expect(dumps()).to.equal(0);
     await ng.ask(offer);
-    expect(dumps()).to.equal(1);
+    await until(() => dumps() === 1, 'the dump of an offer');
     await ng.ask({ command: 'delete', 'call-id': 'debugged', 'delete-delay': 0 });
-    expect(dumps()).to.equal(2);
+    await until(() => dumps() === 2, 'the dump of the delete');
     await ng.ask(offer);
-    expect(dumps()).to.equal(2);
     await end('debugged');
+    await daemon.process.untilLogged(
+      /\[debugged\].*Replying to 'delete'[^]*\[debugged\].*Replying to 'delete'/,
+    );
+    expect(dumps()).to.equal(2);
   });
 
   it('does not answer under a cookie that leaves no room, and goes on', async () => {
