@@ -198,7 +198,7 @@ export class Daemon {
         counters: this.#counters,
         log,
         config,
-        limits: this.#limits,
+        limits: this.#liveConfig.limits,
         gauges: () => this.#gauges(),
         load: this.#load,
         draining: () => this.#drain.active,
