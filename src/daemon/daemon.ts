@@ -202,7 +202,7 @@ export class Daemon {
         gauges: () => this.#gauges(),
         load: this.#load,
         draining: () => this.#drain.active,
-        maxCalls:
+        maxCalls: () =>
           (config.media.portMax - config.media.portMin + 1) *
           new Set(interfaces.all.flatMap(({ addresses }) => addresses.map((a) => a.address))).size,
       },

@@ -40,7 +40,7 @@ export interface NgHandlerParts {
    * As many as there are media ports. A call with media needs two; without any (all sections refused, no
    * body) it costs memory, and who may send those is not limited by ports.
    */
-  readonly maxCalls: number;
+  readonly maxCalls: () => number;
 }
 
 const ok: readonly [string, NgValue] = ['result', 'ok'];
@@ -114,7 +114,7 @@ function signal(
   if (request.command === 'offer' && calls.call(request.callId) === null) {
     const refusal = parts.draining()
       ? drainRefusal
-      : calls.ownCount >= parts.maxCalls
+      : calls.ownCount >= parts.maxCalls()
         ? fullRefusal
         : load.refusal(calls.ownCount);
     if (refusal !== null) {
