@@ -234,9 +234,14 @@ export class NgStreamFramer {
     const first = bytes[start];
     if (first === undefined) return false;
     if (this.#options.bareAllowed && !this.#cookied && (first === letterD || first === brace)) {
-      this.#bare = true;
-      this.#value = first === brace ? new JsonScanner() : new BencodeScanner();
-      return true;
+      const second = bytes[start + 1];
+      if (second === undefined) return false;
+      // A dictionary begins with a key or a quote; a cookie may be `de`, which is one without keys.
+      if (first === brace || isDigit(second)) {
+        this.#bare = true;
+        this.#value = first === brace ? new JsonScanner() : new BencodeScanner();
+        return true;
+      }
     }
     const end = bytes.indexOf(space, this.#at);
     if (end < 0 || end + 1 >= bytes.length) {

@@ -56,11 +56,16 @@ describe('NG messages in a stream', () => {
   });
 
   it('have no cookie where that is allowed', () => {
-    expect(texts(framer(true), ping, `d41 ${ping}`, '{"x":1}')).to.deep.equal([
-      `bare ${ping}`,
-      `d41 ${ping}`,
-      'bare {"x":1}',
-    ]);
+    const cookies = ['d41', 'de', 'd', 'dle'];
+    for (const cookie of cookies) {
+      const of = framer(true);
+      expect(texts(of, ping, `${cookie} ${ping}`, '{"x":1}'), cookie).to.deep.equal([
+        `bare ${ping}`,
+        `${cookie} ${ping}`,
+        'bare {"x":1}',
+      ]);
+      expect(of.pending).to.equal(0);
+    }
   });
 
   it('are refused when they are none', () => {
