@@ -17,12 +17,24 @@ constexpr int kRetireWaitMs = 50;
 /// idle ones.
 constexpr std::size_t kComfortablePorts = 1024;
 
-template <typename Spec> const Spec* find_spec(const std::vector<Spec>& specs, std::uint32_t id) {
-  for (const Spec& spec : specs)
-    if (spec.id == id)
-      return &spec;
-  return nullptr;
-}
+/// The specs of a plan by id. A call may have hundreds of branches, so nothing is searched one by
+/// one.
+template <typename Spec> class SpecIndex {
+public:
+  explicit SpecIndex(const std::vector<Spec>& specs) {
+    sorted_.reserve(specs.size());
+    for (const Spec& spec : specs)
+      sorted_.push_back(&spec);
+    std::ranges::sort(sorted_, {}, &Spec::id);
+  }
+  [[nodiscard]] const Spec* find(std::uint32_t id) const {
+    const auto found = std::ranges::lower_bound(sorted_, id, {}, &Spec::id);
+    return found == sorted_.end() || (*found)->id != id ? nullptr : *found;
+  }
+
+private:
+  std::vector<const Spec*> sorted_;
+};
 
 } // namespace
 
@@ -157,8 +169,9 @@ void Relay::nudge() {
 }
 
 void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
+  const SpecIndex sockets(plan.sockets);
   for (auto entry = call.ports.begin(); entry != call.ports.end();) {
-    const SocketSpec* spec = find_spec(plan.sockets, entry->first);
+    const SocketSpec* spec = sockets.find(entry->first);
     if (spec != nullptr && spec->local == entry->second->local) {
       ++entry;
       continue;
@@ -169,8 +182,9 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     order.retired_ports.push_back(std::move(entry->second));
     entry = call.ports.erase(entry);
   }
+  const SpecIndex streams(plan.streams);
   for (auto entry = call.streams.begin(); entry != call.streams.end();) {
-    if (find_spec(plan.streams, entry->first) != nullptr) {
+    if (streams.find(entry->first) != nullptr) {
       ++entry;
       continue;
     }
@@ -202,11 +216,10 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, Call& 
   auto snapshot = std::make_unique<CallSnapshot>();
   snapshot->quality = call.quality.get();
   snapshot->streams.resize(plan.streams.size());
+  for (std::size_t i = 0; i < plan.streams.size(); ++i)
+    call.streams.at(plan.streams[i].id).position = i;
   const auto config_of = [&](std::uint32_t id) -> const StreamConfig* {
-    for (std::size_t i = 0; i < plan.streams.size(); ++i)
-      if (plan.streams[i].id == id)
-        return &snapshot->streams[i];
-    return nullptr;
+    return &snapshot->streams[call.streams.at(id).position];
   };
   for (std::size_t i = 0; i < plan.streams.size(); ++i) {
     const StreamSpec& spec = plan.streams[i];
@@ -352,10 +365,9 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
   for (const auto& [id, stream] : call.streams) {
     LatchView latch = stream.state->published.read();
     // The worker may not have come to the latest plan yet: then the plan says what holds.
-    for (const StreamConfig& config : call.snapshot->streams) {
-      if (config.state == stream.state.get() && config.latch_epoch != latch.epoch)
-        latch = {config.endpoint, config.has(kConfirmed), config.latch_epoch};
-    }
+    const StreamConfig& config = call.snapshot->streams[stream.position];
+    if (config.latch_epoch != latch.epoch)
+      latch = {config.endpoint, config.has(kConfirmed), config.latch_epoch};
     out.streams.push_back({id, &stream.state->counters, latch, stream.packets, stream.bytes,
                            stream.errors, stream.last_packet});
   }

@@ -106,6 +106,8 @@ public:
 private:
   struct StreamEntry {
     std::unique_ptr<Stream> state;
+    /// In the streams of the call's snapshot.
+    std::size_t position = 0;
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
     std::uint64_t errors = 0;

@@ -651,8 +651,9 @@ export class CallService {
     const statistics = this.#options.relay.statistics(state.callId);
     if (statistics === null) return shiftedState(state, offset);
     const draft = draftOf(state);
+    const known = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
     for (const stream of draft.streams) {
-      const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
+      const figures = known.get(stream.id);
       if (figures === undefined) continue;
       const { packets, bytes, errors, kernelPackets, kernelBytes, lastPacketMicros } = figures;
       stream.stats = { packets, bytes, errors, kernelPackets, kernelBytes };
