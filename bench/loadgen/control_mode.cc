@@ -149,12 +149,13 @@ void Driver::begin_due(std::int64_t now) {
 }
 
 int Driver::run() {
-  fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  fd_ = socket(options_.ng.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const int room = 4 * 1024 * 1024;
   (void)setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-  if (fd_ < 0 ||
-      connect(fd_, reinterpret_cast<const sockaddr*>(&options_.ng), sizeof(options_.ng)) != 0)
+  if (fd_ < 0 || connect(fd_, options_.ng.get(), options_.ng.size) != 0) {
+    std::perror("control");
     return 1;
+  }
   const std::int64_t start = now_micros();
   measured_from_ = start + static_cast<std::int64_t>(options_.warmup * 1e6);
   end_ = start + static_cast<std::int64_t>(options_.seconds * 1e6);
