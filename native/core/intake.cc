@@ -19,6 +19,9 @@ constexpr std::size_t kMaxProxyBytes = 8 * 1024 * 1024;
 constexpr std::size_t kMaxOtherMessages = 1024;
 constexpr std::size_t kMaxOtherBytes = 2 * 1024 * 1024;
 
+/// Of so many messages one is of somebody who is no proxy yet, when such wait.
+constexpr unsigned kPreferred = 8;
+
 /// Malformed messages worked on at once and per second: enough for somebody who tries by hand.
 constexpr std::uint64_t kTokens = 200;
 constexpr std::uint64_t kTokensPerSecond = 100;
@@ -131,8 +134,18 @@ void Intake::offer(const SocketAddress& source, std::span<const std::uint8_t> by
   queue.waiting.push_back({source, {bytes.begin(), bytes.end()}});
 }
 
+Intake::Queue& Intake::next_queue() {
+  if (others_.waiting.empty())
+    return proxies_;
+  if (proxies_.waiting.empty() || ++preferred_ == kPreferred) {
+    preferred_ = 0;
+    return others_;
+  }
+  return proxies_;
+}
+
 bool Intake::take(Message& out) {
-  Queue& queue = proxies_.waiting.empty() ? others_ : proxies_;
+  Queue& queue = next_queue();
   if (queue.waiting.empty())
     return false;
   out = std::move(queue.waiting.front());

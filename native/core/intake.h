@@ -48,9 +48,10 @@ private:
   std::uint32_t clock_ = 0;
 };
 
-/// The messages that wait, bounded in number and bytes: those of proxies first, then those of
-/// others. Of what does not look like a message, only some a second are worked on (they are
-/// answered and logged); the rest are counted.
+/// The messages that wait, bounded in number and bytes: those of proxies first, but for one in
+/// eight, which is of others as long as any waits: a proxy that has just been started must not wait
+/// for ever behind busy ones. Of what does not look like a message, only some a second are worked
+/// on (they are answered and logged); the rest are counted.
 // Thread: JavaScript thread.
 class Intake {
 public:
@@ -88,10 +89,13 @@ private:
   };
 
   bool spend_token(std::uint64_t now_ms);
+  Queue& next_queue();
 
   SourceTable sources_;
   Queue proxies_;
   Queue others_;
+  /// Messages of proxies taken while others waited.
+  unsigned preferred_ = 0;
   Refused refused_;
   std::uint64_t tokens_;
   std::uint64_t tokens_at_ms_ = 0;

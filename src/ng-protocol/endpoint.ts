@@ -161,16 +161,32 @@ export class NgEndpoint {
       this.#observer.duplicate(source);
       return 'command';
     }
-    const startedMicros = this.#nowMicros();
-    const noted = { command: null, callId: null };
-    return this.#run({ ...split, ...noted, key, maxReplyBytes, source, reply, startedMicros });
+    return this.#run({
+      cookie: split.cookie,
+      key,
+      maxReplyBytes,
+      body: split.body,
+      source,
+      reply,
+      startedMicros: this.#nowMicros(),
+      command: null,
+      callId: null,
+    });
   }
 
   /** Handles a dictionary without a cookie (`/ng-plain`): nothing is cached. */
   handleBody(body: Buffer, source: NgSource, reply: ReplyFunction): void {
-    const startedMicros = this.#nowMicros();
-    const none = { cookie: null, key: null, command: null, callId: null };
-    this.#run({ ...none, body, maxReplyBytes: Infinity, source, reply, startedMicros });
+    this.#run({
+      cookie: null,
+      key: null,
+      maxReplyBytes: Infinity,
+      body,
+      source,
+      reply,
+      startedMicros: this.#nowMicros(),
+      command: null,
+      callId: null,
+    });
   }
 
   #run(exchange: Exchange): MessageKind {

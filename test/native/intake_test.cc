@@ -97,6 +97,24 @@ TEST("messages of proxies come first") {
   CHECK(intake.empty());
 }
 
+TEST("somebody new does not wait for ever behind busy proxies") {
+  Intake intake(7);
+  intake.note(source(1), true);
+  intake.offer(source(9), bytes_of("n d1:"), 0);
+  intake.offer(source(9), bytes_of("m d1:"), 0);
+  // As many commands of a proxy as are taken, so that some of them always wait.
+  std::string order;
+  Intake::Message message;
+  for (int i = 0; i < 4; ++i)
+    intake.offer(source(1), bytes_of("p d1:"), 0);
+  for (int i = 0; i < 16; ++i) {
+    intake.offer(source(1), bytes_of("p d1:"), 0);
+    CHECK(intake.take(message));
+    order += static_cast<char>(message.bytes[0]);
+  }
+  CHECK(order == "pppppppnpppppppm");
+}
+
 TEST("malformed messages are taken in small numbers and counted") {
   Intake intake(7);
   for (int i = 0; i < 1000; ++i)
