@@ -62,12 +62,6 @@ const ownCommands: ReadonlySet<string> = new Set<NgCommandName>([
 const nothing: readonly string[] = [];
 const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: nothing };
 
-/** What was noted while the keys were read. */
-const notesOf = (draft: RequestDraft): RequestNotes => ({
-  unknown: draft.unknown ?? nothing,
-  unsupported: draft.unsupported ?? nothing,
-  idle: draft.idle ?? nothing,
-});
 const noRtcpMux: ReadonlySet<RtcpMuxWord> = new Set();
 const noReplace: ReadonlySet<ReplaceWord> = new Set();
 const noFlags: ReadonlySet<RequestFlag> = new Set();
@@ -130,6 +124,8 @@ function parseOfferAnswer(
   const draft = newDraft(command);
   applyDictionary(draft, dictionary);
   const { sdp, callId, fromTag, toTag } = requiredKeys(draft);
+  // Written out, as in the others: a spread behind other members makes a new hidden class each time, and
+  // whatever reads the request then looks each member up.
   return {
     command,
     sdp,
@@ -158,7 +154,9 @@ function parseOfferAnswer(
     supportsLoadLimit: draft.supportsLoadLimit,
     recordCall: draft.recordCall,
     debug: flagsOf(draft).has('debug'),
-    ...notesOf(draft),
+    unknown: draft.unknown ?? nothing,
+    unsupported: draft.unsupported ?? nothing,
+    idle: draft.idle ?? nothing,
   };
 }
 
@@ -179,7 +177,9 @@ function parseDelete(dictionary: NgDictionary): DeleteRequest {
     toTagFlag: flags.has('to-tag'),
     discardRecording: draft.discardRecording,
     debug: flags.has('debug'),
-    ...notesOf(draft),
+    unknown: draft.unknown ?? nothing,
+    unsupported: draft.unsupported ?? nothing,
+    idle: draft.idle ?? nothing,
   };
 }
 
@@ -198,7 +198,9 @@ function parseRestriction(
     all: draft.all,
     setLabel: draft.setLabel,
     debug: flagsOf(draft).has('debug'),
-    ...notesOf(draft),
+    unknown: draft.unknown ?? nothing,
+    unsupported: draft.unsupported ?? nothing,
+    idle: draft.idle ?? nothing,
   };
 }
 
