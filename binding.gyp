@@ -40,7 +40,15 @@
         "native/core/socket.cc",
         "native/core/socket_store.cc",
         "native/core/stream.cc",
-        "native/core/worker.cc"
+        "native/core/worker.cc",
+        "native/srtp/hmac_sha1.cc",
+        "native/srtp/key_derivation.cc",
+        "native/srtp/receiver.cc",
+        "native/srtp/sender.cc",
+        "native/srtp/session.cc",
+        "native/srtp/session_cipher.cc",
+        "native/srtp/ssrc_table.cc",
+        "native/srtp/suite.cc"
       ]
     }
   ],
