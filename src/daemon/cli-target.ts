@@ -1,7 +1,8 @@
 /** What the operator's command line sees of the daemon. */
 import type { LimitConfig } from '../config/config.js';
 import type { LogSubsystem } from '../config/subsystems.js';
-import type { CallState, Endpoint } from '../media/call-state.js';
+import { CallIndex } from '../media/call-index.js';
+import type { CallState, Endpoint, Participant } from '../media/call-state.js';
 import type { AddonProcess } from '../media/native-relay.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
@@ -24,6 +25,11 @@ import type {
   CliStatistics,
   CliTarget,
 } from './cli/target.js';
+
+/** Each once. */
+const tagsOf = (participants: Iterable<Participant> = []): readonly string[] => [
+  ...new Set([...participants].map(({ tag }) => tag ?? '')),
+];
 
 export interface CliTargetParts {
   readonly calls: CallService;
@@ -122,35 +128,22 @@ export class DaemonCliTarget implements CliTarget {
     if (state === null) return null;
     const now = clock.nowMicros();
     const offset = clock.wallOffsetMicros();
+    const relations = new CallIndex(state).relations();
     return {
       ...sessionOf(state, offset),
       tos: state.tos,
       lastSignalSeconds: Math.floor((state.lastSignalMicros + offset) / 1e6),
       participants: state.participants.map((participant, position): CliParticipant => {
         const medias = state.medias.filter((media) => media.participantId === participant.id);
-        const tagsOf = (mediaIds: readonly number[]): readonly string[] => [
-          ...new Set(
-            mediaIds.flatMap((id) => {
-              const owner = state.medias.find((media) => media.id === id)?.participantId;
-              return state.participants
-                .filter((entry) => entry.id === owner)
-                .map(({ tag }) => tag ?? '');
-            }),
-          ),
-        ];
-        const own = new Set(medias.map(({ id }) => id));
+        const related = relations.get(participant.id);
         return {
           tag: participant.tag ?? '',
           role: position === 0 ? 'FROM_TAG' : position === 1 ? 'TO_TAG' : 'UNKNOWN',
           label: participant.label ?? '',
           viaBranch: participant.viaBranch ?? '',
           durationSeconds: Math.floor((now - participant.createdMicros) / 1e6),
-          subscribedTo: tagsOf(medias.flatMap((m) => m.subscriptions.map((s) => s.mediaId))),
-          subscribers: tagsOf(
-            state.medias
-              .filter((media) => media.subscriptions.some((s) => own.has(s.mediaId)))
-              .map(({ id }) => id),
-          ),
+          subscribedTo: tagsOf(related?.sources.keys()),
+          subscribers: tagsOf(related?.subscribers.keys()),
           medias: medias.map((media) => this.#media(state, media)),
         };
       }),

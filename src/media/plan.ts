@@ -1,11 +1,11 @@
 /** From a call to what the relay has to do for it. Pure. */
+import { CallIndex, isHeld } from './call-index.js';
 import {
   formatEndpoint,
   type CallState,
   type Endpoint,
   type LocalSocket,
   type Media,
-  type Participant,
   type Stream,
 } from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
@@ -23,9 +23,8 @@ export class MissingAddressError extends Error {
 
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPlan {
-  const medias = new Map(state.medias.map((media) => [media.id, media]));
+  const index = new CallIndex(state);
   const streams = withOpenSockets(state);
-  const participants = new Map(state.participants.map((entry) => [entry.id, entry]));
   const sockets: SocketPlan[] = [];
   for (const socket of state.sockets) {
     if (!socket.open) continue;
@@ -39,13 +38,11 @@ export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPl
       localPort: socket.port,
     });
   }
-  const listeners = listenersByMedia(state);
   const plans: StreamPlan[] = [];
   for (const stream of streams.values()) {
-    const media = medias.get(stream.mediaId);
+    const media = index.medias.get(stream.mediaId);
     if (media === undefined) continue;
-    const owner = participants.get(media.participantId);
-    plans.push(streamPlan(state, stream, media, owner, listeners, streams));
+    plans.push(streamPlan(index, stream, media, streams));
   }
   return { callId: state.callId, tos: state.tos, sockets, streams: plans };
 }
@@ -60,19 +57,6 @@ function withOpenSockets(state: CallState): ReadonlyMap<number, Stream> {
   return new Map(state.streams.map((stream) => [stream.id, usable(stream)]));
 }
 
-/** Media id -> medias that hear it. */
-function listenersByMedia(state: CallState): ReadonlyMap<number, readonly Media[]> {
-  const listeners = new Map<number, Media[]>();
-  for (const media of state.medias) {
-    for (const subscription of media.subscriptions) {
-      const list = listeners.get(subscription.mediaId);
-      if (list === undefined) listeners.set(subscription.mediaId, [media]);
-      else list.push(media);
-    }
-  }
-  return listeners;
-}
-
 /** An address packets can be sent to. */
 function reachable(endpoint: Endpoint | null): Endpoint | null {
   if (endpoint === null || endpoint.port === 0 || endpoint.address === '') return null;
@@ -80,26 +64,16 @@ function reachable(endpoint: Endpoint | null): Endpoint | null {
 }
 
 function streamPlan(
-  state: CallState,
+  index: CallIndex,
   stream: Stream,
   media: Media,
-  owner: Participant | undefined,
-  listeners: ReadonlyMap<number, readonly Media[]>,
   streams: ReadonlyMap<number, Stream>,
 ): StreamPlan {
+  const { state } = index;
+  const owner = index.participants.get(media.participantId);
   const position = media.streams.indexOf(stream.id);
-  // Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known.
-  const isHeld = (id: number): boolean => streams.get(id)?.flags.has('zero-address') === true;
-  const rtpSinks: number[] = [];
-  const rtcpSinks: number[] = [];
-  for (const listener of listeners.get(media.id) ?? []) {
-    const pairStart = position - (position % 2);
-    const rtp = listener.streams[pairStart];
-    const rtcp = listener.streams[pairStart + 1];
-    if (stream.component === 1 && rtp !== undefined && !isHeld(rtp)) rtpSinks.push(rtp);
-    const rtcpTarget = listener.flags.has('rtcp-mux') ? rtp : rtcp;
-    if (rtcpTarget !== undefined && !isHeld(rtcpTarget)) rtcpSinks.push(rtcpTarget);
-  }
+  const subscribers = index.subscribersOf(media.id);
+  const targets = index.targetsOf(stream);
   const isRtp = isRtpProtocol(media.protocol);
   const restrictions = restrictionsOf(state, owner);
   const transparent = !isRtp || isSecureProtocol(media.protocol);
@@ -108,8 +82,8 @@ function streamPlan(
   // Before somebody has answered nothing can be known of who else may send here.
   const awaitsAnswer =
     strictSource &&
-    !(listeners.get(media.id) ?? []).some((listener) =>
-      streams.get(listener.streams[position] ?? -1)?.flags.has('filled'),
+    !subscribers.some(({ media: subscriber }) =>
+      streams.get(subscriber.streams[position] ?? -1)?.flags.has('filled'),
     );
   return {
     id: stream.id,
@@ -129,14 +103,14 @@ function streamPlan(
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:
       isRtp && stream.component === 1
-        ? payloadRules(restrictions, media, listeners.get(media.id) ?? [])
+        ? payloadRules(restrictions, media, index.receiversOf(media.id))
         : null,
     pierceNat: stream.flags.has('pierce-nat'),
     natWait: stream.flags.has('nat-wait'),
     clockRate: clockRateOf(media),
     egressSocket: egressSocketOf(stream, streams, media),
-    rtpSinks,
-    rtcpSinks,
+    rtpSinks: reachedBy(targets.rtp),
+    rtcpSinks: reachedBy(targets.rtcp),
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,
@@ -147,6 +121,9 @@ function streamPlan(
     },
   };
 }
+
+const reachedBy = (targets: readonly Stream[]): number[] =>
+  targets.filter((target) => !isHeld(target)).map(({ id }) => id);
 
 function clockRateOf(media: Media): number {
   return media.codecs.find((codec) => codec.ptimeMs >= 0)?.clockRate ?? 0;

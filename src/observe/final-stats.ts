@@ -1,5 +1,6 @@
 /** The "Final packet stats" block at the end of a call (options.md §7, the 10.5 form). */
-import type { CallState, LocalSocket, Participant, Stream } from '../media/call-state.js';
+import { CallIndex } from '../media/call-index.js';
+import type { CallState, LocalSocket, Stream } from '../media/call-state.js';
 import type { CallStatistics, SsrcStatistics } from '../media/relay.js';
 import { heardCodec } from './query-reply.js';
 
@@ -20,16 +21,19 @@ export function finalStatsLines(
   localAddressOf: (socket: LocalSocket) => string,
 ): readonly string[] {
   const lines = ['Final packet stats:'];
+  const index = new CallIndex(state);
+  const relations = index.relations();
   for (const participant of state.participants) {
     const label = participant.label === null ? '' : ` (label '${participant.label}')`;
     lines.push(
       `--- Tag '${participant.tag ?? ''}'${label}, created ${duration(nowMicros - participant.createdMicros)} ago for branch '${participant.viaBranch ?? ''}'`,
     );
-    for (const source of related(state, participant, 'sources')) {
+    const related = relations.get(participant.id);
+    for (const source of related?.sources.keys() ?? []) {
       lines.push(`---     subscribed to '${source.tag ?? ''}'`);
     }
-    for (const listener of related(state, participant, 'listeners')) {
-      lines.push(`---     subscription for '${listener.tag ?? ''}'`);
+    for (const subscriber of related?.subscribers.keys() ?? []) {
+      lines.push(`---     subscription for '${subscriber.tag ?? ''}'`);
     }
     const streamIds = new Set<number>();
     for (const media of state.medias) {
@@ -40,7 +44,7 @@ export function finalStatsLines(
       );
       for (const streamId of media.streams) {
         streamIds.add(streamId);
-        const stream = state.streams.find(({ id }) => id === streamId);
+        const stream = index.streams.get(streamId);
         if (stream === undefined) continue;
         lines.push(portLine(state, stream, statistics, nowMicros, localAddressOf));
       }
@@ -51,27 +55,6 @@ export function finalStatsLines(
     }
   }
   return lines;
-}
-
-function related(
-  state: CallState,
-  participant: Participant,
-  which: 'sources' | 'listeners',
-): readonly Participant[] {
-  const found = new Set<Participant>();
-  const ownerOf = (mediaId: number): Participant | undefined => {
-    const media = state.medias.find(({ id }) => id === mediaId);
-    return state.participants.find(({ id }) => id === media?.participantId);
-  };
-  for (const media of state.medias) {
-    for (const { mediaId } of media.subscriptions) {
-      const [own, other] = which === 'sources' ? [media.id, mediaId] : [mediaId, media.id];
-      const owner = ownerOf(own);
-      const opposite = ownerOf(other);
-      if (owner === participant && opposite !== undefined) found.add(opposite);
-    }
-  }
-  return [...found];
 }
 
 function portLine(

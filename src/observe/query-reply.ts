@@ -1,4 +1,5 @@
 /** The `query` dictionary of a call (ng-protocol.md §6), in the order in which 10.5 writes it. */
+import { CallIndex, type Relations } from '../media/call-index.js';
 import type {
   CallState,
   Endpoint,
@@ -70,40 +71,6 @@ const namedProtocols: ReadonlySet<string> = new Set([
   'UDPTL',
 ]);
 
-/** Who hears whom, once for the whole reply. */
-interface Relations {
-  /** Participant id -> those it hears, each once, in order. */
-  readonly sources: ReadonlyMap<number, readonly Participant[]>;
-  /** Participant id -> those that hear it, in order of their ids. */
-  readonly listeners: ReadonlyMap<number, readonly Participant[]>;
-}
-
-function relationsOf(state: CallState): Relations {
-  const owners = new Map<number, number>();
-  for (const media of state.medias) owners.set(media.id, media.participantId);
-  const participants = new Map<number, Participant>();
-  for (const participant of state.participants) participants.set(participant.id, participant);
-  const sources = new Map<number, Participant[]>();
-  const listeners = new Map<number, Participant[]>();
-  for (const participant of state.participants) {
-    const heard: Participant[] = [];
-    for (const media of state.medias) {
-      if (media.participantId !== participant.id) continue;
-      for (const { mediaId } of media.subscriptions) {
-        const source = participants.get(owners.get(mediaId) ?? -1);
-        if (source !== undefined && !heard.includes(source)) heard.push(source);
-      }
-    }
-    sources.set(participant.id, heard);
-    for (const source of heard) {
-      const list = listeners.get(source.id);
-      if (list === undefined) listeners.set(source.id, [participant]);
-      else list.push(participant);
-    }
-  }
-  return { sources, listeners };
-}
-
 /** The whole reply but for `result`. */
 export function callDictionary(
   state: CallState,
@@ -112,14 +79,15 @@ export function callDictionary(
 ): Map<string, NgValue> {
   const byStream = new Map<number, StreamStatistics>();
   for (const entry of statistics.streams) byStream.set(entry.streamId, entry);
-  const relations = relationsOf(state);
+  const relations = new CallIndex(state).relations();
   const chosen = chosenParticipants(state, options.tags, relations);
   const tags = new Map<string, NgValue>();
   for (const participant of state.participants) {
     if (chosen !== null && !chosen.has(participant.id)) continue;
     const { tag, id } = participant;
     const key = tag === null || tag === '' ? `<untagged ${id}>` : tag;
-    tags.set(key, participantDictionary(state, participant, relations, byStream, options));
+    const related = relations.get(id) ?? { sources: nobody, subscribers: nobody };
+    tags.set(key, participantDictionary(state, participant, related, byStream, options));
   }
   const ssrcs = new Map<string, NgValue>();
   for (const entry of statistics.ssrcs) {
@@ -135,33 +103,47 @@ export function callDictionary(
     .set('totals', totals(state, byStream));
 }
 
-/** Ids of the participants named and of those they hear; null: all. */
+/** Ids of the participants named and of those they are subscribed to; null: all. */
 function chosenParticipants(
   state: CallState,
   tags: readonly string[] | null,
-  { sources }: Relations,
+  relations: ReadonlyMap<number, Relations>,
 ): ReadonlySet<number> | null {
   if (tags === null) return null;
   const chosen = new Set<number>();
   for (const participant of state.participants) {
     if (participant.tag === null || !tags.includes(participant.tag)) continue;
     chosen.add(participant.id);
-    for (const other of sources.get(participant.id) ?? []) chosen.add(other.id);
+    const sources = relations.get(participant.id)?.sources ?? nobody;
+    for (const { id } of sources.keys()) chosen.add(id);
   }
   return chosen;
 }
 
-const nobody: readonly Participant[] = [];
+const nobody: Relations['sources'] = new Map();
 
-const relationList = (participants: readonly Participant[]): readonly NgDictionary[] =>
-  participants.map(({ tag }) =>
-    new Map<string, NgValue>().set('tag', tag ?? '').set('type', 'offer/answer'),
-  );
+/** Sources in the order of the medias, subscribers in that of the call's participants. */
+const relationList = (
+  related: Relations['sources'],
+  order: Iterable<Participant> = related.keys(),
+): readonly NgDictionary[] => {
+  const list: NgDictionary[] = [];
+  for (const participant of order) {
+    const subscription = related.get(participant);
+    if (subscription === undefined) continue;
+    list.push(
+      new Map<string, NgValue>()
+        .set('tag', participant.tag ?? '')
+        .set('type', subscription.offerAnswer ? 'offer/answer' : 'pub/sub'),
+    );
+  }
+  return list;
+};
 
 function participantDictionary(
   state: CallState,
   participant: Participant,
-  relations: Relations,
+  { sources, subscribers }: Relations,
   byStream: ReadonlyMap<number, StreamStatistics>,
   options: QueryOptions,
 ): NgDictionary {
@@ -176,8 +158,8 @@ function participantDictionary(
   }
   return dictionary
     .set('created', seconds(participant.createdMicros))
-    .set('subscriptions', relationList(relations.sources.get(participant.id) ?? nobody))
-    .set('subscribers', relationList(relations.listeners.get(participant.id) ?? nobody))
+    .set('subscriptions', relationList(sources))
+    .set('subscribers', relationList(subscribers, state.participants))
     .set('medias', medias);
 }
 

@@ -16,7 +16,7 @@ import {
 } from './encode-members.js';
 import { percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, own, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { CallIndex, mediaSubscriptions, tagSubscriptions, toldByTags } from './subscriptions.js';
+import { StoredIndex, mediaSubscriptions, tagSubscriptions, toldByTags } from './subscriptions.js';
 
 const form: Form = {
   layout: '10.5',
@@ -27,7 +27,7 @@ const form: Form = {
 
 /** The value of `state`; its strings are percent-encoded already. */
 export function treeOf105(state: CallState, settings: CodecSettings): Tree {
-  const index = new CallIndex(state);
+  const index = new StoredIndex(state);
   const encoding: Encoding = { form, index, settings };
   const tree: Tree = { json: callObject(state) };
   putStreams(tree, state, encoding);

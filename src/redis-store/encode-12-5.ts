@@ -20,7 +20,7 @@ import {
 } from './encode-members.js';
 import { percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, own, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { CallIndex, mediaSubscriptions } from './subscriptions.js';
+import { StoredIndex, mediaSubscriptions } from './subscriptions.js';
 
 const form: Form = {
   layout: '12.5',
@@ -31,7 +31,7 @@ const form: Form = {
 
 /** The value of `state`; its strings are percent-encoded already. */
 export function treeOf125(state: CallState, settings: CodecSettings): Tree {
-  const encoding: Encoding = { form, index: new CallIndex(state), settings };
+  const encoding: Encoding = { form, index: new StoredIndex(state), settings };
   const tree: Tree = { json: callObject(state) };
   putStreams(tree, state, encoding);
   putParticipants(tree, state, encoding);

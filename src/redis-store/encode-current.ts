@@ -17,7 +17,7 @@ import {
 } from './encode-members.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { CallIndex, mediaSubscriptions } from './subscriptions.js';
+import { StoredIndex, mediaSubscriptions } from './subscriptions.js';
 
 const bytesAsTheyAre = (text: string): string => text;
 
@@ -40,7 +40,7 @@ export function treeOfCurrent(
   settings: CodecSettings,
 ): Tree {
   const form = format === 'JSON' ? jsonForm : bencodeForm;
-  const encoding: Encoding = { form, index: new CallIndex(state), settings };
+  const encoding: Encoding = { form, index: new StoredIndex(state), settings };
   const tree: Tree = { json: callObject(state, form) };
   putStreams(tree, state, encoding);
   putParticipants(tree, state, encoding);
@@ -82,7 +82,7 @@ function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void
 }
 
 /** Media ids by index; -1 where the participant has no media. */
-function mediasWithHoles(participant: Participant, index: CallIndex): string[] {
+function mediasWithHoles(participant: Participant, index: StoredIndex): string[] {
   const list: string[] = [];
   for (const id of participant.medias) {
     const at = index.mediaAt.get(id);
@@ -119,7 +119,7 @@ function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
 }
 
 /** The table of the media; that of the participant (10.5 layout) goes to its first media. */
-function tableOf(media: Media, index: CallIndex): Media['ssrcTable'] {
+function tableOf(media: Media, index: StoredIndex): Media['ssrcTable'] {
   if (media.ssrcTable.length > 0) return media.ssrcTable;
   const participant = index.participants.get(media.participantId);
   return participant?.medias[0] === media.id ? participant.ssrcTable : [];

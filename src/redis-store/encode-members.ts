@@ -36,7 +36,7 @@ import {
   type Fields,
   type Tree,
 } from './schema.js';
-import type { CallIndex } from './subscriptions.js';
+import type { StoredIndex } from './subscriptions.js';
 
 /** How a format writes its strings and its times. */
 export interface Form {
@@ -50,7 +50,7 @@ export interface Form {
 /** What the encoders pass on. */
 export interface Encoding {
   readonly form: Form;
-  readonly index: CallIndex;
+  readonly index: StoredIndex;
   readonly settings: CodecSettings;
 }
 
@@ -103,7 +103,7 @@ function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
 }
 
 /** Of several pairs (a port count) the later ones have components of their own: 3 and 4, 5 and 6, … */
-function componentOf(stream: Stream, index: CallIndex): number {
+function componentOf(stream: Stream, index: StoredIndex): number {
   const position = index.medias.get(stream.mediaId)?.streams.indexOf(stream.id) ?? -1;
   return position < 2 ? stream.component : position + 1;
 }
@@ -250,7 +250,7 @@ export function codecTextOfFormer(codec: Codec): string {
 /** The table of the participant, else those of its medias (a call that came in the current layout). */
 export function ssrcsOfParticipant(
   participant: Participant,
-  index: CallIndex,
+  index: StoredIndex,
 ): Participant['ssrcTable'] {
   if (participant.ssrcTable.length > 0) return participant.ssrcTable;
   return participant.medias.flatMap((id) => index.medias.get(id)?.ssrcTable ?? []);

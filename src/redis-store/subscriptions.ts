@@ -3,6 +3,7 @@
  * (`tag/media-offset/offer_answer/rtcp_only/egress`) and by media in the current one
  * (`media/offer_answer/rtcp_only/egress/inject`); the sinks of streams follow from them.
  */
+import { CallIndex } from '../media/call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from '../media/call-state.js';
 
 const bit = (value: boolean): string => (value ? '1' : '0');
@@ -11,41 +12,24 @@ const bit = (value: boolean): string => (value ? '1' : '0');
 const attributesOf = (subscription: Subscription): string =>
   `${bit(subscription.offerAnswer)}/${bit(subscription.rtcpOnly)}/${bit(subscription.egress)}`;
 
-/** Lookups by id that several encoders need, made once for each call. */
-export class CallIndex {
-  readonly medias = new Map<number, Media>();
-  readonly streams = new Map<number, Stream>();
-  readonly participants = new Map<number, Participant>();
-  /** Positions in the lists of the state: what the ids become when written. */
-  readonly participantAt = new Map<number, number>();
-  readonly mediaAt = new Map<number, number>();
-  readonly streamAt = new Map<number, number>();
-  readonly socketAt = new Map<number, number>();
-  readonly mapAt = new Map<number, number>();
-  /** Media id -> the medias that hear it and how. */
-  readonly #listeners = new Map<number, { media: Media; subscription: Subscription }[]>();
+const positionsOf = (entities: readonly { readonly id: number }[]): ReadonlyMap<number, number> =>
+  new Map(entities.map(({ id }, at) => [id, at]));
 
-  constructor(readonly state: CallState) {
-    state.participants.forEach((entry, at) => {
-      this.participants.set(entry.id, entry);
-      this.participantAt.set(entry.id, at);
-    });
-    state.medias.forEach((media, at) => {
-      this.medias.set(media.id, media);
-      this.mediaAt.set(media.id, at);
-      for (const subscription of media.subscriptions) {
-        const list = this.#listeners.get(subscription.mediaId);
-        if (list === undefined)
-          this.#listeners.set(subscription.mediaId, [{ media, subscription }]);
-        else list.push({ media, subscription });
-      }
-    });
-    state.streams.forEach((stream, at) => {
-      this.streams.set(stream.id, stream);
-      this.streamAt.set(stream.id, at);
-    });
-    state.sockets.forEach((socket, at) => this.socketAt.set(socket.id, at));
-    state.endpointMaps.forEach((map, at) => this.mapAt.set(map.id, at));
+/** The index of the call, and what its ids become when written: positions in the lists of the state. */
+export class StoredIndex extends CallIndex {
+  readonly participantAt: ReadonlyMap<number, number>;
+  readonly mediaAt: ReadonlyMap<number, number>;
+  readonly streamAt: ReadonlyMap<number, number>;
+  readonly socketAt: ReadonlyMap<number, number>;
+  readonly mapAt: ReadonlyMap<number, number>;
+
+  constructor(state: CallState) {
+    super(state);
+    this.participantAt = positionsOf(state.participants);
+    this.mediaAt = positionsOf(state.medias);
+    this.streamAt = positionsOf(state.streams);
+    this.socketAt = positionsOf(state.sockets);
+    this.mapAt = positionsOf(state.endpointMaps);
   }
 
   /** Stored ids of `ids`; those that no longer exist are left out. */
@@ -60,28 +44,21 @@ export class CallIndex {
 
   /** Stored ids of the streams that get what `stream` receives (`rtp_sinks-N`, `rtcp_sinks-N`). */
   sinksOf(stream: Stream): { rtp: string[]; rtcp: string[] } {
-    const rtp: number[] = [];
-    const rtcp: number[] = [];
-    const media = this.medias.get(stream.mediaId);
-    const position = media === undefined ? -1 : media.streams.indexOf(stream.id);
-    if (position < 0) return { rtp: [], rtcp: [] };
-    const sendsRtp = stream.component === 1;
-    const sendsRtcp = stream.component === 2 || stream.flags.has('rtcp');
-    const pairStart = position - (position % 2);
-    for (const listener of this.#listeners.get(stream.mediaId) ?? []) {
-      const rtpSink = listener.media.streams[pairStart];
-      const rtcpSink = listener.media.flags.has('rtcp-mux')
-        ? rtpSink
-        : listener.media.streams[pairStart + 1];
-      if (sendsRtp && !listener.subscription.rtcpOnly && rtpSink !== undefined) rtp.push(rtpSink);
-      if (sendsRtcp && rtcpSink !== undefined) rtcp.push(rtcpSink);
-    }
-    return { rtp: this.stored(this.streamAt, rtp), rtcp: this.stored(this.streamAt, rtcp) };
+    const { rtp, rtcp } = this.targetsOf(stream);
+    const storesRtcp = stream.component === 2 || stream.flags.has('rtcp');
+    return { rtp: this.#positionsOf(rtp), rtcp: storesRtcp ? this.#positionsOf(rtcp) : [] };
+  }
+
+  #positionsOf(streams: readonly Stream[]): string[] {
+    return this.stored(
+      this.streamAt,
+      streams.map(({ id }) => id),
+    );
   }
 }
 
 /** Items of `media-subscriptions-N`. */
-export function mediaSubscriptions(index: CallIndex, media: Media): string[] {
+export function mediaSubscriptions(index: StoredIndex, media: Media): string[] {
   const items: string[] = [];
   for (const subscription of media.subscriptions) {
     const at = index.mediaAt.get(subscription.mediaId);
@@ -92,7 +69,7 @@ export function mediaSubscriptions(index: CallIndex, media: Media): string[] {
 }
 
 /** Items of `subscriptions-N`, each once, in the order in which the medias name them. */
-export function tagSubscriptions(index: CallIndex, participant: Participant): string[] {
+export function tagSubscriptions(index: StoredIndex, participant: Participant): string[] {
   const items = new Set<string>();
   participant.medias.forEach((mediaId, position) => {
     for (const subscription of index.medias.get(mediaId)?.subscriptions ?? []) {
@@ -136,7 +113,7 @@ export function expandTagSubscriptions(
  * subscriptions that they have; else they need the additional field.
  */
 export function toldByTags(
-  index: CallIndex,
+  index: StoredIndex,
   participant: Participant,
   items: readonly string[],
 ): boolean {

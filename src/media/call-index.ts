@@ -1,0 +1,127 @@
+/**
+ * Who is subscribed to whom, and where packets go because of it: the one place that says so, read by
+ * the plan, the store, `query`, the final statistics and the CLI. Made for one published state.
+ *
+ * The rules, as seen on rtpengine 10.5: a subscription to RTCP only brings no RTP. A subscriber on hold by a
+ * zero address stays a target of the routes (they are stored so, `rtp_sinks-N`), but is sent nothing until
+ * it has an address again: `isHeld`.
+ */
+import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
+
+/** A media that gets what another one sends, and how. */
+export interface Subscriber {
+  readonly media: Media;
+  readonly subscription: Subscription;
+}
+
+/** Streams that get what one stream receives, in the order of the subscriptions. */
+export interface RouteTargets {
+  readonly rtp: readonly Stream[];
+  readonly rtcp: readonly Stream[];
+}
+
+const nobody: readonly Subscriber[] = [];
+const nowhere: RouteTargets = { rtp: [], rtcp: [] };
+
+/** Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known. */
+export const isHeld = (stream: Stream): boolean => stream.flags.has('zero-address');
+
+/** Lookups by id in one call, made once. Ids that do not exist find nothing. */
+export class CallIndex {
+  readonly medias = new Map<number, Media>();
+  readonly streams = new Map<number, Stream>();
+  readonly participants = new Map<number, Participant>();
+  readonly #subscribers = new Map<number, Subscriber[]>();
+
+  constructor(readonly state: CallState) {
+    for (const participant of state.participants)
+      this.participants.set(participant.id, participant);
+    for (const stream of state.streams) this.streams.set(stream.id, stream);
+    for (const media of state.medias) {
+      this.medias.set(media.id, media);
+      for (const subscription of media.subscriptions) {
+        const list = this.#subscribers.get(subscription.mediaId);
+        if (list === undefined)
+          this.#subscribers.set(subscription.mediaId, [{ media, subscription }]);
+        else list.push({ media, subscription });
+      }
+    }
+  }
+
+  /** Those that get what the media sends, in the order of the call's medias. */
+  subscribersOf(mediaId: number): readonly Subscriber[] {
+    return this.#subscribers.get(mediaId) ?? nobody;
+  }
+
+  /** Those of them that get its RTP. */
+  receiversOf(mediaId: number): readonly Media[] {
+    const receivers: Media[] = [];
+    for (const { media, subscription } of this.subscribersOf(mediaId)) {
+      if (!subscription.rtcpOnly) receivers.push(media);
+    }
+    return receivers;
+  }
+
+  /** Where what `stream` receives goes. RTCP that comes to an RTP port is RTCP all the same. */
+  targetsOf(stream: Stream): RouteTargets {
+    const media = this.medias.get(stream.mediaId);
+    const position = media === undefined ? -1 : media.streams.indexOf(stream.id);
+    const subscribers = this.subscribersOf(stream.mediaId);
+    if (position < 0 || subscribers.length === 0) return nowhere;
+    const rtp: Stream[] = [];
+    const rtcp: Stream[] = [];
+    const pairStart = position - (position % 2);
+    for (const { media: to, subscription } of subscribers) {
+      const rtpTarget = this.#streamAt(to, pairStart);
+      const rtcpTarget = to.flags.has('rtcp-mux') ? rtpTarget : this.#streamAt(to, pairStart + 1);
+      const wantsRtp = stream.component === 1 && !subscription.rtcpOnly;
+      if (wantsRtp && rtpTarget !== undefined) rtp.push(rtpTarget);
+      if (rtcpTarget !== undefined) rtcp.push(rtcpTarget);
+    }
+    return { rtp, rtcp };
+  }
+
+  #streamAt(media: Media, position: number): Stream | undefined {
+    const id = media.streams[position];
+    return id === undefined ? undefined : this.streams.get(id);
+  }
+
+  /** Participants that each participant is subscribed to and those subscribed to it, by its id. */
+  relations(): ReadonlyMap<number, Relations> {
+    const relations = new Map<number, MutableRelations>();
+    for (const { id } of this.state.participants) {
+      relations.set(id, { sources: new Map(), subscribers: new Map() });
+    }
+    for (const media of this.state.medias) {
+      const subscriber = this.participants.get(media.participantId);
+      if (subscriber === undefined) continue;
+      for (const subscription of media.subscriptions) {
+        const sourceMedia = this.medias.get(subscription.mediaId);
+        const source = this.participants.get(sourceMedia?.participantId ?? -1);
+        if (source === undefined) continue;
+        addFirst(relations.get(subscriber.id)?.sources, source, subscription);
+        addFirst(relations.get(source.id)?.subscribers, subscriber, subscription);
+      }
+    }
+    return relations;
+  }
+}
+
+/** Each once, in the order of the call's medias, with the first subscription between the two. */
+export interface Relations {
+  readonly sources: ReadonlyMap<Participant, Subscription>;
+  readonly subscribers: ReadonlyMap<Participant, Subscription>;
+}
+
+interface MutableRelations {
+  readonly sources: Map<Participant, Subscription>;
+  readonly subscribers: Map<Participant, Subscription>;
+}
+
+function addFirst(
+  map: Map<Participant, Subscription> | undefined,
+  participant: Participant,
+  subscription: Subscription,
+): void {
+  if (map?.has(participant) === false) map.set(participant, subscription);
+}
