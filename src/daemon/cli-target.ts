@@ -8,7 +8,7 @@ import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
-import type { CallService } from './call-service.js';
+import type { CallService } from './calls/call-service.js';
 import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
 import type { LiveConfig, RedisSettings } from './live-config.js';
@@ -102,7 +102,7 @@ export class DaemonCliTarget implements CliTarget {
   sessionCounts(): CliSessionCounts {
     const { calls } = this.#parts;
     const counts = { ipv4Only: 0, ipv6Only: 0, mixed: 0 };
-    for (const state of calls.calls.values()) {
+    for (const state of calls.table.calls.values()) {
       const families = new Set(
         state.streams.flatMap(({ endpoint }) =>
           endpoint === null ? [] : [endpoint.address.includes(':')],
@@ -112,19 +112,19 @@ export class DaemonCliTarget implements CliTarget {
       else if (families.has(true)) counts.ipv6Only += 1;
       else if (families.has(false)) counts.ipv4Only += 1;
     }
-    const own = calls.ownCount;
-    return { own, foreign: calls.calls.size - own, transcodedMedia: 0, ...counts };
+    const own = calls.table.ownCount;
+    return { own, foreign: calls.table.calls.size - own, transcodedMedia: 0, ...counts };
   }
 
   *sessions(): Iterable<CliSession> {
     const { calls, clock } = this.#parts;
     const offset = clock.wallOffsetMicros();
-    for (const state of calls.calls.values()) yield sessionOf(state, offset);
+    for (const state of calls.table.calls.values()) yield sessionOf(state, offset);
   }
 
   call(callId: string): CliCall | null {
     const { calls, clock } = this.#parts;
-    const state = calls.call(callId);
+    const state = calls.table.call(callId);
     if (state === null) return null;
     const now = clock.nowMicros();
     const offset = clock.wallOffsetMicros();
@@ -153,8 +153,8 @@ export class DaemonCliTarget implements CliTarget {
   #media(state: CallState, media: CallState['medias'][number]): CliMedia {
     const { calls, clock } = this.#parts;
     const offset = clock.wallOffsetMicros();
-    const statistics = calls.statisticsOf(state.callId);
-    const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+    const statistics = calls.table.statisticsOf(state.callId);
+    const current = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
     return {
       index: media.index,
       type: media.type,
@@ -164,11 +164,11 @@ export class DaemonCliTarget implements CliTarget {
         const stream = state.streams.find((entry) => entry.id === id);
         if (stream === undefined) return [];
         const socket = state.sockets.find((entry) => entry.id === stream.selectedSocket);
-        const now = figures.get(id);
+        const now = current.get(id);
         const local: Endpoint =
           socket === undefined
             ? { address: '', port: 0 }
-            : { address: calls.localAddressOf(socket), port: socket.port };
+            : { address: calls.table.localAddressOf(socket), port: socket.port };
         const last = Math.max(now?.lastPacketMicros ?? 0, stream.lastPacketMicros);
         return [
           {
@@ -241,20 +241,21 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   setCallDebug(callId: string, on: boolean): boolean {
-    if (this.#parts.calls.call(callId) === null) return false;
+    if (this.#parts.calls.table.call(callId) === null) return false;
     this.#parts.log.setCallDebug(callId, on);
     return true;
   }
 
   terminateCall(callId: string): boolean {
-    if (this.#parts.calls.call(callId) === null) return false;
-    void this.#parts.calls.close(callId, 'forced');
+    if (this.#parts.calls.table.call(callId) === null) return false;
+    void this.#parts.calls.ending.close(callId, 'forced');
     return true;
   }
 
   terminateCalls(which: 'all' | 'own' | 'foreign'): void {
-    for (const { callId, ownership } of [...this.#parts.calls.calls.values()]) {
-      if (which === 'all' || which === ownership) void this.#parts.calls.close(callId, 'forced');
+    for (const { callId, ownership } of [...this.#parts.calls.table.calls.values()]) {
+      if (which === 'all' || which === ownership)
+        void this.#parts.calls.ending.close(callId, 'forced');
     }
   }
 
@@ -273,8 +274,8 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   makeAll(ownership: 'own' | 'foreign'): void {
-    if (ownership === 'own') this.#parts.calls.makeAllOwn();
-    else this.#parts.calls.makeAllForeign();
+    if (ownership === 'own') this.#parts.calls.ownership.takeOverAll();
+    else this.#parts.calls.ownership.giveUpAll();
   }
 
   kernel(): CliKernel | null {

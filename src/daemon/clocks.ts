@@ -85,7 +85,7 @@ export function shiftedStatistics(statistics: CallStatistics, micros: number): C
 
 /** A longer pause between two ticks means that the process did not run: it was stopped, or its machine. */
 const longestTickMicros = 2e6;
-const mostGaps = 32;
+const maxGaps = 32;
 
 interface Gap {
   from: number;
@@ -94,7 +94,7 @@ interface Gap {
 
 /**
  * How much of a span of time the process has lived through. While it is stopped (SIGSTOP, a virtual
- * machine's snapshot) it hears nothing, and that must not count as silence.
+ * machine's snapshot) nothing reaches it, and that must not count as silence.
  */
 export class LivedTime {
   /** Oldest first, without overlap. */
@@ -112,7 +112,7 @@ export class LivedTime {
     if (now - from <= longestTickMicros) return 0;
     this.#gaps.push({ from, to: now });
     const [first, second] = this.#gaps;
-    if (this.#gaps.length > mostGaps && first !== undefined && second !== undefined) {
+    if (this.#gaps.length > maxGaps && first !== undefined && second !== undefined) {
       second.from = first.from;
       this.#gaps.shift();
     }

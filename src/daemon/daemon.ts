@@ -21,7 +21,7 @@ import type { RedisStore } from '../redis-store/redis-store.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
-import { CallService } from './call-service.js';
+import { CallService } from './calls/call-service.js';
 import type { CliTarget } from './cli/target.js';
 import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
@@ -126,7 +126,7 @@ export class Daemon {
     this.#notices = new Notices(environment.log);
     this.#drain = new Drain({
       log: environment.log,
-      ownCount: () => this.#calls?.ownCount ?? 0,
+      ownCount: () => this.#calls?.table.ownCount ?? 0,
       livedMs: () => this.#lived.between(start, nowMicros()) / 1000,
       onDone: environment.onDrained,
     });
@@ -184,7 +184,7 @@ export class Daemon {
     this.#calls = calls;
     if (config.redis !== null) {
       const report = await this.#store.restore(
-        (state) => calls.adopt(state),
+        (state) => calls.ownership.adopt(state),
         (sockets) => this.#openEarly(interfaces, sockets, freeBind),
       );
       log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
@@ -363,7 +363,7 @@ export class Daemon {
       ...this.#codecSettings,
       log: this.#storeLog,
       snapshot: () => this.#snapshot(),
-      onLost: (callId, holder) => this.#calls?.loseOwnership(callId, holder),
+      onLost: (callId, holder) => this.#calls?.ownership.lose(callId, holder),
       completed: (state) => this.#calls?.withStatistics(state) ?? state,
     });
     this.#redisStore = store;
@@ -399,9 +399,9 @@ export class Daemon {
         disableTimeSeconds: redis.disableTimeSeconds,
         settings: this.#codecSettings,
         log: this.#storeLog,
-        onCall: (state, database) => calls.follow(state, database),
-        onGone: (callId, database, deleted) => calls.unfollow(callId, database, deleted),
-        held: (database) => calls.followed(database),
+        onCall: (state, database) => calls.ownership.follow(state, database),
+        onGone: (callId, database, deleted) => calls.ownership.unfollow(callId, database, deleted),
+        held: (database) => calls.ownership.followed(database),
       });
       await this.#follower.start(databases);
       return;
@@ -415,7 +415,7 @@ export class Daemon {
   /** Stands by for a database no longer; false when it was not followed. */
   #unfollow(database: number): boolean {
     if (this.#follower?.remove(database) !== true) return false;
-    this.#calls?.forgetKeyspace(database);
+    this.#calls?.ownership.unfollowAll(database);
     return true;
   }
 
@@ -443,7 +443,7 @@ export class Daemon {
   *#snapshot(): Iterable<CallState> {
     const calls = this.#calls;
     if (calls === null) return;
-    yield* calls.calls.values();
+    yield* calls.table.calls.values();
   }
 
   /** What the operator's commands act on, by whichever way they come. */
@@ -575,8 +575,8 @@ export class Daemon {
   }
 
   #reportStatus(): void {
-    const all = this.#calls?.calls.size ?? 0;
-    const own = this.#calls?.ownCount ?? 0;
+    const all = this.#calls?.table.calls.size ?? 0;
+    const own = this.#calls?.table.ownCount ?? 0;
     const mode = this.#drain.active ? 'draining, ' : '';
     this.#environment.serviceManager.status(`${mode}${own} calls, ${all - own} foreign calls`);
   }
@@ -611,10 +611,10 @@ export class Daemon {
     const { config, clock } = this.#environment;
     const calls = this.#calls;
     const totals = this.#relay?.totals() ?? { packets: 0, bytes: 0, errors: 0 };
-    const all = calls?.calls.size ?? 0;
-    const own = calls?.ownCount ?? 0;
+    const all = calls?.table.calls.size ?? 0;
+    const own = calls?.table.ownCount ?? 0;
     let streams = 0;
-    for (const state of calls?.calls.values() ?? []) streams += state.streams.length;
+    for (const state of calls?.table.calls.values() ?? []) streams += state.streams.length;
     const kernelStreams = this.#kernelRelay?.streamCount() ?? 0;
     return {
       nowMicros: clock.nowMicros(),

@@ -31,7 +31,7 @@ const repliesGoneSeconds = 65;
 export class MemoryTrim {
   readonly #options: MemoryTrimOptions;
   #seen = 0;
-  #owed = 0;
+  #pending = 0;
   #quiet = 0;
 
   constructor(options: MemoryTrimOptions) {
@@ -42,14 +42,14 @@ export class MemoryTrim {
   everySecond(commands: number): void {
     const done = commands - this.#seen;
     this.#seen = commands;
-    this.#owed += done;
+    this.#pending += done;
     this.#quiet = done < quietCommands ? this.#quiet + 1 : 0;
-    if (this.#owed < commandsWorthIt) return;
+    if (this.#pending < commandsWorthIt) return;
     const due = [quietSeconds, 2 * quietSeconds, repliesGoneSeconds];
     if (!due.includes(this.#quiet)) return;
     if (this.#options.heapUsed() <= maxHeapBytes) this.#options.collect();
     this.#options.release();
-    if (this.#quiet === repliesGoneSeconds) this.#owed = 0;
+    if (this.#quiet === repliesGoneSeconds) this.#pending = 0;
   }
 }
 

@@ -23,7 +23,7 @@ import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import { SdpError } from '../sdp/types.js';
-import type { CallService } from './call-service.js';
+import type { CallService } from './calls/call-service.js';
 import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
@@ -69,18 +69,18 @@ export function handleNg(
     case 'unsilence media':
       return restrict(parts, request);
     case 'query': {
-      const state = parts.calls.call(request.callId);
+      const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
       const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
-      const shown = parts.calls.inWallTime(state, parts.calls.statisticsOf(request.callId));
+      const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
       return callDictionary(shown.state, shown.statistics, {
         tags: tags.length === 0 ? null : tags,
-        localAddressOf: parts.calls.localAddressOf,
+        localAddressOf: parts.calls.table.localAddressOf,
       }).set(...ok);
     }
     case 'list': {
       const calls: string[] = [];
-      for (const callId of parts.calls.calls.keys()) {
+      for (const callId of parts.calls.table.calls.keys()) {
         if (calls.length >= request.limit) break;
         calls.push(callId);
       }
@@ -111,12 +111,12 @@ function signal(
   fits: FitsReply,
 ): NgDictionary | Promise<NgDictionary> {
   const { calls, load, counters, log } = parts;
-  if (request.command === 'offer' && calls.call(request.callId) === null) {
+  if (request.command === 'offer' && calls.table.call(request.callId) === null) {
     const refusal = parts.draining()
       ? drainRefusal
-      : calls.ownCount >= parts.maxCalls()
+      : calls.table.ownCount >= parts.maxCalls()
         ? fullRefusal
-        : load.refusal(calls.ownCount);
+        : load.refusal(calls.table.ownCount);
     if (refusal !== null) {
       counters.rejectedSessions += 1;
       log.error('control', refusal.logText, request.callId);
@@ -130,13 +130,13 @@ function signal(
     }
   }
   try {
-    const { result, saved } = calls.signal(request.command, request, {
+    const { result, saved } = calls.signalling.signal(request.command, request, {
       client: formatSource(source),
       address: source.address,
       // A shorter one always fits, JSON's escapes included.
       accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
     });
-    if (request.debug && calls.call(request.callId) !== null)
+    if (request.debug && calls.table.call(request.callId) !== null)
       log.setCallDebug(request.callId, true);
     for (const warning of result.warnings) log.warning('control', warning, request.callId);
     const reply = new Map<string, NgValue>();
@@ -159,7 +159,7 @@ async function restrict(
   request: RestrictionRequest,
 ): Promise<NgDictionary> {
   try {
-    await calls.restrict(request.callId, request);
+    await calls.signalling.restrict(request.callId, request);
     if (request.debug) log.setCallDebug(request.callId, true);
     return new Map([ok]);
   } catch (error) {
@@ -172,14 +172,15 @@ function remove(
   { calls, limits, log }: NgHandlerParts,
   request: DeleteRequest,
 ): NgDictionary | Promise<NgDictionary> {
-  if (request.debug && calls.call(request.callId) !== null) log.setCallDebug(request.callId, true);
+  if (request.debug && calls.table.call(request.callId) !== null)
+    log.setCallDebug(request.callId, true);
   const delay = request.deleteDelaySeconds ?? limits.deleteDelaySeconds;
-  const { outcome, saved } = calls.delete(request.callId, request, Math.max(0, delay));
-  if (outcome.state === null) {
+  const deleted = calls.ending.delete(request.callId, request, Math.max(0, delay));
+  if (deleted === null) {
     if (request.fatal) throw new NgError('rejected', unmatched);
     return new Map<string, NgValue>([['warning', unmatched], ok]);
   }
-  const shown = calls.inWallTime(outcome.state, outcome.statistics);
+  const shown = calls.inWallTime(deleted.state, deleted.statistics);
   // 10.5 gives none without a from-tag; OpenSIPS never sends one and reads them.
   const tag = request.fromTag === null || request.fromTag === '' ? null : request.fromTag;
   const chosen = tag === null ? null : (request.toTag ?? tag);
@@ -187,10 +188,10 @@ function remove(
     ? new Map<string, NgValue>()
     : callDictionary(shown.state, shown.statistics, {
         tags: chosen === null ? null : [chosen],
-        localAddressOf: calls.localAddressOf,
+        localAddressOf: calls.table.localAddressOf,
       });
   reply.set(...ok);
-  return saved.then(() => reply);
+  return deleted.saved.then(() => reply);
 }
 
 /** Of a command's name in a log line: it comes off the wire. */

@@ -333,7 +333,7 @@ export interface DraftState extends CallState {
 
 // Written out, not spread: every entity keeps one hidden class, which the engine needs to be fast.
 
-const copyOfParticipant = (from: Participant): Participant => ({
+export const copyOfParticipant = (from: Participant): Participant => ({
   id: from.id,
   tag: from.tag,
   viaBranch: from.viaBranch,
@@ -380,7 +380,7 @@ const copyOfMedia = (from: Media): Media => ({
   carried: from.carried,
 });
 
-const copyOfStream = (from: Stream): Stream => ({
+export const copyOfStream = (from: Stream): Stream => ({
   id: from.id,
   mediaId: from.mediaId,
   component: from.component,
@@ -419,8 +419,8 @@ const copyOfEndpointMap = (from: EndpointMap): EndpointMap => ({
   carried: from.carried,
 });
 
-/** A copy whose entities may be changed without changing `state`. */
-export function draftOf(state: CallState): DraftState {
+/** A copy with members of its own, which shares the entities with `state`. */
+export function shallowCopyOf(state: CallState): CallState {
   return {
     callId: state.callId,
     createdMicros: state.createdMicros,
@@ -438,20 +438,27 @@ export function draftOf(state: CallState): DraftState {
     silenceMedia: state.silenceMedia,
     dropTraffic: state.dropTraffic,
     ownership: state.ownership,
-    participants: state.participants.map(copyOfParticipant),
-    medias: state.medias.map(copyOfMedia),
-    streams: state.streams.map(copyOfStream),
-    sockets: state.sockets.map(copyOfSocket),
-    endpointMaps: state.endpointMaps.map(copyOfEndpointMap),
-    nextIds: {
-      participant: state.nextIds.participant,
-      media: state.nextIds.media,
-      stream: state.nextIds.stream,
-      socket: state.nextIds.socket,
-      endpointMap: state.nextIds.endpointMap,
-    },
+    participants: state.participants,
+    medias: state.medias,
+    streams: state.streams,
+    sockets: state.sockets,
+    endpointMaps: state.endpointMaps,
+    nextIds: state.nextIds,
     carried: state.carried,
   };
+}
+
+/** A copy whose entities may be changed without changing `state`. */
+export function draftOf(state: CallState): DraftState {
+  const { participant, media, stream, socket, endpointMap } = state.nextIds;
+  const draft = shallowCopyOf(state);
+  draft.participants = state.participants.map(copyOfParticipant);
+  draft.medias = state.medias.map(copyOfMedia);
+  draft.streams = state.streams.map(copyOfStream);
+  draft.sockets = state.sockets.map(copyOfSocket);
+  draft.endpointMaps = state.endpointMaps.map(copyOfEndpointMap);
+  draft.nextIds = { participant, media, stream, socket, endpointMap };
+  return draft as DraftState;
 }
 
 interface FlagSteps {

@@ -3,6 +3,7 @@
  * Pure: from the call as it was and a request to the call as it will be and the SDP for the other
  * side. Ports come from the allocator passed in, the time from the context.
  */
+import { earliestDeletion } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
 import {
   familyOf,
@@ -119,7 +120,7 @@ function signal(
 
   const warnings: string[] = [];
   const dialogue = findDialogue(kind, draft, request, context);
-  draft.state.participantDeletedMicros = earliestDeletion(draft.state);
+  draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
   chooseInterfaces(kind, dialogue, request, context, warnings);
   if (received === null) {
     return { state: draft.state, sdp: null, isNewCall, warnings };
@@ -228,15 +229,6 @@ function findDialogue(
   if (request.label !== null) dialogue.from.label = request.label;
   if (request.metadata !== null) dialogue.from.metadata = request.metadata;
   return dialogue;
-}
-
-function earliestDeletion(state: CallState): number {
-  let earliest = 0;
-  for (const { deletedMicros, medias } of state.participants) {
-    if (deletedMicros === 0 || medias.length === 0) continue;
-    if (earliest === 0 || deletedMicros < earliest) earliest = deletedMicros;
-  }
-  return earliest;
 }
 
 /** Logical interfaces stay with a participant until a request names others. */

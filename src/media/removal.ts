@@ -1,4 +1,5 @@
 /** Deleting a call or one of its branches (ng-protocol.md §3.3; results as of rtpengine 10.5). */
+import { earliestDeletion } from './call-change.js';
 import { CallDraft } from './call-draft.js';
 import type { CallState, Participant } from './call-state.js';
 
@@ -14,15 +15,16 @@ export type DeleteTarget =
   | { readonly kind: 'call' }
   | { readonly kind: 'participant'; readonly participant: Participant };
 
-function present(participant: Participant, state: CallState): boolean {
-  return participant.medias.some((mediaId) => {
-    const media = state.medias.find((entry) => entry.id === mediaId);
-    return (
-      media?.streams.some((streamId) =>
-        state.sockets.some((socket) => socket.streamId === streamId && socket.open),
-      ) === true
-    );
-  });
+/** Ids of the participants that have a port. */
+function present({ medias, streams, sockets }: CallState): ReadonlySet<number> {
+  const mediaOf = new Map(streams.map(({ id, mediaId }) => [id, mediaId]));
+  const participantOf = new Map(medias.map(({ id, participantId }) => [id, participantId]));
+  const ids = new Set<number>();
+  for (const { streamId, open } of sockets) {
+    const owner = participantOf.get(mediaOf.get(streamId) ?? -1);
+    if (open && owner !== undefined) ids.add(owner);
+  }
+  return ids;
 }
 
 /** Selects the branch or call; a branch whose end leaves nobody in dialogue means the call. */
@@ -60,14 +62,10 @@ function untaggedCounterpart(state: CallState): Participant | undefined {
 
 /** Whether two participants in dialogue remain without `gone`. */
 function leavesDialogue(state: CallState, gone: Participant): boolean {
-  const remaining = state.participants.filter(
-    (participant) => participant !== gone && present(participant, state),
-  );
-  const ids = new Set(remaining.map((participant) => participant.id));
-  return remaining.some(
-    (participant) =>
-      participant.associated.some((id) => ids.has(id)) ||
-      participant.branches.some((id) => ids.has(id)),
+  const ids = present(state);
+  const stays = (id: number): boolean => id !== gone.id && ids.has(id);
+  return state.participants.some(
+    ({ id, associated, branches }) => stays(id) && (associated.some(stays) || branches.some(stays)),
   );
 }
 
@@ -95,15 +93,6 @@ export function withoutParticipant(state: CallState, participantId: number): Cal
     participant.branches = participant.branches.filter((id) => id !== participantId);
   }
   gone.deletedMicros = 0;
-  draft.state.participantDeletedMicros = 0;
-  for (const { deletedMicros } of draft.state.participants) {
-    const { participantDeletedMicros } = draft.state;
-    if (
-      deletedMicros > 0 &&
-      (participantDeletedMicros === 0 || deletedMicros < participantDeletedMicros)
-    ) {
-      draft.state.participantDeletedMicros = deletedMicros;
-    }
-  }
+  draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
   return draft.state;
 }

@@ -1,5 +1,5 @@
 /**
- * `--listen-http` and `--listen-https`: NG, the operator's commands and figures over HTTP and WebSocket
+ * `--listen-http` and `--listen-https`: NG, the operator's commands and counters over HTTP and WebSocket
  * (ng-protocol.md §1.4). Paths, content types and sub-protocols are rtpengine's.
  */
 import {

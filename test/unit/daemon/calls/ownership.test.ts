@@ -1,7 +1,7 @@
 /** Whose a call is: following, taking over, losing, giving back. */
 import { expect } from 'chai';
-import { draftOf, withFlag, type CallState } from '../../../src/media/call-state.js';
-import type { StreamPlan } from '../../../src/media/relay.js';
+import { draftOf, withFlag, type CallState } from '../../../../src/media/call-state.js';
+import type { StreamPlan } from '../../../../src/media/relay.js';
 import { FakeStore, Node, seconds, storedCall } from './support.js';
 
 const standby = ['--active-switchover', '--timeout=60'];
@@ -11,7 +11,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 function standbyNode(absent: readonly string[] = []): Node {
   const node = new Node({ options: standby, absent });
-  node.calls.follow(storedCall(), 2);
+  node.calls.ownership.follow(storedCall(), 2);
   return node;
 }
 
@@ -26,12 +26,12 @@ describe('a followed call', () => {
     expect(node.ownership()).to.equal('foreign');
     expect(node.relay.plans.get('call')?.sockets).to.have.length(4);
     expect(node.store.log).to.eql([]);
-    expect(node.calls.ownCount).to.equal(0);
+    expect(node.calls.table.ownCount).to.equal(0);
   });
 
   it('is not ended here by its final timeout or its scheduled deletion', () => {
     const node = new Node({ options: [...standby, '--final-timeout=10'] });
-    node.calls.follow(changed(storedCall(), { deletedMicros: node.now + seconds(5) }), 2);
+    node.calls.ownership.follow(changed(storedCall(), { deletedMicros: node.now + seconds(5) }), 2);
     node.pass(20);
     expect(node.ownership()).to.equal('foreign');
     expect(node.counters.managedSessions).to.equal(0);
@@ -48,7 +48,7 @@ describe('a followed call', () => {
     for (const stream of less.streams) {
       if (stream.selectedSocket === last.id) stream.selectedSocket = null;
     }
-    node.calls.follow(less, 2);
+    node.calls.ownership.follow(less, 2);
     expect(node.pool.usage('192.0.2.1').used).to.equal(used - 1);
   });
 
@@ -60,7 +60,7 @@ describe('a followed call', () => {
       for (const stream of state.streams) {
         stream.flags = withFlag(stream.flags, 'confirmed', confirmed);
       }
-      node.calls.follow(state, 2);
+      node.calls.ownership.follow(state, 2);
       return streams();
     };
     const epochs = (plans: readonly StreamPlan[]): readonly number[] =>
@@ -79,9 +79,9 @@ describe('a followed call', () => {
   it('ends when its owner deletes it, and leaves the store alone', () => {
     const node = standbyNode();
     node.hear('ann');
-    node.calls.unfollow('call', 3, true);
+    node.calls.ownership.unfollow('call', 3, true);
     expect(node.ids).to.eql(['call']);
-    node.calls.unfollow('call', 2, true);
+    node.calls.ownership.unfollow('call', 2, true);
     expect(node.ids).to.eql([]);
     expect(node.pool.usage('192.0.2.1').used).to.equal(0);
     expect(node.store.log).to.eql([]);
@@ -89,14 +89,14 @@ describe('a followed call', () => {
 
   it('is kept when its key is gone while it carries media', () => {
     const node = new Node({ options: ['--timeout=60'] });
-    node.calls.follow(storedCall(), 2);
+    node.calls.ownership.follow(storedCall(), 2);
     node.hear('ann');
     node.standStill(3600);
     node.sweep();
-    node.calls.unfollow('call', 2, false);
+    node.calls.ownership.unfollow('call', 2, false);
     expect(node.ids).to.eql(['call']);
     node.pass(61);
-    node.calls.unfollow('call', 2, false);
+    node.calls.ownership.unfollow('call', 2, false);
     expect(node.ids).to.eql([]);
   });
 
@@ -117,7 +117,7 @@ describe('a followed call', () => {
         ...{ cause: 'fd-limit', errno: 'EMFILE' },
       },
     ]);
-    node.calls.follow(storedCall(), 2);
+    node.calls.ownership.follow(storedCall(), 2);
     expect(node.ids).to.eql([]);
     expect(node.lines.join()).to.include('Failed to stand by for the call');
     expect(node.pool.usage('192.0.2.1').used).to.equal(0);
@@ -131,8 +131,8 @@ describe('a takeover', () => {
     node.hear('ann');
     node.pass(1);
     expect(node.ownership()).to.equal('own');
-    expect(node.calls.call('call')?.redisHostedDb).to.equal(1);
-    expect(node.calls.call('call')?.ownershipEpoch).to.equal(1);
+    expect(node.calls.table.call('call')?.redisHostedDb).to.equal(1);
+    expect(node.calls.table.call('call')?.ownershipEpoch).to.equal(1);
     expect(node.store.log).to.eql(['save call']);
     await settled();
     expect(node.released).to.eql(['call 2']);
@@ -140,7 +140,7 @@ describe('a takeover', () => {
 
   it('happens by media only with --active-switchover', () => {
     const node = new Node();
-    node.calls.follow(storedCall(), 2);
+    node.calls.ownership.follow(storedCall(), 2);
     node.pass(1);
     node.hear('ann');
     node.pass(20);
@@ -195,7 +195,7 @@ describe('a takeover', () => {
   it('waits for the store before it leaves the other database', async () => {
     const node = standbyNode();
     node.store.healthy = false;
-    node.calls.makeAllOwn();
+    node.calls.ownership.takeOverAll();
     await settled();
     node.pass(3);
     expect(node.released).to.eql([]);
@@ -207,10 +207,10 @@ describe('a takeover', () => {
   it('that comes second is given up, and the call is kept warm', async () => {
     const node = standbyNode();
     node.holder = { epoch: 5, database: 3 };
-    node.calls.makeAllOwn();
+    node.calls.ownership.takeOverAll();
     await settled();
     expect(node.ownership()).to.equal('foreign');
-    expect(node.calls.call('call')?.redisHostedDb).to.equal(3);
+    expect(node.calls.table.call('call')?.redisHostedDb).to.equal(3);
     expect(node.store.log).to.eql(['save call', 'remove call']);
     expect(node.relay.plans.has('call')).to.equal(true);
   });
@@ -220,13 +220,13 @@ describe('a node that lost a call', () => {
   it('does not take it back by the media that both hear for a moment', () => {
     const node = new Node({ options: standby });
     node.talk();
-    node.calls.loseOwnership('call', { epoch: 1, database: 2 });
+    node.calls.ownership.lose('call', { epoch: 1, database: 2 });
     for (let second = 0; second < 9; second += 1) {
       node.hear('ann');
       node.pass(1);
     }
     expect(node.ownership()).to.equal('foreign');
-    expect(node.calls.ownCount).to.equal(0);
+    expect(node.calls.table.ownCount).to.equal(0);
     node.pass(5);
     node.hear('ann');
     node.pass(1);
@@ -236,17 +236,17 @@ describe('a node that lost a call', () => {
   it('keeps what it has when the claim is older', () => {
     const node = new Node({ options: standby });
     node.talk();
-    node.calls.makeAllForeign();
-    node.calls.makeAllOwn();
-    expect(node.calls.call('call')?.ownershipEpoch).to.equal(1);
-    node.calls.loseOwnership('call', { epoch: 0, database: 2 });
+    node.calls.ownership.giveUpAll();
+    node.calls.ownership.takeOverAll();
+    expect(node.calls.table.call('call')?.ownershipEpoch).to.equal(1);
+    node.calls.ownership.lose('call', { epoch: 0, database: 2 });
     expect(node.ownership()).to.equal('own');
   });
 
   it('learns of it from the other database, and takes its own value out', () => {
     const node = new Node({ options: standby });
     node.talk();
-    node.calls.follow(changed(storedCall(), { ownershipEpoch: 3 }), 2);
+    node.calls.ownership.follow(changed(storedCall(), { ownershipEpoch: 3 }), 2);
     expect(node.ownership()).to.equal('foreign');
     expect(node.store.log.at(-1)).to.equal('remove call');
   });
@@ -303,7 +303,7 @@ describe('signalling', () => {
   it('is stored with what media taught', () => {
     const node = new Node();
     node.talk();
-    const stream = node.calls.call('call')?.streams[0];
+    const stream = node.calls.table.call('call')?.streams[0];
     const endpoint = { address: '198.51.100.7', port: 6000 };
     node.relay.raise({
       ...{ type: 'endpoint-learned', callId: 'call', streamId: stream?.id ?? -1 },
@@ -314,7 +314,7 @@ describe('signalling', () => {
       ...{ type: 'endpoint-learned', callId: 'call', streamId: stream?.id ?? -1 },
       ...{ latchEpoch: -7, endpoint: { address: '198.51.100.8', port: 1 }, confirmed: true },
     });
-    expect(node.calls.call('call')?.streams[0]?.endpoint).to.eql(endpoint);
+    expect(node.calls.table.call('call')?.streams[0]?.endpoint).to.eql(endpoint);
   });
 });
 
@@ -325,9 +325,9 @@ describe('a restart', () => {
     before.talk();
     const used = before.pool.usage('192.0.2.1').used;
     const after = new Node({ store });
-    await store.restore((state) => after.calls.adopt(state));
+    await store.restore((state) => after.calls.ownership.adopt(state));
     expect(after.ownership()).to.equal('own');
     expect(after.pool.usage('192.0.2.1').used).to.equal(used);
-    expect(after.calls.adopt(storedCall())).to.equal('the call is already known');
+    expect(after.calls.ownership.adopt(storedCall())).to.equal('the call is already known');
   });
 });

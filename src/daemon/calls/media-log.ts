@@ -1,7 +1,12 @@
 /** Log lines about what happens to the media of a call. */
-import { formatEndpoint, sameEndpoint, type CallState, type Stream } from '../media/call-state.js';
-import type { RelayEvent } from '../media/relay.js';
-import type { Log } from '../observe/log.js';
+import {
+  formatEndpoint,
+  sameEndpoint,
+  type CallState,
+  type Stream,
+} from '../../media/call-state.js';
+import type { RelayEvent } from '../../media/relay.js';
+import type { Log } from '../../observe/log.js';
 
 type EventOf<Type extends RelayEvent['type']> = Extract<RelayEvent, { readonly type: Type }>;
 

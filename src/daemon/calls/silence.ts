@@ -1,9 +1,9 @@
 /** When a call ends by itself, and what is counted at its end. Pure. */
-import type { LimitConfig } from '../config/config.js';
-import type { CallState, Media, Stream } from '../media/call-state.js';
-import type { CallStatistics } from '../media/relay.js';
-import type { CloseReason, Counters } from '../observe/counters.js';
-import { isUdpProtocol } from '../sdp/view.js';
+import type { LimitConfig } from '../../config/config.js';
+import type { CallState, Media, Stream } from '../../media/call-state.js';
+import type { CallStatistics } from '../../media/relay.js';
+import type { CloseReason, Counters } from '../../observe/counters.js';
+import { isUdpProtocol } from '../../sdp/view.js';
 
 /** Counts streams that were never heard, and calls of which only one side was. */
 export function countWays(counters: Counters, state: CallState, statistics: CallStatistics): void {
@@ -38,13 +38,13 @@ export function timeoutOf(
   limits: LimitConfig,
   silence: SilenceCount,
 ): CloseReason | null {
-  const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+  const statisticsOf = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
   const medias = new Map(state.medias.map((media) => [media.id, media]));
   let reason: CloseReason = 'silent-timeout';
   for (const stream of state.streams) {
     if (stream.component !== 1) continue;
     const kind = silenceOf(stream, medias.get(stream.mediaId));
-    const last = Math.max(figures.get(stream.id)?.lastPacketMicros ?? 0, silence.from);
+    const last = Math.max(statisticsOf.get(stream.id)?.lastPacketMicros ?? 0, silence.from);
     if (silence.since(last) < secondsOf(kind, limits) * 1e6) return null;
     if (kind === 'timeout') reason = 'timeout';
   }

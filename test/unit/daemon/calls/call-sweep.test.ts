@@ -1,7 +1,7 @@
 /** When calls end by themselves, and when they must not. */
 import { expect } from 'chai';
-import { draftOf } from '../../../src/media/call-state.js';
-import { body } from '../media/support.js';
+import { draftOf } from '../../../../src/media/call-state.js';
+import { body } from '../../media/support.js';
 import { FakeStore, Node, seconds, start, storedCall } from './support.js';
 
 const short = ['--timeout=5', '--silent-timeout=20', '--offer-timeout=40'];
@@ -110,7 +110,7 @@ describe('a restored call', () => {
   it('has the whole timeout from the restore on, however old it is', () => {
     const node = new Node({ options: short });
     node.pass(3);
-    node.calls.adopt(storedCall(seconds(3600)));
+    node.calls.ownership.adopt(storedCall(seconds(3600)));
     expect(lifeOf(node)).to.equal(5);
   });
 
@@ -118,7 +118,7 @@ describe('a restored call', () => {
     const state = draftOf(storedCall(seconds(30)));
     for (const stream of state.streams) stream.lastPacketMicros = start - seconds(7);
     const node = new Node();
-    node.calls.adopt(state);
+    node.calls.ownership.adopt(state);
     const stored = (): readonly number[] | undefined =>
       node.store.values.get('call')?.streams.map(({ lastPacketMicros }) => lastPacketMicros);
     node.offer({ toTag: 'bob' });
@@ -131,9 +131,9 @@ describe('a restored call', () => {
 
   it('does not live for ever because its node’s clock was ahead', () => {
     const node = new Node({ options: [...short, '--final-timeout=30'] });
-    node.calls.adopt(storedCall(-seconds(86_400)));
+    node.calls.ownership.adopt(storedCall(-seconds(86_400)));
     expect(lifeOf(node)).to.equal(5);
-    node.calls.adopt(storedCall(-seconds(86_400)));
+    node.calls.ownership.adopt(storedCall(-seconds(86_400)));
     for (let second = 0; second < 29; second += 1) {
       node.hear('ann');
       node.pass(1);
@@ -146,13 +146,13 @@ describe('a restored call', () => {
 
 describe('a call that was taken over', () => {
   for (const [how, take] of [
-    ['by command', (node: Node): void => node.calls.makeAllOwn()],
+    ['by command', (node: Node): void => node.calls.ownership.takeOverAll()],
     ['by signalling', (node: Node): void => void node.offer({ toTag: 'bob' })],
     ['by media', (node: Node): void => node.hear('ann')],
   ] as const) {
     it(`has the whole timeout from then on (${how})`, () => {
       const node = new Node({ options: [...short, '--active-switchover'] });
-      node.calls.follow(storedCall(seconds(600)), 2);
+      node.calls.ownership.follow(storedCall(seconds(600)), 2);
       node.pass(100);
       expect(node.ownership()).to.equal('foreign');
       take(node);
@@ -168,7 +168,7 @@ describe('a node without the media address', () => {
 
   it('does not count silence until it gets the address, then from there', () => {
     const node = new Node({ options, absent: ['192.0.2.1'] });
-    node.calls.adopt(storedCall());
+    node.calls.ownership.adopt(storedCall());
     node.pass(100);
     expect(node.ids).to.eql(['call']);
     node.absent.clear();
@@ -229,7 +229,7 @@ describe('a clock that is set', () => {
       const node = new Node({ options: long });
       node.talk();
       node.talk('deleted');
-      node.calls.delete('deleted', { fromTag: null, toTag: null, viaBranch: null }, 4);
+      node.calls.ending.delete('deleted', { fromTag: null, toTag: null, viaBranch: null }, 4);
       node.offer({ callId: 'ringing' });
       node.wallOffset = step;
       node.pass(3);
@@ -257,7 +257,7 @@ describe('a clock that is set', () => {
       expect(value?.lastSignalMicros).to.equal(start + step);
 
       const next = new Node({ options: long, now: node.now + step });
-      if (value !== undefined) next.calls.adopt(value);
+      if (value !== undefined) next.calls.ownership.adopt(value);
       for (let second = 0; second < 38; second += 1) {
         next.hear('ann');
         next.pass(1);
@@ -272,9 +272,9 @@ describe('a clock that is set', () => {
     node.talk();
     node.hear('ann');
     node.wallOffset = jump;
-    const state = node.calls.call('call');
+    const state = node.calls.table.call('call');
     if (state === null) throw new Error('no call');
-    const shown = node.calls.inWallTime(state, node.calls.statisticsOf('call'));
+    const shown = node.calls.inWallTime(state, node.calls.table.statisticsOf('call'));
     expect(shown.state.createdMicros).to.equal(start + jump);
     expect(shown.state.deletedMicros).to.equal(0);
     expect(shown.statistics.streams.map(({ lastPacketMicros }) => lastPacketMicros)).to.include(

@@ -1,10 +1,10 @@
 /** A call service alone: a relay that does nothing, a store that remembers, clocks that stand still. */
-import { CallService } from '../../../src/daemon/call-service.js';
-import { LivedTime } from '../../../src/daemon/clocks.js';
-import { HeldAddresses } from '../../../src/daemon/process/held-addresses.js';
-import type { CallState } from '../../../src/media/call-state.js';
-import { InterfaceTable } from '../../../src/media/interfaces.js';
-import { PortPool } from '../../../src/media/port-pool.js';
+import { CallService } from '../../../../src/daemon/calls/call-service.js';
+import { LivedTime } from '../../../../src/daemon/clocks.js';
+import { HeldAddresses } from '../../../../src/daemon/process/held-addresses.js';
+import type { CallState } from '../../../../src/media/call-state.js';
+import { InterfaceTable } from '../../../../src/media/interfaces.js';
+import { PortPool } from '../../../../src/media/port-pool.js';
 import type {
   CallStatistics,
   MediaPlan,
@@ -14,17 +14,17 @@ import type {
   RelayEvent,
   RelayTotals,
   StreamStatistics,
-} from '../../../src/media/relay.js';
-import { Counters } from '../../../src/observe/counters.js';
-import { Log } from '../../../src/observe/log.js';
+} from '../../../../src/media/relay.js';
+import { Counters } from '../../../../src/observe/counters.js';
+import { Log } from '../../../../src/observe/log.js';
 import type {
   CallStore,
   Holder,
   RestoreReport,
   SaveOutcome,
-} from '../../../src/redis-store/store.js';
-import { configOf, minimal } from '../config/support.js';
-import { body, plainRequest, type Keys } from '../media/support.js';
+} from '../../../../src/redis-store/store.js';
+import { configOf, minimal } from '../../config/support.js';
+import { body, plainRequest, type Keys } from '../../media/support.js';
 
 /** Accepts every plan; packets arrive when a test says so. */
 export class FakeRelay implements MediaRelay {
@@ -234,7 +234,7 @@ export class Node {
 
   #signal(kind: 'offer' | 'answer', keys: Keys, sdp: string): string {
     const request = { ...plainRequest, callId: 'call', fromTag: 'ann', sdp, ...keys };
-    return this.calls.signal(kind, request, client).result.sdp ?? '';
+    return this.calls.signalling.signal(kind, request, client).result.sdp ?? '';
   }
 
   /** A call between ann and bob. */
@@ -245,19 +245,19 @@ export class Node {
 
   /** A packet of one of the parties, RTP. */
   hear(tag: string, callId = 'call'): void {
-    const state = this.calls.call(callId);
+    const state = this.calls.table.call(callId);
     const participant = state?.participants.find((each) => each.tag === tag);
     const media = state?.medias.find(({ participantId }) => participantId === participant?.id);
     this.relay.hear(callId, media?.streams[0] ?? -1, this.now);
   }
 
   get ids(): readonly string[] {
-    return [...this.calls.calls.keys()];
+    return [...this.calls.table.calls.keys()];
   }
 
   /** `own` or `foreign`. */
   ownership(callId = 'call'): string {
-    return this.calls.call(callId)?.ownership ?? 'gone';
+    return this.calls.table.call(callId)?.ownership ?? 'gone';
   }
 }
 

@@ -1,0 +1,113 @@
+/** The calls of this node: puts together what changes them, and shows them to others. */
+import type { Config, LimitConfig } from '../../config/config.js';
+import { withStreams } from '../../media/call-change.js';
+import { copyOfStream, type CallState, type Stream } from '../../media/call-state.js';
+import type { CallStatistics, MediaRelay } from '../../media/relay.js';
+import { shiftedState, shiftedStatistics, type LivedTime } from '../clocks.js';
+import type { HeldAddresses } from '../process/held-addresses.js';
+import { CallSweep } from './call-sweep.js';
+import { CallTable, type CallTableOptions } from './call-table.js';
+import { CallEnding } from './ending.js';
+import { applyRelayEvents } from './media-events.js';
+import { CallOwnership, type OwnershipOptions } from './ownership.js';
+import { CallSignalling } from './signalling.js';
+
+export interface CallServiceOptions
+  extends CallTableOptions, Pick<OwnershipOptions, 'release' | 'isFollowed'> {
+  readonly config: Config;
+  /** Changed by the CLI while running. */
+  readonly limits: LimitConfig;
+  readonly lived: LivedTime;
+  readonly held: HeldAddresses;
+  /** Value of the loop-protection mark. */
+  readonly instanceId: string;
+}
+
+/** Thread: control. */
+export class CallService {
+  readonly table: CallTable;
+  readonly signalling: CallSignalling;
+  readonly ownership: CallOwnership;
+  readonly ending: CallEnding;
+  readonly #options: CallServiceOptions;
+  readonly #relay: MediaRelay;
+  readonly #sweep: CallSweep;
+  /** What the wall clock was set by, as far as it has been said and stored. */
+  #wallOffset = 0;
+
+  constructor(options: CallServiceOptions) {
+    this.#options = options;
+    const { relay, log, config } = options;
+    const table = new CallTable(options);
+    const ownership = new CallOwnership({ ...options, table });
+    const takeOver = (callId: string, cause: string): Promise<void> =>
+      ownership.takeOver(callId, cause);
+    this.#relay = relay;
+    this.table = table;
+    this.ownership = ownership;
+    this.signalling = new CallSignalling({ ...options, table, takeOver });
+    this.ending = new CallEnding({ ...options, table, takeOver });
+    this.#sweep = new CallSweep({
+      ...{ table, ownership, ending: this.ending, log },
+      ...{ limits: options.limits, lived: options.lived, held: options.held },
+      activeSwitchover: config.redis?.activeSwitchover === true,
+    });
+    relay.onEvents((events) => applyRelayEvents(table, log, events));
+  }
+
+  /** A call as others are to see it: its moments are those of the wall clock. */
+  inWallTime(
+    state: CallState,
+    statistics: CallStatistics,
+  ): { readonly state: CallState; readonly statistics: CallStatistics } {
+    const offset = this.#options.clock.wallOffsetMicros();
+    return {
+      state: shiftedState(state, offset),
+      statistics: shiftedStatistics(statistics, offset),
+    };
+  }
+
+  /** The state with the counters of this moment and by the wall clock, for the stored value. */
+  withStatistics(state: CallState): CallState {
+    const offset = this.#options.clock.wallOffsetMicros();
+    const statistics = this.#relay.statistics(state.callId);
+    return shiftedState(statistics === null ? state : counted(state, statistics), offset);
+  }
+
+  /** Due deletions, timeouts, takeovers by media; called once a second. */
+  sweep(): void {
+    this.#followWallClock();
+    this.#sweep.run(this.table.now(), this.#relay.lastActivity());
+    this.ownership.releaseLeftovers();
+  }
+
+  /** What is stored must be right by the clock that the next process will have. */
+  #followWallClock(): void {
+    const { clock, log } = this.#options;
+    const offset = clock.wallOffsetMicros();
+    const step = (offset - this.#wallOffset) / 1e6;
+    if (step === 0) return;
+    this.#wallOffset = offset;
+    const way = step > 0 ? 'forward' : 'back';
+    log.notice(
+      'core',
+      `The clock was set ${way} by ${Math.abs(step).toFixed(1)} seconds, which no call notices`,
+    );
+    for (const state of this.table.calls.values()) void this.table.save(state);
+  }
+}
+
+function counted(state: CallState, statistics: CallStatistics): CallState {
+  const known = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+  const changed = new Map<number, Stream>();
+  for (const stream of state.streams) {
+    const entry = known.get(stream.id);
+    if (entry === undefined) continue;
+    const { packets, bytes, errors, kernelPackets, kernelBytes, lastPacketMicros } = entry;
+    const copy = copyOfStream(stream);
+    copy.stats = { packets, bytes, errors, kernelPackets, kernelBytes };
+    if (lastPacketMicros > 0) copy.lastPacketMicros = lastPacketMicros;
+    changed.set(stream.id, copy);
+  }
+  return withStreams(state, changed);
+}

@@ -1,0 +1,172 @@
+/**
+ * The calls of this node, and the one way in which they change: `commit`. What changes a call
+ * (signalling, media, a restore, another node, time) makes its next state and leaves the rest to it.
+ */
+import type { CallState, LocalSocket } from '../../media/call-state.js';
+import type { InterfaceTable } from '../../media/interfaces.js';
+import { mediaPlan } from '../../media/plan.js';
+import type { PortPool } from '../../media/port-pool.js';
+import type { CallStatistics, MediaRelay, PortFailure } from '../../media/relay.js';
+import type { Counters } from '../../observe/counters.js';
+import type { Log } from '../../observe/log.js';
+import type { CallStore, SaveOutcome } from '../../redis-store/store.js';
+import type { Clock } from '../clocks.js';
+import { movePorts, releasePorts, type PortMove } from './call-ports.js';
+
+export interface CallTableOptions {
+  readonly relay: MediaRelay;
+  readonly store: CallStore;
+  readonly pool: PortPool;
+  readonly interfaces: InterfaceTable;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly clock: Clock;
+}
+
+/** What is remembered of a call besides its state: moments by the daemon's clock, µs. */
+export interface CallTimes {
+  /** Of what this process knows of the call: when it began. */
+  readonly born: number;
+  /** Silence does not begin earlier: the last signalling, the restore, the takeover. */
+  alive: number;
+  /** Of a foreign call: media that comes later takes it over. */
+  mediaFrom: number;
+}
+
+/**
+ * So long after a start, a standstill or a takeover, everything has been read that waited in sockets;
+ * and so long both nodes may hear a call that one of them has just taken over.
+ */
+export const stalePacketMicros = 10e6;
+
+/** How a state is committed. */
+export interface CommitOptions {
+  /**
+   * `reserved`: the relay gets the plan; new ports were reserved when the state was made, and none is
+   * given up. `compared`: ports are reserved and given back as the state before differs. `known`: the
+   * relay knows already, or it is nothing to it.
+   */
+  readonly media: 'reserved' | 'compared' | 'known';
+  /** Whether an own call is written; default true. */
+  readonly save?: boolean;
+}
+
+/** The relay cannot be as the next state wants it: ports cannot be opened. Nothing has changed. */
+export class CommitError extends Error {
+  override readonly name = 'CommitError';
+  constructor(readonly failures: readonly PortFailure[]) {
+    const [first] = failures;
+    super(`port ${first?.localPort ?? 0} cannot be opened: ${first?.errno ?? ''}`);
+  }
+}
+
+const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
+const nothingMoved: PortMove = { finish: () => undefined, undo: () => undefined };
+const committed: Promise<SaveOutcome> = Promise.resolve('committed');
+
+/** Thread: control. */
+export class CallTable {
+  readonly #options: CallTableOptions;
+  readonly #calls = new Map<string, CallState>();
+  readonly #times = new Map<string, CallTimes>();
+  #own = 0;
+
+  constructor(options: CallTableOptions) {
+    this.#options = options;
+  }
+
+  get calls(): ReadonlyMap<string, CallState> {
+    return this.#calls;
+  }
+
+  get ownCount(): number {
+    return this.#own;
+  }
+
+  call(callId: string): CallState | null {
+    return this.#calls.get(callId) ?? null;
+  }
+
+  statisticsOf(callId: string): CallStatistics {
+    return this.#options.relay.statistics(callId) ?? noStatistics;
+  }
+
+  timesOf(callId: string): CallTimes {
+    const now = this.now();
+    return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now };
+  }
+
+  localAddressOf = (socket: LocalSocket): string =>
+    this.#options.interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex)
+      ?.address ?? '';
+
+  /** µs; all moments here are of this clock. */
+  now(): number {
+    return this.#options.clock.nowMicros();
+  }
+
+  /**
+   * Makes `next` the state of its call: plan, relay, ports, table, store, in this order. The promise
+   * resolves once the store has an own call (bounded), and never rejects.
+   * @throws CommitError, or Error when a port belongs to somebody else; nothing has changed then.
+   */
+  commit(next: CallState, { media, save = true }: CommitOptions): Promise<SaveOutcome> {
+    const { callId } = next;
+    const previous = this.#calls.get(callId) ?? null;
+    if (media === 'reserved') this.#reconcile(next, nothingMoved);
+    if (media === 'compared') {
+      const { pool, interfaces } = this.#options;
+      this.#reconcile(next, movePorts(pool, interfaces, previous, next));
+    }
+    this.#calls.set(callId, next);
+    if (previous?.ownership === 'own') this.#own -= 1;
+    if (next.ownership === 'own') this.#own += 1;
+    if (previous === null) this.#options.counters.sessionsNow(this.#calls.size);
+    return save ? this.save(next) : committed;
+  }
+
+  #reconcile(next: CallState, ports: PortMove): void {
+    const { relay, interfaces } = this.#options;
+    try {
+      const outcome = relay.reconcile(mediaPlan(next, interfaces));
+      if (!outcome.ok) throw new CommitError(outcome.failures);
+    } catch (error) {
+      ports.undo();
+      throw error;
+    }
+    ports.finish();
+  }
+
+  /** Writes a call again, if it is this node's. */
+  save(state: CallState): Promise<SaveOutcome> {
+    return state.ownership === 'own' ? this.#options.store.save(state) : committed;
+  }
+
+  /** Something has happened that a call lives by, media apart. */
+  touch(state: CallState, mediaFrom = 0): void {
+    const now = this.now();
+    const known = this.#times.get(state.callId);
+    if (known === undefined) {
+      // Another node's clock may be ahead.
+      const born = Math.min(state.createdMicros, now);
+      this.#times.set(state.callId, { born, alive: now, mediaFrom });
+      return;
+    }
+    known.alive = now;
+    known.mediaFrom = Math.max(known.mediaFrom, mediaFrom);
+  }
+
+  /** Lets go of a call: relay, ports, table; an own one leaves the store, too. */
+  remove(state: CallState): Promise<SaveOutcome> {
+    const { relay, pool, interfaces, log, store } = this.#options;
+    const { callId } = state;
+    relay.reconcile({ callId, tos: -1, sockets: [], streams: [] });
+    releasePorts(pool, interfaces, state);
+    this.#calls.delete(callId);
+    this.#times.delete(callId);
+    log.setCallDebug(callId, false);
+    if (state.ownership !== 'own') return committed;
+    this.#own -= 1;
+    return store.remove(callId);
+  }
+}

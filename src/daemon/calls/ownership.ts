@@ -1,0 +1,264 @@
+/**
+ * Whose a call is. A call is own or another node's: a foreign one is kept warm, its ports are open and
+ * its endpoints known, and it is neither written nor deleted here.
+ */
+import type { Config, LimitConfig } from '../../config/config.js';
+import { withOwnership } from '../../media/call-change.js';
+import { draftOf, sameEndpoint, type CallState } from '../../media/call-state.js';
+import type { Counters } from '../../observe/counters.js';
+import type { Log } from '../../observe/log.js';
+import type { CallStore, Holder } from '../../redis-store/store.js';
+import { shiftedState, type Clock, type LivedTime } from '../clocks.js';
+import { stalePacketMicros, type CallTable } from './call-table.js';
+
+export interface OwnershipOptions {
+  readonly table: CallTable;
+  readonly store: CallStore;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly config: Config;
+  /** Changed by the CLI while running. */
+  readonly limits: LimitConfig;
+  readonly clock: Clock;
+  readonly lived: LivedTime;
+  /**
+   * Takes a call of this node's out of the database of its former owner. Resolves to its holder when
+   * another node was first; rejects when Redis is away.
+   */
+  readonly release: (callId: string, database: number, mine: Holder) => Promise<Holder | null>;
+  /** Whether the calls of a database are followed. */
+  readonly isFollowed: (database: number) => boolean;
+}
+
+/** A call that was taken over and is still in its former owner's database. */
+interface Leftover {
+  readonly database: number;
+  readonly mine: Holder;
+}
+
+const holderOf = ({ ownershipEpoch: epoch, redisHostedDb: database }: CallState): Holder => ({
+  epoch,
+  database,
+});
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** Thread: control. */
+export class CallOwnership {
+  readonly #options: OwnershipOptions;
+  readonly #leftovers = new Map<string, Leftover>();
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+  }
+
+  /** Whether somebody else says when foreign calls of this database end. */
+  isWatched(database: number): boolean {
+    const { config, isFollowed } = this.#options;
+    return database === config.redis?.write.database || isFollowed(database);
+  }
+
+  /** Call-ids of the foreign calls of a database. */
+  *followed(database: number): Iterable<string> {
+    for (const { callId, ownership, redisHostedDb } of this.#options.table.calls.values()) {
+      if (ownership === 'foreign' && redisHostedDb === database) yield callId;
+    }
+  }
+
+  /** Takes a stored call over; returns why it cannot be, or null. */
+  adopt(stored: CallState): string | null {
+    const { table } = this.#options;
+    if (table.call(stored.callId) !== null) return 'the call is already known';
+    const state = this.#fromStore(stored);
+    try {
+      // It is stored.
+      void table.commit(state, { media: 'compared', save: false });
+    } catch (error) {
+      return reasonOf(error);
+    }
+    table.touch(state, table.now());
+    return null;
+  }
+
+  /**
+   * Keeps a call of another node warm. Own calls are not touched, unless their ownership epoch is
+   * behind. Safe to call again with the same or a newer state.
+   */
+  follow(value: CallState, database: number): void {
+    const { table, log } = this.#options;
+    const stored = this.#fromStore(value);
+    this.#settle(stored, database);
+    const previous = table.call(stored.callId);
+    if (previous?.ownership === 'own') return;
+    // What a former owner has left behind.
+    if (previous !== null && stored.ownershipEpoch < previous.ownershipEpoch) return;
+    const state = followedState(stored, database, previous);
+    try {
+      void table.commit(state, { media: 'compared' });
+    } catch (error) {
+      log.error('core', `Failed to stand by for the call: ${reasonOf(error)}`, state.callId);
+      return;
+    }
+    table.touch(state, previous === null ? table.now() : 0);
+    if (previous !== null) return;
+    log.info('core', `Standing by for call of keyspace ${database}`, state.callId);
+  }
+
+  /** An own call is stored in another node's database, too: the higher epoch has it. */
+  #settle(stored: CallState, database: number): void {
+    const { table, store } = this.#options;
+    const { callId, ownershipEpoch: epoch } = stored;
+    const state = table.call(callId);
+    if (state?.ownership !== 'own' || state.redisHostedDb === database) return;
+    if (epoch > state.ownershipEpoch) {
+      this.lose(callId, { epoch, database });
+      void store.remove(callId);
+    } else if (
+      epoch < state.ownershipEpoch &&
+      stored.lastSignalMicros <= state.lastSignalMicros &&
+      !this.#leftovers.has(callId)
+    ) {
+      // Taken over, but whoever did it came no further.
+      this.#leftovers.set(callId, { database, mine: holderOf(state) });
+    }
+  }
+
+  /** A call as it was stored, by the wall clock, in the moments of this process. */
+  #fromStore(stored: CallState): CallState {
+    return shiftedState(stored, -this.#options.clock.wallOffsetMicros());
+  }
+
+  /** Another node has taken the call over. */
+  lose(callId: string, { epoch, database }: Holder): void {
+    const { table, counters, log } = this.#options;
+    const state = table.call(callId);
+    if (state?.ownership !== 'own' || epoch < state.ownershipEpoch) return;
+    const change = { ownershipEpoch: epoch, redisHostedDb: database };
+    const foreign = withOwnership(state, { ownership: 'foreign', ...change });
+    void table.commit(foreign, { media: 'known' });
+    this.#leftovers.delete(callId);
+    // Both may hear it for a moment: that does not take it back.
+    table.touch(foreign, table.now() + stalePacketMicros);
+    counters.takenOver += 1;
+    log.notice('core', `Call was taken over by the node of keyspace ${database}`, callId);
+  }
+
+  /** Makes a foreign call this node's own. Resolves when the store has it; never rejects. */
+  async takeOver(callId: string, cause: string): Promise<void> {
+    const { table, config, counters, log } = this.#options;
+    const state = table.call(callId);
+    if (state?.ownership !== 'foreign') return;
+    const database = state.redisHostedDb;
+    const own = withOwnership(state, {
+      ownership: 'own',
+      ownershipEpoch: state.ownershipEpoch + 1,
+      redisHostedDb: config.redis?.write.database ?? 0,
+    });
+    table.touch(own);
+    counters.takeovers += 1;
+    log.notice('core', `Taking over call of keyspace ${database}: ${cause}`, callId);
+    if (database !== own.redisHostedDb) {
+      this.#leftovers.set(callId, { database, mine: holderOf(own) });
+    }
+    const saved = await table.commit(own, { media: 'known' });
+    // Only then: between two databases the call must never be in none.
+    if (saved === 'committed') void this.#release(callId);
+  }
+
+  /** Takes a call out of the database that it was taken over from. Never rejects. */
+  async #release(callId: string): Promise<void> {
+    const { release, store, log } = this.#options;
+    const leftover = this.#leftovers.get(callId);
+    if (leftover === undefined) return;
+    this.#leftovers.delete(callId);
+    try {
+      const holder = await release(callId, leftover.database, leftover.mine);
+      if (holder === null) return;
+      this.lose(callId, holder);
+      void store.remove(callId);
+    } catch (error) {
+      const where = `keyspace ${leftover.database}`;
+      const text = `Taken over, but cannot be taken out of ${where}: ${reasonOf(error)}`;
+      log.debug('core', text, callId);
+      if (!this.#leftovers.has(callId)) this.#leftovers.set(callId, leftover);
+    }
+  }
+
+  /** Tries again to take calls out of the databases of their former owners; once a second. */
+  releaseLeftovers(): void {
+    if (!this.#options.store.healthy) return;
+    for (const callId of [...this.#leftovers.keys()]) void this.#release(callId);
+  }
+
+  /** CLI `active`: every call is this node's. */
+  takeOverAll(): void {
+    for (const { callId, ownership } of [...this.#options.table.calls.values()]) {
+      if (ownership === 'foreign') void this.takeOver(callId, 'by command');
+    }
+  }
+
+  /** CLI `standby`: every call is another node's. */
+  giveUpAll(): void {
+    const { table } = this.#options;
+    for (const state of [...table.calls.values()]) {
+      if (state.ownership !== 'own') continue;
+      const foreign = withOwnership(state, { ownership: 'foreign' });
+      void table.commit(foreign, { media: 'known' });
+      table.touch(foreign, table.now());
+    }
+  }
+
+  /**
+   * The owner's database does not have the call any more. Unless its owner `deleted` it, a call that
+   * carries media here is kept: the key of a dead node expires while its calls go on.
+   */
+  unfollow(callId: string, database: number, deleted: boolean): void {
+    const { table, log } = this.#options;
+    const state = table.call(callId);
+    if (state?.ownership !== 'foreign' || state.redisHostedDb !== database) return;
+    if (!deleted && this.#carriesMedia(callId)) return;
+    log.info('core', `Call of keyspace ${database} has ended`, callId);
+    void table.remove(state);
+  }
+
+  /** CLI `ksrm`: a database is followed no longer, and its calls are let go of. */
+  unfollowAll(database: number): void {
+    const { table } = this.#options;
+    for (const callId of [...this.followed(database)]) {
+      const state = table.call(callId);
+      if (state !== null) void table.remove(state);
+    }
+  }
+
+  #carriesMedia(callId: string): boolean {
+    const { table, limits, lived } = this.#options;
+    const now = table.now();
+    return table
+      .statisticsOf(callId)
+      .streams.some(
+        ({ lastPacketMicros }) =>
+          lastPacketMicros > 0 &&
+          lived.between(lastPacketMicros, now) < limits.timeoutSeconds * 1e6,
+      );
+  }
+}
+
+/** A stored call as it is kept warm here; what the relay has learned goes on, unless the owner learns again. */
+function followedState(stored: CallState, database: number, previous: CallState | null): CallState {
+  const state = draftOf(stored);
+  state.ownership = 'foreign';
+  state.redisHostedDb = database;
+  if (previous === null) return state;
+  const before = new Map(previous.streams.map((stream) => [stream.id, stream]));
+  for (const stream of state.streams) {
+    const known = before.get(stream.id);
+    if (known === undefined) continue;
+    // A changed SDP, or an offer or answer that was as before.
+    const again =
+      !sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint) ||
+      (known.flags.has('confirmed') && !stream.flags.has('confirmed'));
+    stream.latchEpoch = known.latchEpoch + (again ? 1 : 0);
+  }
+  return state;
+}

@@ -1,0 +1,61 @@
+/** Small changes of a call: what did not change is shared with the state before. */
+import {
+  copyOfParticipant,
+  shallowCopyOf,
+  type CallState,
+  type Participant,
+  type Stream,
+} from './call-state.js';
+
+/** The call with these streams, by their ids, in place of its own. */
+export function withStreams(state: CallState, changed: ReadonlyMap<number, Stream>): CallState {
+  const next = shallowCopyOf(state);
+  next.streams = state.streams.map((stream) => changed.get(stream.id) ?? stream);
+  return next;
+}
+
+/** What says whose a call is. */
+export type Ownership = Pick<CallState, 'ownership' | 'ownershipEpoch' | 'redisHostedDb'>;
+
+/** The call in other hands. */
+export function withOwnership(state: CallState, change: Partial<Ownership>): CallState {
+  const next = shallowCopyOf(state);
+  next.ownership = change.ownership ?? state.ownership;
+  next.ownershipEpoch = change.ownershipEpoch ?? state.ownershipEpoch;
+  next.redisHostedDb = change.redisHostedDb ?? state.redisHostedDb;
+  return next;
+}
+
+/** The call with its end scheduled, µs. */
+export function withDeletion(state: CallState, deletedMicros: number): CallState {
+  const next = shallowCopyOf(state);
+  next.deletedMicros = deletedMicros;
+  return next;
+}
+
+/** The call with the end of one participant scheduled, µs. */
+export function withParticipantDeletion(
+  state: CallState,
+  participantId: number,
+  deletedMicros: number,
+): CallState {
+  const next = shallowCopyOf(state);
+  next.participants = state.participants.map((participant) => {
+    if (participant.id !== participantId) return participant;
+    const leaving = copyOfParticipant(participant);
+    leaving.deletedMicros = deletedMicros;
+    return leaving;
+  });
+  next.participantDeletedMicros = earliestDeletion(next.participants);
+  return next;
+}
+
+/** When the first of the participants is to leave, µs; 0: none is. */
+export function earliestDeletion(participants: readonly Participant[]): number {
+  let earliest = 0;
+  for (const { deletedMicros } of participants) {
+    if (deletedMicros === 0) continue;
+    if (earliest === 0 || deletedMicros < earliest) earliest = deletedMicros;
+  }
+  return earliest;
+}
