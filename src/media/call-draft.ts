@@ -15,6 +15,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
+import { noIce, plainMedia } from './media-attributes.js';
 
 const noFlags: ReadonlySet<MediaFlag> = new Set();
 const rtpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtp']);
@@ -152,6 +153,10 @@ export class CallDraft {
       maxPtimeMs: 0,
       bandwidth: { as: -1, rr: -1, rs: -1 },
       flags: noFlags,
+      direction: 'inactive',
+      rtcpMux: false,
+      security: plainMedia,
+      ice: noIce,
       codecs: [],
       offered: null,
       streams: [],
@@ -180,6 +185,7 @@ export class CallDraft {
       latchEpoch: 0,
       lastPacketMicros: nowMicros,
       stats: noStats,
+      srtp: null,
       carried: nothingCarried,
     };
     this.state.streams.push(stream);
@@ -187,7 +193,7 @@ export class CallDraft {
     return stream;
   }
 
-  addSocket(socket: Omit<LocalSocket, 'id' | 'open' | 'carried'>): LocalSocket {
+  addSocket(socket: Omit<LocalSocket, 'id' | 'open' | 'srtp' | 'carried'>): LocalSocket {
     const added: LocalSocket = {
       id: this.state.nextIds.socket++,
       streamId: socket.streamId,
@@ -196,6 +202,7 @@ export class CallDraft {
       addressIndex: socket.addressIndex,
       family: socket.family,
       open: true,
+      srtp: null,
       carried: nothingCarried,
     };
     this.state.sockets.push(added);

@@ -73,7 +73,7 @@ export class CallIndex {
     const pairStart = position - (position % 2);
     for (const { media: to, subscription } of subscribers) {
       const rtpTarget = this.#streamAt(to, pairStart);
-      const rtcpTarget = to.flags.has('rtcp-mux') ? rtpTarget : this.#streamAt(to, pairStart + 1);
+      const rtcpTarget = to.rtcpMux ? rtpTarget : this.#streamAt(to, pairStart + 1);
       const wantsRtp = stream.component === 1 && !subscription.rtcpOnly;
       if (wantsRtp && rtpTarget !== undefined) rtp.push(rtpTarget);
       if (rtcpTarget !== undefined) rtcp.push(rtcpTarget);

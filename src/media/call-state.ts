@@ -10,20 +10,18 @@
  */
 
 import { canonicalAddress } from '../sdp/address.js';
-
-export type AddressFamily = 'IP4' | 'IP6';
+import {
+  familyOf,
+  formatEndpoint,
+  sameEndpoint,
+  type AddressFamily,
+  type Endpoint,
+} from './endpoint.js';
+import type { MediaDirection, MediaIce, MediaSecurity, SrtpKeys } from './media-attributes.js';
 
 /** For readers of addresses that are to become part of a call. */
-export { canonicalAddress };
-
-/**
- * A transport address. IPv6 addresses are written without brackets, every address in its one spelling
- * (`canonicalAddress`), whether it was signalled, learned or stored: so they compare as strings.
- */
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
+export { canonicalAddress, familyOf, formatEndpoint, sameEndpoint };
+export type { AddressFamily, Endpoint };
 
 /** How the remote endpoint of a stream is learned from arriving packets (options.md, endpoint-learning). */
 export type EndpointLearning = 'off' | 'immediate' | 'delayed' | 'heuristic';
@@ -63,25 +61,30 @@ export type StreamFlag =
   | 'pierce-nat'
   | 'nat-wait';
 
-/** Media flags (redis-layout.md §6.10, media_flags). */
+/**
+ * Marks of a media without a type of their own (redis-layout.md §6.10, media_flags); direction, rtcp-mux,
+ * security and ICE are fields.
+ */
 export type MediaFlag =
-  | SharedFlag
+  | 'implicit-rtcp'
+  | 'asymmetric'
+  | 'strict-source'
+  | 'media-handover'
+  | 'unidirectional'
+  | 'rtcp-fb'
+  | 'legacy-osrtp'
+  | 'legacy-osrtp-reverse'
   | 'initialized'
   | 'rtcp-mux-override'
-  | 'dtls'
-  | 'sdes'
   | 'passthrough'
-  | 'ice-controlling'
   | 'loop-check'
   | 'transcode'
   | 'reorder-forced'
   | 'ptime-override'
   | 'generator'
-  | 'ice-lite-self'
   | 'rtcp-generator'
   | 'echo'
   | 'blackhole'
-  | 'end-of-candidates'
   | 'audio-player'
   | 'transcoding'
   | 'block-egress'
@@ -92,8 +95,7 @@ export type MediaFlag =
   | 'public'
   | 'extmap-short'
   | 'bundle-only'
-  | 'audio-player-implicit'
-  | 'ice2';
+  | 'audio-player-implicit';
 
 /** Values of `block_dtmf` (redis-layout.md §6.9). */
 export type BlockDtmf = 'off' | 'drop' | 'silence' | 'tone' | 'random' | 'zero' | 'dtmf';
@@ -193,6 +195,10 @@ export interface Media {
   /** b= AS, RR, RS in the units of the SDP line; -1 when absent. */
   bandwidth: { readonly as: number; readonly rr: number; readonly rs: number };
   flags: ReadonlySet<MediaFlag>;
+  direction: MediaDirection;
+  rtcpMux: boolean;
+  security: MediaSecurity;
+  ice: MediaIce;
   /** What was agreed on: those of the last answer, of the offer until there is one. */
   codecs: readonly Codec[];
   /**
@@ -248,6 +254,8 @@ export interface Stream {
   latchEpoch: number;
   lastPacketMicros: number;
   stats: StreamStats;
+  /** What is sent from here is protected with; null: with nothing, or not agreed on yet. */
+  srtp: SrtpKeys | null;
   carried: Carried;
 }
 
@@ -263,6 +271,8 @@ export interface LocalSocket {
   readonly family: AddressFamily;
   /** false once the socket has been given up (stored as fd -1). */
   open: boolean;
+  /** What arrives here is protected with. */
+  srtp: SrtpKeys | null;
   carried: Carried;
 }
 
@@ -370,6 +380,10 @@ const copyOfMedia = (from: Media): Media => ({
   maxPtimeMs: from.maxPtimeMs,
   bandwidth: from.bandwidth,
   flags: from.flags,
+  direction: from.direction,
+  rtcpMux: from.rtcpMux,
+  security: from.security,
+  ice: from.ice,
   codecs: from.codecs,
   offered: from.offered,
   streams: from.streams,
@@ -393,6 +407,7 @@ export const copyOfStream = (from: Stream): Stream => ({
   latchEpoch: from.latchEpoch,
   lastPacketMicros: from.lastPacketMicros,
   stats: from.stats,
+  srtp: from.srtp,
   carried: from.carried,
 });
 
@@ -404,6 +419,7 @@ const copyOfSocket = (from: LocalSocket): LocalSocket => ({
   addressIndex: from.addressIndex,
   family: from.family,
   open: from.open,
+  srtp: from.srtp,
   carried: from.carried,
 });
 
@@ -505,19 +521,4 @@ export function withFlag<F extends string>(
   const changed = changedSet(flags, flag, on);
   step.set(flag, changed);
   return changed;
-}
-
-export function familyOf(address: string): AddressFamily {
-  return address.includes(':') ? 'IP6' : 'IP4';
-}
-
-export function sameEndpoint(a: Endpoint | null, b: Endpoint | null): boolean {
-  return a === b || (a !== null && b !== null && a.address === b.address && a.port === b.port);
-}
-
-/** `ip:port`, `[v6]:port`. */
-export function formatEndpoint(endpoint: Endpoint): string {
-  return endpoint.address.includes(':')
-    ? `[${endpoint.address}]:${endpoint.port}`
-    : `${endpoint.address}:${endpoint.port}`;
 }

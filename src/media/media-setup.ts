@@ -12,6 +12,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
+import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext } from './offer-answer.js';
 import type { SignallingRequest } from './signalling.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
@@ -187,10 +188,8 @@ function applyDirection(pair: MediaPair): void {
   const direction = directionOf(pair.section, pair.session);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
-  setMediaFlag(pair.sender, 'recv', sends);
-  setMediaFlag(pair.sender, 'send', receives);
-  setMediaFlag(pair.receiver, 'send', sends);
-  setMediaFlag(pair.receiver, 'recv', receives);
+  pair.sender.direction = directionOfFlags(receives, sends);
+  pair.receiver.direction = directionOfFlags(sends, receives);
 }
 
 /** RTCP multiplexing (RFC 5761; options of ng-protocol.md §4.3, results as of sdp-rules.md §5). */
@@ -199,15 +198,15 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
   const present = isRtpProtocol(section.protocol) && hasRtcpMux(section);
   if (kind === 'offer') {
     const settled = present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept'));
-    setMediaFlag(sender, 'rtcp-mux', present && !request.rtcpMux.has('reject'));
+    sender.rtcpMux = present && !request.rtcpMux.has('reject');
     // On the offerer: multiplexing is decided already, whatever the answerer says.
     setMediaFlag(sender, 'rtcp-mux-override', settled);
     setMediaFlag(receiver, 'rtcp-mux-override', true);
     return;
   }
-  setMediaFlag(sender, 'rtcp-mux', present);
+  sender.rtcpMux = present;
   if (!receiver.flags.has('rtcp-mux-override')) {
-    setMediaFlag(receiver, 'rtcp-mux', receiver.flags.has('rtcp-mux') && present);
+    receiver.rtcpMux = receiver.rtcpMux && present;
   }
 }
 
@@ -297,7 +296,7 @@ function applyEndpoints(draft: CallDraft, pair: MediaPair, request: SignallingRe
 
 /** The `rtcp` / `fallback-rtcp` marks of the streams follow the media's multiplexing. */
 function markMux(stream: Stream, media: Media): void {
-  const muxed = media.flags.has('rtcp-mux');
+  const muxed = media.rtcpMux;
   setStreamFlag(stream, stream.component === 1 ? 'rtcp' : 'fallback-rtcp', muxed);
 }
 
@@ -312,7 +311,10 @@ export function applySection(
   const { section, sender, receiver } = pair;
   // Who receives the first offer (RFC 8445 §6.1.1, seen from the relay: it is the offerer there).
   const answerer = kind === 'offer' ? receiver : sender;
-  if (!answerer.flags.has('initialized')) setMediaFlag(answerer, 'ice-controlling', true);
+  if (!answerer.flags.has('initialized') && !answerer.ice.controlling) {
+    answerer.ice =
+      answerer.ice === noIce ? noIceControlling : { ...answerer.ice, controlling: true };
+  }
   setMediaFlag(sender, 'initialized', true);
   sender.type = section.type;
   receiver.type = section.type;

@@ -412,8 +412,7 @@ function assignPorts(
     return;
   }
   const full = section.portCount * 2;
-  const single = (media: Media): number =>
-    section.portCount === 1 && media.flags.has('rtcp-mux') ? 1 : full;
+  const single = (media: Media): number => (section.portCount === 1 && media.rtcpMux ? 1 : full);
   const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp(pair);
   const receiverPorts = required ? section.portCount : single(receiver);
   const receiverMap = endpointMapFor(

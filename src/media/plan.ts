@@ -95,7 +95,7 @@ function streamPlan(
     latchEpoch: stream.latchEpoch,
     strictSource,
     mediaHandover: stream.flags.has('media-handover'),
-    rtcpMux: stream.component === 1 && media.flags.has('rtcp-mux'),
+    rtcpMux: stream.component === 1 && media.rtcpMux,
     transparent: transparent && stream.component === 1,
     // What is encrypted cannot be taken out.
     feedback: isFeedbackProtocol(media.protocol) && !isSecureProtocol(media.protocol),

@@ -123,7 +123,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
   const rtpStream = streamAt(draft, receiver, 0);
   const port = localPort(draft, rtpStream);
   const listed = rtp && !pair.rejected && !pair.untouched;
-  const mux = kind === 'offer' ? offersMux(pair, request) : receiver.flags.has('rtcp-mux');
+  const mux = kind === 'offer' ? offersMux(pair, request) : receiver.rtcpMux;
   return {
     kind: pair.rejected ? 'rejected' : pair.untouched ? 'keep' : 'relay',
     port: pair.untouched ? section.port : port,
@@ -155,15 +155,10 @@ function undescribed({ section, receiver }: MediaPair): readonly SdpCodec[] {
 
 /** Fax and data channels have no direction of their own: one is written where one was given. */
 function directionFor({ section, session, receiver }: MediaPair): SdpDirection | null {
-  const direction = directionTo(receiver);
+  // What the receiver reads: we send what comes from the other side, we take what it can get.
+  const { direction } = receiver;
   if (direction !== 'sendrecv' || hasDirection(section.protocol)) return direction;
   return explicitDirectionOf(section) ?? explicitDirectionOf(session);
-}
-
-/** What the receiver reads: we send what comes from the other side, we take what it can get. */
-function directionTo(receiver: Media): SdpDirection {
-  if (receiver.flags.has('send')) return receiver.flags.has('recv') ? 'sendrecv' : 'sendonly';
-  return receiver.flags.has('recv') ? 'recvonly' : 'inactive';
 }
 
 function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
@@ -171,7 +166,7 @@ function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
   if (!isRtpProtocol(pair.section.protocol)) return false;
   if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
   // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out.
-  const known = pair.receiver.flags.has('rtcp-mux');
+  const known = pair.receiver.rtcpMux;
   return (hasRtcpMux(pair.section) || known) && !rtcpMux.has('demux');
 }
 
@@ -184,7 +179,7 @@ function rtcpAttribute(
 ): string | null {
   if (request.flags.has('no-rtcp-attribute')) return null;
   const rtcpPort = localPort(draft, streamAt(draft, pair.receiver, 1));
-  const settled = kind === 'answer' || pair.receiver.flags.has('rtcp-mux');
+  const settled = kind === 'answer' || pair.receiver.rtcpMux;
   const shared = mux && (settled || request.rtcpMux.has('require'));
   const shown = shared || rtcpPort === 0 ? port : rtcpPort;
   return request.flags.has('full-rtcp-attribute')

@@ -10,6 +10,7 @@ import type {
   Stream,
   StreamFlag,
 } from '../media/call-state.js';
+import { receivesFrom, sendsTo } from '../media/media-attributes.js';
 import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 
@@ -35,28 +36,33 @@ const streamFlagTexts: readonly (readonly [StreamFlag, string])[] = [
   ['ice', 'ICE'],
 ];
 
-const mediaFlagTexts: readonly (readonly [MediaFlag, string])[] = [
-  ['initialized', 'initialized'],
-  ['asymmetric', 'asymmetric'],
-  ['send', 'send'],
-  ['recv', 'recv'],
-  ['rtcp-mux', 'rtcp-mux'],
-  ['dtls', 'DTLS-SRTP'],
-  ['setup-active', 'DTLS role active'],
-  ['setup-passive', 'DTLS role passive'],
-  ['sdes', 'SDES'],
-  ['passthrough', 'passthrough'],
-  ['ice', 'ICE'],
-  ['trickle-ice', 'trickle ICE'],
-  ['ice-controlling', 'ICE controlling'],
-  ['ice-lite-peer', 'ICE-lite peer'],
-  ['unidirectional', 'unidirectional'],
-  ['loop-check', 'loop check'],
-  ['generator', 'generator/sink'],
-  ['ptime-override', 'ptime override'],
-  ['rtcp-generator', 'RTCP generator'],
-  ['echo', 'echo'],
-  ['blackhole', 'blackhole'],
+const flagged =
+  (flag: MediaFlag) =>
+  ({ flags }: Media): boolean =>
+    flags.has(flag);
+
+const mediaFlagTexts: readonly (readonly [(media: Media) => boolean, string])[] = [
+  [flagged('initialized'), 'initialized'],
+  [flagged('asymmetric'), 'asymmetric'],
+  [({ direction }) => sendsTo(direction), 'send'],
+  [({ direction }) => receivesFrom(direction), 'recv'],
+  [({ rtcpMux }) => rtcpMux, 'rtcp-mux'],
+  [({ security }) => security.mode.endsWith('DTLS'), 'DTLS-SRTP'],
+  [({ security: { setup } }) => setup === 'active' || setup === 'actpass', 'DTLS role active'],
+  [({ security: { setup } }) => setup === 'passive' || setup === 'actpass', 'DTLS role passive'],
+  [({ security }) => security.mode.startsWith('SDES'), 'SDES'],
+  [flagged('passthrough'), 'passthrough'],
+  [({ ice }) => ice.enabled, 'ICE'],
+  [({ ice }) => ice.trickle, 'trickle ICE'],
+  [({ ice }) => ice.controlling, 'ICE controlling'],
+  [({ ice }) => ice.peerIsLite, 'ICE-lite peer'],
+  [flagged('unidirectional'), 'unidirectional'],
+  [flagged('loop-check'), 'loop check'],
+  [flagged('generator'), 'generator/sink'],
+  [flagged('ptime-override'), 'ptime override'],
+  [flagged('rtcp-generator'), 'RTCP generator'],
+  [flagged('echo'), 'echo'],
+  [flagged('blackhole'), 'blackhole'],
 ];
 
 /** Protocols that 10.5 names; others have no `protocol`. */
@@ -205,7 +211,7 @@ function mediaDictionary(
   if (namedProtocols.has(media.protocol)) dictionary.set('protocol', media.protocol);
   if (codec !== null) dictionary.set('codec', codec);
   const flags: string[] = [];
-  for (const [flag, text] of mediaFlagTexts) if (media.flags.has(flag)) flags.push(text);
+  for (const [applies, text] of mediaFlagTexts) if (applies(media)) flags.push(text);
   return dictionary
     .set(
       'streams',

@@ -15,6 +15,7 @@ import { canonicalAddress } from '../media/call-state.js';
 import { RestoreError } from './errors.js';
 import {
   mediaFlagTables,
+  mediaModesOf,
   parseBits,
   participantBits,
   streamFlagTables,
@@ -32,6 +33,7 @@ import {
   type CodecSettings,
   type IndexOfPosition,
 } from './schema.js';
+import { readIce, readKeys, readSecurity } from './security-fields.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
 
@@ -107,6 +109,7 @@ export function readSocket(id: number, { members, counts, indexOf }: Decoding): 
     addressIndex: indexOf(logicalInterface, family, uid),
     family,
     open,
+    srtp: readKeys(fields, ''),
     carried: open ? { fd: String(fd), ...fields.rest() } : fields.rest(),
   };
 }
@@ -147,6 +150,7 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
       kernelPackets: fields.integer(own.kernelPackets, { ...counter, missing: 0 }),
       kernelBytes: fields.integer(own.kernelBytes, { ...counter, missing: 0 }),
     },
+    srtp: readKeys(fields, ''),
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };
 }
@@ -312,7 +316,8 @@ export function readMedia(
   { members, layout, counts, settings }: Decoding,
 ): UnlinkedMedia {
   const fields = members.fields(`media-${id}`, "'medias' incomplete", 'failed to create medias');
-  const { flags, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
+  const { flags: bits, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
+  const modes = mediaModesOf(bits);
   const milliseconds = { min: -1, max: 0x7fff_ffff };
   const codecs = members
     .strings(`payload_types-${id}`, 'medias')
@@ -334,7 +339,11 @@ export function readMedia(
         ? fields.integer('maxptime', milliseconds)
         : fields.integer(own.maxPtime, { ...milliseconds, missing: 0 }),
     bandwidth: readBandwidth(fields, layout),
-    flags,
+    flags: modes.flags,
+    direction: modes.direction,
+    rtcpMux: modes.rtcpMux,
+    security: readSecurity(fields, modes),
+    ice: readIce(fields, modes.ice),
     codecs,
     offered: readOffered(fields, codecs),
     streams: members.references(`streams-${id}`, 'medias', counts.streams),

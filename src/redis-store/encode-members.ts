@@ -17,6 +17,7 @@ import type {
 import { formatEndpoint } from '../media/call-state.js';
 import {
   callBits,
+  mediaBitsOf,
   mediaFlagTables,
   parseBits,
   participantBits,
@@ -36,6 +37,7 @@ import {
   type Fields,
   type Tree,
 } from './schema.js';
+import { putIce, putKeys, putSecurity } from './security-fields.js';
 import type { StoredIndex } from './subscriptions.js';
 
 /** How a format writes its strings and its times. */
@@ -98,6 +100,7 @@ function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
     local_intf_uid: String(socket.addressIndex),
     stream: String(index.streamAt.get(socket.streamId) ?? noId),
   };
+  if (socket.srtp !== null) putKeys(form, fields, '', socket.srtp);
   putCarried(form, fields, socket.carried);
   return fields;
 }
@@ -135,6 +138,7 @@ function streamFields(stream: Stream, { form, index }: Encoding): Fields {
     fields[own.kernelBytes] = String(kernelBytes);
   }
   if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
+  if (stream.srtp !== null) putKeys(form, fields, '', stream.srtp);
   putCarried(form, fields, stream.carried);
   return fields;
 }
@@ -199,7 +203,7 @@ export function participantFields(participant: Participant, { form, index }: Enc
 /** `media-N`: the part of all layouts. */
 export function mediaFields(media: Media, { form, index, settings }: Encoding): Fields {
   const flags = mediaFlagTables[form.layout].encode(
-    media.flags,
+    mediaBitsOf(media),
     media.carried[unknownBitsName('media_flags', form.layout)],
   );
   const fields: Fields = {
@@ -215,6 +219,8 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   fields['ptime'] = String(media.ptimeMs);
   fields['media_flags'] = flags.bits;
   if (flags.others !== '') fields[own.flags] = flags.others;
+  putSecurity(form, fields, media);
+  putIce(fields, media);
   if (media.endpointLearning !== settings.endpointLearning) {
     fields[own.learning] = media.endpointLearning;
   }

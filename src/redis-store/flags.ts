@@ -1,11 +1,33 @@
 /** Bit numbers of stored flags (redis-layout.md §6.10). */
-import type { MediaFlag, SharedFlag, StreamFlag } from '../media/call-state.js';
+import type { Media, MediaFlag, SharedFlag, StreamFlag } from '../media/call-state.js';
+import {
+  directionOfFlags,
+  noIce,
+  noIceControlling,
+  receivesFrom,
+  sendsTo,
+  type DtlsSetup,
+  type MediaDirection,
+  type MediaIce,
+  type SecurityMode,
+} from '../media/media-attributes.js';
 
 /**
  * The layouts (redis-layout.md §6); JSON and bencode share the current one. That of 12.5 is the current one
  * in what is said of medias and by flags, and 10.5's in its units and encodings.
  */
 export type Layout = '10.5' | '12.5' | 'current';
+
+/** Everything that has a bit in `media_flags`: the marks of a media, and what is a field of it in the model. */
+export type MediaBit =
+  | MediaFlag
+  | SharedFlag
+  | 'dtls'
+  | 'sdes'
+  | 'ice-controlling'
+  | 'ice-lite-self'
+  | 'end-of-candidates'
+  | 'ice2';
 
 const sharedBits: readonly (readonly [SharedFlag, number])[] = [
   ['implicit-rtcp', 0],
@@ -42,7 +64,7 @@ const streamBits: readonly (readonly [StreamFlag, number])[] = [
   ['nat-wait', 28],
 ];
 
-const mediaBits: readonly (readonly [MediaFlag, number])[] = [
+const mediaBits: readonly (readonly [MediaBit, number])[] = [
   ['initialized', 16],
   ['rtcp-mux-override', 17],
   ['dtls', 18],
@@ -58,7 +80,7 @@ const mediaBits: readonly (readonly [MediaFlag, number])[] = [
   ['blackhole', 29],
 ];
 
-const mediaBitsCurrent: readonly (readonly [MediaFlag, number])[] = [
+const mediaBitsCurrent: readonly (readonly [MediaBit, number])[] = [
   ['reorder-forced', 23],
   ['end-of-candidates', 30],
   ['audio-player', 31],
@@ -118,7 +140,7 @@ export class FlagTable<F extends string> {
   }
 
   /** @param unknown decimal bits without a name here that were there when the value was read. */
-  encode(flags: ReadonlySet<F>, unknown: string | undefined): StoredFlags {
+  encode(flags: Iterable<F>, unknown: string | undefined): StoredFlags {
     let low = 0;
     let high = 0n;
     let others = '';
@@ -189,7 +211,7 @@ const streamFlagNames: ReadonlySet<StreamFlag> = new Set<StreamFlag>([
   'kernelized',
 ]);
 
-const mediaFlagNames: ReadonlySet<MediaFlag> = new Set<MediaFlag>([
+const mediaBitNames: ReadonlySet<MediaBit> = new Set<MediaBit>([
   ...[...sharedBits, ...sharedBitsCurrent].map(([flag]) => flag),
   ...mediaBits.map(([flag]) => flag),
   ...mediaBitsCurrent.map(([flag]) => flag),
@@ -210,19 +232,16 @@ export const streamFlagTables: Readonly<Record<Layout, FlagTable<StreamFlag>>> =
 };
 
 /** `media_flags`. */
-export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaFlag>>> = {
-  '10.5': new FlagTable<MediaFlag>(
-    [...sharedBits, ...mediaBits, ['transcode', 23]],
-    mediaFlagNames,
-  ),
+export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaBit>>> = {
+  '10.5': new FlagTable<MediaBit>([...sharedBits, ...mediaBits, ['transcode', 23]], mediaBitNames),
   // Bits that 12.5 was not seen to set are left alone.
-  '12.5': new FlagTable<MediaFlag>(
+  '12.5': new FlagTable<MediaBit>(
     [...sharedBits, ...mediaBits, ['transcoding', 32]],
-    mediaFlagNames,
+    mediaBitNames,
   ),
-  current: new FlagTable<MediaFlag>(
+  current: new FlagTable<MediaBit>(
     [...sharedBits, ...sharedBitsCurrent, ...mediaBits, ...mediaBitsCurrent],
-    mediaFlagNames,
+    mediaBitNames,
   ),
 };
 
@@ -234,3 +253,101 @@ export const callBits = {
   blockMedia: 1n << 28n,
   silenceMedia: 1n << 29n,
 } as const;
+
+/** What the bits of a media say that is a field of it. */
+export interface MediaModes {
+  readonly flags: ReadonlySet<MediaFlag>;
+  readonly direction: MediaDirection;
+  readonly rtcpMux: boolean;
+  readonly mode: SecurityMode;
+  readonly setup: DtlsSetup | null;
+  /** Without credentials and candidates. */
+  readonly ice: MediaIce;
+}
+
+const modeBits: Readonly<Record<SecurityMode, readonly MediaBit[]>> = {
+  plain: [],
+  SDES: ['sdes'],
+  DTLS: ['dtls'],
+  'SDES or DTLS': ['dtls', 'sdes'],
+};
+
+const setupBits: Readonly<Record<DtlsSetup, readonly MediaBit[]>> = {
+  active: ['setup-active'],
+  passive: ['setup-passive'],
+  actpass: ['setup-active', 'setup-passive'],
+};
+
+const iceBits: readonly (readonly [(ice: MediaIce) => boolean, MediaBit])[] = [
+  [({ enabled }) => enabled, 'ice'],
+  [({ trickle }) => trickle, 'trickle-ice'],
+  [({ peerIsLite }) => peerIsLite, 'ice-lite-peer'],
+  [({ controlling }) => controlling, 'ice-controlling'],
+  [({ lite }) => lite, 'ice-lite-self'],
+  [({ endOfCandidates }) => endOfCandidates, 'end-of-candidates'],
+  [({ ice2 }) => ice2, 'ice2'],
+];
+
+/** The bits of a media: those of its fields, then its marks. */
+export function mediaBitsOf({ flags, direction, rtcpMux, security, ice }: Media): MediaBit[] {
+  const bits: MediaBit[] = [...modeBits[security.mode]];
+  if (sendsTo(direction)) bits.push('send');
+  if (receivesFrom(direction)) bits.push('recv');
+  if (rtcpMux) bits.push('rtcp-mux');
+  if (security.setup !== null) bits.push(...setupBits[security.setup]);
+  for (const [applies, bit] of iceBits) if (applies(ice)) bits.push(bit);
+  bits.push(...flags);
+  return bits;
+}
+
+/** A bit that is a field of the media in the model. */
+const fieldBits: ReadonlySet<MediaBit> = new Set<MediaBit>([
+  ...(['send', 'recv', 'rtcp-mux', 'setup-active', 'setup-passive', 'dtls', 'sdes'] as const),
+  ...iceBits.map(([, bit]) => bit),
+]);
+
+const isMark = (bit: MediaBit): bit is MediaFlag => !fieldBits.has(bit);
+
+function setupOf(bits: ReadonlySet<MediaBit>): DtlsSetup | null {
+  if (bits.has('setup-active')) return bits.has('setup-passive') ? 'actpass' : 'active';
+  return bits.has('setup-passive') ? 'passive' : null;
+}
+
+function modeOf(bits: ReadonlySet<MediaBit>): SecurityMode {
+  if (bits.has('sdes')) return bits.has('dtls') ? 'SDES or DTLS' : 'SDES';
+  return bits.has('dtls') ? 'DTLS' : 'plain';
+}
+
+function iceOf(bits: ReadonlySet<MediaBit>): MediaIce {
+  const ice: MediaIce = {
+    ...noIce,
+    enabled: bits.has('ice'),
+    trickle: bits.has('trickle-ice'),
+    peerIsLite: bits.has('ice-lite-peer'),
+    controlling: bits.has('ice-controlling'),
+    lite: bits.has('ice-lite-self'),
+    endOfCandidates: bits.has('end-of-candidates'),
+    ice2: bits.has('ice2'),
+  };
+  const shared = ice.controlling ? noIceControlling : noIce;
+  return iceBits.every(([applies]) => applies(ice) === applies(shared)) ? shared : ice;
+}
+
+/** `FlagTable.decode` shares its sets, and with them go these. */
+const modesOfBits = new WeakMap<ReadonlySet<MediaBit>, MediaModes>();
+
+/** The inverse of `mediaBitsOf`. */
+export function mediaModesOf(bits: ReadonlySet<MediaBit>): MediaModes {
+  const known = modesOfBits.get(bits);
+  if (known !== undefined) return known;
+  const modes: MediaModes = {
+    flags: new Set([...bits].filter(isMark)),
+    direction: directionOfFlags(bits.has('send'), bits.has('recv')),
+    rtcpMux: bits.has('rtcp-mux'),
+    mode: modeOf(bits),
+    setup: setupOf(bits),
+    ice: iceOf(bits),
+  };
+  modesOfBits.set(bits, modes);
+  return modes;
+}

@@ -91,6 +91,12 @@ export const own = {
   learning: 'rtprelay_learning',
   maxPtime: 'rtprelay_maxptime',
   bandwidth: 'rtprelay_bandwidth',
+  /** medias: `SdesCrypto.lifetime`; followed by `_` and the prefix of the others. */
+  lifetime: 'rtprelay_lifetime',
+  /** medias: `MediaSecurity.identity`. */
+  identity: 'rtprelay_dtls_identity',
+  /** medias: credentials, tie-breaker and candidates of `MediaIce`. */
+  ice: 'rtprelay_ice',
   /** medias: `Media.offered`. */
   offered: 'rtprelay_offered',
   /** medias, 10.5 and 12.5: subscriptions that the lists of the layout do not tell exactly. */

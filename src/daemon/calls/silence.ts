@@ -1,6 +1,7 @@
 /** When a call ends by itself, and what is counted at its end. Pure. */
 import type { LimitConfig } from '../../config/config.js';
 import type { CallState, Media, Stream } from '../../media/call-state.js';
+import { receivesFrom } from '../../media/media-attributes.js';
 import type { CallStatistics } from '../../media/relay.js';
 import type { CloseReason, Counters } from '../../observe/counters.js';
 import { isUdpProtocol } from '../../sdp/view.js';
@@ -59,7 +60,7 @@ function silenceOf(stream: Stream, media: Media | undefined): SilenceKind {
     const closed = media === undefined || isUdpProtocol(media.protocol);
     return closed || stream.advertisedEndpoint?.port === 0 ? 'silent-timeout' : 'timeout';
   }
-  if (media?.flags.has('recv') !== true) return 'silent-timeout';
+  if (media === undefined || !receivesFrom(media.direction)) return 'silent-timeout';
   return stream.flags.has('filled') ? 'timeout' : 'offer-timeout';
 }
 

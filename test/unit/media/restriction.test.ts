@@ -1,6 +1,6 @@
 /** What block and silence commands make of a call's packets. */
 import { expect } from 'chai';
-import { withFlag, type CallState } from '../../../src/media/call-state.js';
+import { type CallState } from '../../../src/media/call-state.js';
 import { SignallingError } from '../../../src/media/errors.js';
 import { mediaPlan } from '../../../src/media/plan.js';
 import type { PayloadRules, StreamPlan } from '../../../src/media/relay.js';
@@ -103,7 +103,7 @@ describe('a restriction', () => {
     const state = established();
     const medias = state.medias.map((media) => ({
       ...media,
-      flags: withFlag(media.flags, 'send', true),
+      direction: 'sendrecv' as const,
       codecs: media.codecs.map((codec) => ({ ...codec, payloadType: codec.payloadType + 256 })),
     }));
     const rules = rulesFor(after({ ...state, medias }, ['block media']));

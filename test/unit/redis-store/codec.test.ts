@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { CallState, Carried } from '../../../src/media/call-state.js';
+import { plainMedia } from '../../../src/media/media-attributes.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
 import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
@@ -120,6 +121,47 @@ describe('stored calls of rtpengine 10.5', () => {
       fmtp: 'a=b/c;d=1',
       ptimeMs: 20,
     });
+  });
+});
+
+describe('secure media of a stored call', () => {
+  const all = [
+    ['10.5', samples],
+    ['12.5', samples125],
+    ['26.0', samples260],
+  ] as const;
+  for (const [release, values] of all) {
+    const stateOf = (name: string): CallState =>
+      decodeCall('x', values.get(name) ?? expect.fail(name), settings).state;
+
+    it(`${release}: the keys of both directions are as long as their suite's`, () => {
+      const { medias, sockets, streams } = stateOf('03-sdes-to-rtp.json');
+      const secure = medias.find(({ security }) => security.mode === 'SDES') ?? expect.fail();
+      for (const crypto of [...secure.security.sdesIn, ...secure.security.sdesOut]) {
+        expect(crypto).to.include({ tag: 1, suite: 'AES_CM_128_HMAC_SHA1_80', mki: null });
+        expect(crypto.masterKey).to.have.lengthOf(16);
+        expect(crypto.masterSalt).to.have.lengthOf(14);
+      }
+      const [taken] = secure.security.sdesIn;
+      const [sent] = secure.security.sdesOut;
+      const of = secure.streams[0];
+      const socket = sockets.find(({ streamId }) => streamId === of);
+      const stream = streams.find(({ id }) => id === of);
+      expect(socket?.srtp?.masterKey).to.equal(taken?.masterKey ?? expect.fail());
+      expect(stream?.srtp?.masterKey).to.equal(sent?.masterKey ?? expect.fail());
+      const plain = medias.filter(({ security }) => security.mode === 'plain');
+      expect(plain.map(({ security }) => security)).to.deep.equal([plainMedia]);
+    });
+  }
+
+  it('the fingerprint, the modes and the role of a browser are read, and nothing is carried', () => {
+    const bytes = samples.get('04-webrtc-to-rtp.json') ?? expect.fail();
+    const { medias } = decodeCall('x', bytes, settings).state;
+    const browser = medias.find(({ protocol }) => protocol === 'UDP/TLS/RTP/SAVPF');
+    const digest = Array.from({ length: 32 }, (_, at) => String.fromCharCode(at)).join('');
+    expect(browser?.security.fingerprint).to.deep.equal({ hash: 'sha-256', digest });
+    expect(browser).to.include({ rtcpMux: true, direction: 'sendrecv' });
+    expect(browser?.carried).to.deep.equal({});
   });
 });
 

@@ -6,14 +6,24 @@ import type {
   Codec,
   Endpoint,
   Media,
-  MediaFlag,
   Participant,
   SdpMemory,
   Stream,
   StreamFlag,
 } from '../../../src/media/call-state.js';
+import type {
+  MediaIce,
+  MediaSecurity,
+  SdesCrypto,
+  SrtpKeys,
+} from '../../../src/media/media-attributes.js';
 import { decodeBencode, encodeBencode } from '../../../src/ng-protocol/bencode.js';
-import { mediaFlagTables, streamFlagTables } from '../../../src/redis-store/flags.js';
+import {
+  mediaFlagTables,
+  mediaModesOf,
+  streamFlagTables,
+  type MediaModes,
+} from '../../../src/redis-store/flags.js';
 import {
   blockDtmfValues,
   learningValues,
@@ -83,16 +93,74 @@ const codec: fc.Arbitrary<Codec> = fc.record({
   bitrate: fc.nat(64000),
   ptimeMs: fc.integer({ min: -1, max: 60 }),
 });
-const carried = fc.dictionary(
-  fc.constantFrom('-crypto_suite', '-master_key', '-mki', 'fingerprint', 'x-unknown'),
-  text,
-);
+const carried = fc.dictionary(fc.constantFrom('other-master_key', 'other-mki', 'x-unknown'), text);
 const streamFlags: fc.Arbitrary<ReadonlySet<StreamFlag>> = fc
   .subarray([...streamFlagTables.current.names])
   .map((names) => new Set(names));
-const mediaFlags: fc.Arbitrary<ReadonlySet<MediaFlag>> = fc
+/** Every bit, and so every mark and mode that has one. */
+const mediaModes: fc.Arbitrary<MediaModes> = fc
   .subarray([...mediaFlagTables.current.names])
-  .map((names) => new Set(names));
+  .map((names) => mediaModesOf(new Set(names)));
+const bytes = (length: number): fc.Arbitrary<string> =>
+  fc
+    .uint8Array({ minLength: length, maxLength: length })
+    .map((array) => Buffer.from(array).toString('latin1'));
+const keys: fc.Arbitrary<SrtpKeys> = fc
+  .constantFrom(
+    ['AES_CM_128_HMAC_SHA1_80', 16, 14] as const,
+    ['AEAD_AES_256_GCM', 32, 12] as const,
+    ['X-UNKNOWN', 32, 14] as const,
+  )
+  .chain(([suite, key, salt]) =>
+    fc.record({
+      suite: fc.constant(suite),
+      masterKey: bytes(key),
+      masterSalt: bytes(salt),
+      mki: fc.option(bytes(4)),
+      unencryptedRtp: fc.boolean(),
+      unencryptedRtcp: fc.boolean(),
+      unauthenticatedRtp: fc.boolean(),
+    }),
+  );
+const crypto: fc.Arbitrary<SdesCrypto> = fc
+  .tuple(keys, fc.nat(0xffff_ffff), fc.constantFrom(null, '2^31', '1048576'))
+  .map(([key, tag, lifetime]) => ({ ...key, tag, lifetime }));
+const security = ({ mode, setup }: MediaModes): fc.Arbitrary<MediaSecurity> =>
+  fc.record({
+    mode: fc.constant(mode),
+    setup: fc.constant(setup),
+    sdesIn: fc.array(crypto, { maxLength: 3 }),
+    sdesOut: fc.array(crypto, { maxLength: 3 }),
+    fingerprint: fc.constantFrom(
+      null,
+      { hash: 'sha-256', digest: 'x'.repeat(32) },
+      { hash: 'x-other', digest: 'y'.repeat(64) },
+    ),
+    identity: fc.option(fc.record({ certificate: text, privateKey: text })),
+  });
+const someEndpoint = fc.record({ address: fc.constantFrom('192.0.2.1', '2001:db8::1'), port });
+const credentials = fc.option(
+  fc.record({ ufrag: fc.constantFrom('Ab+/', 'zz'), pwd: fc.constant('p'.repeat(22)) }),
+);
+const ice = (marks: MediaIce): fc.Arbitrary<MediaIce> =>
+  fc
+    .record({
+      local: credentials,
+      remote: credentials,
+      tieBreaker: fc.constantFrom('', '18446744073709551615'),
+      remoteCandidates: fc.array(
+        fc.record({
+          foundation: fc.constantFrom('1', 'a+/'),
+          component: fc.integer({ min: 1, max: 2 }),
+          priority: fc.nat(0x7fff_ffff),
+          type: fc.constantFrom('host' as const, 'srflx' as const, 'prflx' as const),
+          endpoint: someEndpoint,
+          related: fc.option(someEndpoint),
+        }),
+        { maxLength: 3 },
+      ),
+    })
+    .map((known) => ({ ...marks, ...known }));
 
 function mediaOf(
   id: number,
@@ -100,42 +168,48 @@ function mediaOf(
   index: number,
   all: number,
 ): fc.Arbitrary<Media> {
-  return fc.record({
-    id: fc.constant(id),
-    participantId: fc.constant(participantId),
-    index: fc.constant(index),
-    type: fc.constantFrom('audio', 'video', 'image'),
-    protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
-    formats: text,
-    mid: fc.option(text),
-    desiredFamily: family,
-    logicalInterface: text,
-    ptimeMs: fc.nat(60),
-    maxPtimeMs: fc.nat(60),
-    bandwidth: fc.record({
-      as: fc.integer({ min: -1, max: 9999 }),
-      rr: fc.integer({ min: -1, max: 9999 }),
-      rs: fc.integer({ min: -1, max: 9999 }),
-    }),
-    flags: mediaFlags,
-    codecs: fc.array(codec, { maxLength: 3 }),
-    offered: fc.option(fc.array(codec, { maxLength: 3 })),
-    streams: fc.constant([2 * id, 2 * id + 1]),
-    endpointMaps: fc.constant([id]),
-    subscriptions: fc.array(
-      fc.record({
-        mediaId: fc.nat(all - 1),
-        offerAnswer: fc.boolean(),
-        rtcpOnly: fc.boolean(),
-        egress: fc.boolean(),
-        inject: fc.boolean(),
+  return mediaModes.chain((modes) =>
+    fc.record({
+      id: fc.constant(id),
+      participantId: fc.constant(participantId),
+      index: fc.constant(index),
+      type: fc.constantFrom('audio', 'video', 'image'),
+      protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
+      formats: text,
+      mid: fc.option(text),
+      desiredFamily: family,
+      logicalInterface: text,
+      ptimeMs: fc.nat(60),
+      maxPtimeMs: fc.nat(60),
+      bandwidth: fc.record({
+        as: fc.integer({ min: -1, max: 9999 }),
+        rr: fc.integer({ min: -1, max: 9999 }),
+        rs: fc.integer({ min: -1, max: 9999 }),
       }),
-      { maxLength: 3 },
-    ),
-    endpointLearning: fc.constantFrom(...learningValues),
-    ssrcTable: fc.constant([]),
-    carried,
-  });
+      flags: fc.constant(modes.flags),
+      direction: fc.constant(modes.direction),
+      rtcpMux: fc.constant(modes.rtcpMux),
+      security: security(modes),
+      ice: ice(modes.ice),
+      codecs: fc.array(codec, { maxLength: 3 }),
+      offered: fc.option(fc.array(codec, { maxLength: 3 })),
+      streams: fc.constant([2 * id, 2 * id + 1]),
+      endpointMaps: fc.constant([id]),
+      subscriptions: fc.array(
+        fc.record({
+          mediaId: fc.nat(all - 1),
+          offerAnswer: fc.boolean(),
+          rtcpOnly: fc.boolean(),
+          egress: fc.boolean(),
+          inject: fc.boolean(),
+        }),
+        { maxLength: 3 },
+      ),
+      endpointLearning: fc.constantFrom(...learningValues),
+      ssrcTable: fc.constant([]),
+      carried,
+    }),
+  );
 }
 
 function streamOf(id: number): fc.Arbitrary<Stream> {
@@ -157,6 +231,7 @@ function streamOf(id: number): fc.Arbitrary<Stream> {
         ...{ packets, bytes, errors, kernelPackets },
         kernelBytes: kernelPackets * 172,
       })),
+    srtp: fc.option(keys),
     carried,
   });
 }
@@ -230,6 +305,7 @@ export const anyCall: fc.Arbitrary<CallState> = fc
             addressIndex: fc.nat(3),
             family,
             open: fc.boolean(),
+            srtp: fc.option(keys),
             carried: fc.constant({}),
           }),
         ),

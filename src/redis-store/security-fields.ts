@@ -1,0 +1,242 @@
+/** Keys, fingerprints, certificates and ICE as fields of the stored entities (redis-layout.md §6.6, §6.7). */
+import type { Endpoint, Media } from '../media/call-state.js';
+import { canonicalAddress } from '../media/call-state.js';
+import {
+  plainMedia,
+  type DtlsIdentity,
+  type Fingerprint,
+  type IceCandidate,
+  type IceCredentials,
+  type MediaIce,
+  type MediaSecurity,
+  type SdesCrypto,
+  type SrtpKeys,
+} from '../media/media-attributes.js';
+import type { MediaModes } from './flags.js';
+import { own, packList, unpackList, type Fields } from './schema.js';
+import { parseInteger, type FieldReader } from './stored-value.js';
+
+/** Of the fixed buffers. */
+const keyBytes = 32;
+const saltBytes = 14;
+const fingerprintBytes = 64;
+
+/** Bytes of key and salt that the suites use (RFC 4568 §6.2, RFC 6188, RFC 7714). */
+const suiteBytes: ReadonlyMap<string, readonly [number, number]> = new Map([
+  ['AES_CM_128_HMAC_SHA1_80', [16, 14]],
+  ['AES_CM_128_HMAC_SHA1_32', [16, 14]],
+  ['AES_192_CM_HMAC_SHA1_80', [24, 14]],
+  ['AES_192_CM_HMAC_SHA1_32', [24, 14]],
+  ['AES_256_CM_HMAC_SHA1_80', [32, 14]],
+  ['AES_256_CM_HMAC_SHA1_32', [32, 14]],
+  ['AEAD_AES_128_GCM', [16, 12]],
+  ['AEAD_AES_256_GCM', [32, 12]],
+  ['F8_128_HMAC_SHA1_80', [16, 14]],
+  ['F8_128_HMAC_SHA1_32', [16, 14]],
+  ['NULL_HMAC_SHA1_80', [16, 14]],
+  ['NULL_HMAC_SHA1_32', [16, 14]],
+]);
+
+/** Bytes of the digests (RFC 8122 §5). */
+const digestBytes: ReadonlyMap<string, number> = new Map([
+  ['md5', 16],
+  ['sha-1', 20],
+  ['sha-224', 28],
+  ['sha-256', 32],
+  ['sha-384', 48],
+  ['sha-512', 64],
+]);
+
+const onlyZeros = /^\0*$/;
+
+/** What of a stored buffer means something; the whole of it where that is not known. */
+function unpadded(buffer: string, length: number | undefined, size: number): string {
+  if (length === undefined || buffer.length !== size) return buffer;
+  return onlyZeros.test(buffer.slice(length)) ? buffer.slice(0, length) : buffer;
+}
+
+/** How a form writes text and blobs; see `Form`. */
+interface Writing {
+  readonly text: (text: string) => string;
+  readonly blob: (bytes: string) => string;
+}
+
+/** Writes `prefix-crypto_suite` and the others. */
+export function putKeys(
+  { text, blob }: Writing,
+  fields: Fields,
+  prefix: string,
+  keys: SrtpKeys,
+): void {
+  const bit = (on: boolean): string => (on ? '1' : '0');
+  fields[`${prefix}-crypto_suite`] = text(keys.suite);
+  fields[`${prefix}-master_key`] = blob(keys.masterKey.padEnd(keyBytes, '\0'));
+  fields[`${prefix}-master_salt`] = blob(keys.masterSalt.padEnd(saltBytes, '\0'));
+  fields[`${prefix}-unenc-srtp`] = bit(keys.unencryptedRtp);
+  fields[`${prefix}-unenc-srtcp`] = bit(keys.unencryptedRtcp);
+  fields[`${prefix}-unauth-srtp`] = bit(keys.unauthenticatedRtp);
+  if (keys.mki !== null) fields[`${prefix}-mki`] = blob(keys.mki);
+}
+
+/** null where there is no suite. @throws RestoreError */
+export function readKeys(fields: FieldReader, prefix: string): SrtpKeys | null {
+  const suite = fields.optional(`${prefix}-crypto_suite`);
+  if (suite === null) return null;
+  const [keyLength, saltLength] = suiteBytes.get(suite) ?? [];
+  return {
+    suite,
+    masterKey: unpadded(fields.text(`${prefix}-master_key`), keyLength, keyBytes),
+    masterSalt: unpadded(fields.text(`${prefix}-master_salt`), saltLength, saltBytes),
+    unencryptedRtp: fields.boolean(`${prefix}-unenc-srtp`),
+    unencryptedRtcp: fields.boolean(`${prefix}-unenc-srtcp`),
+    unauthenticatedRtp: fields.boolean(`${prefix}-unauth-srtp`),
+    mki: fields.optional(`${prefix}-mki`),
+  };
+}
+
+/** The first has no number, those after it count from 0. */
+const cryptoPrefix = (name: string, at: number): string => (at === 0 ? name : `${name}-${at - 1}`);
+
+const lifetimeField = (prefix: string): string => `${own.lifetime}_${prefix}`;
+
+function putCryptos(
+  form: Writing,
+  fields: Fields,
+  name: string,
+  list: readonly SdesCrypto[],
+): void {
+  list.forEach((crypto, at) => {
+    const prefix = cryptoPrefix(name, at);
+    fields[`${prefix}_tag`] = String(crypto.tag);
+    putKeys(form, fields, prefix, crypto);
+    if (crypto.lifetime !== null) fields[lifetimeField(prefix)] = form.text(crypto.lifetime);
+  });
+}
+
+/** a=crypto lines of one side; nobody has more. */
+const maxCryptos = 64;
+
+function readCryptos(fields: FieldReader, name: string): readonly SdesCrypto[] {
+  const list: SdesCrypto[] = [];
+  while (list.length < maxCryptos) {
+    const prefix = cryptoPrefix(name, list.length);
+    const keys = readKeys(fields, prefix);
+    if (keys === null) break;
+    const tag = fields.integer(`${prefix}_tag`, { min: 0, max: 0xffff_ffff, missing: 0 });
+    list.push({ ...keys, tag, lifetime: fields.optional(lifetimeField(prefix)) });
+  }
+  return list.length === 0 ? plainMedia.sdesIn : list;
+}
+
+/** @param media whose mode and role are among its flags already. */
+export function putSecurity(form: Writing, fields: Fields, { security }: Media): void {
+  if (security === plainMedia) return;
+  putCryptos(form, fields, 'sdes_in', security.sdesIn);
+  putCryptos(form, fields, 'sdes_out', security.sdesOut);
+  const { fingerprint, identity } = security;
+  if (fingerprint !== null) {
+    fields['hash_func'] = form.text(fingerprint.hash);
+    fields['fingerprint'] = form.blob(fingerprint.digest.padEnd(fingerprintBytes, '\0'));
+  }
+  if (identity !== null) {
+    fields[own.identity] = packList([identity.certificate, identity.privateKey]);
+  }
+}
+
+function readFingerprint(fields: FieldReader): Fingerprint | null {
+  const hash = fields.optional('hash_func');
+  if (hash === null) return null;
+  const digest = fields.text('fingerprint');
+  return { hash, digest: unpadded(digest, digestBytes.get(hash), fingerprintBytes) };
+}
+
+function readIdentity(fields: FieldReader): DtlsIdentity | null {
+  const text = fields.optional(own.identity);
+  if (text === null) return null;
+  const [certificate, privateKey] = unpackList(text);
+  if (certificate === undefined || privateKey === undefined) return fields.fail(own.identity);
+  return { certificate, privateKey };
+}
+
+/** @throws RestoreError */
+export function readSecurity(fields: FieldReader, { mode, setup }: MediaModes): MediaSecurity {
+  const sdesIn = readCryptos(fields, 'sdes_in');
+  const sdesOut = readCryptos(fields, 'sdes_out');
+  const fingerprint = readFingerprint(fields);
+  const identity = readIdentity(fields);
+  const isPlain = mode === 'plain' && setup === null && fingerprint === null && identity === null;
+  if (isPlain && sdesIn.length === 0 && sdesOut.length === 0) return plainMedia;
+  return { mode, setup, sdesIn, sdesOut, fingerprint, identity };
+}
+
+/** Candidates of one media; browsers have a few dozen at most. */
+const maxCandidates = 256;
+
+const candidateTypes = ['host', 'srflx', 'prflx', 'relay'] as const;
+
+const addressWords = (endpoint: Endpoint | null): readonly string[] =>
+  endpoint === null ? [] : [endpoint.address, String(endpoint.port)];
+
+/** `foundation component priority type address port [related-address related-port]` */
+const candidateText = (candidate: IceCandidate): string =>
+  [
+    candidate.foundation,
+    String(candidate.component),
+    String(candidate.priority),
+    candidate.type,
+    ...addressWords(candidate.endpoint),
+    ...addressWords(candidate.related),
+  ].join(' ');
+
+/** What rtpengine does not store of ICE; its marks are among the flags. */
+export function putIce(fields: Fields, { ice }: Media): void {
+  const { local, remote, tieBreaker, remoteCandidates } = ice;
+  if (local === null && remote === null && tieBreaker === '' && remoteCandidates.length === 0)
+    return;
+  fields[own.ice] = packList([
+    ...[local?.ufrag ?? '', local?.pwd ?? '', remote?.ufrag ?? '', remote?.pwd ?? '', tieBreaker],
+    ...remoteCandidates.map(candidateText),
+  ]);
+}
+
+function readEndpoint(fields: FieldReader, address: string, port: string): Endpoint {
+  const canonical = canonicalAddress(address);
+  const number = parseInteger(port);
+  if (canonical === null || number === null || number < 0 || number > 65535) fields.fail(own.ice);
+  return { address: canonical, port: number };
+}
+
+function readCandidate(fields: FieldReader, text: string): IceCandidate {
+  const fail = (): never => fields.fail(own.ice);
+  const words = text.split(' ');
+  const [foundation = '', component = '', priority = '', type, address = '', port = ''] = words;
+  const [relatedAddress, relatedPort = ''] = words.slice(6);
+  const number = (word: string): number => parseInteger(word) ?? fail();
+  return {
+    foundation,
+    component: number(component),
+    priority: number(priority),
+    type: candidateTypes.find((known) => known === type) ?? fail(),
+    endpoint: readEndpoint(fields, address, port),
+    related:
+      relatedAddress === undefined ? null : readEndpoint(fields, relatedAddress, relatedPort),
+  };
+}
+
+const credentials = (ufrag = '', pwd = ''): IceCredentials | null =>
+  ufrag === '' && pwd === '' ? null : { ufrag, pwd };
+
+/** @throws RestoreError */
+export function readIce(fields: FieldReader, marks: MediaIce): MediaIce {
+  const text = fields.optional(own.ice);
+  if (text === null) return marks;
+  const [ufrag, pwd, remoteUfrag, remotePwd, tieBreaker = '', ...candidates] = unpackList(text);
+  if (candidates.length > maxCandidates || !/^[0-9]{0,20}$/.test(tieBreaker)) fields.fail(own.ice);
+  return {
+    ...marks,
+    local: credentials(ufrag, pwd),
+    remote: credentials(remoteUfrag, remotePwd),
+    tieBreaker,
+    remoteCandidates: candidates.map((candidate) => readCandidate(fields, candidate)),
+  };
+}
