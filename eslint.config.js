@@ -13,6 +13,8 @@ const zones = [
 ].map(([folder, from]) => ({
   target: `./src/${folder}`,
   from: from.map((name) => `./src/${name}`),
+  // What the call model is asked for is the request as it was parsed: types, nothing that runs.
+  except: ['./requests.ts'],
   message: `src/${folder} must not depend on it (ARCHITECTURE.md, dependency rules)`,
 }));
 
@@ -25,7 +27,10 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true } },
     settings: {
       'import-x/resolver-next': [
-        createNodeResolver({ extensions: ['.ts', '.js'], extensionAlias: { '.js': ['.ts', '.js'] } }),
+        createNodeResolver({
+          extensions: ['.ts', '.js'],
+          extensionAlias: { '.js': ['.ts', '.js'] },
+        }),
       ],
       'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
     },

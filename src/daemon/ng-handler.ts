@@ -136,7 +136,7 @@ function signal(
       // A shorter one always fits, JSON's escapes included.
       accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
     });
-    if (request.debug && calls.table.call(request.callId) !== null)
+    if (request.flags.has('debug') && calls.table.call(request.callId) !== null)
       log.setCallDebug(request.callId, true);
     for (const warning of result.warnings) log.warning('control', warning, request.callId);
     const reply = new Map<string, NgValue>();
@@ -160,7 +160,7 @@ async function restrict(
 ): Promise<NgDictionary> {
   try {
     await calls.signalling.restrict(request.callId, request);
-    if (request.debug) log.setCallDebug(request.callId, true);
+    if (request.flags.has('debug')) log.setCallDebug(request.callId, true);
     return new Map([ok]);
   } catch (error) {
     if (!(error instanceof SignallingError)) throw error;
@@ -172,19 +172,19 @@ function remove(
   { calls, limits, log }: NgHandlerParts,
   request: DeleteRequest,
 ): NgDictionary | Promise<NgDictionary> {
-  if (request.debug && calls.table.call(request.callId) !== null)
+  if (request.flags.has('debug') && calls.table.call(request.callId) !== null)
     log.setCallDebug(request.callId, true);
   const delay = request.deleteDelaySeconds ?? limits.deleteDelaySeconds;
   const deleted = calls.ending.delete(request.callId, request, Math.max(0, delay));
   if (deleted === null) {
-    if (request.fatal) throw new NgError('rejected', unmatched);
+    if (request.flags.has('fatal')) throw new NgError('rejected', unmatched);
     return new Map<string, NgValue>([['warning', unmatched], ok]);
   }
   const shown = calls.inWallTime(deleted.state, deleted.statistics);
   // 10.5 gives none without a from-tag; OpenSIPS never sends one and reads them.
   const tag = request.fromTag === null || request.fromTag === '' ? null : request.fromTag;
   const chosen = tag === null ? null : (request.toTag ?? tag);
-  const reply = request.fast
+  const reply = request.flags.has('fast')
     ? new Map<string, NgValue>()
     : callDictionary(shown.state, shown.statistics, {
         tags: chosen === null ? null : [chosen],

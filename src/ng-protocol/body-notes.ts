@@ -2,7 +2,8 @@
  * What of an offer or answer cannot be done because of what its body holds: conversions between plain
  * and secured RTP, keys that would have to be taken out, ICE that is. A look at the text, no parsing.
  */
-import { isSignalling, noteIdle, noteUnsupported, type RequestDraft } from './draft.js';
+import { noteIdle, noteUnsupported } from './notes.js';
+import type { ReadRequest } from './interpret.js';
 
 /** Protocols of the sections, as far as they are RTP. */
 function rtpProtocolsOf(sdp: string): ReadonlySet<string> {
@@ -17,35 +18,34 @@ function rtpProtocolsOf(sdp: string): ReadonlySet<string> {
 const withoutFeedback = (protocol: string): string =>
   protocol.endsWith('F') ? protocol.slice(0, -1) : protocol;
 
-function noteTransport(draft: RequestDraft, sdp: string): void {
-  const wanted = draft.transportProtocol;
+function noteTransport(request: ReadRequest, sdp: string): void {
+  const wanted = request.transportProtocol;
   if (wanted === null) return;
   const secure = wanted !== 'RTP/AVP' && wanted !== 'RTP/AVPF';
   for (const protocol of rtpProtocolsOf(sdp)) {
     if (withoutFeedback(protocol) === withoutFeedback(wanted)) continue;
-    noteUnsupported(draft, `transport-protocol=${wanted} (stays ${protocol})`);
+    noteUnsupported(request, `transport-protocol=${wanted} (stays ${protocol})`);
   }
-  if (secure && !sdp.includes('m=')) noteUnsupported(draft, `transport-protocol=${wanted}`);
+  if (secure && !sdp.includes('m=')) noteUnsupported(request, `transport-protocol=${wanted}`);
 }
 
-/** To be called once all keys have been read. */
-export function noteWhatTheBodyAsks(draft: RequestDraft): void {
-  if (!isSignalling(draft)) return;
-  const sdp = draft.sdp ?? '';
-  if (draft.flags?.has('no-port-latching') === true && !draft.flags.has('port-latching')) {
-    noteIdle(draft, 'no-port-latching');
+/** To be called once all keys of an offer or answer have been read. */
+export function noteWhatTheBodyAsks(request: ReadRequest): void {
+  const sdp = request.sdp ?? '';
+  if (request.flags.has('no-port-latching') && !request.flags.has('port-latching')) {
+    noteIdle(request, 'no-port-latching');
   }
-  noteTransport(draft, sdp);
-  if (draft.sdesOff) {
-    if (sdp.includes('a=crypto:')) noteUnsupported(draft, 'SDES=off (a=crypto stays)');
-    else noteIdle(draft, 'SDES=off');
+  noteTransport(request, sdp);
+  if (request.sdesOff) {
+    if (sdp.includes('a=crypto:')) noteUnsupported(request, 'SDES=off (a=crypto stays)');
+    else noteIdle(request, 'SDES=off');
   }
-  if (draft.dtlsOff) {
-    if (sdp.includes('a=fingerprint:')) noteUnsupported(draft, 'DTLS=off (a=fingerprint stays)');
-    else noteIdle(draft, 'DTLS=off');
+  if (request.dtlsOff) {
+    if (sdp.includes('a=fingerprint:')) noteUnsupported(request, 'DTLS=off (a=fingerprint stays)');
+    else noteIdle(request, 'DTLS=off');
   }
-  if (draft.ice === 'remove') return;
+  if (request.ice === 'remove') return;
   if (sdp.includes('a=ice-ufrag:') || sdp.includes('a=candidate:')) {
-    noteUnsupported(draft, 'ICE (its attributes are taken out)');
-  } else if (draft.ice === 'default') noteIdle(draft, 'ICE=default');
+    noteUnsupported(request, 'ICE (its attributes are taken out)');
+  } else if (request.ice === 'default') noteIdle(request, 'ICE=default');
 }

@@ -1,24 +1,21 @@
 /**
  * From a decoded dictionary to a typed request (ng-protocol.md §3). Import this file; the others
- * (draft, interpret, keys, later-keys, flags, rtpp-flags) are its parts.
+ * (interpret, request-table, readers, unsupported-keys, flags, rtpp-flags, notes) are its parts.
  */
+import { noteWhatTheBodyAsks } from './body-notes.js';
 import type { NgDictionary } from './dictionary.js';
-import { newDraft, type RequestDraft } from './draft.js';
 import { NgError } from './errors.js';
-import { applyDictionary } from './interpret.js';
+import { readRequest, type ReadCommand } from './interpret.js';
+import { requestKeys } from './request-table.js';
 import type {
   DeleteRequest,
   ListRequest,
-  NgCommandName,
   NgRequest,
   OfferAnswerRequest,
   QueryRequest,
-  ReplaceWord,
+  RequestNotes,
   RestrictionCommand,
   RestrictionRequest,
-  RequestFlag,
-  RequestNotes,
-  RtcpMuxWord,
 } from './requests.js';
 import { integerOf, stringOf } from './values.js';
 
@@ -52,7 +49,7 @@ const laterCommands: ReadonlySet<string> = new Set([
   'CLI',
 ]);
 
-const ownCommands: ReadonlySet<string> = new Set<NgCommandName>([
+const ownCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'] as const),
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
   ...(['silence media', 'unsilence media'] as const),
@@ -61,12 +58,6 @@ const ownCommands: ReadonlySet<string> = new Set<NgCommandName>([
 // Most requests have none of these; sharing the empty ones spares allocations.
 const nothing: readonly string[] = [];
 const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: nothing };
-
-const noRtcpMux: ReadonlySet<RtcpMuxWord> = new Set();
-const noReplace: ReadonlySet<ReplaceWord> = new Set();
-const noFlags: ReadonlySet<RequestFlag> = new Set();
-
-const flagsOf = (draft: RequestDraft): ReadonlySet<RequestFlag> => draft.flags ?? noFlags;
 
 /** Whether rtpengine has the command, whether this version has it or not. */
 export function isCommandName(command: string): boolean {
@@ -88,14 +79,15 @@ export function commandOf(dictionary: NgDictionary): string {
   throw new NgError('no-command', 'Dictionary contains no key "command"');
 }
 
+const callIdKeys = requestKeys.callId.names.flatMap((name) => [name, name.replaceAll('-', ' ')]);
+
 /** The call-id, for log lines, before the request has been parsed; null: there is none. */
 export function callIdOf(dictionary: NgDictionary): string | null {
-  return (
-    stringOf(dictionary.get('call-id')) ??
-    stringOf(dictionary.get('call-ID')) ??
-    stringOf(dictionary.get('call id')) ??
-    stringOf(dictionary.get('call ID'))
-  );
+  for (const key of callIdKeys) {
+    const callId = dictionary.get(key);
+    if (typeof callId === 'string') return callId;
+  }
+  return null;
 }
 
 function required(value: string | null, name: string): string {
@@ -103,105 +95,55 @@ function required(value: string | null, name: string): string {
   throw new NgError('missing-key', `No ${name} in message`);
 }
 
-/** Checked in the order of §3.2. An empty string counts as given (10.5 seen). */
-function requiredKeys(draft: RequestDraft): {
-  sdp: string;
+interface Called {
   callId: string;
+}
+
+interface Signalled extends Called {
+  sdp: string;
   fromTag: string;
-  toTag: string | null;
-} {
-  const sdp = required(draft.sdp, 'SDP body');
-  const callId = required(draft.callId, 'call-id');
-  const fromTag = required(draft.fromTag, 'from-tag');
-  const toTag = draft.command === 'answer' ? required(draft.toTag, 'to-tag') : draft.toTag;
-  return { sdp, callId, fromTag, toTag };
+}
+
+function assertCalled<Read extends ReadCommand<string>>(
+  request: Read,
+): asserts request is Read & Called {
+  required(request.callId, 'call-id');
+}
+
+/** Checked in the order of §3.2. An empty string counts as given (10.5 seen). */
+function assertSignalled<Read extends ReadCommand<string>>(
+  request: Read,
+): asserts request is Read & Signalled {
+  required(request.sdp, 'SDP body');
+  required(request.callId, 'call-id');
+  required(request.fromTag, 'from-tag');
+  if (request.command === 'answer') required(request.toTag, 'to-tag');
 }
 
 function parseOfferAnswer(
   command: 'offer' | 'answer',
   dictionary: NgDictionary,
 ): OfferAnswerRequest {
-  const draft = newDraft(command);
-  applyDictionary(draft, dictionary);
-  const { sdp, callId, fromTag, toTag } = requiredKeys(draft);
-  // Written out, as in the others: a spread behind other members makes a new hidden class each time, and
-  // whatever reads the request then looks each member up.
-  return {
-    command,
-    sdp,
-    callId,
-    fromTag,
-    toTag,
-    viaBranch: draft.viaBranch,
-    label: draft.label,
-    fromInterface: draft.fromInterface,
-    toInterface: draft.toInterface,
-    receivedFrom: draft.receivedFrom,
-    addressFamily: draft.addressFamily,
-    mediaAddress: draft.mediaAddress,
-    endpointLearning: draft.endpointLearning,
-    tos: draft.tos,
-    deleteDelaySeconds: draft.deleteDelaySeconds,
-    metadata: draft.metadata,
-    dropTraffic: draft.dropTraffic,
-    sipCode: draft.sipCode,
-    sipMessageType: draft.sipMessageType,
-    transportProtocol: draft.transportProtocol,
-    ice: draft.ice,
-    rtcpMux: draft.rtcpMux ?? noRtcpMux,
-    replace: draft.replace ?? noReplace,
-    flags: draft.flags ?? noFlags,
-    supportsLoadLimit: draft.supportsLoadLimit,
-    recordCall: draft.recordCall,
-    debug: flagsOf(draft).has('debug'),
-    unknown: draft.unknown ?? nothing,
-    unsupported: draft.unsupported ?? nothing,
-    idle: draft.idle ?? nothing,
-  };
+  const request: ReadCommand<'offer' | 'answer'> = readRequest(command, dictionary);
+  noteWhatTheBodyAsks(request);
+  assertSignalled(request);
+  return request;
 }
 
 function parseDelete(dictionary: NgDictionary): DeleteRequest {
-  const draft = newDraft('delete');
-  applyDictionary(draft, dictionary);
-  const flags = draft.flags ?? noFlags;
-  return {
-    command: 'delete',
-    callId: required(draft.callId, 'call-id'),
-    fromTag: draft.fromTag,
-    toTag: draft.toTag,
-    viaBranch: draft.viaBranch,
-    deleteDelaySeconds: draft.deleteDelaySeconds,
-    metadata: draft.metadata,
-    fatal: flags.has('fatal'),
-    fast: flags.has('fast'),
-    toTagFlag: flags.has('to-tag'),
-    discardRecording: draft.discardRecording,
-    debug: flags.has('debug'),
-    unknown: draft.unknown ?? nothing,
-    unsupported: draft.unsupported ?? nothing,
-    idle: draft.idle ?? nothing,
-  };
+  const request: ReadCommand<'delete'> = readRequest('delete', dictionary);
+  assertCalled(request);
+  return request;
 }
 
 function parseRestriction(
   command: RestrictionCommand,
   dictionary: NgDictionary,
 ): RestrictionRequest {
-  const draft = newDraft(command);
-  applyDictionary(draft, dictionary);
-  return {
-    command: draft.dtmfSecurityOff ? 'unblock DTMF' : command,
-    callId: required(draft.callId, 'call-id'),
-    label: draft.label,
-    address: draft.address,
-    fromTag: draft.fromTag,
-    all: draft.all,
-    setLabel: draft.setLabel,
-    debug: flagsOf(draft).has('debug'),
-    unknown: draft.unknown ?? nothing,
-    unsupported: draft.unsupported ?? nothing,
-    idle: draft.idle ?? nothing,
-  };
+  const request: ReadCommand<RestrictionCommand> = readRequest(command, dictionary);
+  assertCalled(request);
+  if (request.dtmfSecurity === 'off') request.command = 'unblock DTMF';
+  return request;
 }
 
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */

@@ -1,5 +1,4 @@
 /** Every flag word of ng-protocol.md §4.8, spelled once, with its variants and prefix forms. */
-import type { RequestFlag } from './requests.js';
 
 /** What a word of the `flags` list means. */
 export type FlagMeaning =
@@ -7,34 +6,66 @@ export type FlagMeaning =
   | { readonly kind: 'model'; readonly flag: RequestFlag }
   /** The same as `key=value`. */
   | { readonly kind: 'key'; readonly key: string; readonly value: string }
-  | { readonly kind: 'discard-recording' }
   /** Known to rtpengine; turns off what is not done anyway. */
   | { readonly kind: 'accepted' }
-  /** Known to rtpengine, not honoured yet. */
-  | { readonly kind: 'later' };
+  /** Known to rtpengine, not honoured yet; `inDelete`: it would mean the delete as well. */
+  | { readonly kind: 'unsupported'; readonly inDelete: boolean };
 
-const modelFlags: Readonly<Record<RequestFlag, readonly string[]>> = {
-  'trust-address': ['trust-address'],
-  'sip-source-address': ['SIP-source-address'],
-  asymmetric: ['asymmetric'],
-  'strict-source': ['strict-source'],
-  'media-handover': ['media-handover'],
-  'port-latching': ['port-latching'],
-  'no-port-latching': ['no-port-latching'],
-  unidirectional: ['unidirectional'],
-  'loop-protect': ['loop-protect'],
-  'no-rtcp-attribute': ['no-rtcp-attribute*'],
-  'full-rtcp-attribute': ['full-rtcp-attribute*'],
-  'original-sendrecv': ['original-sendrecv'],
-  'pierce-nat': ['pierce-NAT'],
-  'nat-wait': ['NAT-wait'],
-  'no-redis-update': ['no-redis-update'],
-  'generate-mid': ['generate-mid'],
-  'to-tag': ['to-tag'],
-  fatal: ['fatal'],
-  fast: ['fast'],
-  debug: ['debug', 'debugging'],
+/** A flag that is acted on. */
+export interface FlagRow {
+  /** Spellings; a trailing `*` allows any case. */
+  readonly names: readonly string[];
+  /** The commands that act on it; in others it is named as without effect. */
+  readonly where: 'offer, answer' | 'delete' | 'everywhere';
+  /** In a `delete` its absence of effect matters: it is named as unsupported. */
+  readonly unsupportedInDelete: boolean;
+  /** A flag that this one takes back: the later one of the two wins (10.5 seen). */
+  readonly instead: string | null;
+}
+
+function flag(names: string | readonly string[], row: Partial<FlagRow> = {}): FlagRow {
+  return {
+    names: typeof names === 'string' ? [names] : names,
+    where: row.where ?? 'offer, answer',
+    unsupportedInDelete: row.unsupportedInDelete ?? false,
+    instead: row.instead ?? null,
+  };
+}
+
+/** The flags that are acted on. A new flag is one row; its type follows. */
+const modelFlags = {
+  'trust-address': flag('trust-address', { instead: 'sip-source-address' }),
+  'sip-source-address': flag('SIP-source-address', { instead: 'trust-address' }),
+  asymmetric: flag('asymmetric'),
+  'strict-source': flag('strict-source'),
+  'media-handover': flag('media-handover'),
+  'port-latching': flag('port-latching'),
+  'no-port-latching': flag('no-port-latching'),
+  unidirectional: flag('unidirectional'),
+  'loop-protect': flag('loop-protect'),
+  'no-rtcp-attribute': flag('no-rtcp-attribute*'),
+  'full-rtcp-attribute': flag('full-rtcp-attribute*'),
+  'original-sendrecv': flag('original-sendrecv'),
+  'pierce-nat': flag('pierce-NAT'),
+  'nat-wait': flag('NAT-wait'),
+  // The value leaves Redis with the call.
+  'no-redis-update': flag('no-redis-update', { unsupportedInDelete: true }),
+  'generate-mid': flag('generate-mid'),
+  /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
+  'to-tag': flag('to-tag', { where: 'delete' }),
+  /** An unknown call is an error rather than a warning. */
+  fatal: flag('fatal', { where: 'delete' }),
+  /** Leave the statistics out of the reply. */
+  fast: flag('fast', { where: 'delete' }),
+  /** The lines of the call are logged at every level from now on. */
+  debug: flag(['debug', 'debugging'], { where: 'everywhere' }),
 };
+
+/** Flags of §4.8 that are acted on, in one spelling. */
+export type RequestFlag = keyof typeof modelFlags;
+
+/** The row of a flag. */
+export const flagRow = (name: RequestFlag): FlagRow => modelFlags[name];
 
 /**
  * Without effect: they turn off what is not done here (aliases of tags) or belong to commands and
@@ -53,7 +84,8 @@ const acceptedFlags: readonly string[] = [
   'no-tls-id',
 ];
 
-const laterFlags: readonly string[] = [
+/** Known and not acted on. */
+const unsupportedFlags: readonly string[] = [
   'single-codec',
   'reset',
   'reject-ICE',
@@ -113,8 +145,8 @@ const prefixes: readonly (readonly [prefix: string, key: string])[] = [
   ['T.38-', 'T.38'],
 ];
 
-/** Prefixes of later tiers whose words are reported as they stand. */
-const laterPrefixes: readonly string[] = [
+/** Prefixes of what is not acted on; their words are reported as they stand. */
+const unsupportedPrefixes: readonly string[] = [
   'codec-except-',
   'codec-offer-',
   'codec-strip-',
@@ -156,14 +188,14 @@ function register(name: string, meaning: FlagMeaning): void {
 
 const isModelFlag = (name: string): name is RequestFlag => Object.hasOwn(modelFlags, name);
 
-for (const flag of Object.keys(modelFlags).filter(isModelFlag)) {
-  for (const name of modelFlags[flag]) register(name, { kind: 'model', flag });
+for (const name of Object.keys(modelFlags).filter(isModelFlag)) {
+  for (const spelling of modelFlags[name].names) register(spelling, { kind: 'model', flag: name });
 }
 for (const name of acceptedFlags) register(name, { kind: 'accepted' });
-for (const name of laterFlags) register(name, { kind: 'later' });
+for (const name of unsupportedFlags) register(name, { kind: 'unsupported', inDelete: false });
+register('discard-recording', { kind: 'unsupported', inDelete: true });
 register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
 register('all', { kind: 'key', key: 'all', value: 'all' });
-register('discard-recording', { kind: 'discard-recording' });
 
 function prefixed(word: string, command: string): FlagMeaning | null {
   for (const [prefix, key] of prefixes) {
@@ -172,10 +204,10 @@ function prefixed(word: string, command: string): FlagMeaning | null {
       return { kind: 'key', key, value: word.slice(prefix.length) };
     }
   }
-  const prefix = laterPrefixes.find((candidate) => word.startsWith(candidate));
+  const prefix = unsupportedPrefixes.find((candidate) => word.startsWith(candidate));
   if (prefix === undefined || word.length === prefix.length) return null;
   if (offerOnlyPrefixes.includes(prefix) && command !== 'offer') return null;
-  return { kind: 'later' };
+  return { kind: 'unsupported', inDelete: false };
 }
 
 /**
@@ -194,8 +226,8 @@ export function flagMeaning(word: string, command: string): FlagMeaning | null {
 
 /** Every flag word, in the spelling of the specification; prefix forms aside. */
 export const flagWords: readonly string[] = [
-  ...Object.values(modelFlags).flat(),
+  ...Object.values(modelFlags).flatMap(({ names }) => names),
   ...acceptedFlags,
-  ...laterFlags,
+  ...unsupportedFlags,
   ...['record-call', 'all', 'discard-recording'],
 ].map((name) => (name.endsWith('*') ? name.slice(0, -1) : name));

@@ -1,47 +1,12 @@
 /**
  * NG commands after parsing (ng-protocol.md §3, §4): one plain value per command. Strings are
- * byte strings (latin1, one character per byte).
+ * byte strings (latin1, one character per byte). The fields and their types come from request-table.ts.
  */
+import type { RequestFlag } from './flags.js';
+import type { RequestFields } from './request-table.js';
 
-/** `rtcp-mux` list words (§4.3). */
-export type RtcpMuxWord = 'offer' | 'require' | 'demux' | 'accept' | 'reject';
-
-/** `replace` list words (§4.9), in one spelling. */
-export type ReplaceWord =
-  | 'origin'
-  | 'origin-full'
-  | 'session-name'
-  | 'session-connection'
-  | 'sdp-version'
-  | 'username'
-  | 'zero-address'
-  | 'force-increment-sdp-ver';
-
-/** `ICE` key values that this version tells apart (§4.3). */
-export type IceWord = 'remove' | 'force' | 'default' | 'optional' | 'force-relay';
-
-/** Flags of §4.8 that reach the call model, in one spelling. */
-export type RequestFlag =
-  | 'trust-address'
-  | 'sip-source-address'
-  | 'asymmetric'
-  | 'strict-source'
-  | 'media-handover'
-  | 'port-latching'
-  | 'no-port-latching'
-  | 'unidirectional'
-  | 'loop-protect'
-  | 'no-rtcp-attribute'
-  | 'full-rtcp-attribute'
-  | 'original-sendrecv'
-  | 'pierce-nat'
-  | 'nat-wait'
-  | 'no-redis-update'
-  | 'generate-mid'
-  | 'to-tag'
-  | 'fatal'
-  | 'fast'
-  | 'debug';
+export type { RequestFlag } from './flags.js';
+export type { IceWord, ReplaceWord, RtcpMuxWord } from './request-table.js';
 
 /** What every parsed request carries. */
 export interface RequestNotes {
@@ -58,63 +23,23 @@ export interface PingRequest extends RequestNotes {
   readonly command: 'ping';
 }
 
-/** `offer` and `answer` (§3.2); structurally what the call model is asked for, and a little more. */
-export interface OfferAnswerRequest extends RequestNotes {
+/** `offer` and `answer` (§3.2): every field of the table. */
+export interface OfferAnswerRequest extends RequestNotes, Readonly<RequestFields> {
   readonly command: 'offer' | 'answer';
   readonly callId: string;
   readonly fromTag: string;
-  /** Never null in an `answer`. */
-  readonly toTag: string | null;
-  readonly viaBranch: string | null;
-  /** May be empty: the reply is then `ok` without `sdp` (seen on 10.5). */
   readonly sdp: string;
-  readonly label: string | null;
-  readonly fromInterface: string | null;
-  readonly toInterface: string | null;
-  readonly receivedFrom: string | null;
-  readonly addressFamily: 'IP4' | 'IP6' | null;
-  readonly mediaAddress: string | null;
-  readonly endpointLearning: 'off' | 'immediate' | 'delayed' | 'heuristic' | null;
-  /** TOS byte 0-255; null: leave as it is. */
-  readonly tos: number | null;
-  readonly deleteDelaySeconds: number | null;
-  readonly metadata: string | null;
-  readonly dropTraffic: 'start' | 'stop' | null;
-  readonly sipCode: number | null;
-  readonly sipMessageType: 'request' | 'reply' | null;
-  readonly transportProtocol: string | null;
-  readonly ice: IceWord | null;
-  readonly rtcpMux: ReadonlySet<RtcpMuxWord>;
-  readonly replace: ReadonlySet<ReplaceWord>;
+  /** `toTag` is never null in an `answer`. */
   readonly flags: ReadonlySet<RequestFlag>;
-  /** The proxy understands `result: load limit` (`supports: [load limit]`). */
-  readonly supportsLoadLimit: boolean;
-  /** `record-call`; null: not mentioned. */
-  readonly recordCall: 'on' | 'off' | 'discard' | null;
-  /** Flag `debug`: the lines of the call are logged at every level from now on. */
-  readonly debug: boolean;
 }
 
 /** `delete` (§3.3). */
-export interface DeleteRequest extends RequestNotes {
+export interface DeleteRequest extends RequestNotes, Readonly<Pick<RequestFields, DeleteField>> {
   readonly command: 'delete';
   readonly callId: string;
-  readonly fromTag: string | null;
-  readonly toTag: string | null;
-  readonly viaBranch: string | null;
-  /** null: the configured delay; 0: at once. */
-  readonly deleteDelaySeconds: number | null;
-  readonly metadata: string | null;
-  /** An unknown call is an error rather than a warning. */
-  readonly fatal: boolean;
-  /** Leave the statistics out of the reply. */
-  readonly fast: boolean;
-  /** Flag `to-tag`: 26.3 honours the key `to-tag` only with it, 10.5 always does. */
-  readonly toTagFlag: boolean;
-  readonly discardRecording: boolean;
-  /** As in OfferAnswerRequest. */
-  readonly debug: boolean;
+  readonly flags: ReadonlySet<RequestFlag>;
 }
+type DeleteField = 'fromTag' | 'toTag' | 'viaBranch' | 'deleteDelaySeconds' | 'metadata';
 
 /** `query` (§3.4). */
 export interface QueryRequest extends RequestNotes {
@@ -137,16 +62,9 @@ export interface StatisticsRequest extends RequestNotes {
 }
 
 /** Which participant a command is about (§3.8): `label` before `address` before `fromTag`. */
-export interface ParticipantSelection {
-  readonly label: string | null;
-  /** A media address of the participant, as its SDP gave it. */
-  readonly address: string | null;
-  readonly fromTag: string | null;
-  /** Everybody, whoever else is named. */
-  readonly all: boolean;
-  /** The label that the selected participant gets; null: it keeps its own. */
-  readonly setLabel: string | null;
-}
+export type ParticipantSelection = Readonly<
+  Pick<RequestFields, 'label' | 'address' | 'fromTag' | 'all' | 'setLabel'>
+>;
 
 export type RestrictionCommand =
   | 'block media'
@@ -160,8 +78,7 @@ export type RestrictionCommand =
 export interface RestrictionRequest extends RequestNotes, ParticipantSelection {
   readonly command: RestrictionCommand;
   readonly callId: string;
-  /** As in OfferAnswerRequest. */
-  readonly debug: boolean;
+  readonly flags: ReadonlySet<RequestFlag>;
 }
 
 /** A parsed NG command; tell them apart by `command`. */
@@ -173,6 +90,3 @@ export type NgRequest =
   | ListRequest
   | StatisticsRequest
   | RestrictionRequest;
-
-/** Commands that this version runs. */
-export type NgCommandName = NgRequest['command'];

@@ -2,6 +2,11 @@
 import { isList } from './bencode.js';
 import type { NgValue } from './dictionary.js';
 
+/** Words that switch a feature off. */
+export const offWords: ReadonlySet<string> = new Set([
+  ...['off', 'no', 'none', 'disable', 'disabled', 'reject'],
+]);
+
 const decimal = /^[-+]?\d{1,15}$/;
 
 /** A string, or null. */

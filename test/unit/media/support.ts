@@ -4,6 +4,7 @@ import { answer, offer, type SignallingContext } from '../../../src/media/offer-
 import type { PortAllocator } from '../../../src/media/port-pool.js';
 import type { CallState, Media, Participant, Stream } from '../../../src/media/call-state.js';
 import type { SignallingRequest } from '../../../src/media/signalling.js';
+import { readRequest } from '../../../src/ng-protocol/interpret.js';
 
 export const interfaces = new InterfaceTable([
   {
@@ -32,27 +33,8 @@ export class CountingPorts implements PortAllocator {
 
 export type Keys = Partial<SignallingRequest>;
 
-export const plainRequest: Omit<SignallingRequest, 'sdp' | 'callId' | 'fromTag'> = {
-  toTag: null,
-  viaBranch: null,
-  label: null,
-  fromInterface: null,
-  toInterface: null,
-  receivedFrom: null,
-  addressFamily: null,
-  mediaAddress: null,
-  endpointLearning: null,
-  tos: null,
-  deleteDelaySeconds: null,
-  metadata: null,
-  dropTraffic: null,
-  sipCode: null,
-  transportProtocol: null,
-  ice: null,
-  rtcpMux: new Set(),
-  replace: new Set(),
-  flags: new Set(),
-};
+/** A request that asks for nothing. */
+export const plainRequest = readRequest('offer', new Map());
 
 /** One call and what is said about it. */
 export class ModelCall {

@@ -3,56 +3,37 @@
  * request's `unsupported`, or in `idle` when it asks for nothing that would be done.
  */
 import { isDictionary } from './bencode.js';
-import { isSignalling, noteIdle, noteUnknownWord, noteUnsupported } from './draft.js';
-import type { KeyReader } from './keys.js';
-import { describeValue, stringOf, wordsOf } from './values.js';
+import type { NgValue } from './dictionary.js';
+import {
+  isSignalling,
+  noteIdle,
+  noteUnknownWord,
+  noteUnsupported,
+  type NotedRequest,
+} from './notes.js';
+import { describeValue, offWords, wordsOf } from './values.js';
 
-/** Words that switch a feature off. */
-export const offWords: ReadonlySet<string> = new Set([
-  ...['off', 'no', 'none', 'disable', 'disabled', 'reject'],
-]);
+/** Notes what a key asks for. */
+type Noting = (request: NotedRequest, value: NgValue) => void;
 
 /** Reports the key with its value; as idle when it only switches something off. */
-const later =
-  (name: string, commands: readonly string[] = ['offer', 'answer']): KeyReader =>
-  (draft, value) => {
+const unsupported =
+  (name: string, commands: readonly string[] = ['offer', 'answer']): Noting =>
+  (request, value) => {
     const isOff = typeof value === 'string' && offWords.has(value);
-    const note = commands.includes(draft.command) && !isOff ? noteUnsupported : noteIdle;
-    note(draft, `${name}=${describeValue(value)}`);
+    const note = commands.includes(request.command) && !isOff ? noteUnsupported : noteIdle;
+    note(request, `${name}=${describeValue(value)}`);
   };
 
 /** Reports each word of a list that does not switch something off. */
-const laterList =
-  (name: string, commands: readonly string[] = ['offer', 'answer']): KeyReader =>
-  (draft, value) => {
-    const isHere = commands.includes(draft.command);
+const unsupportedList =
+  (name: string, commands: readonly string[] = ['offer', 'answer']): Noting =>
+  (request, value) => {
+    const isHere = commands.includes(request.command);
     for (const word of wordsOf(value)) {
       const note = isHere && !offWords.has(word) ? noteUnsupported : noteIdle;
-      note(draft, `${name}=${word}`);
+      note(request, `${name}=${word}`);
     }
-  };
-
-const sdesWord =
-  /^(?:(?:no|only)-.+|nonew|order:.+|offerer_pref:.+|(?:un)?encrypted_srtc?p|(?:un)?authenticated_srtp|pad|lifetime|static|prefer|priority)$/;
-
-const readSdes: KeyReader = (draft, value) => {
-  for (const word of wordsOf(value)) {
-    if (offWords.has(word)) draft.sdesOff = true;
-    else if (!sdesWord.test(word)) noteUnknownWord(draft, 'SDES', word);
-    else (isSignalling(draft) ? noteUnsupported : noteIdle)(draft, `SDES=${word}`);
-  }
-};
-
-const dtlsWords: ReadonlySet<string> = new Set(['passive', 'active']);
-
-const readDtls =
-  (name: string): KeyReader =>
-  (draft, value) => {
-    const word = stringOf(value);
-    if (word === null) return;
-    if (offWords.has(word)) draft.dtlsOff = true;
-    else if (!dtlsWords.has(word)) noteUnknownWord(draft, name, word);
-    else (isSignalling(draft) ? noteUnsupported : noteIdle)(draft, `${name}=${word}`);
   };
 
 /** In answers only these count (§4.4). */
@@ -66,23 +47,23 @@ const codecLists: ReadonlySet<string> = new Set([
   'set',
 ]);
 
-const readCodec: KeyReader = (draft, value) => {
+const readCodec: Noting = (request, value) => {
   if (!isDictionary(value)) return;
   for (const [list, codecs] of value) {
     if (!codecLists.has(list)) {
-      noteUnknownWord(draft, 'codec', list);
+      noteUnknownWord(request, 'codec', list);
       continue;
     }
-    const isHere = draft.command === 'offer' || answerCodecLists.has(list);
-    const note = isHere && isSignalling(draft) ? noteUnsupported : noteIdle;
-    for (const codec of wordsOf(codecs)) note(draft, `codec-${list}-${codec}`);
+    const isHere = request.command === 'offer' || answerCodecLists.has(list);
+    const note = isHere && isSignalling(request) ? noteUnsupported : noteIdle;
+    for (const codec of wordsOf(codecs)) note(request, `codec-${list}-${codec}`);
   }
 };
 
 const idle =
-  (name: string): KeyReader =>
-  (draft) =>
-    noteIdle(draft, name);
+  (name: string): Noting =>
+  (request) =>
+    noteIdle(request, name);
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
@@ -135,7 +116,10 @@ const recordingCodes: readonly string[] = [
 /** Commands in which DTMF can be given special treatment. */
 const dtmfBlocking: readonly string[] = ['offer', 'answer', 'block DTMF'];
 
-const laterKeys: readonly (readonly [names: readonly string[], commands?: readonly string[]])[] = [
+const unsupportedByName: readonly (readonly [
+  names: readonly string[],
+  commands?: readonly string[],
+])[] = [
   [['alias-key']],
   [['template']],
   [['inbound-peer']],
@@ -165,15 +149,14 @@ const laterKeys: readonly (readonly [names: readonly string[], commands?: readon
 ];
 
 /** The keys of this file, each with its aliases; a space may stand for each hyphen. */
-export const laterTierKeys: readonly (readonly [names: readonly string[], read: KeyReader])[] = [
+export const unsupportedKeys: readonly (readonly [names: readonly string[], note: Noting])[] = [
   [['codec', 'codecs'], readCodec],
-  [['SDES', 'sdes'], readSdes],
-  [['DTLS'], readDtls('DTLS')],
-  [['DTLS-reverse'], readDtls('DTLS-reverse')],
-  [['OSRTP', 'osrtp'], laterList('OSRTP')],
-  [['bundle', 'BUNDLE'], laterList('bundle')],
-  [['T.38', 'T38'], laterList('T.38', ['offer'])],
-  ...laterKeys.map(([names, commands]) => [names, later(names[0] ?? '', commands)] as const),
-  ...recordingCodes.map((name) => [[name], later(name)] as const),
+  [['OSRTP', 'osrtp'], unsupportedList('OSRTP')],
+  [['bundle', 'BUNDLE'], unsupportedList('bundle')],
+  [['T.38', 'T38'], unsupportedList('T.38', ['offer'])],
+  ...unsupportedByName.map(
+    ([names, commands]) => [names, unsupported(names[0] ?? '', commands)] as const,
+  ),
+  ...recordingCodes.map((name) => [[name], unsupported(name)] as const),
   ...[...elsewhere, ...recordingPlaces].map((name) => [[name], idle(name)] as const),
 ];

@@ -1,0 +1,356 @@
+/**
+ * The request keys of ng-protocol.md §4 that are acted on: each row is a field of the typed request, its
+ * type that of the reader. A new key is one row here; the request, its copy and its type follow.
+ * Keys that are known and not acted on are in unsupported-keys.ts, flag words in flags.ts.
+ */
+import { isList } from './bencode.js';
+import type { NgValue } from './dictionary.js';
+import {
+  isSignalling,
+  noteIdle,
+  noteUnknown,
+  noteUnknownWord,
+  noteUnsupported,
+  type NotedRequest,
+} from './notes.js';
+import {
+  idle,
+  integer,
+  key,
+  lastWord,
+  lookUp,
+  optional,
+  selecting,
+  text,
+  wordSet,
+  type Reader,
+  type RequestKey,
+} from './readers.js';
+import { describeValue, integerOf, offWords, stringOf, wordsOf } from './values.js';
+import { canonicalAddress } from '../sdp/address.js';
+
+const replaceWords = {
+  origin: 'origin',
+  'origin-full': 'origin-full',
+  'session-name': 'session-name',
+  'session-connection': 'session-connection',
+  'SDP-version': 'sdp-version',
+  'sdp-version': 'sdp-version',
+  username: 'username',
+  'zero-address': 'zero-address',
+  'force-increment-sdp-ver': 'force-increment-sdp-ver',
+} as const;
+
+const rtcpMuxWords = {
+  offer: 'offer',
+  require: 'require',
+  demux: 'demux',
+  accept: 'accept',
+  reject: 'reject',
+} as const;
+
+const iceWords = {
+  remove: 'remove',
+  force: 'force',
+  default: 'default',
+  optional: 'optional',
+  'force-relay': 'force-relay',
+  force_relay: 'force-relay',
+  'force relay': 'force-relay',
+} as const;
+
+const learningWords = {
+  off: 'off',
+  immediate: 'immediate',
+  delayed: 'delayed',
+  heuristic: 'heuristic',
+} as const;
+
+/** `rtcp-mux` list words (§4.3). */
+export type RtcpMuxWord = keyof typeof rtcpMuxWords;
+/** `replace` list words (§4.9), in one spelling. */
+export type ReplaceWord = (typeof replaceWords)[keyof typeof replaceWords];
+/** `ICE` key values that this version tells apart (§4.3). */
+export type IceWord = (typeof iceWords)[keyof typeof iceWords];
+
+/** Values of `ICE` that only 26.3 knows; `lite…` is matched by its prefix. */
+const laterIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
+
+/** Values of `all` that only 26.3 knows. */
+const flowSelections: ReadonlySet<string> = new Set([
+  ...['flows', 'offer-answer', 'except-offer-answer', 'not-offer-answer', 'non-offer-answer'],
+]);
+
+const protocols: Readonly<Record<string, string>> = {
+  'RTP/AVP': 'RTP/AVP',
+  'RTP/AVPF': 'RTP/AVPF',
+  'RTP/SAVP': 'RTP/SAVP',
+  'RTP/SAVPF': 'RTP/SAVPF',
+  'UDP/TLS/RTP/SAVP': 'UDP/TLS/RTP/SAVP',
+  'UDP/TLS/RTP/SAVPF': 'UDP/TLS/RTP/SAVPF',
+  UDPTL: 'udptl',
+};
+
+const allReplaceWords = wordSet<ReplaceWord>('replace', replaceWords);
+
+const replace: Reader<ReadonlySet<ReplaceWord>> = {
+  empty: allReplaceWords.empty,
+  read: (value, request, before) => {
+    const words = allReplaceWords.read(value, request, before);
+    // Each section gets a c= of its own, whatever is asked.
+    if (words.has('session-connection')) noteIdle(request, 'replace=session-connection');
+    return words;
+  },
+};
+
+const ice = optional<IceWord>((value, request) => {
+  let chosen: IceWord | undefined;
+  for (const spelled of wordsOf(value)) {
+    const word = lookUp<IceWord>(iceWords, spelled);
+    if (word !== null) {
+      chosen = word;
+      if (word !== 'remove' && word !== 'default') noteUnsupported(request, `ICE=${word}`);
+    } else if (laterIceWords.has(spelled) || spelled.startsWith('lite-')) {
+      noteUnsupported(request, `ICE=${spelled}`);
+    } else {
+      noteUnknownWord(request, 'ICE', spelled);
+    }
+  }
+  return chosen;
+});
+
+/** `m=` protocol, in the spelling of SDP. */
+const transportProtocol = optional<string>((value, request) => {
+  const spelled = stringOf(value);
+  if (spelled === null) return undefined;
+  const protocol = lookUp(protocols, spelled.toUpperCase());
+  if (protocol !== null) return protocol;
+  if (spelled === 'accept') noteUnsupported(request, 'transport-protocol=accept');
+  else noteUnknownWord(request, 'transport-protocol', spelled);
+  return undefined;
+});
+
+const receivedFrom = optional<string>((value, request) => {
+  // [family, address]; the family may be `?`. 26.3 also takes the bare address.
+  const address = isList(value) ? stringOf(value[1] ?? value[0]) : stringOf(value);
+  const received = address === null ? null : canonicalAddress(address);
+  if (received !== null) return received;
+  noteUnknown(request, `Ignoring 'received-from' without a valid address`);
+  return undefined;
+});
+
+const addressFamily = optional<'IP4' | 'IP6'>((value, request) => {
+  const family = stringOf(value);
+  const upper = family?.toUpperCase();
+  if (upper === 'IP4' || upper === 'IP6') return upper;
+  if (family !== null) noteUnknownWord(request, 'address-family', family);
+  return undefined;
+});
+
+const mediaAddress = optional<string>((value, request) => {
+  const address = stringOf(value);
+  if (address === null) return undefined;
+  // A zone names a link of this machine only.
+  const written = address.includes('%') ? null : canonicalAddress(address);
+  if (written !== null) return written;
+  noteUnknown(request, `Ignoring 'media-address' that is no IP address: '${address}'`);
+  return undefined;
+});
+
+const tos = optional<number>((value, request) => {
+  const number = integerOf(value);
+  if (number === null) return undefined;
+  // 256 is rtpengine's word for "leave it".
+  if (number < 0 || number > 256) noteUnknown(request, `Ignoring 'TOS' out of range: ${number}`);
+  return number >= 0 && number <= 255 ? number : null;
+});
+
+const deleteDelay = optional<number>((value) => {
+  const seconds = integerOf(value);
+  if (seconds === null) return undefined;
+  return seconds >= 0 ? seconds : null;
+});
+
+const dropTraffic: Reader<'start' | 'stop' | null> = {
+  empty: null,
+  read: (value, request, before) => {
+    let chosen = before;
+    for (const word of wordsOf(value)) {
+      // `stop` wins over `start` (§4.2).
+      if (word === 'stop') chosen = 'stop';
+      else if (word === 'start') chosen ??= 'start';
+      else noteUnknownWord(request, 'drop-traffic', word);
+    }
+    return chosen;
+  },
+};
+
+const sipMessageType = optional<'request' | 'reply'>((value, request) => {
+  const spelled = stringOf(value);
+  const word = spelled?.toLowerCase().replaceAll(/[ _]/g, '-');
+  if (word === 'request' || word === 'sip-request') return 'request';
+  if (word === 'reply' || word === 'sip-reply' || word === 'sip-response') return 'reply';
+  if (spelled !== null) noteUnknownWord(request, 'sip-message-type', spelled);
+  return undefined;
+});
+
+const loadLimit: Reader<boolean> = {
+  empty: false,
+  read: (value, request, before) => {
+    let supported = before;
+    for (const feature of wordsOf(value)) {
+      if (feature === 'load limit' || feature === 'load-limit') supported = true;
+      else noteUnknown(request, `Optional feature '${feature}' not supported`);
+    }
+    return supported;
+  },
+};
+
+const recordCall = optional<'on' | 'off' | 'discard'>((value, request) => {
+  const word = stringOf(value);
+  if (word === 'yes' || word === 'on' || value === 1) {
+    noteUnsupported(request, 'record-call');
+    return 'on';
+  }
+  if (word === 'no' || word === 'off' || value === 0) {
+    noteIdle(request, 'record-call=off');
+    return 'off';
+  }
+  if (word === 'discard') {
+    noteIdle(request, 'record-call=discard');
+    return 'discard';
+  }
+  if (word !== null) noteUnknownWord(request, 'record-call', word);
+  return undefined;
+});
+
+const everybody: Reader<boolean> = {
+  empty: false,
+  read: (value, request, before) => {
+    let all = before;
+    for (const word of wordsOf(value)) {
+      if (isSignalling(request)) noteIdle(request, 'all');
+      if (word === 'all') all = true;
+      else if (flowSelections.has(word)) noteUnsupported(request, `all=${word}`);
+      else if (word !== 'none') noteUnknownWord(request, 'all', word);
+    }
+    return all;
+  },
+};
+
+const dtmfSecurityWords: ReadonlySet<string> = new Set([
+  ...['silence', 'tone', 'random', 'zero', 'DTMF'],
+]);
+
+/** Whatever is wanted in place of blocked DTMF, it is dropped: it must not be heard. */
+const dtmfSecurity = optional<'off'>((value, request) => {
+  if (request.command !== 'block DTMF') {
+    noteIdle(request, `DTMF-security=${describeValue(value)}`);
+    return undefined;
+  }
+  const word = stringOf(value);
+  if (word === 'off') return 'off';
+  if (word === null || word === 'drop') return undefined;
+  if (dtmfSecurityWords.has(word)) {
+    noteUnsupported(request, `DTMF-security=${word} (DTMF is dropped)`);
+  } else noteUnknown(request, `Unknown DTMF block mode encountered: '${word}'`);
+  return undefined;
+});
+
+const metadata = optional<string>((value, request) => {
+  if (!isSignalling(request)) noteUnsupported(request, `metadata in '${request.command}'`);
+  return typeof value === 'string' ? value : undefined;
+});
+
+const sdesWord =
+  /^(?:(?:no|only)-.+|nonew|order:.+|offerer_pref:.+|(?:un)?encrypted_srtc?p|(?:un)?authenticated_srtp|pad|lifetime|static|prefer|priority)$/;
+
+const sdesOff: Reader<boolean> = {
+  empty: false,
+  read: (value, request, before) => {
+    let off = before;
+    for (const word of wordsOf(value)) {
+      if (offWords.has(word)) off = true;
+      else if (!sdesWord.test(word)) noteUnknownWord(request, 'SDES', word);
+      else (isSignalling(request) ? noteUnsupported : noteIdle)(request, `SDES=${word}`);
+    }
+    return off;
+  },
+};
+
+const dtlsWords: ReadonlySet<string> = new Set(['passive', 'active']);
+
+/** Whether DTLS is switched off by the key `name`; what else it says is noted. */
+export function readDtlsOff(name: string, value: NgValue, request: NotedRequest): boolean {
+  const word = stringOf(value);
+  if (word === null) return false;
+  if (offWords.has(word)) return true;
+  if (!dtlsWords.has(word)) noteUnknownWord(request, name, word);
+  else (isSignalling(request) ? noteUnsupported : noteIdle)(request, `${name}=${word}`);
+  return false;
+}
+
+const dtlsOff: Reader<boolean> = {
+  empty: false,
+  read: (value, request, before) => readDtlsOff('DTLS', value, request) || before,
+};
+
+/** Field, reader, the key and its aliases. */
+export const requestKeys = {
+  callId: key(text, 'call-id', 'call-ID'),
+  fromTag: key(text, 'from-tag'),
+  toTag: key(text, 'to-tag', 'to_tag'),
+  viaBranch: key(text, 'via-branch'),
+  /** May be empty: the reply is then `ok` without `sdp` (seen on 10.5). */
+  sdp: key(text, 'sdp', 'SDP'),
+  label: key(text, 'label', 'from-label'),
+  /** The label that the selected participant gets; null: it keeps its own. */
+  setLabel: key(selecting('set-label', text), 'set-label'),
+  /** A media address of the selected participant, as its SDP gave it. */
+  address: key(selecting('address', text), 'address'),
+  /** Everybody, whoever else is named. */
+  all: key(everybody, 'all'),
+  dtmfSecurity: key(dtmfSecurity, 'DTMF-security'),
+  metadata: key(metadata, 'metadata'),
+  /** Logical interface facing the sender of this SDP, and the one facing its receiver. */
+  fromInterface: key(text, 'from-interface'),
+  toInterface: key(text, 'to-interface'),
+  replace: key(replace, 'replace'),
+  rtcpMux: key(wordSet<RtcpMuxWord>('rtcp-mux', rtcpMuxWords), 'rtcp-mux', 'RTCP-mux'),
+  ice: key(ice, 'ICE'),
+  /** `m=` protocol wanted towards the receiver; null: as received. */
+  transportProtocol: key(transportProtocol, 'transport-protocol'),
+  sdesOff: key(sdesOff, 'SDES', 'sdes'),
+  dtlsOff: key(dtlsOff, 'DTLS'),
+  /** Source of the SIP message. */
+  receivedFrom: key(receivedFrom, 'received-from'),
+  addressFamily: key(addressFamily, 'address-family'),
+  /** Address to write into the SDP instead of the interface's advertised address. */
+  mediaAddress: key(mediaAddress, 'media-address'),
+  endpointLearning: key(lastWord('endpoint-learning', learningWords), 'endpoint-learning'),
+  /** TOS byte 0-255; null: leave as it is. */
+  tos: key(tos, 'TOS', 'tos'),
+  /** null: the configured delay; 0: at once. */
+  deleteDelaySeconds: key(idle('delete-delay', deleteDelay), 'delete-delay', 'delete_delay'),
+  dropTraffic: key(dropTraffic, 'drop-traffic'),
+  sipMessageType: key(
+    idle('sip-message-type', sipMessageType),
+    ...['sip-message-type', 'SIP-message-type', 'sip_message_type', 'SIP_message_type'],
+  ),
+  // Branches are told by tags and via-branch alone, as with 10.5.
+  sipCode: key(
+    idle('sip-code', integer(100, 699)),
+    ...['sip-code', 'sip-response-code', 'sip_code', 'sip_response_code'],
+  ),
+  /** The proxy understands `result: load limit` (`supports: [load limit]`). */
+  supportsLoadLimit: key(loadLimit, 'supports'),
+  /** null: not mentioned. */
+  recordCall: key(recordCall, 'record-call', 'record_call'),
+};
+
+type ValueOf<Key> = Key extends RequestKey<infer Value> ? Value : never;
+
+/** The fields of a request, one for each row. Strings are byte strings (latin1). */
+export type RequestFields = {
+  -readonly [Field in keyof typeof requestKeys]: ValueOf<(typeof requestKeys)[Field]>;
+};
