@@ -83,8 +83,8 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
   if (config.pidfile !== null) {
-    const trouble = writePidfile(config.pidfile, process.pid);
-    if (trouble !== null) log.warning('core', trouble);
+    const problem = writePidfile(config.pidfile, process.pid);
+    if (problem !== null) log.warning('core', problem);
   }
   log.info('core', `Startup complete, version ${version}`);
   reportReady(logsToStderr(config.log));

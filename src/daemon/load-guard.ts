@@ -8,7 +8,7 @@ export interface LoadRefusal {
 }
 
 /** What the machine and the relay do right now. */
-export interface LoadFigures {
+export interface MachineLoad {
   /** One-minute load average. */
   readonly load: number;
   /** Busy share of all cores, in percent. */
@@ -18,23 +18,23 @@ export interface LoadFigures {
 }
 
 export class LoadGuard {
-  #figures: LoadFigures = { load: 0, cpuPercent: 0, bandwidth: 0 };
+  #current: MachineLoad = { load: 0, cpuPercent: 0, bandwidth: 0 };
 
   constructor(private readonly limits: LimitConfig) {}
 
   /** To be called about once a second. */
-  measure(figures: LoadFigures): void {
-    this.#figures = figures;
+  measure(current: MachineLoad): void {
+    this.#current = current;
   }
 
-  get figures(): LoadFigures {
-    return this.#figures;
+  get current(): MachineLoad {
+    return this.#current;
   }
 
   /** Why a new call is refused; null when it may come. */
   refusal(sessions: number): LoadRefusal | null {
     const { maxSessions, maxLoad, maxCpuPercent, maxBandwidthBytesPerSecond } = this.limits;
-    const { load, cpuPercent, bandwidth } = this.#figures;
+    const { load, cpuPercent, bandwidth } = this.#current;
     if (maxSessions >= 0 && sessions >= maxSessions) {
       return {
         message: 'Parallel session limit reached',

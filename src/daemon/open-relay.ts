@@ -1,0 +1,77 @@
+/** The relay in userspace, with the kernel before it where it is wanted and to be had. */
+import type { Config } from '../config/config.js';
+import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
+import type { InterfaceTable } from '../media/interfaces.js';
+import { NativeRelay } from '../media/native-relay.js';
+import type { MediaRelay } from '../media/relay.js';
+import type { Log } from '../observe/log.js';
+import type { SteadyClock } from './clocks.js';
+import type { KernelDevices } from './kernel-devices.js';
+import { addressesOf } from './machine.js';
+
+export interface OpenRelayOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: SteadyClock;
+  readonly interfaces: InterfaceTable;
+  /** Bind addresses that the machine does not have (yet). */
+  readonly freeBind: boolean;
+}
+
+export interface OpenedRelay {
+  readonly relay: MediaRelay;
+  /** null: nothing is forwarded in the kernel. */
+  readonly kernelRelay: KernelRelay | null;
+  readonly kernelDevices: KernelDevices | null;
+}
+
+/** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
+export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
+  const { config, clock, freeBind } = options;
+  const { epochMicros } = clock;
+  const inner = new NativeRelay({ workers: config.media.numThreads, freeBind, epochMicros });
+  const alone = { relay: inner, kernelRelay: null, kernelDevices: null };
+  if (config.media.kernelForward === 'none') return alone;
+  try {
+    return (await openInKernel(options, inner)) ?? alone;
+  } catch (error) {
+    inner.close();
+    throw error;
+  }
+}
+
+async function openInKernel(
+  { config, log, clock, interfaces }: OpenRelayOptions,
+  inner: MediaRelay,
+): Promise<OpenedRelay | null> {
+  const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
+    await Promise.all([
+      import('./kernel.js'),
+      import('./kernel-devices.js'),
+      import('../kernel-forward/kernel-relay.js'),
+    ]);
+  const mediaAddresses = addressesOf(interfaces);
+  const forwarder = openKernelForwarding(config, mediaAddresses, log);
+  if (forwarder === null) return null;
+  const kernelRelay = new KernelRelay({
+    ...{ inner, forwarder, nowMicros: clock.nowMicros },
+    monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
+    warn: (message) => log.warning('core', message),
+    error: (message) => log.error('core', message),
+  });
+  const kernelDevices = new KernelDevices({
+    ...{ forwarder, log, mediaAddresses },
+    wanted: config.media.kernelForwardInterfaces,
+  });
+  if (!forwarder.replaces) kernelDevices.start();
+  const { refused } = kernelDevices;
+  if (config.media.noFallback && refused.length > 0 && forwarder.devices.length === 0) {
+    // What an earlier process has left goes on.
+    if (forwarder.adopted) forwarder.close();
+    else forwarder.removeAll();
+    throw new FallbackError(
+      `Userspace fallback disallowed (--no-fallback): no kernel forwarding on ${refused.join(', ')}`,
+    );
+  }
+  return { relay: kernelRelay, kernelRelay, kernelDevices };
+}

@@ -1,0 +1,98 @@
+/** CLI, and NG over TCP, Unix sockets, HTTP and WebSocket. What is not asked for is not loaded. */
+import type { ControlConfig } from '../config/config.js';
+import type { NgEndpoint } from '../ng-protocol/endpoint.js';
+import type { Log } from '../observe/log.js';
+import type { CliTargetParts } from './cli-target.js';
+import type { CliTarget } from './cli/target.js';
+import type { HttpService } from './http/server.js';
+import { thisMachine } from './machine.js';
+import { resolveListener } from './process/local-addresses.js';
+
+export interface OperatorPortsOptions {
+  readonly control: ControlConfig;
+  readonly log: Log;
+  /** What the operator's commands act on, by whichever way they come. */
+  readonly target: CliTargetParts;
+  /** The text of `/metrics`. */
+  readonly metrics: () => Promise<() => Promise<string>>;
+  /** Why no new calls are wanted; null: they are. */
+  readonly notReady: () => string | null;
+  readonly ng: NgEndpoint;
+  /** Whether messages from an address are read. */
+  readonly allowed: (address: string) => boolean;
+  readonly onNotice: (message: string) => void;
+}
+
+/** Thread: control. Owns its listeners until `close`. */
+export class OperatorPorts {
+  readonly #options: OperatorPortsOptions;
+  #target: CliTarget | null = null;
+  #closeCli: (() => Promise<void>) | null = null;
+  #closeListeners: (() => Promise<void>) | null = null;
+
+  constructor(options: OperatorPortsOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    await this.#openCli();
+    await this.#openListeners();
+  }
+
+  async close(): Promise<void> {
+    await this.#closeListeners?.();
+    await this.#closeCli?.();
+  }
+
+  async #cliTarget(): Promise<CliTarget> {
+    const { DaemonCliTarget } = await import('./cli-target.js');
+    this.#target ??= new DaemonCliTarget(this.#options.target);
+    return this.#target;
+  }
+
+  get #report(): { onLine: (line: string) => void; onError: (line: string) => void } {
+    const { log } = this.#options;
+    return {
+      onLine: (line) => log.info('control', line),
+      onError: (line) => log.error('control', line),
+    };
+  }
+
+  async #openCli(): Promise<void> {
+    const { control } = this.#options;
+    if (control.listenCli.length === 0) return;
+    const { CliServer } = await import('./cli/server.js');
+    const server = new CliServer({ target: await this.#cliTarget(), ...this.#report });
+    const machine = thisMachine();
+    for (const address of control.listenCli) {
+      for (const endpoint of await resolveListener(address, machine, 'listen-cli')) {
+        await server.listen(endpoint);
+      }
+    }
+    this.#closeCli = () => server.close();
+  }
+
+  async #openListeners(): Promise<void> {
+    const { control, ng, allowed, onNotice } = this.#options;
+    const wantsHttp = control.listenHttp.length + control.listenHttps.length > 0;
+    if (!wantsHttp && control.listenTcpNg.length + control.listenUnix.length === 0) return;
+    const { openControlListeners } = await import('./control-listeners.js');
+    const machine = thisMachine();
+    this.#closeListeners = await openControlListeners({
+      ...{ control, ng, allowed, onNotice },
+      resolve: (address, option) => resolveListener(address, machine, option),
+      http: await this.#httpService(),
+    });
+  }
+
+  async #httpService(): Promise<Pick<HttpService, 'cli' | 'metrics' | 'notReady'>> {
+    const report = this.#report;
+    const target = await this.#cliTarget();
+    const { runLine } = await import('./cli/run-line.js');
+    return {
+      cli: (line) => runLine(target, line, report),
+      metrics: await this.#options.metrics(),
+      notReady: this.#options.notReady,
+    };
+  }
+}
