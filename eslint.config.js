@@ -3,11 +3,39 @@ import tseslint from 'typescript-eslint';
 
 /** Folders and what of src/ they may import (design: dependency rules). */
 const zones = [
-  ['sdp', ['ng-protocol', 'media', 'redis-store', 'kernel-forward', 'observe', 'config', 'daemon']],
-  ['config', ['ng-protocol', 'media', 'redis-store', 'kernel-forward', 'observe', 'sdp', 'daemon']],
-  ['ng-protocol', ['media', 'redis-store', 'kernel-forward', 'observe', 'config', 'daemon']],
-  ['media', ['ng-protocol', 'redis-store', 'observe', 'config', 'daemon']],
-  ['redis-store', ['ng-protocol', 'kernel-forward', 'observe', 'config', 'daemon', 'sdp']],
+  [
+    'sdp',
+    [
+      'ng-protocol',
+      'media',
+      'native',
+      'redis-store',
+      'kernel-forward',
+      'observe',
+      'config',
+      'daemon',
+    ],
+  ],
+  [
+    'config',
+    ['ng-protocol', 'media', 'native', 'redis-store', 'kernel-forward', 'observe', 'sdp', 'daemon'],
+  ],
+  [
+    'ng-protocol',
+    ['media', 'native', 'redis-store', 'kernel-forward', 'observe', 'config', 'daemon'],
+  ],
+  [
+    'media',
+    ['ng-protocol', 'native', 'redis-store', 'kernel-forward', 'observe', 'config', 'daemon'],
+  ],
+  [
+    'native',
+    ['ng-protocol', 'redis-store', 'kernel-forward', 'observe', 'config', 'daemon', 'sdp'],
+  ],
+  [
+    'redis-store',
+    ['ng-protocol', 'native', 'kernel-forward', 'observe', 'config', 'daemon', 'sdp'],
+  ],
   ['kernel-forward', ['ng-protocol', 'redis-store', 'observe', 'config', 'daemon', 'sdp']],
   ['observe', ['redis-store', 'kernel-forward', 'daemon', 'sdp']],
 ].map(([folder, from]) => ({
@@ -68,11 +96,11 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/media/native-relay.ts'],
+    ignores: ['src/native/addon.ts'],
     rules: {
       'no-restricted-imports': [
         'error',
-        { paths: [{ name: 'node:module', message: 'only native-relay.ts loads the addon' }] },
+        { paths: [{ name: 'node:module', message: 'only src/native/addon.ts loads addons' }] },
       ],
     },
   },

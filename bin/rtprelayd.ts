@@ -14,7 +14,8 @@ import { complain, logNodeMessages, settle } from '../src/daemon/process/last-wo
 import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
 import { ServiceManager } from '../src/daemon/process/service-manager.js';
 import { programVersion } from '../src/daemon/process/version.js';
-import { nativeProcess, nativeServiceManager } from '../src/media/native-relay.js';
+import { nativeProcess } from '../src/native/process.js';
+import { nativeServiceManager } from '../src/native/service-manager.js';
 import {
   createLog,
   createSink,

@@ -39,7 +39,7 @@ Napi::Value number(Napi::Env env, std::int64_t value) {
 
 Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New(env, value); }
 
-/// Numbers of one stream, in the order of `figure` in native-relay.ts.
+/// Numbers of one stream, in the order of `figure` in src/native/relay.ts.
 constexpr std::size_t kFigures = 11 + kDropReasons;
 
 void write_figures(const StreamReading& stream, double* out) {

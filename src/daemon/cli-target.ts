@@ -3,7 +3,7 @@ import type { LimitConfig } from '../config/config.js';
 import type { LogSubsystem } from '../config/subsystems.js';
 import { CallIndex } from '../media/call-index.js';
 import type { CallState, Endpoint, Participant } from '../media/call-state.js';
-import type { AddonProcess } from '../media/native-relay.js';
+import type { AddonProcess } from '../native/process.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';

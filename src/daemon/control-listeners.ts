@@ -5,7 +5,8 @@ import { ConfigError } from '../config/errors.js';
 import type { ControlConfig, ListenAddress } from '../config/config.js';
 import type { Endpoint } from '../media/call-state.js';
 import type { NgEndpoint } from '../ng-protocol/endpoint.js';
-import type { HttpServer, HttpService, HttpTls } from './http/server.js';
+import type { HttpServer, HttpTls } from './http/server.js';
+import type { HttpService } from './http/service.js';
 
 /** What the listeners need. */
 export interface ControlListenerParts {

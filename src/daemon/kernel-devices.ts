@@ -1,7 +1,7 @@
 /** Keeps kernel forwarding on the network devices that media arrives on, as they come and go. */
 import { devicesFor, planDevices, type DevicePlan } from '../kernel-forward/devices.js';
 import type { KernelForwarder } from '../kernel-forward/forwarder.js';
-import { networkDevices, NetworkWatch, type NetworkDevice } from '../kernel-forward/network.js';
+import { networkDevices, NetworkWatch, type NetworkDevice } from '../native/network.js';
 import type { Log } from '../observe/log.js';
 
 export interface KernelDevicesOptions {

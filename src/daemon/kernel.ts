@@ -12,9 +12,9 @@ import {
   NftForwarder,
   removeLeftTable,
 } from '../kernel-forward/nft-forwarder.js';
-import { networkDevices } from '../kernel-forward/network.js';
+import { networkDevices } from '../native/network.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
-import { builtFile } from '../media/native-relay.js';
+import { builtFile } from '../native/addon.js';
 import type { Log } from '../observe/log.js';
 
 const bpfFileSystem = '/sys/fs/bpf';

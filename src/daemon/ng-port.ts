@@ -1,6 +1,6 @@
 /** The NG listeners of a daemon: what comes in there is answered, bounded in time, memory and log. */
 import type { Endpoint } from '../media/call-state.js';
-import { NativeDatagramSocket } from '../media/native-relay.js';
+import { NativeDatagramSocket } from '../native/datagram-socket.js';
 import { NgEndpoint } from '../ng-protocol/endpoint.js';
 import { ReplyCache } from '../ng-protocol/reply-cache.js';
 import {

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
-import { NativeRelay } from '../media/native-relay.js';
+import { NativeRelay } from '../native/relay.js';
 import type { MediaRelay } from '../media/relay.js';
 import type { Log } from '../observe/log.js';
 import type { SteadyClock } from './clocks.js';

@@ -4,7 +4,7 @@ import type { NgEndpoint } from '../ng-protocol/endpoint.js';
 import type { Log } from '../observe/log.js';
 import type { CliTargetParts } from './cli-target.js';
 import type { CliTarget } from './cli/target.js';
-import type { HttpService } from './http/server.js';
+import type { HttpService } from './http/service.js';
 import { thisMachine } from './machine.js';
 import { resolveListener } from './process/local-addresses.js';
 

@@ -1,14 +1,9 @@
 /** TC and XDP programs, over the addon `rtprelay-kernel` and libbpf. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative, NativeRelayError } from '../media/native-relay.js';
-import type { VlanDevice } from './devices.js';
+import { loadNative, NativeRelayError } from '../native/addon.js';
+import type { KernelMode, VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
-import {
-  KernelForwardError,
-  type FlowFigures,
-  type KernelForwarder,
-  type KernelMode,
-} from './forwarder.js';
+import { KernelForwardError, type FlowFigures, type KernelForwarder } from './forwarder.js';
 
 /** Numbers of one flow, as in native/kernel_api/kernel_addon.cc. */
 const figuresPerFlow = 8;

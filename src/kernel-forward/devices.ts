@@ -1,6 +1,8 @@
 /** On which network devices packets for the media addresses arrive. Pure. */
-import type { KernelMode } from './forwarder.js';
-import type { NetworkDevice } from './network.js';
+import type { NetworkDevice } from '../native/network.js';
+
+/** What forwards: BPF programs at three places, or nftables. */
+export type KernelMode = 'tc' | 'xdp' | 'xdp-generic' | 'nft';
 
 /** A VLAN device on top of an attached one. */
 export interface VlanDevice {

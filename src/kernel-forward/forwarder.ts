@@ -1,9 +1,7 @@
 /** The kernel's side of a forwarder: flows in, figures out. Each back end implements it. */
 import type { Endpoint } from '../media/call-state.js';
-import type { VlanDevice } from './devices.js';
+import type { KernelMode, VlanDevice } from './devices.js';
 import type { Flow, FlowAbilities } from './flows.js';
-
-export type KernelMode = 'tc' | 'xdp' | 'xdp-generic' | 'nft';
 
 /** What a flow has forwarded since it was made, by whichever process. */
 export interface FlowFigures {

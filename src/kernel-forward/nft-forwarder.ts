@@ -1,6 +1,6 @@
 /** nftables: for machines that permit no BPF. Over the addon `rtprelay-nft` and libnftables. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative, NativeRelayError } from '../media/native-relay.js';
+import { loadNative, NativeRelayError } from '../native/addon.js';
 import { flowKey, sameFlow, type Flow } from './flows.js';
 import {
   KernelForwardError,

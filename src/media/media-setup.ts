@@ -13,8 +13,7 @@ import {
   type StreamFlag,
 } from './call-state.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
-import type { SignallingContext } from './offer-answer.js';
-import type { SignallingRequest } from './signalling.js';
+import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   bandwidthOf,
@@ -31,8 +30,6 @@ import {
   ptimeOf,
   rtcpEndpointOf,
 } from '../sdp/view.js';
-
-export type SignallingKind = 'offer' | 'answer';
 
 /** One m= section together with the two medias it speaks of. */
 export interface MediaPair {

@@ -10,24 +10,15 @@ import {
   type AddressFamily,
   type CallState,
   type Endpoint,
-  type EndpointLearning,
   type Media,
   type Participant,
 } from './call-state.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import { PortAllocationError, SignallingError } from './errors.js';
-import type { InterfaceTable } from './interfaces.js';
-import {
-  applySection,
-  mediaAt,
-  signalledAddress,
-  type MediaPair,
-  type SignallingKind,
-} from './media-setup.js';
-import type { PortAllocator } from './port-pool.js';
+import { applySection, mediaAt, signalledAddress, type MediaPair } from './media-setup.js';
 import { writeSdp } from './sdp-output.js';
-import type { SignallingRequest } from './signalling.js';
+import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { subscribeBothWays } from './subscriptions.js';
 import { parseSdp } from '../sdp/lines.js';
 import { SdpError, type SdpDocument } from '../sdp/types.js';
@@ -39,26 +30,6 @@ import {
   isZeroAddress,
   loopMarks,
 } from '../sdp/view.js';
-
-/** Everything outside the call that a decision depends on. */
-export interface SignallingContext {
-  readonly nowMicros: number;
-  /** Control client, `ip:port` and `ip`. */
-  readonly controlClient: string;
-  readonly controlAddress: string;
-  readonly interfaces: InterfaceTable;
-  readonly ports: PortAllocator;
-  /** Value of this process' loop-protection mark, 12 hex digits. */
-  readonly instanceId: string;
-  readonly endpointLearning: EndpointLearning;
-  /** TOS byte of new calls. */
-  readonly tos: number;
-  /** Option sip-source: use the SIP source address unless told to trust the SDP. */
-  readonly sipSource: boolean;
-  /** Option reject-invalid-sdp: refuse what would else be repaired. */
-  readonly rejectInvalidSdp: boolean;
-  readonly redisHostedDb: number;
-}
 
 export interface SignallingResult {
   /** The call as it is from now on; null when nothing was taken in (loop protection). */

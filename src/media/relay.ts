@@ -1,6 +1,6 @@
 /**
  * What the control plane may ask of the data plane (design.md §2): `reconcile` is the only door in,
- * events are the only way out. Implemented by `native-relay.ts` over the C++ addon.
+ * events are the only way out. Implemented by `src/native/relay.ts` over the C++ addon.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 

@@ -8,9 +8,8 @@ import {
   type Stream,
 } from './call-state.js';
 import type { Dialogue } from './dialogue.js';
-import type { MediaPair, SignallingKind } from './media-setup.js';
-import type { SignallingContext } from './offer-answer.js';
-import type { SignallingRequest } from './signalling.js';
+import type { MediaPair } from './media-setup.js';
+import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { renderSdp } from '../sdp/rewrite.js';
 import type {
   MediaEdit,

@@ -2,6 +2,9 @@
  * What the offer/answer model is asked for: an NG request after parsing (ng-protocol.md §4). Its fields
  * and their types are the rows of the request table; the model knows nothing of dictionaries.
  */
+import type { EndpointLearning } from './call-state.js';
+import type { InterfaceTable } from './interfaces.js';
+import type { PortAllocator } from './port-pool.js';
 import type { OfferAnswerRequest } from '../ng-protocol/requests.js';
 
 export type {
@@ -15,3 +18,25 @@ export type SignallingRequest = Omit<
   OfferAnswerRequest,
   'command' | 'unknown' | 'unsupported' | 'idle'
 >;
+
+export type SignallingKind = OfferAnswerRequest['command'];
+
+/** Everything outside the call that a decision depends on. */
+export interface SignallingContext {
+  readonly nowMicros: number;
+  /** Control client, `ip:port` and `ip`. */
+  readonly controlClient: string;
+  readonly controlAddress: string;
+  readonly interfaces: InterfaceTable;
+  readonly ports: PortAllocator;
+  /** Value of this process' loop-protection mark, 12 hex digits. */
+  readonly instanceId: string;
+  readonly endpointLearning: EndpointLearning;
+  /** TOS byte of new calls. */
+  readonly tos: number;
+  /** Option sip-source: use the SIP source address unless told to trust the SDP. */
+  readonly sipSource: boolean;
+  /** Option reject-invalid-sdp: refuse what would else be repaired. */
+  readonly rejectInvalidSdp: boolean;
+  readonly redisHostedDb: number;
+}

@@ -3,6 +3,7 @@
  * kept up to a limit, then dropped and counted, and when the reader is back it is told how many.
  */
 import { closeSync } from 'node:fs';
+import type { OutputFunctions } from '../native/process.js';
 
 /** Where bytes leave. */
 export interface Outlet {
@@ -12,16 +13,6 @@ export interface Outlet {
    */
   put(bytes: Buffer): number | 'later' | 'lost';
   close(): void;
-}
-
-/** What the operating system is asked for; `errno` numbers are negative. */
-export interface OutputFunctions {
-  /** A descriptor of the same file for `writeOutput`; may be `fd` itself. */
-  openOutput(fd: number): number;
-  /** A Unix socket: its descriptor and whether it is a stream; a number: why not. */
-  connectOutput(path: string): readonly [fd: number, stream: boolean] | number;
-  /** Never waits: bytes taken, 0 when it would have to wait, -errno. */
-  writeOutput(fd: number, bytes: Buffer): number;
 }
 
 /** Writing to a descriptor (2: stderr) without waiting. */

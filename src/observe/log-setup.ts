@@ -1,6 +1,7 @@
 /** From the log section of the configuration to a `Log`. */
 import type { LogConfig } from '../config/config.js';
-import { descriptorOutlet, type OutputFunctions } from './log-output.js';
+import { descriptorOutlet } from './log-output.js';
+import type { OutputFunctions } from '../native/process.js';
 import { DescriptorSink, facilityNumber, SyslogConnection, SyslogSink } from './log-sinks.js';
 import { Log, type LogSink } from './log.js';
 

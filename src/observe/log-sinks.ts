@@ -1,7 +1,8 @@
 /** Where text lines go: a file descriptor (stderr) or syslog. */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { gapText, LogOutput, toBytes, type Outlet, type OutputFunctions } from './log-output.js';
+import { gapText, LogOutput, toBytes, type Outlet } from './log-output.js';
+import type { OutputFunctions } from '../native/process.js';
 import { formatRecord, subjectOf, type LineFormat } from './log-text.js';
 import { logLevel, type LogSink } from './log.js';
 

@@ -3,7 +3,7 @@
  * to delete them, so that its notifications do not tell an expired key from a deleted one. The time can.
  */
 import { keyOf } from './codec.js';
-import type { SendCommand } from './restore.js';
+import type { SendCommand } from './send-command.js';
 
 /** Clocks of master and replica differ, and the master is late: at most so much, and a part of the life time. */
 const slackMs = 60_000;

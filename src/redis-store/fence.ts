@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { StoreLog } from './log.js';
-import type { SendCommand } from './restore.js';
+import type { SendCommand } from './send-command.js';
 
 /** A hash, so that no reader of rtpengine's keys takes it for a call. */
 export const fenceKey = 'rtprelay:fence';

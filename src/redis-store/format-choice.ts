@@ -3,7 +3,8 @@
  * that it cannot read (docs/migration.md). So it is chosen once, and said.
  */
 import type { StoreLog } from './log.js';
-import { findFormat, type SendCommand } from './restore.js';
+import { findFormat } from './restore.js';
+import type { SendCommand } from './send-command.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
 import { serverName, type RedisServer } from './server-address.js';
 

@@ -4,15 +4,10 @@ import { decodeCall } from './decode.js';
 import { RestoreError } from './errors.js';
 import type { StoreLog } from './log.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
+import type { SendCommand } from './send-command.js';
 import type { StoredSocket } from './store.js';
 import { storedSockets } from './stored-sockets.js';
 import { looksLikeCall, parseStoredValue } from './stored-value.js';
-
-/** `RedisConnection.send`. */
-export type SendCommand = (
-  command: string,
-  ...args: readonly (string | Buffer | number)[]
-) => Promise<unknown>;
 
 /** Keys that SCAN should look at in one go. */
 const scanCount = 1000;

@@ -6,7 +6,8 @@ import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { noStats, type Endpoint } from '../../src/media/call-state.js';
-import { NativeRelay, NativeRelayError } from '../../src/media/native-relay.js';
+import { NativeRelayError } from '../../src/native/addon.js';
+import { NativeRelay } from '../../src/native/relay.js';
 import type {
   MediaPlan,
   RelayEvent,

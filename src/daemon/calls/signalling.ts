@@ -3,16 +3,11 @@ import type { Config } from '../../config/config.js';
 import type { CallState } from '../../media/call-state.js';
 import { PortAllocationError, SignallingError } from '../../media/errors.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
-import {
-  answer,
-  offer,
-  type SignallingContext,
-  type SignallingResult,
-} from '../../media/offer-answer.js';
+import { answer, offer, type SignallingResult } from '../../media/offer-answer.js';
 import { PortReservation, type PortPool } from '../../media/port-pool.js';
 import type { PortFailure } from '../../media/relay.js';
 import { describeRestriction, restricted, type Restriction } from '../../media/restriction.js';
-import type { SignallingRequest } from '../../media/signalling.js';
+import type { SignallingContext, SignallingRequest } from '../../media/signalling.js';
 import { tooLong } from '../../ng-protocol/errors.js';
 import type { Log } from '../../observe/log.js';
 import { CommitError, type CallTable } from './call-table.js';

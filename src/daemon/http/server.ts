@@ -12,7 +12,6 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { notAllowed } from '../../config/access-list.js';
 import { formatEndpoint, type Endpoint } from '../../media/call-state.js';
-import type { NgEndpoint } from '../../ng-protocol/endpoint.js';
 import { splitMessage } from '../../ng-protocol/message.js';
 import {
   maxConnections,
@@ -20,25 +19,13 @@ import {
   maxMessageBytes,
   requestTimeoutMs,
 } from './limits.js';
+import type { HttpService } from './service.js';
 import { WebSockets } from './websockets.js';
 
 /** Certificate and key, PEM. */
 export interface HttpTls {
   readonly cert: Buffer;
   readonly key: Buffer;
-}
-
-/** What the server serves. */
-export interface HttpService {
-  readonly ng: Pick<NgEndpoint, 'handleMessage' | 'handleBody'>;
-  /** Runs one line of the operator's command line. */
-  readonly cli: (line: string) => Promise<string>;
-  /** Prometheus text. */
-  readonly metrics: () => Promise<string>;
-  /** null: new calls are welcome; otherwise why not. */
-  readonly notReady: () => string | null;
-  readonly allowed: (address: string) => boolean;
-  readonly onNotice: (message: string) => void;
 }
 
 /** A listening address that cannot be had. */

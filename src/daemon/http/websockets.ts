@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import type { Endpoint } from '../../media/call-state.js';
 import { maxMessageBytes, maxWaitingBytes, pingMs } from './limits.js';
-import type { HttpService } from './server.js';
+import type { HttpService } from './service.js';
 
 type Receive = (message: Buffer, source: Endpoint, reply: (bytes: Buffer) => void) => void;
 

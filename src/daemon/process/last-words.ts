@@ -1,5 +1,5 @@
 /** What the process says of its own end, without waiting for a reader that is gone. */
-import { nativeProcess } from '../../media/native-relay.js';
+import { nativeProcess } from '../../native/process.js';
 import type { Log } from '../../observe/log.js';
 
 const lookMs = 10;

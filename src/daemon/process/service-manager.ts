@@ -3,22 +3,8 @@
  * the daemon is ready, it guards its life, and it keeps copies of the sockets, so that they outlive the
  * process and no packet is lost between one process and the next.
  */
-
 import type { Endpoint } from '../../media/call-state.js';
-
-/** The addon's side; `native/api/service_manager.h`. */
-export interface NativeServiceManager {
-  /** Takes over `count` descriptors from `first`; returns how many are bound UDP sockets. */
-  inherit(first: number, count: number): number;
-  /** false: the socket cannot be used. */
-  open(path: string, keepNew: boolean): boolean;
-  /** false: the service manager is busy; try again. */
-  notify(text: string): boolean;
-  /** Opens sockets that will be wanted soon. */
-  openEarly(hosts: readonly string[], ports: readonly number[], freeBind: boolean): void;
-  /** Closes inherited and early sockets that nobody asked for; returns how many. */
-  releaseRest(): number;
-}
+import type { NativeServiceManager } from '../../native/service-manager.js';
 
 /** `--socket-store`. */
 export type SocketStoreMode = 'auto' | 'yes' | 'no';

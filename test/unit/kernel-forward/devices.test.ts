@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { devicesFor, planDevices } from '../../../src/kernel-forward/devices.js';
-import type { NetworkDevice } from '../../../src/kernel-forward/network.js';
+import type { NetworkDevice } from '../../../src/native/network.js';
 
 const device = (
   index: number,

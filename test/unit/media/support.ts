@@ -1,9 +1,9 @@
 /** A call model on its own: no sockets, no clock, ports in the order in which they are asked for. */
 import { InterfaceTable } from '../../../src/media/interfaces.js';
-import { answer, offer, type SignallingContext } from '../../../src/media/offer-answer.js';
+import { answer, offer } from '../../../src/media/offer-answer.js';
 import type { PortAllocator } from '../../../src/media/port-pool.js';
 import type { CallState, Media, Participant, Stream } from '../../../src/media/call-state.js';
-import type { SignallingRequest } from '../../../src/media/signalling.js';
+import type { SignallingContext, SignallingRequest } from '../../../src/media/signalling.js';
 import { readRequest } from '../../../src/ng-protocol/interpret.js';
 
 export const interfaces = new InterfaceTable([

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logSubsystems } from '../../../src/config/subsystems.js';
 import { createJsonSink } from '../../../src/observe/log-json.js';
-import { nativeProcess } from '../../../src/media/native-relay.js';
+import { nativeProcess } from '../../../src/native/process.js';
 import { descriptorOutlet, type Outlet } from '../../../src/observe/log-output.js';
 import { createLog, createWallClockMicros } from '../../../src/observe/log-setup.js';
 import {

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { NativeDatagramSocket } from '../../../../src/media/native-relay.js';
+import { NativeDatagramSocket } from '../../../../src/native/datagram-socket.js';
 import {
   openUdpTransport,
   type OpenDatagramSocket,

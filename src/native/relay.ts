@@ -1,15 +1,7 @@
-/**
- * `MediaRelay` over the C++ addon. This is the only file that loads the addon; everything else sees
- * the interface, so that it can be tested without a compiler.
- */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+/** `MediaRelay` over the C++ addon. Everything else sees the interface, so that it can be tested without it. */
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-import type { Endpoint } from './call-state.js';
-import { PlanEncoder, dropReasons } from './plan-codec.js';
+import type { Endpoint } from '../media/call-state.js';
+import { PlanEncoder, dropReasons } from '../media/plan-codec.js';
 import type {
   CallStatistics,
   DropReason,
@@ -20,27 +12,8 @@ import type {
   RelayEvent,
   RelayTotals,
   StreamStatistics,
-} from './relay.js';
-
-export type NativeRelayErrorCode =
-  | 'addon-not-built'
-  | 'addon-not-loadable'
-  | 'invalid-plan'
-  | 'invalid-option'
-  | 'relay-not-startable'
-  | 'relay-closed';
-
-/** The native engine cannot do what was asked. `code` is stable. */
-export class NativeRelayError extends Error {
-  override readonly name = 'NativeRelayError';
-  constructor(
-    readonly code: NativeRelayErrorCode,
-    message: string,
-    options?: { cause?: unknown },
-  ) {
-    super(message, options);
-  }
-}
+} from '../media/relay.js';
+import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 
 export interface NativeRelayOptions {
   /** Threads of the packet path, 1-64. Default: the number of processors available. */
@@ -110,129 +83,14 @@ interface AddonRelay {
   close(): void;
 }
 
-/** Messages that were not taken, and who sent the last of them. */
-export interface RefusedMessages {
-  /** They did not look like messages, or came from somebody who sends such. */
-  readonly malformed: number;
-  /** Too many waited already. */
-  readonly overflow: number;
-  readonly host: string;
-  readonly port: number;
-}
-
-/** native/api/datagram_socket.h */
-interface AddonDatagramSocket {
-  start(
-    onMessages: (
-      lengths: readonly number[],
-      hosts: readonly string[],
-      ports: readonly number[],
-    ) => number,
-    onError: (code: string) => void,
-  ): void;
-  refused(): RefusedMessages | null;
-  send(bytes: Buffer, host: string, port: number): boolean;
-  address(): { readonly address: string; readonly port: number };
-  close(): void;
-}
-
-/** Notifications and stored sockets; native/api/service_manager.h. */
-interface AddonServiceManager {
-  inherit(first: number, count: number): number;
-  open(path: string, keepNew: boolean): boolean;
-  notify(text: string): boolean;
-  openEarly(hosts: readonly string[], ports: readonly number[], freeBind: boolean): void;
-  releaseRest(): number;
-}
-
-/** What Node lacks of the process itself; native/api/process.cc. */
-export interface AddonProcess {
-  /** Signals that mean nothing to the daemon no longer end or stop it. */
-  ignoreSignals(): void;
-  /** A descriptor of the same file for `writeOutput`; may be `fd` itself. */
-  openOutput(fd: number): number;
-  /** A Unix socket: its descriptor and whether it is a stream; a number: errno. */
-  connectOutput(path: string): readonly [fd: number, stream: boolean] | number;
-  /** Never waits: bytes taken, 0 when it would have to wait, -errno. */
-  writeOutput(fd: number, bytes: Buffer): number;
-  /** Limits of open files; Infinity: none. */
-  openFiles(): readonly [soft: number, hard: number];
-  /** Sets both; 0, or errno. */
-  setOpenFiles(count: number): number;
-  /** Pages of the C library's heap that nothing lies on go back to the system. */
-  releaseMemory(): void;
-}
-
 interface Addon {
-  readonly serviceManager: AddonServiceManager;
   readonly Relay: new (workers: number, freeBind: boolean, epochMicros: number) => AddonRelay;
-  readonly process: AddonProcess;
-  readonly DatagramSocket: new (
-    host: string,
-    port: number,
-    receiveBufferBytes: number,
-    tos: number,
-    memory: Buffer,
-    freeBind: boolean,
-  ) => AddonDatagramSocket;
 }
 
 const firstPacketBit = 1;
 const endpointLearnedBit = 2;
 const sendFailedBit = 4;
 const maxWorkers = 64;
-
-let loadedAddon: Addon | null = null;
-
-/** The folder of the package above this file: the same from src/ and from dist/. */
-function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'native')) && !existsSync(join(folder, 'build'))) {
-    const parent = dirname(folder);
-    if (parent === folder) {
-      throw new NativeRelayError(
-        'addon-not-built',
-        'no folder with the native engine above the program',
-      );
-    }
-    folder = parent;
-  }
-  return folder;
-}
-
-/** What was built from `native/` besides the addons, e.g. the BPF object. */
-export function builtFile(...names: readonly string[]): string {
-  return join(packageFolder(), 'build', ...names);
-}
-
-/** @throws NativeRelayError */
-export function loadNative(name: string): unknown {
-  const file = builtFile('Release', `${name}.node`);
-  if (!existsSync(file)) {
-    throw new NativeRelayError(
-      'addon-not-built',
-      `the native engine is not built: ${file} does not exist; run scripts/build-native`,
-    );
-  }
-  try {
-    return createRequire(import.meta.url)(file) as unknown;
-  } catch (error) {
-    throw new NativeRelayError(
-      'addon-not-loadable',
-      `the native engine ${file} cannot be loaded: ${messageOf(error)}`,
-      { cause: error },
-    );
-  }
-}
-
-function loadAddon(): Addon {
-  loadedAddon ??= loadNative('rtprelay') as Addon;
-  return loadedAddon;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
 
 function causeOf(errno: string): PortFailureCause {
   switch (errno) {
@@ -323,7 +181,7 @@ export class NativeRelay implements MediaRelay {
     if (!Number.isInteger(workers) || workers < 1 || workers > maxWorkers) {
       throw new NativeRelayError('invalid-option', `workers: 1 to ${maxWorkers}, not ${workers}`);
     }
-    const { Relay } = loadAddon();
+    const { Relay } = loadRelayAddon() as Addon;
     const epochMicros = Math.round(
       options.epochMicros ??
         (performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6) * 1000,
@@ -397,85 +255,5 @@ export class NativeRelay implements MediaRelay {
 
   #assertOpen(): void {
     if (this.#closed) throw new NativeRelayError('relay-closed', 'the relay is closed');
-  }
-}
-
-/** What Node lacks of the process itself. */
-export function nativeProcess(): AddonProcess {
-  return loadAddon().process;
-}
-
-/** The process' side of the service manager; one for the whole process. */
-export function nativeServiceManager(): AddonServiceManager {
-  return loadAddon().serviceManager;
-}
-
-/** As in native/api/datagram_socket.h. */
-const datagramBatch = 4;
-const datagramBytes = 65_536;
-
-/** A bound UDP socket for control messages, read and written in batches. */
-export class NativeDatagramSocket {
-  readonly #socket: AddonDatagramSocket;
-  readonly #memory = Buffer.allocUnsafeSlow(datagramBatch * datagramBytes);
-  readonly address: Endpoint;
-  #closed = false;
-
-  /** @throws Error with the system's `code`. */
-  constructor(options: {
-    readonly address: string;
-    readonly port: number;
-    readonly receiveBufferBytes: number;
-    readonly tos: number;
-    /** Bind an address that the machine does not have (yet). Default false. */
-    readonly freeBind?: boolean;
-  }) {
-    const { address, port, receiveBufferBytes, tos, freeBind = false } = options;
-    const { DatagramSocket } = loadAddon();
-    this.#socket = new DatagramSocket(
-      address,
-      port,
-      receiveBufferBytes,
-      tos,
-      this.#memory,
-      freeBind,
-    );
-    this.address = this.#socket.address();
-  }
-
-  /**
-   * `receive` gets a buffer of its own and says whether it was a command, whose senders are served
-   * first from then on; `onError` the system's code of a message not sent.
-   */
-  start(
-    receive: (datagram: Buffer, host: string, port: number) => boolean,
-    onError: (code: string) => void,
-  ): void {
-    this.#socket.start((lengths, hosts, ports) => {
-      let commands = 0;
-      for (let index = 0; index < lengths.length; index++) {
-        const start = index * datagramBytes;
-        const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
-        const isCommand = receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
-        if (isCommand) commands |= 1 << index;
-      }
-      return commands;
-    }, onError);
-  }
-
-  /** What was not taken since the last call; null: nothing. */
-  refused(): RefusedMessages | null {
-    return this.#closed ? null : this.#socket.refused();
-  }
-
-  send(bytes: Buffer, host: string, port: number): boolean {
-    return !this.#closed && this.#socket.send(bytes, host, port);
-  }
-
-  /** Sends what is queued. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#socket.close();
   }
 }

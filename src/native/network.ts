@@ -1,5 +1,5 @@
 /** The machine's network devices, and news of them (rtnetlink, by the addon). */
-import { loadNative } from '../media/native-relay.js';
+import { loadRelayAddon } from './addon.js';
 
 /** native/core/netlink.h */
 export interface NetworkDevice {
@@ -43,7 +43,7 @@ const devicesChanged = 1;
 const routesChanged = 2;
 const filtersRemoved = 4;
 
-const addon = (): Addon => loadNative('rtprelay') as Addon;
+const addon = (): Addon => loadRelayAddon() as Addon;
 
 /** All devices; null when the kernel does not say. */
 export function networkDevices(): readonly NetworkDevice[] | null {

@@ -1,0 +1,110 @@
+/** The UDP socket of the control protocol: read and written in batches. */
+import type { Endpoint } from '../media/call-state.js';
+import { loadRelayAddon } from './addon.js';
+
+/** Messages that were not taken, and who sent the last of them. */
+export interface RefusedMessages {
+  /** They did not look like messages, or came from somebody who sends such. */
+  readonly malformed: number;
+  /** Too many waited already. */
+  readonly overflow: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** native/api/datagram_socket.h */
+interface AddonDatagramSocket {
+  start(
+    onMessages: (
+      lengths: readonly number[],
+      hosts: readonly string[],
+      ports: readonly number[],
+    ) => number,
+    onError: (code: string) => void,
+  ): void;
+  refused(): RefusedMessages | null;
+  send(bytes: Buffer, host: string, port: number): boolean;
+  address(): { readonly address: string; readonly port: number };
+  close(): void;
+}
+
+interface Addon {
+  readonly DatagramSocket: new (
+    host: string,
+    port: number,
+    receiveBufferBytes: number,
+    tos: number,
+    memory: Buffer,
+    freeBind: boolean,
+  ) => AddonDatagramSocket;
+}
+
+/** As in native/api/datagram_socket.h. */
+const datagramBatch = 4;
+const datagramBytes = 65_536;
+
+/** A bound UDP socket for control messages, read and written in batches. */
+export class NativeDatagramSocket {
+  readonly #socket: AddonDatagramSocket;
+  readonly #memory = Buffer.allocUnsafeSlow(datagramBatch * datagramBytes);
+  readonly address: Endpoint;
+  #closed = false;
+
+  /** @throws Error with the system's `code`. */
+  constructor(options: {
+    readonly address: string;
+    readonly port: number;
+    readonly receiveBufferBytes: number;
+    readonly tos: number;
+    /** Bind an address that the machine does not have (yet). Default false. */
+    readonly freeBind?: boolean;
+  }) {
+    const { address, port, receiveBufferBytes, tos, freeBind = false } = options;
+    const { DatagramSocket } = loadRelayAddon() as Addon;
+    this.#socket = new DatagramSocket(
+      address,
+      port,
+      receiveBufferBytes,
+      tos,
+      this.#memory,
+      freeBind,
+    );
+    this.address = this.#socket.address();
+  }
+
+  /**
+   * `receive` gets a buffer of its own and says whether it was a command, whose senders are served
+   * first from then on; `onError` the system's code of a message not sent.
+   */
+  start(
+    receive: (datagram: Buffer, host: string, port: number) => boolean,
+    onError: (code: string) => void,
+  ): void {
+    this.#socket.start((lengths, hosts, ports) => {
+      let commands = 0;
+      for (let index = 0; index < lengths.length; index++) {
+        const start = index * datagramBytes;
+        const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
+        const isCommand = receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
+        if (isCommand) commands |= 1 << index;
+      }
+      return commands;
+    }, onError);
+  }
+
+  /** What was not taken since the last call; null: nothing. */
+  refused(): RefusedMessages | null {
+    return this.#closed ? null : this.#socket.refused();
+  }
+
+  send(bytes: Buffer, host: string, port: number): boolean {
+    return !this.#closed && this.#socket.send(bytes, host, port);
+  }
+
+  /** Sends what is queued. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+}

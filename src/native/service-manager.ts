@@ -1,0 +1,21 @@
+/** Notifications of the service manager, and sockets that it keeps. */
+import { loadRelayAddon } from './addon.js';
+
+/** `native/api/service_manager.h` */
+export interface NativeServiceManager {
+  /** Takes over `count` descriptors from `first`; returns how many are bound UDP sockets. */
+  inherit(first: number, count: number): number;
+  /** false: the socket cannot be used. */
+  open(path: string, keepNew: boolean): boolean;
+  /** false: the service manager is busy; try again. */
+  notify(text: string): boolean;
+  /** Opens sockets that will be wanted soon. */
+  openEarly(hosts: readonly string[], ports: readonly number[], freeBind: boolean): void;
+  /** Closes inherited and early sockets that nobody asked for; returns how many. */
+  releaseRest(): number;
+}
+
+/** The process' side of the service manager; one for the whole process. */
+export function nativeServiceManager(): NativeServiceManager {
+  return (loadRelayAddon() as { readonly serviceManager: NativeServiceManager }).serviceManager;
+}
