@@ -100,10 +100,13 @@ async function main(): Promise<void> {
   );
   const invocation = source.load();
   if (invocation.kind === 'run') return run(invocation.config, source);
-  const { codecsText, helpText, versionText } = await import('../src/config/help.js');
+  const { checkText, codecsText, helpText, versionText } = await import('../src/config/help.js');
   if (invocation.kind === 'help') process.stdout.write(helpText());
   else if (invocation.kind === 'version') process.stderr.write(versionText(programVersion()));
-  else process.stdout.write(codecsText());
+  else if (invocation.kind === 'check') {
+    process.stdout.write(checkText(invocation.report));
+    if (invocation.report.wrong.length > 0) process.exitCode = 1;
+  } else process.stdout.write(codecsText());
 }
 
 main().catch((error: unknown) => {

@@ -1,13 +1,13 @@
 /** The configuration as one typed, frozen value: command line, file and environment read once. */
 import { accessList } from './access-list.js';
 import { parseListenAddress, type ListenAddress } from './addresses.js';
-import type { OptionValues } from './command-line.js';
+import { parseCommandLine, type OptionValues } from './command-line.js';
 import { ConfigError } from './errors.js';
-import { parseInterfaces, type InterfaceSpecs } from './interfaces.js';
+import { parseInterfaces, type InterfaceSection, type InterfaceSpecs } from './interfaces.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
-import { OptionReader, readOptions, type ReadFile } from './sources.js';
+import { attempt, OptionReader, readOptions, type OnWrong, type ReadFile } from './sources.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
 export { ConfigError } from './errors.js';
@@ -146,6 +146,8 @@ export interface Config {
   readonly configFile: string | null;
   /** Values by option, as they were given; the others have their defaults. */
   readonly given: ReadonlyMap<string, OptionValue | readonly OptionValue[]>;
+  /** What `interfaces-config` names; `media.interfaces` has what they mean. */
+  readonly interfaceSections: readonly InterfaceSection[];
   /** To be logged at start, one line each. */
   readonly warnings: readonly string[];
 }
@@ -153,6 +155,7 @@ export interface Config {
 /** What the command line asks for. */
 export type Invocation =
   | { readonly kind: 'help' | 'version' | 'codecs' }
+  | { readonly kind: 'check'; readonly report: CheckReport }
   | { readonly kind: 'run'; readonly config: Config };
 
 /** What the defaults depend on. */
@@ -163,6 +166,11 @@ export interface HostFacts {
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Context {
+  readonly env: Environment;
+  readonly host: HostFacts;
+}
 
 function bad(option: string, message: string): never {
   throw new ConfigError('bad-value', option, message);
@@ -189,6 +197,18 @@ function kernelForwardOf(options: OptionReader): MediaConfig['kernelForward'] {
   return known.find((each) => each === mode) ?? 'none';
 }
 
+function interfacesOf(options: OptionReader, portMin: number, portMax: number): InterfaceSpecs {
+  const specs = parseInterfaces(options.texts('interface'), options.interfaceSections);
+  for (const { name, ports } of specs.interfaces) {
+    if (ports === null) continue;
+    const [min, max] = [ports.min ?? portMin, ports.max ?? portMax];
+    if (min >= max) {
+      bad('interfaces-config', `Invalid port range of interface '${name}': ${min} to ${max}`);
+    }
+  }
+  return specs;
+}
+
 function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
   const portMin = options.number('port-min');
   const portMax = options.number('port-max');
@@ -196,7 +216,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     bad('port-min', `Invalid port range: --port-min=${portMin} is not below --port-max=${portMax}`);
   }
   return {
-    interfaces: parseInterfaces(options.texts('interface')),
+    interfaces: interfacesOf(options, portMin, portMax),
     portMin,
     portMax,
     tos: options.number('tos'),
@@ -391,18 +411,57 @@ function noEffectWarnings(options: OptionReader, redis: RedisConfig | null): rea
 }
 
 /** Options that would mislead if they were ignored. */
-function refuseUnsupported(options: OptionReader): void {
+function refuseUnsupported(options: OptionReader, onWrong: OnWrong): void {
   for (const name of options.given.keys()) {
     const option = optionNamed(name);
     if (option === undefined || typeof option.status === 'string') continue;
     const value = options.given.get(name);
     if (value === option.default || !('refused' in option.status)) continue;
-    throw new ConfigError(
-      'unsupported',
-      name,
-      `Option --${name} is not supported: ${option.status.refused}`,
-    );
+    const message = `Option --${name} is not supported: ${option.status.refused}`;
+    onWrong(new ConfigError('unsupported', name, message));
   }
+}
+
+/** What `--check` found out. */
+export interface CheckReport {
+  /** null: none was read. */
+  readonly file: string | null;
+  /** Names of options that were given and do what they say. */
+  readonly supported: readonly string[];
+  /** Options without effect, and why; keys of the file that are no options. */
+  readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  /** Mistakes: the daemon would not start. */
+  readonly wrong: readonly string[];
+}
+
+/** Reads everything as for a start and goes on behind mistakes. */
+function check(argv: readonly string[], readFile: ReadFile, context: Context): CheckReport {
+  const wrong: ConfigError[] = [];
+  const onWrong = (error: ConfigError): void => void wrong.push(error);
+  const request = readOptions(argv, readFile, onWrong);
+  if (!('options' in request)) throw new TypeError('no check was asked for');
+  const { options, unknown } = request;
+  refuseUnsupported(options, onWrong);
+  attempt(() => parseInterfaces(options.texts('interface'), options.interfaceSections), onWrong);
+  attempt(() => mediaConfig(options, context.host), onWrong);
+  attempt(() => controlConfig(options), onWrong);
+  attempt(() => limitConfig(options), onWrong);
+  attempt(() => logConfig(options), onWrong);
+  attempt(() => redisConfig(options, context.env), onWrong);
+  const mistaken = new Set(wrong.map(({ option }) => option));
+  const given = [...options.given.keys()].filter((name) => name !== 'check');
+  const ignored = given.flatMap((name) => {
+    const option = optionNamed(name);
+    const reason = option === undefined ? null : uselessness(option, options);
+    return reason === null ? [] : [{ name, reason }];
+  });
+  const idle = new Set(ignored.map(({ name }) => name));
+  return {
+    file: options.file,
+    supported: given.filter((name) => !idle.has(name) && !mistaken.has(name)),
+    ignored: [...ignored, ...unknown.map((name) => ({ name, reason: 'no such option' }))],
+    wrong: [...new Set(wrong.map(({ message }) => message))],
+  };
 }
 
 function socketStoreOf(options: OptionReader): Config['socketStore'] {
@@ -419,8 +478,10 @@ function freeze<T>(value: T): T {
 }
 
 /** The typed form of options. @throws ConfigError */
-function typed(options: OptionReader, env: Environment, host: HostFacts): Config {
-  refuseUnsupported(options);
+function typed(options: OptionReader, { env, host }: Context): Config {
+  refuseUnsupported(options, (error) => {
+    throw error;
+  });
   const redis = redisConfig(options, env);
   return freeze({
     media: mediaConfig(options, host),
@@ -434,8 +495,16 @@ function typed(options: OptionReader, env: Environment, host: HostFacts): Config
     drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
     given: options.given,
+    interfaceSections: options.interfaceSections,
     warnings: [...options.warnings, ...noEffectWarnings(options, redis)],
   });
+}
+
+/** Asked first, as mistakes in the file are not to end a check. @throws ConfigError */
+function wantsCheck(argv: readonly string[]): boolean {
+  const { help, values } = parseCommandLine(argv);
+  const others = ['version', 'codecs'].some((name) => values.get(name) === true);
+  return !help && !others && values.get('check') === true;
 }
 
 /**
@@ -452,9 +521,11 @@ export function loadConfig(
   readFile: ReadFile,
   host: HostFacts,
 ): Invocation {
+  const context = { env, host };
+  if (wantsCheck(argv)) return { kind: 'check', report: check(argv, readFile, context) };
   const request = readOptions(argv, readFile);
-  if (request.kind !== 'run') return request;
-  return { kind: 'run', config: typed(request.options, env, host) };
+  if (!('options' in request)) return request;
+  return { kind: 'run', config: typed(request.options, context) };
 }
 
 /** Reads the configuration of a running daemon again. */
@@ -486,6 +557,8 @@ export class ConfigSource {
       if (value === undefined) values.delete(name);
       else values.set(name, value);
     }
-    return typed(new OptionReader(values, read.configFile, read.warnings), this.env, this.host);
+    const { interfaceSections: sections } = names.has('interfaces-config') ? read : running;
+    const reader = new OptionReader(values, read.configFile, read.warnings, sections);
+    return typed(reader, { env: this.env, host: this.host });
   }
 }

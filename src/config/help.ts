@@ -1,4 +1,5 @@
 /** `--help`, `--version`, `--codecs` and docs/config.md, generated from the option table. */
+import type { CheckReport } from './config.js';
 import type { OptionSpec } from './option-spec.js';
 import { optionGroups } from './options.js';
 
@@ -67,6 +68,21 @@ export function codecsText(): string {
   return codecNames.map((name) => `${name.padStart(20)}: relayed unchanged\n`).join('');
 }
 
+/** What `--check` prints, for stdout. */
+export function checkText({ file, supported, ignored, wrong }: CheckReport): string {
+  const list = (title: string, lines: readonly string[]): string =>
+    `${title} (${lines.length}):\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  return [
+    `Configuration: ${file ?? 'the command line alone'}\n`,
+    list('Supported', supported),
+    list(
+      'Ignored',
+      ignored.map(({ name, reason }) => `${name}: ${reason}`),
+    ),
+    list('Wrong', wrong),
+  ].join('');
+}
+
 function effect(option: OptionSpec): string {
   const { status } = option;
   if (status === 'honoured') return '';
@@ -124,6 +140,13 @@ in the file.
   it cannot.
 - The exit code is 1 after any mistake in the configuration, with the reason on stderr.
 
+- \`--check\` reads everything as for a start, prints what is supported, what is ignored (and why) and what is
+  wrong, and exits with 1 when anything is. It looks at nothing but the command line and the file.
+- \`interfaces-config=PREFIX\`: each section \`[PREFIX-NAME]\` of the file is an interface NAME (or what its key
+  \`name\` says), behind those of \`interface\`. Keys: \`address\` (IP address, network interface or \`any\`),
+  \`advertised\`, \`port-min\`, \`port-max\`, \`exclude-ports\` (\`5060;5080-5090\`); or \`alias\` alone. An address
+  that stands in several sections has the same ports in all of them.
+
 Options marked * are rtprelay's own.
 
 ## Reading the configuration again
@@ -134,7 +157,7 @@ call notices it.
 - What the table marks in the column Reload is taken at once. A log line for each option says so, another one
   for each changed option that needs a restart. The log's descriptor or connection is opened again.
 - A file with a mistake changes nothing: the log says what is wrong and all settings stay as they are.
-- \`interface\`: names and addresses that were added behind those that were there are used for new calls. Taking
+- \`interface\`, \`interfaces-config\`: names and addresses that were added behind those that were there are used for new calls. Taking
   one away, another order, or another default interface needs a restart.
 - \`redis\`, \`redis-write\`, \`redis-subscribe\`: a connection stays when its server is still named, else the new one
   is connected to and gets all calls. Another database number, switching TLS on or off, and having Redis or

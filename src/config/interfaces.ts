@@ -9,7 +9,25 @@ export type AddressSource =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'any' };
 
-/** One `[NAME/]ADDR[!ADVERTISED]`. */
+/** Ports of one interface; what is null or empty is as for all interfaces. */
+export interface PortLimits {
+  readonly min: number | null;
+  readonly max: number | null;
+  /** Never handed out. */
+  readonly excluded: readonly number[];
+}
+
+/** A section `[PREFIX-NAME]` of the file. */
+export interface InterfaceSection {
+  /** Behind the prefix. */
+  readonly name: string;
+  /** For messages: file and line. */
+  readonly where: string;
+  /** Values by key, escapes resolved but lists not split. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** One `[NAME/]ADDR[!ADVERTISED]`, or a section with an address. */
 export interface InterfaceSpec {
   /** Logical name, `default` when none was given. */
   readonly name: string;
@@ -18,6 +36,8 @@ export interface InterfaceSpec {
   readonly advertised: string | null;
   /** As written, for messages. */
   readonly text: string;
+  /** null: those of all interfaces. */
+  readonly ports: PortLimits | null;
 }
 
 /** All `--interface` values, in order. The first interface is the default one. */
@@ -59,7 +79,7 @@ function parseOne(text: string): InterfaceSpec {
   const source = parseSource(text, mark < 0 ? rest : rest.slice(0, mark));
   const advertised = mark < 0 ? null : unbracketed(rest.slice(mark + 1));
   if (advertised !== null && !isHost(advertised)) invalid(text, 'bad advertised address');
-  return { name, source, advertised, text };
+  return { name, source, advertised, text, ports: null };
 }
 
 /** `ALIAS=NAME`, or null when it is no alias. */
@@ -68,13 +88,87 @@ function parseAlias(text: string): readonly [alias: string, name: string] | null
   return match?.[1] === undefined || match[2] === undefined ? null : [match[1], match[2]];
 }
 
+const sectionKeys = new Set([
+  ...['name', 'address', 'advertised', 'port-min', 'port-max', 'exclude-ports', 'alias'],
+]);
+
+function invalidSection({ name, where }: InterfaceSection, why: string): never {
+  throw new ConfigError(
+    'bad-value',
+    'interfaces-config',
+    `Invalid interface section '${name}' (${where}): ${why}`,
+  );
+}
+
+function portOf(section: InterfaceSection, key: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65535) invalidSection(section, `${key} has no port '${text}'`);
+  return port;
+}
+
+/** `5060;5080-5090` */
+function excludedPorts(section: InterfaceSection, text: string): readonly number[] {
+  const ports: number[] = [];
+  for (const item of text.split(';').map((each) => each.trim())) {
+    if (item === '') continue;
+    const [first = '', last = first] = item.split('-').map((each) => each.trim());
+    const from = portOf(section, 'exclude-ports', first);
+    const to = portOf(section, 'exclude-ports', last);
+    if (to < from) invalidSection(section, `exclude-ports has an empty range '${item}'`);
+    for (let port = from; port <= to; port++) ports.push(port);
+  }
+  return ports;
+}
+
+function portLimitsOf(section: InterfaceSection): PortLimits | null {
+  const limit = (key: string): number | null => {
+    const text = section.values[key];
+    return text === undefined ? null : portOf(section, key, text);
+  };
+  const [min, max] = [limit('port-min'), limit('port-max')];
+  const excluded = excludedPorts(section, section.values['exclude-ports'] ?? '');
+  return min === null && max === null && excluded.length === 0 ? null : { min, max, excluded };
+}
+
+function parseSection(section: InterfaceSection): InterfaceSpec | readonly [string, string] {
+  const { values } = section;
+  for (const key of Object.keys(values)) {
+    if (!sectionKeys.has(key)) invalidSection(section, `unknown key '${key}'`);
+  }
+  const name = values['name'] ?? section.name;
+  if (name === '' || /[\s/!=]/.test(name)) invalidSection(section, `bad name '${name}'`);
+  const { alias, address } = values;
+  if (alias !== undefined) {
+    if (Object.keys(values).some((key) => key !== 'alias' && key !== 'name')) {
+      invalidSection(section, 'an alias has nothing but a name');
+    }
+    return [name, alias];
+  }
+  if (address === undefined) invalidSection(section, 'neither address nor alias');
+  const text = `${name}/${address}`;
+  const advertised = values['advertised'] === undefined ? null : unbracketed(values['advertised']);
+  if (advertised !== null && !isHost(advertised)) {
+    invalidSection(section, `bad advertised address '${advertised}'`);
+  }
+  return {
+    name,
+    source: parseSource(text, address),
+    advertised,
+    text,
+    ports: portLimitsOf(section),
+  };
+}
+
 /**
- * Parses the values of `--interface`.
+ * Parses the values of `--interface`, and behind them the sections of `--interfaces-config`.
  *
- * @throws ConfigError `Cannot start without any configured interfaces`,
+ * @throws ConfigError `Invalid interface section '…' (FILE, line N): …`, `Cannot start without any configured interfaces`,
  *   `Invalid interface specification: '…'`
  */
-export function parseInterfaces(texts: readonly string[]): InterfaceSpecs {
+export function parseInterfaces(
+  texts: readonly string[],
+  sections: readonly InterfaceSection[] = [],
+): InterfaceSpecs {
   const interfaces: InterfaceSpec[] = [];
   const aliases = new Map<string, string>();
   for (const written of texts) {
@@ -82,6 +176,11 @@ export function parseInterfaces(texts: readonly string[]): InterfaceSpecs {
     const alias = parseAlias(text);
     if (alias !== null) aliases.set(alias[0], alias[1]);
     else interfaces.push(parseOne(text));
+  }
+  for (const section of sections) {
+    const parsed = parseSection(section);
+    if ('source' in parsed) interfaces.push(parsed);
+    else aliases.set(...parsed);
   }
   if (interfaces.length === 0) {
     throw new ConfigError(

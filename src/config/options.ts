@@ -15,6 +15,9 @@ const mostThreads = 64;
 
 const general: readonly OptionSpec[] = [
   flag('version', 'Print the version and exit', { short: 'v' }),
+  flag('check', 'List supported, ignored and wrong options, and exit (1 when one is wrong)', {
+    own: true,
+  }),
   flag('codecs', 'Print the codecs that can be relayed and exit', { tier: 3 }),
   text('config-file', null, 'Read options from this file; `none` reads no file', {
     placeholder: 'FILE',
@@ -45,8 +48,9 @@ const mediaPlane: readonly OptionSpec[] = [
     reloads: true,
   }),
   text('interfaces-config', null, 'Prefix of the sections that describe interfaces', {
+    placeholder: 'PREFIX',
     tier: 4,
-    status: { refused: 'interface sections are not supported yet; use interface= lines' },
+    reloads: true,
   }),
   flag('save-interface-ports', 'Open ports on one address of the wanted family only', {
     short: 'S',

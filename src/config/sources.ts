@@ -1,7 +1,8 @@
 /** Command line and file together: which value each option has (options.md §1). */
 import { addValue, parseCommandLine, type CommandLine, type OptionValues } from './command-line.js';
 import { ConfigError } from './errors.js';
-import { parseIniFile, splitList, unescapeValue, type IniEntry } from './ini-file.js';
+import { parseIniFile, splitList, unescapeValue, type IniEntry, type IniFile } from './ini-file.js';
+import type { InterfaceSection } from './interfaces.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionNamed } from './options.js';
 import { parseValue } from './values.js';
@@ -28,6 +29,8 @@ export class OptionReader {
     /** File that was read, null when none was. */
     readonly file: string | null,
     readonly warnings: readonly string[],
+    /** What `interfaces-config` names, in the order of the file. */
+    readonly interfaceSections: readonly InterfaceSection[] = [],
   ) {
     this.given = values;
   }
@@ -96,6 +99,13 @@ function findFile(
   return null;
 }
 
+/** What becomes of a wrong value: thrown, unless all of them are wanted. */
+export type OnWrong = (error: ConfigError) => void;
+
+function raise(error: ConfigError): never {
+  throw error;
+}
+
 function storeEntry(values: OptionValues, option: OptionSpec, entry: IniEntry, file: string): void {
   for (const item of option.list ? splitList(entry.value) : [entry.value]) {
     const unescaped = unescapeValue(item);
@@ -111,28 +121,88 @@ function storeEntry(values: OptionValues, option: OptionSpec, entry: IniEntry, f
 }
 
 /** Options that only make sense on the command line. */
-const commandLineOnly = new Set(['version', 'codecs', 'config-file', 'config-section']);
+const commandLineOnly = new Set(['version', 'codecs', 'check', 'config-file', 'config-section']);
 
-function readSection(
-  commandLine: CommandLine,
-  readFile: ReadFile,
-): { readonly values: OptionValues; readonly file: string | null; readonly warnings: string[] } {
+/** `run`, whose ConfigError goes to `onWrong`. */
+export function attempt<T>(run: () => T, onWrong: OnWrong): T | null {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    onWrong(error);
+    return null;
+  }
+}
+
+interface Sources {
+  readonly values: OptionValues;
+  readonly file: string | null;
+  readonly warnings: string[];
+  /** Keys of the file that are no options. */
+  readonly unknown: readonly string[];
+  readonly interfaceSections: readonly InterfaceSection[];
+}
+
+/** The sections `[PREFIX-NAME]`. @throws ConfigError when there is none, or for a bad escape. */
+function interfaceSectionsOf(
+  prefix: string,
+  sections: IniFile,
+  file: string,
+): readonly InterfaceSection[] {
+  const found: InterfaceSection[] = [];
+  for (const [title, entries] of sections) {
+    if (!title.startsWith(`${prefix}-`)) continue;
+    const values: Record<string, string> = {};
+    let line = 0;
+    for (const [key, entry] of entries) {
+      const text = unescapeValue(entry.value);
+      const where = `${file}, line ${entry.line}`;
+      if (text === null) {
+        throw new ConfigError('config-file', key, `${where}: ${key} has a bad escape sequence`);
+      }
+      if (line === 0) line = entry.line;
+      values[key] = text;
+    }
+    const where = line === 0 ? file : `${file}, line ${line}`;
+    found.push({ name: title.slice(prefix.length + 1), where, values });
+  }
+  if (found.length === 0) {
+    const message = `${file} has no section [${prefix}-…] (interfaces-config)`;
+    throw new ConfigError('config-file', 'interfaces-config', message);
+  }
+  return found;
+}
+
+function readSection(commandLine: CommandLine, readFile: ReadFile, onWrong: OnWrong): Sources {
   const values: OptionValues = new Map(commandLine.values);
   const warnings: string[] = [];
+  const prefixNow = (): string => {
+    const prefix = values.get('interfaces-config');
+    return typeof prefix === 'string' ? prefix : '';
+  };
   const named = commandLine.values.get('config-file');
   const file = findFile(typeof named === 'string' ? named : null, readFile);
-  if (file === null) return { values, file: null, warnings };
+  if (file === null) {
+    if (prefixNow() !== '') {
+      const message = 'Option --interfaces-config needs a configuration file';
+      throw new ConfigError('config-file', 'interfaces-config', message);
+    }
+    return { values, file: null, warnings, unknown: [], interfaceSections: [] };
+  }
 
   const section = commandLine.values.get('config-section');
   const sectionName = typeof section === 'string' ? section : defaultSection;
-  const entries = parseIniFile(file.content, file.path).get(sectionName);
+  const sections = parseIniFile(file.content, file.path);
+  const entries = sections.get(sectionName);
   if (entries === undefined) {
     const message = `${file.path} has no section [${sectionName}]`;
     if (named !== undefined || section !== undefined) {
       throw new ConfigError('config-file', 'config-section', message);
     }
     warnings.push(message);
-    return { values, file: file.path, warnings };
+    const prefix = prefixNow();
+    const interfaceSections = prefix === '' ? [] : interfaceSectionsOf(prefix, sections, file.path);
+    return { values, file: file.path, warnings, unknown: [], interfaceSections };
   }
 
   const unknown: string[] = [];
@@ -140,32 +210,51 @@ function readSection(
     const option = optionNamed(key);
     if (option === undefined || commandLineOnly.has(key)) unknown.push(key);
     // Parsed even when the command line has the option: a mistake in the file should show.
-    else storeEntry(commandLine.values.has(key) ? new Map() : values, option, entry, file.path);
+    else {
+      const into: OptionValues = commandLine.values.has(key) ? new Map() : values;
+      attempt(() => storeEntry(into, option, entry, file.path), onWrong);
+    }
   }
   if (unknown.length > 0) {
     warnings.push(`Unknown options in ${file.path}, ignored: ${unknown.join(', ')}`);
   }
-  return { values, file: file.path, warnings };
+  const prefix = prefixNow();
+  const interfaceSections =
+    prefix === ''
+      ? []
+      : (attempt(() => interfaceSectionsOf(prefix, sections, file.path), onWrong) ?? []);
+  return { values, file: file.path, warnings, unknown, interfaceSections };
 }
 
 /** What the command line asks for: printing something, or running with these options. */
 export type Request =
   | { readonly kind: 'help' | 'version' | 'codecs' }
-  | { readonly kind: 'run'; readonly options: OptionReader };
+  | {
+      readonly kind: 'run' | 'check';
+      readonly options: OptionReader;
+      /** Keys of the file that are no options. */
+      readonly unknown: readonly string[];
+    };
 
 /**
  * Reads command line and file; the command line wins, for lists as a whole.
  *
  * @throws ConfigError for a bad command line, an unreadable file, a bad line or value.
  */
-export function readOptions(argv: readonly string[], readFile: ReadFile): Request {
+export function readOptions(
+  argv: readonly string[],
+  readFile: ReadFile,
+  onWrong: OnWrong = raise,
+): Request {
   const commandLine = parseCommandLine(argv);
   if (commandLine.help) return { kind: 'help' };
   if (commandLine.values.get('version') === true) return { kind: 'version' };
   if (commandLine.values.get('codecs') === true) return { kind: 'codecs' };
-  const { values, file, warnings } = readSection(commandLine, readFile);
+  const sources = readSection(commandLine, readFile, onWrong);
+  const { values, file, warnings, unknown, interfaceSections } = sources;
   if (commandLine.ignoredWords.length > 0) {
     warnings.push(`Ignored words on the command line: ${commandLine.ignoredWords.join(' ')}`);
   }
-  return { kind: 'run', options: new OptionReader(values, file, warnings) };
+  const kind = commandLine.values.get('check') === true ? 'check' : 'run';
+  return { kind, options: new OptionReader(values, file, warnings, interfaceSections), unknown };
 }

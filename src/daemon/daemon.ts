@@ -22,7 +22,7 @@ import type { KernelDevices } from './kernel-devices.js';
 import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
-import { addressesOf, thisMachine } from './machine.js';
+import { addressesOf, portCount, thisMachine } from './machine.js';
 import { collectorOfV8, keepYoungGenerationSmall, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
@@ -162,7 +162,12 @@ export class Daemon {
     this.#kernelRelay = kernelRelay;
     this.#kernelDevices = kernelDevices;
     const { portMin: min, portMax: max, endpointLearning } = config.media;
-    const pool = new PortPool({ min, max }, Math.random, () => performance.now());
+    const pool = new PortPool(
+      { min, max },
+      Math.random,
+      () => performance.now(),
+      (address) => interfaces.portLimitsOf(address),
+    );
     const settings = codecSettings(endpointLearning, interfaces);
     const storeLog = storeLogOf(log);
     if (config.redis !== null) {
@@ -190,7 +195,7 @@ export class Daemon {
     });
     this.#calls = calls;
     this.#meter = new RateMeter({
-      ...{ relay, kernelRelay, interfaces, pool, media: config.media, load: this.#load },
+      ...{ relay, kernelRelay, interfaces, pool, load: this.#load },
       ...{ table: calls.table, nowMicros: clock.nowMicros },
     });
     return calls;
@@ -241,8 +246,7 @@ export class Daemon {
         ...{ calls, log, config, gauges },
         ...{ counters: this.#counters, limits: this.#liveConfig.limits, load: this.#load },
         draining: () => this.#drain.active,
-        maxCalls: () =>
-          (config.media.portMax - config.media.portMin + 1) * new Set(addressesOf(interfaces)).size,
+        maxCalls: () => portCount(interfaces, config.media),
       },
       ...ngOptions,
       allowed,

@@ -53,24 +53,29 @@ function mountBpf(): void {
   spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
 }
 
+/** Where media may come in. */
+export interface MediaAddresses {
+  readonly addresses: readonly string[];
+  /** Number of ports on all of them. */
+  readonly ports: number;
+}
+
 /** Room for a flow of each port, or of each call when their number is limited. */
-function mostFlowsOf(config: Config, addressCount: number): number {
-  const { portMin, portMax } = config.media;
-  const ports = (portMax - portMin + 1) * Math.max(1, addressCount);
+function mostFlowsOf(config: Config, ports: number): number {
   const { maxSessions } = config.limits;
   const needed = maxSessions > 0 ? Math.min(ports, maxSessions * flowsPerCall) : ports;
   return Math.max(leastFlows, needed);
 }
 
 /** @throws KernelForwardError */
-function openBpf(config: Config, mode: BpfMode, addressCount: number): BpfForwarder {
+function openBpf(config: Config, mode: BpfMode, ports: number): BpfForwarder {
   const pinDirectory = pinDirectoryOf(config);
   if (pinDirectory.startsWith(`${bpfFileSystem}/`)) mountBpf();
   return new BpfForwarder({
     pinDirectory,
     objectPath: builtFile('bpf', 'forward.bpf.o'),
     mode,
-    maxFlows: mostFlowsOf(config, addressCount),
+    maxFlows: mostFlowsOf(config, ports),
   });
 }
 
@@ -115,10 +120,10 @@ const instanceOf = (config: Config): string =>
   config.media.kernelForwardPins ?? basename(pinDirectoryOf(config)).slice('rtprelay-'.length);
 
 /** @throws KernelForwardError */
-function openNft(config: Config, addresses: readonly string[], log: Log): NftForwarder {
+function openNft(config: Config, { addresses, ports }: MediaAddresses, log: Log): NftForwarder {
   return new NftForwarder({
     instance: instanceOf(config),
-    maxFlows: mostFlowsOf(config, addresses.length),
+    maxFlows: mostFlowsOf(config, ports),
     families: familiesOf(addresses),
     setForwarding: config.media.kernelForwardSetForwarding,
     trialPackets: defaultTrialPackets,
@@ -153,15 +158,15 @@ interface Opened {
 }
 
 /** @throws KernelForwardError */
-function openBackEnd(config: Config, addresses: readonly string[], log: Log): Opened {
+function openBackEnd(config: Config, media: MediaAddresses, log: Log): Opened {
   const { kernelForward } = config.media;
   const nft = (why: string): Opened => {
-    const forwarder = openNft(config, addresses, log);
+    const forwarder = openNft(config, media, log);
     removeLeftPrograms(config, log);
     return { forwarder, why, place: `in table inet ${forwarder.table}` };
   };
   const bpf = (mode: BpfMode, why: string): Opened => {
-    const forwarder = openBpf(config, mode, addresses.length);
+    const forwarder = openBpf(config, mode, media.ports);
     removeLeftTable(instanceOf(config));
     return { forwarder, why, place: `pinned in ${pinDirectoryOf(config)}` };
   };
@@ -172,7 +177,7 @@ function openBackEnd(config: Config, addresses: readonly string[], log: Log): Op
   } catch (error) {
     const reason = messageOf(error).trim();
     const [first = ''] = reason.split('\n');
-    if (!nftWouldForward(config, addresses)) {
+    if (!nftWouldForward(config, media.addresses)) {
       throw new KernelForwardError(
         reason.replace(first, () => `${first}; nft would need IP forwarding, which is off`),
       );
@@ -193,12 +198,12 @@ function openBackEnd(config: Config, addresses: readonly string[], log: Log): Op
  */
 export function openKernelForwarding(
   config: Config,
-  addresses: readonly string[],
+  media: MediaAddresses,
   log: Log,
 ): KernelForwarder | null {
   if (config.media.kernelForward === 'none') return null;
   try {
-    const { forwarder, why, place } = openBackEnd(config, addresses, log);
+    const { forwarder, why, place } = openBackEnd(config, media, log);
     const found = forwarder.adopted ? `, ${forwarder.flows().length} flows found there` : '';
     log.info('core', `Kernel forwarding: ${forwarder.mode}${why}; ${place}${found}`);
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);

@@ -1,5 +1,6 @@
 /** What is asked of the machine. */
 import { cpus, networkInterfaces } from 'node:os';
+import type { MediaConfig } from '../config/config.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import { lookupHost, type Machine } from './process/local-addresses.js';
 
@@ -10,6 +11,19 @@ export function thisMachine(): Machine {
 /** All media addresses, as they are now. */
 export function addressesOf(interfaces: InterfaceTable): readonly string[] {
   return interfaces.all.flatMap((entry) => entry.addresses.map(({ address }) => address));
+}
+
+/** How many ports there are on all addresses. */
+export function portCount(
+  interfaces: InterfaceTable,
+  { portMin, portMax }: Pick<MediaConfig, 'portMin' | 'portMax'>,
+): number {
+  let count = 0;
+  for (const address of new Set(addressesOf(interfaces))) {
+    const limits = interfaces.portLimitsOf(address);
+    count += (limits?.max ?? portMax) - (limits?.min ?? portMin) + 1;
+  }
+  return count;
 }
 
 export interface CpuTimes {

@@ -7,7 +7,7 @@ import type { MediaRelay } from '../media/relay.js';
 import type { Log } from '../observe/log.js';
 import type { SteadyClock } from './clocks.js';
 import type { KernelDevices } from './kernel-devices.js';
-import { addressesOf } from './machine.js';
+import { addressesOf, portCount } from './machine.js';
 
 export interface OpenRelayOptions {
   readonly config: Config;
@@ -50,8 +50,9 @@ async function openInKernel(
       import('./kernel-devices.js'),
       import('../kernel-forward/kernel-relay.js'),
     ]);
-  const mediaAddresses = addressesOf(interfaces);
-  const forwarder = openKernelForwarding(config, mediaAddresses, log);
+  const addresses = addressesOf(interfaces);
+  const ports = portCount(interfaces, config.media);
+  const forwarder = openKernelForwarding(config, { addresses, ports }, log);
   if (forwarder === null) return null;
   const kernelRelay = new KernelRelay({
     ...{ inner, forwarder, nowMicros: clock.nowMicros },
@@ -60,7 +61,7 @@ async function openInKernel(
     error: (message) => log.error('core', message),
   });
   const kernelDevices = new KernelDevices({
-    ...{ forwarder, log, mediaAddresses },
+    ...{ forwarder, log, mediaAddresses: addresses },
     wanted: config.media.kernelForwardInterfaces,
   });
   if (!forwarder.replaces) kernelDevices.start();

@@ -1,6 +1,5 @@
 /** What the relay and the machine do per second, for limits, metrics and the operator. */
 import { loadavg } from 'node:os';
-import type { MediaConfig } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import type { PortPool } from '../media/port-pool.js';
@@ -16,7 +15,6 @@ export interface RateMeterOptions {
   readonly table: CallTable;
   readonly interfaces: InterfaceTable;
   readonly pool: PortPool;
-  readonly media: MediaConfig;
   readonly load: LoadGuard;
   readonly nowMicros: () => number;
 }
@@ -91,13 +89,12 @@ export class RateMeter {
   }
 
   #interfaces(): Gauges['interfaces'] {
-    const { interfaces, pool, media } = this.#options;
-    const { portMin, portMax } = media;
+    const { interfaces, pool } = this.#options;
     return interfaces.all.flatMap(({ name, addresses }) =>
-      addresses.map(({ address }) => ({
-        ...{ name, address, portMin, portMax },
-        ...pool.usage(address),
-      })),
+      addresses.map(({ address }) => {
+        const { min: portMin, max: portMax } = pool.rangeOf(address);
+        return { ...{ name, address, portMin, portMax }, ...pool.usage(address) };
+      }),
     );
   }
 }

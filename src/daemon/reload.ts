@@ -6,7 +6,7 @@ import { changedOptions, type OptionChange } from '../config/changes.js';
 import type { Config, ConfigSource, LogConfig } from '../config/config.js';
 import { ConfigError } from '../config/errors.js';
 import type { RedisAddress } from '../config/redis-address.js';
-import type { InterfaceTable, LogicalInterface } from '../media/interfaces.js';
+import type { InterfaceTable, LocalAddress, LogicalInterface } from '../media/interfaces.js';
 import type { Log, LogSink } from '../observe/log.js';
 import type { ResolvedInterfaces } from './process/local-addresses.js';
 import { checkTlsFiles } from './tls-files.js';
@@ -26,6 +26,9 @@ export interface ReloadReport {
   readonly config: Config;
   readonly lines: readonly string[];
 }
+
+/** Both together say which interfaces there are. */
+const interfaceOptions: ReadonlySet<string> = new Set(['interface', 'interfaces-config']);
 
 const addressOptions = ['redis', 'redis-write', 'redis-subscribe'];
 
@@ -66,6 +69,10 @@ export function refusalOfInterfaces(
         now[index]?.address === address && now[index]?.advertised === advertised,
     );
     // Stored calls name an address by its position.
+    const portsOf = (list: readonly LocalAddress[]): string =>
+      JSON.stringify(list.slice(0, addresses.length).map(({ ports }) => ports ?? null));
+    if (same && portsOf(addresses) !== portsOf(now))
+      return `the ports of interface ${name} are others`;
     if (!same) return `the addresses of interface ${name} are others or in another order`;
   }
   return null;
@@ -91,7 +98,7 @@ export class Reload {
     const { source, log, interfaces, resolve, openLog } = this.#parts;
     const read = source.read();
     const changes = changedOptions(this.#running, read);
-    const resolved = changes.some(({ option }) => option.name === 'interface')
+    const resolved = changes.some(({ option }) => interfaceOptions.has(option.name))
       ? await resolve(read)
       : null;
     const verdicts = changes.map((change): Verdict => {
@@ -110,7 +117,7 @@ export class Reload {
     for (const [subsystem, level] of after.log.levels) {
       if (this.#running.log.levels.get(subsystem) !== level) log.setLevel(subsystem, level);
     }
-    if (taken.has('interface') && resolved !== null) {
+    if (resolved !== null && [...taken].some((name) => interfaceOptions.has(name))) {
       interfaces.replace(resolved.interfaces, resolved.aliases);
     }
     for (const warning of [...(resolved?.warnings ?? []), ...read.warnings]) {
@@ -126,7 +133,7 @@ export class Reload {
   ): string | null {
     if (!reloads) return '';
     if (addressOptions.includes(name)) return refusalOfRedis(this.#running, read);
-    if (name === 'interface') {
+    if (interfaceOptions.has(name)) {
       const { all, aliases } = this.#parts.interfaces;
       const gone = [...aliases].some(([alias, to]) => resolved?.aliases.get(alias) !== to);
       return gone ? 'an alias is missing' : refusalOfInterfaces(all, resolved?.interfaces ?? []);

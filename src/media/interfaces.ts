@@ -7,6 +7,16 @@ export interface LocalAddress {
   readonly address: string;
   /** Written into SDP. */
   readonly advertised: string;
+  /** Ports of this address alone; without: those of all interfaces. */
+  readonly ports?: AddressPortLimits;
+}
+
+/** What is null is as for all interfaces. */
+export interface AddressPortLimits {
+  readonly min: number | null;
+  readonly max: number | null;
+  /** Never handed out. */
+  readonly excluded: readonly number[];
 }
 
 export interface LogicalInterface {
@@ -113,6 +123,15 @@ export class InterfaceTable {
     const member = group.members[group.next % group.members.length];
     group.next = (group.next + 1) % group.members.length;
     return member ?? null;
+  }
+
+  /** What `interfaces-config` says of the ports of an address; null: nothing. */
+  portLimitsOf(localAddress: string): AddressPortLimits | null {
+    for (const { addresses } of this.#all) {
+      const limits = addresses.find(({ address }) => address === localAddress)?.ports;
+      if (limits !== undefined) return limits;
+    }
+    return null;
   }
 
   /** The first address of `family`, else the interface's first address. */

@@ -1,5 +1,6 @@
 /** Which local ports are taken. Numbers only: sockets are opened by the relay. */
 import { PortAllocationError } from './errors.js';
+import type { AddressPortLimits } from './interfaces.js';
 
 export interface PortRange {
   readonly min: number;
@@ -25,8 +26,11 @@ export interface PortAllocator {
 }
 
 interface AddressPorts {
-  /** One byte a port: 0 free, 1 used. */
+  readonly range: PortRange;
+  /** One byte a port: 0 free, 1 used, 2 never handed out. */
   readonly used: Uint8Array;
+  /** Number of ports that are never handed out. */
+  readonly excluded: number;
   /** Until when a port that another program holds is left alone, ms on the injected clock. */
   readonly busyUntil: Map<number, number>;
   count: number;
@@ -36,25 +40,42 @@ interface AddressPorts {
 /** How long a port that turned out to be in use elsewhere is not tried again. */
 const busyRetryMs = 5_000;
 
-/** Port numbers of every local address, allocated from random places of one range. */
+/** Port numbers of every local address, allocated from random places of its range. */
 export class PortPool implements PortAllocator {
   readonly #addresses = new Map<string, AddressPorts>();
 
   /**
    * @param random gives a number in [0, 1).
    * @param nowMs monotonic clock in ms.
+   * @param limitsOf what holds for an address alone; asked once, when its first port is wanted.
    */
   constructor(
-    readonly range: PortRange,
+    private readonly range: PortRange,
     private readonly random: () => number,
     private readonly nowMs: () => number,
+    private readonly limitsOf: (localAddress: string) => AddressPortLimits | null = () => null,
   ) {}
+
+  /** The ports that are handed out on an address, those that are excluded among them. */
+  rangeOf(localAddress: string): PortRange {
+    return this.#addresses.get(localAddress)?.range ?? this.#rangeOf(this.limitsOf(localAddress));
+  }
+
+  #rangeOf(limits: AddressPortLimits | null): PortRange {
+    return { min: limits?.min ?? this.range.min, max: limits?.max ?? this.range.max };
+  }
 
   #of(localAddress: string): AddressPorts {
     let ports = this.#addresses.get(localAddress);
     if (ports === undefined) {
-      const size = this.range.max - this.range.min + 1;
-      ports = { used: new Uint8Array(size), busyUntil: new Map(), count: 0, last: 0 };
+      const limits = this.limitsOf(localAddress);
+      const range = this.#rangeOf(limits);
+      const used = new Uint8Array(range.max - range.min + 1);
+      for (const port of limits?.excluded ?? []) {
+        if (port >= range.min && port <= range.max) used[port - range.min] = 2;
+      }
+      const excluded = used.reduce((sum, mark) => (mark === 2 ? sum + 1 : sum), 0);
+      ports = { range, used, excluded, busyUntil: new Map(), count: 0, last: 0 };
       this.#addresses.set(localAddress, ports);
     }
     return ports;
@@ -62,7 +83,7 @@ export class PortPool implements PortAllocator {
 
   allocate(localAddress: string, count: number): number {
     const ports = this.#of(localAddress);
-    const { min } = this.range;
+    const { min } = ports.range;
     const [first, stride] = count === 1 ? [0, 1] : [min % 2, 2];
     const slots = Math.floor((ports.used.length - first - count) / stride) + 1;
     if (slots > 0) {
@@ -97,8 +118,8 @@ export class PortPool implements PortAllocator {
   /** Marks a given port as used (restore). false when it is outside the range or already taken. */
   reserve(localAddress: string, port: number): boolean {
     const ports = this.#of(localAddress);
-    const index = port - this.range.min;
-    if (index < 0 || index >= ports.used.length) return true;
+    const index = port - ports.range.min;
+    if (index < 0 || index >= ports.used.length || ports.used[index] === 2) return true;
     if (ports.used[index] !== 0) return false;
     ports.used[index] = 1;
     ports.count++;
@@ -107,7 +128,7 @@ export class PortPool implements PortAllocator {
 
   release(localAddress: string, port: number): void {
     const ports = this.#of(localAddress);
-    const index = port - this.range.min;
+    const index = port - ports.range.min;
     if (ports.used[index] !== 1) return;
     ports.used[index] = 0;
     ports.count--;
@@ -115,13 +136,13 @@ export class PortPool implements PortAllocator {
 
   /** Another program holds this port: it is not handed out for a while. */
   markBusy(localAddress: string, port: number): void {
-    const index = port - this.range.min;
-    this.#of(localAddress).busyUntil.set(index, this.nowMs() + busyRetryMs);
+    const ports = this.#of(localAddress);
+    ports.busyUntil.set(port - ports.range.min, this.nowMs() + busyRetryMs);
   }
 
   usage(localAddress: string): PortUsage {
     const ports = this.#of(localAddress);
-    const total = ports.used.length;
+    const total = ports.used.length - ports.excluded;
     return { used: ports.count, free: total - ports.count, total, last: ports.last };
   }
 }

@@ -101,6 +101,30 @@ describe('the configuration of a running daemon', () => {
     callee.close();
   });
 
+  it('has sections for interfaces, with ports of their own; one that is added is used', async () => {
+    const main = 'interfaces-config = if';
+    const one = '[if-one]\naddress = 127.0.0.1';
+    const two =
+      '[if-two]\naddress = 127.0.0.2\nport-min = 45000\nport-max = 45005\nexclude-ports = 45002';
+    await start(main, one);
+    const ports = async (callId: string): Promise<readonly (string | number)[]> => {
+      const reply = await offer(callId, { direction: ['one', 'two'] });
+      const { address, port } = mediaTarget(String(reply['sdp']));
+      return [address, port];
+    };
+    expect((await ports('early'))[0]).to.equal('127.0.0.1');
+    const said = await reload(main, one, two);
+    expect(said).to.include('Taken: interfaces-config = if;[one] address=127.0.0.1;[two]');
+    const used = [await ports('first'), await ports('second')];
+    expect(used).to.have.deep.members([
+      ['127.0.0.2', 45_000],
+      ['127.0.0.2', 45_004],
+    ]);
+    expect((await offer('third', { direction: ['one', 'two'] }))['result']).to.equal('error');
+    const moved = await reload(main, one, two.replace('45005', '45007'));
+    expect(moved).to.include('the ports of interface two are others');
+  });
+
   it('stays as it is when the file has a mistake', async () => {
     await start(local, 'max-sessions = 5', 'timeout = 60');
     const mistakes: readonly (readonly [line: string, reason: string])[] = [

@@ -111,6 +111,17 @@ function advertise(locals: readonly string[], advertised: string | null): readon
   });
 }
 
+/** An address has one range of ports, in however many sections it stands. */
+function checkPorts(local: LocalAddress, others: readonly LocalAddress[]): void {
+  const other = others.find(({ address }) => address === local.address);
+  if (other === undefined || JSON.stringify(other.ports) === JSON.stringify(local.ports)) return;
+  throw new ConfigError(
+    'bad-value',
+    'interfaces-config',
+    `Address ${local.address} stands in several interfaces with different ports`,
+  );
+}
+
 /**
  * Finds the local addresses of all interfaces. Asks DNS only for names that are neither addresses nor
  * network interfaces.
@@ -142,7 +153,10 @@ export async function resolveInterfaces(
     const advertised =
       spec.advertised === null ? null : await resolveHost(spec.advertised, machine, 'interface');
     const known = byName.get(spec.name) ?? [];
-    for (const local of advertise(locals, advertised)) {
+    for (const advertisedLocal of advertise(locals, advertised)) {
+      const { ports } = spec;
+      const local = ports === null ? advertisedLocal : { ...advertisedLocal, ports };
+      checkPorts(local, [...byName.values()].flat());
       if (!isPresent(local.address, present)) {
         const message = `Address ${local.address} (--interface=${spec.text}) is not on this machine`;
         if (nonLocal === 'refuse') throw new ConfigError('address-not-local', 'interface', message);

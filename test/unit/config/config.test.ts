@@ -159,14 +159,7 @@ describe('file and command line', () => {
 
 describe('options of other versions', () => {
   it('are named with the reason when they have no effect', () => {
-    const argv = [
-      '--dtls-passive',
-      '--homer=1.2.3.4:9060',
-      '-k',
-      '3',
-      '-k',
-      '4',
-    ];
+    const argv = ['--dtls-passive', '--homer=1.2.3.4:9060', '-k', '3', '-k', '4'];
     expect(configOf([...minimal, ...argv]).warnings).to.deep.equal([
       'Options without effect, there is no --redis: subscribe-keyspace',
       'Options without effect, DTLS-SRTP is not available in this version: dtls-passive',

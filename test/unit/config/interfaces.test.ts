@@ -48,6 +48,7 @@ describe('interface texts', () => {
         source: { kind: 'address', address: '192.0.2.2' },
         advertised: null,
         text: '192.0.2.2',
+        ports: null,
       },
     ]);
     const [spec] = parseInterfaces(['pub/[2001:db8::2]!203.0.113.1']).interfaces;

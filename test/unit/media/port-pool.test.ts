@@ -55,4 +55,24 @@ describe('the port pool', () => {
     small.release('127.0.0.1', 30_000);
     expect(small.reserve('127.0.0.1', 30_000)).to.equal(true);
   });
+
+  it('keeps to the range of an address and to what is excluded there', () => {
+    const limits = { min: 40_000, max: 40_007, excluded: [40_002, 40_005] };
+    const limited = new PortPool(
+      { min: 30_000, max: 30_001 },
+      () => 0,
+      () => now,
+      (address) => (address === '192.0.2.1' ? limits : null),
+    );
+    expect(limited.rangeOf('192.0.2.1')).to.deep.equal({ min: 40_000, max: 40_007 });
+    expect(limited.allocate('192.0.2.1', 2)).to.equal(40_000);
+    expect(limited.allocate('192.0.2.1', 2)).to.equal(40_006);
+    expect(() => limited.allocate('192.0.2.1', 2)).to.throw(PortAllocationError);
+    expect(limited.usage('192.0.2.1')).to.include({ used: 4, free: 2, total: 6 });
+    // A restored call may hold one: it is used, and afterwards still not handed out.
+    expect(limited.reserve('192.0.2.1', 40_002)).to.equal(true);
+    limited.release('192.0.2.1', 40_002);
+    expect(() => limited.allocate('192.0.2.1', 2)).to.throw(PortAllocationError);
+    expect(limited.allocate('192.0.2.2', 2)).to.equal(30_000);
+  });
 });
