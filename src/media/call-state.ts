@@ -95,6 +95,8 @@ export type MediaFlag =
   | 'public'
   | 'extmap-short'
   | 'bundle-only'
+  /** The section is not in the bodies of this side (sdp-media-remove). */
+  | 'left-out'
   | 'audio-player-implicit';
 
 /** Values of `block_dtmf` (redis-layout.md §6.9). */

@@ -12,6 +12,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
+import { answerable, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
@@ -42,8 +43,10 @@ export interface MediaPair {
   /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
   readonly address: string;
   readonly fromSipSource: boolean;
-  /** The section is refused: port 0. */
+  /** The section is refused: port 0, or the request wants it so. */
   readonly rejected: boolean;
+  /** It is not in the bodies for the receiver (sdp-media-remove). */
+  readonly leftOut: boolean;
   /** Media that is not carried over UDP: its section is passed on as it is. */
   readonly untouched: boolean;
 }
@@ -123,8 +126,6 @@ const sameCodec = (a: Codec, b: Codec): boolean =>
     a.clockRate === b.clockRate &&
     a.channels === b.channels);
 
-const isAudible = ({ encoding }: Codec): boolean => !/^(?:telephone-event|CN|)$/i.test(encoding);
-
 /**
  * What of an answer the offerer is told: the codecs that were offered (RFC 3264 §6.1), with the numbers
  * of the answer. Of an audio answer that has none of them, the first offered one stands in, as with
@@ -147,7 +148,10 @@ function acceptedCodecs(
   return first === undefined ? answered : [first];
 }
 
-function applyCodecs(kind: SignallingKind, pair: MediaPair): void {
+const formatsOf = (codecs: readonly Codec[]): string =>
+  codecs.map(({ payloadType }) => payloadType).join(' ');
+
+function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
   const { section, sender, receiver } = pair;
   if (pair.rejected) {
     // Nothing is agreed on, and whatever the formats say, they are passed on (RFC 3264 §6).
@@ -167,17 +171,20 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair): void {
   let codecs: readonly Codec[] = codecsOf(section).map((codec) =>
     codecFrom(codec, section.type, ptimeMs),
   );
+  let shown: readonly Codec[];
   if (kind === 'offer') {
-    sender.offered = receiver.offered = codecs;
+    shown = shownTo(kind, codecs, request);
+    sender.offered = codecs;
+    receiver.offered = answerable(codecs, shown, request);
   } else {
     const offered = sender.offered ?? receiver.offered ?? receiver.codecs;
     if (offered.length > 0) codecs = acceptedCodecs(codecs, offered, section.type);
+    shown = shownTo(kind, codecs, request);
   }
   sender.codecs = codecs;
-  receiver.codecs = codecs;
-  const formats = codecs.map((codec) => codec.payloadType).join(' ');
-  sender.formats = formats;
-  receiver.formats = formats;
+  receiver.codecs = shown;
+  sender.formats = formatsOf(codecs);
+  receiver.formats = formatsOf(shown);
 }
 
 function applyDirection(pair: MediaPair): void {
@@ -187,6 +194,28 @@ function applyDirection(pair: MediaPair): void {
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
   pair.sender.direction = directionOfFlags(receives, sends);
   pair.receiver.direction = directionOfFlags(sends, receives);
+}
+
+/**
+ * a=ptime of both sides. Where one was asked for towards the answerer, what it answers is not told to the
+ * offerer, who gets its own back, or the one asked for towards it (10.5 seen).
+ */
+function applyPtime(kind: SignallingKind, pair: MediaPair, { edits }: SignallingRequest): void {
+  const { sender, receiver } = pair;
+  const written = ptimeOf(pair.section);
+  if (kind === 'offer') {
+    const asked = edits?.ptimeMs ?? null;
+    const reverse = edits?.ptimeReverseMs ?? null;
+    setMediaFlag(receiver, 'ptime-override', asked !== null);
+    setMediaFlag(sender, 'ptime-override', reverse !== null);
+    sender.ptimeMs = reverse ?? written ?? sender.ptimeMs;
+    receiver.ptimeMs = asked ?? written ?? receiver.ptimeMs;
+    return;
+  }
+  if (written === null) return;
+  const asked = sender.flags.has('ptime-override');
+  if (!asked) sender.ptimeMs = written;
+  if (!asked && !receiver.flags.has('ptime-override')) receiver.ptimeMs = written;
 }
 
 /** RTCP multiplexing (RFC 5761; options of ng-protocol.md §4.3, results as of sdp-rules.md §5). */
@@ -334,18 +363,14 @@ export function applySection(
     receiver.mid =
       mid ?? receiver.mid ?? (request.flags.has('generate-mid') ? String(pair.index) : null);
   }
-  const ptimeMs = ptimeOf(section);
-  if (ptimeMs !== null) {
-    sender.ptimeMs = ptimeMs;
-    receiver.ptimeMs = ptimeMs;
-  }
+  applyPtime(kind, pair, request);
   sender.maxPtimeMs = maxPtimeOf(section) ?? 0;
   sender.bandwidth = {
     as: bandwidthOf(section, 'AS') ?? -1,
     rr: bandwidthOf(section, 'RR') ?? -1,
     rs: bandwidthOf(section, 'RS') ?? -1,
   };
-  applyCodecs(kind, pair);
+  applyCodecs(kind, pair, request);
   applyDirection(pair);
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);

@@ -13,15 +13,24 @@ import {
   type Media,
   type Participant,
 } from './call-state.js';
+import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import { PortAllocationError, SignallingError } from './errors.js';
-import { applySection, mediaAt, signalledAddress, type MediaPair } from './media-setup.js';
+import {
+  applySection,
+  mediaAt,
+  setMediaFlag,
+  signalledAddress,
+  type MediaPair,
+} from './media-setup.js';
 import { writeSdp } from './sdp-output.js';
+import { completed } from './sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { subscribeBothWays } from './subscriptions.js';
 import { parseSdp } from '../sdp/lines.js';
-import { SdpError, type SdpDocument } from '../sdp/types.js';
+import { isRemoved } from '../sdp/edits.js';
+import { SdpError, type SdpDocument, type SdpMedia } from '../sdp/types.js';
 import {
   codecsOf,
   connectionOf,
@@ -96,10 +105,10 @@ function signal(
   if (received === null) {
     return { state: draft.state, sdp: null, isNewCall, warnings };
   }
-  const document = kind === 'answer' ? completed(received, draft, dialogue) : received;
+  const document = completed(kind, received, draft, dialogue);
   let pairs: readonly MediaPair[];
   try {
-    pairs = pairMedias(draft, dialogue, document, request, context);
+    pairs = pairMedias(kind, draft, dialogue, document, request, context);
     if (kind === 'offer') forgetEarlierOffer(draft, dialogue, pairs.length);
     for (const pair of pairs) {
       applySection(draft, kind, pair, request, context);
@@ -111,7 +120,7 @@ function signal(
     }
     throw sdpFailure(error);
   }
-  warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair))));
+  warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair, request))));
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
   return { state: draft.state, sdp, isNewCall, warnings };
@@ -224,6 +233,7 @@ function chooseInterfaces(
 }
 
 function pairMedias(
+  kind: SignallingKind,
   draft: CallDraft,
   { from, to }: Dialogue,
   document: SdpDocument,
@@ -247,15 +257,19 @@ function pairMedias(
         request,
         context,
       );
+      const removed = isRemoved(section, request.edits);
+      const rejected = section.port === 0 || removed || isEmptied(section, request);
+      if (kind === 'offer') setMediaFlag(receiver, 'left-out', removed);
       pairs.push({
         session,
-        section,
+        section: rejected && section.port !== 0 ? { ...section, port: 0 } : section,
         index,
         sender,
         receiver,
         address,
         fromSipSource,
-        rejected: section.port === 0,
+        rejected,
+        leftOut: receiver.flags.has('left-out'),
         untouched: !isUdpProtocol(section.protocol),
       });
     }
@@ -263,14 +277,32 @@ function pairMedias(
   return pairs;
 }
 
+/** Nothing is left of the section, and that is what the request wants. */
+function isEmptied(section: SdpMedia, request: SignallingRequest): boolean {
+  return (
+    request.flags.has('allow-no-codec-media') &&
+    isRtpProtocol(section.protocol) &&
+    leavesNothing(codecsOf(section), request)
+  );
+}
+
 /** What cannot work as signalled; the call is set up all the same. */
-function doubtsAbout(kind: SignallingKind, pair: MediaPair): readonly string[] {
+function doubtsAbout(
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+): readonly string[] {
   const { section, sender, receiver, address, rejected, untouched } = pair;
   if (rejected || untouched) return [];
   const doubts: string[] = [];
   if (!isZeroAddress(address) && familyOf(address) !== sender.desiredFamily) {
     doubts.push(
       `Interface '${sender.logicalInterface}' has no address to send to ${address} from; waiting for media from elsewhere`,
+    );
+  }
+  if (isRtp(pair) && leavesNothing(codecsOf(section), request)) {
+    doubts.push(
+      'Usage error: List of codecs empty. Restoring original list of codecs. Results may be unexpected.',
     );
   }
   if (kind === 'answer' && isRtp(pair)) {
@@ -293,36 +325,6 @@ function forgetEarlierOffer(draft: CallDraft, { from, to }: Dialogue, sections: 
     const media = draft.media(id);
     if (media.index > sections) media.offered = null;
   }
-}
-
-/**
- * An answer with the sections that it left out: an offer has to be answered section by section
- * (RFC 3264 §6), so they are refused.
- */
-function completed(
-  document: SdpDocument,
-  draft: CallDraft,
-  { to: offerer }: Dialogue,
-): SdpDocument {
-  const last = document.sessions.at(-1);
-  const answered = document.sessions.reduce((sum, { medias }) => sum + medias.length, 0);
-  const offered = offerer.medias.map((id) => draft.media(id)).sort((a, b) => a.index - b.index);
-  const missing = offered.filter(
-    ({ index, offered: codecs }) => index > answered && codecs !== null,
-  );
-  if (last === undefined || missing.length === 0) return document;
-  const refused = missing.map((media) => ({
-    type: media.type,
-    port: 0,
-    portCount: 1,
-    protocol: media.protocol,
-    formats: media.formats.split(' '),
-    connection: null,
-    attributes: [],
-    lines: [],
-  }));
-  const whole = { ...last, medias: [...last.medias, ...refused] };
-  return { sessions: [...document.sessions.slice(0, -1), whole] };
 }
 
 function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {

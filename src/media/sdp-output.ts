@@ -76,6 +76,7 @@ function sessionEdit(
     addedAttributes: request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : [],
     stripIce: true,
     stripSecurity: !secure,
+    attributes: request.edits?.attributes?.get('session') ?? null,
     medias,
   };
 }
@@ -124,11 +125,17 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
   const listed = rtp && !pair.rejected && !pair.untouched;
   const mux = kind === 'offer' ? offersMux(pair, request) : receiver.rtcpMux;
   return {
-    kind: pair.rejected ? 'rejected' : pair.untouched ? 'keep' : 'relay',
+    kind: pair.leftOut
+      ? 'left-out'
+      : pair.rejected
+        ? 'rejected'
+        : pair.untouched
+          ? 'keep'
+          : 'relay',
     port: pair.untouched ? section.port : port,
     protocol: receiver.protocol,
     connection,
-    formats: listed ? receiver.formats.split(' ') : null,
+    formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
     addedCodecs: listed ? undescribed(pair) : [],
     rtp,
     direction: request.flags.has('original-sendrecv') ? 'keep' : directionFor(pair),
@@ -138,7 +145,20 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
     stripSecurity: !secure,
     stripIce: true,
+    droppedExtensions: request.edits?.extensions ?? null,
+    attributes: pair.rejected ? null : (request.edits?.attributes?.get(section.type) ?? null),
   };
+}
+
+/** A refused section shows the offerer its own formats: it may not know others (RFC 3264 §6). */
+function refusedFormats({ kind }: OutputRequest, pair: MediaPair): readonly string[] | null {
+  const { rejected, untouched, receiver, section } = pair;
+  if (kind === 'offer' || !rejected || untouched) return null;
+  const offered = receiver.offered ?? [];
+  if (offered.length > 0 && isRtpProtocol(section.protocol)) {
+    return offered.map(({ payloadType }) => String(payloadType));
+  }
+  return receiver.formats === '' ? null : receiver.formats.split(' ');
 }
 
 /** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */

@@ -6,6 +6,9 @@ export type FlagMeaning =
   | { readonly kind: 'model'; readonly flag: RequestFlag }
   /** The same as `key=value`. */
   | { readonly kind: 'key'; readonly key: string; readonly value: string }
+  /** A codec of one of the lists, a line of `sdp-attr`: the word says it all. */
+  | { readonly kind: 'codec' | 'attribute' }
+  | { readonly kind: 'strip-extmap' }
   /** Known to rtpengine; turns off what is not done anyway. */
   | { readonly kind: 'accepted' }
   /** Known to rtpengine, not honoured yet; `inDelete`: it would mean the delete as well. */
@@ -16,7 +19,7 @@ export interface FlagRow {
   /** Spellings; a trailing `*` allows any case. */
   readonly names: readonly string[];
   /** The commands that act on it; in others it is named as without effect. */
-  readonly where: 'offer, answer' | 'delete' | 'everywhere';
+  readonly where: 'offer, answer' | 'answer' | 'delete' | 'everywhere';
   /** In a `delete` its absence of effect matters: it is named as unsupported. */
   readonly unsupportedInDelete: boolean;
   /** A flag that this one takes back: the later one of the two wins (10.5 seen). */
@@ -51,6 +54,8 @@ const modelFlags = {
   // The value leaves Redis with the call.
   'no-redis-update': flag('no-redis-update', { unsupportedInDelete: true }),
   'generate-mid': flag('generate-mid'),
+  'single-codec': flag('single-codec', { where: 'answer' }),
+  'allow-no-codec-media': flag('allow-no-codec-media*'),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -86,7 +91,6 @@ const acceptedFlags: readonly string[] = [
 
 /** Known and not acted on. */
 const unsupportedFlags: readonly string[] = [
-  'single-codec',
   'reset',
   'reject-ICE',
   'ICE-reject*',
@@ -105,7 +109,6 @@ const unsupportedFlags: readonly string[] = [
   'allow-transcoding',
   'force-transcoding',
   'always-transcode',
-  'allow-no-codec-media*',
   'inject-DTMF',
   'detect-DTMF',
   'block-DTMF',
@@ -123,7 +126,6 @@ const unsupportedFlags: readonly string[] = [
   'bidirectional',
   'mirror-RTCP',
   'RTCP-mirror',
-  'strip-extmap*',
   'recording-announcement',
   'recording-VSC',
   'early-media',
@@ -145,8 +147,8 @@ const prefixes: readonly (readonly [prefix: string, key: string])[] = [
   ['T.38-', 'T.38'],
 ];
 
-/** Prefixes of what is not acted on; their words are reported as they stand. */
-const unsupportedPrefixes: readonly string[] = [
+/** Prefixes of the codec lists. */
+const codecPrefixes: readonly string[] = [
   'codec-except-',
   'codec-offer-',
   'codec-strip-',
@@ -157,6 +159,9 @@ const unsupportedPrefixes: readonly string[] = [
   'codec-accept-',
   'codec-consume-',
   'codec-set-',
+];
+
+const attributePrefixes: readonly string[] = [
   'sdp-attr-add-',
   'sdp-attr-remove-',
   'sdp-attr-substitute-',
@@ -193,6 +198,7 @@ for (const name of Object.keys(modelFlags).filter(isModelFlag)) {
 }
 for (const name of acceptedFlags) register(name, { kind: 'accepted' });
 for (const name of unsupportedFlags) register(name, { kind: 'unsupported', inDelete: false });
+register('strip-extmap*', { kind: 'strip-extmap' });
 register('discard-recording', { kind: 'unsupported', inDelete: true });
 register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
 register('all', { kind: 'key', key: 'all', value: 'all' });
@@ -204,10 +210,13 @@ function prefixed(word: string, command: string): FlagMeaning | null {
       return { kind: 'key', key, value: word.slice(prefix.length) };
     }
   }
-  const prefix = unsupportedPrefixes.find((candidate) => word.startsWith(candidate));
+  if (attributePrefixes.some((candidate) => word.startsWith(candidate))) {
+    return { kind: 'attribute' };
+  }
+  const prefix = codecPrefixes.find((candidate) => word.startsWith(candidate));
   if (prefix === undefined || word.length === prefix.length) return null;
   if (offerOnlyPrefixes.includes(prefix) && command !== 'offer') return null;
-  return { kind: 'unsupported', inDelete: false };
+  return { kind: 'codec' };
 }
 
 /**
@@ -229,5 +238,5 @@ export const flagWords: readonly string[] = [
   ...Object.values(modelFlags).flatMap(({ names }) => names),
   ...acceptedFlags,
   ...unsupportedFlags,
-  ...['record-call', 'all', 'discard-recording'],
+  ...['record-call', 'all', 'discard-recording', 'strip-extmap'],
 ].map((name) => (name.endsWith('*') ? name.slice(0, -1) : name));

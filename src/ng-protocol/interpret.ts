@@ -1,4 +1,5 @@
 /** Reads the keys and flag words of a request, in the order they stand. */
+import { applyAttributeWord, applyCodecWord, bodyKeys, removeExtensions } from './body-edits.js';
 import type { NgDictionary, NgValue } from './dictionary.js';
 import { flagMeaning, flagRow, type RequestFlag } from './flags.js';
 import {
@@ -60,6 +61,7 @@ function registerField<Name extends Field>(field: Name): void {
 }
 
 fields.forEach(registerField);
+for (const [names, read] of bodyKeys) register(names, read);
 for (const [names, note] of unsupportedKeys) register(names, note);
 register(['command'], () => undefined);
 // One statement about both sides: it replaces what an earlier word said.
@@ -120,6 +122,16 @@ function applyFlag(request: ReadRequest, word: string): void {
     case 'key':
       applyKey(request, meaning.key, meaning.value);
       return;
+    case 'codec':
+      applyCodecWord(request, word.replaceAll(' ', '-'));
+      return;
+    case 'attribute':
+      // A line may have blanks in it.
+      applyAttributeWord(request, word);
+      return;
+    case 'strip-extmap':
+      removeExtensions(request, ['all']);
+      return;
     case 'unsupported':
       if (request.command !== 'delete' || meaning.inDelete) noteUnsupported(request, word);
       return;
@@ -141,6 +153,7 @@ function noteModelFlag(request: ReadRequest, flag: RequestFlag): void {
   if (request.command === 'delete') {
     if (unsupportedInDelete) noteUnsupported(request, `${flag} in a delete`);
   } else if (!isSignalling(request) || where === 'delete') noteIdle(request, flag);
+  else if (where === 'answer' && request.command === 'offer') noteIdle(request, flag);
 }
 
 const transportBit: Readonly<Record<string, (bits: TransportBits) => void>> = {

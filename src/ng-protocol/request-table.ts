@@ -28,6 +28,7 @@ import {
 } from './readers.js';
 import { describeValue, integerOf, offWords, stringOf, wordsOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
+import type { BodyEdits } from '../sdp/edits.js';
 
 const replaceWords = {
   origin: 'origin',
@@ -322,6 +323,8 @@ export const requestKeys = {
   transportProtocol: key(transportProtocol, 'transport-protocol'),
   sdesOff: key(sdesOff, 'SDES', 'sdes'),
   dtlsOff: key(dtlsOff, 'DTLS'),
+  /** Changes to the body beyond those of relaying, by several keys (body-edits.ts); null: none. */
+  edits: key<BodyEdits | null>({ empty: null, read: (_value, _request, before) => before }),
   /** Source of the SIP message. */
   receivedFrom: key(receivedFrom, 'received-from'),
   addressFamily: key(addressFamily, 'address-family'),

@@ -62,20 +62,39 @@ class RtppReader {
     };
   }
 
-  /** What stands in brackets: a dictionary if its first member has a value, else a list. */
+  /**
+   * What stands in brackets: a dictionary if its first member has a value, else a list. Brackets that
+   * stand for themselves are lists within it.
+   */
   #brackets(depth: number): NgValue {
-    const members: RtppWord[] = [];
-    for (let word = this.#word(depth); word !== null; word = this.#word(depth)) members.push(word);
-    if (this.#text[this.#at] === ']') this.#at += 1;
-    const first = members[0];
-    if (first !== undefined && first.value !== null && first.value !== '') {
-      return new Map(members.map(({ name, value }) => [name, value ?? '']));
+    const members: (RtppWord | NgValue)[] = [];
+    for (let next = this.#member(depth); next !== null; next = this.#member(depth)) {
+      members.push(next);
     }
-    return members.map(({ name, value }) =>
-      typeof value === 'string' ? `${name}=${value}` : name,
-    );
+    if (this.#text[this.#at] === ']') this.#at += 1;
+    const [first] = members;
+    const isDictionary = isWord(first) && first.value !== null && first.value !== '';
+    if (isDictionary) {
+      return new Map(members.filter(isWord).map(({ name, value }) => [name, value ?? '']));
+    }
+    return members.map((member) => {
+      if (!isWord(member)) return member;
+      const { name, value } = member;
+      return typeof value === 'string' ? `${name}=${value}` : name;
+    });
+  }
+
+  /** The next word or list within brackets; null: their end. */
+  #member(depth: number): RtppWord | NgValue | null {
+    while (this.#isSpace()) this.#at += 1;
+    if (this.#text[this.#at] !== '[' || depth >= maxDepth) return this.#word(depth);
+    this.#at += 1;
+    return this.#brackets(depth + 1);
   }
 }
+
+const isWord = (member: RtppWord | NgValue | undefined): member is RtppWord =>
+  typeof member === 'object' && 'name' in member;
 
 /** Splits the string into its words, in order. Never fails: brackets left open close at the end. */
 export function parseRtppFlags(text: string): readonly RtppWord[] {

@@ -2,15 +2,8 @@
  * Request keys of ng-protocol.md §4 that this version knows but does not act on: each is named in the
  * request's `unsupported`, or in `idle` when it asks for nothing that would be done.
  */
-import { isDictionary } from './bencode.js';
 import type { NgValue } from './dictionary.js';
-import {
-  isSignalling,
-  noteIdle,
-  noteUnknownWord,
-  noteUnsupported,
-  type NotedRequest,
-} from './notes.js';
+import { noteIdle, noteUnsupported, type NotedRequest } from './notes.js';
 import { describeValue, offWords, wordsOf } from './values.js';
 
 /** Notes what a key asks for. */
@@ -35,30 +28,6 @@ const unsupportedList =
       note(request, `${name}=${word}`);
     }
   };
-
-/** In answers only these count (§4.4). */
-const answerCodecLists: ReadonlySet<string> = new Set(['strip', 'except', 'offer', 'ignore']);
-const codecLists: ReadonlySet<string> = new Set([
-  ...answerCodecLists,
-  'transcode',
-  'mask',
-  'consume',
-  'accept',
-  'set',
-]);
-
-const readCodec: Noting = (request, value) => {
-  if (!isDictionary(value)) return;
-  for (const [list, codecs] of value) {
-    if (!codecLists.has(list)) {
-      noteUnknownWord(request, 'codec', list);
-      continue;
-    }
-    const isHere = request.command === 'offer' || answerCodecLists.has(list);
-    const note = isHere && isSignalling(request) ? noteUnsupported : noteIdle;
-    for (const codec of wordsOf(codecs)) note(request, `codec-${list}-${codec}`);
-  }
-};
 
 const idle =
   (name: string): Noting =>
@@ -129,11 +98,6 @@ const unsupportedByName: readonly (readonly [
   [['media-echo']],
   [['ICE-lite']],
   [['DTLS-fingerprint']],
-  [['extmap']],
-  [['ptime'], ['offer']],
-  [['ptime-reverse', 'reverse-ptime'], ['offer']],
-  [['sdp-attr']],
-  [['sdp-media-remove']],
   [['T.38-version', 'T38-version'], ['offer']],
   [['generate-RTCP']],
   [['moh']],
@@ -150,7 +114,6 @@ const unsupportedByName: readonly (readonly [
 
 /** The keys of this file, each with its aliases; a space may stand for each hyphen. */
 export const unsupportedKeys: readonly (readonly [names: readonly string[], note: Noting])[] = [
-  [['codec', 'codecs'], readCodec],
   [['OSRTP', 'osrtp'], unsupportedList('OSRTP')],
   [['bundle', 'BUNDLE'], unsupportedList('bundle')],
   [['T.38', 'T38'], unsupportedList('T.38', ['offer'])],

@@ -216,6 +216,7 @@ const mediaBitNames: ReadonlySet<MediaBit> = new Set<MediaBit>([
   ...mediaBits.map(([flag]) => flag),
   ...mediaBitsCurrent.map(([flag]) => flag),
   'transcode',
+  'left-out',
 ]);
 
 /** `ps_flags`. */

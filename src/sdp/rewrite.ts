@@ -1,4 +1,5 @@
 /** Writes the body for the other side in the current layout (sdp-rules.md §1.2). */
+import { editAttributes, isRemovedExtension } from './edits.js';
 import {
   SdpError,
   type MediaEdit,
@@ -37,6 +38,7 @@ export function renderSdp(document: SdpDocument, edits: readonly SessionEdit[]):
 
 function writeSession(out: string[], session: SdpSession, edit: SessionEdit): void {
   const { origin } = edit;
+  const start = out.length;
   out.push(
     'v=0',
     `o=${origin.username} ${origin.sessionId} ${origin.version} ${origin.networkType} ${origin.addressType} ${origin.address}`,
@@ -53,9 +55,13 @@ function writeSession(out: string[], session: SdpSession, edit: SessionEdit): vo
     if (!keptSessionAttribute(name, edit)) continue;
     out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }
+  if (edit.attributes !== null) editAttributes(out, start, edit.attributes);
   session.medias.forEach((media, position) => {
     const mediaEdit = edit.medias[position];
-    if (mediaEdit !== undefined) writeMedia(out, media, mediaEdit);
+    if (mediaEdit === undefined || mediaEdit.kind === 'left-out') return;
+    const first = out.length;
+    writeMedia(out, media, mediaEdit);
+    if (mediaEdit.attributes !== null) editAttributes(out, first, mediaEdit.attributes);
   });
 }
 
@@ -130,7 +136,11 @@ function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
     if (codec.fmtp !== '') out.push(`a=fmtp:${format} ${codec.fmtp}`);
     for (const feedback of codec.rtcpFeedback) out.push(`a=rtcp-fb:${format} ${feedback}`);
   }
-  pushAttributes(out, media, (name) => name === 'extmap');
+  const { droppedExtensions: dropped } = edit;
+  for (const { name, value } of media.attributes) {
+    if (name !== 'extmap' || value === null) continue;
+    if (dropped === null || !isRemovedExtension(value, dropped)) out.push(`a=extmap:${value}`);
+  }
 }
 
 /** Attributes that have a place of their own in the layout, or none at all. */

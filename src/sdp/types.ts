@@ -2,6 +2,7 @@
  * SDP (RFC 8866) as the relay sees it. Text is latin1-safe: one character per byte.
  * `lines.ts` parses, `view.ts` reads values, `rewrite.ts` writes the body for the other side.
  */
+import type { AttributeEdits } from './edits.js';
 
 /** What was wrong, in terms of the NG error it causes (sdp-rules.md §11). */
 export type SdpErrorCode = 'syntax' | 'too-many-medias' | 'incomplete' | 'not-writable';
@@ -94,8 +95,9 @@ export interface MediaEdit {
    * keep: written out as received, untouched (media that is not relayed, e.g. TCP).
    * rejected: `m=… 0 …` with i=, c= zero, b=, mid/label/bundle-only only (sdp-rules.md §8).
    * relay: rewritten as the other fields say.
+   * left-out: not written at all.
    */
-  readonly kind: 'relay' | 'rejected' | 'keep';
+  readonly kind: 'relay' | 'rejected' | 'keep' | 'left-out';
   readonly port: number;
   readonly protocol: string;
   readonly connection: SdpConnection;
@@ -120,6 +122,10 @@ export interface MediaEdit {
   readonly stripSecurity: boolean;
   /** Drop ICE attributes. */
   readonly stripIce: boolean;
+  /** Header extensions that are not listed: URIs or `all`; null: none. */
+  readonly droppedExtensions: ReadonlySet<string> | null;
+  /** Applied to the lines of the section, last of all. */
+  readonly attributes: AttributeEdits | null;
 }
 
 export interface SessionEdit {
@@ -130,6 +136,8 @@ export interface SessionEdit {
   readonly addedAttributes: readonly string[];
   readonly stripIce: boolean;
   readonly stripSecurity: boolean;
+  /** Applied to the lines before the first section, last of all. */
+  readonly attributes: AttributeEdits | null;
   /** One entry for each media of the session, in order. */
   readonly medias: readonly MediaEdit[];
 }

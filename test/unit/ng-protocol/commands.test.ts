@@ -219,9 +219,8 @@ describe('offer keys', () => {
       'DTLS=passive',
       'SDES=no-NULL_HMAC_SHA1_32',
       'record-call',
-      'ptime=30',
+      'ptime=30 (in the SDP alone, packets keep their length)',
       'T.38=decode',
-      'codec-strip-all',
       'codec-transcode-PCMU',
       'transport-protocol=UDP/TLS/RTP/SAVPF',
     ]);

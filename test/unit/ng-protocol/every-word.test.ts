@@ -53,6 +53,12 @@ const values: Readonly<Record<string, Plain>> = {
   'DTLS-reverse': 'active',
   all: 'all',
   flags: ['asymmetric'],
+  'sdp-attr': { audio: { add: ['x'] } },
+  'sdp-media-remove': ['audio'],
+  extmap: { strip: ['all'] },
+  ptime: 40,
+  'ptime-reverse': 40,
+  'reverse-ptime': 40,
   'rtpp-flags': 'asymmetric',
   rtpp_flags: 'asymmetric',
 };
@@ -130,6 +136,13 @@ const scenes: readonly Scene[] = [
       const call = new ModelCall();
       const offered = outcome(call, request(keys, notes, body(6000, ['a=rtcp-mux'])));
       return offered + outcome(call, request({}, new Set(), body(7000), 'answer'));
+    },
+  },
+  {
+    name: 'an offer of which no codec is left',
+    play: (keys, notes) => {
+      const flags = ['codec-strip-all', ...((keys['flags'] ?? []) as readonly string[])];
+      return outcome(new ModelCall(), request({ ...keys, flags }, notes, body(6000)));
     },
   },
   {

@@ -48,11 +48,18 @@ describe('flag words', () => {
 
   it('of later tiers are named as unsupported, unless they switch something off', () => {
     const request = parsed({
-      flags: ['trickle-ICE', 'codec-strip-PCMU', 'SDES-off', 'SDES-pad', 'T38-decode', 'no-player'],
+      flags: [
+        'trickle-ICE',
+        'codec-transcode-PCMU',
+        'SDES-off',
+        'SDES-pad',
+        'T38-decode',
+        'no-player',
+      ],
     });
     expect(request.unsupported).to.deep.equal([
       'trickle-ICE',
-      'codec-strip-PCMU',
+      'codec-transcode-PCMU',
       'SDES=pad',
       'T.38=decode',
     ]);

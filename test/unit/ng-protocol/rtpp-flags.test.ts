@@ -92,11 +92,12 @@ describe('rtpp-flags', () => {
 
   it('gives codec words to the codec lists', () => {
     const request = parsed({ 'rtpp-flags': 'codec-strip=PCMU transcode=opus codec-mask-G722' });
-    expect(request.unsupported).to.deep.equal([
-      'codec-strip-PCMU',
-      'transcode-opus',
-      'codec-mask-G722',
-    ]);
+    expect(request.edits?.codecs).to.deep.include({
+      strip: ['PCMU'],
+      transcode: ['opus'],
+      mask: ['G722'],
+    });
+    expect(request.unsupported).to.deep.equal(['codec-transcode-opus']);
     expect(request.unknown).to.deep.equal([]);
   });
 });

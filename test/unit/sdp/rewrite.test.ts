@@ -25,6 +25,8 @@ const plainEdit: MediaEdit = {
   ptime: null,
   stripSecurity: true,
   stripIce: true,
+  droppedExtensions: null,
+  attributes: null,
 };
 
 interface Changes {
@@ -39,6 +41,7 @@ function editsFor(document: SdpDocument, { session = {}, medias = [] }: Changes)
     addedAttributes: [],
     stripIce: true,
     stripSecurity: true,
+    attributes: null,
     medias: sections.map((_section, position) => ({ ...plainEdit, ...medias[position] })),
     ...session,
   }));

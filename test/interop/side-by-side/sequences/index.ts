@@ -3,6 +3,7 @@ import type { Sequence } from '../sequence.js';
 import { addressSequences } from './addresses.js';
 import { badBodySequences } from './bad-bodies.js';
 import { bodySequences } from './bodies.js';
+import { codecSequences } from './codecs.js';
 import { deleteSequences } from './deletions.js';
 import { dialogueSequences } from './dialogues.js';
 import { liberalSequences } from './liberal.js';
@@ -18,6 +19,7 @@ export const sequences: readonly Sequence[] = [
   ...dialogueSequences,
   ...deleteSequences,
   ...bodySequences,
+  ...codecSequences,
   ...rtcpMuxSequences,
   ...addressSequences,
   ...restrictionSequences,

@@ -1,0 +1,47 @@
+/** What the codec lists of a request leave of a section (ng-protocol.md §4.4); no codec is run. */
+import type { Codec } from './call-state.js';
+import type { SignallingRequest } from './signalling.js';
+import { maskedCodecs, shownCodecs } from '../sdp/edits.js';
+import type { SdpCodec } from '../sdp/types.js';
+
+/** Whether it is a codec for sound or pictures, rather than what goes with one. */
+export const isAudible = ({ encoding }: Pick<SdpCodec, 'encoding'>): boolean =>
+  !/^(?:telephone-event|CN|)$/i.test(encoding);
+
+/** Whether the lists leave nothing of what the section has. */
+export function leavesNothing(
+  codecs: readonly Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels' | 'fmtp'>[],
+  { edits }: SignallingRequest,
+): boolean {
+  const lists = edits?.codecs ?? null;
+  return lists !== null && codecs.length > 0 && shownCodecs(codecs, lists).length === 0;
+}
+
+/**
+ * The codecs that the other side is shown; all of them when nothing would be left. (Where the request allows
+ * sections without codecs, such a one has been refused before.)
+ */
+export function shownTo(
+  kind: 'offer' | 'answer',
+  codecs: readonly Codec[],
+  request: SignallingRequest,
+): readonly Codec[] {
+  const lists = request.edits?.codecs ?? null;
+  const left = lists === null ? codecs : shownCodecs(codecs, lists);
+  const shown = left.length > 0 ? left : codecs;
+  if (kind === 'offer' || !request.flags.has('single-codec')) return shown;
+  const chosen = shown.find(isAudible);
+  return shown.filter((codec) => codec === chosen || !isAudible(codec));
+}
+
+/** What an answer may have: what was shown, then what was masked. */
+export function answerable(
+  codecs: readonly Codec[],
+  shown: readonly Codec[],
+  { edits }: SignallingRequest,
+): readonly Codec[] {
+  const lists = edits?.codecs ?? null;
+  if (lists === null) return shown;
+  const masked = maskedCodecs(codecs, lists).filter((codec) => !shown.includes(codec));
+  return masked.length === 0 ? shown : [...shown, ...masked];
+}

@@ -1,0 +1,142 @@
+/** What a request wants changed in the body for the other side, beyond what relaying takes (ng-protocol.md §4.4, §4.5). */
+import type { SdpCodec, SdpMedia } from './types.js';
+
+/** Changes to the attribute lines of a section; texts are what stands behind `a=`. */
+export interface AttributeEdits {
+  readonly add: string[];
+  /** A whole line, its name, or its name with the first word of its value; case does not matter. */
+  readonly remove: string[];
+  readonly substitute: (readonly [from: string, to: string])[];
+}
+
+/** Codec specifications `NAME[/clock[/channels[/bitrate[/ptime[/fmtp]]]]]`, `all` or `full`. */
+export interface CodecLists {
+  readonly strip: string[];
+  readonly except: string[];
+  readonly offer: string[];
+  readonly mask: string[];
+  readonly consume: string[];
+  readonly transcode: string[];
+}
+
+export interface BodyEdits {
+  /** By type of media; `session` for the lines before the first m=. null: none. */
+  attributes: Map<string, AttributeEdits> | null;
+  /** Types of media whose sections are left out; null: none. */
+  removedMedia: Set<string> | null;
+  /** null: none. */
+  codecs: CodecLists | null;
+  /** Header extensions (RFC 8285) to leave out: their URIs, or `all`; null: none. */
+  extensions: Set<string> | null;
+  /** a=ptime in ms for the receiver and for the sender; null: as received. */
+  ptimeMs: number | null;
+  ptimeReverseMs: number | null;
+}
+
+export function newBodyEdits(): BodyEdits {
+  return {
+    attributes: null,
+    removedMedia: null,
+    codecs: null,
+    extensions: null,
+    ptimeMs: null,
+    ptimeReverseMs: null,
+  };
+}
+
+/** `name:first word` of an attribute, lower case; the whole of it where it has no further words. */
+function headOf(attribute: string): string {
+  const blank = attribute.indexOf(' ');
+  return blank < 0 ? attribute : attribute.slice(0, blank);
+}
+
+function nameOf(attribute: string): string {
+  const colon = attribute.indexOf(':');
+  return colon < 0 ? attribute : attribute.slice(0, colon);
+}
+
+/** Finds what is said of an attribute under its whole text, its head, or its name; undefined: nothing. */
+function lookUp<Value>(table: ReadonlyMap<string, Value>, attribute: string): Value | undefined {
+  const text = attribute.toLowerCase();
+  const key = [text, headOf(text), nameOf(text)].find((candidate) => table.has(candidate));
+  return key === undefined ? undefined : table.get(key);
+}
+
+/** Edits the a= lines of `lines` from `start` on; additions come last. */
+export function editAttributes(lines: string[], start: number, edits: AttributeEdits): void {
+  const replaced = new Map<string, string | null>();
+  for (const [from, to] of edits.substitute) replaced.set(from.toLowerCase(), to);
+  for (const text of edits.remove) replaced.set(text.toLowerCase(), null);
+  let kept = start;
+  for (let at = start; at < lines.length; at++) {
+    const line = lines[at] ?? '';
+    const change = line.startsWith('a=') ? lookUp(replaced, line.slice(2)) : undefined;
+    if (change === null) continue;
+    lines[kept] = change === undefined ? line : `a=${change}`;
+    kept += 1;
+  }
+  lines.length = kept;
+  for (const text of edits.add) lines.push(`a=${text}`);
+}
+
+type NamedCodec = Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels' | 'fmtp'>;
+
+const withoutBlanks = (text: string): string => text.replace(/\s+/g, '').toLowerCase();
+
+/** Whether the specification names the codec; what it leaves out or has as 0 may be anything. */
+export function namesCodec(specification: string, codec: NamedCodec): boolean {
+  const [name = '', clock = '', channels = '', , , fmtp = ''] = specification.split('/', 6);
+  if (name === '' || name.toLowerCase() !== codec.encoding.toLowerCase()) return false;
+  if (Number(clock) > 0 && Number(clock) !== codec.clockRate) return false;
+  if (Number(channels) > 0 && Number(channels) !== codec.channels) return false;
+  return fmtp === '' || withoutBlanks(fmtp) === withoutBlanks(codec.fmtp);
+}
+
+const named = (list: readonly string[], codec: NamedCodec): boolean =>
+  list.some((specification) => namesCodec(specification, codec));
+
+const isEverything = (word: string): boolean => word === 'all' || word === 'full';
+
+/**
+ * The codecs that stay in the body, in the order in which they are listed. With `all` those excepted stay in
+ * their order, behind them the ones that `offer` and `transcode` name, in the order of these lists (seen with
+ * 12.5). What is left out by its name stays out.
+ */
+export function shownCodecs<Each extends NamedCodec>(
+  codecs: readonly Each[],
+  lists: CodecLists,
+): readonly Each[] {
+  const hiding = [...lists.strip, ...lists.mask, ...lists.consume];
+  const candidates = codecs.filter((codec) => !named(hiding, codec));
+  if (!hiding.some(isEverything)) return candidates;
+  const shown = candidates.filter((codec) => named(lists.except, codec));
+  const restored = hiding.includes('full') ? lists.offer : [...lists.offer, ...lists.transcode];
+  for (const specification of restored) {
+    for (const codec of candidates) {
+      if (!shown.includes(codec) && namesCodec(specification, codec)) shown.push(codec);
+    }
+  }
+  return shown;
+}
+
+/** Those that are hidden from the receiver and taken all the same when its answer has them. */
+export function maskedCodecs<Each extends NamedCodec>(
+  codecs: readonly Each[],
+  lists: CodecLists,
+): readonly Each[] {
+  const masking = [...lists.mask, ...lists.consume];
+  if (masking.length === 0) return [];
+  const everything = masking.some(isEverything);
+  return codecs.filter((codec) => everything || named(masking, codec));
+}
+
+/** Whether the section's type is one of those that are left out. */
+export const isRemoved = ({ type }: Pick<SdpMedia, 'type'>, edits: BodyEdits | null): boolean =>
+  edits?.removedMedia?.has(type) === true;
+
+/** Whether an a=extmap line is one that is to be left out (`ID[/direction] URI …`). */
+export function isRemovedExtension(value: string, extensions: ReadonlySet<string>): boolean {
+  if (extensions.has('all')) return true;
+  const uri = value.trim().split(/\s+/, 2)[1];
+  return uri !== undefined && extensions.has(uri);
+}
