@@ -7,6 +7,7 @@ import type { Log } from '../observe/log.js';
 import type { StoreLog } from '../redis-store/log.js';
 import type { RedisStore } from '../redis-store/redis-store.js';
 import type { CodecSettings } from '../redis-store/schema.js';
+import { asItIs } from '../redis-store/store.js';
 import type { CallService } from './calls/call-service.js';
 
 /** How calls are read and written. */
@@ -63,7 +64,7 @@ export async function openRedisStore(
     log,
     snapshot: () => allOf(calls()),
     onLost: (callId, holder) => calls()?.ownership.lose(callId, holder),
-    completed: (state) => calls()?.withStatistics(state) ?? state,
+    moment: (callId) => calls()?.storedMoment(callId) ?? asItIs,
   });
   await store.start();
   return store;

@@ -3,6 +3,10 @@ import {
   copyOfParticipant,
   shallowCopyOf,
   type CallState,
+  type DraftState,
+  type EndpointMap,
+  type LocalSocket,
+  type Media,
   type Participant,
   type Stream,
 } from './call-state.js';
@@ -58,4 +62,41 @@ export function earliestDeletion(participants: readonly Participant[]): number {
     if (earliest === 0 || deletedMicros < earliest) earliest = deletedMicros;
   }
   return earliest;
+}
+
+type Entity = Participant | Media | Stream | LocalSocket | EndpointMap;
+
+const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+
+/** Lists of ids and tags are made anew by those who filter them. */
+function sameValue(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (!isList(a) || !isList(b) || a.length !== b.length) return false;
+  return a.every((item, at) => item === b[at]);
+}
+
+function sameEntity<E extends Entity>(a: E, b: E): boolean {
+  for (const name in a) if (!sameValue(a[name], b[name])) return false;
+  return true;
+}
+
+function shared<E extends Entity>(next: E[], previous: readonly E[]): E[] {
+  return next.map((entity, at) => {
+    const before = previous[at];
+    return before?.id === entity.id && sameEntity(entity, before) ? before : entity;
+  });
+}
+
+/**
+ * A finished draft: its entities that came out as they were are those of the state before, so that whoever
+ * compares both (the stored value does) sees by identity what has changed.
+ */
+export function finished(draft: DraftState, previous: CallState | null): CallState {
+  if (previous === null) return draft;
+  draft.participants = shared(draft.participants, previous.participants);
+  draft.medias = shared(draft.medias, previous.medias);
+  draft.streams = shared(draft.streams, previous.streams);
+  draft.sockets = shared(draft.sockets, previous.sockets);
+  draft.endpointMaps = shared(draft.endpointMaps, previous.endpointMaps);
+  return draft;
 }

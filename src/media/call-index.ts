@@ -26,19 +26,47 @@ const nowhere: RouteTargets = { rtp: [], rtcp: [] };
 /** Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known. */
 export const isHeld = (stream: Stream): boolean => stream.flags.has('zero-address');
 
+/** Entities of one kind by their ids, which are their positions unless one before them is gone. */
+export class ById<T extends { readonly id: number }> {
+  readonly #entities: readonly T[];
+  /** Positions by id; null: the ids are the positions. */
+  readonly #positions: ReadonlyMap<number, number> | null;
+
+  constructor(entities: readonly T[]) {
+    this.#entities = entities;
+    const inOrder = entities.every(({ id }, at) => id === at);
+    this.#positions = inOrder ? null : new Map(entities.map(({ id }, at) => [id, at]));
+  }
+
+  get(id: number): T | undefined {
+    const at = this.positionOf(id);
+    return at === undefined ? undefined : this.#entities[at];
+  }
+
+  /** Position in the list. */
+  positionOf(id: number): number | undefined {
+    if (this.#positions !== null) return this.#positions.get(id);
+    return id >= 0 && id < this.#entities.length ? id : undefined;
+  }
+
+  /** The ids where they are not the positions, else ''. */
+  get gaps(): string {
+    return this.#positions === null ? '' : [...this.#positions.keys()].join(',');
+  }
+}
+
 /** Lookups by id in one call, made once. Ids that do not exist find nothing. */
 export class CallIndex {
-  readonly medias = new Map<number, Media>();
-  readonly streams = new Map<number, Stream>();
-  readonly participants = new Map<number, Participant>();
+  readonly medias: ById<Media>;
+  readonly streams: ById<Stream>;
+  readonly participants: ById<Participant>;
   readonly #subscribers = new Map<number, Subscriber[]>();
 
   constructor(readonly state: CallState) {
-    for (const participant of state.participants)
-      this.participants.set(participant.id, participant);
-    for (const stream of state.streams) this.streams.set(stream.id, stream);
+    this.participants = new ById(state.participants);
+    this.streams = new ById(state.streams);
+    this.medias = new ById(state.medias);
     for (const media of state.medias) {
-      this.medias.set(media.id, media);
       for (const subscription of media.subscriptions) {
         const list = this.#subscribers.get(subscription.mediaId);
         if (list === undefined)

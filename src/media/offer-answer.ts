@@ -3,7 +3,7 @@
  * Pure: from the call as it was and a request to the call as it will be and the SDP for the other
  * side. Ports come from the allocator passed in, the time from the context.
  */
-import { earliestDeletion } from './call-change.js';
+import { earliestDeletion, finished } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
 import {
   familyOf,
@@ -103,7 +103,7 @@ function signal(
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
   chooseInterfaces(kind, dialogue, request, context, warnings);
   if (received === null) {
-    return { state: draft.state, sdp: null, isNewCall, warnings };
+    return { state: finished(draft.state, previous), sdp: null, isNewCall, warnings };
   }
   const document = completed(kind, received, draft, dialogue);
   let pairs: readonly MediaPair[];
@@ -123,7 +123,7 @@ function signal(
   warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair, request))));
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
-  return { state: draft.state, sdp, isNewCall, warnings };
+  return { state: finished(draft.state, previous), sdp, isNewCall, warnings };
 }
 
 /** What rtpengine 10.5 cuts off, or refuses with reject-invalid-sdp. */

@@ -3,6 +3,7 @@
  * re-offers and restarts too; payload-rules.ts makes packets of it.
  */
 import type { CallState, DraftState, Participant } from './call-state.js';
+import { finished } from './call-change.js';
 import { draftOf } from './call-state.js';
 import { selectedParticipant, type Selection } from './selection.js';
 
@@ -57,12 +58,12 @@ export function restricted(state: CallState, restriction: Restriction): CallStat
     change(draft);
     // What was said of a participant ends with the call's own only when all are meant (10.5 seen).
     if (all && command.startsWith('un')) draft.participants.forEach(change);
-    return draft;
+    return finished(draft, state);
   }
   for (const participant of draft.participants) {
     if (participant.id !== selected.id) continue;
     change(participant);
     if (setLabel !== null) participant.label = setLabel;
   }
-  return draft;
+  return finished(draft, state);
 }

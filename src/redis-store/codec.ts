@@ -1,30 +1,55 @@
 /** Call state <-> stored value, in every format. */
 import type { CallState } from '../media/call-state.js';
-import { treeOf105 } from './encode-10-5.js';
-import { treeOf125 } from './encode-12-5.js';
-import { treeOfCurrent } from './encode-current.js';
+import { put105 } from './encode-10-5.js';
+import { put125 } from './encode-12-5.js';
+import { putCurrent } from './encode-current.js';
+import type { Encoding } from './encode-members.js';
+import {
+  RememberingOutput,
+  TextOutput,
+  TreeOutput,
+  type EncodedCalls,
+  type Output,
+} from './encode-output.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
+import { asItIs, type CallMoment } from './store.js';
+import { StoredIndex } from './subscriptions.js';
 
 export { decodeCall, type DecodedCall } from './decode.js';
 
 /** The key of a call: its call-id, byte by byte (spec/redis-layout.md). */
 export const keyOf = (callId: string): Buffer => Buffer.from(callId, 'latin1');
 
-/** The value of `state` as it is stored under its call-id. */
+/**
+ * The value of `state` as it is stored under its call-id.
+ * @param moment counters and clock at the time of writing.
+ * @param before what was written of large calls; null: everything is made anew.
+ */
 export function encodeCall(
   state: CallState,
   format: StoredFormat,
   settings: CodecSettings,
+  moment: CallMoment = asItIs,
+  before: EncodedCalls | null = null,
 ): Buffer {
-  if (format === 'JSON-10.5') {
-    return Buffer.from(JSON.stringify(treeOf105(state, settings)), 'latin1');
+  const index = new StoredIndex(state);
+  const given = { index, settings, moment };
+  if (format === 'bencode') {
+    const out = new TreeOutput();
+    putCall(out, format, given);
+    return settings.bencode.encode(bencodeOf(out.tree));
   }
-  if (format === 'JSON-12.5') {
-    return Buffer.from(JSON.stringify(treeOf125(state, settings)), 'latin1');
-  }
-  const tree = treeOfCurrent(state, format, settings);
-  if (format === 'JSON') return Buffer.from(JSON.stringify(tree), 'latin1');
-  return settings.bencode.encode(bencodeOf(tree));
+  const basis = `${format} ${moment.offsetMicros}`;
+  const memory = before?.of(index, basis) ?? null;
+  const out = memory === null ? new TextOutput() : new RememberingOutput(memory);
+  putCall(out, format, given);
+  return out.bytes;
+}
+
+function putCall(out: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {
+  if (format === 'JSON-10.5') put105(out, given);
+  else if (format === 'JSON-12.5') put125(out, given);
+  else putCurrent(out, format, given);
 }
 
 function bencodeOf(tree: Tree): BencodeValue {

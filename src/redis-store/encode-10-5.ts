@@ -1,5 +1,5 @@
 /** The layout of rtpengine 10.5 (redis-layout.md §6): times in seconds, subscriptions by tag. */
-import type { CallState, Media } from '../media/call-state.js';
+import type { CallState, Media, Participant } from '../media/call-state.js';
 import {
   callFields,
   codecTextOfFormer,
@@ -14,9 +14,15 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
+import type { Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, own, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { StoredIndex, mediaSubscriptions, tagSubscriptions, toldByTags } from './subscriptions.js';
+import { blockDtmfValues, own, type Fields } from './schema.js';
+import {
+  mediaSubscriptions,
+  tagSubscriptions,
+  toldByTags,
+  type StoredIndex,
+} from './subscriptions.js';
 
 const form: Form = {
   layout: '10.5',
@@ -26,20 +32,19 @@ const form: Form = {
 };
 
 /** The value of `state`; its strings are percent-encoded already. */
-export function treeOf105(state: CallState, settings: CodecSettings): Tree {
-  const index = new StoredIndex(state);
-  const encoding: Encoding = { form, index, settings };
-  const tree: Tree = { json: callObject(state) };
-  putStreams(tree, state, encoding);
-  putParticipants(tree, state, encoding);
-  putMedias(tree, state, encoding);
-  putMaps(tree, state, encoding);
-  return tree;
+export function put105(out: Output, given: Omit<Encoding, 'form'>): void {
+  const encoding: Encoding = { ...given, form };
+  const { state } = given.index;
+  out.member('json', callObject(state, encoding));
+  putStreams(out, state, encoding);
+  putParticipants(out, state, encoding);
+  putMedias(out, state, encoding);
+  putMaps(out, state, encoding);
 }
 
-function callObject(state: CallState): Fields {
+function callObject(state: CallState, encoding: Encoding): Fields {
   const fields: Fields = {
-    ...callFields(state, form),
+    ...callFields(state, encoding),
     created_from: percentEncode(state.createdFrom),
     created_from_addr: percentEncode(state.createdFromAddress),
     redis_hosted_db: String(state.redisHostedDb),
@@ -53,22 +58,43 @@ function callObject(state: CallState): Fields {
   return fields;
 }
 
-function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
+function participantObject(participant: Participant, encoding: Encoding): Fields {
+  const fields = participantFields(participant, encoding);
+  fields['block_media'] = participant.blockMedia ? '1' : '0';
+  if (participant.silenceMedia) fields[own.silenceMedia] = '1';
+  putCarried(form, fields, participant.carried);
+  return fields;
+}
+
+function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.participants.forEach((participant, at) => {
-    const fields = participantFields(participant, encoding);
-    fields['block_media'] = participant.blockMedia ? '1' : '0';
-    if (participant.silenceMedia) fields[own.silenceMedia] = '1';
-    putCarried(form, fields, participant.carried);
-    tree[`tag-${at}`] = fields;
+    out.group('participant', at, [participant], () => [
+      [`tag-${at}`, participantObject(participant, encoding)],
+    ]);
   });
   state.participants.forEach((participant, at) => {
-    tree[`other_tags-${at}`] = index.stored(index.participantAt, participant.associated);
-    tree[`branches-${at}`] = index.stored(index.participantAt, participant.branches);
-    tree[`medias-${at}`] = index.stored(index.mediaAt, participant.medias);
-    tree[`ssrc_table-${at}`] = ssrcTable(form, ssrcsOfParticipant(participant, index));
-    tree[`subscriptions-${at}`] = tagSubscriptions(index, participant);
+    out.group('participant lists', at, subscriptionsDependOn(participant, index), () => [
+      [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+      [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
+      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+      [`subscriptions-${at}`, tagSubscriptions(index, participant)],
+    ]);
   });
+}
+
+/** The participant, its medias, and those whose place among their participant's medias counts. */
+function subscriptionsDependOn(participant: Participant, index: StoredIndex): readonly unknown[] {
+  const on: unknown[] = [participant];
+  for (const id of participant.medias) {
+    const media = index.medias.get(id);
+    on.push(media);
+    for (const { mediaId } of media?.subscriptions ?? []) {
+      on.push(index.participants.get(index.medias.get(mediaId)?.participantId ?? -1));
+    }
+  }
+  return on;
 }
 
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
@@ -80,20 +106,26 @@ function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolea
   return fields;
 }
 
-function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
+function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   const told = new Map<number, boolean>();
   state.participants.forEach((participant, at) => {
-    const items = tree[`subscriptions-${at}`];
-    const texts = Array.isArray(items) ? items.map(String) : [];
-    told.set(participant.id, toldByTags(index, participant, texts));
+    const isTold = out.fact('told', at, subscriptionsDependOn(participant, index), () =>
+      toldByTags(index, participant, tagSubscriptions(index, participant)),
+    );
+    told.set(participant.id, isTold);
   });
   state.medias.forEach((media, at) => {
-    tree[`media-${at}`] = mediaObject(media, encoding, told.get(media.participantId) ?? false);
+    const isTold = told.get(media.participantId) ?? false;
+    out.group('media', at, [media, isTold], () => [
+      [`media-${at}`, mediaObject(media, encoding, isTold)],
+    ]);
   });
   state.medias.forEach((media, at) => {
-    tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
-    tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
-    tree[`payload_types-${at}`] = media.codecs.map(codecTextOfFormer);
+    out.group('media lists', at, [media], () => [
+      [`streams-${at}`, index.stored(index.streamAt, media.streams)],
+      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`payload_types-${at}`, media.codecs.map(codecTextOfFormer)],
+    ]);
   });
 }

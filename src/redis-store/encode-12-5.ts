@@ -10,6 +10,7 @@ import {
   flaggedParticipant,
   mediaFields,
   mediaLimits,
+  participantDependsOn,
   putCarried,
   putMaps,
   putStreams,
@@ -18,9 +19,10 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
+import type { Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, own, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { StoredIndex, mediaSubscriptions } from './subscriptions.js';
+import { blockDtmfValues, own, type Fields } from './schema.js';
+import { mediaSubscriptions } from './subscriptions.js';
 
 const form: Form = {
   layout: '12.5',
@@ -30,19 +32,19 @@ const form: Form = {
 };
 
 /** The value of `state`; its strings are percent-encoded already. */
-export function treeOf125(state: CallState, settings: CodecSettings): Tree {
-  const encoding: Encoding = { form, index: new StoredIndex(state), settings };
-  const tree: Tree = { json: callObject(state) };
-  putStreams(tree, state, encoding);
-  putParticipants(tree, state, encoding);
-  putMedias(tree, state, encoding);
-  putMaps(tree, state, encoding);
-  return tree;
+export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
+  const encoding: Encoding = { ...given, form };
+  const { state } = given.index;
+  out.member('json', callObject(state, encoding));
+  putStreams(out, state, encoding);
+  putParticipants(out, state, encoding);
+  putMedias(out, state, encoding);
+  putMaps(out, state, encoding);
 }
 
-function callObject(state: CallState): Fields {
+function callObject(state: CallState, encoding: Encoding): Fields {
   const fields: Fields = {
-    ...callFields(state, form),
+    ...callFields(state, encoding),
     created_from: percentEncode(state.createdFrom),
     created_from_addr: percentEncode(state.createdFromAddress),
     redis_hosted_db: String(state.redisHostedDb),
@@ -54,15 +56,19 @@ function callObject(state: CallState): Fields {
   return fields;
 }
 
-function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
+function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.participants.forEach((participant, at) => {
-    tree[`tag-${at}`] = flaggedParticipant(participant, encoding);
+    out.group('participant', at, participantDependsOn(participant, index), () => [
+      [`tag-${at}`, flaggedParticipant(participant, encoding)],
+    ]);
   });
   state.participants.forEach((participant, at) => {
-    tree[`associated_tags-${at}`] = index.stored(index.participantAt, participant.associated);
-    tree[`medias-${at}`] = index.stored(index.mediaAt, participant.medias);
-    tree[`ssrc_table-${at}`] = ssrcTable(form, ssrcsOfParticipant(participant, index));
+    out.group('participant lists', at, participantDependsOn(participant, index), () => [
+      [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+    ]);
   });
 }
 
@@ -78,15 +84,17 @@ function mediaObject(media: Media, encoding: Encoding): Fields {
 /** `media/offer_answer/rtcp_only/egress`: without the last part of the current layout. */
 const withoutInject = (item: string): string => item.slice(0, item.lastIndexOf('/'));
 
-function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
+function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.medias.forEach((media, at) => {
-    tree[`media-${at}`] = mediaObject(media, encoding);
+    out.group('media', at, [media], () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
   state.medias.forEach((media, at) => {
-    tree[`media-subscriptions-${at}`] = mediaSubscriptions(index, media).map(withoutInject);
-    tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
-    tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
-    tree[`payload_types-${at}`] = media.codecs.map(codecTextOfFormer);
+    out.group('media lists', at, [media], () => [
+      [`media-subscriptions-${at}`, mediaSubscriptions(index, media).map(withoutInject)],
+      [`streams-${at}`, index.stored(index.streamAt, media.streams)],
+      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`payload_types-${at}`, media.codecs.map(codecTextOfFormer)],
+    ]);
   });
 }

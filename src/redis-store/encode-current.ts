@@ -8,6 +8,7 @@ import {
   callFlags,
   flaggedParticipant,
   mediaFields,
+  participantDependsOn,
   putCarried,
   putMaps,
   putStreams,
@@ -15,9 +16,10 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
+import type { Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, type CodecSettings, type Fields, type Tree } from './schema.js';
-import { StoredIndex, mediaSubscriptions } from './subscriptions.js';
+import { blockDtmfValues, type Fields } from './schema.js';
+import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
 
 const bytesAsTheyAre = (text: string): string => text;
 
@@ -34,19 +36,18 @@ const bencodeForm: Form = { ...jsonForm, text: bytesAsTheyAre, blob: bytesAsThey
 const maxMediaIndex = 1024;
 
 /** The value of `state`; its strings are encoded for the format. */
-export function treeOfCurrent(
-  state: CallState,
+export function putCurrent(
+  out: Output,
   format: 'JSON' | 'bencode',
-  settings: CodecSettings,
-): Tree {
-  const form = format === 'JSON' ? jsonForm : bencodeForm;
-  const encoding: Encoding = { form, index: new StoredIndex(state), settings };
-  const tree: Tree = { json: callObject(state, form) };
-  putStreams(tree, state, encoding);
-  putParticipants(tree, state, encoding);
-  putMedias(tree, state, encoding);
-  putMaps(tree, state, encoding);
-  return tree;
+  given: Omit<Encoding, 'form'>,
+): void {
+  const encoding: Encoding = { ...given, form: format === 'JSON' ? jsonForm : bencodeForm };
+  const { state } = given.index;
+  out.member('json', callObject(state, encoding));
+  putStreams(out, state, encoding);
+  putParticipants(out, state, encoding);
+  putMedias(out, state, encoding);
+  putMaps(out, state, encoding);
 }
 
 /** `ip` of `ip:port`, as far as the control address can be read off it. */
@@ -55,8 +56,9 @@ export function addressOf(createdFrom: string): string {
   return end < 0 ? createdFrom : createdFrom.slice(0, end).replace(/^\[(.*)\]$/, '$1');
 }
 
-function callObject(state: CallState, form: Form): Fields {
-  const fields = callFields(state, form);
+function callObject(state: CallState, encoding: Encoding): Fields {
+  const { form } = encoding;
+  const fields = callFields(state, encoding);
   if (state.createdFrom !== '') fields['created_from'] = form.text(state.createdFrom);
   if (state.createdFromAddress !== addressOf(state.createdFrom)) {
     fields['created_from_addr'] = form.text(state.createdFromAddress);
@@ -69,15 +71,19 @@ function callObject(state: CallState, form: Form): Fields {
   return fields;
 }
 
-function putParticipants(tree: Tree, state: CallState, encoding: Encoding): void {
+function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.participants.forEach((participant, at) => {
-    tree[`tag-${at}`] = flaggedParticipant(participant, encoding);
+    out.group('participant', at, participantDependsOn(participant, index), () => [
+      [`tag-${at}`, flaggedParticipant(participant, encoding)],
+    ]);
   });
   state.participants.forEach((participant, at) => {
-    tree[`associated_tags-${at}`] = index.stored(index.participantAt, participant.associated);
-    tree[`tag_aliases-${at}`] = participant.aliases.map(form.text);
-    tree[`medias-${at}`] = mediasWithHoles(participant, index);
+    out.group('participant lists', at, participantDependsOn(participant, index), () => [
+      [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+      [`tag_aliases-${at}`, participant.aliases.map(form.text)],
+      [`medias-${at}`, mediasWithHoles(participant, index)],
+    ]);
   });
 }
 
@@ -104,17 +110,20 @@ function mediaObject(media: Media, encoding: Encoding): Fields {
   return fields;
 }
 
-function putMedias(tree: Tree, state: CallState, encoding: Encoding): void {
+function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.medias.forEach((media, at) => {
-    tree[`media-${at}`] = mediaObject(media, encoding);
+    out.group('media', at, [media], () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
   state.medias.forEach((media, at) => {
-    tree[`ssrc_table-${at}`] = ssrcTable(form, tableOf(media, index));
-    tree[`media-subscriptions-${at}`] = mediaSubscriptions(index, media);
-    tree[`streams-${at}`] = index.stored(index.streamAt, media.streams);
-    tree[`maps-${at}`] = index.stored(index.mapAt, media.endpointMaps);
-    tree[`payload_types-${at}`] = media.codecs.map((codec) => form.text(codecText(codec)));
+    const owner = index.participants.get(media.participantId);
+    out.group('media lists', at, [media, owner], () => [
+      [`ssrc_table-${at}`, ssrcTable(form, tableOf(media, index))],
+      [`media-subscriptions-${at}`, mediaSubscriptions(index, media)],
+      [`streams-${at}`, index.stored(index.streamAt, media.streams)],
+      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`payload_types-${at}`, media.codecs.map((codec) => form.text(codecText(codec)))],
+    ]);
   });
 }
 

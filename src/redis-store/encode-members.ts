@@ -24,6 +24,7 @@ import {
   streamFlagTables,
   type Layout,
 } from './flags.js';
+import type { Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
 import {
   blockDtmfValues,
@@ -35,10 +36,10 @@ import {
   unknownBitsName,
   type CodecSettings,
   type Fields,
-  type Tree,
 } from './schema.js';
 import { putIce, putKeys, putSecurity } from './security-fields.js';
-import type { StoredIndex } from './subscriptions.js';
+import type { CallMoment, StoredCounters } from './store.js';
+import type { Positions, StoredIndex } from './subscriptions.js';
 
 /** How a format writes its strings and its times. */
 export interface Form {
@@ -54,7 +55,15 @@ export interface Encoding {
   readonly form: Form;
   readonly index: StoredIndex;
   readonly settings: CodecSettings;
+  readonly moment: CallMoment;
 }
+
+/** A time of the state as the layout has it; 0, which stands for never, stays. */
+export const timeOf = (micros: number, { form, moment }: Encoding): string =>
+  form.time(shifted(micros, moment));
+
+const shifted = (micros: number, { offsetMicros }: CallMoment): number =>
+  micros === 0 ? 0 : micros + offsetMicros;
 
 const endpointText = (endpoint: Endpoint | null): string =>
   endpoint === null ? '' : formatEndpoint(endpoint);
@@ -71,23 +80,23 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 }
 
 /** `json`: the part of all layouts. The layout has no place for a TOS byte that is left alone. */
-export function callFields(state: CallState, form: Form): Fields {
+export function callFields(state: CallState, encoding: Encoding): Fields {
   const additional: Fields = { [own.uidByFamily]: '1' };
   if (state.tos < 0) additional[own.tos] = String(state.tos);
   if (state.ownershipEpoch > 0) additional[own.epoch] = String(state.ownershipEpoch);
   return {
     ...additional,
-    created: String(state.createdMicros),
+    created: String(shifted(state.createdMicros, encoding.moment)),
     destroyed: state.carried['destroyed'] ?? '0',
-    last_signal: form.time(state.lastSignalMicros),
+    last_signal: timeOf(state.lastSignalMicros, encoding),
     tos: String(Math.max(0, state.tos)),
-    deleted: form.time(state.deletedMicros),
+    deleted: timeOf(state.deletedMicros, encoding),
     num_sfds: String(state.sockets.length),
     num_streams: String(state.streams.length),
     num_medias: String(state.medias.length),
     num_tags: String(state.participants.length),
     num_maps: String(state.endpointMaps.length),
-    ml_deleted: form.time(state.participantDeletedMicros),
+    ml_deleted: timeOf(state.participantDeletedMicros, encoding),
   };
 }
 
@@ -111,28 +120,32 @@ function componentOf(stream: Stream, index: StoredIndex): number {
   return position < 2 ? stream.component : position + 1;
 }
 
-function streamFields(stream: Stream, { form, index }: Encoding): Fields {
+function streamFields(stream: Stream, counters: StoredCounters | null, encoding: Encoding): Fields {
+  const { form, index } = encoding;
+  const stats = counters ?? stream.stats;
+  const heard = counters?.lastPacketMicros ?? 0;
+  const lastPacketMicros = heard > 0 ? heard : stream.lastPacketMicros;
   const flags = streamFlagTables[form.layout].encode(
     stream.flags,
     stream.carried[unknownBitsName('ps_flags', form.layout)],
   );
-  const idOf = (positions: ReadonlyMap<number, number>, id: number | null): string =>
+  const idOf = (positions: Positions, id: number | null): string =>
     id === null ? noId : String(positions.get(id) ?? noId);
   const fields: Fields = {
     media: String(index.mediaAt.get(stream.mediaId) ?? noId),
     sfd: idOf(index.socketAt, stream.selectedSocket),
     rtcp_sibling: idOf(index.streamAt, stream.rtcpSibling),
-    last_packet: form.time(stream.lastPacketMicros),
+    last_packet: timeOf(lastPacketMicros, encoding),
     ps_flags: flags.bits,
     component: String(componentOf(stream, index)),
     endpoint: endpointText(stream.endpoint),
     advertised_endpoint: endpointText(stream.advertisedEndpoint),
-    'stats-packets': String(stream.stats.packets),
-    'stats-bytes': String(stream.stats.bytes),
-    'stats-errors': String(stream.stats.errors),
+    'stats-packets': String(stats.packets),
+    'stats-bytes': String(stats.bytes),
+    'stats-errors': String(stats.errors),
   };
   if (flags.others !== '') fields[own.flags] = flags.others;
-  const { kernelPackets, kernelBytes } = stream.stats;
+  const { kernelPackets, kernelBytes } = stats;
   if (kernelPackets > 0) {
     fields[own.kernelPackets] = String(kernelPackets);
     fields[own.kernelBytes] = String(kernelBytes);
@@ -164,11 +177,12 @@ function putSdpMemory(form: Form, fields: Fields, prefix: string, memory: SdpMem
 }
 
 /** `tag-N`: the part of all layouts. The members of `sdp_*` have a place in the current one only. */
-export function participantFields(participant: Participant, { form, index }: Encoding): Fields {
+export function participantFields(participant: Participant, encoding: Encoding): Fields {
+  const { form, index } = encoding;
   const { sdpReceived, sdpSent } = participant;
   const fields: Fields = {
-    created: form.time(participant.createdMicros),
-    deleted: form.time(participant.deletedMicros),
+    created: timeOf(participant.createdMicros, encoding),
+    deleted: timeOf(participant.deletedMicros, encoding),
     block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(participant.blockDtmf))),
   };
   putOptional(form, fields, 'logical_intf', participant.logicalInterface);
@@ -312,32 +326,72 @@ export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
 }
 
 /** `sfd-N`, `stream-N` and the lists of the streams. */
-export function putStreams(tree: Tree, state: CallState, encoding: Encoding): void {
-  const { index } = encoding;
+export function putStreams(out: Output, state: CallState, encoding: Encoding): void {
+  const { index, moment } = encoding;
   state.sockets.forEach((socket, at) => {
-    tree[`sfd-${at}`] = socketFields(socket, encoding);
+    out.group('socket', at, [socket], () => [[`sfd-${at}`, socketFields(socket, encoding)]]);
   });
   state.streams.forEach((stream, at) => {
-    tree[`stream-${at}`] = streamFields(stream, encoding);
+    const counters = moment.counters.get(stream.id) ?? null;
+    const on = [stream, index.medias.get(stream.mediaId), ...numbersOf(counters)];
+    out.group('stream', at, on, () => [[`stream-${at}`, streamFields(stream, counters, encoding)]]);
   });
   state.streams.forEach((stream, at) => {
-    const sinks = index.sinksOf(stream);
-    tree[`stream_sfds-${at}`] = index.stored(index.socketAt, stream.sockets);
-    tree[`rtp_sinks-${at}`] = sinks.rtp;
-    tree[`rtcp_sinks-${at}`] = sinks.rtcp;
+    out.group('stream lists', at, routesDependOn(stream, index), () => {
+      const sinks = index.sinksOf(stream);
+      return [
+        [`stream_sfds-${at}`, index.stored(index.socketAt, stream.sockets)],
+        [`rtp_sinks-${at}`, sinks.rtp],
+        [`rtcp_sinks-${at}`, sinks.rtcp],
+      ];
+    });
   });
 }
 
+const noNumbers: readonly number[] = [];
+
+const numbersOf = (counters: StoredCounters | null): readonly number[] =>
+  counters === null
+    ? noNumbers
+    : [
+        counters.packets,
+        counters.bytes,
+        counters.errors,
+        counters.kernelPackets,
+        counters.kernelBytes,
+        counters.lastPacketMicros,
+      ];
+
+/** The media of the stream, and those subscribed to it. */
+function routesDependOn(stream: Stream, index: StoredIndex): readonly unknown[] {
+  const on: unknown[] = [stream, index.medias.get(stream.mediaId)];
+  for (const { media } of index.subscribersOf(stream.mediaId)) on.push(media);
+  return on;
+}
+
+/** The participant and its medias. */
+export function participantDependsOn(
+  participant: Participant,
+  index: StoredIndex,
+): readonly unknown[] {
+  const on: unknown[] = [participant];
+  for (const id of participant.medias) on.push(index.medias.get(id));
+  return on;
+}
+
 /** `map-N` and `map_sfds-N`. */
-export function putMaps(tree: Tree, state: CallState, encoding: Encoding): void {
+export function putMaps(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.endpointMaps.forEach((map, at) => {
-    tree[`map-${at}`] = mapFields(map, encoding);
+    out.group('map', at, [map], () => [[`map-${at}`, mapFields(map, encoding)]]);
   });
   state.endpointMaps.forEach((map, at) => {
-    tree[`map_sfds-${at}`] = map.sockets.flatMap((group) => [
-      `loc-${group.addressIndex}`,
-      ...index.stored(index.socketAt, group.sockets),
-    ]);
+    out.group('map lists', at, [map], () => [[`map_sfds-${at}`, mapSockets(map, index)]]);
   });
 }
+
+const mapSockets = (map: EndpointMap, index: StoredIndex): string[] =>
+  map.sockets.flatMap((group) => [
+    `loc-${group.addressIndex}`,
+    ...index.stored(index.socketAt, group.sockets),
+  ]);

@@ -9,6 +9,7 @@
 import type { CallState } from '../media/call-state.js';
 import { encodeCall, keyOf } from './codec.js';
 import { RedisConnection, type ConnectionOptions } from './connection.js';
+import { EncodedCalls } from './encode-output.js';
 import { StoreError } from './errors.js';
 import { Fence, type Holder } from './fence.js';
 import { FormatChoice, formatIn, type FormatReason, type FormatSource } from './format-choice.js';
@@ -20,7 +21,7 @@ import { restoreCalls, type Restored } from './restore.js';
 import type { SendCommand } from './send-command.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
-import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
+import type { CallMoment, CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
 import { WriteQueue } from './write-queue.js';
 
 /** What a store is told when it is made. */
@@ -61,8 +62,8 @@ export interface RedisStoreOptions {
   readonly snapshot: () => Iterable<CallState>;
   /** Another node has the call: it is that node's to write and to delete. */
   readonly onLost?: (callId: string, holder: Holder) => void;
-  /** The state as it is to be written now: with the counters of the moment. */
-  readonly completed: (state: CallState) => CallState;
+  /** Counters and clock at the moment of writing. */
+  readonly moment: (callId: string) => CallMoment;
 }
 
 /** What may change while a store is open. The databases keep their numbers. */
@@ -116,6 +117,7 @@ export class RedisStore implements CallStore {
   readonly #known = new Map<string, number>();
   readonly #fence: Fence;
   readonly #removed = new RemovedLately();
+  readonly #encoded = new EncodedCalls();
   #replicaWait: ReplicaWait | null;
   readonly #format: FormatChoice;
   #healthy = false;
@@ -396,6 +398,7 @@ export class RedisStore implements CallStore {
       // A call that has another owner by now is gone from here, and that is what was wanted.
       await this.#fence.delete(keyOf(callId), { epoch, database });
       this.#known.delete(callId);
+      this.#encoded.forget(callId);
       this.#removed.add(callId);
       return;
     }
@@ -417,13 +420,15 @@ export class RedisStore implements CallStore {
       return;
     }
     this.#known.delete(callId);
+    this.#encoded.forget(callId);
     this.#options.onLost?.(callId, holder);
   }
 
   /** One state that cannot be encoded must not keep all others from being written. */
   #encode(state: CallState): Buffer | null {
     try {
-      return encodeCall(this.#options.completed(state), this.format ?? 'JSON', this.#settings);
+      const moment = this.#options.moment(state.callId);
+      return encodeCall(state, this.format ?? 'JSON', this.#settings, moment, this.#encoded);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);

@@ -1,5 +1,5 @@
 /** Where call state outlives the process (design.md §8). */
-import type { AddressFamily, CallState } from '../media/call-state.js';
+import type { AddressFamily, CallState, StreamStats } from '../media/call-state.js';
 import type { Holder } from './fence.js';
 
 export type { Holder };
@@ -46,3 +46,20 @@ export interface CallStore {
   /** Sends what is still queued (bounded) and disconnects. Stored calls stay. */
   close(): Promise<void>;
 }
+
+/** Counters of one stream at the moment of writing; see `StreamStatistics`. */
+export type StoredCounters = StreamStats & {
+  /** 0: no packet has come here yet, what the state says holds. */
+  readonly lastPacketMicros: number;
+};
+
+/** What is not in the state of a call and is stored with it. */
+export interface CallMoment {
+  /** By stream id; of streams that are not in it the state's are stored. */
+  readonly counters: ReadonlyMap<number, StoredCounters>;
+  /** From the clock of the state to the wall clock, µs. */
+  readonly offsetMicros: number;
+}
+
+/** For a state that is stored as it is. */
+export const asItIs: CallMoment = { counters: new Map(), offsetMicros: 0 };

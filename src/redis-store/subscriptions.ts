@@ -3,7 +3,7 @@
  * (`tag/media-offset/offer_answer/rtcp_only/egress`) and by media in the current one
  * (`media/offer_answer/rtcp_only/egress/inject`); the sinks of streams follow from them.
  */
-import { CallIndex } from '../media/call-index.js';
+import { ById, CallIndex } from '../media/call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from '../media/call-state.js';
 
 const bit = (value: boolean): string => (value ? '1' : '0');
@@ -12,28 +12,49 @@ const bit = (value: boolean): string => (value ? '1' : '0');
 const attributesOf = (subscription: Subscription): string =>
   `${bit(subscription.offerAnswer)}/${bit(subscription.rtcpOnly)}/${bit(subscription.egress)}`;
 
-const positionsOf = (entities: readonly { readonly id: number }[]): ReadonlyMap<number, number> =>
-  new Map(entities.map(({ id }, at) => [id, at]));
+/** What an id becomes when it is written: the position of its entity. */
+export interface Positions {
+  get(id: number): number | undefined;
+}
+
+const positionsIn = (entities: ById<{ readonly id: number }>): Positions => ({
+  get: (id) => entities.positionOf(id),
+});
 
 /** The index of the call, and what its ids become when written: positions in the lists of the state. */
 export class StoredIndex extends CallIndex {
-  readonly participantAt: ReadonlyMap<number, number>;
-  readonly mediaAt: ReadonlyMap<number, number>;
-  readonly streamAt: ReadonlyMap<number, number>;
-  readonly socketAt: ReadonlyMap<number, number>;
-  readonly mapAt: ReadonlyMap<number, number>;
+  readonly participantAt: Positions;
+  readonly mediaAt: Positions;
+  readonly streamAt: Positions;
+  readonly socketAt: Positions;
+  readonly mapAt: Positions;
+  /**
+   * Two states of a call with the same shape, the later one with no fewer entities, have the same positions for the
+   * same ids. Ids are given out once and in order, so most often they are the positions.
+   */
+  readonly shape: string;
+  /** Entities by kind. */
+  readonly counts: readonly number[];
 
   constructor(state: CallState) {
     super(state);
-    this.participantAt = positionsOf(state.participants);
-    this.mediaAt = positionsOf(state.medias);
-    this.streamAt = positionsOf(state.streams);
-    this.socketAt = positionsOf(state.sockets);
-    this.mapAt = positionsOf(state.endpointMaps);
+    const sockets = new ById(state.sockets);
+    const maps = new ById(state.endpointMaps);
+    this.participantAt = positionsIn(this.participants);
+    this.mediaAt = positionsIn(this.medias);
+    this.streamAt = positionsIn(this.streams);
+    this.socketAt = positionsIn(sockets);
+    this.mapAt = positionsIn(maps);
+    const lists = [this.participants, this.medias, this.streams, sockets, maps];
+    this.shape = lists.map(({ gaps }) => gaps).join(';');
+    this.counts = [
+      ...[state.participants.length, state.medias.length, state.streams.length],
+      ...[state.sockets.length, state.endpointMaps.length],
+    ];
   }
 
   /** Stored ids of `ids`; those that no longer exist are left out. */
-  stored(positions: ReadonlyMap<number, number>, ids: readonly number[]): string[] {
+  stored(positions: Positions, ids: readonly number[]): string[] {
     const list: string[] = [];
     for (const id of ids) {
       const at = positions.get(id);

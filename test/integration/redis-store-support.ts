@@ -13,6 +13,7 @@ import type { NgValue } from '../../src/ng-protocol/dictionary.js';
 import type { RedisServer } from '../../src/redis-store/server-address.js';
 import type { StoreLog } from '../../src/redis-store/log.js';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis-store/redis-store.js';
+import { asItIs } from '../../src/redis-store/store.js';
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -155,7 +156,7 @@ export function makeStore(
     bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
     log,
     snapshot: () => memory.values(),
-    completed: (state) => state,
+    moment: () => asItIs,
     ...changes,
   });
   return { store, memory, log };

@@ -1,8 +1,8 @@
 /** The calls of this node: puts together what changes them, and shows them to others. */
 import type { Config, LimitConfig } from '../../config/config.js';
-import { withStreams } from '../../media/call-change.js';
-import { copyOfStream, type CallState, type Stream } from '../../media/call-state.js';
+import type { CallState } from '../../media/call-state.js';
 import type { CallStatistics, MediaRelay } from '../../media/relay.js';
+import type { CallMoment } from '../../redis-store/store.js';
 import { shiftedState, shiftedStatistics, type LivedTime } from '../clocks.js';
 import type { HeldAddresses } from '../process/held-addresses.js';
 import { CallSweep } from './call-sweep.js';
@@ -67,11 +67,13 @@ export class CallService {
     };
   }
 
-  /** The state with the counters of this moment and by the wall clock, for the stored value. */
-  withStatistics(state: CallState): CallState {
-    const offset = this.#options.clock.wallOffsetMicros();
-    const statistics = this.#relay.statistics(state.callId);
-    return shiftedState(statistics === null ? state : counted(state, statistics), offset);
+  /** What the stored value of a call has besides its state. */
+  storedMoment(callId: string): CallMoment {
+    const streams = this.#relay.statistics(callId)?.streams ?? [];
+    return {
+      counters: new Map(streams.map((entry) => [entry.streamId, entry])),
+      offsetMicros: this.#options.clock.wallOffsetMicros(),
+    };
   }
 
   /** Due deletions, timeouts, takeovers by media; called once a second. */
@@ -95,19 +97,4 @@ export class CallService {
     );
     for (const state of this.table.calls.values()) void this.table.save(state);
   }
-}
-
-function counted(state: CallState, statistics: CallStatistics): CallState {
-  const known = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
-  const changed = new Map<number, Stream>();
-  for (const stream of state.streams) {
-    const entry = known.get(stream.id);
-    if (entry === undefined) continue;
-    const { packets, bytes, errors, kernelPackets, kernelBytes, lastPacketMicros } = entry;
-    const copy = copyOfStream(stream);
-    copy.stats = { packets, bytes, errors, kernelPackets, kernelBytes };
-    if (lastPacketMicros > 0) copy.lastPacketMicros = lastPacketMicros;
-    changed.set(stream.id, copy);
-  }
-  return withStreams(state, changed);
 }

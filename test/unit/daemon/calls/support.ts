@@ -17,13 +17,17 @@ import type {
 } from '../../../../src/media/relay.js';
 import { Counters } from '../../../../src/observe/counters.js';
 import { Log } from '../../../../src/observe/log.js';
-import type {
-  CallStore,
-  Holder,
-  RestoreReport,
-  SaveOutcome,
+import { decodeCall, encodeCall } from '../../../../src/redis-store/codec.js';
+import {
+  asItIs,
+  type CallMoment,
+  type CallStore,
+  type Holder,
+  type RestoreReport,
+  type SaveOutcome,
 } from '../../../../src/redis-store/store.js';
 import { configOf, minimal } from '../../config/support.js';
+import { settings } from '../../redis-store/support.js';
 import { body, plainRequest, type Keys } from '../../media/support.js';
 
 /** Accepts every plan; packets arrive when a test says so. */
@@ -95,8 +99,7 @@ export class FakeStore implements CallStore {
   healthy = true;
   readonly log: string[] = [];
   readonly values = new Map<string, CallState>();
-  /** As a store encodes it. */
-  completed: (state: CallState) => CallState = (state) => state;
+  moment: (callId: string) => CallMoment = () => asItIs;
 
   restore(adopt: (state: CallState) => string | null): Promise<RestoreReport> {
     for (const state of this.values.values()) adopt(state);
@@ -105,7 +108,8 @@ export class FakeStore implements CallStore {
 
   save(state: CallState): Promise<SaveOutcome> {
     this.log.push(`save ${state.callId}`);
-    this.values.set(state.callId, this.completed(state));
+    const value = encodeCall(state, 'JSON', settings, this.moment(state.callId));
+    this.values.set(state.callId, decodeCall(state.callId, value, settings).state);
     return Promise.resolve(this.healthy ? 'committed' : 'degraded');
   }
 
@@ -203,7 +207,7 @@ export class Node {
       },
       isFollowed: (database) => this.followed.has(database),
     });
-    this.store.completed = (state) => this.calls.withStatistics(state);
+    this.store.moment = (callId) => this.calls.storedMoment(callId);
   }
 
   /** Time goes on, with a sweep every second. */
