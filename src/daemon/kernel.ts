@@ -7,11 +7,8 @@ import { devicesFor } from '../kernel-forward/devices.js';
 import { BpfForwarder, type BpfMode } from '../kernel-forward/bpf-forwarder.js';
 import { KernelForwardError, type KernelForwarder } from '../kernel-forward/forwarder.js';
 import { isForwarding, type SystemFiles } from '../kernel-forward/ip-forwarding.js';
-import {
-  defaultTrialPackets,
-  NftForwarder,
-  removeLeftTable,
-} from '../kernel-forward/nft-forwarder.js';
+import { defaultTrialPackets, NftForwarder } from '../kernel-forward/nft-forwarder.js';
+import { removeLeftTable } from '../kernel-forward/nft-table.js';
 import { networkDevices } from '../native/network.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../native/addon.js';
@@ -61,7 +58,7 @@ export interface MediaAddresses {
 }
 
 /** Room for a flow of each port, or of each call when their number is limited. */
-function mostFlowsOf(config: Config, ports: number): number {
+function maxFlowsOf(config: Config, ports: number): number {
   const { maxSessions } = config.limits;
   const needed = maxSessions > 0 ? Math.min(ports, maxSessions * flowsPerCall) : ports;
   return Math.max(leastFlows, needed);
@@ -75,7 +72,7 @@ function openBpf(config: Config, mode: BpfMode, ports: number): BpfForwarder {
     pinDirectory,
     objectPath: builtFile('bpf', 'forward.bpf.o'),
     mode,
-    maxFlows: mostFlowsOf(config, ports),
+    maxFlows: maxFlowsOf(config, ports),
   });
 }
 
@@ -119,11 +116,15 @@ function removeLeftPrograms(config: Config, log: Log): void {
 const instanceOf = (config: Config): string =>
   config.media.kernelForwardPins ?? basename(pinDirectoryOf(config)).slice('rtprelay-'.length);
 
-/** @throws KernelForwardError */
-function openNft(config: Config, { addresses, ports }: MediaAddresses, log: Log): NftForwarder {
-  return new NftForwarder({
+/** @throws KernelForwardError, NativeRelayError */
+function openNft(
+  config: Config,
+  { addresses, ports }: MediaAddresses,
+  log: Log,
+): Promise<NftForwarder> {
+  return NftForwarder.open({
     instance: instanceOf(config),
-    maxFlows: mostFlowsOf(config, ports),
+    maxFlows: maxFlowsOf(config, ports),
     families: familiesOf(addresses),
     setForwarding: config.media.kernelForwardSetForwarding,
     trialPackets: defaultTrialPackets,
@@ -157,11 +158,11 @@ interface Opened {
   readonly place: string;
 }
 
-/** @throws KernelForwardError */
-function openBackEnd(config: Config, media: MediaAddresses, log: Log): Opened {
+/** @throws KernelForwardError, NativeRelayError */
+async function openBackEnd(config: Config, media: MediaAddresses, log: Log): Promise<Opened> {
   const { kernelForward } = config.media;
-  const nft = (why: string): Opened => {
-    const forwarder = openNft(config, media, log);
+  const nft = async (why: string): Promise<Opened> => {
+    const forwarder = await openNft(config, media, log);
     removeLeftPrograms(config, log);
     return { forwarder, why, place: `in table inet ${forwarder.table}` };
   };
@@ -183,7 +184,7 @@ function openBackEnd(config: Config, media: MediaAddresses, log: Log): Opened {
       );
     }
     try {
-      return nft(` (not tc: ${first})`);
+      return await nft(` (not tc: ${first})`);
     } catch (second) {
       throw new KernelForwardError(
         reason.replace(first, () => `tc: ${first}; nft: ${messageOf(second)}`),
@@ -196,14 +197,14 @@ function openBackEnd(config: Config, media: MediaAddresses, log: Log): Opened {
  * Starts kernel forwarding if the configuration has it. One log line says what was chosen, and why
  * nothing was. @throws FallbackError
  */
-export function openKernelForwarding(
+export async function openKernelForwarding(
   config: Config,
   media: MediaAddresses,
   log: Log,
-): KernelForwarder | null {
+): Promise<KernelForwarder | null> {
   if (config.media.kernelForward === 'none') return null;
   try {
-    const { forwarder, why, place } = openBackEnd(config, media, log);
+    const { forwarder, why, place } = await openBackEnd(config, media, log);
     const found = forwarder.adopted ? `, ${forwarder.flows().length} flows found there` : '';
     log.info('core', `Kernel forwarding: ${forwarder.mode}${why}; ${place}${found}`);
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);

@@ -52,7 +52,7 @@ async function openInKernel(
     ]);
   const addresses = addressesOf(interfaces);
   const ports = portCount(interfaces, config.media);
-  const forwarder = openKernelForwarding(config, { addresses, ports }, log);
+  const forwarder = await openKernelForwarding(config, { addresses, ports }, log);
   if (forwarder === null) return null;
   const kernelRelay = new KernelRelay({
     ...{ inner, forwarder, nowMicros: clock.nowMicros },

@@ -1,35 +1,12 @@
-/** TC and XDP programs, over the addon `rtprelay-kernel` and libbpf. */
+/** TC and XDP programs, over libbpf. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative, NativeRelayError } from '../native/addon.js';
+import { newBpfForwarder, type NativeBpfForwarder } from '../native/bpf.js';
 import type { KernelMode, VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
 import { KernelForwardError, type FlowFigures, type KernelForwarder } from './forwarder.js';
 
 /** Numbers of one flow, as in native/kernel_api/kernel_addon.cc. */
 const figuresPerFlow = 8;
-
-interface AddonForwarder {
-  open(pinDirectory: string, objectPath: string, mode: string, maxFlows: number): string | null;
-  notes(): readonly string[];
-  adopted(): boolean;
-  replaces(): boolean;
-  attach(device: string): string | null;
-  detach(device: string): string | null;
-  setVlans(vlans: readonly VlanDevice[]): string | null;
-  routesChanged(): void;
-  devices(): readonly string[];
-  setFlows(flows: readonly Flow[]): string | null;
-  removeFlows(locals: readonly Endpoint[], figures: Float64Array): string | null;
-  read(locals: readonly Endpoint[], figures: Float64Array): void;
-  flows(): readonly Flow[];
-  totals(): Readonly<Record<string, number>>;
-  close(): void;
-  remove(): string | null;
-}
-
-interface Addon {
-  readonly KernelForwarder: new () => AddonForwarder;
-}
 
 export type BpfMode = Exclude<KernelMode, 'nft'>;
 
@@ -55,31 +32,17 @@ function figuresAt(numbers: Float64Array, index: number): FlowFigures {
   };
 }
 
-function loadAddon(): Addon {
-  try {
-    return loadNative('rtprelay-kernel') as Addon;
-  } catch (cause) {
-    if (cause instanceof NativeRelayError && cause.code === 'addon-not-built') {
-      throw new KernelForwardError('built without libbpf: install libbpf-dev, run npm run build', {
-        cause,
-      });
-    }
-    throw new KernelForwardError(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-}
-
 export class BpfForwarder implements KernelForwarder {
-  readonly #native: AddonForwarder;
+  readonly #native: NativeBpfForwarder<Flow, VlanDevice>;
   readonly mode: KernelMode;
   readonly abilities = { payloadTypes: true, rtcp: true };
   readonly adopted: boolean;
   readonly replaces: boolean;
   readonly notes: readonly string[];
 
-  /** @throws KernelForwardError */
+  /** @throws KernelForwardError, NativeRelayError */
   constructor(options: BpfForwarderOptions) {
-    const { KernelForwarder: Native } = loadAddon();
-    this.#native = new Native();
+    this.#native = newBpfForwarder();
     const { pinDirectory, objectPath, mode, maxFlows } = options;
     const reason = this.#native.open(pinDirectory, objectPath, mode, maxFlows);
     if (reason !== null) throw new KernelForwardError(reason);
@@ -136,7 +99,7 @@ export class BpfForwarder implements KernelForwarder {
   }
 
   /** What cannot be forwarded goes up to userspace. */
-  trouble(): string | null {
+  supervise(): string | null {
     return null;
   }
 

@@ -67,7 +67,7 @@ export interface KernelForwarder {
    * To be called every second: why the kernel does not forward what it should, or null. From then on
    * it takes no flows; those it has are the caller's to remove.
    */
-  trouble(): string | null;
+  supervise(): string | null;
   /** Leaves everything in the kernel going. */
   close(): void;
   /** Nothing is left in the kernel. Why not, or null. */

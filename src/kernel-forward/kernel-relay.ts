@@ -413,7 +413,7 @@ export class KernelRelay implements MediaRelay {
   /** To be called every second. Where the kernel loses packets, userspace takes over. */
   watch(): void {
     if (this.#suspended !== null) return;
-    this.#suspended = this.#options.forwarder.trouble();
+    this.#suspended = this.#options.forwarder.supervise();
     if (this.#suspended === null) return;
     for (const call of this.#calls.values()) this.#takeOut(call, [...call.flows.values()]);
     this.releaseUnclaimed();

@@ -1,46 +1,27 @@
 /** nftables: for machines that permit no BPF. Over the addon `rtprelay-nft` and libnftables. */
 import type { Endpoint } from '../media/call-state.js';
-import { loadNative, NativeRelayError } from '../native/addon.js';
+import type { Nft } from '../native/nft.js';
 import { flowKey, sameFlow, type Flow } from './flows.js';
-import {
-  KernelForwardError,
-  noFigures,
-  type FlowFigures,
-  type KernelForwarder,
-} from './forwarder.js';
-import { ensureForwarding, isForwarding, type SystemFiles } from './ip-forwarding.js';
-import { parseInstance, parseListing, parseTableNames, type TableListing } from './nft-listing.js';
+import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
+import type { SystemFiles } from './ip-forwarding.js';
+import { NftDevices } from './nft-devices.js';
+import type { TableListing } from './nft-listing.js';
 import {
   deleteElementsText,
   deleteTableText,
-  deviceText,
   ElementChanges,
   familyOf,
   headerBytes,
   markOf,
+  maxFlows,
   tableMark,
-  mostFlows,
-  mostInstances,
-  tableName,
   tableText,
   type Count,
   type Family,
   type SlotFlow,
   type Table,
 } from './nft-ruleset.js';
-
-/** native/nft_api/nft_addon.cc */
-interface AddonNft {
-  run(commands: string, json: boolean): { readonly error: string | null; readonly output: string };
-  exists(table: string, set: string): boolean;
-  counters(table: string, set: string, marks: Uint32Array, figures: Float64Array): string | null;
-  lock(name: string): string | null;
-  unlock(): void;
-}
-
-interface Addon {
-  readonly Nft: new () => AddonNft;
-}
+import { openTable, reasonOf, type OwnTable } from './nft-table.js';
 
 export interface NftForwarderOptions {
   /** Names the table; one for each instance in a network namespace. */
@@ -73,48 +54,10 @@ interface Passed {
 const none: Count = { packets: 0, bytes: 0 };
 
 /** What may get lost in a second without a fault of the machine's: a route or a device changes. */
-const mostLost = 20;
+const maxLostPerSecond = 20;
 
 /** For `NftForwarderOptions.trialPackets`. */
 export const defaultTrialPackets = 10;
-
-/** Waiting for another instance that is being started: ms, times. */
-const lockPauseMs = 10;
-const lockAttempts = 200;
-
-function loadAddon(): Addon {
-  try {
-    return loadNative('rtprelay-nft') as Addon;
-  } catch (error) {
-    const notBuilt = error instanceof NativeRelayError && error.code === 'addon-not-built';
-    const reason = error instanceof Error ? error.message : String(error);
-    const help = 'built without libnftables (install libnftables-dev, run scripts/build-native)';
-    throw new KernelForwardError(notBuilt ? help : reason, { cause: error });
-  }
-}
-
-/** The first thing that libnftables complains of, in a line. */
-export function reasonOf(error: string): string {
-  const reason = /Error: (.*)/.exec(error)?.[1] ?? error.trim().split('\n')[0] ?? error;
-  return reason.replace(/^Could not process rule: /, '');
-}
-
-/** Of a killed process that forwarded by nftables, when this one does not. */
-export function removeLeftTable(instance: string): void {
-  let addon: Addon;
-  try {
-    addon = loadAddon();
-  } catch {
-    return;
-  }
-  const native = new addon.Nft();
-  const name = tableName(instance);
-  // The whole rule set would be read to remove what is not there.
-  if (!native.exists(name, 'counted')) return;
-  // Locked: a living process has it. An error: it is not ours to remove.
-  if (native.lock(name) === null) native.run(deleteTableText(name), false);
-  native.unlock();
-}
 
 const payloadBytes = ({ packets, bytes }: Count, flow: Flow): number =>
   Math.max(0, bytes - packets * headerBytes[familyOf(flow.local)]);
@@ -127,18 +70,10 @@ export class NftForwarder implements KernelForwarder {
   readonly adopted: boolean;
   readonly notes: readonly string[];
   readonly #options: NftForwarderOptions;
-  readonly #addon = loadAddon();
-  readonly #native = new this.#addon.Nft();
+  readonly #nft: Nft;
   readonly #table: Table;
+  readonly #devices: NftDevices;
   readonly #flows = new Map<string, KnownFlow>();
-  readonly #attached = new Set<string>();
-  /** Those of them that forward packets of the family: only there are any rewritten. */
-  readonly #forwarding: { readonly [F in Family]: Set<string> } = {
-    ipv4: new Set(),
-    ipv6: new Set(),
-  };
-  /** Why there is no forwarding, by device and family: each is said once. */
-  readonly #said = new Map<string, string>();
   readonly #freeSlots: number[] = [];
   #nextSlot = 1;
   /** Removed but for what packets on their way may still look up; gone with the next change. */
@@ -148,31 +83,27 @@ export class NftForwarder implements KernelForwarder {
   /** Until the first packets have left, only few flows are let in: a firewall may drop them. */
   #trial = true;
 
-  /** @throws KernelForwardError */
-  constructor(options: NftForwarderOptions) {
+  private constructor(options: NftForwarderOptions, { nft, table, kept, notes }: OwnTable) {
     this.#options = options;
-    const name = tableName(options.instance);
-    const maxFlows = Math.min(options.maxFlows, mostFlows);
-    const refusal = this.#native.lock(name);
-    if (refusal !== null) throw new KernelForwardError(`table ${name}: ${refusal}`);
+    this.#nft = nft;
+    this.#table = table;
+    this.adopted = kept !== null;
+    this.notes = notes;
+    const run = (commands: string): string | null => this.#run(commands);
+    this.#devices = new NftDevices({ ...options, table, run });
+    if (kept !== null) this.#adopt(kept);
+    if (kept !== null && kept.table.maxFlows !== table.maxFlows) this.#rebuild();
+    this.#passed = this.#readPassed() ?? this.#passed;
+    this.#trial = this.#passed.left < options.trialPackets;
+  }
+
+  /** @throws KernelForwardError, NativeRelayError */
+  static async open(options: NftForwarderOptions): Promise<NftForwarder> {
+    const own = await openTable(options.instance, Math.min(options.maxFlows, maxFlows));
     try {
-      const names = parseTableNames(this.#list('tables inet'));
-      const listing = names.includes(name)
-        ? parseListing(this.#list(`table inet ${name}`), name)
-        : null;
-      const kept = listing !== null && listing.flows.length <= maxFlows ? listing : null;
-      this.adopted = kept !== null;
-      this.notes =
-        names.includes(name) && kept === null
-          ? [`table ${name} cannot be taken over (another layout) and is made anew`]
-          : [];
-      this.#table = kept === null ? this.#make(name, maxFlows, names) : { ...kept.table, maxFlows };
-      if (kept !== null) this.#adopt(kept);
-      if (kept !== null && kept.table.maxFlows !== maxFlows) this.#rebuild();
-      this.#passed = this.#readPassed() ?? this.#passed;
-      this.#trial = this.#passed.left < options.trialPackets;
+      return new NftForwarder(options, own);
     } catch (error) {
-      this.#native.unlock();
+      own.nft.unlock();
       throw error;
     }
   }
@@ -183,23 +114,16 @@ export class NftForwarder implements KernelForwarder {
   }
 
   get devices(): readonly string[] {
-    return [...this.#attached];
+    return this.#devices.names;
   }
 
   /** Refused is a device that forwards packets of none of the families. */
   attach(device: string): string | null {
-    const { families } = this.#options;
-    const refusals = families.flatMap((family) => this.#open(device, family) ?? []);
-    if (refusals.length === families.length) return [...new Set(refusals)].join('; ');
-    this.#attached.add(device);
-    for (const family of families) this.#checkForwarding(device, family);
-    return null;
+    return this.#devices.attach(device);
   }
 
   detach(device: string): string | null {
-    this.#attached.delete(device);
-    const refusals = (['ipv4', 'ipv6'] as const).flatMap((each) => this.#shut(device, each) ?? []);
-    return refusals[0] ?? null;
+    return this.#devices.detach(device);
   }
 
   /** The hooks see packets on the VLAN's own device. */
@@ -220,8 +144,8 @@ export class NftForwarder implements KernelForwarder {
     });
     if (changed.length === 0) return null;
     const fresh = changed.filter(({ local }) => !this.#flows.has(flowKey(local))).length;
-    const { maxFlows } = this.#table;
-    if (this.#flows.size + fresh > maxFlows) return `its table holds ${maxFlows} flows`;
+    const room = this.#table.maxFlows;
+    if (this.#flows.size + fresh > room) return `its table holds ${room} flows`;
     const entries = changed.map((flow) => this.#entryOf(flow));
     const refusal = this.#change((changes) => {
       for (const entry of entries)
@@ -284,8 +208,8 @@ export class NftForwarder implements KernelForwarder {
     return { forwarded: left, 'not forwarded by the machine': Math.max(0, entered - left) };
   }
 
-  trouble(): string | null {
-    this.#checkAllForwarding();
+  supervise(): string | null {
+    this.#devices.checkForwarding();
     const before = this.#passed;
     const now = this.#readPassed();
     if (now === null) {
@@ -297,7 +221,7 @@ export class NftForwarder implements KernelForwarder {
     this.#passed = now;
     if (this.#trial) return this.#continueTrial(now);
     const lost = now.entered - now.left - (before.entered - before.left);
-    return lost > mostLost ? this.#suspend(lost) : null;
+    return lost > maxLostPerSecond ? this.#suspend(lost) : null;
   }
 
   /** Lets one more flow in, or all of them. */
@@ -323,7 +247,7 @@ export class NftForwarder implements KernelForwarder {
   }
 
   close(): void {
-    this.#native.unlock();
+    this.#nft.unlock();
   }
 
   removeAll(): string | null {
@@ -336,50 +260,8 @@ export class NftForwarder implements KernelForwarder {
 
   /** Why not, or null. One transaction. */
   #run(commands: string): string | null {
-    const { error } = this.#native.run(commands, false);
+    const { error } = this.#nft.run(commands, false);
     return error === null ? null : reasonOf(error);
-  }
-
-  /** @throws KernelForwardError */
-  #list(what: string): string {
-    const { error, output } = this.#native.run(`list ${what}`, true);
-    if (error !== null) throw new KernelForwardError(`nftables: ${reasonOf(error)}`);
-    return output;
-  }
-
-  /** An empty table with an instance number that no other has. @throws KernelForwardError */
-  #make(name: string, maxFlows: number, names: readonly string[]): Table {
-    const lock = this.#lockInstances();
-    try {
-      const others = names.filter((other) => other.startsWith('rtprelay_') && other !== name);
-      const taken = new Set(others.map((other) => this.#instanceOf(other)));
-      const numbers = Array.from({ length: mostInstances }, (_, number) => number);
-      const instance = numbers.find((number) => !taken.has(number));
-      if (instance === undefined)
-        throw new KernelForwardError(`there are ${mostInstances} tables of other instances`);
-      const table = { name, instance, maxFlows };
-      const refusal = this.#run(tableText(table));
-      if (refusal !== null) throw new KernelForwardError(`nftables: ${refusal}`);
-      return table;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  #instanceOf(table: string): number | null {
-    const { error, output } = this.#native.run(`list map inet ${table} about`, true);
-    return error === null ? parseInstance(output) : null;
-  }
-
-  /** Two instances that are started together must not choose the same number. */
-  #lockInstances(): AddonNft {
-    const lock = new this.#addon.Nft();
-    const pause = new Int32Array(new SharedArrayBuffer(4));
-    for (let attempt = 0; attempt < lockAttempts; attempt++) {
-      if (lock.lock('rtprelay instances') === null) return lock;
-      Atomics.wait(pause, 0, 0, lockPauseMs);
-    }
-    throw new KernelForwardError('another instance does not finish its start');
   }
 
   #adopt({ flows, devices, remains }: TableListing): void {
@@ -392,13 +274,8 @@ export class NftForwarder implements KernelForwarder {
     this.#nextSlot = Math.max(0, ...used) + 1;
     for (let slot = 1; slot < this.#nextSlot; slot++)
       if (!used.has(slot)) this.#freeSlots.push(slot);
-    for (const family of ['ipv4', 'ipv6'] as const) {
-      for (const device of devices[family]) {
-        this.#attached.add(device);
-        this.#forwarding[family].add(device);
-      }
-    }
-    this.#checkAllForwarding();
+    this.#devices.adopt(devices);
+    this.#devices.checkForwarding();
     const refusal = remains.size === 0 ? null : this.#run(deleteElementsText(this.#table, remains));
     if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
   }
@@ -433,11 +310,8 @@ export class NftForwarder implements KernelForwarder {
     this.#readCounts([...this.#flows.values()]);
     const changes = new ElementChanges(this.#table);
     for (const entry of this.#flows.values()) changes.add(entry, entry.count);
-    const devices = (['ipv4', 'ipv6'] as const).flatMap((family) =>
-      [...this.#forwarding[family]].map((device) => deviceText('add', this.#table, family, device)),
-    );
     this.#retired = [];
-    const refusal = this.#run(tableText(this.#table) + changes.text() + devices.join(''));
+    const refusal = this.#run(tableText(this.#table) + changes.text() + this.#devices.text());
     if (refusal !== null) this.#options.warn(`Kernel forwarding: nftables: ${refusal}`);
     this.#passed = this.#readPassed() ?? { entered: 0, left: 0 };
   }
@@ -458,7 +332,7 @@ export class NftForwarder implements KernelForwarder {
   /** Packets and bytes of each element, zeros for what is not there. */
   #counters(set: string, marks: Uint32Array): Float64Array {
     const figures = new Float64Array(2 * marks.length);
-    if (marks.length > 0) this.#native.counters(this.#table.name, set, marks, figures);
+    if (marks.length > 0) this.#nft.counters(this.#table.name, set, marks, figures);
     return figures;
   }
 
@@ -468,45 +342,9 @@ export class NftForwarder implements KernelForwarder {
     // In this order, so that what passes meanwhile does not seem lost.
     const entered = new Float64Array(2).fill(-1);
     const left = new Float64Array(2).fill(-1);
-    this.#native.counters(this.#table.name, 'entered', mark, entered);
-    this.#native.counters(this.#table.name, 'left', mark, left);
+    this.#nft.counters(this.#table.name, 'entered', mark, entered);
+    this.#nft.counters(this.#table.name, 'left', mark, left);
     const passed = { entered: entered[0] ?? -1, left: left[0] ?? -1 };
     return passed.entered < 0 || passed.left < 0 ? null : passed;
-  }
-
-  /** Lets packets of a family that arrive on the device be forwarded. Why not, or null. */
-  #open(device: string, family: Family): string | null {
-    const { files, setForwarding } = this.#options;
-    const refusal = ensureForwarding(files, device, family, setForwarding);
-    if (refusal !== null || this.#forwarding[family].has(device)) return refusal;
-    const error = this.#run(deviceText('add', this.#table, family, device));
-    if (error === null) this.#forwarding[family].add(device);
-    return error;
-  }
-
-  #shut(device: string, family: Family): string | null {
-    if (!this.#forwarding[family].delete(device)) return null;
-    return this.#run(deviceText('delete', this.#table, family, device));
-  }
-
-  #checkAllForwarding(): void {
-    for (const device of this.#attached)
-      for (const family of this.#options.families) this.#checkForwarding(device, family);
-  }
-
-  /** It may be switched on and off while we run; what is not forwarded must not be rewritten. */
-  #checkForwarding(device: string, family: Family): void {
-    const on = isForwarding(this.#options.files, device, family);
-    const refusal = on && this.#forwarding[family].has(device) ? null : this.#open(device, family);
-    if (refusal !== null) this.#shut(device, family);
-    const key = `${device} ${family}`;
-    if ((this.#said.get(key) ?? null) === refusal) return;
-    if (refusal === null) this.#said.delete(key);
-    else this.#said.set(key, refusal);
-    this.#options.warn(
-      refusal === null
-        ? `Kernel forwarding on ${device} again`
-        : `No kernel forwarding on ${device}: ${refusal}`,
-    );
   }
 }

@@ -16,8 +16,8 @@ export const layoutVersion = 1;
 /** Marks of all instances begin with this byte ("R"), then 4 bits of the instance, 20 of the flow. */
 const markPrefix = 0x52;
 const slotBits = 20;
-export const mostInstances = 16;
-export const mostFlows = 2 ** (slotBits - 1);
+export const maxInstances = 16;
+export const maxFlows = 2 ** (slotBits - 1);
 
 /** Longest name of a table that all versions of nft take, with room to spare. */
 const longestName = 100;
@@ -26,6 +26,8 @@ const longestName = 100;
 export const headerBytes = { ipv4: 28, ipv6: 48 } as const;
 
 export type Family = keyof typeof headerBytes;
+
+export const families: readonly Family[] = ['ipv4', 'ipv6'];
 
 export const familyOf = ({ address }: Endpoint): Family =>
   address.includes(':') ? 'ipv6' : 'ipv4';

@@ -163,7 +163,7 @@ describe('packets through nftables', function () {
       const [figures] = await driver.read(local);
       expect(figures).to.include({ packets: 2, bytes: rtp.length + 1 });
       expect(await driver.call({ ask: 'totals' })).to.include({ forwarded: 2 });
-      expect(await driver.call({ ask: 'trouble' })).to.equal(null);
+      expect(await driver.call({ ask: 'supervise' })).to.equal(null);
     });
 
     it(`leaves to the daemon what is not ${family} media of the learned source`, async () => {
@@ -326,9 +326,9 @@ describe('packets through nftables', function () {
     send(a, flow.local, rtp);
     await arrived(watcher, 2);
     expect((await second.read(flow.local))[0]).to.include({ packets: 2, bytes: rtp.length });
-    for (const [index, remedy] of ['trouble', 'set'].entries()) {
+    for (const [index, remedy] of ['supervise', 'set'].entries()) {
       place(relay).run('nft', 'flush', 'ruleset');
-      if (remedy === 'trouble') await second.call({ ask: 'trouble' });
+      if (remedy === 'supervise') await second.call({ ask: 'supervise' });
       else expect(await second.call({ set: [{ ...flow, tos: 0 }] })).to.equal(null);
       send(a, flow.local, rtp);
       await arrived(watcher, 3 + index);

@@ -14,7 +14,7 @@ const say = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value ?? null)}\n`);
 };
 
-const forwarder = new NftForwarder({
+const forwarder = await NftForwarder.open({
   instance,
   maxFlows: Number(maxFlows),
   families: ['ipv4', 'ipv6'],
@@ -42,7 +42,7 @@ export interface DriverCall {
   readonly set?: readonly Flow[];
   readonly remove?: readonly Endpoint[];
   readonly read?: readonly Endpoint[];
-  readonly ask?: 'flows' | 'totals' | 'trouble' | 'removeAll' | 'adopted' | 'notes';
+  readonly ask?: 'flows' | 'totals' | 'supervise' | 'removeAll' | 'adopted' | 'notes';
 }
 
 function run(call: DriverCall): unknown {
@@ -55,8 +55,8 @@ function run(call: DriverCall): unknown {
       return forwarder.flows();
     case 'totals':
       return forwarder.totals();
-    case 'trouble':
-      return forwarder.trouble();
+    case 'supervise':
+      return forwarder.supervise();
     case 'removeAll':
       return forwarder.removeAll();
     case 'adopted':

@@ -62,7 +62,7 @@ class FakeForwarder {
   totals(): Readonly<Record<string, number>> {
     return {};
   }
-  trouble(): string | null {
+  supervise(): string | null {
     return this.why;
   }
   removeAll(): string | null {
