@@ -54,14 +54,6 @@ export interface RedisAddressContext {
   readonly databaseOptional: boolean;
 }
 
-/** Options that are not given, for addresses that need none of them. */
-export const plainRedis: Omit<RedisAddressContext, 'option'> = {
-  password: null,
-  tls: { ca: null, cert: null, key: null, verify: true },
-  sentinel: { username: null, password: null },
-  databaseOptional: false,
-};
-
 const redisPort = 6379;
 const sentinelPort = 26379;
 

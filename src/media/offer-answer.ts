@@ -11,7 +11,6 @@ import {
   type CallState,
   type Endpoint,
   type Media,
-  type Participant,
 } from './call-state.js';
 import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
@@ -416,8 +415,3 @@ function assignPorts(
 }
 
 const isRtp = (pair: MediaPair): boolean => isRtpProtocol(pair.section.protocol);
-
-/** The participant that `state` holds under `tag`, for callers that only look. */
-export function participantByTag(state: CallState, tag: string): Participant | null {
-  return state.participants.find((participant) => participant.tag === tag) ?? null;
-}

@@ -1,7 +1,6 @@
 /** From a call to what the relay has to do for it. Pure. */
 import { CallIndex, isHeld } from './call-index.js';
 import {
-  formatEndpoint,
   type CallState,
   type Endpoint,
   type LocalSocket,
@@ -138,11 +137,4 @@ function egressSocketOf(
   if (stream.selectedSocket !== null || stream.component === 1) return stream.selectedSocket;
   const rtpId = media.streams.find((id) => streams.get(id)?.rtcpSibling === stream.id);
   return rtpId === undefined ? null : (streams.get(rtpId)?.selectedSocket ?? null);
-}
-
-/** For log lines: the ports of the call. */
-export function describePorts(plan: MediaPlan): string {
-  return plan.sockets
-    .map((socket) => formatEndpoint({ address: socket.localAddress, port: socket.localPort }))
-    .join(' ');
 }

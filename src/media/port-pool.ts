@@ -115,7 +115,7 @@ export class PortPool implements PortAllocator {
     return true;
   }
 
-  /** Marks a given port as used (restore). false when it is outside the range or already taken. */
+  /** Marks a given port as used (restore); one outside the range is nobody's and stays so. false: it is taken. */
   reserve(localAddress: string, port: number): boolean {
     const ports = this.#of(localAddress);
     const index = port - ports.range.min;

@@ -25,7 +25,7 @@ export type * from './requests.js';
 const defaultListLimit = 32;
 
 /** Commands of rtpengine that this version answers with `Unrecognized command`. */
-const laterCommands: ReadonlySet<string> = new Set([
+const unsupportedCommands: ReadonlySet<string> = new Set([
   'start recording',
   'stop recording',
   'pause recording',
@@ -49,7 +49,7 @@ const laterCommands: ReadonlySet<string> = new Set([
   'CLI',
 ]);
 
-const ownCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
+const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'] as const),
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
   ...(['silence media', 'unsilence media'] as const),
@@ -61,12 +61,12 @@ const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: no
 
 /** Whether rtpengine has the command, whether this version has it or not. */
 export function isCommandName(command: string): boolean {
-  return ownCommands.has(command) || laterCommands.has(command);
+  return supportedCommands.has(command) || unsupportedCommands.has(command);
 }
 
 /** Whether rtpengine has the command and this version does not. */
-export function isLaterCommand(command: string): boolean {
-  return laterCommands.has(command);
+function isUnsupportedCommand(command: string): boolean {
+  return unsupportedCommands.has(command);
 }
 
 /**
@@ -192,7 +192,7 @@ export function parseRequest(command: string, dictionary: NgDictionary): NgReque
       return { command, ...noNotes };
     default:
       throw new NgError(
-        isLaterCommand(command) ? 'command-not-supported' : 'unknown-command',
+        isUnsupportedCommand(command) ? 'command-not-supported' : 'unknown-command',
         'Unrecognized command',
       );
   }

@@ -75,7 +75,7 @@ export type ReplaceWord = (typeof replaceWords)[keyof typeof replaceWords];
 export type IceWord = (typeof iceWords)[keyof typeof iceWords];
 
 /** Values of `ICE` that only 26.3 knows; `lite…` is matched by its prefix. */
-const laterIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
+const unsupportedIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
 
 /** Values of `all` that only 26.3 knows. */
 const flowSelections: ReadonlySet<string> = new Set([
@@ -111,7 +111,7 @@ const ice = optional<IceWord>((value, request) => {
     if (word !== null) {
       chosen = word;
       if (word !== 'remove' && word !== 'default') noteUnsupported(request, `ICE=${word}`);
-    } else if (laterIceWords.has(spelled) || spelled.startsWith('lite-')) {
+    } else if (unsupportedIceWords.has(spelled) || spelled.startsWith('lite-')) {
       noteUnsupported(request, `ICE=${spelled}`);
     } else {
       noteUnknownWord(request, 'ICE', spelled);

@@ -73,12 +73,9 @@ export const learningValues: readonly EndpointLearning[] = [
 export const families: readonly AddressFamily[] = ['IP4', 'IP6'];
 
 /**
- * Additional fields: what the layout has no place for. rtpengine ignores fields it doesn't know
- * (10.5 seen). All of them begin so.
+ * Names of the additional fields, for what the layout has no place for; all begin with `rtprelay_`.
+ * rtpengine ignores fields it doesn't know (10.5 seen).
  */
-export const ownPrefix = 'rtprelay_';
-
-/** Names of the additional fields. */
 export const own = {
   /** streams, medias: flags without a bit in the layout. */
   flags: 'rtprelay_flags',

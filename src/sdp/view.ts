@@ -176,13 +176,6 @@ const iceNames: ReadonlySet<string> = new Set([
 
 export const isIceAttribute = (name: string): boolean => iceNames.has(name);
 
-/** Whether any ICE credentials or candidates are offered (RFC 8839). */
-export function hasIce(session: SdpSession): boolean {
-  const offers = (attributes: readonly SdpAttribute[]): boolean =>
-    attributes.some(({ name }) => name === 'candidate' || name === 'ice-ufrag');
-  return offers(session.attributes) || session.medias.some((media) => offers(media.attributes));
-}
-
 /** Values of a=rtpengine, the loop-protection mark. */
 export function loopMarks(session: SdpSession): readonly string[] {
   return session.attributes.flatMap(({ name, value }) =>

@@ -1,11 +1,18 @@
 import { expect } from 'chai';
 import {
   parseRedisAddress,
-  plainRedis,
   type RedisAddress,
   type RedisAddressContext,
 } from '../../../src/config/redis-address.js';
 import { configError } from './support.js';
+
+/** Options that are not given. */
+const plainRedis: Omit<RedisAddressContext, 'option'> = {
+  password: null,
+  tls: { ca: null, cert: null, key: null, verify: true },
+  sentinel: { username: null, password: null },
+  databaseOptional: false,
+};
 
 const parse = (text: string, more: Partial<RedisAddressContext> = {}): RedisAddress =>
   parseRedisAddress(text, { ...plainRedis, option: 'redis', ...more });

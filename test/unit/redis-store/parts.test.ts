@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { decodeCall } from '../../../src/redis-store/codec.js';
 import { mediaFlagTables, streamFlagTables } from '../../../src/redis-store/flags.js';
-import { MemoryStore, RecordingStore } from '../../../src/redis-store/memory-store.js';
+import { MemoryStore } from '../../../src/redis-store/memory-store.js';
 import {
   encodePlain,
   percentDecode,
@@ -100,15 +100,5 @@ describe('stores without a server', () => {
     expect(await store.save(state)).to.equal('committed');
     expect(await store.remove('x')).to.equal('committed');
     expect((await store.restore()).found).to.equal(0);
-  });
-
-  it('record what was saved and hand it out again', async () => {
-    const store = new RecordingStore();
-    await store.save(state);
-    await store.save({ ...state, callId: 'y' });
-    await store.remove('x');
-    expect(store.saves.map(({ callId }) => callId)).to.deep.equal(['x', 'y', 'x']);
-    const report = await store.restore(() => 'taken');
-    expect(report.failures).to.deep.equal([{ callId: 'y', reason: 'taken' }]);
   });
 });

@@ -6,7 +6,6 @@ import {
   bandwidthOf,
   codecsOf,
   directionOf,
-  hasIce,
   hasRtcpMux,
   isFeedbackProtocol,
   isRtpProtocol,
@@ -107,7 +106,6 @@ describe('attributes of a section', () => {
     }
     expect(ptimeOf(section('a=ptime:30'))).to.equal(30);
     expect(bandwidthOf(section('b=AS:64'), 'AS')).to.equal(64);
-    expect(hasIce(read(body(6000, ['a=ice-ufrag:x'])).session)).to.equal(true);
   });
 });
 
