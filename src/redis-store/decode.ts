@@ -41,6 +41,15 @@ import { expandTagSubscriptions, type TagSubscription } from './subscriptions.js
 /** Subscriptions of one call; the lists of tags multiply with their medias. */
 const maxSubscriptions = 100_000;
 
+/** Whose a decoded call is. */
+export interface Owner {
+  readonly ownership: CallState['ownership'];
+  /** Number of the database it was read from; null: what the value says. */
+  readonly database: number | null;
+}
+
+const ourselves: Owner = { ownership: 'own', database: null };
+
 /** A decoded call and the format that its value was in. */
 export interface DecodedCall {
   readonly state: CallState;
@@ -55,11 +64,11 @@ export function decodeCall(
   callId: string,
   bytes: Buffer,
   settings: CodecSettings,
-  ownership: CallState['ownership'] = 'own',
+  owner: Owner = ourselves,
 ): DecodedCall {
   try {
     const value = parseStoredValue(bytes, settings.bencode);
-    const state = readCall(callId, new MemberReader(value), value.format, settings, ownership);
+    const state = readCall(callId, new MemberReader(value), value.format, settings, owner);
     return { state, format: value.format };
   } catch (error) {
     if (error instanceof RestoreError) throw error;
@@ -101,7 +110,7 @@ function readCall(
   members: MemberReader,
   format: StoredFormat,
   settings: CodecSettings,
-  ownership: CallState['ownership'],
+  owner: Owner,
 ): CallState {
   const layout = layoutOf(format);
   const fields = members.fields('json', "'call' data incomplete", "'call' data incomplete");
@@ -121,7 +130,8 @@ function readCall(
   return {
     callId,
     ...head,
-    ownership,
+    ownership: owner.ownership,
+    redisHostedDb: owner.database ?? head.redisHostedDb,
     participants,
     medias,
     streams,

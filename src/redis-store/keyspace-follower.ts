@@ -7,16 +7,17 @@
 import type { CallState } from '../media/call-state.js';
 import { keyOf } from './codec.js';
 import { RedisConnection, type ConnectionOptions } from './connection.js';
-import { decodeCall } from './decode.js';
+import { decodeCall, type Owner } from './decode.js';
 import { RestoreError, StoreError } from './errors.js';
 import { ExpiryWatch } from './expiry-watch.js';
 import { Fence, type Holder } from './fence.js';
 import { silentLog, type StoreLog } from './log.js';
 import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
-import { readCalls } from './restore.js';
+import { readCalls, type Reading } from './restore.js';
 import type { SendCommand } from './send-command.js';
 import type { CodecSettings } from './schema.js';
 import { serverName, type RedisServer } from './server-address.js';
+import { SeenValues } from './seen-values.js';
 import { looksLikeCall } from './stored-value.js';
 
 export interface KeyspaceFollowerOptions {
@@ -30,7 +31,7 @@ export interface KeyspaceFollowerOptions {
   readonly disableTimeSeconds: number;
   readonly settings: CodecSettings;
   readonly log: StoreLog;
-  /** A call is there or has changed. */
+  /** A call is there or has changed; it is foreign. */
   readonly onCall: (state: CallState, database: number) => void;
   /**
    * A call is there no longer. `deleted`: its owner deleted it; else the key may just have expired, or
@@ -66,6 +67,8 @@ class FollowedDatabase {
   readonly #reported = new Set<string>();
   readonly #fence: Fence;
   readonly #expiry: ExpiryWatch;
+  readonly #values = new SeenValues();
+  readonly #owner: Owner;
   /** To the master of the replica that is followed; made when it is needed. */
   #master: { readonly connection: RedisConnection; readonly fence: Fence } | null = null;
 
@@ -76,6 +79,7 @@ class FollowedDatabase {
     onConnected: (serverName: string) => void,
   ) {
     this.#options = options;
+    this.#owner = { ownership: 'foreign', database };
     const { allowedErrors, disableTimeSeconds, log } = options;
     this.#connection = new RedisConnection({
       ...this.#connectionTo(options.server, log),
@@ -237,8 +241,16 @@ class FollowedDatabase {
     this.#changed.clear();
     const { settings, onCall, onGone, held } = this.#options;
     const present = new Set<string>();
-    for await (const batch of readCalls(this.#send, settings)) {
-      if (this.#followsReplica) await this.#expiry.learn(batch.calls.map(({ callId }) => callId));
+    const here = new Set(held(this.database));
+    const reading: Reading = {
+      owner: this.#owner,
+      // One that is not held is told of again, whatever kept it from being held.
+      isKnown: (callId, value) => this.#values.isSame(callId, value) && here.has(callId),
+    };
+    for await (const batch of readCalls(this.#send, settings, reading)) {
+      const callIds = [...batch.known, ...batch.calls.map(({ callId }) => callId)];
+      if (this.#followsReplica) await this.#expiry.learn(callIds);
+      for (const callId of batch.known) present.add(callId);
       for (const { callId, reason } of batch.failures) {
         present.add(callId);
         this.#report(callId, reason);
@@ -249,6 +261,7 @@ class FollowedDatabase {
       }
     }
     this.#expiry.keep(present);
+    this.#values.keep(present);
     for (const callId of [...held(this.database)]) {
       if (!present.has(callId)) onGone(callId, this.database, false);
     }
@@ -265,14 +278,20 @@ class FollowedDatabase {
     for (const [at, [callId, deleted]] of batch.entries()) {
       const value: unknown = Array.isArray(values) ? values[at] : null;
       if (Buffer.isBuffer(value)) this.#read(callId, value);
-      else this.#options.onGone(callId, this.database, deleted);
+      else {
+        this.#values.forget(callId);
+        this.#options.onGone(callId, this.database, deleted);
+      }
     }
   }
 
   #read(callId: string, value: Buffer): void {
     if (!looksLikeCall(value)) return;
+    // Told of all the same: it may have been written anew on purpose.
+    this.#values.isSame(callId, value);
     try {
-      this.#options.onCall(decodeCall(callId, value, this.#options.settings).state, this.database);
+      const { settings, onCall } = this.#options;
+      onCall(decodeCall(callId, value, settings, this.#owner).state, this.database);
     } catch (error) {
       if (!(error instanceof RestoreError)) throw error;
       this.#report(callId, error.reason);

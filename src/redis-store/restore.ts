@@ -1,6 +1,6 @@
 /** Finds the stored calls of a database, and restores them. Reads only; nothing is changed or removed. */
 import type { CallState } from '../media/call-state.js';
-import { decodeCall } from './decode.js';
+import { decodeCall, type Owner } from './decode.js';
 import { RestoreError } from './errors.js';
 import type { StoreLog } from './log.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
@@ -31,6 +31,8 @@ export interface FoundCalls {
   readonly foreignKeys: number;
   /** The calls that were in use most recently come first. */
   readonly calls: readonly CallState[];
+  /** Calls that were not decoded: `Reading.isKnown`. */
+  readonly known: readonly string[];
   readonly failures: readonly { readonly callId: string; readonly reason: string }[];
 }
 
@@ -108,17 +110,27 @@ async function* preparedValues(
   yield* waiting;
 }
 
+/** How calls are read. */
+export interface Reading {
+  /** Told of the ports of many calls before the first of them comes. */
+  readonly prepare?: ((sockets: readonly StoredSocket[]) => void) | undefined;
+  /** Whether this value of the call needs no reading. */
+  readonly isKnown?: (callId: string, value: Buffer) => boolean;
+  readonly owner?: Owner;
+}
+
 /** All calls of the database, as they come. @throws what `send` throws. */
 export async function* readCalls(
   send: SendCommand,
   settings: CodecSettings,
-  prepare?: (sockets: readonly StoredSocket[]) => void,
+  { prepare, isKnown, owner }: Reading = {},
 ): AsyncGenerator<FoundCalls> {
   const batches =
     prepare === undefined ? readValues(send, mgetCount) : preparedValues(send, settings, prepare);
   for await (const values of batches) {
     let foreignKeys = 0;
     const found: { readonly state: CallState; readonly used: number }[] = [];
+    const known: string[] = [];
     const failures: { callId: string; reason: string }[] = [];
     for (const { key, value } of values) {
       if (value === null || !looksLikeCall(value)) {
@@ -126,8 +138,12 @@ export async function* readCalls(
         continue;
       }
       const callId = key.toString('latin1');
+      if (isKnown?.(callId, value) === true) {
+        known.push(callId);
+        continue;
+      }
       try {
-        const { state } = decodeCall(callId, value, settings);
+        const { state } = decodeCall(callId, value, settings, owner);
         found.push({ state, used: lastUse(state) });
       } catch (error) {
         if (!(error instanceof RestoreError)) throw error;
@@ -136,7 +152,7 @@ export async function* readCalls(
     }
     found.sort((a, b) => b.used - a.used);
     const calls = found.map(({ state }) => state);
-    yield { keys: values.length, foreignKeys, calls, failures };
+    yield { keys: values.length, foreignKeys, calls, known, failures };
   }
 }
 
@@ -178,7 +194,7 @@ export async function restoreCalls(restoring: Restoring): Promise<Restored> {
     else fail(state.callId, reason);
   };
   let newest = 0;
-  for await (const batch of readCalls(send, settings, prepare)) {
+  for await (const batch of readCalls(send, settings, { prepare })) {
     total.keys += batch.keys;
     total.foreignKeys += batch.foreignKeys;
     for (const { callId, reason } of batch.failures) fail(callId, reason);

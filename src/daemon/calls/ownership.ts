@@ -3,8 +3,8 @@
  * its endpoints known, and it is neither written nor deleted here.
  */
 import type { Config, LimitConfig } from '../../config/config.js';
-import { withOwnership } from '../../media/call-change.js';
-import { draftOf, sameEndpoint, type CallState } from '../../media/call-state.js';
+import { withOwnership, withStreams } from '../../media/call-change.js';
+import { copyOfStream, sameEndpoint, type CallState, type Stream } from '../../media/call-state.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { CallStore, Holder } from '../../redis-store/store.js';
@@ -246,11 +246,13 @@ export class CallOwnership {
 
 /** A stored call as it is kept warm here; what the relay has learned goes on, unless the owner learns again. */
 function followedState(stored: CallState, database: number, previous: CallState | null): CallState {
-  const state = draftOf(stored);
-  state.ownership = 'foreign';
-  state.redisHostedDb = database;
+  const isOurs = stored.ownership === 'foreign' && stored.redisHostedDb === database;
+  const state = isOurs
+    ? stored
+    : withOwnership(stored, { ownership: 'foreign', redisHostedDb: database });
   if (previous === null) return state;
   const before = new Map(previous.streams.map((stream) => [stream.id, stream]));
+  const changed = new Map<number, Stream>();
   for (const stream of state.streams) {
     const known = before.get(stream.id);
     if (known === undefined) continue;
@@ -258,7 +260,11 @@ function followedState(stored: CallState, database: number, previous: CallState 
     const again =
       !sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint) ||
       (known.flags.has('confirmed') && !stream.flags.has('confirmed'));
-    stream.latchEpoch = known.latchEpoch + (again ? 1 : 0);
+    const latchEpoch = known.latchEpoch + (again ? 1 : 0);
+    if (latchEpoch === stream.latchEpoch) continue;
+    const copy = copyOfStream(stream);
+    copy.latchEpoch = latchEpoch;
+    changed.set(stream.id, copy);
   }
-  return state;
+  return changed.size === 0 ? state : withStreams(state, changed);
 }
