@@ -124,6 +124,16 @@ Napi::Object event_object(Napi::Env env, const StreamEventRecord& record) {
   object.Set("callId", text(env, record.call_id));
   object.Set("streamId", Napi::Number::New(env, record.stream_id));
   object.Set("bits", Napi::Number::New(env, record.events));
+  if ((record.events & kSrtpIndex) != 0) {
+    const srtp::SourceIndexes& indexes = record.indexes;
+    object.Set("sends", Napi::Boolean::New(env, record.purpose == srtp::Purpose::kProtect));
+    object.Set("ssrc", Napi::Number::New(env, indexes.ssrc));
+    object.Set("rtpIndex", number(env, indexes.has_rtp ? static_cast<std::int64_t>(indexes.rtp)
+                                                       : std::int64_t{-1}));
+    object.Set("rtcpIndex", number(env, indexes.has_rtcp ? static_cast<std::int64_t>(indexes.rtcp)
+                                                         : std::int64_t{-1}));
+    return object;
+  }
   object.Set("latchEpoch", Napi::Number::New(env, record.latch.epoch));
   object.Set("endpoint", endpoint(env, record.latch.endpoint));
   object.Set("confirmed", Napi::Boolean::New(env, record.latch.confirmed));

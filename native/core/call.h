@@ -17,6 +17,16 @@ struct StreamConfig;
 struct CallSnapshot;
 class QualityTable;
 
+/// One direction of SRTP of a call. Kept from snapshot to snapshot while its keys stay, so that no
+/// index is ever used twice with them.
+// Thread: worker only, once it is in a snapshot; made and freed by control.
+struct SrtpSession {
+  std::unique_ptr<srtp::Sender> sender;
+  std::unique_ptr<srtp::Receiver> receiver;
+  /// What it went on from. Thread: control only.
+  std::vector<srtp::SourceIndexes> resumed_from;
+};
+
 /// An open local port. Kept from snapshot to snapshot while its id and address stay.
 struct LocalPort {
   FileDescriptor fd;
@@ -34,6 +44,9 @@ struct StreamConfig {
   Stream* state = nullptr;
   const CallSnapshot* call = nullptr;
   LocalPort* egress = nullptr;
+  /// null: what comes (goes) is not secured.
+  srtp::Receiver* receiver = nullptr;
+  srtp::Sender* sender = nullptr;
   std::vector<const StreamConfig*> rtp_sinks;
   std::vector<const StreamConfig*> rtcp_sinks;
   /// null: whatever the payload type, it is forwarded.
@@ -69,6 +82,7 @@ struct Exchange : MailboxLink {
   std::unique_ptr<CallSnapshot> previous;
   std::vector<std::unique_ptr<LocalPort>> retired_ports;
   std::vector<std::unique_ptr<Stream>> retired_streams;
+  std::vector<std::unique_ptr<SrtpSession>> retired_sessions;
   std::unique_ptr<QualityTable> retired_quality;
 };
 

@@ -110,6 +110,18 @@ public:
     return rules;
   }
 
+  /// -1: none.
+  std::optional<std::uint64_t> index(std::uint64_t highest) {
+    const auto value = number<double>();
+    if (value == -1.0)
+      return std::nullopt;
+    if (!(value >= 0 && value <= static_cast<double>(highest)) || value != std::floor(value)) {
+      fail(PlanError::kBadValue);
+      return std::nullopt;
+    }
+    return static_cast<std::uint64_t>(value);
+  }
+
   void fail(PlanError error) {
     if (error_ == PlanError::kNone)
       error_ = error;
@@ -117,12 +129,68 @@ public:
   }
   [[nodiscard]] bool ok() const { return error_ == PlanError::kNone; }
   [[nodiscard]] PlanError error() const { return error_; }
+  [[nodiscard]] const std::uint8_t* position() const { return bytes_.data(); }
   [[nodiscard]] bool at_end() const { return bytes_.empty(); }
 
 private:
   std::span<const std::uint8_t> bytes_;
   PlanError error_ = PlanError::kNone;
 };
+
+constexpr std::uint8_t kSessionFlags = 7;
+
+void read_indexes(Reader& reader, SrtpSpec& session) {
+  session.resumed = reader.number<std::uint8_t>() != 0;
+  const std::size_t size = reader.number<std::uint16_t>();
+  if (size > srtp::kMaxSources)
+    reader.fail(PlanError::kTooMany);
+  for (std::size_t i = 0; i < size && reader.ok(); ++i) {
+    srtp::SourceIndexes source;
+    source.ssrc = reader.number<std::uint32_t>();
+    const auto rtp = reader.index(srtp::kMaxRtpIndex);
+    const auto rtcp = reader.index(srtp::kMaxRtcpIndex);
+    source.has_rtp = rtp.has_value();
+    source.has_rtcp = rtcp.has_value();
+    source.rtp = rtp.value_or(0);
+    source.rtcp = static_cast<std::uint32_t>(rtcp.value_or(0));
+    session.indexes.push_back(source);
+  }
+}
+
+SrtpSpec read_session(Reader& reader) {
+  SrtpSpec session;
+  srtp::Parameters& parameters = session.parameters;
+  const std::uint8_t* const start = reader.position();
+  const auto purpose = reader.number<std::uint8_t>();
+  const auto suite = reader.number<std::uint8_t>();
+  const auto flags = reader.number<std::uint8_t>();
+  const auto mki_size = reader.number<std::uint8_t>();
+  if (reader.ok() && (purpose > 1 || suite >= srtp::kSuites || (flags & ~kSessionFlags) != 0 ||
+                      mki_size > srtp::kMaxMkiSize))
+    reader.fail(PlanError::kBadValue);
+  if (!reader.ok())
+    return session;
+  session.purpose = purpose == 0 ? srtp::Purpose::kProtect : srtp::Purpose::kUnprotect;
+  parameters.suite = static_cast<srtp::Suite>(suite);
+  parameters.unencrypted_srtp = (flags & 1) != 0;
+  parameters.unencrypted_srtcp = (flags & 2) != 0;
+  parameters.unauthenticated_srtp = (flags & 4) != 0;
+  parameters.mki_size = mki_size;
+  const srtp::SuiteTraits& traits = srtp::traits_of(parameters.suite);
+  std::ranges::copy(reader.text(mki_size), parameters.mki.begin());
+  std::ranges::copy(reader.text(traits.key_size), parameters.master.key.begin());
+  std::ranges::copy(reader.text(traits.salt_size), parameters.master.salt.begin());
+  if (!reader.ok())
+    return session;
+  session.identity.assign(start, reader.position());
+  read_indexes(reader, session);
+  return session;
+}
+
+bool fits(const PlanSpec& plan, std::uint16_t session, srtp::Purpose purpose) {
+  return session == kNoSession ||
+         (session < plan.sessions.size() && plan.sessions[session].purpose == purpose);
+}
 
 SocketSpec read_socket(Reader& reader) {
   SocketSpec socket;
@@ -145,6 +213,8 @@ StreamSpec read_stream(Reader& reader) {
   stream.egress_socket = reader.number<std::uint32_t>();
   stream.endpoint = reader.address();
   stream.signalled = reader.address();
+  stream.unprotect = reader.number<std::uint16_t>();
+  stream.protect = reader.number<std::uint16_t>();
   stream.packets = reader.count();
   stream.bytes = reader.count();
   stream.errors = reader.count();
@@ -189,6 +259,9 @@ PlanError check_references(const PlanSpec& plan) {
     if (!contains(streams, socket.stream_id))
       return PlanError::kUnknownId;
   for (const StreamSpec& stream : plan.streams) {
+    if (!fits(plan, stream.unprotect, srtp::Purpose::kUnprotect) ||
+        !fits(plan, stream.protect, srtp::Purpose::kProtect))
+      return PlanError::kUnknownId;
     if (stream.egress_socket != kNoSocket && !contains(sockets, stream.egress_socket))
       return PlanError::kUnknownId;
     for (const std::uint32_t id : stream.rtp_sinks)
@@ -212,12 +285,15 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
   plan.tos = reader.number<std::int16_t>();
   const std::size_t sockets = reader.number<std::uint16_t>();
   const std::size_t streams = reader.number<std::uint16_t>();
+  const std::size_t sessions = reader.number<std::uint16_t>();
   if (!reader.ok())
     return reader.error();
   if (plan.tos < -1 || plan.tos > 255)
     return PlanError::kBadValue;
-  if (sockets > kMaxPlanEntries || streams > kMaxPlanEntries)
+  if (sockets > kMaxPlanEntries || streams > kMaxPlanEntries || sessions > kMaxPlanEntries)
     return PlanError::kTooMany;
+  for (std::size_t i = 0; i < sessions && reader.ok(); ++i)
+    plan.sessions.push_back(read_session(reader));
   for (std::size_t i = 0; i < sockets && reader.ok(); ++i)
     plan.sockets.push_back(read_socket(reader));
   for (std::size_t i = 0; i < streams && reader.ok(); ++i)
@@ -252,6 +328,8 @@ const char* describe(PlanError error) {
     return "an id refers to nothing in the plan";
   case PlanError::kTrailingBytes:
     return "bytes after the end of the plan";
+  case PlanError::kNoCrypto:
+    return "no SRTP session can be made of its keys";
   }
   return "unknown error";
 }

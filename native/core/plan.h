@@ -2,9 +2,15 @@
 //
 // Layout, little endian, written by src/media/plan-codec.ts (the only other place that knows it):
 //   u32 magic "RPL1" | u16 call-id length | call-id bytes | i16 tos | u16 sockets | u16 streams
+//             | u16 SRTP sessions | sessions, before sockets and streams
+//   session:  u8 purpose (0 protect, 1 unprotect) | u8 suite | u8 flags | u8 n | n bytes of MKI
+//             | master key | master salt (their sizes are the suite's)
+//             | u8 1: it continues one that has ended | u16 n
+//             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none)
 //   socket:   u32 id | u32 stream id | address
 //   stream:   u32 id | u8 component | u8 learning | u16 flags | u32 latch epoch | u32 clock rate
 //             | u32 egress socket (ffffffff: none) | address endpoint | address signalled
+//             | u16 session that unprotects | u16 session that protects (ffff: none)
 //             | f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
 //             | u16 n | n * u32 RTP sinks | u16 n | n * u32 RTCP sinks | payloads
 //   payloads: u8 0: every packet is forwarded, nothing follows
@@ -19,12 +25,14 @@
 #include <string>
 #include <vector>
 
+#include "../srtp/session.h"
 #include "address.h"
 
 namespace rtprelay {
 
 constexpr std::uint32_t kPlanMagic = 0x314c5052; // "RPL1"
 constexpr std::uint32_t kNoSocket = 0xffffffff;
+constexpr std::uint16_t kNoSession = 0xffff;
 /// More sockets or streams than any SDP needs; bounds what one plan may make us allocate.
 constexpr std::size_t kMaxPlanEntries = 4096;
 
@@ -42,7 +50,9 @@ enum StreamFlag : std::uint16_t {
   kNatWait = 128,
   /// Its side takes part in RTCP feedback (RFC 4585).
   kFeedback = 256,
-  kAllStreamFlags = 511,
+  /// Nothing is believed, and nothing sent, in the clear: without a session there is no media.
+  kSecret = 512,
+  kAllStreamFlags = 1023,
 };
 
 /// What is done with an RTP packet because of its payload type. Order of `PayloadAction` in
@@ -63,6 +73,16 @@ struct PayloadRules {
   std::array<PayloadAction, 128> types{};
 };
 
+/// Keys of one direction of SRTP, and what is known of a session that this one continues.
+struct SrtpSpec {
+  srtp::Purpose purpose = srtp::Purpose::kProtect;
+  srtp::Parameters parameters;
+  bool resumed = false;
+  std::vector<srtp::SourceIndexes> indexes;
+  /// The bytes that say all but the indexes: sessions with the same are one.
+  std::string identity;
+};
+
 struct SocketSpec {
   std::uint32_t id = 0;
   std::uint32_t stream_id = 0;
@@ -79,6 +99,9 @@ struct StreamSpec {
   std::uint32_t egress_socket = kNoSocket;
   SocketAddress endpoint;
   SocketAddress signalled;
+  /// Positions in the plan's sessions.
+  std::uint16_t unprotect = kNoSession;
+  std::uint16_t protect = kNoSession;
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
   std::uint64_t errors = 0;
@@ -93,6 +116,7 @@ struct StreamSpec {
 struct PlanSpec {
   std::string call_id;
   int tos = -1;
+  std::vector<SrtpSpec> sessions;
   std::vector<SocketSpec> sockets;
   std::vector<StreamSpec> streams;
 };
@@ -107,6 +131,8 @@ enum class PlanError : std::uint8_t {
   kDuplicateId,
   kUnknownId,
   kTrailingBytes,
+  /// OpenSSL or memory refuses.
+  kNoCrypto,
 };
 
 /// Decodes and validates: ids unique, every id that is referred to exists, ranges hold.

@@ -94,6 +94,12 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
       calls_.erase(entry);
     return PlanError::kNone;
   }
+  if (!adopt_sessions(plan, call)) {
+    give_up(call, std::move(opened));
+    if (fresh)
+      calls_.erase(entry);
+    return PlanError::kNoCrypto;
+  }
   apply(plan, call, std::move(opened));
   call.plan.assign(bytes.begin(), bytes.end());
   return PlanError::kNone;
@@ -154,13 +160,17 @@ bool Relay::watch_ports(const Call& call, NewPorts& opened, std::vector<PortFail
       failures.push_back({port->id, port->local, errno});
   if (failures.empty())
     return true;
+  give_up(call, std::move(opened));
+  return false;
+}
+
+void Relay::give_up(const Call& call, NewPorts opened) {
   forget(opened);
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
   outstanding_ += 1;
-  worker.post(std::move(order));
-  return false;
+  workers_[call.worker]->post(std::move(order));
 }
 
 void Relay::nudge() {
@@ -181,6 +191,17 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
       sockets_->forget(entry->second->local);
     order.retired_ports.push_back(std::move(entry->second));
     entry = call.ports.erase(entry);
+  }
+  order.retired_sessions = std::move(call.replaced_sessions);
+  call.replaced_sessions.clear();
+  for (auto entry = call.sessions.begin(); entry != call.sessions.end();) {
+    const auto same = [&entry](const SrtpSpec& spec) { return spec.identity == entry->first; };
+    if (std::ranges::any_of(plan.sessions, same)) {
+      ++entry;
+      continue;
+    }
+    order.retired_sessions.push_back(std::move(entry->second));
+    entry = call.sessions.erase(entry);
   }
   const SpecIndex streams(plan.streams);
   for (auto entry = call.streams.begin(); entry != call.streams.end();) {
@@ -212,6 +233,36 @@ void Relay::adopt_streams(const PlanSpec& plan, Call& call) {
   }
 }
 
+bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
+  for (const SrtpSpec& spec : plan.sessions) {
+    auto [entry, fresh] = call.sessions.try_emplace(spec.identity);
+    if (!fresh) {
+      if (!spec.resumed || entry->second->resumed_from == spec.indexes)
+        continue;
+      // Another process carries the call, and has come further.
+      call.replaced_sessions.push_back(std::move(entry->second));
+    }
+    entry->second = std::make_unique<SrtpSession>();
+    SrtpSession& made = *entry->second;
+    made.resumed_from = spec.indexes;
+    srtp::Session* session = nullptr;
+    if (spec.purpose == srtp::Purpose::kProtect)
+      session = (made.sender = srtp::Sender::create(spec.parameters)).get();
+    else
+      session = (made.receiver = srtp::Receiver::create(spec.parameters)).get();
+    if (session == nullptr) {
+      call.sessions.erase(entry);
+      return false;
+    }
+    if (spec.resumed)
+      session->resume();
+    for (const srtp::SourceIndexes& indexes : spec.indexes)
+      if (!session->resume(indexes))
+        break;
+  }
+  return true;
+}
+
 std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, Call& call) {
   auto snapshot = std::make_unique<CallSnapshot>();
   snapshot->quality = call.quality.get();
@@ -233,6 +284,10 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, Call& 
     config.clock_rate = spec.clock_rate;
     config.policy = {spec.learning, spec.has(kStrictSource), spec.has(kMediaHandover),
                      spec.signalled};
+    if (spec.unprotect != kNoSession)
+      config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
+    if (spec.protect != kNoSession)
+      config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
     if (spec.payloads)
       config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
     if (spec.egress_socket != kNoSocket)
@@ -306,6 +361,7 @@ void Relay::free_returned(bool wait) {
       }
     }
     drain_samples();
+    drain_progress();
     drain_events();
     for (const auto& order : done) {
       for (const auto& stream : order->retired_streams) {
@@ -329,14 +385,34 @@ void Relay::drain_samples() {
   }
 }
 
+void Relay::drain_progress() {
+  for (const auto& worker : workers_) {
+    SrtpProgress progress;
+    while (worker->take_progress(progress)) {
+      StreamEventRecord record;
+      record.call_id = progress.stream->call_id;
+      record.stream_id = progress.stream->id;
+      record.events = kSrtpIndex;
+      record.purpose = progress.purpose;
+      record.indexes = progress.indexes;
+      events_.push_back(std::move(record));
+    }
+  }
+}
+
 void Relay::drain_events() {
   for (const auto& worker : workers_) {
     Stream* stream = worker->take_events();
     while (stream != nullptr) {
       // Clearing the bits allows the worker to link the stream anew.
       Stream* following = Mailbox<Stream>::next(stream);
-      const std::uint32_t bits = stream->events.exchange(0, std::memory_order_acq_rel);
-      StreamEventRecord record{stream->call_id, stream->id, bits, stream->published.read()};
+      const std::uint32_t bits =
+          stream->events.exchange(0, std::memory_order_acq_rel) & ~std::uint32_t{kSrtpIndex};
+      StreamEventRecord record;
+      record.call_id = stream->call_id;
+      record.stream_id = stream->id;
+      record.events = bits;
+      record.latch = stream->published.read();
       if ((bits & kSendFailed) != 0) {
         const std::uint64_t failures = stream->counters.send_failures.get();
         record.send_failures = failures - stream->send_failures_told;

@@ -42,6 +42,9 @@ struct StreamEventRecord {
   /// Packets not sent to the stream's endpoint since the last record of that, and the last errno.
   std::uint64_t send_failures = 0;
   int send_error = 0;
+  /// With kSrtpIndex alone: how far a source of the stream's SRTP has come in one direction.
+  srtp::Purpose purpose = srtp::Purpose::kProtect;
+  srtp::SourceIndexes indexes;
 };
 
 struct StreamReading {
@@ -122,24 +125,33 @@ private:
     std::unique_ptr<QualityTable> quality;
     /// In use by the worker, owned by us.
     CallSnapshot* snapshot = nullptr;
+    /// By what identifies them in the plan.
+    std::unordered_map<std::string, std::unique_ptr<SrtpSession>> sessions;
+    /// In the worker's snapshot until the next one.
+    std::vector<std::unique_ptr<SrtpSession>> replaced_sessions;
   };
   using NewPorts = std::vector<std::unique_ptr<LocalPort>>;
 
   bool open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
                   std::vector<PortFailure>& failures);
   bool watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures);
+  /// Gives back ports that were opened in vain.
+  void give_up(const Call& call, NewPorts opened);
   /// Ports that were opened in vain: no copies are to be kept.
   void forget(const NewPorts& opened);
   std::unique_ptr<LocalPort> open_port(const SocketSpec& spec, int tos, int& error);
   void apply(const PlanSpec& plan, Call& call, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
   void adopt_streams(const PlanSpec& plan, Call& call);
+  /// Makes the sessions that are new; false: OpenSSL or memory refuses.
+  static bool adopt_sessions(const PlanSpec& plan, Call& call);
   static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, Call& call);
   void remove(const std::string& call_id);
   std::size_t next_worker() const;
   void free_returned(bool wait);
   void drain_samples();
   void drain_events();
+  void drain_progress();
   static std::uint64_t last_packet(const Call& call);
 
   const RelayOptions options_;

@@ -24,8 +24,11 @@ enum class DropReason : std::uint8_t {
   kSendFailed,
   kUnknownProtocol,
   kFeedback,
+  kNotAuthentic,
+  kRepeated,
+  kNoKey,
 };
-constexpr std::size_t kDropReasons = 10;
+constexpr std::size_t kDropReasons = 13;
 
 /// A number with one writer: no atomic read-modify-write on the packet path.
 // Thread: add/set worker only; get any.
@@ -77,7 +80,13 @@ private:
   std::array<std::atomic<std::uint64_t>, 4> words_{};
 };
 
-enum StreamEvent : std::uint32_t { kFirstPacket = 1, kEndpointLearned = 2, kSendFailed = 4 };
+enum StreamEvent : std::uint32_t {
+  kFirstPacket = 1,
+  kEndpointLearned = 2,
+  kSendFailed = 4,
+  /// Something is in the worker's ring of SRTP indexes.
+  kSrtpIndex = 8,
+};
 
 /// Lives from the reconcile that brings the stream until the worker has dropped it.
 struct Stream : MailboxLink {

@@ -25,7 +25,8 @@ constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xf
 } // namespace
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
-    : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize) {}
+    : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
+      protected_(kBatchSize) {}
 
 Worker::~Worker() {
   stop();
@@ -163,12 +164,15 @@ void Worker::process(std::span<const InPacket> packets) {
   flush();
 }
 
-void Worker::process_packet(const InPacket& packet) {
+void Worker::process_packet(InPacket packet) {
   const StreamConfig* stream = packet.port->stream;
   if (stream == nullptr)
     return;
   const PacketKind kind = kind_of(*stream, packet.bytes);
   account(*stream, packet);
+  // Before its source may teach: only who has the key says where media goes.
+  if (stream->has(kSecret) && !unprotect(*stream, packet, kind))
+    return;
   if (!admit(*stream, packet, kind))
     return;
   if (stream->payloads != nullptr && !treat_payload(*stream, packet, kind))
@@ -195,6 +199,48 @@ void Worker::process_packet(const InPacket& packet) {
   else if (kind == PacketKind::kRtp)
     stream->state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
   forward(*stream, packet, rtcp);
+}
+
+bool Worker::unprotect(const StreamConfig& stream, InPacket& packet, PacketKind kind) {
+  Stream& state = *stream.state;
+  const auto refuse = [&state](DropReason reason) {
+    state.counters.errors.add(1);
+    drop(state, reason);
+    return false;
+  };
+  if (packet.truncated)
+    return refuse(DropReason::kTruncated);
+  const bool rtcp = kind == PacketKind::kRtcp;
+  if (!rtcp && kind != PacketKind::kRtp)
+    return refuse(DropReason::kUnknownProtocol);
+  if (stream.receiver == nullptr)
+    return refuse(DropReason::kNoKey);
+  const srtp::Outcome outcome = rtcp ? stream.receiver->unprotect_rtcp(packet.bytes)
+                                     : stream.receiver->unprotect_rtp(packet.bytes);
+  switch (outcome.status) {
+  case srtp::Status::kDone:
+    break;
+  case srtp::Status::kRepeated:
+  case srtp::Status::kTooOld:
+    return refuse(DropReason::kRepeated);
+  case srtp::Status::kMalformed:
+    return refuse(DropReason::kMalformed);
+  default:
+    return refuse(DropReason::kNotAuthentic);
+  }
+  packet.bytes = packet.bytes.first(outcome.size);
+  if (outcome.progressed)
+    note_progress(state, *stream.receiver, srtp::Purpose::kUnprotect,
+                  read_u32(packet.bytes, rtcp ? 4 : 8));
+  return true;
+}
+
+void Worker::note_progress(Stream& stream, srtp::Session& session, srtp::Purpose purpose,
+                           std::uint32_t ssrc) {
+  SrtpProgress progress{&stream, purpose, {}};
+  // A full ring loses a report; the next one is not far.
+  if (session.indexes_of(ssrc, progress.indexes) && progress_.push(progress))
+    raise(stream, kSrtpIndex);
 }
 
 bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
@@ -305,6 +351,8 @@ void Worker::forward(const StreamConfig& stream, const InPacket& packet, bool rt
   const auto& sinks = rtcp ? stream.rtcp_sinks : stream.rtp_sinks;
   if (sinks.empty())
     drop(*stream.state, DropReason::kNoSink);
+  const srtp::Sender* last_sender = nullptr;
+  std::span<const std::uint8_t> last_protected;
   for (const StreamConfig* sink : sinks) {
     const SocketAddress& destination = sink->state->latch.endpoint();
     // Port 0 is an SDP's way to say that nothing is wanted.
@@ -316,11 +364,26 @@ void Worker::forward(const StreamConfig& stream, const InPacket& packet, bool rt
       drop(*stream.state, DropReason::kNatWait);
       continue;
     }
-    const OutPacket out{sink->egress, destination, packet.bytes, stream.state, sink->state};
-    if (rtcp && stream.has(kFeedback) && !sink->has(kFeedback) && !stream.has(kTransparent))
-      queue_without_feedback(out);
-    else
+    OutPacket out{sink->egress, destination, packet.bytes, stream.state, sink->state};
+    const bool strips =
+        rtcp && stream.has(kFeedback) && !sink->has(kFeedback) && !stream.has(kTransparent);
+    if (strips)
+      out.bytes = without_feedback(packet.bytes);
+    if (out.bytes.empty()) {
+      drop(*stream.state, DropReason::kFeedback);
+    } else if (sink->has(kSecret)) {
+      const bool again = sink->sender != nullptr && sink->sender == last_sender && !strips;
+      last_protected = queue_protected(*sink, out, rtcp,
+                                       again ? last_protected : std::span<const std::uint8_t>{});
+      last_sender = strips ? nullptr : sink->sender;
+    } else {
       queue(out);
+    }
+    // The copy's room is needed for the next one.
+    if (strips) {
+      flush();
+      last_sender = nullptr;
+    }
   }
 }
 
@@ -330,17 +393,51 @@ void Worker::queue(const OutPacket& packet) {
   out_[out_size_++] = packet;
 }
 
-void Worker::queue_without_feedback(const OutPacket& packet) {
-  const std::size_t size = copy_without_feedback(packet.bytes, stripped_);
-  if (size == 0) {
-    drop(*packet.ingress, DropReason::kFeedback);
-    return;
+std::span<const std::uint8_t> Worker::without_feedback(std::span<const std::uint8_t> bytes) {
+  return {stripped_.data(), copy_without_feedback(bytes, stripped_)};
+}
+
+std::span<const std::uint8_t> Worker::queue_protected(const StreamConfig& sink,
+                                                      const OutPacket& packet, bool rtcp,
+                                                      std::span<const std::uint8_t> earlier) {
+  if (sink.sender == nullptr) {
+    drop(*packet.ingress, DropReason::kNoKey);
+    return {};
   }
   OutPacket out = packet;
-  out.bytes = {stripped_.data(), size};
+  if (out_size_ == out_.size())
+    flush();
+  const std::span<std::uint8_t> room(protected_[out_size_]);
+  if (!earlier.empty()) {
+    // Each place has its own copy: it may be sent later than the first one.
+    std::ranges::copy(earlier, room.begin());
+    out.bytes = room.first(earlier.size());
+    queue(out);
+    return out.bytes;
+  }
+  std::ranges::copy(packet.bytes, room.begin());
+  const srtp::Outcome outcome = rtcp ? sink.sender->protect_rtcp(room, packet.bytes.size())
+                                     : sink.sender->protect_rtp(room, packet.bytes.size());
+  switch (outcome.status) {
+  case srtp::Status::kDone:
+    break;
+  case srtp::Status::kRepeated:
+  case srtp::Status::kTooOld:
+    drop(*packet.ingress, DropReason::kRepeated);
+    return {};
+  case srtp::Status::kMalformed:
+    drop(*packet.ingress, DropReason::kMalformed);
+    return {};
+  default:
+    drop(*packet.ingress, DropReason::kNoKey);
+    return {};
+  }
+  out.bytes = room.first(outcome.size);
+  if (outcome.progressed)
+    note_progress(*sink.state, *sink.sender, srtp::Purpose::kProtect,
+                  read_u32(out.bytes, rtcp ? 4 : 8));
   queue(out);
-  // The copy's room is needed for the next one.
-  flush();
+  return out.bytes;
 }
 
 void Worker::flush() {

@@ -33,6 +33,15 @@ struct QualitySample {
 };
 
 constexpr std::size_t kQualitySamples = 1024;
+
+/// How far a source of an SRTP session has come.
+struct SrtpProgress {
+  Stream* stream = nullptr;
+  srtp::Purpose purpose = srtp::Purpose::kProtect;
+  srtp::SourceIndexes indexes;
+};
+
+constexpr std::size_t kSrtpProgress = 1024;
 /// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
 constexpr Micros kPierceIntervalMicros = 1'000'000;
 
@@ -70,6 +79,7 @@ public:
   /// Streams with events, linked by MailboxLink; read `next` before clearing `Stream::events`.
   Stream* take_events() { return events_.take_all(); }
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
+  bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
 
 private:
   void run();
@@ -81,7 +91,9 @@ private:
   void install_stream(const StreamConfig& stream);
 
   void process(std::span<const InPacket> packets);
-  void process_packet(const InPacket& packet);
+  void process_packet(InPacket packet);
+  /// What came is authentic and, from here on, in the clear; false: it goes no further.
+  bool unprotect(const StreamConfig& stream, InPacket& packet, PacketKind kind);
   void account(const StreamConfig& stream, const InPacket& packet);
   static PacketKind kind_of(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
   static LatchPacket latch_packet(const StreamConfig& stream, const InPacket& packet,
@@ -93,8 +105,14 @@ private:
   void forward(const StreamConfig& stream, const InPacket& packet, bool rtcp);
   void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
   void queue(const OutPacket& packet);
-  /// For a side that has not negotiated feedback.
-  void queue_without_feedback(const OutPacket& packet);
+  /// For a side that has not negotiated feedback. Empty: nothing is left.
+  std::span<const std::uint8_t> without_feedback(std::span<const std::uint8_t> bytes);
+  /// Queues a packet for a side that is spoken to in SRTP. `earlier`: the same packet for another
+  /// one with the same session; empty: there is none.
+  std::span<const std::uint8_t> queue_protected(const StreamConfig& sink, const OutPacket& packet,
+                                                bool rtcp, std::span<const std::uint8_t> earlier);
+  void note_progress(Stream& stream, srtp::Session& session, srtp::Purpose purpose,
+                     std::uint32_t ssrc);
   void note_send_failure(Stream& stream, int error);
   void flush();
   void pierce();
@@ -113,12 +131,15 @@ private:
   Mailbox<Exchange> returned_;
   Mailbox<Stream> events_;
   SpscRing<QualitySample, kQualitySamples> samples_;
+  SpscRing<SrtpProgress, kSrtpProgress> progress_;
 
   // Thread: worker only.
   std::vector<InPacket> in_;
   std::vector<OutPacket> out_;
   std::size_t out_size_ = 0;
   std::array<std::uint8_t, kMaxPacketBytes> stripped_{};
+  /// One for each place of `out_`.
+  std::vector<std::array<std::uint8_t, kMaxPacketBytes + srtp::kMaxGrowth>> protected_;
   std::vector<CallSnapshot*> piercing_;
   Micros next_pierce_ = 0;
   Micros now_ = 0;

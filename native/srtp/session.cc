@@ -87,9 +87,8 @@ bool Session::resume(const SourceIndexes& indexes) {
     source->rtp.start_after(indexes.rtp & kMaxRtpIndex);
   if (indexes.has_rtcp)
     source->rtcp.start_after(indexes.rtcp & kMaxRtcpIndex);
-  source->told = true;
-  source->told_rtp = source->rtp.newest();
-  source->told_rtcp = source->rtcp.newest();
+  // Its first packet is told: whoever continues this one must not start from the same place.
+  source->told = false;
   return true;
 }
 

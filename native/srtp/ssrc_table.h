@@ -77,6 +77,8 @@ struct SourceIndexes {
   bool has_rtcp = false;
   std::uint64_t rtp = 0;
   std::uint32_t rtcp = 0;
+
+  friend bool operator==(const SourceIndexes&, const SourceIndexes&) = default;
 };
 
 struct Source {

@@ -80,7 +80,8 @@ export function flowsOf(
   const flows: StreamFlow[] = [];
   for (const stream of plan.streams) {
     const rtcpOnly = stream.component === 2;
-    if (stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
+    // Keys are used in userspace.
+    if (stream.srtp !== null || stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
     const from = current(stream, learned);
     const way = rtcpOnly ? rtcpWay(plan, learned, stream) : wayTo(plan, learned, stream.rtpSinks);
     const settled = from.confirmed || kept.has(stream.id);

@@ -2,6 +2,7 @@
 import {
   draftOf,
   nothingCarried,
+  nothingToResume,
   noStats,
   type AddressFamily,
   type CallState,
@@ -164,6 +165,9 @@ export class CallDraft {
       subscriptions: [],
       endpointLearning,
       ssrcTable: [],
+      sdes: null,
+      srtpIndexes: [],
+      srtpResume: nothingToResume,
       carried: nothingCarried,
     };
     this.state.medias.push(media);

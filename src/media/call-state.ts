@@ -9,6 +9,7 @@
  * model may change, everything inside that is `readonly` is shared between the copies.
  */
 
+import type { SdesState } from './sdes/negotiation.js';
 import { canonicalAddress } from '../sdp/address.js';
 import {
   familyOf,
@@ -214,7 +215,30 @@ export interface Media {
   subscriptions: readonly Subscription[];
   endpointLearning: EndpointLearning;
   ssrcTable: readonly Carried[];
+  /** Keys of SDES; null: its RTP is plain, or secured by others than us. */
+  sdes: SdesState | null;
+  /** How far the sources of its SRTP have come. */
+  srtpIndexes: readonly StoredSrtpIndexes[];
+  /** What was known of them when this process took the call over; null: its SRTP began here. */
+  srtpResume: SrtpResume;
   carried: Carried;
+}
+
+/** By direction; null: the keys are new since, or nothing was taken over. */
+export interface SrtpResume {
+  readonly receive: readonly StoredSrtpIndexes[] | null;
+  readonly send: readonly StoredSrtpIndexes[] | null;
+}
+
+export const nothingToResume: SrtpResume = Object.freeze({ receive: null, send: null });
+
+/** How far a source has come in one direction of a media's SRTP (RFC 3711 §3.3.1). */
+export interface StoredSrtpIndexes {
+  readonly direction: 'receive' | 'send';
+  readonly ssrc: number;
+  readonly rtp: number | null;
+  /** Of the sending direction the next one to use. */
+  readonly rtcp: number | null;
 }
 
 export interface StreamStats {
@@ -368,7 +392,7 @@ export const copyOfParticipant = (from: Participant): Participant => ({
   carried: from.carried,
 });
 
-const copyOfMedia = (from: Media): Media => ({
+export const copyOfMedia = (from: Media): Media => ({
   id: from.id,
   participantId: from.participantId,
   index: from.index,
@@ -393,6 +417,9 @@ const copyOfMedia = (from: Media): Media => ({
   subscriptions: from.subscriptions,
   endpointLearning: from.endpointLearning,
   ssrcTable: from.ssrcTable,
+  sdes: from.sdes,
+  srtpIndexes: from.srtpIndexes,
+  srtpResume: from.srtpResume,
   carried: from.carried,
 });
 

@@ -15,6 +15,7 @@ import {
 import { answerable, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { applySdes, needsDtls } from './sdes/apply.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   bandwidthOf,
@@ -94,13 +95,17 @@ export function ensureStreams(
   }
 }
 
-/** `protocol` as the model may write it: conversions between secure and plain RTP are not made. */
-export function convertibleProtocol(received: string, wanted: string | null): string {
+/** `wanted` as far as it can be had: conversions from and to DTLS are not made. */
+export function convertibleProtocol(
+  section: SdpMedia,
+  session: SdpSession,
+  wanted: string | null,
+): string {
+  const received = section.protocol;
   if (wanted === null || !isRtpProtocol(received) || !isRtpProtocol(wanted)) return received;
-  return isSecureProtocol(received) === isSecureProtocol(wanted) &&
-    received.includes('TLS') === wanted.includes('TLS')
-    ? wanted
-    : received;
+  if (received.includes('TLS') !== wanted.includes('TLS')) return received;
+  const sameSecurity = isSecureProtocol(received) === isSecureProtocol(wanted);
+  return sameSecurity || !needsDtls(section, session) ? wanted : received;
 }
 
 const defaultPtimeMs = 20;
@@ -326,14 +331,25 @@ function markMux(stream: Stream, media: Media): void {
   setStreamFlag(stream, stream.component === 1 ? 'rtcp' : 'fallback-rtcp', muxed);
 }
 
-/** Takes over everything that `pair.section` says, ports excepted. */
+/** Those of streams and sockets are of before; now the media's count. */
+function forgetStoredKeys(draft: CallDraft, medias: readonly Media[]): void {
+  for (const media of medias) {
+    for (const id of media.streams) {
+      const stream = draft.stream(id);
+      stream.srtp = null;
+      for (const socket of stream.sockets) draft.socket(socket).srtp = null;
+    }
+  }
+}
+
+/** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
   draft: CallDraft,
   kind: SignallingKind,
   pair: MediaPair,
   request: SignallingRequest,
   context: SignallingContext,
-): void {
+): readonly string[] {
   const { section, sender, receiver } = pair;
   // Who receives the first offer (RFC 8445 §6.1.1, seen from the relay: it is the offerer there).
   const answerer = kind === 'offer' ? receiver : sender;
@@ -346,13 +362,20 @@ export function applySection(
   receiver.type = section.type;
   sender.protocol = section.protocol;
   if (kind === 'offer') {
-    receiver.protocol = convertibleProtocol(section.protocol, request.transportProtocol);
+    receiver.protocol = convertibleProtocol(section, pair.session, request.transportProtocol);
   } else if (receiver.protocol === '') {
     receiver.protocol = section.protocol;
   }
   for (const media of [sender, receiver]) {
     setMediaFlag(media, 'rtcp-fb', isFeedbackProtocol(media.protocol));
   }
+  const warnings = applySdes(pair, {
+    kind,
+    options: request.sdes,
+    opportunistic: request.opportunistic,
+    recrypt: request.flags.has('recrypt'),
+    keepsProtocol: request.transportProtocol === null,
+  });
   setMediaFlag(sender, 'asymmetric', request.flags.has('asymmetric'));
   setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
   sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;
@@ -382,4 +405,6 @@ export function applySection(
     markMux(stream, receiver);
   }
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
+  if (sender.sdes !== null || receiver.sdes !== null) forgetStoredKeys(draft, [sender, receiver]);
+  return warnings;
 }

@@ -110,7 +110,7 @@ function signal(
     pairs = pairMedias(kind, draft, dialogue, document, request, context);
     if (kind === 'offer') forgetEarlierOffer(draft, dialogue, pairs.length);
     for (const pair of pairs) {
-      applySection(draft, kind, pair, request, context);
+      warnings.push(...applySection(draft, kind, pair, request, context));
       assignPorts(kind, draft, pair, request, context);
     }
   } catch (error) {

@@ -9,7 +9,9 @@ import {
 } from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
 import { payloadRules, restrictionsOf } from './payload-rules.js';
-import type { MediaPlan, SocketPlan, StreamPlan } from './relay.js';
+import type { MediaPlan, SocketPlan, SrtpSessionPlan, StreamPlan } from './relay.js';
+import { passesKeys } from './sdes/apply.js';
+import { keyBytes, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
 import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
 /** A socket of the call lies on an address that this node's interfaces do not have. */
@@ -75,7 +77,9 @@ function streamPlan(
   const targets = index.targetsOf(stream);
   const isRtp = isRtpProtocol(media.protocol);
   const restrictions = restrictionsOf(state, owner);
-  const transparent = !isRtp || isSecureProtocol(media.protocol);
+  const srtp = srtpOf(index, media);
+  const isSrtp = isSecureProtocol(media.protocol) || media.sdes?.passthrough === true;
+  const transparent = !isRtp || (srtp === null && isSrtp);
   const asymmetric = media.flags.has('asymmetric');
   const strictSource = stream.flags.has('strict-source');
   // Before somebody has answered nothing can be known of who else may send here.
@@ -97,7 +101,8 @@ function streamPlan(
     rtcpMux: stream.component === 1 && media.rtcpMux,
     transparent: transparent && stream.component === 1,
     // What is encrypted cannot be taken out.
-    feedback: isFeedbackProtocol(media.protocol) && !isSecureProtocol(media.protocol),
+    srtp,
+    feedback: isFeedbackProtocol(media.protocol) && !transparent,
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:
@@ -118,6 +123,62 @@ function streamPlan(
       kernelBytes: stream.stats.kernelBytes,
       lastPacketMicros: 0,
     },
+  };
+}
+
+function passesThrough(index: CallIndex, media: Media): boolean {
+  if (media.sdes === null) return false;
+  // One of several branches may have taken keys of ours: then nobody gets what he cannot read.
+  const subscribers = index.subscribersOf(media.id);
+  return (
+    subscribers.length > 0 &&
+    subscribers.every(({ media: { sdes } }) => passesKeys(media.sdes, sdes))
+  );
+}
+
+/** A key of the other end is not ours to encrypt with. */
+const isForeign = (index: CallIndex, { id, sdes }: Media): boolean =>
+  sdes !== null &&
+  (sdes.passthrough ||
+    index.subscribersOf(id).some(({ media }) => media.sdes?.receive?.key === sdes.send?.key));
+
+const noKeys = { receive: null, send: null } as const;
+
+/** Its SRTP ends elsewhere, but what it would get is decrypted here, or came in the clear. */
+const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
+  isSecureProtocol(media.protocol) &&
+  index
+    .subscribersOf(media.id)
+    .some(({ media: { sdes, protocol } }) => sdes !== null || !isSecureProtocol(protocol));
+
+/** null: it is plain, or passes through. */
+function srtpOf(index: CallIndex, media: Media): StreamPlan['srtp'] {
+  const { sdes } = media;
+  if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
+  if (passesThrough(index, media)) return null;
+  const isAgreed = sdes.receive !== null || sdes.send !== null || sdes.required;
+  if (!isAgreed && !isSecureProtocol(media.protocol)) return null;
+  return {
+    receive: sessionPlan(media, 'receive', sdes.receive),
+    send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
+  };
+}
+
+function sessionPlan(
+  media: Media,
+  direction: 'receive' | 'send',
+  line: CryptoLine | null,
+): SrtpSessionPlan | null {
+  if (line === null) return null;
+  return {
+    suite: line.suite,
+    key: keyBytes(line),
+    mki: mkiBytes(line.mki),
+    unencryptedSrtp: line.unencryptedSrtp,
+    unencryptedSrtcp: line.unencryptedSrtcp,
+    unauthenticatedSrtp: line.unauthenticatedSrtp,
+    resumed: media.srtpResume[direction] !== null,
+    indexes: media.srtpResume[direction] ?? [],
   };
 }
 

@@ -3,6 +3,7 @@
  * events are the only way out. Implemented by `src/native/relay.ts` over the C++ addon.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
+import type { SrtpSuite } from './sdes/suites.js';
 
 /** A local UDP port that has to be open. Identified inside the call by `id`. */
 export interface SocketPlan {
@@ -26,6 +27,32 @@ export interface PayloadRules {
   /** For types that `types` does not name, and packets that are no RTP, RTCP, STUN or DTLS. */
   readonly otherwise: 'forward' | 'drop';
   readonly types: ReadonlyMap<number, PayloadAction>;
+}
+
+/** How far a source of an SRTP session has come (RFC 3711 §3.3.1); null: nothing of it was seen. */
+export interface SrtpIndexes {
+  readonly ssrc: number;
+  readonly rtp: number | null;
+  /** Of a sending session the next one that it uses. */
+  readonly rtcp: number | null;
+}
+
+/**
+ * Keys of one direction of SRTP (RFC 3711). A session lives as long as plans of its call name it with the
+ * same keys, whichever streams do, and knows which packet indexes it has used.
+ */
+export interface SrtpSessionPlan {
+  readonly suite: SrtpSuite;
+  /** Master key and salt, of the suite's length. */
+  readonly key: Buffer;
+  /** Master key identifier in packets, empty: none. */
+  readonly mki: Buffer;
+  readonly unencryptedSrtp: boolean;
+  readonly unencryptedSrtcp: boolean;
+  readonly unauthenticatedSrtp: boolean;
+  /** It continues a session of another process, of which this is known; only looked at when it is new. */
+  readonly resumed: boolean;
+  readonly indexes: readonly SrtpIndexes[];
 }
 
 /** One RTP or RTCP flow: what arrives on its sockets goes to its sinks. */
@@ -56,6 +83,14 @@ export interface StreamPlan {
   readonly rtcpMux: boolean;
   /** Not RTP (or not readable: SRTP, UDPTL): every datagram goes to `rtpSinks` as it is. */
   readonly transparent: boolean;
+  /**
+   * SRTP ends here: what comes is taken only when `receive` finds it authentic, what goes is protected by
+   * `send`; null: no keys, so nothing comes or goes. null: nothing is secured (by us).
+   */
+  readonly srtp: {
+    readonly receive: SrtpSessionPlan | null;
+    readonly send: SrtpSessionPlan | null;
+  } | null;
   /** Its side takes part in RTCP feedback (RFC 4585); what comes from such a side goes without it to others. */
   readonly feedback: boolean;
   /** Everything that arrives is dropped. */
@@ -123,7 +158,13 @@ export type DropReason =
   | 'send-failed'
   | 'unknown-protocol'
   /** RTCP feedback for a side that has not negotiated it (RFC 4585). */
-  | 'feedback';
+  | 'feedback'
+  /** SRTP without the tag of somebody who has the key. */
+  | 'not-authentic'
+  /** SRTP or SRTCP with a packet index that was used already, or is too old to know. */
+  | 'repeated'
+  /** SRTP without keys. */
+  | 'no-key';
 
 export interface StreamStatistics {
   readonly streamId: number;
@@ -200,6 +241,14 @@ export type RelayEvent =
       readonly confirmed: boolean;
     }
   | { readonly type: 'first-packet'; readonly callId: string; readonly streamId: number }
+  | {
+      /** A source is new to one direction of the stream's SRTP, or has come a good deal further. */
+      readonly type: 'srtp-index';
+      readonly callId: string;
+      readonly streamId: number;
+      readonly direction: 'receive' | 'send';
+      readonly indexes: SrtpIndexes;
+    }
   | {
       /** The first failure, and then once a minute while they go on. */
       readonly type: 'send-failed';

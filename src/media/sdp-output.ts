@@ -10,6 +10,7 @@ import {
 import type { Dialogue } from './dialogue.js';
 import type { MediaPair } from './media-setup.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { cryptoLinesFor } from './sdes/apply.js';
 import { renderSdp } from '../sdp/rewrite.js';
 import type {
   MediaEdit,
@@ -69,7 +70,7 @@ function sessionEdit(
 ): SessionEdit {
   const { request, context } = output;
   const medias = pairs.map((pair) => mediaEdit(output, pair));
-  const secure = pairs.some((pair) => isSecureProtocol(pair.section.protocol));
+  const secure = pairs.some((pair) => isOthers(output, pair));
   return {
     origin: originFor(output, session, pairs),
     name: sessionName(output, session),
@@ -119,7 +120,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
   const { section, receiver } = pair;
   const connection = localConnection(output, receiver, pair);
   const rtp = isRtpProtocol(section.protocol);
-  const secure = isSecureProtocol(section.protocol);
+  const secure = isOthers(output, pair);
   const rtpStream = streamAt(draft, receiver, 0);
   const port = localPort(draft, rtpStream);
   const listed = rtp && !pair.rejected && !pair.untouched;
@@ -144,6 +145,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
     stripSecurity: !secure,
+    crypto: listed ? (cryptoLinesFor(kind, pair, request.sdes) ?? []) : [],
     stripIce: true,
     droppedExtensions: request.edits?.extensions ?? null,
     attributes: pair.rejected ? null : (request.edits?.attributes?.get(section.type) ?? null),
@@ -159,6 +161,13 @@ function refusedFormats({ kind }: OutputRequest, pair: MediaPair): readonly stri
     return offered.map(({ payloadType }) => String(payloadType));
   }
   return receiver.formats === '' ? null : receiver.formats.split(' ');
+}
+
+/** Secured by others than us: whatever it says of keys is passed on. */
+function isOthers({ kind, request }: OutputRequest, pair: MediaPair): boolean {
+  return (
+    isSecureProtocol(pair.section.protocol) && cryptoLinesFor(kind, pair, request.sdes) === null
+  );
 }
 
 /** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */

@@ -11,6 +11,7 @@ import type {
   ReconcileResult,
   RelayEvent,
   RelayTotals,
+  SrtpIndexes,
   StreamStatistics,
 } from '../media/relay.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
@@ -54,7 +55,7 @@ interface NativeFailure {
 interface NativeEvent {
   readonly callId: string;
   readonly streamId: number;
-  /** 1 first packet, 2 endpoint learned, 4 packets could not be sent. */
+  /** 1 first packet, 2 endpoint learned, 4 packets could not be sent; 8 SRTP indexes, alone. */
   readonly bits: number;
   readonly latchEpoch: number;
   readonly endpoint: Endpoint | null;
@@ -62,6 +63,11 @@ interface NativeEvent {
   /** With bit 4. */
   readonly sendFailures?: number;
   readonly sendErrno?: string;
+  /** With bit 8, and then none of the others. -1: none. */
+  readonly sends?: boolean;
+  readonly ssrc?: number;
+  readonly rtpIndex?: number;
+  readonly rtcpIndex?: number;
 }
 
 interface NativeStatistics {
@@ -90,6 +96,7 @@ interface Addon {
 const firstPacketBit = 1;
 const endpointLearnedBit = 2;
 const sendFailedBit = 4;
+const srtpIndexBit = 8;
 const maxWorkers = 64;
 
 function causeOf(errno: string): PortFailureCause {
@@ -152,6 +159,17 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   const events: RelayEvent[] = [];
   for (const event of batch) {
     const { callId, streamId, bits, latchEpoch, endpoint, confirmed } = event;
+    if ((bits & srtpIndexBit) !== 0) {
+      const { sends, ssrc = 0, rtpIndex = -1, rtcpIndex = -1 } = event;
+      const indexes: SrtpIndexes = {
+        ssrc,
+        rtp: rtpIndex < 0 ? null : rtpIndex,
+        rtcp: rtcpIndex < 0 ? null : rtcpIndex,
+      };
+      const direction = sends === true ? 'send' : 'receive';
+      events.push({ type: 'srtp-index', callId, streamId, direction, indexes });
+      continue;
+    }
     if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, streamId });
     if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
       events.push({ type: 'endpoint-learned', callId, streamId, latchEpoch, endpoint, confirmed });

@@ -1,9 +1,10 @@
 /**
- * What of an offer or answer cannot be done because of what its body holds: conversions between plain
- * and secured RTP, keys that would have to be taken out, ICE that is. A look at the text, no parsing.
+ * What of an offer or answer cannot be done because of what its body holds: conversions from and to DTLS,
+ * ICE that is taken out. A look at the text, no parsing.
  */
 import { noteIdle, noteUnsupported } from './notes.js';
 import type { ReadRequest } from './interpret.js';
+import { noSdesWords } from './sdes-words.js';
 
 /** Protocols of the sections, as far as they are RTP. */
 function rtpProtocolsOf(sdp: string): ReadonlySet<string> {
@@ -14,19 +15,33 @@ function rtpProtocolsOf(sdp: string): ReadonlySet<string> {
   return protocols;
 }
 
-/** RTP/SAVPF -> RTP/SAVP: with and without feedback is what is converted. */
-const withoutFeedback = (protocol: string): string =>
-  protocol.endsWith('F') ? protocol.slice(0, -1) : protocol;
+const isDtls = (protocol: string): boolean => protocol.startsWith('UDP/TLS/');
+
+/** The protocol under the keys: RTP, SRTP by SDES, SRTP by DTLS. */
+const wayOf = (protocol: string): string =>
+  isDtls(protocol) ? 'DTLS' : protocol.startsWith('RTP/S') ? 'SRTP' : 'RTP';
 
 function noteTransport(request: ReadRequest, sdp: string): void {
   const wanted = request.transportProtocol;
   if (wanted === null) return;
   const secure = wanted !== 'RTP/AVP' && wanted !== 'RTP/AVPF';
+  const byDtls = sdp.includes('a=fingerprint:') && !sdp.includes('a=crypto:');
   for (const protocol of rtpProtocolsOf(sdp)) {
-    if (withoutFeedback(protocol) === withoutFeedback(wanted)) continue;
+    if (wayOf(protocol) === wayOf(wanted)) continue;
+    if (!isDtls(protocol) && !isDtls(wanted) && !byDtls) continue;
     noteUnsupported(request, `transport-protocol=${wanted} (stays ${protocol})`);
   }
   if (secure && !sdp.includes('m=')) noteUnsupported(request, `transport-protocol=${wanted}`);
+}
+
+/** Words about keys where there are none. */
+function noteIdleKeys(request: ReadRequest, sdp: string): void {
+  const wanted = request.transportProtocol ?? '';
+  const secured = /a=crypto:|^m=\S+ \S+ RTP\/SAVP/im.test(sdp) || wanted.startsWith('RTP/SAVP');
+  // An answer says nothing of what its offerer speaks.
+  if (secured || request.opportunistic || request.command !== 'offer') return;
+  if (request.sdes !== noSdesWords) noteIdle(request, 'SDES (there are no keys)');
+  if (request.flags.has('recrypt')) noteIdle(request, 'recrypt');
 }
 
 /** To be called once all keys of an offer or answer have been read. */
@@ -36,10 +51,7 @@ export function noteWhatTheBodyAsks(request: ReadRequest): void {
     noteIdle(request, 'no-port-latching');
   }
   noteTransport(request, sdp);
-  if (request.sdesOff) {
-    if (sdp.includes('a=crypto:')) noteUnsupported(request, 'SDES=off (a=crypto stays)');
-    else noteIdle(request, 'SDES=off');
-  }
+  noteIdleKeys(request, sdp);
   if (request.dtlsOff) {
     if (sdp.includes('a=fingerprint:')) noteUnsupported(request, 'DTLS=off (a=fingerprint stays)');
     else noteIdle(request, 'DTLS=off');

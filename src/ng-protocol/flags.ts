@@ -56,6 +56,7 @@ const modelFlags = {
   'generate-mid': flag('generate-mid'),
   'single-codec': flag('single-codec', { where: 'answer' }),
   'allow-no-codec-media': flag('allow-no-codec-media*'),
+  recrypt: flag('recrypt'),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -96,8 +97,6 @@ const unsupportedFlags: readonly string[] = [
   'ICE-reject*',
   'trickle-ICE*',
   'fragment',
-  'pad-crypto',
-  'recrypt',
   'WebRTC*',
   'reuse-codecs',
   'no-codec-renegotiation',
@@ -202,6 +201,7 @@ register('strip-extmap*', { kind: 'strip-extmap' });
 register('discard-recording', { kind: 'unsupported', inDelete: true });
 register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
 register('all', { kind: 'key', key: 'all', value: 'all' });
+register('pad-crypto', { kind: 'key', key: 'SDES', value: 'pad' });
 
 function prefixed(word: string, command: string): FlagMeaning | null {
   for (const [prefix, key] of prefixes) {
@@ -238,5 +238,5 @@ export const flagWords: readonly string[] = [
   ...Object.values(modelFlags).flatMap(({ names }) => names),
   ...acceptedFlags,
   ...unsupportedFlags,
-  ...['record-call', 'all', 'discard-recording', 'strip-extmap'],
+  ...['record-call', 'all', 'pad-crypto', 'discard-recording', 'strip-extmap'],
 ].map((name) => (name.endsWith('*') ? name.slice(0, -1) : name));

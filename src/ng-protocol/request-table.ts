@@ -26,6 +26,7 @@ import {
   type Reader,
   type RequestKey,
 } from './readers.js';
+import { opportunistic, sdes } from './sdes-words.js';
 import { describeValue, integerOf, offWords, stringOf, wordsOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
 import type { BodyEdits } from '../sdp/edits.js';
@@ -263,22 +264,6 @@ const metadata = optional<string>((value, request) => {
   return typeof value === 'string' ? value : undefined;
 });
 
-const sdesWord =
-  /^(?:(?:no|only)-.+|nonew|order:.+|offerer_pref:.+|(?:un)?encrypted_srtc?p|(?:un)?authenticated_srtp|pad|lifetime|static|prefer|priority)$/;
-
-const sdesOff: Reader<boolean> = {
-  empty: false,
-  read: (value, request, before) => {
-    let off = before;
-    for (const word of wordsOf(value)) {
-      if (offWords.has(word)) off = true;
-      else if (!sdesWord.test(word)) noteUnknownWord(request, 'SDES', word);
-      else (isSignalling(request) ? noteUnsupported : noteIdle)(request, `SDES=${word}`);
-    }
-    return off;
-  },
-};
-
 const dtlsWords: ReadonlySet<string> = new Set(['passive', 'active']);
 
 /** Whether DTLS is switched off by the key `name`; what else it says is noted. */
@@ -321,7 +306,9 @@ export const requestKeys = {
   ice: key(ice, 'ICE'),
   /** `m=` protocol wanted towards the receiver; null: as received. */
   transportProtocol: key(transportProtocol, 'transport-protocol'),
-  sdesOff: key(sdesOff, 'SDES', 'sdes'),
+  sdes: key(sdes, 'SDES', 'sdes'),
+  /** Keys are offered with plain RTP as well (RFC 8643). */
+  opportunistic: key(opportunistic, 'OSRTP', 'osrtp'),
   dtlsOff: key(dtlsOff, 'DTLS'),
   /** Changes to the body beyond those of relaying, by several keys (body-edits.ts); null: none. */
   edits: key<BodyEdits | null>({ empty: null, read: (_value, _request, before) => before }),

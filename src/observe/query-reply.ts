@@ -277,9 +277,11 @@ function streamDictionary(
   const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
     .set('endpoint', endpointDictionary(figures?.endpoint ?? stream.endpoint))
-    .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint))
-    .set('last packet', seconds(last))
-    .set('flags', flags);
+    .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
+  const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
+  const suite = keys?.receive?.suite ?? keys?.send?.suite;
+  if (suite !== undefined) dictionary.set('crypto suite', suite);
+  dictionary.set('last packet', seconds(last)).set('flags', flags);
   if (figures !== undefined && figures.ssrc !== null) dictionary.set('SSRC', figures.ssrc);
   return dictionary.set(
     'stats',

@@ -11,7 +11,8 @@ import type {
   Stream,
   StreamFlag,
 } from '../media/call-state.js';
-import { canonicalAddress } from '../media/call-state.js';
+import { canonicalAddress, nothingToResume } from '../media/call-state.js';
+import { sdesOf } from '../media/sdes/stored.js';
 import { RestoreError } from './errors.js';
 import {
   mediaFlagTables,
@@ -34,6 +35,7 @@ import {
   type IndexOfPosition,
 } from './schema.js';
 import { readIce, readKeys, readSecurity } from './security-fields.js';
+import { readSrtpIndexes, resumeFrom } from './srtp-indexes.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
 
@@ -323,12 +325,16 @@ export function readMedia(
     .strings(`payload_types-${id}`, 'medias')
     .map((text) => readCodec(text, layout));
   const subscriptions = layout === 'current' ? null : fields.optional(own.subscriptions);
+  const protocol = fields.text('protocol');
+  const security = readSecurity(fields, modes);
+  const srtpIndexes = readSrtpIndexes(fields.optional(own.srtpIndexes));
+  const sdes = sdesOf(security, protocol, fields.optional(own.sdes));
   const media: Media = {
     id,
     participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),
     index: fields.integer('index', { min: 1, max: maxInteger32 }),
     type: fields.text('type'),
-    protocol: fields.text('protocol'),
+    protocol,
     formats: fields.text('format_str'),
     mid: fields.optional('media_id'),
     desiredFamily: fields.oneOf('desired_family', families),
@@ -342,7 +348,7 @@ export function readMedia(
     flags: modes.flags,
     direction: modes.direction,
     rtcpMux: modes.rtcpMux,
-    security: readSecurity(fields, modes),
+    security,
     ice: readIce(fields, modes.ice),
     codecs,
     offered: readOffered(fields, codecs),
@@ -351,6 +357,9 @@ export function readMedia(
     subscriptions: [],
     endpointLearning: fields.oneOf(own.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
+    sdes,
+    srtpIndexes,
+    srtpResume: sdes === null ? nothingToResume : resumeFrom(srtpIndexes),
     // Last: everything that was not read above.
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };

@@ -15,6 +15,8 @@ import type {
   Stream,
 } from '../media/call-state.js';
 import { formatEndpoint } from '../media/call-state.js';
+import type { SrtpKeys } from '../media/media-attributes.js';
+import { sdesMarks, storedKeys } from '../media/sdes/stored.js';
 import {
   callBits,
   mediaBitsOf,
@@ -38,6 +40,7 @@ import {
   type Fields,
 } from './schema.js';
 import { putIce, putKeys, putSecurity } from './security-fields.js';
+import { srtpIndexText } from './srtp-indexes.js';
 import type { CallMoment, StoredCounters } from './store.js';
 import type { Positions, StoredIndex } from './subscriptions.js';
 
@@ -100,6 +103,19 @@ export function callFields(state: CallState, encoding: Encoding): Fields {
   };
 }
 
+/** The keys that a stream (a socket) had when it was stored, else those of its media. */
+function keysOf(
+  index: StoredIndex,
+  streamId: number,
+  direction: 'receive' | 'send',
+  own: SrtpKeys | null,
+): SrtpKeys | null {
+  const media = index.medias.get(index.streams.get(streamId)?.mediaId ?? -1);
+  // Of a call that another one stored they are what they were.
+  const negotiated = media !== undefined && sdesMarks(media) !== null;
+  return own ?? (negotiated ? storedKeys(media.sdes?.[direction]) : null);
+}
+
 function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
   const fields: Fields = {
     pref_family: socket.family,
@@ -109,7 +125,8 @@ function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
     local_intf_uid: String(socket.addressIndex),
     stream: String(index.streamAt.get(socket.streamId) ?? noId),
   };
-  if (socket.srtp !== null) putKeys(form, fields, '', socket.srtp);
+  const keys = keysOf(index, socket.streamId, 'receive', socket.srtp);
+  if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, socket.carried);
   return fields;
 }
@@ -151,7 +168,8 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
     fields[own.kernelBytes] = String(kernelBytes);
   }
   if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
-  if (stream.srtp !== null) putKeys(form, fields, '', stream.srtp);
+  const keys = keysOf(index, stream.id, 'send', stream.srtp);
+  if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, stream.carried);
   return fields;
 }
@@ -234,6 +252,9 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   fields['media_flags'] = flags.bits;
   if (flags.others !== '') fields[own.flags] = flags.others;
   putSecurity(form, fields, media);
+  const marks = sdesMarks(media);
+  if (marks !== null) fields[own.sdes] = marks;
+  if (media.srtpIndexes.length > 0) fields[own.srtpIndexes] = srtpIndexText(media.srtpIndexes);
   putIce(fields, media);
   if (media.endpointLearning !== settings.endpointLearning) {
     fields[own.learning] = media.endpointLearning;

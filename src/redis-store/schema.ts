@@ -90,6 +90,10 @@ export const own = {
   bandwidth: 'rtprelay_bandwidth',
   /** medias: `SdesCrypto.lifetime`; followed by `_` and the prefix of the others. */
   lifetime: 'rtprelay_lifetime',
+  /** medias: see `sdesMarks`. */
+  sdes: 'rtprelay_sdes',
+  /** medias: see srtp-indexes.ts. */
+  srtpIndexes: 'rtprelay_srtp_index',
   /** medias: `MediaSecurity.identity`. */
   identity: 'rtprelay_dtls_identity',
   /** medias: credentials, tie-breaker and candidates of `MediaIce`. */

@@ -109,6 +109,7 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
   if (edit.rtcp !== null) out.push(`a=rtcp:${edit.rtcp}`);
   if (edit.rtcpMux) out.push('a=rtcp-mux');
   if (!edit.stripSecurity) pushAttributes(out, media, (name) => securityNames.has(name));
+  for (const line of edit.crypto) out.push(`a=crypto:${line}`);
   if (edit.ptime !== null) out.push(`a=ptime:${edit.ptime}`);
   if (edit.rtp) pushAttributes(out, media, (name) => name === 'maxptime');
   if (!edit.stripIce) pushAttributes(out, media, isIceAttribute);

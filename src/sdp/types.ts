@@ -120,6 +120,8 @@ export interface MediaEdit {
    * that passes through unchanged).
    */
   readonly stripSecurity: boolean;
+  /** Values of a=crypto to write. */
+  readonly crypto: readonly string[];
   /** Drop ICE attributes. */
   readonly stripIce: boolean;
   /** Header extensions that are not listed: URIs or `all`; null: none. */

@@ -93,6 +93,7 @@ function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
     mediaHandover: false,
     rtcpMux: false,
     transparent: false,
+    srtp: null,
     blocked: false,
     payloads: null,
     pierceNat: false,

@@ -36,6 +36,27 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
   number(static_cast<std::int16_t>(plan.tos));
   number(static_cast<std::uint16_t>(plan.sockets.size()));
   number(static_cast<std::uint16_t>(plan.streams.size()));
+  number(static_cast<std::uint16_t>(plan.sessions.size()));
+  for (const SrtpSpec& session : plan.sessions) {
+    const srtp::Parameters& parameters = session.parameters;
+    const srtp::SuiteTraits& traits = srtp::traits_of(parameters.suite);
+    number(static_cast<std::uint8_t>(session.purpose == srtp::Purpose::kProtect ? 0 : 1));
+    number(static_cast<std::uint8_t>(parameters.suite));
+    number(static_cast<std::uint8_t>((parameters.unencrypted_srtp ? 1 : 0) |
+                                     (parameters.unencrypted_srtcp ? 2 : 0) |
+                                     (parameters.unauthenticated_srtp ? 4 : 0)));
+    number(parameters.mki_size);
+    raw(parameters.mki.data(), parameters.mki_size);
+    raw(parameters.master.key.data(), traits.key_size);
+    raw(parameters.master.salt.data(), traits.salt_size);
+    number(static_cast<std::uint8_t>(session.resumed ? 1 : 0));
+    number(static_cast<std::uint16_t>(session.indexes.size()));
+    for (const srtp::SourceIndexes& source : session.indexes) {
+      number(source.ssrc);
+      number(source.has_rtp ? static_cast<double>(source.rtp) : -1.0);
+      number(source.has_rtcp ? static_cast<double>(source.rtcp) : -1.0);
+    }
+  }
   for (const SocketSpec& socket : plan.sockets) {
     number(socket.id);
     number(socket.stream_id);
@@ -51,6 +72,8 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(stream.egress_socket);
     address(stream.endpoint);
     address(stream.signalled);
+    number(stream.unprotect);
+    number(stream.protect);
     number(static_cast<double>(stream.packets));
     number(static_cast<double>(stream.bytes));
     number(static_cast<double>(stream.errors));

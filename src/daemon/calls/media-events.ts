@@ -1,10 +1,20 @@
 /** What media taught: the state of a call follows, and the store with it. */
 import { withStreams } from '../../media/call-change.js';
-import { copyOfStream, withFlag, type CallState, type Stream } from '../../media/call-state.js';
+import {
+  copyOfMedia,
+  copyOfStream,
+  shallowCopyOf,
+  withFlag,
+  type CallState,
+  type StoredSrtpIndexes,
+  type Stream,
+} from '../../media/call-state.js';
 import type { RelayEvent } from '../../media/relay.js';
 import type { Log } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
 import { logLearned, logSendFailed } from './media-log.js';
+
+type SrtpIndexEvent = Extract<RelayEvent, { readonly type: 'srtp-index' }>;
 
 /** Takes the relay's events in. Each call that is concerned gets one new state, whatever has happened. */
 export function applyRelayEvents(table: CallTable, log: Log, events: readonly RelayEvent[]): void {
@@ -28,9 +38,14 @@ function applyToCall(
 ): void {
   const changed = new Map<number, Stream>();
   let learned = false;
+  const indexes: SrtpIndexEvent[] = [];
   for (const event of events) {
     if (event.type === 'send-failed') {
       logSendFailed(log, state, event);
+      continue;
+    }
+    if (event.type === 'srtp-index') {
+      indexes.push(event);
       continue;
     }
     const stream = changed.get(event.streamId) ?? copyFrom(state, event.streamId);
@@ -44,9 +59,33 @@ function applyToCall(
     stream.endpoint = event.endpoint;
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
   }
-  if (changed.size === 0) return;
-  void table.commit(withStreams(state, changed), { media: 'known', save: learned });
+  if (changed.size === 0 && indexes.length === 0) return;
+  const next = withSrtpIndexes(withStreams(state, changed), indexes);
+  void table.commit(next, { media: 'known', save: learned || indexes.length > 0 });
 }
+
+/** How far each source of the medias' SRTP has come, for whoever continues the call. */
+function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): CallState {
+  if (events.length === 0) return state;
+  const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
+  const medias = state.medias.map((media) => {
+    const own = events.filter(({ streamId }) => mediaOf.get(streamId) === media.id);
+    if (own.length === 0) return media;
+    const known = new Map(media.srtpIndexes.map((each) => [keyOf(each), each]));
+    for (const { direction, indexes } of own) {
+      const entry: StoredSrtpIndexes = { direction, ...indexes };
+      known.set(keyOf(entry), entry);
+    }
+    const changed = copyOfMedia(media);
+    changed.srtpIndexes = [...known.values()];
+    return changed;
+  });
+  const next = shallowCopyOf(state);
+  next.medias = medias;
+  return next;
+}
+
+const keyOf = ({ direction, ssrc }: StoredSrtpIndexes): string => `${direction}/${ssrc}`;
 
 function copyFrom(state: CallState, streamId: number): Stream | null {
   const stream = state.streams.find(({ id }) => id === streamId);

@@ -23,6 +23,7 @@ export function stream(id: 0 | 1, changes: Partial<StreamPlan> = {}): StreamPlan
       latchEpoch: 0,
       strictSource: false,
       feedback: false,
+      srtp: null,
     },
     ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false, payloads: null },
     ...{ pierceNat: false, natWait: false, clockRate: 8000, egressSocket: id },

@@ -299,6 +299,6 @@ describe('the plan for the relay', () => {
     };
     expect(feedbackOf('RTP/AVP')).to.deep.equal([false, false, false, false]);
     expect(feedbackOf('RTP/AVPF')).to.deep.equal([true, true, true, true]);
-    expect(feedbackOf('RTP/SAVPF')).to.deep.equal([false, false, false, false]);
+    expect(feedbackOf('UDP/TLS/RTP/SAVPF')).to.deep.equal([false, false, false, false]);
   });
 });

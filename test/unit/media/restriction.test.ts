@@ -86,7 +86,8 @@ describe('a restriction', () => {
   });
 
   it('SRTP that passes through has readable payload types', () => {
-    const state = after(established([], 'RTP/SAVP'), ['block media']);
+    const dtls = ['a=fingerprint:sha-256 00'];
+    const state = after(established(dtls, 'RTP/SAVP'), ['block media']);
     const [rtp] = heardFrom(state, 'a');
     expect(rtp).to.include({ transparent: true, blocked: false });
     expect(typesOf(rtp?.payloads ?? null)).to.deep.equal({ 101: 'forward' });

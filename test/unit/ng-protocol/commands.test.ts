@@ -217,7 +217,6 @@ describe('offer keys', () => {
     expect(on.unsupported).to.deep.equal([
       'ICE=force',
       'DTLS=passive',
-      'SDES=no-NULL_HMAC_SHA1_32',
       'record-call',
       'ptime=30 (in the SDP alone, packets keep their length)',
       'T.38=decode',

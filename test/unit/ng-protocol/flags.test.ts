@@ -60,7 +60,6 @@ describe('flag words', () => {
     expect(request.unsupported).to.deep.equal([
       'trickle-ICE',
       'codec-transcode-PCMU',
-      'SDES=pad',
       'T.38=decode',
     ]);
     expect(request.unknown).to.deep.equal([]);

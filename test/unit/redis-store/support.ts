@@ -1,6 +1,8 @@
 /** Calls and settings for the tests of the store. */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { nothingToResume } from '../../../src/media/call-state.js';
+import { sdesOf } from '../../../src/media/sdes/stored.js';
 import type {
   CallState,
   Codec,
@@ -168,48 +170,59 @@ function mediaOf(
   index: number,
   all: number,
 ): fc.Arbitrary<Media> {
-  return mediaModes.chain((modes) =>
-    fc.record({
-      id: fc.constant(id),
-      participantId: fc.constant(participantId),
-      index: fc.constant(index),
-      type: fc.constantFrom('audio', 'video', 'image'),
-      protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
-      formats: text,
-      mid: fc.option(text),
-      desiredFamily: family,
-      logicalInterface: text,
-      ptimeMs: fc.nat(60),
-      maxPtimeMs: fc.nat(60),
-      bandwidth: fc.record({
-        as: fc.integer({ min: -1, max: 9999 }),
-        rr: fc.integer({ min: -1, max: 9999 }),
-        rs: fc.integer({ min: -1, max: 9999 }),
-      }),
-      flags: fc.constant(modes.flags),
-      direction: fc.constant(modes.direction),
-      rtcpMux: fc.constant(modes.rtcpMux),
-      security: security(modes),
-      ice: ice(modes.ice),
-      codecs: fc.array(codec, { maxLength: 3 }),
-      offered: fc.option(fc.array(codec, { maxLength: 3 })),
-      streams: fc.constant([2 * id, 2 * id + 1]),
-      endpointMaps: fc.constant([id]),
-      subscriptions: fc.array(
-        fc.record({
-          mediaId: fc.nat(all - 1),
-          offerAnswer: fc.boolean(),
-          rtcpOnly: fc.boolean(),
-          egress: fc.boolean(),
-          inject: fc.boolean(),
+  return mediaModes
+    .chain((modes) =>
+      fc.record({
+        id: fc.constant(id),
+        participantId: fc.constant(participantId),
+        index: fc.constant(index),
+        type: fc.constantFrom('audio', 'video', 'image'),
+        protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
+        formats: text,
+        mid: fc.option(text),
+        desiredFamily: family,
+        logicalInterface: text,
+        ptimeMs: fc.nat(60),
+        maxPtimeMs: fc.nat(60),
+        bandwidth: fc.record({
+          as: fc.integer({ min: -1, max: 9999 }),
+          rr: fc.integer({ min: -1, max: 9999 }),
+          rs: fc.integer({ min: -1, max: 9999 }),
         }),
-        { maxLength: 3 },
-      ),
-      endpointLearning: fc.constantFrom(...learningValues),
-      ssrcTable: fc.constant([]),
-      carried,
-    }),
-  );
+        flags: fc.constant(modes.flags),
+        direction: fc.constant(modes.direction),
+        rtcpMux: fc.constant(modes.rtcpMux),
+        security: security(modes),
+        ice: ice(modes.ice),
+        codecs: fc.array(codec, { maxLength: 3 }),
+        offered: fc.option(fc.array(codec, { maxLength: 3 })),
+        streams: fc.constant([2 * id, 2 * id + 1]),
+        endpointMaps: fc.constant([id]),
+        subscriptions: fc.array(
+          fc.record({
+            mediaId: fc.nat(all - 1),
+            offerAnswer: fc.boolean(),
+            rtcpOnly: fc.boolean(),
+            egress: fc.boolean(),
+            inject: fc.boolean(),
+          }),
+          { maxLength: 3 },
+        ),
+        endpointLearning: fc.constantFrom(...learningValues),
+        ssrcTable: fc.constant([]),
+        sdes: fc.constant(null),
+        srtpIndexes: fc.constant([]),
+        srtpResume: fc.constant(nothingToResume),
+        carried,
+      }),
+    )
+    .map(withKeys);
+}
+
+/** What the lists of keys come to. */
+function withKeys(media: Media): Media {
+  const sdes = sdesOf(media.security, media.protocol, null);
+  return sdes === null ? media : { ...media, sdes, srtpResume: { receive: [], send: [] } };
 }
 
 function streamOf(id: number): fc.Arbitrary<Stream> {

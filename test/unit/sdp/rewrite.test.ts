@@ -24,6 +24,7 @@ const plainEdit: MediaEdit = {
   mid: null,
   ptime: null,
   stripSecurity: true,
+  crypto: [],
   stripIce: true,
   droppedExtensions: null,
   attributes: null,

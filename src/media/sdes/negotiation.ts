@@ -1,0 +1,228 @@
+/**
+ * SDES (RFC 4568) and opportunistic SRTP (RFC 8643) between the two sides of a relay: which keys are
+ * offered, which ones an answer settles on, and whether SRTP ends here or is passed through. Pure; the
+ * rules are rtpengine's (sdp-rules.md §6, 10.5 seen), but that no key of somebody else ever encrypts
+ * what we send ourselves.
+ */
+import { newKey, sameParameters, type CryptoLine, type SrtpParameters } from './crypto-line.js';
+import { srtpSuiteNames, type SrtpSuite } from './suites.js';
+
+/** SDES and OSRTP of one media. */
+export interface SdesState {
+  /** What its side offered last; none while it answers. */
+  readonly offered: readonly CryptoLine[];
+  /** What was offered to its side last. */
+  readonly own: readonly CryptoLine[];
+  /** What its side encrypts with, and what is sent to it is encrypted with; null: nothing is agreed on. */
+  readonly receive: CryptoLine | null;
+  readonly send: CryptoLine | null;
+  /** Both are keys of the two ends: SRTP is passed on as it is. */
+  readonly passthrough: boolean;
+  /** It was offered SRTP, and not just the choice: plain RTP is not taken from it. */
+  readonly required: boolean;
+}
+
+/** What a request says of keys (ng-protocol.md §4.3, key `SDES`). Suites by name in upper case. */
+export interface SdesOptions {
+  readonly off: boolean;
+  readonly refused: readonly string[];
+  /** Empty: all. Counts before `refused`. */
+  readonly only: readonly string[];
+  /** Lines of the offer are passed on as they are, and none are added. Counts before the other two. */
+  readonly noNew: boolean;
+  /** Keys that are in use stay in use towards the other side. */
+  readonly keep: boolean;
+  /** Preference in offers, and for what an offerer is answered. */
+  readonly order: readonly string[];
+  readonly offererPreference: readonly string[];
+  readonly pad: boolean;
+  readonly lifetime: boolean;
+  /** null: as the line has it. */
+  readonly unencryptedSrtp: boolean | null;
+  readonly unencryptedSrtcp: boolean | null;
+  readonly unauthenticatedSrtp: boolean | null;
+}
+
+export const defaultSdesOptions: SdesOptions = Object.freeze({
+  off: false,
+  refused: [],
+  only: [],
+  noNew: false,
+  keep: false,
+  order: [],
+  offererPreference: [],
+  pad: false,
+  lifetime: false,
+  unencryptedSrtp: null,
+  unencryptedSrtcp: null,
+  unauthenticatedSrtp: null,
+});
+
+const nothing: SrtpParameters = {
+  unencryptedSrtp: false,
+  unencryptedSrtcp: false,
+  unauthenticatedSrtp: false,
+};
+
+const parametersBy = (options: SdesOptions, line: SrtpParameters): SrtpParameters => ({
+  unencryptedSrtp: options.unencryptedSrtp ?? line.unencryptedSrtp,
+  unencryptedSrtcp: options.unencryptedSrtcp ?? line.unencryptedSrtcp,
+  unauthenticatedSrtp: options.unauthenticatedSrtp ?? line.unauthenticatedSrtp,
+});
+
+function isAllowed(suite: SrtpSuite, options: SdesOptions): boolean {
+  if (options.only.length > 0) return options.only.includes(suite);
+  return !options.refused.includes(suite);
+}
+
+/** Those that are named first, in that order, then the others. */
+function ordered<T>(
+  items: readonly T[],
+  order: readonly string[],
+  suiteOf: (item: T) => string,
+): T[] {
+  const rank = (item: T): number => {
+    const at = order.indexOf(suiteOf(item));
+    return at < 0 ? order.length : at;
+  };
+  return [...items].sort((a, b) => rank(a) - rank(b));
+}
+
+export interface OfferInput {
+  /** Lines of the offerer; none when it speaks plain RTP. */
+  readonly received: readonly CryptoLine[];
+  /** What the receiver of the offer has had so far. */
+  readonly previous: SdesState | null;
+  readonly options: SdesOptions;
+  /** SRTP must end here: keys of the offerer are not passed on. */
+  readonly recrypt: boolean;
+  readonly random: (bytes: number) => Buffer;
+}
+
+/**
+ * The lines that are offered to the other side: those received, with their keys, and others for the
+ * suites that they lack. Without any received the line that is in use comes first, with its key.
+ */
+export function linesToOffer(input: OfferInput): readonly CryptoLine[] {
+  const { received, options, random } = input;
+  const inUse = input.previous?.passthrough === true ? null : (input.previous?.send ?? null);
+  const ours = (tag: number, suite: SrtpSuite, parameters: SrtpParameters): CryptoLine => {
+    const known = inUse?.suite === suite && sameParameters(inUse, parameters) ? inUse.key : null;
+    return { tag, suite, key: known ?? newKey(suite, random), mki: null, ...parameters };
+  };
+  const passedOn = (line: CryptoLine): CryptoLine => {
+    const parameters = parametersBy(options, line);
+    return input.recrypt || !sameParameters(parameters, line)
+      ? ours(line.tag, line.suite, parameters)
+      : line;
+  };
+  if (options.keep && inUse !== null) return [inUse];
+  const whole = options.noNew && received.length > 0;
+  const usable = whole ? received : received.filter(({ suite }) => isAllowed(suite, options));
+  const first =
+    received.length > 0
+      ? usable.map(passedOn)
+      : inUse !== null && isAllowed(inUse.suite, options)
+        ? [inUse]
+        : [];
+  if (whole) return first;
+  const missing = srtpSuiteNames.filter(
+    (suite) => isAllowed(suite, options) && !first.some((line) => line.suite === suite),
+  );
+  let tag = first.reduce((highest, line) => Math.max(highest, line.tag), 0);
+  const added = ordered(missing, options.order, (suite) => suite).map((suite) =>
+    ours(++tag, suite, parametersBy(options, nothing)),
+  );
+  return ordered([...first, ...added], options.order, ({ suite }) => suite);
+}
+
+export interface AnswerInput {
+  /** The side that answers, and what its answer has. */
+  readonly answerer: SdesState | null;
+  readonly answered: readonly CryptoLine[];
+  /** What it was offered was plain RTP with keys (OSRTP): it may answer without. */
+  readonly answererMayBePlain: boolean;
+  readonly offerer: SdesState | null;
+  readonly offererMayBePlain: boolean;
+  readonly options: SdesOptions;
+  readonly recrypt: boolean;
+  readonly random: (bytes: number) => Buffer;
+}
+
+export interface Agreement {
+  readonly answerer: SdesState | null;
+  readonly offerer: SdesState | null;
+}
+
+const unsettled: SdesState = {
+  offered: [],
+  own: [],
+  receive: null,
+  send: null,
+  passthrough: false,
+  required: false,
+};
+
+/** A media that has to be secured, with nobody's keys: nothing comes and nothing goes. */
+export const withoutKeys = unsettled;
+
+/** The line of the offerer that `own` is a copy of; null: it is one of ours. */
+function originalOf(own: CryptoLine, offerer: SdesState | null): CryptoLine | null {
+  return (
+    offerer?.offered.find(
+      ({ tag, suite, key }) => tag === own.tag && suite === own.suite && key === own.key,
+    ) ?? null
+  );
+}
+
+function agreementWithAnswerer(input: AnswerInput): SdesState | null {
+  const { answerer, answered } = input;
+  if (answerer === null) return null;
+  for (const line of answered) {
+    const own = answerer.own.find(({ tag, suite }) => tag === line.tag && suite === line.suite);
+    if (own === undefined) continue;
+    return { ...unsettled, own: answerer.own, receive: line, send: own };
+  }
+  if (answered.length === 0 && input.answererMayBePlain) return null;
+  return { ...unsettled, own: answerer.own };
+}
+
+function agreementWithOfferer(input: AnswerInput, answererIsPlain: boolean): SdesState | null {
+  const { offerer, options, random } = input;
+  if (offerer === null) return null;
+  // Opportunistic all the way: who was answered without keys answers without.
+  if (input.offererMayBePlain && answererIsPlain && input.answerer !== null) return null;
+  const [chosen] = ordered(offerer.offered, options.offererPreference, ({ suite }) => suite);
+  if (chosen === undefined) return { ...unsettled };
+  const { tag, suite } = chosen;
+  const inUse = offerer.passthrough ? null : offerer.send;
+  const stays = inUse?.tag === tag && inUse.suite === suite && sameParameters(inUse, chosen);
+  const send = stays ? inUse : { ...chosen, key: newKey(suite, random), mki: null };
+  return { ...unsettled, offered: offerer.offered, receive: chosen, send };
+}
+
+/** What an answer settles on. The offerer is told `offerer.send`. */
+export function agreementOf(input: AnswerInput): Agreement {
+  const answerer = agreementWithAnswerer(input);
+  const own = answerer?.send ?? null;
+  const original = own === null ? null : originalOf(own, input.offerer);
+  if (
+    answerer?.receive !== undefined &&
+    answerer.receive !== null &&
+    original !== null &&
+    input.offerer !== null
+  ) {
+    // Its key is the offerer's: whoever does not let SRTP through must not use it.
+    return {
+      answerer: { ...answerer, passthrough: true },
+      offerer: {
+        ...unsettled,
+        offered: input.offerer.offered,
+        receive: original,
+        send: answerer.receive,
+        passthrough: true,
+      },
+    };
+  }
+  return { answerer, offerer: agreementWithOfferer(input, answerer === null) };
+}

@@ -1,0 +1,112 @@
+/** The keys `SDES` and `OSRTP` (ng-protocol.md §4.3). */
+import { isSignalling, noteIdle, noteUnknownWord, noteUnsupported } from './notes.js';
+import type { Reader } from './readers.js';
+import { offWords, wordsOf } from './values.js';
+
+/** What is asked for of keys; suites by name in upper case, null: nothing is said. */
+export interface SdesWords {
+  readonly off: boolean;
+  readonly refused: readonly string[];
+  /** Empty: all. Counts before `refused`. */
+  readonly only: readonly string[];
+  readonly noNew: boolean;
+  readonly keep: boolean;
+  readonly order: readonly string[];
+  readonly offererPreference: readonly string[];
+  readonly pad: boolean;
+  readonly lifetime: boolean;
+  readonly unencryptedSrtp: boolean | null;
+  readonly unencryptedSrtcp: boolean | null;
+  readonly unauthenticatedSrtp: boolean | null;
+}
+
+/** Nothing is said. */
+export const noSdesWords: SdesWords = Object.freeze({
+  off: false,
+  refused: [],
+  only: [],
+  noNew: false,
+  keep: false,
+  order: [],
+  offererPreference: [],
+  pad: false,
+  lifetime: false,
+  unencryptedSrtp: null,
+  unencryptedSrtcp: null,
+  unauthenticatedSrtp: null,
+});
+
+const plainWords: ReadonlyMap<string, Partial<SdesWords>> = new Map([
+  ['nonew', { noNew: true }],
+  ['static', { keep: true }],
+  ['pad', { pad: true }],
+  ['lifetime', { lifetime: true }],
+  ['unencrypted_srtp', { unencryptedSrtp: true }],
+  ['encrypted_srtp', { unencryptedSrtp: false }],
+  ['unencrypted_srtcp', { unencryptedSrtcp: true }],
+  ['encrypted_srtcp', { unencryptedSrtcp: false }],
+  ['unauthenticated_srtp', { unauthenticatedSrtp: true }],
+  ['authenticated_srtp', { unauthenticatedSrtp: false }],
+]);
+
+const suitesOf = (list: string): readonly string[] =>
+  list
+    .toUpperCase()
+    .split(';')
+    .filter((name) => name !== '');
+
+/** null: the word is unknown. */
+function changeBy(word: string, before: SdesWords): Partial<SdesWords> | null {
+  if (offWords.has(word)) return { off: true };
+  const change = plainWords.get(word);
+  if (change !== undefined) return change;
+  const [, kind, names = ''] = /^(no-|only-|order:|offerer_pref:)(.+)$/.exec(word) ?? [];
+  const suites = suitesOf(names);
+  switch (kind) {
+    case 'no-':
+      return { refused: [...before.refused, ...suites] };
+    case 'only-':
+      return { only: [...before.only, ...suites] };
+    case 'order:':
+      return { order: suites };
+    case 'offerer_pref:':
+      return { offererPreference: suites };
+    default:
+      return null;
+  }
+}
+
+/** Over DTLS, which does not end here. */
+const preferWords: ReadonlySet<string> = new Set(['prefer', 'priority']);
+
+export const sdes: Reader<SdesWords> = {
+  empty: noSdesWords,
+  read: (value, request, before) => {
+    let words = before;
+    for (const word of wordsOf(value)) {
+      const change = changeBy(word, words);
+      if (change !== null && isSignalling(request)) words = { ...words, ...change };
+      else if (change !== null || preferWords.has(word)) noteIdle(request, `SDES=${word}`);
+      else noteUnknownWord(request, 'SDES', word);
+    }
+    return words;
+  },
+};
+
+/** Whether keys are offered with plain RTP; they are taken from others in any case (10.5 seen). */
+export const opportunistic: Reader<boolean> = {
+  empty: false,
+  read: (value, request, before) => {
+    let offers = before;
+    for (const word of wordsOf(value)) {
+      if (offWords.has(word) || /^accept(?:-RFC)?$/.test(word)) noteIdle(request, `OSRTP=${word}`);
+      else if (word === 'offer' || word === 'offer-RFC') {
+        if (isSignalling(request)) offers = true;
+        else noteIdle(request, `OSRTP=${word}`);
+      } else if (/^(?:offer|accept)-legacy$/.test(word)) {
+        (isSignalling(request) ? noteUnsupported : noteIdle)(request, `OSRTP=${word}`);
+      } else noteUnknownWord(request, 'OSRTP', word);
+    }
+    return offers;
+  },
+};

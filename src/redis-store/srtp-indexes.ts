@@ -1,0 +1,55 @@
+/** SRTP packet indexes in an additional field: `rtprelay_srtp_index`. */
+import { randomInt } from 'node:crypto';
+import type { SrtpResume, StoredSrtpIndexes } from '../media/call-state.js';
+import { parseInteger } from './stored-value.js';
+
+const text = (index: number | null): string => (index === null ? '-' : String(index));
+
+/** `receive|send/SSRC/RTP/RTCP` of each source. */
+export const srtpIndexText = (list: readonly StoredSrtpIndexes[]): string =>
+  list
+    .map(({ direction, ssrc, rtp, rtcp }) => `${direction}/${ssrc}/${text(rtp)}/${text(rtcp)}`)
+    .join(' ');
+
+const maxSources = 2048;
+const maxRtpIndex = 2 ** 48 - 1;
+const maxRtcpIndex = 2 ** 31 - 1;
+
+/** Entries that cannot be read are left out: a call is worth more than its counters. */
+export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexes[] {
+  const list: StoredSrtpIndexes[] = [];
+  for (const entry of (value ?? '').split(' ').slice(0, maxSources)) {
+    const [direction, ssrcText = '', rtpText = '', rtcpText = ''] = entry.split('/');
+    if (direction !== 'receive' && direction !== 'send') continue;
+    const index = (word: string, highest: number): number | null | undefined => {
+      if (word === '-') return null;
+      const number = parseInteger(word);
+      return number !== null && number >= 0 && number <= highest ? number : undefined;
+    };
+    const ssrc = index(ssrcText, 0xffff_ffff);
+    const rtp = index(rtpText, maxRtpIndex);
+    const rtcp = index(rtcpText, maxRtcpIndex);
+    if (typeof ssrc !== 'number' || rtp === undefined || rtcp === undefined) continue;
+    list.push({ direction, ssrc, rtp, rtcp });
+  }
+  return list;
+}
+
+/**
+ * SRTCP has an index of its own in each packet, so that it can jump: over all that may have been used after
+ * the last save, and over what somebody else who continues the same call may be using.
+ */
+const leastJump = 1 << 16;
+const greatestJump = 1 << 20;
+
+/** What to go on from. The sender's SRTP index follows from the packets that come (RFC 3711 §3.3.1). */
+export function resumeFrom(list: readonly StoredSrtpIndexes[]): SrtpResume {
+  const sent = list.filter(({ direction }) => direction === 'send');
+  return {
+    receive: list.filter(({ direction }) => direction === 'receive'),
+    send: sent.map((entry) => ({
+      ...entry,
+      rtcp: Math.min(maxRtcpIndex, (entry.rtcp ?? 0) + randomInt(leastJump, greatestJump)),
+    })),
+  };
+}

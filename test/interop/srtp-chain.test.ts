@@ -1,0 +1,131 @@
+/** SDES between us and rtpengine 10.5: what a plain phone sends through both arrives, whichever encrypts. */
+import { expect } from 'chai';
+import { srtpSuiteNames, type SrtpSuite } from '../../src/media/sdes/suites.js';
+import { MediaDaemon, rtpengineInstalled } from '../support/daemons.js';
+import type { NgClient } from '../support/ng-client.js';
+import { RtpEndpoint, type Destination } from '../support/rtp-endpoint.js';
+import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
+import { pause } from '../support/wait.js';
+
+interface Link {
+  readonly name: string;
+  readonly client: NgClient;
+}
+
+const plainBody = (port: number): string =>
+  buildSdp({ address: '127.0.0.1', media: [{ ...audio(port), formats: '0', lines: [] }] });
+
+async function signal(link: Link, dictionary: Record<string, unknown>): Promise<string> {
+  const reply = await link.client.ask(dictionary as Parameters<NgClient['ask']>[0]);
+  expect(reply, `${link.name}: ${JSON.stringify(reply)}`).to.have.property('result', 'ok');
+  return String(reply['sdp']);
+}
+
+/** RTP and RTCP from one phone to the other. */
+async function talk(from: RtpEndpoint, to: RtpEndpoint, target: Destination): Promise<void> {
+  to.clear();
+  for (let count = 0; count < 12; count++) {
+    from.sendNext(target);
+    await pause(2);
+  }
+  from.sendReport({ ...target, port: target.port + 1 });
+  await to.settled();
+  expect(to.rtp.length, 'RTP packets').to.equal(12);
+  expect(to.rtcp.length, 'RTCP packets').to.equal(1);
+  for (const { bytes } of to.rtp) {
+    expect(bytes.length).to.equal(172);
+    expect(bytes.subarray(12).equals(Buffer.alloc(160, bytes.readUInt16BE(2) & 0xff))).to.equal(
+      true,
+    );
+  }
+  expect(to.rtcp[0]?.bytes.readUInt32BE(4)).to.equal(from.ssrc);
+}
+
+/** a calls b: `first` makes SRTP of it, `second` RTP again; then both talk. */
+async function callThrough(
+  first: Link,
+  second: Link,
+  suite: SrtpSuite,
+  words: readonly string[],
+): Promise<void> {
+  const [a, b] = [await RtpEndpoint.open(), await RtpEndpoint.open()];
+  const call = { 'call-id': `${first.name}-${suite}-${words.length}`, 'from-tag': 'a' };
+  try {
+    const secured = await signal(first, {
+      command: 'offer',
+      ...call,
+      sdp: plainBody(a.port),
+      'transport-protocol': 'RTP/SAVP',
+      DTLS: 'off',
+      SDES: [
+        ...srtpSuiteNames.filter((name) => name !== suite).map((name) => `no-${name}`),
+        ...words,
+      ],
+    });
+    expect(secured.match(/^a=crypto:.*$/gm)).to.have.length(1);
+    expect(secured).to.contain(suite).and.to.contain('RTP/SAVP');
+    const toB = await signal(second, {
+      command: 'offer',
+      ...call,
+      sdp: secured,
+      'transport-protocol': 'RTP/AVP',
+    });
+    expect(toB).to.contain('RTP/AVP').and.not.to.contain('a=crypto');
+    const answered = await signal(second, {
+      command: 'answer',
+      ...call,
+      'to-tag': 'b',
+      sdp: plainBody(b.port),
+    });
+    const toA = await signal(first, { command: 'answer', ...call, 'to-tag': 'b', sdp: answered });
+    await talk(a, b, mediaTarget(toA));
+    await talk(b, a, mediaTarget(toB));
+    await talk(a, b, mediaTarget(toA));
+  } finally {
+    a.close();
+    b.close();
+    for (const { client } of [first, second]) {
+      await client.ask({ command: 'delete', 'call-id': call['call-id'], 'delete-delay': 0 });
+    }
+  }
+}
+
+describe('SRTP through rtpengine and us', () => {
+  const links: { daemon: MediaDaemon; link: Link }[] = [];
+
+  before(async function () {
+    if (!rtpengineInstalled) this.skip();
+    for (const kind of ['rtprelayd', 'rtpengine'] as const) {
+      const daemon = await MediaDaemon.start(kind);
+      links.push({ daemon, link: { name: kind, client: daemon.client() } });
+    }
+  });
+  after(async () => {
+    for (const { daemon, link } of links) {
+      link.client.close();
+      await daemon.stop();
+    }
+  });
+
+  const parameters = ['unencrypted_srtp', 'unencrypted_srtcp', 'unauthenticated_srtp'];
+  for (const [title, words] of [
+    ['', []],
+    [', with all session parameters', parameters],
+  ] as const) {
+    for (const suite of srtpSuiteNames) {
+      if (suite.startsWith('NULL')) continue; // it does not carry them
+      // GCM has nothing to leave out (RFC 7714 §14.3).
+      if (words.length > 0 && suite.startsWith('AEAD')) continue;
+      it(`${suite}: encrypted by us, decrypted by it${title}`, async () => {
+        const [ours, theirs] = links;
+        if (ours === undefined || theirs === undefined) throw new Error('no daemons');
+        await callThrough(ours.link, theirs.link, suite, words);
+      });
+      it(`${suite}: encrypted by it, decrypted by us${title}`, async () => {
+        const [ours, theirs] = links;
+        if (ours === undefined || theirs === undefined) throw new Error('no daemons');
+        await callThrough(theirs.link, ours.link, suite, words);
+      });
+    }
+  }
+});

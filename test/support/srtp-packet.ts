@@ -1,0 +1,39 @@
+/** Reads the index of an AES_CM_128_HMAC_SHA1_80 packet off its tag (RFC 3711), on its own. */
+import { createCipheriv, createHmac } from 'node:crypto';
+
+const tagBytes = 10;
+
+function derived(key: Buffer, label: number, bytes: number): Buffer {
+  const counter = Buffer.alloc(16);
+  key.copy(counter, 0, 16, 30);
+  counter[7] = (counter[7] ?? 0) ^ label;
+  const cipher = createCipheriv('aes-128-ctr', key.subarray(0, 16), counter);
+  return cipher.update(Buffer.alloc(bytes));
+}
+
+const tagOf = (authKey: Buffer, ...parts: readonly Buffer[]): Buffer => {
+  const hmac = createHmac('sha1', authKey);
+  for (const part of parts) hmac.update(part);
+  return hmac.digest().subarray(0, tagBytes);
+};
+
+/** Rollover counter and sequence number of a packet as one number; null: no counter up to 3 fits. */
+export function srtpIndex(key: Buffer, packet: Buffer): number | null {
+  const authKey = derived(key, 1, 20);
+  const tag = packet.subarray(-tagBytes);
+  for (let rollover = 0; rollover < 4; rollover++) {
+    const trailer = Buffer.alloc(4);
+    trailer.writeUInt32BE(rollover);
+    if (tagOf(authKey, packet.subarray(0, -tagBytes), trailer).equals(tag)) {
+      return rollover * 0x10000 + packet.readUInt16BE(2);
+    }
+  }
+  return null;
+}
+
+/** SRTCP's index, which it carries; null: its tag is wrong. */
+export function srtcpIndex(key: Buffer, packet: Buffer): number | null {
+  const authentic = tagOf(derived(key, 4, 20), packet.subarray(0, -tagBytes));
+  if (!authentic.equals(packet.subarray(-tagBytes))) return null;
+  return packet.readUInt32BE(packet.length - tagBytes - 4) & 0x7fff_ffff;
+}
