@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
-import { CliServer } from '../../../src/daemon/cli/server.js';
+import { CliServer } from '../../../../src/daemon/cli/server.js';
 import { FakeTarget } from './support.js';
 
 const control = '/usr/bin/rtpengine-ctl';

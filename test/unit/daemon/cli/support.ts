@@ -1,11 +1,11 @@
 /** A daemon made of plain values. */
-import { logSubsystems, type LogSubsystem } from '../../../src/config/subsystems.js';
+import { logSubsystems, type LogSubsystem } from '../../../../src/config/subsystems.js';
 import type {
   CliCall,
   CliSetting,
   CliStatistics,
   CliTarget,
-} from '../../../src/daemon/cli/target.js';
+} from '../../../../src/daemon/cli/target.js';
 
 const startSettings: Readonly<Record<CliSetting, number>> = {
   maxsessions: -1,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { runCommand } from '../../../src/daemon/cli/commands.js';
-import { parameterLines } from '../../../src/daemon/cli/parameters.js';
-import { configOf, minimal } from '../config/support.js';
+import { runCommand } from '../../../../src/daemon/cli/commands.js';
+import { parameterLines } from '../../../../src/daemon/cli/parameters.js';
+import { configOf, minimal } from '../../config/support.js';
 import { FakeTarget, observedCall } from './support.js';
 
 describe('operator command', () => {
