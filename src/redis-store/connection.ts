@@ -8,11 +8,12 @@
  * Commands are never queued while there is no connection, and never sent twice.
  */
 import type { Redis } from 'ioredis';
-import { authenticate, dial, within } from './dial.js';
+import { dial, within } from './dial.js';
+import type { ConnectionOptions, ConnectionSettings } from './connection-options.js';
 import { connectionError, type ConnectionFailure } from './connection-error.js';
+import { greet, requireMaster } from './greeting.js';
 import { isNotReady, isReadOnly, reasonOf, StoreError } from './errors.js';
-import type { StoreLog } from './log.js';
-import { Predecessors, type ClientIdentity } from './predecessors.js';
+import { Predecessors } from './predecessors.js';
 import { replicationState, type ReplicationState } from './replication-state.js';
 import {
   addressesOf,
@@ -26,33 +27,6 @@ import {
   type RedisServer,
   type ServerLocation,
 } from './server-address.js';
-
-/** How a connection behaves. */
-export interface ConnectionOptions {
-  readonly server: RedisServer;
-  /** Until the server has answered the greeting. */
-  readonly connectTimeoutMs: number;
-  /** A command unanswered for so long breaks the connection; 0: 5 s. */
-  readonly commandTimeoutMs: number;
-  /** Consecutive errors after which the server is left alone for a while; -1 never. */
-  readonly allowedErrors: number;
-  readonly disableTimeSeconds: number;
-  readonly log: StoreLog;
-  /** The connection can be used (again). */
-  readonly onReady: () => void;
-  /** It cannot any more. */
-  readonly onLost: () => void;
-  /** The server's part in replication is another one than before, or was looked at again. */
-  readonly onState?: (now: ReplicationState, before: ReplicationState) => void;
-  /** For a connection that subscribes (`subscribe`) and sends nothing else. */
-  readonly onMessage?: (channel: string, message: string) => void;
-}
-
-/** What may change while a connection lives. */
-export type ConnectionSettings = Pick<
-  ConnectionOptions,
-  'server' | 'connectTimeoutMs' | 'commandTimeoutMs' | 'allowedErrors' | 'disableTimeSeconds'
->;
 
 /** Whether a connection to `location`, made for `before`, is one that `now` would make. */
 function isServedBy(location: ServerLocation, before: RedisServer, now: RedisServer): boolean {
@@ -72,9 +46,6 @@ const readyAttempts = 10;
 const watchIntervalMs = 1000;
 /** The same while the server is no master: somebody waits for it to become one. */
 const replicaWatchIntervalMs = 250;
-interface Greeting extends ClientIdentity {
-  readonly state: ReplicationState;
-}
 
 const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message === 'Command timed out';
@@ -371,7 +342,7 @@ export class RedisConnection {
         commandTimeoutMs: commandTimeoutMs > 0 ? commandTimeoutMs : stallMs,
         tls: server.tls,
       },
-      (client) => this.#greet(client, onlyMaster ? locationName(location) : null),
+      (client) => greet(client, server, onlyMaster ? locationName(location) : null),
     );
     try {
       await this.#predecessors.end(redis, greeting);
@@ -399,29 +370,6 @@ export class RedisConnection {
     this.#said = new Set();
     this.#startWatching(redis, location);
     this.#options.onReady();
-  }
-
-  /** @param master the name of a server that has to be one; null: either will do. */
-  async #greet(redis: Redis, master: string | null): Promise<Greeting> {
-    const { server } = this.#options;
-    await authenticate(redis, server.username ?? null, server.password);
-    await redis.call('SELECT', server.database);
-    await redis.call('PING');
-    const facts = String(await redis.call('INFO'));
-    const state = replicationState(facts);
-    if (master !== null) this.#requireMaster(state, master);
-    // Neither every server nor every ACL user may tell.
-    const clientId = await redis.call('CLIENT', 'ID').catch(() => null);
-    return {
-      runId: /^run_id:(\S*)/m.exec(facts)?.[1] ?? '',
-      clientId: typeof clientId === 'number' ? clientId : null,
-      state,
-    };
-  }
-
-  /** @throws StoreError when it is a replica. */
-  #requireMaster({ isMaster, role }: ReplicationState, name: string): void {
-    if (!isMaster) throw new StoreError('not-master', `Redis ${name} is a ${role}, not a master`);
   }
 
   /** Looks after a connection, in ways that do not wait for each other. */
@@ -466,8 +414,7 @@ export class RedisConnection {
     }
     const now = replicationState(String(await redis.call('INFO', 'replication')));
     if (this.#redis !== redis) return;
-    if (this.#several && this.#state?.isMaster === true)
-      this.#requireMaster(now, locationName(location));
+    if (this.#several && this.#state?.isMaster === true) requireMaster(now, locationName(location));
     this.#learn(now);
     if (!this.#several || now.isMaster) return;
     if (performance.now() - this.#soughtAt < watchIntervalMs) return;

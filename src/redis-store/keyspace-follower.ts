@@ -6,7 +6,8 @@
  */
 import type { CallState } from '../media/call-state.js';
 import { keyOf } from './codec.js';
-import { RedisConnection, type ConnectionOptions } from './connection.js';
+import { RedisConnection } from './connection.js';
+import type { ConnectionOptions } from './connection-options.js';
 import { decodeCall, type Owner } from './decode.js';
 import { RestoreError, StoreError } from './errors.js';
 import { ExpiryWatch } from './expiry-watch.js';

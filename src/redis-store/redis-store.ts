@@ -8,77 +8,22 @@
  */
 import type { CallState } from '../media/call-state.js';
 import { encodeCall, keyOf } from './codec.js';
-import { RedisConnection, type ConnectionOptions } from './connection.js';
+import type { RedisConnection } from './connection.js';
 import { EncodedCalls } from './encode-output.js';
 import { StoreError } from './errors.js';
-import { Fence, type Holder } from './fence.js';
-import { FormatChoice, formatIn, type FormatReason, type FormatSource } from './format-choice.js';
-import { silentLog, type StoreLog } from './log.js';
+import { Fence } from './fence.js';
+import { FormatChoice, formatIn } from './format-choice.js';
+import type { RedisStoreOptions, RedisStoreSettings } from './redis-store-options.js';
 import { RemovedLately } from './removed-lately.js';
-import { ReplicaWait } from './replica-wait.js';
+import type { ReplicaWait } from './replica-wait.js';
 import { mayHaveChangedUnheard, type ReplicationState } from './replication-state.js';
-import { restoreCalls, type Restored } from './restore.js';
+import { restoreCalls, type Adopt, type Late, type Restored } from './restore.js';
 import type { SendCommand } from './send-command.js';
-import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
+import type { CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
-import type { CallMoment, CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
+import { connectionTo, formatOfFollowed, replicaWaitOf, sendOver } from './store-connections.js';
+import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
 import { WriteQueue } from './write-queue.js';
-
-/** What a store is told when it is made. */
-export interface RedisStoreOptions {
-  /** Calls are restored from here; null: nothing is restored. */
-  readonly read: RedisServer | null;
-  /** Calls are written here. The same database as `read` unless the two differ. */
-  readonly write: RedisServer;
-  /**
-   * auto: go on in the format that the database holds; an empty one gets that of the databases that are
-   * read or followed, else what `installedFormat` says, else JSON.
-   */
-  readonly format: StoredFormat | 'auto';
-  /** Databases whose calls this node may take over. */
-  readonly followed?: readonly RedisServer[];
-  /** What a program reads that may have the database after us. Asked only where nothing else tells. */
-  readonly installedFormat?: FormatSource;
-  /** `start` fails when the server is away. */
-  readonly required: boolean;
-  /** Life time of a stored call; it begins anew with each write, and every half of it. */
-  readonly expiresSeconds: number;
-  readonly connectTimeoutMs: number;
-  /** 0: 5 s. */
-  readonly commandTimeoutMs: number;
-  /** -1: unlimited. */
-  readonly allowedErrors: number;
-  readonly disableTimeSeconds: number;
-  /** How long a save waits for the acknowledgement. */
-  readonly commitTimeoutMs: number;
-  /** Replicas that have to hold a call before its save is acknowledged, if they do in time; 0: none. */
-  readonly waitReplicas?: number;
-  /** Learning of medias whose stored value names none (the option endpoint-learning). */
-  readonly endpointLearning: CodecSettings['endpointLearning'];
-  readonly indexOfPosition: CodecSettings['indexOfPosition'];
-  readonly bencode: BencodeCodec;
-  readonly log: StoreLog;
-  /** All calls in memory; asked for when the server is back. Foreign ones are not written. */
-  readonly snapshot: () => Iterable<CallState>;
-  /** Another node has the call: it is that node's to write and to delete. */
-  readonly onLost?: (callId: string, holder: Holder) => void;
-  /** Counters and clock at the moment of writing. */
-  readonly moment: (callId: string) => CallMoment;
-}
-
-/** What may change while a store is open. The databases keep their numbers. */
-export type RedisStoreSettings = Pick<
-  RedisStoreOptions,
-  | 'read'
-  | 'write'
-  | 'expiresSeconds'
-  | 'connectTimeoutMs'
-  | 'commandTimeoutMs'
-  | 'allowedErrors'
-  | 'disableTimeSeconds'
-  | 'commitTimeoutMs'
-  | 'waitReplicas'
->;
 
 /** Calls written at a time when all of them are. */
 const batchSize = 64;
@@ -87,20 +32,6 @@ const retryMs = 1000;
 const closeTimeoutMs = 2000;
 /** setInterval's limit. */
 const maxTimerMs = 0x7fff_ffff;
-
-type Adopt = (state: CallState) => string | null;
-
-/** Calls that are to be restored after the start. */
-interface Late {
-  readonly adopt: Adopt;
-  /** A master has to be there first: everything that a replica held is restored already. */
-  readonly fromMaster: boolean;
-}
-
-const sendOver =
-  (connection: RedisConnection): SendCommand =>
-  (...command) =>
-    connection.send(...command);
 
 export class RedisStore implements CallStore {
   #options: RedisStoreOptions;
@@ -140,13 +71,13 @@ export class RedisStore implements CallStore {
     this.#format = new FormatChoice(options.format, options.log);
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;
-    this.#connection = this.#connectionTo(write, {
+    this.#connection = connectionTo(write, this.#options, {
       onReady: () => this.#connected(),
       onLost: () => this.#degrade('lost the connection'),
       onState: (now, before) => this.#observe(now, before),
     });
     this.#fence = new Fence(this.#send, options.log);
-    this.#replicaWait = this.#replicaWaitOf(options);
+    this.#replicaWait = replicaWaitOf(options, this.#send);
     this.#queue = new WriteQueue({
       send: (callId, wanted) => this.#write(callId, wanted),
       commitTimeoutMs: () => this.#options.commitTimeoutMs,
@@ -217,7 +148,7 @@ export class RedisStore implements CallStore {
   /** Connects to where calls are restored from, if that is another database. @throws when it is required. */
   async #openReader(): Promise<void> {
     if (this.#separateRead === null) return;
-    const reader = this.#connectionTo(this.#separateRead, {
+    const reader = connectionTo(this.#separateRead, this.#options, {
       onReady: () => this.#restoreLateSoon(),
       onLost: () => undefined,
     });
@@ -334,7 +265,7 @@ export class RedisStore implements CallStore {
     const { write, connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } =
       this.#options;
     this.#replicaWait?.close();
-    this.#replicaWait = this.#replicaWaitOf(this.#options);
+    this.#replicaWait = replicaWaitOf(this.#options, this.#send);
     if (this.#started) this.#refreshRegularly();
     this.#connection.reconfigure({
       ...{ connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds },
@@ -359,33 +290,6 @@ export class RedisStore implements CallStore {
     this.#queue.shut();
     this.#readConnection?.close();
     this.#connection.close();
-  }
-
-  #replicaWaitOf(options: RedisStoreOptions): ReplicaWait | null {
-    const { waitReplicas = 0, commitTimeoutMs, commandTimeoutMs, log } = options;
-    if (waitReplicas === 0) return null;
-    // Writes of other calls have to wait for it as well, and Redis is late by up to 100 ms.
-    const limitMs =
-      commandTimeoutMs > 0 ? Math.min(commitTimeoutMs, commandTimeoutMs) : commitTimeoutMs;
-    const timeoutMs = Math.max(1, Math.floor(limitMs / 4));
-    return new ReplicaWait({ replicas: waitReplicas, timeoutMs, send: this.#send, log });
-  }
-
-  #connectionTo(
-    server: RedisServer,
-    events: Pick<ConnectionOptions, 'onReady' | 'onLost' | 'onState'>,
-    log = this.#options.log,
-  ): RedisConnection {
-    const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } = this.#options;
-    return new RedisConnection({
-      server,
-      connectTimeoutMs,
-      commandTimeoutMs,
-      allowedErrors,
-      disableTimeSeconds,
-      log,
-      ...events,
-    });
   }
 
   readonly #send: SendCommand = (...command) => this.#connection.send(...command);
@@ -442,27 +346,11 @@ export class RedisStore implements CallStore {
     const sources = [async () => formatIn(write, this.#send, this.#settings)];
     if (reader?.ready === true && separate !== null)
       sources.push(async () => formatIn(separate, sendOver(reader), this.#settings));
-    for (const server of followed) sources.push(async () => this.#formatOfFollowed(server));
+    for (const server of followed)
+      sources.push(async () => formatOfFollowed(server, this.#options, this.#settings));
     await this.#format.find(
       installedFormat === undefined ? sources : [...sources, installedFormat],
     );
-  }
-
-  /** One that cannot be read now tells nothing: its follower says so. */
-  async #formatOfFollowed(server: RedisServer): Promise<FormatReason | null> {
-    const connection = this.#connectionTo(
-      server,
-      { onReady: () => undefined, onLost: () => undefined },
-      silentLog,
-    );
-    try {
-      await connection.open(1);
-      return await formatIn(server, sendOver(connection), this.#settings);
-    } catch {
-      return null;
-    } finally {
-      connection.close();
-    }
   }
 
   /** There is a connection (again), to a master or a replica. */

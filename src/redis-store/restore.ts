@@ -156,6 +156,16 @@ export async function* readCalls(
   }
 }
 
+/** Takes a call over; returns why it cannot, or null. */
+export type Adopt = (state: CallState) => string | null;
+
+/** Calls that are to be restored after the start. */
+export interface Late {
+  readonly adopt: Adopt;
+  /** A master has to be there first: everything that a replica held is restored already. */
+  readonly fromMaster: boolean;
+}
+
 /** What `restoreCalls` is told. */
 export interface Restoring {
   readonly send: SendCommand;

@@ -12,7 +12,8 @@ import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import type { NgValue } from '../../src/ng-protocol/dictionary.js';
 import type { RedisServer } from '../../src/redis-store/server-address.js';
 import type { StoreLog } from '../../src/redis-store/log.js';
-import { RedisStore, type RedisStoreOptions } from '../../src/redis-store/redis-store.js';
+import { RedisStore } from '../../src/redis-store/redis-store.js';
+import type { RedisStoreOptions } from '../../src/redis-store/redis-store-options.js';
 import { asItIs } from '../../src/redis-store/store.js';
 
 export async function freePort(): Promise<number> {
