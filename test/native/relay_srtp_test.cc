@@ -1,0 +1,192 @@
+// SRTP that ends in the relay, over real sockets: one side is secured, the other is plain.
+#include <array>
+#include <vector>
+
+#include "../../native/core/relay.h"
+#include "check.h"
+#include "loopback.h"
+#include "plan_builder.h"
+
+using namespace rtprelay;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+srtp::Parameters keys(std::uint8_t seed) {
+  srtp::Parameters parameters;
+  parameters.suite = srtp::Suite::kAeadAes128Gcm;
+  parameters.master.key.fill(seed);
+  return parameters;
+}
+
+SrtpSpec session(srtp::Purpose purpose, std::uint8_t seed) {
+  SrtpSpec spec;
+  spec.purpose = purpose;
+  spec.parameters = keys(seed);
+  return spec;
+}
+
+Bytes rtp(std::uint16_t sequence, std::size_t payload = 40) {
+  Bytes packet{0x80,
+               0,
+               static_cast<std::uint8_t>(sequence >> 8),
+               static_cast<std::uint8_t>(sequence),
+               0,
+               0,
+               0,
+               1,
+               9,
+               9,
+               9,
+               9};
+  packet.resize(12 + payload, static_cast<std::uint8_t>(sequence));
+  return packet;
+}
+
+Bytes protect(srtp::Sender& sender, Bytes packet) {
+  const std::size_t size = packet.size();
+  packet.resize(size + srtp::kMaxGrowth);
+  packet.resize(sender.protect_rtp(packet, size).size);
+  return packet;
+}
+
+Bytes unprotect(srtp::Receiver& receiver, Bytes packet) {
+  const srtp::Outcome outcome = receiver.unprotect_rtp(packet);
+  packet.resize(outcome.status == srtp::Status::kDone ? outcome.size : 0);
+  return packet;
+}
+
+/// Phone 0 is plain, phone 1 encrypts with key 1 and is sent what key 2 has encrypted.
+struct SecureCall : Fixture {
+  SecureCall() {
+    plan.sessions = {session(srtp::Purpose::kUnprotect, 1), session(srtp::Purpose::kProtect, 2)};
+    plan.streams[1].flags |= kSecret;
+    plan.streams[1].unprotect = 0;
+    plan.streams[1].protect = 1;
+  }
+  std::unique_ptr<srtp::Sender> their_sender = srtp::Sender::create(keys(1));
+  std::unique_ptr<srtp::Receiver> their_receiver = srtp::Receiver::create(keys(2));
+};
+
+std::uint64_t dropped(Relay& relay, std::size_t stream, DropReason reason) {
+  CallReading reading;
+  CHECK(relay.read("call", reading));
+  return reading.streams[stream].counters->drops[static_cast<std::size_t>(reason)].get();
+}
+
+} // namespace
+
+TEST("SRTP is made of RTP on its way out, and RTP of SRTP on its way in") {
+  TestRelay relay;
+  SecureCall call;
+  CHECK(relay.apply(call.plan));
+  for (std::uint16_t sequence = 1; sequence < 5; ++sequence) {
+    call.phones[0].send_bytes(call.facing(0), rtp(sequence));
+    const Bytes secret = call.phones[1].receive();
+    CHECK(secret.size() == 68);
+    CHECK(unprotect(*call.their_receiver, secret) == rtp(sequence));
+    call.phones[1].send_bytes(call.facing(1), protect(*call.their_sender, rtp(sequence)));
+    CHECK(call.phones[0].receive() == rtp(sequence));
+  }
+}
+
+TEST("a stranger without the key teaches no address, is not relayed and gets nothing") {
+  TestRelay relay;
+  SecureCall call;
+  CHECK(relay.apply(call.plan));
+  const Phone stranger;
+  const auto stranger_sender = srtp::Sender::create(keys(3));
+  for (std::uint16_t sequence = 1; sequence < 20; ++sequence) {
+    stranger.send_bytes(call.facing(1), rtp(sequence));
+    stranger.send_bytes(call.facing(1), protect(*stranger_sender, rtp(sequence)));
+    call.phones[0].send_bytes(call.facing(0), rtp(sequence));
+    CHECK(unprotect(*call.their_receiver, call.phones[1].receive()) == rtp(sequence));
+  }
+  CHECK(!call.phones[0].hears(50));
+  CHECK(!stranger.hears(1));
+  CHECK(dropped(relay, 1, DropReason::kNotAuthentic) == 38);
+  // What was heard on the way and comes again teaches nothing either.
+  const Bytes heard = protect(*call.their_sender, rtp(30));
+  call.phones[1].send_bytes(call.facing(1), heard);
+  CHECK(call.phones[0].receive() == rtp(30));
+  stranger.send_bytes(call.facing(1), heard);
+  CHECK(eventually([&] { return dropped(relay, 1, DropReason::kRepeated) == 1; }));
+  call.phones[0].send_bytes(call.facing(0), rtp(40));
+  CHECK(!call.phones[1].receive().empty());
+  CHECK(!stranger.hears(1));
+}
+
+TEST("without keys nothing comes and nothing goes") {
+  TestRelay relay;
+  SecureCall call;
+  call.plan.sessions.clear();
+  call.plan.streams[1].unprotect = call.plan.streams[1].protect = kNoSession;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(1));
+  call.phones[1].send_bytes(call.facing(1), rtp(1));
+  CHECK(eventually([&] { return dropped(relay, 0, DropReason::kNoKey) == 1; }));
+  CHECK(eventually([&] { return dropped(relay, 1, DropReason::kNoKey) == 1; }));
+  CHECK(!call.phones[0].hears(20) && !call.phones[1].hears(1));
+}
+
+TEST("a session outlives the plans that name its keys, and is told when it moves") {
+  TestRelay relay;
+  SecureCall call;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(7));
+  CHECK(!call.phones[1].receive().empty());
+  std::vector<StreamEventRecord> events;
+  CHECK(eventually([&] {
+    relay.collect(events);
+    return std::ranges::any_of(events, [](const StreamEventRecord& event) {
+      return event.events == kSrtpIndex && event.purpose == srtp::Purpose::kProtect &&
+             event.indexes.ssrc == 0x09090909 && event.indexes.rtp == 7;
+    });
+  }));
+  call.plan.streams[1].latch_epoch += 1;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(7));
+  CHECK(eventually([&] { return dropped(relay, 0, DropReason::kRepeated) == 1; }));
+  // Other keys begin anew.
+  call.plan.sessions[1] = session(srtp::Purpose::kProtect, 5);
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(7));
+  const auto other = srtp::Receiver::create(keys(5));
+  CHECK(unprotect(*other, call.phones[1].receive()) == rtp(7));
+}
+
+TEST("a packet for two sides with the same keys is encrypted once") {
+  TestRelay relay;
+  SecureCall call;
+  const Phone third;
+  SocketSpec socket{2, 2, Phone().address()};
+  call.plan.sockets.push_back(socket);
+  StreamSpec stream = call.plan.streams[1];
+  stream.id = 2;
+  stream.egress_socket = 2;
+  stream.endpoint = stream.signalled = third.address();
+  call.plan.streams.push_back(stream);
+  call.plan.streams[0].rtp_sinks = {1, 2};
+  CHECK(relay.apply(call.plan));
+  for (std::uint16_t sequence = 1; sequence < 40; ++sequence) {
+    call.phones[0].send_bytes(call.facing(0), rtp(sequence));
+    const Bytes first = call.phones[1].receive();
+    CHECK(!first.empty() && third.receive() == first);
+  }
+}
+
+TEST("what another process has come to is where a waiting session goes on from") {
+  TestRelay relay;
+  SecureCall call;
+  SrtpSpec& send = call.plan.sessions[1];
+  send.resumed = true;
+  send.indexes = {{0x09090909, true, false, 0x1fff0, 0}};
+  CHECK(relay.apply(call.plan));
+  send.indexes[0].rtp = 0x2fff0;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(3));
+  const Bytes secret = call.phones[1].receive();
+  CHECK(call.their_receiver->resume({0x09090909, true, false, 0x2fff0, 0}));
+  CHECK(unprotect(*call.their_receiver, secret) == rtp(3));
+}
