@@ -5,7 +5,7 @@ import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const program =
-  "import { heldAddresses } from './src/kernel-forward/network.ts';" +
+  "import { heldAddresses } from './src/native/network.ts';" +
   'console.log(JSON.stringify(heldAddresses(process.argv.slice(1))));';
 
 describe('the addresses that a machine holds', function () {
