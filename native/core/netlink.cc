@@ -11,15 +11,20 @@
 #include <net/if_arp.h>
 #include <sys/socket.h>
 
+#include "../netlink/reader.h"
 #include "address.h"
 
 namespace rtprelay {
 
 namespace {
 
-/// More than any machine answers with; ends a conversation that would not.
-constexpr int kMostParts = 100'000;
-constexpr std::size_t kBuffer = 32'768;
+using netlink::Bytes;
+using netlink::each_attribute;
+using netlink::each_message;
+using netlink::Message;
+using netlink::number_of;
+using netlink::text_of;
+
 constexpr unsigned kDeviceGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 constexpr unsigned kRouteGroups =
     kDeviceGroups | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_NEIGH;
@@ -32,50 +37,6 @@ FileDescriptor open_socket(unsigned groups) {
   if (fd.valid() && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&local), sizeof(local)) != 0)
     return {};
   return fd;
-}
-
-/// Visits the whole messages of one datagram.
-template <typename Visit> void each_message(const char* data, std::size_t length, Visit visit) {
-  auto left = static_cast<unsigned>(length);
-  for (auto* header = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(header, left);
-       header = NLMSG_NEXT(header, left))
-    visit(*header);
-}
-
-template <typename Body> const Body* body_of(const nlmsghdr& header) {
-  return header.nlmsg_len < NLMSG_LENGTH(sizeof(Body))
-             ? nullptr
-             : static_cast<const Body*>(NLMSG_DATA(&header));
-}
-
-template <typename Visit> void each_attribute(const rtattr* first, int length, Visit visit) {
-  for (auto* attribute = first; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length))
-    visit(*attribute);
-}
-
-template <typename Visit>
-void each_attribute(const nlmsghdr& header, std::size_t body, Visit visit) {
-  const auto offset = NLMSG_LENGTH(body);
-  each_attribute(
-      reinterpret_cast<const rtattr*>(reinterpret_cast<const char*>(&header) + NLMSG_ALIGN(offset)),
-      static_cast<int>(header.nlmsg_len) - static_cast<int>(NLMSG_ALIGN(offset)), visit);
-}
-
-const std::uint8_t* bytes_of(const rtattr& attribute) {
-  return static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
-}
-
-std::size_t size_of(const rtattr& attribute) { return RTA_PAYLOAD(&attribute); }
-
-template <typename Number> Number number_of(const rtattr& attribute) {
-  Number value = 0;
-  std::memcpy(&value, bytes_of(attribute), std::min(sizeof(value), size_of(attribute)));
-  return value;
-}
-
-std::string text_of(const rtattr& attribute) {
-  const auto* text = reinterpret_cast<const char*>(bytes_of(attribute));
-  return {text, ::strnlen(text, size_of(attribute))};
 }
 
 /// Sends a dump request and visits every message of the answer.
@@ -91,31 +52,16 @@ template <typename Visit> bool dump(std::uint16_t type, Visit visit) {
   request.message.rtgen_family = AF_UNSPEC;
   if (!socket.valid() || ::send(socket.get(), &request, sizeof(request), 0) < 0)
     return false;
-  alignas(nlmsghdr) std::array<char, kBuffer> buffer;
-  for (int i = 0; i < kMostParts; ++i) {
-    const ssize_t length = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
-    if (length <= 0)
-      return false;
-    bool done = false;
-    bool failed = false;
-    each_message(buffer.data(), static_cast<std::size_t>(length), [&](const nlmsghdr& header) {
-      done = done || header.nlmsg_type == NLMSG_DONE;
-      failed = failed || header.nlmsg_type == NLMSG_ERROR;
-      if (!done && !failed)
-        visit(header);
-    });
-    if (done || failed)
-      return !failed;
-  }
-  return false;
+  const netlink::Answer answer = netlink::read_answer(socket.get(), 0, visit);
+  return answer.complete && answer.error == 0;
 }
 
-std::string mac_text(const rtattr& attribute) {
+std::string mac_text(Bytes content) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (std::size_t i = 0; i < size_of(attribute); ++i) {
-    const std::uint8_t byte = bytes_of(attribute)[i];
-    if (i > 0)
+  for (const std::byte each : content) {
+    const auto byte = std::to_integer<unsigned>(each);
+    if (!text.empty())
       text += ':';
     text += kDigits[byte >> 4];
     text += kDigits[byte & 15];
@@ -123,42 +69,40 @@ std::string mac_text(const rtattr& attribute) {
   return text;
 }
 
-void read_kind(const rtattr& information, NetworkDevice& device) {
-  each_attribute(static_cast<const rtattr*>(RTA_DATA(&information)),
-                 static_cast<int>(size_of(information)), [&](const rtattr& attribute) {
-                   if (attribute.rta_type == IFLA_INFO_KIND)
-                     device.kind = text_of(attribute);
-                   if (attribute.rta_type != IFLA_INFO_DATA || device.kind != "vlan")
-                     return;
-                   each_attribute(static_cast<const rtattr*>(RTA_DATA(&attribute)),
-                                  static_cast<int>(size_of(attribute)), [&](const rtattr& inner) {
-                                    if (inner.rta_type == IFLA_VLAN_ID)
-                                      device.vlan_id = number_of<std::uint16_t>(inner);
-                                  });
-                 });
+void read_kind(Bytes information, NetworkDevice& device) {
+  each_attribute(information, [&](int type, Bytes content) {
+    if (type == IFLA_INFO_KIND)
+      device.kind = text_of(content);
+    if (type != IFLA_INFO_DATA || device.kind != "vlan")
+      return;
+    each_attribute(content, [&](int inner, Bytes id) {
+      if (inner == IFLA_VLAN_ID)
+        device.vlan_id = number_of<std::uint16_t>(id);
+    });
+  });
 }
 
-void read_device(const nlmsghdr& header, std::vector<NetworkDevice>& out) {
-  const auto* message = body_of<ifinfomsg>(header);
-  if (message == nullptr)
+void read_device(const Message& message, std::vector<NetworkDevice>& out) {
+  ifinfomsg body = {};
+  if (!message.read(body))
     return;
   NetworkDevice device;
-  device.index = static_cast<std::uint32_t>(message->ifi_index);
-  device.loopback = (message->ifi_flags & IFF_LOOPBACK) != 0;
-  each_attribute(header, sizeof(*message), [&](const rtattr& attribute) {
-    switch (attribute.rta_type) {
+  device.index = static_cast<std::uint32_t>(body.ifi_index);
+  device.loopback = (body.ifi_flags & IFF_LOOPBACK) != 0;
+  each_attribute(message.attributes<ifinfomsg>(), [&](int type, Bytes content) {
+    switch (type) {
     case IFLA_IFNAME:
-      device.name = text_of(attribute);
+      device.name = text_of(content);
       break;
     case IFLA_LINK:
-      device.parent = number_of<std::uint32_t>(attribute);
+      device.parent = number_of<std::uint32_t>(content);
       break;
     case IFLA_ADDRESS:
-      if (message->ifi_type == ARPHRD_ETHER)
-        device.mac = mac_text(attribute);
+      if (body.ifi_type == ARPHRD_ETHER)
+        device.mac = mac_text(content);
       break;
     case IFLA_LINKINFO:
-      read_kind(attribute, device);
+      read_kind(content, device);
       break;
     default:
       break;
@@ -168,14 +112,14 @@ void read_device(const nlmsghdr& header, std::vector<NetworkDevice>& out) {
     out.push_back(std::move(device));
 }
 
-bool to_address(std::uint8_t family, const rtattr& attribute, SocketAddress& out) {
+bool to_address(std::uint8_t family, Bytes content, SocketAddress& out) {
   KernelAddress address = {};
-  if (family == AF_INET && size_of(attribute) == sizeof(address.v4.sin_addr)) {
+  if (family == AF_INET && content.size() == sizeof(address.v4.sin_addr)) {
     address.v4.sin_family = AF_INET;
-    std::memcpy(&address.v4.sin_addr, bytes_of(attribute), sizeof(address.v4.sin_addr));
-  } else if (family == AF_INET6 && size_of(attribute) == sizeof(address.v6.sin6_addr)) {
+    std::memcpy(&address.v4.sin_addr, content.data(), sizeof(address.v4.sin_addr));
+  } else if (family == AF_INET6 && content.size() == sizeof(address.v6.sin6_addr)) {
     address.v6.sin6_family = AF_INET6;
-    std::memcpy(&address.v6.sin6_addr, bytes_of(attribute), sizeof(address.v6.sin6_addr));
+    std::memcpy(&address.v6.sin6_addr, content.data(), sizeof(address.v6.sin6_addr));
   } else {
     return false;
   }
@@ -191,29 +135,29 @@ struct DeviceAddress {
 };
 
 /// An invalid `own`: the message does not tell of one.
-DeviceAddress address_of(const nlmsghdr& header) {
-  const auto* message = body_of<ifaddrmsg>(header);
-  if (message == nullptr)
+DeviceAddress address_of(const Message& message) {
+  ifaddrmsg body = {};
+  if (!message.read(body))
     return {};
   // With a peer (point to point) IFA_ADDRESS is the peer's.
   SocketAddress address;
   SocketAddress local;
-  std::uint32_t flags = message->ifa_flags;
-  each_attribute(header, sizeof(*message), [&](const rtattr& attribute) {
-    if (attribute.rta_type == IFA_ADDRESS)
-      to_address(message->ifa_family, attribute, address);
-    if (attribute.rta_type == IFA_LOCAL)
-      to_address(message->ifa_family, attribute, local);
-    if (attribute.rta_type == IFA_FLAGS)
-      flags = number_of<std::uint32_t>(attribute);
+  std::uint32_t flags = body.ifa_flags;
+  each_attribute(message.attributes<ifaddrmsg>(), [&](int type, Bytes content) {
+    if (type == IFA_ADDRESS)
+      to_address(body.ifa_family, content, address);
+    if (type == IFA_LOCAL)
+      to_address(body.ifa_family, content, local);
+    if (type == IFA_FLAGS)
+      flags = number_of<std::uint32_t>(content);
   });
   const bool tentative = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
-  return {local.valid() ? local : address, message->ifa_index,
+  return {local.valid() ? local : address, body.ifa_index,
           !tentative && (flags & IFA_F_DADFAILED) == 0};
 }
 
-void read_address(const nlmsghdr& header, std::vector<NetworkDevice>& devices) {
-  const DeviceAddress address = address_of(header);
+void read_address(const Message& message, std::vector<NetworkDevice>& devices) {
+  const DeviceAddress address = address_of(message);
   const auto device = std::find_if(devices.begin(), devices.end(), [&](const NetworkDevice& each) {
     return each.index == address.device;
   });
@@ -251,14 +195,14 @@ bool has_local_route(const SocketAddress& address) {
   const FileDescriptor socket = open_socket(0);
   if (!socket.valid() || ::send(socket.get(), &request, request.header.nlmsg_len, 0) < 0)
     return false;
-  alignas(nlmsghdr) std::array<char, kBuffer> buffer;
+  std::vector<std::byte> buffer(netlink::kDatagramBytes);
   const ssize_t length = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
   bool local = false;
-  each_message(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)),
-               [&](const nlmsghdr& header) {
-                 const auto* route = body_of<rtmsg>(header);
-                 local = local || (header.nlmsg_type == RTM_NEWROUTE && route != nullptr &&
-                                   route->rtm_type == RTN_LOCAL);
+  each_message(Bytes(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0))),
+               [&](const Message& message) {
+                 rtmsg route = {};
+                 local = local || (message.type == RTM_NEWROUTE && message.read(route) &&
+                                   route.rtm_type == RTN_LOCAL);
                });
   return local;
 }
@@ -285,16 +229,16 @@ unsigned change_of(std::uint16_t type) {
 
 } // namespace
 
-void add_device(const nlmsghdr& message, std::vector<NetworkDevice>& devices) {
-  if (message.nlmsg_type == RTM_NEWLINK)
+void add_device(const Message& message, std::vector<NetworkDevice>& devices) {
+  if (message.type == RTM_NEWLINK)
     read_device(message, devices);
-  else if (message.nlmsg_type == RTM_NEWADDR)
+  else if (message.type == RTM_NEWADDR)
     read_address(message, devices);
 }
 
 bool list_devices(std::vector<NetworkDevice>& out) {
   out.clear();
-  const auto add = [&](const nlmsghdr& message) { add_device(message, out); };
+  const auto add = [&](const Message& message) { add_device(message, out); };
   if (!dump(RTM_GETLINK, add))
     return false;
   std::sort(out.begin(), out.end(),
@@ -304,8 +248,8 @@ bool list_devices(std::vector<NetworkDevice>& out) {
 
 bool held_addresses(const std::vector<SocketAddress>& wanted, std::vector<bool>& out) {
   std::vector<DeviceAddress> present;
-  if (!dump(RTM_GETADDR, [&](const nlmsghdr& message) {
-        if (message.nlmsg_type == RTM_NEWADDR)
+  if (!dump(RTM_GETADDR, [&](const Message& message) {
+        if (message.type == RTM_NEWADDR)
           present.push_back(address_of(message));
       }))
     return false;
@@ -337,8 +281,8 @@ FileDescriptor open_network_events(unsigned wanted) {
 
 unsigned read_network_events(int socket) {
   unsigned changes = 0;
-  alignas(nlmsghdr) std::array<char, kBuffer> buffer;
-  for (int i = 0; i < kMostParts; ++i) {
+  std::vector<std::byte> buffer(netlink::kDatagramBytes);
+  for (int i = 0; i < netlink::kMaxDatagrams; ++i) {
     const ssize_t length = ::recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (length < 0 && errno == EINTR)
       continue;
@@ -349,8 +293,8 @@ unsigned read_network_events(int socket) {
     }
     if (length <= 0)
       break;
-    each_message(buffer.data(), static_cast<std::size_t>(length),
-                 [&](const nlmsghdr& header) { changes |= change_of(header.nlmsg_type); });
+    each_message(Bytes(buffer.data(), static_cast<std::size_t>(length)),
+                 [&](const Message& message) { changes |= change_of(message.type); });
   }
   return changes;
 }

@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <linux/netlink.h>
-
+#include "../netlink/reader.h"
 #include "address.h"
 #include "socket.h"
 
@@ -33,7 +32,7 @@ struct NetworkDevice {
 bool list_devices(std::vector<NetworkDevice>& out);
 
 /// Takes a device out of one message of a dump, or an address of one that is known; ignores others.
-void add_device(const nlmsghdr& message, std::vector<NetworkDevice>& devices);
+void add_device(const netlink::Message& message, std::vector<NetworkDevice>& devices);
 
 /// Whether packets to each of `wanted` are delivered on this machine: the address is on a device
 /// and may be used (IPv6: duplicate address detection is over), a local route has it, or it is

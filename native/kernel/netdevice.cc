@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "../netlink/reader.h"
 #include "unique_fd.h"
 
 namespace rtprelay::kernel {
@@ -20,19 +21,6 @@ namespace rtprelay::kernel {
 namespace {
 
 constexpr std::uint32_t kLoopbackIndex = 1;
-
-/// Counts the messages of one dump; false at its end or on an error.
-bool count_messages(const char* buffer, std::size_t length, unsigned& count) {
-  auto left = static_cast<unsigned>(length);
-  for (auto* header = reinterpret_cast<const nlmsghdr*>(buffer); NLMSG_OK(header, left);
-       header = NLMSG_NEXT(header, left)) {
-    if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR)
-      return false;
-    if (header->nlmsg_type == RTM_NEWTFILTER)
-      ++count;
-  }
-  return true;
-}
 
 /// Filters below one of clsact's two hooks.
 bool count_hook(int socket, std::uint32_t index, std::uint32_t hook, unsigned& count) {
@@ -48,16 +36,13 @@ bool count_hook(int socket, std::uint32_t index, std::uint32_t hook, unsigned& c
   request.message.tcm_parent = TC_H_MAKE(TC_H_CLSACT, hook);
   if (::send(socket, &request, sizeof(request), 0) < 0)
     return false;
-  constexpr int kMostParts = 1000;
-  alignas(nlmsghdr) std::array<char, 32768> buffer;
-  for (int i = 0; i < kMostParts; ++i) {
-    const ssize_t length = ::recv(socket, buffer.data(), buffer.size(), 0);
-    if (length <= 0)
-      return false;
-    if (!count_messages(buffer.data(), static_cast<std::size_t>(length), count))
-      return true;
-  }
-  return false;
+  // An error is an answer too: there is no such hook.
+  return netlink::read_answer(socket, 0,
+                              [&](const netlink::Message& message) {
+                                if (message.type == RTM_NEWTFILTER)
+                                  ++count;
+                              })
+      .complete;
 }
 
 std::string forwarding_file(const char* family) {

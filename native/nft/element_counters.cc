@@ -14,6 +14,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
+#include "../netlink/reader.h"
+
 namespace rtprelay::nft {
 
 namespace {
@@ -22,17 +24,17 @@ namespace {
 constexpr std::size_t kKeysPerRequest = 64;
 /// From so many on a listing of the whole set takes less time.
 constexpr std::size_t kKeysWorthADump = 256;
-constexpr std::size_t kReceiveBytes = 65'536;
 
 constexpr std::uint16_t kGetElements = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM;
 constexpr std::uint16_t kNewElements = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM;
 
-using Bytes = std::span<const std::byte>;
+using netlink::Bytes;
+using netlink::each_attribute;
 
-/// A netlink message that grows at its end.
-class Message {
+/// A request that grows at its end.
+class Request {
 public:
-  Message(std::uint16_t flags, std::uint32_t sequence) {
+  Request(std::uint16_t flags, std::uint32_t sequence) {
     nlmsghdr header{};
     header.nlmsg_type = kGetElements;
     header.nlmsg_flags = flags;
@@ -85,19 +87,6 @@ private:
   std::vector<std::byte> bytes_;
 };
 
-/// Calls `use(type, content)` for each attribute.
-template <typename Use> void for_each_attribute(Bytes bytes, Use use) {
-  while (bytes.size() >= NLA_HDRLEN) {
-    nlattr header{};
-    std::memcpy(&header, bytes.data(), sizeof(header));
-    if (header.nla_len < NLA_HDRLEN || header.nla_len > bytes.size())
-      return;
-    use(header.nla_type & NLA_TYPE_MASK,
-        bytes.subspan(NLA_HDRLEN, header.nla_len - static_cast<std::size_t>(NLA_HDRLEN)));
-    bytes = bytes.subspan(std::min<std::size_t>(NLA_ALIGN(header.nla_len), bytes.size()));
-  }
-}
-
 std::uint64_t big_endian(Bytes content) {
   std::uint64_t value = 0;
   if (content.size() == sizeof(value))
@@ -106,10 +95,10 @@ std::uint64_t big_endian(Bytes content) {
 }
 
 void parse_counter(Bytes expression, ElementCounter& counter) {
-  for_each_attribute(expression, [&](int type, Bytes data) {
+  each_attribute(expression, [&](int type, Bytes data) {
     if (type != NFTA_EXPR_DATA)
       return;
-    for_each_attribute(data, [&](int field, Bytes value) {
+    each_attribute(data, [&](int field, Bytes value) {
       if (field == NFTA_COUNTER_PACKETS)
         counter.packets = big_endian(value);
       if (field == NFTA_COUNTER_BYTES)
@@ -120,7 +109,7 @@ void parse_counter(Bytes expression, ElementCounter& counter) {
 
 std::uint32_t parse_key(Bytes key) {
   std::uint32_t value = 0;
-  for_each_attribute(key, [&](int type, Bytes data) {
+  each_attribute(key, [&](int type, Bytes data) {
     if (type == NFTA_DATA_VALUE && data.size() == sizeof(value))
       std::memcpy(&value, data.data(), sizeof(value));
   });
@@ -130,7 +119,7 @@ std::uint32_t parse_key(Bytes key) {
 void parse_element(Bytes element, const CounterSink& sink) {
   std::uint32_t key = 0;
   ElementCounter counter;
-  for_each_attribute(element, [&](int type, Bytes content) {
+  each_attribute(element, [&](int type, Bytes content) {
     if (type == NFTA_SET_ELEM_KEY)
       key = parse_key(content);
     if (type == NFTA_SET_ELEM_EXPR)
@@ -140,47 +129,11 @@ void parse_element(Bytes element, const CounterSink& sink) {
 }
 
 void parse_elements(Bytes message, const CounterSink& sink) {
-  for_each_attribute(message, [&](int type, Bytes list) {
+  each_attribute(message, [&](int type, Bytes list) {
     if (type != NFTA_SET_ELEM_LIST_ELEMENTS)
       return;
-    for_each_attribute(list, [&](int, Bytes element) { parse_element(element, sink); });
+    each_attribute(list, [&](int, Bytes element) { parse_element(element, sink); });
   });
-}
-
-enum class Progress : std::uint8_t { kMore, kDone };
-
-struct Outcome {
-  /// An errno, or 0.
-  int error = 0;
-  /// The set changed while it was listed.
-  bool interrupted = false;
-};
-
-/// Goes through what one datagram holds.
-Progress parse_datagram(Bytes bytes, std::uint32_t sequence, const CounterSink& sink,
-                        Outcome& outcome) {
-  while (bytes.size() >= NLMSG_HDRLEN) {
-    nlmsghdr header{};
-    std::memcpy(&header, bytes.data(), sizeof(header));
-    if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > bytes.size())
-      return Progress::kMore;
-    const Bytes content = bytes.subspan(NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN);
-    bytes = bytes.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), bytes.size()));
-    if (header.nlmsg_seq != sequence)
-      continue;
-    if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-      outcome.interrupted = true;
-    if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE) {
-      std::int32_t code = 0;
-      if (content.size() >= sizeof(code))
-        std::memcpy(&code, content.data(), sizeof(code));
-      outcome.error = -code;
-      return Progress::kDone;
-    }
-    if (header.nlmsg_type == kNewElements && content.size() >= sizeof(nfgenmsg))
-      parse_elements(content.subspan(sizeof(nfgenmsg)), sink);
-  }
-  return Progress::kMore;
 }
 
 } // namespace
@@ -223,7 +176,7 @@ int ElementCounters::dump(const std::string& table, const std::string& set,
   // What came is right all the same when the set changed meanwhile, but something may be missing.
   int error = EINTR;
   for (int attempt = 0; attempt < 3 && error == EINTR; ++attempt) {
-    Message message(NLM_F_REQUEST | NLM_F_DUMP, ++sequence_);
+    Request message(NLM_F_REQUEST | NLM_F_DUMP, ++sequence_);
     message.put(NFTA_SET_ELEM_LIST_TABLE, table);
     message.put(NFTA_SET_ELEM_LIST_SET, set);
     error = exchange(message.finish(), sink);
@@ -233,7 +186,7 @@ int ElementCounters::dump(const std::string& table, const std::string& set,
 
 int ElementCounters::get(const std::string& table, const std::string& set,
                          std::span<const std::uint32_t> keys, const CounterSink& sink) {
-  Message message(NLM_F_REQUEST | NLM_F_ACK, ++sequence_);
+  Request message(NLM_F_REQUEST | NLM_F_ACK, ++sequence_);
   message.put(NFTA_SET_ELEM_LIST_TABLE, table);
   message.put(NFTA_SET_ELEM_LIST_SET, set);
   const std::size_t list = message.nest(NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -251,18 +204,12 @@ int ElementCounters::get(const std::string& table, const std::string& set,
 int ElementCounters::exchange(std::span<const std::byte> request, const CounterSink& sink) {
   if (::send(socket_.get(), request.data(), request.size(), 0) < 0)
     return errno;
-  std::vector<std::byte> buffer(kReceiveBytes);
-  Outcome outcome;
-  for (;;) {
-    const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    if (length < 0 && errno == EINTR)
-      continue;
-    if (length <= 0)
-      return length < 0 ? errno : ECONNRESET;
-    const Bytes datagram(buffer.data(), static_cast<std::size_t>(length));
-    if (parse_datagram(datagram, sequence_, sink, outcome) == Progress::kDone)
-      return outcome.error == 0 && outcome.interrupted ? EINTR : outcome.error;
-  }
+  const netlink::Answer answer =
+      netlink::read_answer(socket_.get(), sequence_, [&](const netlink::Message& message) {
+        if (message.type == kNewElements && message.content.size() >= sizeof(nfgenmsg))
+          parse_elements(message.attributes<nfgenmsg>(), sink);
+      });
+  return answer.error == 0 && answer.interrupted ? EINTR : answer.error;
 }
 
 } // namespace rtprelay::nft

@@ -51,7 +51,8 @@ bool add(const Bytes& message, std::vector<NetworkDevice>& devices) {
   auto* header = reinterpret_cast<nlmsghdr*>(copy.get());
   header->nlmsg_len = static_cast<std::uint32_t>(message.size());
   const std::size_t before = devices.size();
-  add_device(*header, devices);
+  netlink::each_message(std::as_bytes(std::span(copy.get(), message.size())),
+                        [&](const netlink::Message& each) { add_device(each, devices); });
   return devices.size() > before;
 }
 
