@@ -98,6 +98,9 @@ export type MediaFlag =
   | 'bundle-only'
   /** The section is not in the bodies of this side (sdp-media-remove). */
   | 'left-out'
+  /** On the answerer: RTP and RTCP on one port was in the offer that it answers; it is agreed whatever it answers. */
+  | 'rtcp-mux-offered'
+  | 'rtcp-mux-settled'
   | 'audio-player-implicit';
 
 /** Values of `block_dtmf` (redis-layout.md §6.9). */

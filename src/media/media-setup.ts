@@ -22,6 +22,7 @@ import {
   codecsOf,
   connectionOf,
   directionOf,
+  hasIceIn,
   hasRtcpMux,
   isFeedbackProtocol,
   isRtpProtocol,
@@ -192,8 +193,17 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
   receiver.formats = formatsOf(shown);
 }
 
+/**
+ * A zero address holds the call, unless ICE says where media go: browsers write it until they know
+ * (sdp-rules.md §4, trickle ICE).
+ */
+export function isOnHold({ address, section, session }: MediaPair): boolean {
+  if (!isZeroAddress(address)) return false;
+  return !(hasIceIn(section) || hasIceIn(session));
+}
+
 function applyDirection(pair: MediaPair): void {
-  const zeroAddress = isZeroAddress(pair.address);
+  const zeroAddress = isOnHold(pair);
   const direction = directionOf(pair.section, pair.session);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
@@ -233,10 +243,15 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
     // On the offerer: multiplexing is decided already, whatever the answerer says.
     setMediaFlag(sender, 'rtcp-mux-override', settled);
     setMediaFlag(receiver, 'rtcp-mux-override', true);
+    setMediaFlag(receiver, 'rtcp-mux-offered', sender.rtcpMux);
+    setMediaFlag(receiver, 'rtcp-mux-settled', sender.rtcpMux && settled);
     return;
   }
   sender.rtcpMux = present;
-  if (!receiver.flags.has('rtcp-mux-override')) {
+  // Each branch has an offer of its own: what the last one said is not what this one answers.
+  if (sender.flags.has('rtcp-mux-offered')) {
+    receiver.rtcpMux = present || sender.flags.has('rtcp-mux-settled');
+  } else if (!receiver.flags.has('rtcp-mux-override')) {
     receiver.rtcpMux = receiver.rtcpMux && present;
   }
 }

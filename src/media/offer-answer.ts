@@ -33,6 +33,7 @@ import { SdpError, type SdpDocument, type SdpMedia } from '../sdp/types.js';
 import {
   codecsOf,
   connectionOf,
+  directionOf,
   isRtpProtocol,
   isUdpProtocol,
   isZeroAddress,
@@ -210,6 +211,12 @@ function findDialogue(
   return dialogue;
 }
 
+/** Without interfaces of these names they are the families of a bridge between IPv4 and IPv6. */
+function familyNamed(wanted: string | null): AddressFamily | null {
+  if (wanted === 'internal') return 'IP4';
+  return wanted === 'external' ? 'IP6' : null;
+}
+
 /** Logical interfaces stay with a participant until a request names others. */
 function chooseInterfaces(
   kind: SignallingKind,
@@ -222,7 +229,9 @@ function chooseInterfaces(
     if (wanted !== null) {
       const found = context.interfaces.find(wanted, current);
       if (found !== null) return found.name;
-      warnings.push(`Interface '${wanted}' not found, using default`);
+      if (familyNamed(wanted) === null) {
+        warnings.push(`Interface '${wanted}' not found, using default`);
+      }
     }
     return current ?? context.interfaces.default.name;
   };
@@ -332,11 +341,19 @@ function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
 }
 
 function wantedFamily(
+  kind: SignallingKind,
   draft: CallDraft,
   pair: MediaPair,
   request: SignallingRequest,
+  { interfaces }: SignallingContext,
 ): AddressFamily {
   if (request.addressFamily !== null) return request.addressFamily;
+  const named = kind === 'offer' ? familyNamed(request.toInterface) : null;
+  if (
+    named !== null &&
+    interfaces.find(request.toInterface ?? '', pair.receiver.logicalInterface) === null
+  )
+    return named;
   const known = firstEndpoint(draft, pair.receiver);
   if (known !== null && known.address !== '') return familyOf(known.address);
   return pair.sender.desiredFamily;
@@ -357,6 +374,13 @@ function closeStreams(draft: CallDraft, media: Media): void {
   }
 }
 
+/** A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. */
+function keepsPorts({ section, session }: MediaPair, { flags }: SignallingRequest): boolean {
+  if (flags.has('no-port-latching')) return false;
+  const direction = directionOf(section, session);
+  return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
+}
+
 /** Picks or opens the local ports that face both sides of the pair. */
 function assignPorts(
   kind: SignallingKind,
@@ -370,7 +394,7 @@ function assignPorts(
   receiver.desiredFamily = servableFamily(
     interfaces,
     receiver.logicalInterface,
-    wantedFamily(draft, pair, request),
+    wantedFamily(kind, draft, pair, request, context),
   );
   sender.desiredFamily = servableFamily(
     interfaces,
@@ -393,7 +417,7 @@ function assignPorts(
     {
       opposite: firstEndpoint(draft, sender),
       numPorts: receiverPorts,
-      keepPorts: request.flags.has('port-latching') && !request.flags.has('no-port-latching'),
+      keepPorts: keepsPorts(pair, request),
     },
     interfaces,
     ports,

@@ -8,7 +8,7 @@ import {
   type Stream,
 } from './call-state.js';
 import type { Dialogue } from './dialogue.js';
-import type { MediaPair } from './media-setup.js';
+import { isOnHold, type MediaPair } from './media-setup.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { cryptoLinesFor } from './sdes/apply.js';
 import { renderSdp } from '../sdp/rewrite.js';
@@ -30,7 +30,6 @@ import {
   hasRtcpMux,
   isRtpProtocol,
   isSecureProtocol,
-  isZeroAddress,
 } from '../sdp/view.js';
 
 export interface OutputRequest {
@@ -56,12 +55,22 @@ export function writeSdp(output: OutputRequest): string {
   const first = document.sessions[0];
   if (first === undefined) return '';
   dialogue.from.sdpReceived = memoryOf(first.origin, first, '');
-  if (request.replace.has('sdp-version') || request.replace.has('force-increment-sdp-ver')) {
+  if (countsVersions(request)) {
     countVersion(output, sessions);
   }
   remember(dialogue.to, first, sessions);
   return renderSdp(document, sessions);
 }
+
+/** What is not RTP and runs over DTLS is secured end to end (RFC 8841, 8856). */
+const hasOwnSecurity = (protocol: string): boolean =>
+  !isRtpProtocol(protocol) && /TLS/i.test(protocol);
+
+/** With an o= line of its own a side is told of changes by its own count (12.5 seen). */
+const countsVersions = ({ replace }: SignallingRequest): boolean =>
+  replace.has('sdp-version') ||
+  replace.has('force-increment-sdp-ver') ||
+  replace.has('origin-full');
 
 function sessionEdit(
   output: OutputRequest,
@@ -70,7 +79,9 @@ function sessionEdit(
 ): SessionEdit {
   const { request, context } = output;
   const medias = pairs.map((pair) => mediaEdit(output, pair));
-  const secure = pairs.some((pair) => isOthers(output, pair));
+  const secure = pairs.some(
+    (pair) => isOthers(output, pair) || hasOwnSecurity(pair.section.protocol),
+  );
   return {
     origin: originFor(output, session, pairs),
     name: sessionName(output, session),
@@ -144,7 +155,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     rtcpMux: rtp && mux,
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
-    stripSecurity: !secure,
+    stripSecurity: rtp && !secure,
     crypto: listed ? (cryptoLinesFor(kind, pair, request.sdes) ?? []) : [],
     stripIce: true,
     droppedExtensions: request.edits?.extensions ?? null,
@@ -231,9 +242,7 @@ function localConnection(output: OutputRequest, receiver: Media, pair: MediaPair
   const received = connectionOf(pair.section, pair.session);
   if (pair.untouched && received !== null) return received;
   const held =
-    isZeroAddress(pair.address) &&
-    request.mediaAddress === null &&
-    !request.replace.has('zero-address');
+    isOnHold(pair) && request.mediaAddress === null && !request.replace.has('zero-address');
   if (pair.rejected || held) {
     const family = receiver.desiredFamily;
     return { family, address: family === 'IP6' ? '::' : '0.0.0.0' };

@@ -176,6 +176,13 @@ const iceNames: ReadonlySet<string> = new Set([
 
 export const isIceAttribute = (name: string): boolean => iceNames.has(name);
 
+/** Whether the section itself has ICE credentials, candidates or options (RFC 8839, 8840). */
+export function hasIceIn(section: Section): boolean {
+  return section.attributes.some(
+    ({ name }) => name === 'candidate' || name === 'ice-ufrag' || name === 'ice-options',
+  );
+}
+
 /** Values of a=rtpengine, the loop-protection mark. */
 export function loopMarks(session: SdpSession): readonly string[] {
   return session.attributes.flatMap(({ name, value }) =>
