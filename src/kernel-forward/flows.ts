@@ -139,7 +139,8 @@ function wayTo(
   sinks: readonly number[],
 ): Way | null {
   const sink = sinks.length === 1 ? plan.streams.find(({ id }) => id === sinks[0]) : undefined;
-  if (sink === undefined) return null;
+  // What has to go encrypted must not leave as it came.
+  if (sink === undefined || sink.srtp !== null) return null;
   const { endpoint, confirmed } = current(sink, learned);
   const egress = plan.sockets.find(({ id }) => id === sink.egressSocket);
   if (endpoint === null || egress === undefined) return null;

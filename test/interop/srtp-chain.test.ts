@@ -90,6 +90,42 @@ async function callThrough(
   }
 }
 
+/** a and b speak RTP with rtpengine, once for each of them; between its two calls SRTP goes through us. */
+async function callBetween(ours: Link, theirs: Link, keys: Record<string, unknown>): Promise<void> {
+  const [a, b] = [await RtpEndpoint.open(), await RtpEndpoint.open()];
+  const ids = { left: 'left', middle: 'middle', right: 'right' };
+  const step = (link: Link, id: string, command: string, sdp: string, more = {}): Promise<string> =>
+    signal(link, {
+      ...{ command, 'call-id': id, 'from-tag': 'a', sdp, DTLS: 'off' },
+      ...(command === 'answer' ? { 'to-tag': 'b' } : {}),
+      ...more,
+    });
+  try {
+    const secure = { 'transport-protocol': 'RTP/SAVP' };
+    const offered = await step(theirs, ids.left, 'offer', plainBody(a.port), secure);
+    const between = await step(ours, ids.middle, 'offer', offered, keys);
+    const toB = await step(theirs, ids.right, 'offer', between, {
+      'transport-protocol': 'RTP/AVP',
+    });
+    const answered = await step(theirs, ids.right, 'answer', plainBody(b.port));
+    const back = await step(ours, ids.middle, 'answer', answered);
+    const key = /inline:(\S+)/;
+    const same = key.exec(answered)?.[1] === key.exec(back)?.[1];
+    expect(same, 'the key of the answer is passed on').to.equal(keys['flags'] === undefined);
+    const toA = await step(theirs, ids.left, 'answer', back);
+    await talk(a, b, mediaTarget(toA));
+    await talk(b, a, mediaTarget(toB));
+  } finally {
+    a.close();
+    b.close();
+    for (const { client } of [ours, theirs]) {
+      for (const id of Object.values(ids)) {
+        await client.ask({ command: 'delete', 'call-id': id, 'delete-delay': 0 });
+      }
+    }
+  }
+}
+
 describe('SRTP through rtpengine and us', () => {
   const links: { daemon: MediaDaemon; link: Link }[] = [];
 
@@ -106,6 +142,17 @@ describe('SRTP through rtpengine and us', () => {
       await daemon.stop();
     }
   });
+
+  for (const [title, keys] of [
+    ['is passed through', {}],
+    ['is encrypted anew where that is asked for', { flags: ['recrypt'] }],
+  ] as const) {
+    it(`SRTP on both sides ${title}`, async () => {
+      const [ours, theirs] = links;
+      if (ours === undefined || theirs === undefined) throw new Error('no daemons');
+      await callBetween(ours.link, theirs.link, keys);
+    });
+  }
 
   const parameters = ['unencrypted_srtp', 'unencrypted_srtcp', 'unauthenticated_srtp'];
   for (const [title, words] of [

@@ -83,6 +83,13 @@ function maskMediaLine(
   };
 }
 
+/** Keys that phones have; all others are made by the daemons. */
+export const phoneKeys: ReadonlySet<string> = new Set([
+  'MDEyMzQ1Njc4OUFCQ0RFRjAxMjM0NTY3ODlBQkNE',
+  'QkNERUYwMTIzNDU2Nzg5QUJDREVGMDEyMzQ1Njc4',
+  'QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXI',
+]);
+
 function maskAttribute(
   line: string,
   rtpPort: number | null,
@@ -95,6 +102,11 @@ function maskAttribute(
   }
   if (line.startsWith('a=rtpengine:')) return 'a=rtpengine:<instance>';
   const connection = /^(c=IN IP[46] )(\S+)$/.exec(line);
+  const key = /^(a=crypto:.*inline:)([^|\s]+)(.*)$/.exec(line);
+  if (key !== null) {
+    const [, before = '', text = '', after = ''] = key;
+    return `${before}${phoneKeys.has(text) ? text : `<${text.length} characters>`}${after}`;
+  }
   if (connection !== null) return `${connection[1] ?? ''}${masks.address(connection[2] ?? '')}`;
   return line;
 }

@@ -56,6 +56,20 @@ const localPorts = (plan: MediaPlan, learned = learnt()): readonly number[] =>
   flowsOf(plan, learned, every).map(({ flow }) => flow.local.port);
 
 describe('the flows of a call', () => {
+  it('are none where SRTP ends here; what passes through is forwarded', () => {
+    const srtp = { receive: null, send: null };
+    // Neither what comes encrypted nor what has to go encrypted.
+    expect(localPorts(planOf([stream(0), stream(1, { srtp })]))).to.deep.equal([]);
+    const rtcp = { component: 2, rtpSinks: [] } as const;
+    const reports = planOf([
+      stream(0, { ...rtcp, rtcpSinks: [1] }),
+      stream(1, { ...rtcp, rtcpSinks: [0], srtp }),
+    ]);
+    expect(localPorts(reports)).to.deep.equal([]);
+    const passing = [stream(0, { transparent: true }), stream(1, { transparent: true })];
+    expect(localPorts(planOf(passing))).to.deep.equal([30000, 30002]);
+  });
+
   it('join the two sides of a settled one', () => {
     const flows = flowsOf(planOf([stream(0), stream(1)]), learnt(), every);
     expect(flows).to.deep.equal([

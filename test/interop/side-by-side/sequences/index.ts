@@ -11,6 +11,7 @@ import { learningSequences } from './learning.js';
 import { protocolSequences } from './protocol.js';
 import { rtcpMuxSequences } from './rtcp-mux.js';
 import { restrictionSequences } from './restrictions.js';
+import { sdesSequences } from './sdes.js';
 import { trafficSequences } from './traffic.js';
 
 export { familySequences } from './families.js';
@@ -20,6 +21,7 @@ export const sequences: readonly Sequence[] = [
   ...deleteSequences,
   ...bodySequences,
   ...rtcpMuxSequences,
+  ...sdesSequences,
   ...addressSequences,
   ...restrictionSequences,
   ...trafficSequences,
