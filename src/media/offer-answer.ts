@@ -206,7 +206,8 @@ function findDialogue(
   if (dialogue.from === dialogue.to) {
     throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
   }
-  if (request.label !== null) dialogue.from.label = request.label;
+  const label = request.setLabel ?? request.label;
+  if (label !== null) dialogue.from.label = label;
   if (request.metadata !== null) dialogue.from.metadata = request.metadata;
   return dialogue;
 }

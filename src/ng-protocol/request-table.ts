@@ -291,7 +291,7 @@ export const requestKeys = {
   sdp: key(text, 'sdp', 'SDP'),
   label: key(text, 'label', 'from-label'),
   /** The label that the selected participant gets; null: it keeps its own. */
-  setLabel: key(selecting('set-label', text), 'set-label'),
+  setLabel: key(text, 'set-label'),
   /** A media address of the selected participant, as its SDP gave it. */
   address: key(selecting('address', text), 'address'),
   /** Everybody, whoever else is named. */

@@ -104,6 +104,20 @@ describe('internal and external', () => {
   });
 });
 
+describe('a label', () => {
+  it('is given by set-label, else by label, to whoever sends the body', () => {
+    const call = new ModelCall();
+    call.offer(body(6000), { label: 'ann' });
+    call.answer(body(7000, [], '192.0.2.77'), { label: 'bea', setLabel: 'desk' });
+    expect([call.participant('a').label, call.participant('x').label]).to.deep.equal([
+      'ann',
+      'desk',
+    ]);
+    call.offer(body(6000), { toTag: 'x' });
+    expect(call.participant('a').label).to.equal('ann');
+  });
+});
+
 describe('ports of a re-INVITE from a new port', () => {
   for (const [direction, kept] of [
     ['sendonly', true],
