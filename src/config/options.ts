@@ -11,7 +11,7 @@ const milliseconds = { unit: 'ms', minimum: 0 } as const;
 const tos = { minimum: 0, maximum: 255 } as const;
 const level = { minimum: -1, maximum: 7 } as const;
 /** Threads that the relay can have. */
-const mostThreads = 64;
+const maxThreads = 64;
 
 const general: readonly OptionSpec[] = [
   flag('version', 'Print the version and exit', { short: 'v' }),
@@ -35,8 +35,8 @@ const general: readonly OptionSpec[] = [
   ),
   int('num-threads', null, 'Number of worker threads', {
     minimum: 1,
-    maximum: mostThreads,
-    defaultText: `number of CPU cores, at least 4, at most ${mostThreads}`,
+    maximum: maxThreads,
+    defaultText: `number of CPU cores, at least 4, at most ${maxThreads}`,
   }),
 ];
 

@@ -1,4 +1,6 @@
-/** Who hears whom. Two parties of an offer/answer hear each other; nobody else hears them then. */
+/**
+ * Subscriptions: two parties of an offer/answer are subscribed to each other, and nobody else to them then.
+ */
 import type { CallDraft } from './call-draft.js';
 import type { Media, Participant, Subscription } from './call-state.js';
 import type { Dialogue } from './dialogue.js';
@@ -19,19 +21,19 @@ function mediaAtIndex(draft: CallDraft, participant: Participant, index: number)
   return null;
 }
 
-/** `listener` hears `source`, and first of all those it hears. */
-function subscribe(listener: Media, source: Media): void {
-  const first = listener.subscriptions[0];
+/** `subscriber` gets what `source` sends, and that is its first subscription. */
+function subscribe(subscriber: Media, source: Media): void {
+  const first = subscriber.subscriptions[0];
   if (first?.mediaId === source.id && first.offerAnswer) return;
-  listener.subscriptions = [
+  subscriber.subscriptions = [
     offerAnswerTo(source.id),
-    ...listener.subscriptions.filter((subscription) => subscription.mediaId !== source.id),
+    ...subscriber.subscriptions.filter((subscription) => subscription.mediaId !== source.id),
   ];
 }
 
 /**
  * Connects the medias of both parties. What either sends goes to the other only: earlier answerers
- * keep being heard by the offerer (late media of a branch) but hear nothing any more.
+ * keep the offerer as their subscriber (late media of a branch) but are subscribed to nobody any more.
  */
 export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): void {
   for (const id of from.medias) {

@@ -13,7 +13,7 @@ import type { PacketKind, PhonesReport, PhonesRequest, Place, StreamReport } fro
 
 const intervalMs = 20;
 /** A sender that was held up longer does not make up for it. */
-const mostBehindMs = 200;
+const maxBehindMs = 200;
 const headerBytes = 12;
 const labelBytes = 24;
 const packetBytes = 172;
@@ -101,7 +101,7 @@ setInterval(() => {
   const now = performance.now();
   for (const sender of senders.values()) {
     if (sender.socket === null) continue;
-    if (now - sender.due > mostBehindMs) sender.due = now;
+    if (now - sender.due > maxBehindMs) sender.due = now;
     while (sender.due <= now) {
       sendNext(sender);
       sender.due += intervalMs;
