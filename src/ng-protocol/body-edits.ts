@@ -51,7 +51,24 @@ const noteManipulation = (request: EditedRequest, text: string): void =>
   noteUnknown(request, `SDP manipulations: ${text}`);
 
 /** A line must not end before its end: what follows would be a line of its own. */
-const isWritable = (text: string): boolean => text !== '' && !/[\r\n\0]/.test(text);
+const isWritable = (text: string): boolean =>
+  text !== '' && text.length <= maxText && !/[\r\n\0]/.test(text);
+
+/**
+ * Characters of one text, and of all of a request: a body of thousands of lines may have them in each of its
+ * sections or in place of each of its lines.
+ */
+const maxText = 1024;
+const maxTexts = 8192;
+
+/** Whether the request may have this much text besides; counts it. */
+function hasRoom(request: EditedRequest, text: string): boolean {
+  const edits = editsOf(request);
+  edits.attributeText += text.length;
+  if (edits.attributeText <= maxTexts) return true;
+  noteManipulation(request, `more than ${maxTexts} characters, the others are left out`);
+  return false;
+}
 
 /** A text; words in brackets of their own are parted by blanks. null: neither. */
 function lineText(value: NgValue): string | null {
@@ -79,8 +96,9 @@ function addTexts(request: EditedRequest, list: string[], value: NgValue): void 
   for (const member of members) {
     const text = lineText(member);
     if (text === null || !isWritable(text)) noteManipulation(request, 'invalid token given');
-    else if (list.length < maxWords) list.push(text);
-    else noteManipulation(request, `more than ${maxWords} attributes, the others are left out`);
+    else if (list.length >= maxWords) {
+      noteManipulation(request, `more than ${maxWords} attributes, the others are left out`);
+    } else if (hasRoom(request, text)) list.push(text);
   }
 }
 
@@ -92,8 +110,9 @@ function addPair(request: EditedRequest, edits: AttributeEdits, pair: readonly N
     noteManipulation(request, 'wrong content given for a substitution');
   } else if (!isWritable(old) || !isWritable(wanted)) {
     noteManipulation(request, 'invalid token given');
-  } else if (edits.substitute.length < maxWords) edits.substitute.push([old, wanted]);
-  else noteManipulation(request, `more than ${maxWords} substitutions, the others are left out`);
+  } else if (edits.substitute.length >= maxWords) {
+    noteManipulation(request, `more than ${maxWords} substitutions, the others are left out`);
+  } else if (hasRoom(request, old + wanted)) edits.substitute.push([old, wanted]);
 }
 
 function addPairs(request: EditedRequest, edits: AttributeEdits, value: NgValue): void {

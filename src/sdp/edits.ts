@@ -22,6 +22,8 @@ export interface CodecLists {
 export interface BodyEdits {
   /** By type of media; `session` for the lines before the first m=. null: none. */
   attributes: Map<string, AttributeEdits> | null;
+  /** Characters in them: each may be written once for each line of the body. */
+  attributeText: number;
   /** Types of media whose sections are left out; null: none. */
   removedMedia: Set<string> | null;
   /** null: none. */
@@ -36,6 +38,7 @@ export interface BodyEdits {
 export function newBodyEdits(): BodyEdits {
   return {
     attributes: null,
+    attributeText: 0,
     removedMedia: null,
     codecs: null,
     extensions: null,

@@ -192,6 +192,15 @@ describe('sdp-attr', () => {
     const lines = shown(offered(new ModelCall(), { 'sdp-attr': { audio: { add: many } } }, small));
     expect(lines.length).to.equal(plain.length + 100);
   });
+
+  it('has an end, however long the texts are that each section is to have', () => {
+    const long = Array.from({ length: 90 }, (_, at) => `z${at}:${'x'.repeat(1000)}`);
+    const all = Array.from({ length: 500 }, () => ['m=audio 6000 RTP/AVP 0', connection]).flat();
+    const sdp = offered(new ModelCall(), { 'sdp-attr': { audio: { add: long } } }, all);
+    expect(sdp.length).to.be.below(500 * 9000);
+    const line = 'y'.repeat(2000);
+    expect(parsed({ 'sdp-attr': { audio: { add: [line] } } }).unknown).to.have.length(1);
+  });
 });
 
 describe('codec lists', () => {
