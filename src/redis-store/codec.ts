@@ -4,13 +4,7 @@ import { put105 } from './encode-10-5.js';
 import { put125 } from './encode-12-5.js';
 import { putCurrent } from './encode-current.js';
 import type { Encoding } from './encode-members.js';
-import {
-  RememberingOutput,
-  TextOutput,
-  TreeOutput,
-  type EncodedCalls,
-  type Output,
-} from './encode-output.js';
+import { RememberingOutput, TreeOutput, type EncodedCalls, type Output } from './encode-output.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
 import { asItIs, type CallMoment } from './store.js';
 import { StoredIndex } from './subscriptions.js';
@@ -34,16 +28,18 @@ export function encodeCall(
 ): Buffer {
   const index = new StoredIndex(state);
   const given = { index, settings, moment };
-  if (format === 'bencode') {
-    const out = new TreeOutput();
-    putCall(out, format, given);
-    return settings.bencode.encode(bencodeOf(out.tree));
-  }
   const basis = `${format} ${moment.offsetMicros}`;
-  const memory = before?.of(index, basis) ?? null;
-  const out = memory === null ? new TextOutput() : new RememberingOutput(memory);
+  const memory = format === 'bencode' ? null : (before?.of(index, basis) ?? null);
+  if (memory !== null) {
+    const out = new RememberingOutput(memory);
+    putCall(out, format, given);
+    return out.bytes;
+  }
+  const out = new TreeOutput();
   putCall(out, format, given);
-  return out.bytes;
+  return format === 'bencode'
+    ? settings.bencode.encode(bencodeOf(out.tree))
+    : Buffer.from(JSON.stringify(out.tree), 'latin1');
 }
 
 function putCall(out: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {

@@ -74,13 +74,18 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
     ]);
   });
   state.participants.forEach((participant, at) => {
-    out.group('participant lists', at, subscriptionsDependOn(participant, index), () => [
-      [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
-      [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
-      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
-      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
-      [`subscriptions-${at}`, tagSubscriptions(index, participant)],
-    ]);
+    out.group(
+      'participant lists',
+      at,
+      () => subscriptionsDependOn(participant, index),
+      () => [
+        [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+        [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
+        [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+        [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+        [`subscriptions-${at}`, tagSubscriptions(index, participant)],
+      ],
+    );
   });
 }
 
@@ -110,8 +115,11 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   const told = new Map<number, boolean>();
   state.participants.forEach((participant, at) => {
-    const isTold = out.fact('told', at, subscriptionsDependOn(participant, index), () =>
-      toldByTags(index, participant, tagSubscriptions(index, participant)),
+    const isTold = out.fact(
+      'told',
+      at,
+      () => subscriptionsDependOn(participant, index),
+      () => toldByTags(index, participant, tagSubscriptions(index, participant)),
     );
     told.set(participant.id, isTold);
   });

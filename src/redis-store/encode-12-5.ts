@@ -59,16 +59,24 @@ function callObject(state: CallState, encoding: Encoding): Fields {
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.participants.forEach((participant, at) => {
-    out.group('participant', at, participantDependsOn(participant, index), () => [
-      [`tag-${at}`, flaggedParticipant(participant, encoding)],
-    ]);
+    out.group(
+      'participant',
+      at,
+      () => participantDependsOn(participant, index),
+      () => [[`tag-${at}`, flaggedParticipant(participant, encoding)]],
+    );
   });
   state.participants.forEach((participant, at) => {
-    out.group('participant lists', at, participantDependsOn(participant, index), () => [
-      [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
-      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
-      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
-    ]);
+    out.group(
+      'participant lists',
+      at,
+      () => participantDependsOn(participant, index),
+      () => [
+        [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+        [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+        [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+      ],
+    );
   });
 }
 

@@ -74,16 +74,24 @@ function callObject(state: CallState, encoding: Encoding): Fields {
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.participants.forEach((participant, at) => {
-    out.group('participant', at, participantDependsOn(participant, index), () => [
-      [`tag-${at}`, flaggedParticipant(participant, encoding)],
-    ]);
+    out.group(
+      'participant',
+      at,
+      () => participantDependsOn(participant, index),
+      () => [[`tag-${at}`, flaggedParticipant(participant, encoding)]],
+    );
   });
   state.participants.forEach((participant, at) => {
-    out.group('participant lists', at, participantDependsOn(participant, index), () => [
-      [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
-      [`tag_aliases-${at}`, participant.aliases.map(form.text)],
-      [`medias-${at}`, mediasWithHoles(participant, index)],
-    ]);
+    out.group(
+      'participant lists',
+      at,
+      () => participantDependsOn(participant, index),
+      () => [
+        [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+        [`tag_aliases-${at}`, participant.aliases.map(form.text)],
+        [`medias-${at}`, mediasWithHoles(participant, index)],
+      ],
+    );
   });
 }
 

@@ -354,18 +354,26 @@ export function putStreams(out: Output, state: CallState, encoding: Encoding): v
   });
   state.streams.forEach((stream, at) => {
     const counters = moment.counters.get(stream.id) ?? null;
-    const on = [stream, index.medias.get(stream.mediaId), ...numbersOf(counters)];
+    const on = (): readonly unknown[] => [
+      ...[stream, index.medias.get(stream.mediaId)],
+      ...numbersOf(counters),
+    ];
     out.group('stream', at, on, () => [[`stream-${at}`, streamFields(stream, counters, encoding)]]);
   });
   state.streams.forEach((stream, at) => {
-    out.group('stream lists', at, routesDependOn(stream, index), () => {
-      const sinks = index.sinksOf(stream);
-      return [
-        [`stream_sfds-${at}`, index.stored(index.socketAt, stream.sockets)],
-        [`rtp_sinks-${at}`, sinks.rtp],
-        [`rtcp_sinks-${at}`, sinks.rtcp],
-      ];
-    });
+    out.group(
+      'stream lists',
+      at,
+      () => routesDependOn(stream, index),
+      () => {
+        const sinks = index.sinksOf(stream);
+        return [
+          [`stream_sfds-${at}`, index.stored(index.socketAt, stream.sockets)],
+          [`rtp_sinks-${at}`, sinks.rtp],
+          [`rtcp_sinks-${at}`, sinks.rtcp],
+        ];
+      },
+    );
   });
 }
 

@@ -83,15 +83,18 @@ export class GroupMemory {
   }
 }
 
+/** Entities and numbers; a function where it takes work to find them. */
+export type DependsOn = readonly unknown[] | (() => readonly unknown[]);
+
 export interface Output {
   /** The members that are no entity's. */
   member(name: string, value: Member): void;
   /** @param on what `make` depends on, the entity itself included; compared by identity. */
-  group(kind: GroupKind, at: number, on: readonly unknown[], make: () => Members): void;
-  fact(kind: GroupKind, at: number, on: readonly unknown[], make: () => boolean): boolean;
+  group(kind: GroupKind, at: number, on: DependsOn, make: () => Members): void;
+  fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean;
 }
 
-/** The value as a tree, for bencode. */
+/** The value as a tree, all of it made anew. */
 export class TreeOutput implements Output {
   readonly tree: Tree = {};
 
@@ -99,37 +102,16 @@ export class TreeOutput implements Output {
     this.tree[name] = value;
   }
 
-  group(_kind: GroupKind, _at: number, _on: readonly unknown[], make: () => Members): void {
+  group(_kind: GroupKind, _at: number, _on: DependsOn, make: () => Members): void {
     for (const [name, value] of make()) this.tree[name] = value;
   }
 
-  fact(_kind: GroupKind, _at: number, _on: readonly unknown[], make: () => boolean): boolean {
+  fact(_kind: GroupKind, _at: number, _on: DependsOn, make: () => boolean): boolean {
     return make();
   }
 }
 
-/** The value as JSON; each of its characters is a byte. */
-export class TextOutput implements Output {
-  readonly #parts: string[] = [];
-
-  member(name: string, value: Member): void {
-    this.#parts.push(textOf([[name, value]]));
-  }
-
-  group(_kind: GroupKind, _at: number, _on: readonly unknown[], make: () => Members): void {
-    this.#parts.push(textOf(make()));
-  }
-
-  fact(_kind: GroupKind, _at: number, _on: readonly unknown[], make: () => boolean): boolean {
-    return make();
-  }
-
-  get bytes(): Buffer {
-    return Buffer.from(`{${this.#parts.join(',')}}`, 'latin1');
-  }
-}
-
-/** As `TextOutput`, from what is remembered as far as it holds. Something that is no group's comes first. */
+/** The value as JSON, from what is remembered as far as it holds; each character is a byte. Something that is no group's comes first. */
 export class RememberingOutput implements Output {
   readonly #memory: GroupMemory;
   readonly #pieces: Buffer[] = [];
@@ -151,7 +133,7 @@ export class RememberingOutput implements Output {
     this.#pieces.push(Buffer.from(`${separator}${textOf([[name, value]])}`, 'latin1'));
   }
 
-  group(kind: GroupKind, at: number, on: readonly unknown[], make: () => Members): void {
+  group(kind: GroupKind, at: number, on: DependsOn, make: () => Members): void {
     if (kind !== this.#kind || at >= this.#first + pieceSize) {
       this.#flush();
       if (kind !== this.#kind) {
@@ -160,13 +142,13 @@ export class RememberingOutput implements Output {
       }
       this.#first = at - (at % pieceSize);
     }
-    if (recall(this.#current.texts, at, on, () => textOf(make()))) this.#isNew = true;
+    if (recall(this.#current.texts, at, listOf(on), () => textOf(make()))) this.#isNew = true;
     this.#groups += 1;
   }
 
-  fact(kind: GroupKind, at: number, on: readonly unknown[], make: () => boolean): boolean {
+  fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean {
     const { facts } = this.#memory.of(kind);
-    recall(facts, at, on, make);
+    recall(facts, at, listOf(on), make);
     return facts[at]?.value ?? make();
   }
 
@@ -198,6 +180,8 @@ export class RememberingOutput implements Output {
 }
 
 const closing = Buffer.from('}');
+
+const listOf = (on: DependsOn): readonly unknown[] => (typeof on === 'function' ? on() : on);
 
 function textOf(members: Members): string {
   let text = '';

@@ -291,13 +291,15 @@ const iceBits: readonly (readonly [(ice: MediaIce) => boolean, MediaBit])[] = [
 
 /** The bits of a media: those of its fields, then its marks. */
 export function mediaBitsOf({ flags, direction, rtcpMux, security, ice }: Media): MediaBit[] {
-  const bits: MediaBit[] = [...modeBits[security.mode]];
+  const bits: MediaBit[] = [];
+  if (security.mode !== 'plain') bits.push(...modeBits[security.mode]);
   if (sendsTo(direction)) bits.push('send');
   if (receivesFrom(direction)) bits.push('recv');
   if (rtcpMux) bits.push('rtcp-mux');
   if (security.setup !== null) bits.push(...setupBits[security.setup]);
-  for (const [applies, bit] of iceBits) if (applies(ice)) bits.push(bit);
-  bits.push(...flags);
+  if (ice === noIceControlling) bits.push('ice-controlling');
+  else if (ice !== noIce) for (const [applies, bit] of iceBits) if (applies(ice)) bits.push(bit);
+  for (const flag of flags) bits.push(flag);
   return bits;
 }
 
