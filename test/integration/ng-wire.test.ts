@@ -173,8 +173,9 @@ describe('the NG port', function () {
 
   it('says once for each call what it was asked for and does not do', async () => {
     const asked = {
-      ...{ 'sip-code': 183, 'sip-message-type': 'reply', 'transport-protocol': 'RTP/SAVP' },
-      flags: ['to-tag', 'discard-recording', 'replace-session-connection', 'SDES-off'],
+      ...{ 'sip-code': 183, 'sip-message-type': 'reply' },
+      'transport-protocol': 'UDP/TLS/RTP/SAVP',
+      flags: ['to-tag', 'discard-recording', 'replace-session-connection'],
     };
     const offer = { command: 'offer', 'call-id': 'asked', 'from-tag': 'a', sdp: sdp(1), ...asked };
     for (let i = 0; i < 3; i++) expect(await ng.ask(offer)).to.include({ result: 'ok' });
@@ -189,9 +190,9 @@ describe('the NG port', function () {
     expect(lines).to.deep.equal([
       ...[
         'Not supported by this version, without effect: discard-recording, ' +
-          'transport-protocol=RTP/SAVP (stays RTP/AVP)',
+          'transport-protocol=UDP/TLS/RTP/SAVP (stays RTP/AVP)',
       ],
-      'Nothing to be done for: to-tag, replace=session-connection, sip-code, sip-message-type, SDES=off',
+      'Nothing to be done for: to-tag, replace=session-connection, sip-code, sip-message-type',
       "Not supported by this version, without effect: metadata in 'delete'",
     ]);
   });
