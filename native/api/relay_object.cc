@@ -175,8 +175,11 @@ Napi::Function RelayObject::define(Napi::Env env) {
 
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber()) {
-    fail(info.Env(), "Relay(workers: number, freeBind: boolean, epochMicros: number)");
+  if (info.Length() < 5 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
+      !info[3].IsBoolean() || !info[4].IsBoolean()) {
+    fail(info.Env(),
+         "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
+         "listeningMos: boolean)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -196,6 +199,9 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   sockets_ = &info.Env().GetInstanceData<AddonState>()->sockets;
   options.sockets = sockets_;
   options.epoch = info[2].As<Napi::Number>().Int64Value();
+  if (info[3].As<Napi::Boolean>().Value())
+    options.mos.formula = MosRule::Formula::kLegacy;
+  options.mos.listening = info[4].As<Napi::Boolean>().Value();
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   if (!relay_->start()) {

@@ -87,7 +87,7 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   if (fresh) {
     call.worker = next_worker();
     call.tos = plan.tos;
-    call.quality = std::make_unique<QualityTable>();
+    call.quality = std::make_unique<QualityTable>(options_.mos);
   }
   if (!watch_ports(call, opened, failures)) {
     if (fresh)

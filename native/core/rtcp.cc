@@ -93,16 +93,37 @@ std::size_t copy_without_feedback(std::span<const std::uint8_t> packet,
   return written;
 }
 
+namespace {
+
+/// MOS times 10 of a rating factor.
+std::int32_t mos_of(double r) {
+  if (r > 100)
+    return 45;
+  const double mos = 1.0 + 0.035 * r + 0.000007 * r * (r - 60.0) * (100.0 - r);
+  return std::max(10, static_cast<std::int32_t>(mos * 10.0));
+}
+
+} // namespace
+
 std::int32_t legacy_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
                         std::int32_t loss_percent) {
   const double delay =
       static_cast<double>(round_trip_micros) / 1000.0 + 2.0 * static_cast<double>(jitter_ms) + 10.0;
   double r = delay < 160 ? 93.2 - delay / 40.0 : 93.2 - (delay - 120.0) / 10.0;
   r -= 2.5 * loss_percent;
-  if (r < 0)
-    return 10;
-  const double mos = 1.0 + 0.035 * r + 0.000007 * r * (r - 60.0) * (100.0 - r);
-  return static_cast<std::int32_t>(mos * 10.0);
+  return r < 0 ? 10 : mos_of(r);
+}
+
+std::int32_t g107_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
+                      std::int32_t loss_percent) {
+  const double base = loss_percent > 93 ? 0 : 93.2 - loss_percent;
+  const double delay =
+      static_cast<double>(round_trip_micros) / 2000.0 + static_cast<double>(jitter_ms);
+  double impairment = 0.024 * delay;
+  if (delay > 177.3)
+    impairment += 0.11 * (delay - 177.3);
+  const double r = 0.18 * base * base - 27.9 * base + 1126.62 - impairment;
+  return r < 0 ? 10 : mos_of(r);
 }
 
 ReporterQuality* QualityTable::find_or_add(std::uint32_t ssrc) {
@@ -129,6 +150,14 @@ Micros QualityTable::leg_round_trip(const RtcpItem& item, Micros arrived) const 
     return leg > 0 && leg <= kMaxRoundTrip ? leg : 0;
   }
   return 0;
+}
+
+std::int32_t QualityTable::rate(const QualityEntry& entry) const {
+  if (entry.round_trip_micros == 0 && !rule_.listening)
+    return 0;
+  const std::int64_t round_trip = rule_.listening ? 0 : entry.round_trip_micros;
+  const auto formula = rule_.formula == MosRule::Formula::kLegacy ? legacy_mos : g107_mos;
+  return formula(round_trip, entry.jitter_ms, entry.loss_percent);
 }
 
 namespace {
@@ -193,10 +222,9 @@ void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint3
     reporter->last_leg = entry.round_trip_leg_micros;
   const auto other = reporters_.find(item.about);
   const Micros other_leg = other == reporters_.end() ? 0 : other->second.last_leg;
-  if (entry.round_trip_leg_micros > 0 && other_leg > 0) {
+  if (entry.round_trip_leg_micros > 0 && other_leg > 0)
     entry.round_trip_micros = entry.round_trip_leg_micros + other_leg;
-    entry.mos = legacy_mos(entry.round_trip_micros, entry.jitter_ms, entry.loss_percent);
-  }
+  entry.mos = rate(entry);
   append_entry(*reporter, entry);
 }
 

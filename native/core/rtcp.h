@@ -62,6 +62,19 @@ struct QualityEntry {
 std::int32_t legacy_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
                         std::int32_t loss_percent);
 
+/// Simplified narrow band G.107 of rtpengine 26.3 (ng-protocol.md §6), MOS times 10, cut off. To
+/// the letter of the reference: above 15 % of loss its parabola rises again.
+std::int32_t g107_mos(std::int64_t round_trip_micros, std::int64_t jitter_ms,
+                      std::int32_t loss_percent);
+
+/// How reports are rated (`--mos`).
+struct MosRule {
+  enum class Formula : std::uint8_t { kG107, kLegacy };
+  Formula formula = Formula::kG107;
+  /// MOS-LQ: the round trip counts as 0 and need not be known; else MOS-CQ.
+  bool listening = false;
+};
+
 /// What the reports of one SSRC say it hears.
 struct ReporterQuality {
   std::uint32_t stream_id = 0;
@@ -95,6 +108,7 @@ constexpr std::size_t kMaxProgression = 32;
 // Thread: control only; workers hand over RtcpItems.
 class QualityTable {
 public:
+  explicit QualityTable(MosRule rule = {}) : rule_(rule) {}
   /// `arrived` monotonic, `epoch_seconds` epoch, `clock_rate` Hz (0: 8000).
   void add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate, Micros arrived,
            std::int64_t epoch_seconds);
@@ -105,6 +119,8 @@ public:
 private:
   ReporterQuality* find_or_add(std::uint32_t ssrc);
   Micros leg_round_trip(const RtcpItem& item, Micros arrived) const;
+  std::int32_t rate(const QualityEntry& entry) const;
+  MosRule rule_;
   std::map<std::uint32_t, ReporterQuality> reporters_;
 };
 

@@ -7,6 +7,7 @@ import { parseInterfaces, type InterfaceSection, type InterfaceSpecs } from './i
 import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
+import { mosConfig, uselessMos, type MosConfig } from './mos.js';
 import { attempt, OptionReader, readOptions, type OnWrong, type ReadFile } from './sources.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
@@ -42,6 +43,7 @@ export interface MediaConfig {
   readonly portMode: 'bound';
   /** Worker threads of the packet path. */
   readonly numThreads: number;
+  readonly mos: MosConfig;
 }
 
 /** What concerns signalling. */
@@ -228,6 +230,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     noFallback: options.flag('no-fallback'),
     portMode: 'bound',
     numThreads: threadsOf(options, host),
+    mos: mosConfig(options),
   };
 }
 
@@ -382,6 +385,7 @@ function uselessness(option: OptionSpec, options: OptionReader): string | null {
   if (value === undefined || value === fallback) return null;
   if (typeof status !== 'string') return 'noEffect' in status ? status.noEffect : null;
   if (name === 'log-format' && value === 'parsable') return 'this form is not available';
+  if (name === 'mos') return uselessMos(options);
   const group = optionGroupOf(name);
   const stored = options.text('redis') ?? options.text('redis-write') ?? '';
   if (group === 'Redis' && name !== 'redis' && stored === '') return 'there is no --redis';

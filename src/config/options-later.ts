@@ -133,7 +133,6 @@ const processing = later(3, 'media processing is', [
     maximum: 10,
   }),
   int('rtcp-interval', 5000, 'Interval of generated RTCP', ms),
-  words('mos', 'CQ', 'Kind of MOS', ['CQ', 'LQ', 'legacy', 'G.107', 'G.107.2'], { list: true }),
   flag('measure-rtp', 'Count lost, repeated and reordered packets'),
   words('ssrc-reporting', 'full', 'Reports by SSRC', ['full', 'inline', 'global', 'none']),
   text('moh-attr-name', null, 'Attribute added on hold'),

@@ -93,6 +93,13 @@ const mediaPlane: readonly OptionSpec[] = [
     own: true,
   }),
   words('port-mode', 'bound', 'How media ports are opened', ['bound'], { own: true }),
+  words(
+    'mos',
+    'CQ',
+    'How MOS is estimated: conversational or listening quality; by which formula (G.107)',
+    ['CQ', 'LQ', 'legacy', 'G.107', 'G.107.2'],
+    { list: true, tier: 3 },
+  ),
 ];
 
 const control: readonly OptionSpec[] = [

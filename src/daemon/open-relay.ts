@@ -29,7 +29,8 @@ export interface OpenedRelay {
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
   const { config, clock, freeBind } = options;
   const { epochMicros } = clock;
-  const inner = new NativeRelay({ workers: config.media.numThreads, freeBind, epochMicros });
+  const { numThreads: workers, mos } = config.media;
+  const inner = new NativeRelay({ workers, freeBind, epochMicros, mos });
   const alone = { relay: inner, kernelRelay: null, kernelDevices: null };
   if (config.media.kernelForward === 'none') return alone;
   try {

@@ -26,6 +26,11 @@ export interface NativeRelayOptions {
    * clock. Default: those of the wall clock as it was when the process started.
    */
   readonly epochMicros?: number;
+  /** How receiver reports are rated. Default: conversational quality by G.107. */
+  readonly mos?: {
+    readonly formula: 'G.107' | 'legacy';
+    readonly kind: 'conversational' | 'listening';
+  };
 }
 
 /** Position of each number of a stream, then the drops by reason; as in native/api/relay_object.cc. */
@@ -90,7 +95,13 @@ interface AddonRelay {
 }
 
 interface Addon {
-  readonly Relay: new (workers: number, freeBind: boolean, epochMicros: number) => AddonRelay;
+  readonly Relay: new (
+    workers: number,
+    freeBind: boolean,
+    epochMicros: number,
+    legacyMos: boolean,
+    listeningMos: boolean,
+  ) => AddonRelay;
 }
 
 const firstPacketBit = 1;
@@ -205,7 +216,13 @@ export class NativeRelay implements MediaRelay {
         (performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6) * 1000,
     );
     try {
-      this.#relay = new Relay(workers, options.freeBind ?? false, epochMicros);
+      this.#relay = new Relay(
+        workers,
+        options.freeBind ?? false,
+        epochMicros,
+        options.mos?.formula === 'legacy',
+        options.mos?.kind === 'listening',
+      );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
     }

@@ -170,6 +170,31 @@ TEST("the legacy MOS falls with delay and loss and ends at 1.0") {
   CHECK(legacy_mos(612, 10, 50) == 10);
 }
 
+TEST("G.107 rates as the current release where the legacy formula is off") {
+  struct Row {
+    std::int64_t round_trip_ms;
+    std::int32_t loss, legacy, g107;
+  };
+  // No loss; some of both; much of both.
+  for (const auto& row : {Row{1, 0, 44, 43}, Row{300, 3, 34, 36}, Row{435, 5, 24, 29}}) {
+    CHECK(legacy_mos(row.round_trip_ms * 1000, 0, row.loss) == row.legacy);
+    CHECK(g107_mos(row.round_trip_ms * 1000, 0, row.loss) == row.g107);
+  }
+  CHECK(g107_mos(10'000'000, 0, 5) == 10);
+  CHECK(g107_mos(0, 0, 100) == 45);
+}
+
+TEST("a listening MOS needs no round trip and none of it counts") {
+  const auto rated = [](MosRule rule) {
+    QualityTable table{rule};
+    table.add(heard(1, 2, 0), 0, 8000, 10'000'000, 10);
+    return table.reporters().at(1).progression.at(0).mos;
+  };
+  CHECK(rated({}) == 0);
+  CHECK(rated({.listening = true}) == g107_mos(0, 5, 0));
+  CHECK(rated({.formula = MosRule::Formula::kLegacy, .listening = true}) == legacy_mos(0, 5, 0));
+}
+
 TEST("reports less than a second apart are dropped") {
   QualityTable table;
   table.add(heard(1, 2, 0), 0, 8000, 10'000'000, 10);

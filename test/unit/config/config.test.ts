@@ -167,6 +167,20 @@ describe('options of other versions', () => {
     ]);
   });
 
+  it('tell how MOS is estimated; of contradicting words the last holds', () => {
+    const mosOf = (...words: readonly string[]): unknown =>
+      configOf([...minimal, ...words.map((word) => `--mos=${word}`)]).media.mos;
+    expect(mosOf()).to.deep.equal({ formula: 'G.107', kind: 'conversational' });
+    expect(mosOf('LQ')).to.deep.equal({ formula: 'G.107', kind: 'listening' });
+    expect(mosOf('legacy', 'cq')).to.deep.equal({ formula: 'legacy', kind: 'conversational' });
+    expect(mosOf('legacy', 'LQ', 'G.107')).to.deep.equal({ formula: 'G.107', kind: 'listening' });
+    expect(refusal([...minimal, '--mos=POLQA']).option).to.equal('mos');
+    expect(configOf([...minimal, '--mos=G.107.2']).warnings).to.deep.equal([
+      'Options without effect, G.107 rates full band codecs too: mos',
+    ]);
+    expect(configOf([...minimal, '--mos=legacy', '--mos=LQ']).warnings).to.deep.equal([]);
+  });
+
   it('are not named when they are set to their default', () => {
     expect(configOf([...minimal, '--table=-1', '--dtls-mtu=1200']).warnings).to.deep.equal([]);
   });
