@@ -39,7 +39,7 @@
         "native/core/rtcp.cc",
         "native/core/socket.cc",
         "native/core/socket_store.cc",
-        "native/core/stream.cc",
+        "native/core/transport.cc",
         "native/core/worker.cc",
         "native/dtls/fingerprint.cc",
         "native/dtls/identity.cc",

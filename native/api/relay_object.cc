@@ -11,7 +11,7 @@ namespace rtprelay::api {
 namespace {
 
 /// Waking a thread costs more than everything else a plan does, so plans share it.
-constexpr std::uint64_t kNudgeDelayMs = 3;
+constexpr std::uint64_t kOrdersDelayMs = 3;
 
 Napi::Value text(Napi::Env env, const std::string& bytes) {
   // Byte strings: one character per byte.
@@ -42,8 +42,9 @@ Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New
 /// Numbers of one stream, in the order of `figure` in src/native/relay.ts.
 constexpr std::size_t kFigures = 11 + kDropReasons;
 
-void write_figures(const StreamReading& stream, double* out) {
-  const StreamCounters& counters = *stream.counters;
+void write_figures(const StreamReading& reading, double* out) {
+  const Stream& stream = *reading.stream;
+  const StreamCounters& counters = stream.counters;
   const std::uint64_t packets = stream.base_packets + counters.packets.get();
   const std::uint64_t ssrc = counters.ssrc.get();
   const std::uint64_t last = counters.last_packet.get();
@@ -56,8 +57,8 @@ void write_figures(const StreamReading& stream, double* out) {
   put(counters.bytes_out.get());
   put(last != 0 ? last : stream.base_last_packet);
   *out++ = (ssrc & kSsrcKnown) != 0 ? static_cast<double>(ssrc & 0xffffffff) : -1;
-  *out++ = stream.latch.endpoint.valid() ? stream.latch.endpoint.port : -1;
-  put(stream.latch.confirmed ? 1 : 0);
+  *out++ = reading.latch.endpoint.valid() ? reading.latch.endpoint.port : -1;
+  put(reading.latch.confirmed ? 1 : 0);
   put(last != 0 || stream.base_packets > 0 ? 1 : 0);
   for (const auto& drop : counters.drops)
     put(drop.get());
@@ -112,17 +113,17 @@ Napi::String errno_name(Napi::Env env, int error) {
 
 Napi::Value failure_object(Napi::Env env, const PortFailure& failure) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("socketId", Napi::Number::New(env, failure.socket_id));
+  object.Set("portId", Napi::Number::New(env, failure.port_id));
   object.Set("localAddress", text(env, format_host(failure.local)));
   object.Set("localPort", Napi::Number::New(env, failure.local.port));
   object.Set("errno", errno_name(env, failure.error));
   return object;
 }
 
-Napi::Object event_object(Napi::Env env, const StreamEventRecord& record) {
+Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("callId", text(env, record.call_id));
-  object.Set("streamId", Napi::Number::New(env, record.stream_id));
+  object.Set("transportId", Napi::Number::New(env, record.transport_id));
   object.Set("bits", Napi::Number::New(env, record.events));
   if ((record.events & kSrtpIndex) != 0) {
     const srtp::SourceIndexes& indexes = record.indexes;
@@ -134,7 +135,7 @@ Napi::Object event_object(Napi::Env env, const StreamEventRecord& record) {
                                                          : std::int64_t{-1}));
     return object;
   }
-  object.Set("latchEpoch", Napi::Number::New(env, record.latch.epoch));
+  object.Set("generation", Napi::Number::New(env, record.latch.generation));
   object.Set("endpoint", endpoint(env, record.latch.endpoint));
   object.Set("confirmed", Napi::Boolean::New(env, record.latch.confirmed));
   if ((record.events & kSendFailed) != 0) {
@@ -189,10 +190,10 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   uv_async_init(loop, async_, on_async);
   // Events alone don't keep the process alive.
   uv_unref(reinterpret_cast<uv_handle_t*>(async_));
-  nudge_ = new uv_timer_t; // likewise
-  nudge_->data = this;
-  uv_timer_init(loop, nudge_);
-  uv_unref(reinterpret_cast<uv_handle_t*>(nudge_));
+  orders_due_ = new uv_timer_t; // likewise
+  orders_due_->data = this;
+  uv_timer_init(loop, orders_due_);
+  uv_unref(reinterpret_cast<uv_handle_t*>(orders_due_));
   RelayOptions options;
   options.workers = info[0].As<Napi::Number>().Uint32Value();
   options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
@@ -221,9 +222,9 @@ void RelayObject::shut_down() {
   uv_close(reinterpret_cast<uv_handle_t*>(async_),
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
   async_ = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(nudge_),
+  uv_close(reinterpret_cast<uv_handle_t*>(orders_due_),
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
-  nudge_ = nullptr;
+  orders_due_ = nullptr;
 }
 
 void RelayObject::on_cleanup(void* self) { static_cast<RelayObject*>(self)->shut_down(); }
@@ -236,18 +237,18 @@ void RelayObject::on_async(uv_async_t* async) {
     self->deliver_events();
 }
 
-void RelayObject::on_nudge(uv_timer_t* timer) {
+void RelayObject::on_orders_due(uv_timer_t* timer) {
   auto* self = static_cast<RelayObject*>(timer->data);
   if (self->relay_ == nullptr)
     return;
-  self->relay_->nudge();
+  self->relay_->wake_workers_for_orders();
   if (!self->sockets_->flush())
-    self->nudge_soon();
+    self->wake_workers_soon();
 }
 
-void RelayObject::nudge_soon() {
-  if (uv_is_active(reinterpret_cast<uv_handle_t*>(nudge_)) == 0)
-    uv_timer_start(nudge_, on_nudge, kNudgeDelayMs, 0);
+void RelayObject::wake_workers_soon() {
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(orders_due_)) == 0)
+    uv_timer_start(orders_due_, on_orders_due, kOrdersDelayMs, 0);
 }
 
 void RelayObject::deliver_events() {
@@ -291,7 +292,7 @@ Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {
   const PlanError error = relay_->reconcile({buffer.Data(), length}, failures);
   if (error != PlanError::kNone)
     return Napi::String::New(env, describe(error));
-  nudge_soon();
+  wake_workers_soon();
   if (failures.empty())
     return env.Undefined();
   Napi::Array result = Napi::Array::New(env, failures.size());

@@ -33,17 +33,17 @@ private:
   bool is_open(Napi::Env env);
   static void notify(void* context);
   static void on_async(uv_async_t* async);
-  static void on_nudge(uv_timer_t* timer);
-  void nudge_soon();
+  static void on_orders_due(uv_timer_t* timer);
+  void wake_workers_soon();
   static void on_cleanup(void* self);
 
   napi_env environment_;
   std::unique_ptr<Relay> relay_;
   SocketStore* sockets_ = nullptr;
   uv_async_t* async_ = nullptr;
-  uv_timer_t* nudge_ = nullptr;
+  uv_timer_t* orders_due_ = nullptr;
   Napi::FunctionReference listener_;
-  std::vector<StreamEventRecord> events_;
+  std::vector<TransportEventRecord> events_;
 };
 
 } // namespace rtprelay::api

@@ -1,15 +1,18 @@
-// Immutable configuration of one call as its worker uses it.
+// Immutable configuration of one call as its worker uses it: ports lead to a transport, that to its
+// stream, that to its routes, and each of those to whatever sending needs.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "latch.h"
 #include "mailbox.h"
 #include "plan.h"
-#include "socket.h"
+#include "port.h"
 #include "stream.h"
+#include "transport.h"
 
 namespace rtprelay {
 
@@ -27,52 +30,68 @@ struct SrtpSession {
   std::vector<srtp::SourceIndexes> resumed_from;
 };
 
-/// An open local port. Kept from snapshot to snapshot while its id and address stay.
-struct LocalPort {
-  FileDescriptor fd;
-  SocketAddress local;
-  std::uint32_t id = 0;
-  /// Opened by an earlier process: its packets wait until the port's call is known to the worker.
-  // Thread: control only.
-  bool inherited = false;
-  /// Where packets that arrive here belong. Thread: worker only.
-  const StreamConfig* stream = nullptr;
-};
-
-/// One stream of a snapshot, with everything a packet needs in reach.
-struct StreamConfig {
-  Stream* state = nullptr;
-  const CallSnapshot* call = nullptr;
-  LocalPort* egress = nullptr;
+struct TransportConfig {
+  Transport* state = nullptr;
+  const Port* egress = nullptr;
   /// null: what comes (goes) is not secured.
   srtp::Receiver* receiver = nullptr;
   srtp::Sender* sender = nullptr;
-  std::vector<const StreamConfig*> rtp_sinks;
-  std::vector<const StreamConfig*> rtcp_sinks;
-  /// null: whatever the payload type, it is forwarded.
-  std::unique_ptr<const PayloadRules> payloads;
+  /// What arrives belongs to it.
+  const StreamConfig* stream = nullptr;
   LatchPolicy policy;
   SocketAddress endpoint;
-  std::uint32_t latch_epoch = 0;
-  std::uint32_t clock_rate = 0;
-  std::uint16_t flags = 0;
-  std::uint8_t component = 1;
+  std::uint32_t generation = 0;
+  Demux demux = Demux::kComponent;
+  std::uint8_t flags = 0;
 
-  [[nodiscard]] bool has(StreamFlag flag) const { return (flags & flag) != 0; }
+  [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
+};
+
+/// One way of a stream's packets, with everything that sending them needs in reach.
+struct RouteConfig {
+  /// It leaves by this transport, whose endpoint it goes to, ...
+  Transport* to = nullptr;
+  /// ... from this port; null: from nowhere, ...
+  const Port* egress = nullptr;
+  /// ... and is counted here.
+  Stream* counted = nullptr;
+  /// What protects it; null with `secret`: it goes nowhere.
+  srtp::Sender* sender = nullptr;
+  bool secret = false;
+  bool nat_wait = false;
+  bool without_feedback = false;
+
+  /// Each packet is sent as it came in, out of the memory that it came in.
+  [[nodiscard]] bool unchanged() const { return !without_feedback && !secret; }
+};
+
+struct StreamConfig {
+  Stream* state = nullptr;
+  const TransportConfig* transport = nullptr;
+  const CallSnapshot* call = nullptr;
+  std::span<const RouteConfig> rtp_routes;
+  std::span<const RouteConfig> rtcp_routes;
+  /// null: whatever the payload type, it is forwarded.
+  std::unique_ptr<const PayloadRules> payloads;
+  std::uint32_t clock_rate = 0;
+  StreamKind kind = StreamKind::kRtp;
+  bool blocked = false;
 };
 
 struct PortBinding {
-  LocalPort* port = nullptr;
-  const StreamConfig* stream = nullptr;
+  Port* port = nullptr;
+  const TransportConfig* transport = nullptr;
 };
 
 // Thread: built by control, read by the worker, freed by control once the worker returned it.
 struct CallSnapshot {
+  std::vector<TransportConfig> transports;
   std::vector<StreamConfig> streams;
+  std::vector<RouteConfig> routes;
   std::vector<PortBinding> ports;
   /// Where RTCP reports of this call are evaluated (on the control thread).
   QualityTable* quality = nullptr;
-  /// A stream of the call wants pierce-NAT packets.
+  /// A transport of the call wants pierce-NAT packets.
   bool pierces = false;
 };
 
@@ -80,7 +99,8 @@ struct CallSnapshot {
 struct Exchange : MailboxLink {
   std::unique_ptr<CallSnapshot> next;
   std::unique_ptr<CallSnapshot> previous;
-  std::vector<std::unique_ptr<LocalPort>> retired_ports;
+  std::vector<std::unique_ptr<Port>> retired_ports;
+  std::vector<std::unique_ptr<Transport>> retired_transports;
   std::vector<std::unique_ptr<Stream>> retired_streams;
   std::vector<std::unique_ptr<SrtpSession>> retired_sessions;
   std::unique_ptr<QualityTable> retired_quality;

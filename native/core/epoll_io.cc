@@ -19,17 +19,37 @@ namespace {
 /// turns fair.
 class EpollIo final : public PacketIo {
 public:
-  EpollIo(FileDescriptor epoll, FileDescriptor wake_up)
-      : epoll_(std::move(epoll)), wake_(std::move(wake_up)), buffers_(kBatchSize) {}
+  EpollIo(FileDescriptor epoll, FileDescriptor wake_up, FreeBind free_bind)
+      : epoll_(std::move(epoll)), wake_(std::move(wake_up)), free_bind_(free_bind),
+        slots_(kBatchSize) {}
 
-  bool add(LocalPort& port) override { return watch(EPOLL_CTL_ADD, port, EPOLLIN); }
+  std::unique_ptr<Port> open(const PortSpec& spec, int tos, FileDescriptor inherited,
+                             int& error) override {
+    auto port = std::make_unique<Port>();
+    port->inherited = inherited.valid();
+    port->local = spec.local;
+    port->id = spec.id;
+    if (port->inherited) {
+      port->fd = std::move(inherited);
+      mark(*port, tos);
+    } else {
+      port->fd = open_media_socket(spec.local, tos, free_bind_, error);
+    }
+    return port->fd.valid() ? std::move(port) : nullptr;
+  }
 
-  bool add_paused(LocalPort& port) override { return watch(EPOLL_CTL_ADD, port, 0); }
+  void mark(const Port& port, int tos) override { set_tos(port.fd.get(), port.local.family, tos); }
 
-  void resume(LocalPort& port) override { (void)watch(EPOLL_CTL_MOD, port, EPOLLIN); }
+  bool watch(Port& port) override {
+    return control(EPOLL_CTL_ADD, port, port.inherited ? 0U : EPOLLIN);
+  }
 
-  void remove(LocalPort& port) override {
+  void resume(Port& port) override { (void)control(EPOLL_CTL_MOD, port, EPOLLIN); }
+
+  void close(Port& port) override {
     (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, port.fd.get(), nullptr);
+    port.fd = FileDescriptor();
+    port.transport = nullptr;
   }
 
   Received receive(std::span<InPacket> out, int timeout_ms) override {
@@ -38,7 +58,7 @@ public:
     const std::size_t room = std::min(out.size(), events.size());
     const int ready = epoll_wait(epoll_.get(), events.data(), static_cast<int>(room), timeout_ms);
     for (int i = 0; i < ready; ++i) {
-      auto* port = static_cast<LocalPort*>(events[static_cast<std::size_t>(i)].data.ptr);
+      auto* port = static_cast<Port*>(events[static_cast<std::size_t>(i)].data.ptr);
       if (port == nullptr) {
         std::uint64_t count = 0;
         (void)!read(wake_.get(), &count, sizeof(count));
@@ -66,15 +86,15 @@ public:
   }
 
 private:
-  bool watch(int operation, LocalPort& port, std::uint32_t events) {
+  bool control(int operation, Port& port, std::uint32_t events) {
     epoll_event event{};
     event.events = events;
     event.data.ptr = &port;
     return epoll_ctl(epoll_.get(), operation, port.fd.get(), &event) == 0;
   }
 
-  bool receive_one(LocalPort& port, std::size_t slot, InPacket& packet) {
-    auto& buffer = buffers_[slot];
+  bool receive_one(Port& port, std::size_t slot, InPacket& packet) {
+    const std::span<std::uint8_t> buffer = slots_[slot].body();
     KernelAddress source;
     socklen_t length = sizeof(source);
     const ssize_t size = recvfrom(port.fd.get(), buffer.data(), buffer.size(),
@@ -85,18 +105,19 @@ private:
     packet.port = &port;
     packet.source = from_kernel(source);
     packet.truncated = bytes > buffer.size();
-    packet.bytes = {buffer.data(), std::min(bytes, buffer.size())};
+    packet.bytes = buffer.first(std::min(bytes, buffer.size()));
     return true;
   }
 
   FileDescriptor epoll_;
   FileDescriptor wake_;
-  std::vector<std::array<std::uint8_t, kMaxPacketBytes>> buffers_;
+  FreeBind free_bind_;
+  std::vector<Slot> slots_;
 };
 
 } // namespace
 
-std::unique_ptr<PacketIo> make_epoll_io() {
+std::unique_ptr<PacketIo> make_epoll_io(FreeBind free_bind) {
   FileDescriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   FileDescriptor wake_up(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll.valid() || !wake_up.valid())
@@ -106,7 +127,7 @@ std::unique_ptr<PacketIo> make_epoll_io() {
   event.data.ptr = nullptr;
   if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) != 0)
     return nullptr;
-  return std::make_unique<EpollIo>(std::move(epoll), std::move(wake_up));
+  return std::make_unique<EpollIo>(std::move(epoll), std::move(wake_up), free_bind);
 }
 
 } // namespace rtprelay

@@ -61,7 +61,8 @@ public:
   /// Starts anew. What was learned is forgotten, unless `endpoint` is just that: then it goes on as
   /// the preferred source of the new learning.
   void restart(const SocketAddress& endpoint, bool confirmed, Micros now);
-  /// The plan changed without a new epoch: its endpoint counts unless packets have taught another.
+  /// The plan changed without a new generation: its endpoint counts unless packets have taught
+  /// another.
   void refresh(const SocketAddress& endpoint, bool confirmed);
   /// A packet arrived.
   LatchOutcome on_packet(const LatchPolicy& policy, const LatchPacket& packet, Micros now);

@@ -1,6 +1,7 @@
 // The narrow interface between the packet path and the ways packets come and go.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,23 +13,42 @@ namespace rtprelay {
 
 /// Largest datagram relayed, bytes; longer ones are dropped as truncated.
 constexpr std::size_t kMaxPacketBytes = 9216;
+/// Room before a packet, for header extensions that grow.
+constexpr std::size_t kHeadRoom = 64;
+/// Room after a packet, for what SRTP adds.
+constexpr std::size_t kTailRoom = srtp::kMaxGrowth;
 /// Packets handled per round; bounds the work between two looks at the mailbox, and what is lost
 /// when the process is killed with packets in its hands.
 constexpr std::size_t kBatchSize = 16;
 
+/// Memory of one packet: it lies at `kHeadRoom`, and may grow both ways.
+struct Slot {
+  std::array<std::uint8_t, kHeadRoom + kMaxPacketBytes + kTailRoom> memory;
+
+  [[nodiscard]] std::span<std::uint8_t> body() {
+    return std::span(memory).subspan(kHeadRoom, kMaxPacketBytes);
+  }
+  /// The same with the room behind it.
+  [[nodiscard]] std::span<std::uint8_t> room() { return std::span(memory).subspan(kHeadRoom); }
+};
+
 struct InPacket {
-  LocalPort* port = nullptr;
+  Port* port = nullptr;
   SocketAddress source;
+  /// In a `Slot`: there is room before and behind.
   std::span<std::uint8_t> bytes;
   bool truncated = false;
 };
 
 struct OutPacket {
-  const LocalPort* port = nullptr;
+  const Port* port = nullptr;
   SocketAddress destination;
   std::span<const std::uint8_t> bytes;
+  /// What it came from; null: we have made it.
   Stream* ingress = nullptr;
+  /// Where it is counted as sent; null: nowhere.
   Stream* egress = nullptr;
+  Transport* transport = nullptr;
   bool sent = false;
   /// errno, when it could not be sent.
   int error = 0;
@@ -40,17 +60,25 @@ struct Received {
   bool woken = false;
 };
 
-// Thread: worker only, except add, add_paused, resume and wake.
+/// Opens, marks, watches and closes ports, and takes and sends their packets.
+// Thread: worker only, except where said otherwise.
 class PacketIo {
 public:
   virtual ~PacketIo() = default;
-  // Thread: any. The port may only be freed after `remove`.
-  virtual bool add(LocalPort& port) = 0;
-  /// As `add`, but its packets wait in the socket until `resume`.
-  virtual bool add_paused(LocalPort& port) = 0;
-  virtual void resume(LocalPort& port) = 0;
+  // Thread: control.
+  /// A port that no packet comes from yet. `inherited`: a socket of an earlier process that is
+  /// bound to `spec.local`, or none. null: `error` is the errno.
+  virtual std::unique_ptr<Port> open(const PortSpec& spec, int tos, FileDescriptor inherited,
+                                     int& error) = 0;
+  /// Sets IP_TOS / IPV6_TCLASS of what is sent from it; -1 means the system default.
+  virtual void mark(const Port& port, int tos) = 0;
+  /// From now on its packets are returned; those of an inherited port wait until `resume`. The port
+  /// may only be freed after `close`. false: errno says why not.
+  virtual bool watch(Port& port) = 0;
+  virtual void resume(Port& port) = 0;
+  // Thread: worker.
   /// After this no packet of `port` is returned any more.
-  virtual void remove(LocalPort& port) = 0;
+  virtual void close(Port& port) = 0;
   /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call.
   virtual Received receive(std::span<InPacket> out, int timeout_ms) = 0;
   /// Sends what it can and marks it `sent`; never blocks.
@@ -60,6 +88,6 @@ public:
 };
 
 /// One kernel socket per port, epoll. null when the kernel refuses (descriptors).
-std::unique_ptr<PacketIo> make_epoll_io();
+std::unique_ptr<PacketIo> make_epoll_io(FreeBind free_bind);
 
 } // namespace rtprelay

@@ -87,12 +87,7 @@ public:
     return static_cast<PayloadAction>(value);
   }
 
-  std::optional<PayloadRules> payloads() {
-    const auto present = number<std::uint8_t>();
-    if (present > 1)
-      fail(PlanError::kBadValue);
-    if (!ok() || present == 0)
-      return std::nullopt;
+  PayloadRules payloads() {
     PayloadRules rules;
     rules.otherwise = action();
     if (rules.otherwise > PayloadAction::kDrop)
@@ -120,6 +115,28 @@ public:
       return std::nullopt;
     }
     return static_cast<std::uint64_t>(value);
+  }
+
+  template <typename E> E choice(E last) {
+    const auto value = number<std::uint8_t>();
+    if (value > static_cast<std::uint8_t>(last)) {
+      fail(PlanError::kBadValue);
+      return {};
+    }
+    return static_cast<E>(value);
+  }
+
+  std::uint8_t bits(std::uint8_t known) {
+    const auto value = number<std::uint8_t>();
+    if ((value & ~known) != 0)
+      fail(PlanError::kBadValue);
+    return value;
+  }
+
+  /// None is known.
+  void sections() {
+    if (number<std::uint8_t>() != 0)
+      fail(PlanError::kBadValue);
   }
 
   void fail(PlanError error) {
@@ -192,45 +209,64 @@ bool fits(const PlanSpec& plan, std::uint16_t session, srtp::Purpose purpose) {
          (session < plan.sessions.size() && plan.sessions[session].purpose == purpose);
 }
 
-SocketSpec read_socket(Reader& reader) {
-  SocketSpec socket;
-  socket.id = reader.number<std::uint32_t>();
-  socket.stream_id = reader.number<std::uint32_t>();
-  socket.local = reader.address();
-  if (reader.ok() && (!socket.local.valid() || socket.local.port == 0 || socket.id == kNoSocket))
+PortSpec read_port(Reader& reader) {
+  PortSpec port;
+  port.id = reader.number<std::uint32_t>();
+  (void)reader.bits(0); // the mode: bound
+  port.local = reader.address();
+  if (reader.ok() && (!port.local.valid() || port.local.port == 0 || port.id == kNoPort))
     reader.fail(PlanError::kBadValue);
-  return socket;
+  return port;
+}
+
+TransportSpec read_transport(Reader& reader) {
+  TransportSpec transport;
+  transport.id = reader.number<std::uint32_t>();
+  transport.learning = reader.choice(Learning::kHeuristic);
+  transport.demux = reader.choice(Demux::kRtcpMux);
+  transport.flags = reader.bits(kAllTransportFlags);
+  transport.generation = reader.number<std::uint32_t>();
+  transport.egress_port = reader.number<std::uint32_t>();
+  transport.endpoint = reader.address();
+  transport.signalled = reader.address();
+  transport.unprotect = reader.number<std::uint16_t>();
+  transport.protect = reader.number<std::uint16_t>();
+  transport.ports = reader.ids();
+  reader.sections();
+  return transport;
 }
 
 StreamSpec read_stream(Reader& reader) {
+  constexpr std::uint8_t kIsBlocked = 1;
+  constexpr std::uint8_t kHasCounters = 2;
+  constexpr std::uint8_t kHasPayloads = 4;
   StreamSpec stream;
   stream.id = reader.number<std::uint32_t>();
-  stream.component = reader.number<std::uint8_t>();
-  const auto learning = reader.number<std::uint8_t>();
-  stream.flags = reader.number<std::uint16_t>();
-  stream.latch_epoch = reader.number<std::uint32_t>();
+  stream.transport = reader.number<std::uint32_t>();
+  stream.kind = reader.choice(StreamKind::kOpaque);
+  const std::uint8_t flags = reader.bits(kIsBlocked | kHasCounters | kHasPayloads);
+  stream.blocked = (flags & kIsBlocked) != 0;
   stream.clock_rate = reader.number<std::uint32_t>();
-  stream.egress_socket = reader.number<std::uint32_t>();
-  stream.endpoint = reader.address();
-  stream.signalled = reader.address();
-  stream.unprotect = reader.number<std::uint16_t>();
-  stream.protect = reader.number<std::uint16_t>();
-  stream.packets = reader.count();
-  stream.bytes = reader.count();
-  stream.errors = reader.count();
-  stream.last_packet_micros = reader.count();
-  stream.rtp_sinks = reader.ids();
-  stream.rtcp_sinks = reader.ids();
-  stream.payloads = reader.payloads();
-  if (!reader.ok())
-    return stream;
-  if (stream.component < 1 || stream.component > 2 || learning > 3 ||
-      (stream.flags & ~kAllStreamFlags) != 0) {
-    reader.fail(PlanError::kBadValue);
-    return stream;
+  if ((flags & kHasCounters) != 0) {
+    stream.packets = reader.count();
+    stream.bytes = reader.count();
+    stream.errors = reader.count();
+    stream.last_packet_micros = reader.count();
   }
-  stream.learning = static_cast<Learning>(learning);
+  if ((flags & kHasPayloads) != 0)
+    stream.payloads = reader.payloads();
   return stream;
+}
+
+RouteSpec read_route(Reader& reader) {
+  RouteSpec route;
+  route.id = reader.number<std::uint32_t>();
+  route.from_stream = reader.number<std::uint32_t>();
+  route.to_stream = reader.number<std::uint32_t>();
+  route.kind = reader.choice(RouteKind::kRtcp);
+  route.without_feedback = reader.bits(1) != 0;
+  reader.sections();
+  return route;
 }
 
 template <typename Entries> std::vector<std::uint32_t> sorted_ids(const Entries& entries) {
@@ -250,31 +286,64 @@ bool contains(const std::vector<std::uint32_t>& sorted, std::uint32_t id) {
   return std::binary_search(sorted.begin(), sorted.end(), id);
 }
 
+/// Every port belongs to one transport, and every transport has one stream.
+PlanError check_ownership(const PlanSpec& plan) {
+  std::vector<std::uint32_t> owned;
+  for (const TransportSpec& transport : plan.transports)
+    owned.insert(owned.end(), transport.ports.begin(), transport.ports.end());
+  std::sort(owned.begin(), owned.end());
+  std::vector<std::uint32_t> carrying;
+  carrying.reserve(plan.streams.size());
+  for (const StreamSpec& stream : plan.streams)
+    carrying.push_back(stream.transport);
+  std::sort(carrying.begin(), carrying.end());
+  const bool ports = !has_duplicate(owned) && owned.size() == plan.ports.size();
+  const bool streams = !has_duplicate(carrying) && carrying.size() == plan.transports.size();
+  return ports && streams ? PlanError::kNone : PlanError::kBadValue;
+}
+
 PlanError check_references(const PlanSpec& plan) {
-  const auto sockets = sorted_ids(plan.sockets);
+  const auto ports = sorted_ids(plan.ports);
+  const auto transports = sorted_ids(plan.transports);
   const auto streams = sorted_ids(plan.streams);
-  if (has_duplicate(sockets) || has_duplicate(streams))
+  if (has_duplicate(ports) || has_duplicate(transports) || has_duplicate(streams) ||
+      has_duplicate(sorted_ids(plan.routes)))
     return PlanError::kDuplicateId;
-  for (const SocketSpec& socket : plan.sockets)
-    if (!contains(streams, socket.stream_id))
+  for (const TransportSpec& transport : plan.transports) {
+    if (!fits(plan, transport.unprotect, srtp::Purpose::kUnprotect) ||
+        !fits(plan, transport.protect, srtp::Purpose::kProtect))
       return PlanError::kUnknownId;
-  for (const StreamSpec& stream : plan.streams) {
-    if (!fits(plan, stream.unprotect, srtp::Purpose::kUnprotect) ||
-        !fits(plan, stream.protect, srtp::Purpose::kProtect))
+    if (transport.egress_port != kNoPort && !contains(ports, transport.egress_port))
       return PlanError::kUnknownId;
-    if (stream.egress_socket != kNoSocket && !contains(sockets, stream.egress_socket))
-      return PlanError::kUnknownId;
-    for (const std::uint32_t id : stream.rtp_sinks)
-      if (!contains(streams, id))
-        return PlanError::kUnknownId;
-    for (const std::uint32_t id : stream.rtcp_sinks)
-      if (!contains(streams, id))
+    for (const std::uint32_t id : transport.ports)
+      if (!contains(ports, id))
         return PlanError::kUnknownId;
   }
-  return PlanError::kNone;
+  for (const StreamSpec& stream : plan.streams)
+    if (!contains(transports, stream.transport))
+      return PlanError::kUnknownId;
+  for (const RouteSpec& route : plan.routes)
+    if (!contains(streams, route.from_stream) || !contains(streams, route.to_stream))
+      return PlanError::kUnknownId;
+  return check_ownership(plan);
+}
+
+/// As many entries as the plan says it has.
+template <typename Spec>
+void read_entries(Reader& reader, std::size_t count, std::vector<Spec>& out,
+                  Spec (*read)(Reader&)) {
+  for (std::size_t i = 0; i < count && reader.ok(); ++i)
+    out.push_back(read(reader));
 }
 
 } // namespace
+
+std::string_view call_id_of(std::span<const std::uint8_t> bytes) {
+  Reader reader(bytes);
+  if (reader.number<std::uint32_t>() != kPlanMagic)
+    return {};
+  return reader.text(reader.number<std::uint16_t>());
+}
 
 PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
   Reader reader(bytes);
@@ -283,21 +352,22 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
     return reader.ok() ? PlanError::kBadMagic : reader.error();
   plan.call_id = std::string(reader.text(reader.number<std::uint16_t>()));
   plan.tos = reader.number<std::int16_t>();
-  const std::size_t sockets = reader.number<std::uint16_t>();
+  const std::size_t ports = reader.number<std::uint16_t>();
+  const std::size_t transports = reader.number<std::uint16_t>();
   const std::size_t streams = reader.number<std::uint16_t>();
+  const std::size_t routes = reader.number<std::uint16_t>();
   const std::size_t sessions = reader.number<std::uint16_t>();
   if (!reader.ok())
     return reader.error();
   if (plan.tos < -1 || plan.tos > 255)
     return PlanError::kBadValue;
-  if (sockets > kMaxPlanEntries || streams > kMaxPlanEntries || sessions > kMaxPlanEntries)
+  if (std::max({ports, transports, streams, sessions}) > kMaxPlanEntries || routes > kMaxPlanRoutes)
     return PlanError::kTooMany;
-  for (std::size_t i = 0; i < sessions && reader.ok(); ++i)
-    plan.sessions.push_back(read_session(reader));
-  for (std::size_t i = 0; i < sockets && reader.ok(); ++i)
-    plan.sockets.push_back(read_socket(reader));
-  for (std::size_t i = 0; i < streams && reader.ok(); ++i)
-    plan.streams.push_back(read_stream(reader));
+  read_entries(reader, sessions, plan.sessions, read_session);
+  read_entries(reader, ports, plan.ports, read_port);
+  read_entries(reader, transports, plan.transports, read_transport);
+  read_entries(reader, streams, plan.streams, read_stream);
+  read_entries(reader, routes, plan.routes, read_route);
   if (!reader.ok())
     return reader.error();
   if (!reader.at_end())

@@ -1,21 +1,30 @@
 // The media plan of one call as the control plane hands it over: one binary buffer.
 //
-// Layout, little endian, written by src/media/plan-codec.ts (the only other place that knows it):
-//   u32 magic "RPL1" | u16 call-id length | call-id bytes | i16 tos | u16 sockets | u16 streams
-//             | u16 SRTP sessions | sessions, before sockets and streams
+// Layout, little endian, written by src/media/plan-codec.ts; test/golden/media-plan.txt holds both
+// sides to this table:
+//   u32 magic "RPL2" | u16 call-id length | call-id bytes | i16 tos
+//             | u16 ports | u16 transports | u16 streams | u16 routes
+//             | u16 SRTP sessions | sessions, before everything else
 //   session:  u8 purpose (0 protect, 1 unprotect) | u8 suite | u8 flags | u8 n | n bytes of MKI
 //             | master key | master salt (their sizes are the suite's)
 //             | u8 1: it continues one that has ended | u16 n
 //             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none)
-//   socket:   u32 id | u32 stream id | address
-//   stream:   u32 id | u8 component | u8 learning | u16 flags | u32 latch epoch | u32 clock rate
-//             | u32 egress socket (ffffffff: none) | address endpoint | address signalled
-//             | u16 session that unprotects | u16 session that protects (ffff: none)
-//             | f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
-//             | u16 n | n * u32 RTP sinks | u16 n | n * u32 RTCP sinks | payloads
-//   payloads: u8 0: every packet is forwarded, nothing follows
-//             | u8 1 | u8 action of other types | u8 n | n * (u8 payload type | u8 action)
-//   address:  u8 text length (0: none, nothing follows) | text | u16 port
+//   port:      u32 id | u8 mode (0 bound) | address
+//   transport: u32 id | u8 learning | u8 demux (0 by component, 1 rtcp-mux) | u8 flags
+//              | u32 generation | u32 egress port (ffffffff: none)
+//              | address endpoint | address signalled
+//              | u16 session that unprotects | u16 session that protects (ffff: none)
+//              | u16 n | n * u32 ports | sections
+//   stream:    u32 id | u32 transport | u8 kind (0 RTP, 1 RTCP, 2 opaque)
+//              | u8 flags (1 blocked, 2 counters follow, 4 payload rules follow) | u32 clock rate
+//              | counters: f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
+//              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
+//   route:     u32 id | u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
+//              | u8 flags (1 without feedback) | sections
+//   sections:  u8 n | n * (u8 tag | u16 length | bytes); none is known yet, and what is not known
+//              is refused. Here come ICE, DTLS and the demultiplexer's table of a transport,
+//              rewriting and processor of a route.
+//   address:   u8 text length (0: none, nothing follows) | text | u16 port
 #pragma once
 
 #include <array>
@@ -23,6 +32,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../srtp/session.h"
@@ -30,30 +40,33 @@
 
 namespace rtprelay {
 
-constexpr std::uint32_t kPlanMagic = 0x314c5052; // "RPL1"
-constexpr std::uint32_t kNoSocket = 0xffffffff;
+constexpr std::uint32_t kPlanMagic = 0x324c5052; // "RPL2"
+constexpr std::uint32_t kNoPort = 0xffffffff;
 constexpr std::uint16_t kNoSession = 0xffff;
-/// More sockets or streams than any SDP needs; bounds what one plan may make us allocate.
+/// More ports, transports or streams than any SDP needs; bounds what one plan may make us allocate.
 constexpr std::size_t kMaxPlanEntries = 4096;
+/// Routes: many hear one another in a conference.
+constexpr std::size_t kMaxPlanRoutes = 65535;
 
 enum class Learning : std::uint8_t { kOff = 0, kImmediate = 1, kDelayed = 2, kHeuristic = 3 };
 
-/// Bits of StreamSpec::flags.
-enum StreamFlag : std::uint16_t {
+/// Bits of TransportSpec::flags.
+enum TransportFlag : std::uint8_t {
   kConfirmed = 1,
   kStrictSource = 2,
   kMediaHandover = 4,
-  kRtcpMux = 8,
-  kTransparent = 16,
-  kBlocked = 32,
-  kPierceNat = 64,
-  kNatWait = 128,
-  /// Its side takes part in RTCP feedback (RFC 4585).
-  kFeedback = 256,
+  kPierceNat = 8,
+  kNatWait = 16,
   /// Nothing is believed, and nothing sent, in the clear: without a session there is no media.
-  kSecret = 512,
-  kAllStreamFlags = 1023,
+  kSecret = 32,
+  kAllTransportFlags = 63,
 };
+
+/// How what arrives on a transport is told apart: `Demux` in src/media/relay.ts.
+enum class Demux : std::uint8_t { kComponent = 0, kRtcpMux = 1 };
+
+enum class StreamKind : std::uint8_t { kRtp = 0, kRtcp = 1, kOpaque = 2 };
+enum class RouteKind : std::uint8_t { kRtp = 0, kRtcp = 1 };
 
 /// What is done with an RTP packet because of its payload type. Order of `PayloadAction` in
 /// src/media/relay.ts, see plan-codec.ts.
@@ -83,42 +96,60 @@ struct SrtpSpec {
   std::string identity;
 };
 
-struct SocketSpec {
+struct PortSpec {
   std::uint32_t id = 0;
-  std::uint32_t stream_id = 0;
   SocketAddress local;
 };
 
-struct StreamSpec {
+struct TransportSpec {
   std::uint32_t id = 0;
-  std::uint8_t component = 1;
   Learning learning = Learning::kOff;
-  std::uint16_t flags = 0;
-  std::uint32_t latch_epoch = 0;
-  std::uint32_t clock_rate = 0;
-  std::uint32_t egress_socket = kNoSocket;
+  Demux demux = Demux::kComponent;
+  std::uint8_t flags = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t egress_port = kNoPort;
   SocketAddress endpoint;
   SocketAddress signalled;
   /// Positions in the plan's sessions.
   std::uint16_t unprotect = kNoSession;
   std::uint16_t protect = kNoSession;
+  std::vector<std::uint32_t> ports;
+
+  [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
+};
+
+struct StreamSpec {
+  std::uint32_t id = 0;
+  std::uint32_t transport = 0;
+  StreamKind kind = StreamKind::kRtp;
+  bool blocked = false;
+  std::uint32_t clock_rate = 0;
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
   std::uint64_t errors = 0;
   std::uint64_t last_packet_micros = 0;
-  std::vector<std::uint32_t> rtp_sinks;
-  std::vector<std::uint32_t> rtcp_sinks;
   std::optional<PayloadRules> payloads;
+};
 
-  [[nodiscard]] bool has(StreamFlag flag) const { return (flags & flag) != 0; }
+struct RouteSpec {
+  std::uint32_t id = 0;
+  std::uint32_t from_stream = 0;
+  std::uint32_t to_stream = 0;
+  RouteKind kind = RouteKind::kRtp;
+  bool without_feedback = false;
 };
 
 struct PlanSpec {
   std::string call_id;
   int tos = -1;
   std::vector<SrtpSpec> sessions;
-  std::vector<SocketSpec> sockets;
+  std::vector<PortSpec> ports;
+  std::vector<TransportSpec> transports;
   std::vector<StreamSpec> streams;
+  std::vector<RouteSpec> routes;
+
+  /// Closes the call.
+  [[nodiscard]] bool empty() const { return ports.empty() && transports.empty(); }
 };
 
 enum class PlanError : std::uint8_t {
@@ -135,7 +166,11 @@ enum class PlanError : std::uint8_t {
   kNoCrypto,
 };
 
-/// Decodes and validates: ids unique, every id that is referred to exists, ranges hold.
+/// The call-id of a plan, without a look at the rest; empty: the beginning is not that of a plan.
+std::string_view call_id_of(std::span<const std::uint8_t> bytes);
+
+/// Decodes and validates: ids unique, every id that is referred to exists, ranges hold, a port
+/// belongs to one transport, a transport has one stream.
 PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out);
 
 /// One sentence for an error message.

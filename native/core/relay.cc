@@ -36,6 +36,40 @@ private:
   std::vector<const Spec*> sorted_;
 };
 
+/// Orders and finds what is held by id.
+constexpr auto id_of = [](const auto& entry) { return entry->id; };
+
+template <typename Entry>
+Entry* find(const std::vector<std::unique_ptr<Entry>>& entries, std::uint32_t id) {
+  const auto found = std::ranges::lower_bound(entries, id, {}, id_of);
+  return found == entries.end() || (*found)->id != id ? nullptr : found->get();
+}
+
+/// Moves those of `from` for which `leaves` holds to `to`.
+template <typename Entry, typename Predicate>
+void move_out(std::vector<std::unique_ptr<Entry>>& from, std::vector<std::unique_ptr<Entry>>& to,
+              Predicate leaves) {
+  const auto stay = [&](const auto& entry) { return !leaves(*entry); };
+  const auto gone = std::stable_partition(from.begin(), from.end(), stay);
+  to.insert(to.end(), std::make_move_iterator(gone), std::make_move_iterator(from.end()));
+  from.erase(gone, from.end());
+}
+
+/// Adds what `make` makes of each spec that has no entry yet.
+template <typename Entry, typename Spec, typename Make>
+void add_missing(std::vector<std::unique_ptr<Entry>>& entries, const std::vector<Spec>& specs,
+                 Make make) {
+  entries.reserve(specs.size());
+  const auto staying = static_cast<std::ptrdiff_t>(entries.size());
+  for (const Spec& spec : specs) {
+    const std::ranges::subrange known(entries.begin(), entries.begin() + staying);
+    const auto found = std::ranges::lower_bound(known, spec.id, {}, id_of);
+    if (found == known.end() || (*found)->id != spec.id)
+      entries.push_back(make(spec));
+  }
+  std::ranges::sort(entries, {}, id_of);
+}
+
 } // namespace
 
 Relay::Relay(RelayOptions options, Notifier notifier)
@@ -45,7 +79,7 @@ Relay::~Relay() { close(); }
 
 bool Relay::start() {
   for (std::size_t i = 0; i < std::max<std::size_t>(options_.workers, 1); ++i) {
-    auto io = make_epoll_io();
+    auto io = make_epoll_io(options_.free_bind);
     if (io == nullptr)
       return false;
     workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch));
@@ -66,38 +100,36 @@ std::size_t Relay::next_worker() const {
 
 PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
                            std::vector<PortFailure>& failures) {
+  const auto known = calls_.find(std::string(call_id_of(bytes)));
+  if (known != calls_.end() && std::ranges::equal(known->second.plan, bytes))
+    return PlanError::kNone;
   PlanSpec plan;
   const PlanError error = decode_plan(bytes, plan);
   if (error != PlanError::kNone)
     return error;
-  const auto found = calls_.find(plan.call_id);
-  if (found != calls_.end() && std::ranges::equal(found->second.plan, bytes))
-    return PlanError::kNone;
-  if (plan.sockets.empty() && plan.streams.empty()) {
+  if (plan.empty()) {
     remove(plan.call_id);
     return PlanError::kNone;
   }
+  const bool fresh = known == calls_.end();
+  const std::size_t worker = fresh ? next_worker() : known->second.worker;
   NewPorts opened;
-  if (!open_ports(plan, found == calls_.end() ? nullptr : &found->second, opened, failures)) {
+  if (!open_ports(plan, fresh ? nullptr : &known->second, worker, opened, failures)) {
     forget(opened);
     return PlanError::kNone;
   }
-  auto [entry, fresh] = calls_.try_emplace(plan.call_id);
-  Call& call = entry->second;
+  if (!watch_ports(worker, opened, failures))
+    return PlanError::kNone;
+  Call& call = fresh ? calls_[plan.call_id] : known->second;
   if (fresh) {
-    call.worker = next_worker();
+    call.worker = worker;
     call.tos = plan.tos;
     call.quality = std::make_unique<QualityTable>(options_.mos);
   }
-  if (!watch_ports(call, opened, failures)) {
-    if (fresh)
-      calls_.erase(entry);
-    return PlanError::kNone;
-  }
   if (!adopt_sessions(plan, call)) {
-    give_up(call, std::move(opened));
+    give_up(worker, std::move(opened));
     if (fresh)
-      calls_.erase(entry);
+      calls_.erase(plan.call_id);
     return PlanError::kNoCrypto;
   }
   apply(plan, call, std::move(opened));
@@ -105,16 +137,14 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   return PlanError::kNone;
 }
 
-bool Relay::open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
+bool Relay::open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
                        std::vector<PortFailure>& failures) {
-  for (const SocketSpec& spec : plan.sockets) {
-    if (call != nullptr) {
-      const auto kept = call->ports.find(spec.id);
-      if (kept != call->ports.end() && kept->second->local == spec.local)
-        continue;
-    }
+  for (const PortSpec& spec : plan.ports) {
+    const Port* kept = call == nullptr ? nullptr : find(call->ports, spec.id);
+    if (kept != nullptr && kept->local == spec.local)
+      continue;
     int error = 0;
-    auto port = open_port(spec, plan.tos, error);
+    auto port = open_port(spec, plan.tos, worker, error);
     if (port == nullptr) {
       failures.push_back({spec.id, spec.local, error});
     } else {
@@ -124,26 +154,17 @@ bool Relay::open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
   return failures.empty();
 }
 
-std::unique_ptr<LocalPort> Relay::open_port(const SocketSpec& spec, int tos, int& error) {
-  FileDescriptor fd = sockets_ == nullptr ? FileDescriptor() : sockets_->take(spec.local);
-  const bool inherited = fd.valid();
-  if (inherited)
-    set_tos(fd.get(), spec.local.family, tos);
-  else
-    fd = open_media_socket(spec.local, tos, options_.free_bind, error);
-  if (!fd.valid() && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
+std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, int tos, std::size_t worker,
+                                       int& error) {
+  PacketIo& io = workers_[worker]->io();
+  FileDescriptor inherited = sockets_ == nullptr ? FileDescriptor() : sockets_->take(spec.local);
+  auto port = io.open(spec, tos, std::move(inherited), error);
+  if (port == nullptr && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
-    nudge();
+    wake_workers_for_orders();
     free_returned(true);
-    fd = open_media_socket(spec.local, tos, options_.free_bind, error);
+    port = io.open(spec, tos, FileDescriptor(), error);
   }
-  if (!fd.valid())
-    return nullptr;
-  auto port = std::make_unique<LocalPort>();
-  port->fd = std::move(fd);
-  port->local = spec.local;
-  port->id = spec.id;
-  port->inherited = inherited;
   return port;
 }
 
@@ -153,45 +174,41 @@ void Relay::forget(const NewPorts& opened) {
       sockets_->forget(port->local);
 }
 
-bool Relay::watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures) {
-  Worker& worker = *workers_[call.worker];
+bool Relay::watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures) {
+  PacketIo& io = workers_[worker]->io();
   for (const auto& port : opened)
-    if (!worker.watch(*port))
+    if (!io.watch(*port))
       failures.push_back({port->id, port->local, errno});
   if (failures.empty())
     return true;
-  give_up(call, std::move(opened));
+  give_up(worker, std::move(opened));
   return false;
 }
 
-void Relay::give_up(const Call& call, NewPorts opened) {
+void Relay::give_up(std::size_t worker, NewPorts opened) {
   forget(opened);
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
   outstanding_ += 1;
-  workers_[call.worker]->post(std::move(order));
+  workers_[worker]->post(std::move(order));
 }
 
-void Relay::nudge() {
+void Relay::wake_workers_for_orders() {
   for (const auto& worker : workers_)
-    worker->nudge();
+    worker->wake_for_orders();
 }
 
 void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
-  const SpecIndex sockets(plan.sockets);
-  for (auto entry = call.ports.begin(); entry != call.ports.end();) {
-    const SocketSpec* spec = sockets.find(entry->first);
-    if (spec != nullptr && spec->local == entry->second->local) {
-      ++entry;
-      continue;
-    }
-    loads_[call.worker] -= 1;
-    if (sockets_ != nullptr)
-      sockets_->forget(entry->second->local);
-    order.retired_ports.push_back(std::move(entry->second));
-    entry = call.ports.erase(entry);
-  }
+  const SpecIndex ports(plan.ports);
+  move_out(call.ports, order.retired_ports, [&](const Port& port) {
+    const PortSpec* spec = ports.find(port.id);
+    return spec == nullptr || spec->local != port.local;
+  });
+  loads_[call.worker] -= order.retired_ports.size();
+  if (sockets_ != nullptr)
+    for (const auto& port : order.retired_ports)
+      sockets_->forget(port->local);
   order.retired_sessions = std::move(call.replaced_sessions);
   call.replaced_sessions.clear();
   for (auto entry = call.sessions.begin(); entry != call.sessions.end();) {
@@ -203,34 +220,33 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     order.retired_sessions.push_back(std::move(entry->second));
     entry = call.sessions.erase(entry);
   }
+  const SpecIndex transports(plan.transports);
+  move_out(call.transports, order.retired_transports,
+           [&](const Transport& transport) { return transports.find(transport.id) == nullptr; });
   const SpecIndex streams(plan.streams);
-  for (auto entry = call.streams.begin(); entry != call.streams.end();) {
-    if (streams.find(entry->first) != nullptr) {
-      ++entry;
-      continue;
-    }
-    retiring_.insert(entry->second.state.get());
-    order.retired_streams.push_back(std::move(entry->second.state));
-    entry = call.streams.erase(entry);
-  }
+  move_out(call.streams, order.retired_streams,
+           [&](const Stream& stream) { return streams.find(stream.id) == nullptr; });
+  for (const auto& stream : order.retired_streams)
+    retiring_.insert(stream.get());
 }
 
-void Relay::adopt_streams(const PlanSpec& plan, Call& call) {
-  for (const StreamSpec& spec : plan.streams) {
-    auto [entry, fresh] = call.streams.try_emplace(spec.id);
-    if (!fresh)
-      continue;
-    StreamEntry& stream = entry->second;
-    stream.state = std::make_unique<Stream>(plan.call_id, spec.id);
-    stream.packets = spec.packets;
-    stream.bytes = spec.bytes;
-    stream.errors = spec.errors;
-    stream.last_packet = spec.last_packet_micros;
-    // A stream that was heard before the restore is not heard for the first time.
-    stream.state->received = spec.packets > 0;
-    stream.state->published.write(
-        {spec.endpoint, spec.has(kConfirmed) && spec.endpoint.valid(), spec.latch_epoch});
-  }
+void Relay::adopt(const PlanSpec& plan, Call& call) {
+  add_missing(call.streams, plan.streams,
+              [](const StreamSpec& spec) { return std::make_unique<Stream>(spec); });
+  if (call.id == nullptr)
+    call.id = std::make_shared<const std::string>(plan.call_id);
+  // What was heard before a restore is not heard for the first time.
+  std::unordered_set<std::uint32_t> heard;
+  for (const StreamSpec& spec : plan.streams)
+    if (spec.packets > 0)
+      heard.insert(spec.transport);
+  add_missing(call.transports, plan.transports, [&](const TransportSpec& spec) {
+    auto transport = std::make_unique<Transport>(call.id, spec.id);
+    transport->received = heard.contains(spec.id);
+    transport->published.write(
+        {spec.endpoint, spec.has(kConfirmed) && spec.endpoint.valid(), spec.generation});
+    return transport;
+  });
 }
 
 bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
@@ -263,61 +279,107 @@ bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
   return true;
 }
 
-std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, Call& call) {
-  auto snapshot = std::make_unique<CallSnapshot>();
-  snapshot->quality = call.quality.get();
-  snapshot->streams.resize(plan.streams.size());
-  for (std::size_t i = 0; i < plan.streams.size(); ++i)
-    call.streams.at(plan.streams[i].id).position = i;
-  const auto config_of = [&](std::uint32_t id) -> const StreamConfig* {
-    return &snapshot->streams[call.streams.at(id).position];
-  };
-  for (std::size_t i = 0; i < plan.streams.size(); ++i) {
-    const StreamSpec& spec = plan.streams[i];
-    StreamConfig& config = snapshot->streams[i];
-    config.state = call.streams.at(spec.id).state.get();
-    config.call = snapshot.get();
-    config.component = spec.component;
+void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
+  snapshot.transports.resize(plan.transports.size());
+  snapshot.ports.reserve(plan.ports.size());
+  for (std::uint32_t i = 0; i < plan.transports.size(); ++i) {
+    const TransportSpec& spec = plan.transports[i];
+    TransportConfig& config = snapshot.transports[i];
+    config.state = find(call.transports, spec.id);
+    config.state->position = i;
+    config.demux = spec.demux;
     config.flags = spec.flags;
     config.endpoint = spec.endpoint;
-    config.latch_epoch = spec.latch_epoch;
-    config.clock_rate = spec.clock_rate;
+    config.generation = spec.generation;
     config.policy = {spec.learning, spec.has(kStrictSource), spec.has(kMediaHandover),
                      spec.signalled};
     if (spec.unprotect != kNoSession)
       config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
+    if (spec.egress_port != kNoPort)
+      config.egress = find(call.ports, spec.egress_port);
+    for (const std::uint32_t id : spec.ports)
+      snapshot.ports.push_back({find(call.ports, id), &config});
+    snapshot.pierces |= spec.has(kPierceNat);
+  }
+}
+
+void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
+  snapshot.streams.resize(plan.streams.size());
+  for (std::uint32_t i = 0; i < plan.streams.size(); ++i) {
+    const StreamSpec& spec = plan.streams[i];
+    StreamConfig& config = snapshot.streams[i];
+    config.state = find(call.streams, spec.id);
+    config.state->position = i;
+    config.transport = &snapshot.transports[find(call.transports, spec.transport)->position];
+    config.call = &snapshot;
+    config.kind = spec.kind;
+    config.blocked = spec.blocked;
+    config.clock_rate = spec.clock_rate;
     if (spec.payloads)
       config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
-    if (spec.egress_socket != kNoSocket)
-      config.egress = call.ports.at(spec.egress_socket).get();
-    for (const std::uint32_t id : spec.rtp_sinks)
-      config.rtp_sinks.push_back(config_of(id));
-    for (const std::uint32_t id : spec.rtcp_sinks)
-      config.rtcp_sinks.push_back(config_of(id));
-    snapshot->pierces |= spec.has(kPierceNat);
+    snapshot.transports[find(call.transports, spec.transport)->position].stream = &config;
   }
-  for (const SocketSpec& spec : plan.sockets)
-    snapshot->ports.push_back({call.ports.at(spec.id).get(), config_of(spec.stream_id)});
+}
+
+void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
+  std::vector<const RouteSpec*> sorted;
+  sorted.reserve(plan.routes.size());
+  for (const RouteSpec& spec : plan.routes)
+    sorted.push_back(&spec);
+  // Those of a stream lie together, RTP first.
+  std::ranges::stable_sort(sorted, {}, [](const RouteSpec* route) {
+    return std::pair(route->from_stream, route->kind);
+  });
+  snapshot.routes.resize(sorted.size());
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const RouteSpec& spec = *sorted[i];
+    const StreamConfig& to = snapshot.streams[find(call.streams, spec.to_stream)->position];
+    const TransportConfig& transport = *to.transport;
+    snapshot.routes[i] = {transport.state,      transport.egress,       to.state,
+                          transport.sender,     transport.has(kSecret), transport.has(kNatWait),
+                          spec.without_feedback};
+  }
+  for (std::size_t first = 0; first < sorted.size();) {
+    const RouteSpec& spec = *sorted[first];
+    std::size_t end = first + 1;
+    while (end < sorted.size() && sorted[end]->from_stream == spec.from_stream &&
+           sorted[end]->kind == spec.kind)
+      ++end;
+    StreamConfig& from = snapshot.streams[find(call.streams, spec.from_stream)->position];
+    auto& routes = spec.kind == RouteKind::kRtp ? from.rtp_routes : from.rtcp_routes;
+    routes = std::span<const RouteConfig>(snapshot.routes).subspan(first, end - first);
+    first = end;
+  }
+}
+
+std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const Call& call) {
+  auto snapshot = std::make_unique<CallSnapshot>();
+  snapshot->quality = call.quality.get();
+  configure_transports(plan, call, *snapshot);
+  configure_streams(plan, call, *snapshot);
+  configure_routes(plan, call, *snapshot);
   return snapshot;
 }
 
 void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
   auto order = std::make_unique<Exchange>();
   retire_missing(plan, call, *order);
+  PacketIo& io = workers_[call.worker]->io();
   if (call.tos != plan.tos) {
-    for (const auto& [id, port] : call.ports)
-      set_tos(port->fd.get(), port->local.family, plan.tos);
+    for (const auto& port : call.ports)
+      io.mark(*port, plan.tos);
     call.tos = plan.tos;
   }
-  std::vector<LocalPort*> fresh;
+  std::vector<Port*> fresh;
   for (auto& port : opened) {
     loads_[call.worker] += 1;
     fresh.push_back(port.get());
-    call.ports[port->id] = std::move(port);
+    call.ports.push_back(std::move(port));
   }
-  adopt_streams(plan, call);
+  std::ranges::sort(call.ports, {}, id_of);
+  adopt(plan, call);
   order->previous.reset(call.snapshot);
   order->next = build_snapshot(plan, call);
   call.snapshot = order->next.get();
@@ -325,11 +387,11 @@ void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
   workers_[call.worker]->post(std::move(order));
   if (sockets_ == nullptr)
     return;
-  for (LocalPort* port : fresh) {
+  for (Port* port : fresh) {
     sockets_->keep(port->local, port->fd.get());
     // Only now does the worker know where the packets belong that have waited.
     if (port->inherited)
-      workers_[call.worker]->resume(*port);
+      io.resume(*port);
   }
 }
 
@@ -389,9 +451,9 @@ void Relay::drain_progress() {
   for (const auto& worker : workers_) {
     SrtpProgress progress;
     while (worker->take_progress(progress)) {
-      StreamEventRecord record;
-      record.call_id = progress.stream->call_id;
-      record.stream_id = progress.stream->id;
+      TransportEventRecord record;
+      record.call_id = *progress.transport->call_id;
+      record.transport_id = progress.transport->id;
       record.events = kSrtpIndex;
       record.purpose = progress.purpose;
       record.indexes = progress.indexes;
@@ -402,30 +464,30 @@ void Relay::drain_progress() {
 
 void Relay::drain_events() {
   for (const auto& worker : workers_) {
-    Stream* stream = worker->take_events();
-    while (stream != nullptr) {
-      // Clearing the bits allows the worker to link the stream anew.
-      Stream* following = Mailbox<Stream>::next(stream);
+    Transport* transport = worker->take_events();
+    while (transport != nullptr) {
+      // Clearing the bits allows the worker to link the transport anew.
+      Transport* following = Mailbox<Transport>::next(transport);
       const std::uint32_t bits =
-          stream->events.exchange(0, std::memory_order_acq_rel) & ~std::uint32_t{kSrtpIndex};
-      StreamEventRecord record;
-      record.call_id = stream->call_id;
-      record.stream_id = stream->id;
+          transport->events.exchange(0, std::memory_order_acq_rel) & ~std::uint32_t{kSrtpIndex};
+      TransportEventRecord record;
+      record.call_id = *transport->call_id;
+      record.transport_id = transport->id;
       record.events = bits;
-      record.latch = stream->published.read();
+      record.latch = transport->published.read();
       if ((bits & kSendFailed) != 0) {
-        const std::uint64_t failures = stream->counters.send_failures.get();
-        record.send_failures = failures - stream->send_failures_told;
-        record.send_error = static_cast<int>(stream->counters.send_error.get());
-        stream->send_failures_told = failures;
+        const std::uint64_t failures = transport->send_failures.get();
+        record.send_failures = failures - transport->send_failures_told;
+        record.send_error = static_cast<int>(transport->send_error.get());
+        transport->send_failures_told = failures;
       }
       events_.push_back(std::move(record));
-      stream = following;
+      transport = following;
     }
   }
 }
 
-void Relay::collect(std::vector<StreamEventRecord>& out) {
+void Relay::collect(std::vector<TransportEventRecord>& out) {
   free_returned(false);
   out.insert(out.end(), std::make_move_iterator(events_.begin()),
              std::make_move_iterator(events_.end()));
@@ -438,32 +500,31 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
   if (found == calls_.end())
     return false;
   const Call& call = found->second;
-  for (const auto& [id, stream] : call.streams) {
-    LatchView latch = stream.state->published.read();
+  out.streams.reserve(call.streams.size());
+  for (const auto& stream : call.streams) {
+    const TransportConfig& config = *call.snapshot->streams[stream->position].transport;
+    LatchView latch = config.state->published.read();
     // The worker may not have come to the latest plan yet: then the plan says what holds.
-    const StreamConfig& config = call.snapshot->streams[stream.position];
-    if (config.latch_epoch != latch.epoch)
-      latch = {config.endpoint, config.has(kConfirmed), config.latch_epoch};
-    out.streams.push_back({id, &stream.state->counters, latch, stream.packets, stream.bytes,
-                           stream.errors, stream.last_packet});
+    if (config.generation != latch.generation)
+      latch = {config.endpoint, config.has(kConfirmed), config.generation};
+    out.streams.push_back({stream.get(), latch});
   }
-  std::ranges::sort(out.streams, {}, &StreamReading::id);
   out.quality = call.quality.get();
   return true;
 }
 
 std::uint64_t Relay::last_packet(const Call& call) {
   std::uint64_t last = 0;
-  for (const auto& [id, stream] : call.streams)
-    last = std::max({last, stream.last_packet, stream.state->counters.last_packet.get()});
+  for (const auto& stream : call.streams)
+    last = std::max({last, stream->base_last_packet, stream->counters.last_packet.get()});
   return last;
 }
 
 Totals Relay::totals() const {
   Totals totals = ended_;
   for (const auto& [id, call] : calls_) {
-    for (const auto& [stream_id, stream] : call.streams)
-      totals.add(stream.state->counters);
+    for (const auto& stream : call.streams)
+      totals.add(stream->counters);
   }
   for (const Stream* stream : retiring_)
     totals.add(stream->counters);

@@ -30,33 +30,29 @@ struct RelayOptions {
 };
 
 struct PortFailure {
-  std::uint32_t socket_id = 0;
+  std::uint32_t port_id = 0;
   SocketAddress local;
   int error = 0;
 };
 
-struct StreamEventRecord {
+struct TransportEventRecord {
   std::string call_id;
-  std::uint32_t stream_id = 0;
+  std::uint32_t transport_id = 0;
   std::uint32_t events = 0;
   LatchView latch;
-  /// Packets not sent to the stream's endpoint since the last record of that, and the last errno.
+  /// Packets not sent to the transport's endpoint since the last record of that, and the last
+  /// errno.
   std::uint64_t send_failures = 0;
   int send_error = 0;
-  /// With kSrtpIndex alone: how far a source of the stream's SRTP has come in one direction.
+  /// With kSrtpIndex alone: how far a source of the transport's SRTP has come in one direction.
   srtp::Purpose purpose = srtp::Purpose::kProtect;
   srtp::SourceIndexes indexes;
 };
 
 struct StreamReading {
-  std::uint32_t id = 0;
-  const StreamCounters* counters = nullptr;
+  const Stream* stream = nullptr;
+  /// Its transport's.
   LatchView latch;
-  /// Restored counts, to be added to the counters.
-  std::uint64_t base_packets = 0;
-  std::uint64_t base_bytes = 0;
-  std::uint64_t base_errors = 0;
-  std::uint64_t base_last_packet = 0;
 };
 
 struct CallReading {
@@ -92,12 +88,12 @@ public:
   /// Has the workers obey what was reconciled. They do so anyway with their next packet; this is
   /// for what must not wait for one: ports to be closed, pierce-NAT packets. Cheaper once for many
   /// plans.
-  void nudge();
+  void wake_workers_for_orders();
   /// false for an unknown call. Valid until the next call of a method.
   bool read(const std::string& call_id, CallReading& out);
   Totals totals() const;
   /// Appends what has happened since the last time, and frees what workers have given back.
-  void collect(std::vector<StreamEventRecord>& out);
+  void collect(std::vector<TransportEventRecord>& out);
   /// Stops the workers and closes every socket; copies in the socket store stay.
   void close();
 
@@ -108,21 +104,16 @@ public:
   }
 
 private:
-  struct StreamEntry {
-    std::unique_ptr<Stream> state;
-    /// In the streams of the call's snapshot.
-    std::size_t position = 0;
-    std::uint64_t packets = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t errors = 0;
-    std::uint64_t last_packet = 0;
-  };
   struct Call {
+    CallId id;
     std::size_t worker = 0;
     int tos = -1;
+    /// As it came, to know a plan that changes nothing.
     std::vector<std::uint8_t> plan;
-    std::unordered_map<std::uint32_t, std::unique_ptr<LocalPort>> ports;
-    std::unordered_map<std::uint32_t, StreamEntry> streams;
+    /// Each by id.
+    std::vector<std::unique_ptr<Port>> ports;
+    std::vector<std::unique_ptr<Transport>> transports;
+    std::vector<std::unique_ptr<Stream>> streams;
     std::unique_ptr<QualityTable> quality;
     /// In use by the worker, owned by us.
     CallSnapshot* snapshot = nullptr;
@@ -131,22 +122,25 @@ private:
     /// In the worker's snapshot until the next one.
     std::vector<std::unique_ptr<SrtpSession>> replaced_sessions;
   };
-  using NewPorts = std::vector<std::unique_ptr<LocalPort>>;
+  using NewPorts = std::vector<std::unique_ptr<Port>>;
 
-  bool open_ports(const PlanSpec& plan, const Call* call, NewPorts& opened,
+  bool open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
                   std::vector<PortFailure>& failures);
-  bool watch_ports(const Call& call, NewPorts& opened, std::vector<PortFailure>& failures);
+  bool watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures);
   /// Gives back ports that were opened in vain.
-  void give_up(const Call& call, NewPorts opened);
+  void give_up(std::size_t worker, NewPorts opened);
   /// Ports that were opened in vain: no copies are to be kept.
   void forget(const NewPorts& opened);
-  std::unique_ptr<LocalPort> open_port(const SocketSpec& spec, int tos, int& error);
+  std::unique_ptr<Port> open_port(const PortSpec& spec, int tos, std::size_t worker, int& error);
   void apply(const PlanSpec& plan, Call& call, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
-  void adopt_streams(const PlanSpec& plan, Call& call);
+  static void adopt(const PlanSpec& plan, Call& call);
   /// Makes the sessions that are new; false: OpenSSL or memory refuses.
   static bool adopt_sessions(const PlanSpec& plan, Call& call);
-  static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, Call& call);
+  static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
+  static void configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
+  static void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
+  static void configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void remove(const std::string& call_id);
   std::size_t next_worker() const;
   void free_returned(bool wait);
@@ -160,10 +154,10 @@ private:
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  /// Sockets of each worker.
+  /// Ports of each worker.
   std::vector<std::size_t> loads_;
   std::unordered_map<std::string, Call> calls_;
-  std::vector<StreamEventRecord> events_;
+  std::vector<TransportEventRecord> events_;
   /// Streams that have left their call but may still be counting, until their worker returns them.
   std::unordered_set<const Stream*> retiring_;
   /// Orders that workers have not given back yet.

@@ -1,14 +1,11 @@
-// What the relay knows of one stream beyond its plan: counters, learned endpoint, last SSRC.
+// What the relay counts of one stream.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <string>
 
-#include "address.h"
-#include "latch.h"
-#include "mailbox.h"
+#include "plan.h"
 
 namespace rtprelay {
 
@@ -52,66 +49,29 @@ struct StreamCounters {
   Counter last_packet;
   /// SSRC in the low half; bit 32 set once there is one.
   Counter ssrc;
-  /// Packets that could not be sent to this stream's endpoint, and the last errno.
-  Counter send_failures;
-  Counter send_error;
   std::array<Counter, kDropReasons> drops;
 };
 
 constexpr std::uint64_t kSsrcKnown = std::uint64_t{1} << 32;
 
-/// The learned endpoint as other threads see it.
-struct LatchView {
-  SocketAddress endpoint;
-  bool confirmed = false;
-  std::uint32_t epoch = 0;
-};
-
-/// Sequence lock with one writer. Release stores of the words make a reader that sees a new word
-/// see the odd sequence number as well, so no fence is needed.
-// Thread: write worker only; read any.
-class PublishedLatch {
-public:
-  void write(const LatchView& view);
-  [[nodiscard]] LatchView read() const;
-
-private:
-  std::atomic<std::uint32_t> sequence_{0};
-  std::array<std::atomic<std::uint64_t>, 4> words_{};
-};
-
-enum StreamEvent : std::uint32_t {
-  kFirstPacket = 1,
-  kEndpointLearned = 2,
-  kSendFailed = 4,
-  /// Something is in the worker's ring of SRTP indexes.
-  kSrtpIndex = 8,
-};
-
 /// Lives from the reconcile that brings the stream until the worker has dropped it.
-struct Stream : MailboxLink {
-  Stream(std::string call, std::uint32_t stream_id) : call_id(std::move(call)), id(stream_id) {}
+struct Stream {
+  Stream(const StreamSpec& spec)
+      : id(spec.id), base_packets(spec.packets), base_bytes(spec.bytes), base_errors(spec.errors),
+        base_last_packet(spec.last_packet_micros) {}
 
-  const std::string call_id;
   const std::uint32_t id;
+  /// In the streams of the call's snapshot. Thread: control only.
+  std::uint32_t position = 0;
 
   // Thread: written by the worker, read by any.
   StreamCounters counters;
-  PublishedLatch published;
-  /// StreamEvent bits that the control thread has not seen; non-zero while in the event mailbox.
-  std::atomic<std::uint32_t> events{0};
 
-  // Thread: control only.
-  /// Of `send_failures`: reported already.
-  std::uint64_t send_failures_told = 0;
-
-  // Thread: worker only.
-  Latch latch;
-  std::uint32_t epoch = 0;
-  bool installed = false;
-  bool received = false;
-  /// When a failure to send was last reported; 0 never.
-  Micros send_failure_told = 0;
+  /// Restored counts, to be added to the counters.
+  const std::uint64_t base_packets;
+  const std::uint64_t base_bytes;
+  const std::uint64_t base_errors;
+  const std::uint64_t base_last_packet;
 };
 
 } // namespace rtprelay

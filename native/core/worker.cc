@@ -1,6 +1,15 @@
+// The life of a packet is `Worker::process_packet`, one stage after another. What checks a
+// transport or makes its keys has its place there, beside SRTP (`unprotect`, `protect`):
+// - ICE and DTLS: after `kind_of`. A STUN or DTLS packet of a transport that ends them is handed to
+//   the agent or session in `Transport` and goes no further; with ICE its verdict replaces `admit`.
+// - Rewriting, a processor: in `change`, where a route gets its own copy with room to grow
+// (`Slot`);
+//   `RouteConfig::unchanged` says whether it needs one.
+// Each is a pointer in `Transport` or `RouteConfig`, tested once, null in a plain call.
 #include "worker.h"
 
 #include <algorithm>
+#include <cstring>
 #include <system_error>
 
 #include <ctime>
@@ -26,7 +35,7 @@ constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xf
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
-      protected_(kBatchSize) {}
+      slots_(kBatchSize) {}
 
 Worker::~Worker() {
   stop();
@@ -56,7 +65,7 @@ void Worker::finish() { give_back(execute_orders()); }
 
 void Worker::post(std::unique_ptr<Exchange> order) { orders_.push(order.release()); }
 
-void Worker::nudge() {
+void Worker::wake_for_orders() {
   if (!orders_.empty())
     io_->wake();
 }
@@ -102,11 +111,8 @@ void Worker::give_back(Exchange* order) {
 
 void Worker::execute(Exchange& order) {
   // Closed here, not where the order comes back: the control thread has enough to do.
-  for (const auto& port : order.retired_ports) {
-    io_->remove(*port);
-    port->fd = FileDescriptor();
-    port->stream = nullptr;
-  }
+  for (const auto& port : order.retired_ports)
+    io_->close(*port);
   if (order.previous != nullptr)
     std::erase(piercing_, order.previous.get());
   // The new snapshot stays here; control keeps only its address, to name it as the next `previous`.
@@ -116,10 +122,10 @@ void Worker::execute(Exchange& order) {
 }
 
 void Worker::install(CallSnapshot& snapshot) {
-  for (const StreamConfig& stream : snapshot.streams)
-    install_stream(stream);
+  for (const TransportConfig& transport : snapshot.transports)
+    install_transport(transport);
   for (const PortBinding& binding : snapshot.ports)
-    binding.port->stream = binding.stream;
+    binding.port->transport = binding.transport;
   if (snapshot.pierces) {
     if (piercing_.empty())
       next_pierce_ = now_;
@@ -127,29 +133,29 @@ void Worker::install(CallSnapshot& snapshot) {
   }
 }
 
-void Worker::install_stream(const StreamConfig& stream) {
-  Stream& state = *stream.state;
-  const bool confirmed = stream.has(kConfirmed);
-  if (!state.installed || state.epoch != stream.latch_epoch) {
+void Worker::install_transport(const TransportConfig& transport) {
+  Transport& state = *transport.state;
+  const bool confirmed = transport.has(kConfirmed);
+  if (!state.installed || state.generation != transport.generation) {
     state.installed = true;
-    state.epoch = stream.latch_epoch;
-    state.latch.restart(stream.endpoint, confirmed, now_);
+    state.generation = transport.generation;
+    state.latch.restart(transport.endpoint, confirmed, now_);
   } else {
-    state.latch.refresh(stream.endpoint, confirmed);
+    state.latch.refresh(transport.endpoint, confirmed);
   }
-  publish(stream);
+  publish(state);
 }
 
-void Worker::publish(const StreamConfig& stream) {
-  Stream& state = *stream.state;
-  state.published.write({state.latch.endpoint(), state.latch.confirmed(), state.epoch});
+void Worker::publish(Transport& transport) {
+  transport.published.write(
+      {transport.latch.endpoint(), transport.latch.confirmed(), transport.generation});
 }
 
-void Worker::raise(Stream& stream, std::uint32_t event) {
-  // Only on events, not per packet: a stream is in the mailbox once, however much happens to it.
-  if (stream.events.fetch_or(event, std::memory_order_acq_rel) != 0)
+void Worker::raise(Transport& transport, std::uint32_t event) {
+  // Only on events, not per packet: a transport is in the mailbox once, however much happens to it.
+  if (transport.events.fetch_or(event, std::memory_order_acq_rel) != 0)
     return;
-  if (events_.push(&stream))
+  if (events_.push(&transport))
     notifier_.notify(notifier_.context);
 }
 
@@ -165,82 +171,74 @@ void Worker::process(std::span<const InPacket> packets) {
 }
 
 void Worker::process_packet(InPacket packet) {
-  const StreamConfig* stream = packet.port->stream;
-  if (stream == nullptr)
+  const TransportConfig* transport = packet.port->transport;
+  if (transport == nullptr)
     return;
-  const PacketKind kind = kind_of(*stream, packet.bytes);
-  account(*stream, packet);
+  const PacketKind kind = kind_of(*transport, packet.bytes);
+  const std::size_t wire_size = packet.bytes.size();
   // Before its source may teach: only who has the key says where media goes.
-  if (stream->has(kSecret) && !unprotect(*stream, packet, kind))
+  if (transport->has(kSecret) && !unprotect(*transport, packet, kind))
     return;
-  if (!admit(*stream, packet, kind))
+  if (!admit(*transport, packet, wire_size, kind))
     return;
-  if (stream->payloads != nullptr && !treat_payload(*stream, packet, kind))
+  // Demultiplexed: a transport has one stream.
+  const StreamConfig& stream = *transport->stream;
+  if (!account(stream, wire_size, kind))
     return;
-  if (stream->has(kTransparent)) {
-    forward(*stream, packet, false);
+  if (stream.payloads != nullptr && !treat_payload(stream, packet, kind))
     return;
-  }
-  if (stream->component == 2) {
-    // rtpengine relays whatever arrives on an RTCP port, except STUN.
-    if (kind == PacketKind::kStun) {
-      stream->state->counters.errors.add(1);
-      drop(*stream->state, DropReason::kUnknownProtocol);
-      return;
-    }
-    if (kind == PacketKind::kRtcp)
-      analyse_rtcp(*stream, packet.bytes);
-    forward(*stream, packet, true);
-    return;
-  }
-  const bool rtcp = kind == PacketKind::kRtcp;
-  if (rtcp)
-    analyse_rtcp(*stream, packet.bytes);
-  else if (kind == PacketKind::kRtp)
-    stream->state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
-  forward(*stream, packet, rtcp);
+  examine(stream, packet, kind);
+  const bool rtcp = stream.kind == StreamKind::kRtcp ||
+                    (stream.kind == StreamKind::kRtp && kind == PacketKind::kRtcp);
+  send_by(rtcp ? stream.rtcp_routes : stream.rtp_routes, stream, packet, rtcp);
 }
 
-bool Worker::unprotect(const StreamConfig& stream, InPacket& packet, PacketKind kind) {
-  Stream& state = *stream.state;
-  const auto refuse = [&state](DropReason reason) {
-    state.counters.errors.add(1);
-    drop(state, reason);
+void Worker::refuse(const StreamConfig& stream, std::size_t size, DropReason reason) {
+  StreamCounters& counters = stream.state->counters;
+  counters.packets.add(1);
+  counters.bytes.add(size);
+  counters.errors.add(1);
+  drop(*stream.state, reason);
+}
+
+bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, PacketKind kind) {
+  const auto refused = [&](DropReason reason) {
+    refuse(*transport.stream, packet.bytes.size(), reason);
     return false;
   };
   if (packet.truncated)
-    return refuse(DropReason::kTruncated);
+    return refused(DropReason::kTruncated);
   const bool rtcp = kind == PacketKind::kRtcp;
   if (!rtcp && kind != PacketKind::kRtp)
-    return refuse(DropReason::kUnknownProtocol);
-  if (stream.receiver == nullptr)
-    return refuse(DropReason::kNoKey);
-  const srtp::Outcome outcome = rtcp ? stream.receiver->unprotect_rtcp(packet.bytes)
-                                     : stream.receiver->unprotect_rtp(packet.bytes);
+    return refused(DropReason::kUnknownProtocol);
+  if (transport.receiver == nullptr)
+    return refused(DropReason::kNoKey);
+  const srtp::Outcome outcome = rtcp ? transport.receiver->unprotect_rtcp(packet.bytes)
+                                     : transport.receiver->unprotect_rtp(packet.bytes);
   switch (outcome.status) {
   case srtp::Status::kDone:
     break;
   case srtp::Status::kRepeated:
   case srtp::Status::kTooOld:
-    return refuse(DropReason::kRepeated);
+    return refused(DropReason::kRepeated);
   case srtp::Status::kMalformed:
-    return refuse(DropReason::kMalformed);
+    return refused(DropReason::kMalformed);
   default:
-    return refuse(DropReason::kNotAuthentic);
+    return refused(DropReason::kNotAuthentic);
   }
   packet.bytes = packet.bytes.first(outcome.size);
   if (outcome.progressed)
-    note_progress(state, *stream.receiver, srtp::Purpose::kUnprotect,
+    note_progress(*transport.state, *transport.receiver, srtp::Purpose::kUnprotect,
                   read_u32(packet.bytes, rtcp ? 4 : 8));
   return true;
 }
 
-void Worker::note_progress(Stream& stream, srtp::Session& session, srtp::Purpose purpose,
+void Worker::note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
                            std::uint32_t ssrc) {
-  SrtpProgress progress{&stream, purpose, {}};
+  SrtpProgress progress{&transport, purpose, {}};
   // A full ring loses a report; the next one is not far.
   if (session.indexes_of(ssrc, progress.indexes) && progress_.push(progress))
-    raise(stream, kSrtpIndex);
+    raise(transport, kSrtpIndex);
 }
 
 bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
@@ -283,17 +281,11 @@ bool Worker::silence(const StreamConfig& stream, const InPacket& packet, std::ui
   return false;
 }
 
-void Worker::account(const StreamConfig& stream, const InPacket& packet) {
-  Stream& state = *stream.state;
-  state.counters.packets.add(1);
-  state.counters.bytes.add(packet.bytes.size());
-}
-
-PacketKind Worker::kind_of(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
+PacketKind Worker::kind_of(const TransportConfig& transport, std::span<const std::uint8_t> bytes) {
   const PacketKind kind = classify(bytes);
   // Without rtcp-mux the payload types of RTCP may be those of RTP, too.
-  const bool doubtful = kind == PacketKind::kRtcp && stream.component == 1 &&
-                        !stream.has(kRtcpMux) && !starts_with_rtcp(bytes);
+  const bool doubtful = kind == PacketKind::kRtcp && transport.demux == Demux::kComponent &&
+                        transport.stream->kind != StreamKind::kRtcp && !starts_with_rtcp(bytes);
   if (!doubtful)
     return kind;
   return bytes.size() >= kRtpHeaderSize ? PacketKind::kRtp : PacketKind::kOther;
@@ -302,13 +294,18 @@ PacketKind Worker::kind_of(const StreamConfig& stream, std::span<const std::uint
 LatchPacket Worker::latch_packet(const StreamConfig& stream, const InPacket& packet,
                                  PacketKind kind) {
   LatchPacket result{packet.source};
-  if (stream.component == 2)
+  switch (stream.kind) {
+  case StreamKind::kRtcp:
     result.teaches = kind == PacketKind::kRtcp;
-  else if (stream.has(kTransparent))
+    break;
+  case StreamKind::kOpaque:
     // Media may come only after DTLS or STUN, or not be RTP at all.
     result.teaches = kind != PacketKind::kRtcp;
-  else
+    break;
+  case StreamKind::kRtp:
     result.teaches = kind == PacketKind::kRtp;
+    break;
+  }
   if (kind == PacketKind::kRtp)
     result.ssrc = kSsrcKnown | read_u32(packet.bytes, 8);
   else if (kind == PacketKind::kRtcp)
@@ -316,75 +313,151 @@ LatchPacket Worker::latch_packet(const StreamConfig& stream, const InPacket& pac
   return result;
 }
 
-bool Worker::admit(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
-  Stream& state = *stream.state;
+bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std::size_t wire_size,
+                   PacketKind kind) {
+  Transport& state = *transport.state;
+  const StreamConfig& stream = *transport.stream;
   if (packet.truncated) {
-    state.counters.errors.add(1);
-    drop(state, DropReason::kTruncated);
+    refuse(stream, wire_size, DropReason::kTruncated);
     return false;
   }
   const LatchOutcome outcome =
-      state.latch.on_packet(stream.policy, latch_packet(stream, packet, kind), now_);
+      state.latch.on_packet(transport.policy, latch_packet(stream, packet, kind), now_);
   if (outcome.changed) {
-    publish(stream);
+    publish(state);
     raise(state, kEndpointLearned);
   }
   if (outcome.verdict == LatchVerdict::kReject) {
-    state.counters.errors.add(1);
-    drop(state, DropReason::kStrictSource);
+    refuse(stream, wire_size, DropReason::kStrictSource);
     return false;
   }
-  // Only now is it a sign of life: what a stranger sends must not keep a dead call.
-  state.counters.last_packet.set(static_cast<std::uint64_t>(epoch_ + now_));
   if (!state.received) {
     state.received = true;
     raise(state, kFirstPacket);
   }
-  if (stream.has(kBlocked)) {
-    drop(state, DropReason::kBlocked);
+  return true;
+}
+
+bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKind kind) {
+  StreamCounters& counters = stream.state->counters;
+  counters.packets.add(1);
+  counters.bytes.add(wire_size);
+  // Only of what was admitted: what a stranger sends is no sign of life.
+  counters.last_packet.set(static_cast<std::uint64_t>(epoch_ + now_));
+  if (stream.blocked) {
+    drop(*stream.state, DropReason::kBlocked);
+    return false;
+  }
+  if (kind == PacketKind::kStun && stream.kind == StreamKind::kRtcp) {
+    // rtpengine relays whatever arrives on an RTCP port, except STUN.
+    counters.errors.add(1);
+    drop(*stream.state, DropReason::kUnknownProtocol);
     return false;
   }
   return true;
 }
 
-void Worker::forward(const StreamConfig& stream, const InPacket& packet, bool rtcp) {
-  const auto& sinks = rtcp ? stream.rtcp_sinks : stream.rtp_sinks;
-  if (sinks.empty())
-    drop(*stream.state, DropReason::kNoSink);
-  const srtp::Sender* last_sender = nullptr;
-  std::span<const std::uint8_t> last_protected;
-  for (const StreamConfig* sink : sinks) {
-    const SocketAddress& destination = sink->state->latch.endpoint();
+void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
+  if (stream.kind == StreamKind::kOpaque)
+    return;
+  if (kind == PacketKind::kRtcp)
+    analyse_rtcp(stream, packet.bytes);
+  else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp)
+    stream.state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
+}
+
+void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,
+                     const InPacket& packet, bool rtcp) {
+  Stream& from = *stream.state;
+  if (routes.empty())
+    drop(from, DropReason::kNoSink);
+  const RouteConfig* earlier = nullptr;
+  std::span<const std::uint8_t> made;
+  for (const RouteConfig& route : routes) {
+    Transport& to = *route.to;
+    const SocketAddress& destination = to.latch.endpoint();
     // Port 0 is an SDP's way to say that nothing is wanted.
-    if (!destination.valid() || destination.port == 0 || sink->egress == nullptr) {
-      drop(*stream.state, DropReason::kNoEndpoint);
+    if (!destination.valid() || destination.port == 0 || route.egress == nullptr) {
+      drop(from, DropReason::kNoEndpoint);
       continue;
     }
-    if (sink->has(kNatWait) && !sink->state->received) {
-      drop(*stream.state, DropReason::kNatWait);
+    if (route.nat_wait && !to.received) {
+      drop(from, DropReason::kNatWait);
       continue;
     }
-    OutPacket out{sink->egress, destination, packet.bytes, stream.state, sink->state};
-    const bool strips =
-        rtcp && stream.has(kFeedback) && !sink->has(kFeedback) && !stream.has(kTransparent);
-    if (strips)
-      out.bytes = without_feedback(packet.bytes);
-    if (out.bytes.empty()) {
-      drop(*stream.state, DropReason::kFeedback);
-    } else if (sink->has(kSecret)) {
-      const bool again = sink->sender != nullptr && sink->sender == last_sender && !strips;
-      last_protected = queue_protected(*sink, out, rtcp,
-                                       again ? last_protected : std::span<const std::uint8_t>{});
-      last_sender = strips ? nullptr : sink->sender;
-    } else {
-      queue(out);
+    std::span<const std::uint8_t> bytes = packet.bytes;
+    if (!route.unchanged()) {
+      // With the same keys for several the same packet is made once: its index is used up.
+      const bool again = earlier != nullptr && route.secret && route.sender == earlier->sender &&
+                         route.without_feedback == earlier->without_feedback;
+      if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
+        earlier = nullptr;
+        continue;
+      }
+      earlier = &route;
+      made = bytes;
     }
-    // The copy's room is needed for the next one.
-    if (strips) {
-      flush();
-      last_sender = nullptr;
-    }
+    queue({route.egress, destination, bytes, &from, route.counted, &to});
   }
+}
+
+bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
+                    std::span<const std::uint8_t> earlier, std::span<const std::uint8_t>& bytes) {
+  // Here, not in `queue`: the slot that is taken must not count as free again.
+  if (slots_used_ == slots_.size() || out_size_ == out_.size())
+    flush();
+  // What is in the receive slot may still be on its way to others; this may wait for longer.
+  const std::span<std::uint8_t> room = slots_[slots_used_].room();
+  std::size_t size = 0;
+  if (!earlier.empty()) {
+    // After a flush it may be the very same place.
+    std::memmove(room.data(), earlier.data(), earlier.size());
+    size = earlier.size();
+  } else {
+    if (route.without_feedback) {
+      size = copy_without_feedback(bytes, room);
+    } else {
+      std::ranges::copy(bytes, room.begin());
+      size = bytes.size();
+    }
+    if (size == 0) {
+      drop(stream, DropReason::kFeedback);
+      return false;
+    }
+    if (route.secret && !protect(route, stream, rtcp, room, size))
+      return false;
+  }
+  ++slots_used_;
+  bytes = room.first(size);
+  return true;
+}
+
+bool Worker::protect(const RouteConfig& route, Stream& stream, bool rtcp,
+                     std::span<std::uint8_t> room, std::size_t& size) {
+  if (route.sender == nullptr) {
+    drop(stream, DropReason::kNoKey);
+    return false;
+  }
+  const srtp::Outcome outcome =
+      rtcp ? route.sender->protect_rtcp(room, size) : route.sender->protect_rtp(room, size);
+  switch (outcome.status) {
+  case srtp::Status::kDone:
+    break;
+  case srtp::Status::kRepeated:
+  case srtp::Status::kTooOld:
+    drop(stream, DropReason::kRepeated);
+    return false;
+  case srtp::Status::kMalformed:
+    drop(stream, DropReason::kMalformed);
+    return false;
+  default:
+    drop(stream, DropReason::kNoKey);
+    return false;
+  }
+  size = outcome.size;
+  if (outcome.progressed)
+    note_progress(*route.to, *route.sender, srtp::Purpose::kProtect, read_u32(room, rtcp ? 4 : 8));
+  return true;
 }
 
 void Worker::queue(const OutPacket& packet) {
@@ -393,56 +466,10 @@ void Worker::queue(const OutPacket& packet) {
   out_[out_size_++] = packet;
 }
 
-std::span<const std::uint8_t> Worker::without_feedback(std::span<const std::uint8_t> bytes) {
-  return {stripped_.data(), copy_without_feedback(bytes, stripped_)};
-}
-
-std::span<const std::uint8_t> Worker::queue_protected(const StreamConfig& sink,
-                                                      const OutPacket& packet, bool rtcp,
-                                                      std::span<const std::uint8_t> earlier) {
-  if (sink.sender == nullptr) {
-    drop(*packet.ingress, DropReason::kNoKey);
-    return {};
-  }
-  OutPacket out = packet;
-  if (out_size_ == out_.size())
-    flush();
-  const std::span<std::uint8_t> room(protected_[out_size_]);
-  if (!earlier.empty()) {
-    // Each place has its own copy: it may be sent later than the first one.
-    std::ranges::copy(earlier, room.begin());
-    out.bytes = room.first(earlier.size());
-    queue(out);
-    return out.bytes;
-  }
-  std::ranges::copy(packet.bytes, room.begin());
-  const srtp::Outcome outcome = rtcp ? sink.sender->protect_rtcp(room, packet.bytes.size())
-                                     : sink.sender->protect_rtp(room, packet.bytes.size());
-  switch (outcome.status) {
-  case srtp::Status::kDone:
-    break;
-  case srtp::Status::kRepeated:
-  case srtp::Status::kTooOld:
-    drop(*packet.ingress, DropReason::kRepeated);
-    return {};
-  case srtp::Status::kMalformed:
-    drop(*packet.ingress, DropReason::kMalformed);
-    return {};
-  default:
-    drop(*packet.ingress, DropReason::kNoKey);
-    return {};
-  }
-  out.bytes = room.first(outcome.size);
-  if (outcome.progressed)
-    note_progress(*sink.state, *sink.sender, srtp::Purpose::kProtect,
-                  read_u32(out.bytes, rtcp ? 4 : 8));
-  queue(out);
-  return out.bytes;
-}
-
 void Worker::flush() {
   const std::span<OutPacket> batch(out_.data(), out_size_);
   out_size_ = 0;
+  slots_used_ = 0;
   if (batch.empty())
     return;
   io_->send(batch);
@@ -452,7 +479,7 @@ void Worker::flush() {
       packet.egress->counters.bytes_out.add(packet.bytes.size());
       continue;
     }
-    note_send_failure(*packet.egress, packet.error);
+    note_send_failure(*packet.transport, packet.error);
     if (packet.ingress != nullptr) {
       packet.ingress->counters.errors.add(1);
       drop(*packet.ingress, DropReason::kSendFailed);
@@ -460,20 +487,20 @@ void Worker::flush() {
   }
 }
 
-void Worker::note_send_failure(Stream& stream, int error) {
-  stream.counters.send_failures.add(1);
-  stream.counters.send_error.set(static_cast<std::uint64_t>(error));
-  if (stream.send_failure_told != 0 && now_ - stream.send_failure_told < kSendFailureMicros)
+void Worker::note_send_failure(Transport& transport, int error) {
+  transport.send_failures.add(1);
+  transport.send_error.set(static_cast<std::uint64_t>(error));
+  if (transport.send_failure_told != 0 && now_ - transport.send_failure_told < kSendFailureMicros)
     return;
-  stream.send_failure_told = now_;
-  raise(stream, kSendFailed);
+  transport.send_failure_told = now_;
+  raise(transport, kSendFailed);
 }
 
 void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
   RtcpItems items;
   if (!parse_rtcp(bytes, items) && items.size == 0)
     return;
-  if (stream.component == 2)
+  if (stream.kind == StreamKind::kRtcp)
     stream.state->counters.ssrc.set(kSsrcKnown | read_u32(bytes, 4));
   for (std::size_t i = 0; i < items.size; ++i) {
     // A full ring loses a sample; the tables are statistics, and the control thread is behind
@@ -489,17 +516,18 @@ void Worker::pierce() {
   next_pierce_ = now_ + kPierceIntervalMicros;
   for (CallSnapshot* call : piercing_) {
     bool waiting = false;
-    for (const StreamConfig& stream : call->streams) {
-      if (!stream.has(kPierceNat) || stream.state->received)
+    for (const TransportConfig& transport : call->transports) {
+      Transport& state = *transport.state;
+      if (!transport.has(kPierceNat) || state.received)
         continue;
       waiting = true;
-      const SocketAddress& destination = stream.state->latch.endpoint();
-      if (stream.egress == nullptr || !destination.valid() || destination.port == 0)
+      const SocketAddress& destination = state.latch.endpoint();
+      if (transport.egress == nullptr || !destination.valid() || destination.port == 0)
         continue;
-      OutPacket packet{stream.egress, destination, kPiercePacket, nullptr, stream.state};
+      OutPacket packet{transport.egress, destination, kPiercePacket, nullptr, nullptr, &state};
       io_->send({&packet, 1});
       if (!packet.sent)
-        note_send_failure(*stream.state, packet.error);
+        note_send_failure(state, packet.error);
     }
     call->pierces = waiting;
   }

@@ -36,7 +36,7 @@ constexpr std::size_t kQualitySamples = 1024;
 
 /// How far a source of an SRTP session has come.
 struct SrtpProgress {
-  Stream* stream = nullptr;
+  Transport* transport = nullptr;
   srtp::Purpose purpose = srtp::Purpose::kProtect;
   srtp::SourceIndexes indexes;
 };
@@ -45,11 +45,11 @@ constexpr std::size_t kSrtpProgress = 1024;
 /// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
 constexpr Micros kPierceIntervalMicros = 1'000'000;
 
-/// A stream's failures to send are reported this often while they go on.
+/// A transport's failures to send are reported this often while they go on.
 constexpr Micros kSendFailureMicros = 60'000'000;
 
-// Thread: control only, except where said otherwise. Streams and ports of a call belong to one
-// worker, so the packet path needs neither locks nor atomic read-modify-writes.
+// Thread: control only, except where said otherwise. All of a call belongs to one worker, so the
+// packet path needs neither locks nor atomic read-modify-writes.
 class Worker {
 public:
   /// `epoch`: moment of the start of CLOCK_MONOTONIC on the time line of `StreamCounters`.
@@ -65,19 +65,19 @@ public:
   /// Executes the orders that are left, after `stop`.
   void finish();
   /// Takes ownership until the order comes back from `take_returned`. The order is obeyed before
-  /// the next packet is looked at, but a sleeping worker is not woken for it: see `nudge`.
+  /// the next packet is looked at, but a sleeping worker is not woken for it: see
+  /// `wake_for_orders`.
   void post(std::unique_ptr<Exchange> order);
   /// Wakes the thread if orders wait for it.
-  void nudge();
-  /// From now on packets of `port` wake the thread; those that come before the order which binds it
-  /// are dropped. false: errno says why not.
-  bool watch(LocalPort& port) { return port.inherited ? io_->add_paused(port) : io_->add(port); }
-  /// Lets packets of a port come that has been watched as an inherited one.
-  void resume(LocalPort& port) { io_->resume(port); }
+  void wake_for_orders();
+  /// Where its ports are opened, marked and watched. What comes before the order that binds a port
+  /// is dropped, or waits if the port is an inherited one.
+  [[nodiscard]] PacketIo& io() { return *io_; }
   /// Orders that are done, oldest first, linked; the caller owns them.
   Exchange* take_returned() { return returned_.take_all(); }
-  /// Streams with events, linked by MailboxLink; read `next` before clearing `Stream::events`.
-  Stream* take_events() { return events_.take_all(); }
+  /// Transports with events, linked by MailboxLink; read `next` before clearing
+  /// `Transport::events`.
+  Transport* take_events() { return events_.take_all(); }
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
   bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
 
@@ -88,37 +88,44 @@ private:
   void give_back(Exchange* order);
   void execute(Exchange& order);
   void install(CallSnapshot& snapshot);
-  void install_stream(const StreamConfig& stream);
+  void install_transport(const TransportConfig& transport);
 
   void process(std::span<const InPacket> packets);
   void process_packet(InPacket packet);
   /// What came is authentic and, from here on, in the clear; false: it goes no further.
-  bool unprotect(const StreamConfig& stream, InPacket& packet, PacketKind kind);
-  void account(const StreamConfig& stream, const InPacket& packet);
-  static PacketKind kind_of(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
+  bool unprotect(const TransportConfig& transport, InPacket& packet, PacketKind kind);
+  static PacketKind kind_of(const TransportConfig& transport, std::span<const std::uint8_t> bytes);
   static LatchPacket latch_packet(const StreamConfig& stream, const InPacket& packet,
                                   PacketKind kind);
-  bool admit(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
+  bool admit(const TransportConfig& transport, const InPacket& packet, std::size_t wire_size,
+             PacketKind kind);
+  /// Counts a packet that goes no further.
+  static void refuse(const StreamConfig& stream, std::size_t size, DropReason reason);
+  /// false: the packet goes no further.
+  bool account(const StreamConfig& stream, std::size_t wire_size, PacketKind kind);
+  /// What its headers say of its sender.
+  void examine(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   /// What its payload type has in store for it; false: the packet goes no further.
-  bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
-  bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
-  void forward(const StreamConfig& stream, const InPacket& packet, bool rtcp);
+  static bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
+  static bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
   void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
-  void queue(const OutPacket& packet);
-  /// For a side that has not negotiated feedback. Empty: nothing is left.
-  std::span<const std::uint8_t> without_feedback(std::span<const std::uint8_t> bytes);
-  /// Queues a packet for a side that is spoken to in SRTP. `earlier`: the same packet for another
-  /// one with the same session; empty: there is none.
-  std::span<const std::uint8_t> queue_protected(const StreamConfig& sink, const OutPacket& packet,
-                                                bool rtcp, std::span<const std::uint8_t> earlier);
-  void note_progress(Stream& stream, srtp::Session& session, srtp::Purpose purpose,
+  void send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,
+               const InPacket& packet, bool rtcp);
+  /// Makes `bytes` what the route wants of them, in memory of its own; false: nothing is left, and
+  /// that is counted. `earlier`: what another route with the same keys has made of them.
+  bool change(const RouteConfig& route, Stream& stream, bool rtcp,
+              std::span<const std::uint8_t> earlier, std::span<const std::uint8_t>& bytes);
+  bool protect(const RouteConfig& route, Stream& stream, bool rtcp, std::span<std::uint8_t> room,
+               std::size_t& size);
+  void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
                      std::uint32_t ssrc);
-  void note_send_failure(Stream& stream, int error);
+  void queue(const OutPacket& packet);
+  void note_send_failure(Transport& transport, int error);
   void flush();
   void pierce();
   [[nodiscard]] int timeout_ms() const;
-  void raise(Stream& stream, std::uint32_t event);
-  void publish(const StreamConfig& stream);
+  void raise(Transport& transport, std::uint32_t event);
+  static void publish(Transport& transport);
   static void drop(Stream& stream, DropReason reason);
 
   std::unique_ptr<PacketIo> io_;
@@ -129,7 +136,7 @@ private:
 
   Mailbox<Exchange> orders_;
   Mailbox<Exchange> returned_;
-  Mailbox<Stream> events_;
+  Mailbox<Transport> events_;
   SpscRing<QualitySample, kQualitySamples> samples_;
   SpscRing<SrtpProgress, kSrtpProgress> progress_;
 
@@ -137,9 +144,9 @@ private:
   std::vector<InPacket> in_;
   std::vector<OutPacket> out_;
   std::size_t out_size_ = 0;
-  std::array<std::uint8_t, kMaxPacketBytes> stripped_{};
-  /// One for each place of `out_`.
-  std::vector<std::array<std::uint8_t, kMaxPacketBytes + srtp::kMaxGrowth>> protected_;
+  /// Where packets are made or changed; free again after `flush`.
+  std::vector<Slot> slots_;
+  std::size_t slots_used_ = 0;
   std::vector<CallSnapshot*> piercing_;
   Micros next_pierce_ = 0;
   Micros now_ = 0;

@@ -1,15 +1,16 @@
 /**
- * Which streams of a call the kernel may forward by itself, and how (design.md §6). Pure.
+ * Which routes of a call the kernel may take by itself, and how (design.md §6). Pure.
  *
- * Settled is a stream whose source is confirmed, that nothing but forwarding is wanted for, and that
- * has one listener whose address is known. Everything else, and everything in a settled stream that is
- * not plain media of the learned source (STUN, DTLS, other sources), stays in userspace.
+ * Settled is a stream whose source is confirmed and that has one route, to a remote whose address is known,
+ * where nothing but forwarding is wanted: nothing is rewritten or processed, and neither transport has keys
+ * or checks. Everything else, and everything in a settled stream that is not plain media of the learned
+ * source (STUN, DTLS, other sources), stays in userspace.
  *
  * RTCP does, too, because the daemon reads it. Its flows are for the time when there is no daemon: the
  * kernel forwards RTCP while nobody has its port open.
  */
 import type { Endpoint } from '../media/call-state.js';
-import type { MediaPlan, SocketPlan, StreamPlan } from '../media/relay.js';
+import type { MediaPlan, PortPlan, RoutePlan, StreamPlan, TransportPlan } from '../media/relay.js';
 
 /** What arrives at `local` from `expected` leaves from `source` to `destination`. */
 export interface Flow {
@@ -34,29 +35,30 @@ export interface Flow {
 /** A flow and the streams whose counters it continues. */
 export interface StreamFlow {
   readonly streamId: number;
+  readonly transportId: number;
   readonly sinkId: number;
   readonly flow: Flow;
 }
 
-/** What packets have taught about a stream since its plan. */
+/** What packets have taught about a transport since its plan. */
 export interface Learned {
-  readonly latchEpoch: number;
+  readonly generation: number;
   readonly endpoint: Endpoint;
   readonly confirmed: boolean;
 }
 
-const localOf = (socket: SocketPlan): Endpoint => ({
-  address: socket.localAddress,
-  port: socket.localPort,
+const localOf = (port: PortPlan): Endpoint => ({
+  address: port.localAddress,
+  port: port.localPort,
 });
 
-/** The stream's endpoint as of now, and whether it is final. */
+/** The transport's remote as of now, and whether it is final. */
 export function current(
-  stream: StreamPlan,
+  { id, remote }: TransportPlan,
   learned: ReadonlyMap<number, Learned>,
 ): { readonly endpoint: Endpoint | null; readonly confirmed: boolean } {
-  const known = learned.get(stream.id);
-  return known !== undefined && known.latchEpoch === stream.latchEpoch ? known : stream;
+  const known = learned.get(id);
+  return known !== undefined && known.generation === remote.generation ? known : remote;
 }
 
 const sameFamily = (...endpoints: readonly Endpoint[]): boolean =>
@@ -70,6 +72,56 @@ export interface FlowAbilities {
   readonly rtcp: boolean;
 }
 
+/** What `flowsOf` looks up in a plan, and what packets have taught since. */
+class Surroundings {
+  readonly transports: ReadonlyMap<number, TransportPlan>;
+  readonly #streams: ReadonlyMap<number, StreamPlan>;
+  readonly #ports: ReadonlyMap<number, PortPlan>;
+  readonly #routes = new Map<number, RoutePlan[]>();
+
+  constructor(
+    plan: MediaPlan,
+    readonly learned: ReadonlyMap<number, Learned>,
+  ) {
+    this.transports = new Map(plan.transports.map((transport) => [transport.id, transport]));
+    this.#streams = new Map(plan.streams.map((stream) => [stream.id, stream]));
+    this.#ports = new Map(plan.ports.map((port) => [port.id, port]));
+    for (const route of plan.routes) {
+      const list = this.#routes.get(route.fromStream);
+      if (list === undefined) this.#routes.set(route.fromStream, [route]);
+      else list.push(route);
+    }
+  }
+
+  port(id: number | null): PortPlan | undefined {
+    return id === null ? undefined : this.#ports.get(id);
+  }
+
+  /** By the only route of that kind; null: there are several, or where it leads is unknown. */
+  way(streamId: number, kind: RoutePlan['kind']): Way | null {
+    const routes = this.#routes.get(streamId)?.filter((route) => route.kind === kind) ?? [];
+    const [route] = routes;
+    if (route === undefined || routes.length > 1 || !isPlainRoute(route)) return null;
+    const to = this.transports.get(this.#streams.get(route.toStream)?.transport ?? -1);
+    if (to === undefined || !isPlainTransport(to)) return null;
+    const { endpoint, confirmed } = current(to, this.learned);
+    const egress = this.port(to.egressPort);
+    if (endpoint === null || egress === undefined) return null;
+    // It has not sent yet: where it is may not be where its SDP says.
+    if (to.natWait && !confirmed) return null;
+    return { sinkId: route.toStream, source: localOf(egress), destination: endpoint };
+  }
+}
+
+/** Typed as null as long as nothing else can be asked for; what comes is not the kernel's. */
+const isNull = (...rooms: readonly unknown[]): boolean => rooms.every((room) => room === null);
+
+const isPlainTransport = ({ ice, dtls, srtp }: TransportPlan): boolean => isNull(ice, dtls, srtp);
+
+/** What changes packets is not for the kernel, nor is a recipient that must not get all of the RTCP. */
+const isPlainRoute = ({ rewrite, processor, withoutFeedback }: RoutePlan): boolean =>
+  isNull(rewrite, processor) && !withoutFeedback;
+
 /** The flows of a call's settled streams, and of those in `kept`; none for what the kernel cannot do (IPv4 to IPv6). */
 export function flowsOf(
   plan: MediaPlan,
@@ -77,85 +129,67 @@ export function flowsOf(
   abilities: FlowAbilities,
   kept: ReadonlyMap<number, unknown> = new Map(),
 ): readonly StreamFlow[] {
+  const around = new Surroundings(plan, learned);
+  return plan.streams.flatMap((stream) => streamFlows(plan, stream, around, abilities, kept));
+}
+
+function streamFlows(
+  plan: MediaPlan,
+  stream: StreamPlan,
+  around: Surroundings,
+  abilities: FlowAbilities,
+  kept: ReadonlyMap<number, unknown>,
+): readonly StreamFlow[] {
+  const rtcpOnly = stream.kind === 'rtcp';
+  const transport = around.transports.get(stream.transport);
+  if (transport === undefined || !isPlainTransport(transport)) return [];
+  if (stream.blocked || (rtcpOnly && !abilities.rtcp)) return [];
+  const from = current(transport, around.learned);
+  const way = around.way(stream.id, rtcpOnly ? 'rtcp' : 'rtp');
+  const settled = from.confirmed || kept.has(transport.id);
+  if (way === null || !settled || from.endpoint === null) return [];
+  const excludedPayloadTypes = excludedOf(stream);
+  if (excludedPayloadTypes === null) return [];
+  if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) return [];
+  const rtcp = abilities.rtcp && stream.kind === 'rtp' ? around.way(stream.id, 'rtcp') : null;
+  const { sinkId, source, destination } = way;
   const flows: StreamFlow[] = [];
-  for (const stream of plan.streams) {
-    const rtcpOnly = stream.component === 2;
-    // Keys are used in userspace.
-    if (stream.srtp !== null || stream.blocked || (rtcpOnly && !abilities.rtcp)) continue;
-    const from = current(stream, learned);
-    const way = rtcpOnly ? rtcpWay(plan, learned, stream) : wayTo(plan, learned, stream.rtpSinks);
-    const settled = from.confirmed || kept.has(stream.id);
-    if (way === null || !settled || from.endpoint === null) continue;
-    const excludedPayloadTypes = excludedOf(stream);
-    if (excludedPayloadTypes === null) continue;
-    if (excludedPayloadTypes.length > 0 && !abilities.payloadTypes) continue;
-    const apart = abilities.rtcp && !rtcpOnly && !stream.transparent;
-    const rtcp = apart ? rtcpWay(plan, learned, stream) : null;
-    for (const socket of plan.sockets) {
-      if (socket.streamId !== stream.id) continue;
-      const local = localOf(socket);
-      const { sinkId, source, destination } = way;
-      if (!sameFamily(local, source, destination, from.endpoint)) continue;
-      const flow: Flow = {
-        ...{ local, source, destination, expected: from.endpoint },
-        tos: Math.max(0, plan.tos),
-        opaque: stream.transparent,
-        excludedPayloadTypes,
-        rtcpOnly,
-        rtcp:
-          rtcp !== null && sameFamily(local, rtcp.source, rtcp.destination)
-            ? { source: rtcp.source, destination: rtcp.destination }
-            : null,
-        clockRate: stream.clockRate,
-      };
-      flows.push({ streamId: stream.id, sinkId, flow });
-    }
+  for (const id of transport.ports) {
+    const port = around.port(id);
+    if (port === undefined) continue;
+    const local = localOf(port);
+    if (!sameFamily(local, source, destination, from.endpoint)) continue;
+    const flow: Flow = {
+      ...{ local, source, destination, expected: from.endpoint },
+      tos: Math.max(0, plan.tos),
+      opaque: stream.kind === 'opaque',
+      excludedPayloadTypes,
+      rtcpOnly,
+      rtcp:
+        rtcp !== null && sameFamily(local, rtcp.source, rtcp.destination)
+          ? { source: rtcp.source, destination: rtcp.destination }
+          : null,
+      clockRate: stream.clockRate,
+    };
+    flows.push({ streamId: stream.id, transportId: transport.id, sinkId, flow });
   }
   return flows;
 }
 
 interface Way {
+  /** The stream that packets are sent to. */
   readonly sinkId: number;
   readonly source: Endpoint;
   readonly destination: Endpoint;
-}
-
-/** As `wayTo`, for RTCP; null also when a listener must not get all of it. */
-function rtcpWay(
-  plan: MediaPlan,
-  learned: ReadonlyMap<number, Learned>,
-  stream: StreamPlan,
-): Way | null {
-  const [sinkId] = stream.rtcpSinks;
-  const sink = plan.streams.find(({ id }) => id === sinkId);
-  if (stream.feedback && sink?.feedback === false) return null;
-  return wayTo(plan, learned, stream.rtcpSinks);
-}
-
-/** To the only listener; null: there are several, or where it is is unknown. */
-function wayTo(
-  plan: MediaPlan,
-  learned: ReadonlyMap<number, Learned>,
-  sinks: readonly number[],
-): Way | null {
-  const sink = sinks.length === 1 ? plan.streams.find(({ id }) => id === sinks[0]) : undefined;
-  // What has to go encrypted must not leave as it came.
-  if (sink === undefined || sink.srtp !== null) return null;
-  const { endpoint, confirmed } = current(sink, learned);
-  const egress = plan.sockets.find(({ id }) => id === sink.egressSocket);
-  if (endpoint === null || egress === undefined) return null;
-  // It has not sent yet: where it is may not be where its SDP says.
-  if (sink.natWait && !confirmed) return null;
-  return { sinkId: sink.id, source: localOf(egress), destination: endpoint };
 }
 
 /**
  * Payload types that userspace has to deal with (DTMF that is blocked); null: it has to see all packets,
  * because most of them are not to be forwarded or not as they are.
  */
-function excludedOf({ payloads, transparent }: StreamPlan): readonly number[] | null {
+function excludedOf({ payloads, kind }: StreamPlan): readonly number[] | null {
   if (payloads === null) return [];
-  if (payloads.otherwise !== 'forward' || transparent) return null;
+  if (payloads.otherwise !== 'forward' || kind === 'opaque') return null;
   const special = [...payloads.types].filter(([, action]) => action !== 'forward');
   if (special.some(([, action]) => action !== 'drop')) return null;
   return special.map(([type]) => type).sort((a, b) => a - b);

@@ -4,14 +4,15 @@
  * Figures of both are added up, so that nobody else knows where a packet went.
  */
 import { formatEndpoint, sameEndpoint } from '../media/call-state.js';
-import type {
-  CallStatistics,
-  MediaPlan,
-  MediaRelay,
-  ReconcileResult,
-  RelayEvent,
-  RelayTotals,
-  StreamStatistics,
+import {
+  closesCall,
+  type CallStatistics,
+  type MediaPlan,
+  type MediaRelay,
+  type ReconcileResult,
+  type RelayEvent,
+  type RelayTotals,
+  type StreamStatistics,
 } from '../media/relay.js';
 import { current, flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
 import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
@@ -60,9 +61,9 @@ interface KernelCall {
   /** Of flows that were taken out, by stream. */
   readonly past: Map<number, FlowFigures>;
   readonly pastOut: Map<number, FlowFigures>;
-  /** Streams that stay in userspace until then (CLOCK_MONOTONIC, µs); see `contestedMicros`. */
+  /** Transports that stay in userspace until then (CLOCK_MONOTONIC, µs); see `contestedMicros`. */
   readonly contested: Map<number, number>;
-  /** Streams that learn again and keep their flow until then; see `keptMicros`. */
+  /** Transports that learn again and keep their flow until then; see `keptMicros`. */
   readonly kept: Map<number, number>;
 }
 
@@ -117,7 +118,7 @@ const keptMicros = 3e6;
 
 export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
-  /** Calls with contested or kept streams. */
+  /** Calls with contested or kept transports. */
   readonly #watched = new Set<string>();
   readonly #calls = new Map<string, KernelCall>();
   /** Of calls that have ended. */
@@ -158,7 +159,7 @@ export class KernelRelay implements MediaRelay {
 
   reconcile(plan: MediaPlan): ReconcileResult {
     const { inner } = this.#options;
-    const ending = plan.sockets.length === 0 && plan.streams.length === 0;
+    const ending = closesCall(plan);
     // First the kernel: its packets must not go where nobody listens any more.
     if (ending) this.#end(plan.callId);
     const result = inner.reconcile(plan);
@@ -207,7 +208,7 @@ export class KernelRelay implements MediaRelay {
     const { abilities } = this.#options.forwarder;
     const settled =
       this.#suspended === null ? flowsOf(call.plan, call.learned, abilities, call.kept) : [];
-    const quiet = settled.filter(({ streamId }) => !call.contested.has(streamId));
+    const quiet = settled.filter(({ transportId }) => !call.contested.has(transportId));
     const wanted = new Map(quiet.map((each) => [flowKey(each.flow.local), each]));
     this.#takeOut(
       call,
@@ -238,9 +239,9 @@ export class KernelRelay implements MediaRelay {
    * A port may have a flow of an earlier process that does not fit its call: the state was stored
    * before or after the flow was made, or the call is another one.
    */
-  #dropInherited({ sockets }: MediaPlan, wanted: ReadonlyMap<string, StreamFlow>): void {
+  #dropInherited({ ports }: MediaPlan, wanted: ReadonlyMap<string, StreamFlow>): void {
     if (this.#inherited.size === 0) return;
-    const stale = sockets
+    const stale = ports
       .map(({ localAddress, localPort }) => ({ address: localAddress, port: localPort }))
       .filter((local) => !wanted.has(flowKey(local)) && this.#inherited.delete(flowKey(local)));
     this.#options.forwarder.remove(stale);
@@ -291,33 +292,34 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
-  /** Which flows stay although the plan has their streams learn again. */
+  /** Which flows stay although the plan has their transports learn again. */
   #keep(call: KernelCall, next: MediaPlan): void {
-    const forwarded = new Set([...call.flows.values()].map(({ streamId }) => streamId));
-    for (const stream of next.streams) {
-      const known = call.plan.streams.find(({ id }) => id === stream.id);
-      if (known === undefined || known.latchEpoch === stream.latchEpoch) continue;
+    const forwarded = new Set([...call.flows.values()].map(({ transportId }) => transportId));
+    const before = new Map(call.plan.transports.map((transport) => [transport.id, transport]));
+    for (const { id, remote } of next.transports) {
+      const known = before.get(id);
+      if (known === undefined || known.remote.generation === remote.generation) continue;
       const { endpoint } = current(known, call.learned);
-      const stays = forwarded.has(stream.id) && sameEndpoint(endpoint, stream.endpoint);
-      if (!stays || stream.confirmed) call.kept.delete(stream.id);
-      else call.kept.set(stream.id, this.#options.monotonicMicros() + keptMicros);
+      const stays = forwarded.has(id) && sameEndpoint(endpoint, remote.endpoint);
+      if (!stays || remote.confirmed) call.kept.delete(id);
+      else call.kept.set(id, this.#options.monotonicMicros() + keptMicros);
     }
     if (call.kept.size > 0) this.#watched.add(next.callId);
   }
 
   /** Notes what packets have taught, and whether that replaces a source that was confirmed. */
   #learn(call: KernelCall, event: EndpointLearned): void {
-    const { streamId, latchEpoch, endpoint } = event;
-    const stream = call.plan.streams.find(({ id }) => id === streamId);
-    if (stream?.latchEpoch === latchEpoch) {
-      const before = current(stream, call.learned);
+    const { transportId, generation, endpoint } = event;
+    const transport = call.plan.transports.find(({ id }) => id === transportId);
+    if (transport?.remote.generation === generation) {
+      const before = current(transport, call.learned);
       if (before.confirmed && !sameEndpoint(before.endpoint, endpoint)) {
-        call.contested.set(streamId, this.#options.monotonicMicros() + contestedMicros);
+        call.contested.set(transportId, this.#options.monotonicMicros() + contestedMicros);
         this.#watched.add(call.plan.callId);
       }
-      call.kept.delete(streamId);
+      call.kept.delete(transportId);
     }
-    call.learned.set(streamId, event);
+    call.learned.set(transportId, event);
   }
 
   /** Ends what was contested or kept for long enough. */
@@ -326,8 +328,8 @@ export class KernelRelay implements MediaRelay {
     for (const callId of [...this.#watched]) {
       const call = this.#calls.get(callId);
       const waiting = call === undefined ? [] : [call.contested, call.kept];
-      for (const streams of waiting) {
-        for (const [streamId, until] of [...streams]) if (until <= now) streams.delete(streamId);
+      for (const transports of waiting) {
+        for (const [id, until] of [...transports]) if (until <= now) transports.delete(id);
       }
       if (waiting.every(({ size }) => size === 0)) this.#watched.delete(callId);
       this.#apply(callId);

@@ -279,7 +279,7 @@ export interface Stream {
   /** What the SDP said. */
   advertisedEndpoint: Endpoint | null;
   flags: ReadonlySet<StreamFlag>;
-  /** Raised each time learning has to start again (offer, answer); see `StreamPlan.latchEpoch`. */
+  /** Raised each time learning has to start again (offer, answer); see `RemotePlan.generation`. */
   latchEpoch: number;
   lastPacketMicros: number;
   stats: StreamStats;

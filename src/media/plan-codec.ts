@@ -1,17 +1,20 @@
 /**
- * The media plan as one compact buffer for the addon. The layout is documented, and read, in
- * `native/core/plan.h`; nothing else knows it.
+ * The media plan as one compact buffer for the addon. The layout is the table in `native/core/plan.h`, which
+ * reads it; `test/golden/media-plan.txt` holds both to it.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 import type {
+  Demux,
   DropReason,
   MediaPlan,
   PayloadAction,
   PayloadRules,
+  PortPlan,
+  RoutePlan,
   SrtpIndexes,
   SrtpSessionPlan,
-  SocketPlan,
   StreamPlan,
+  TransportPlan,
 } from './relay.js';
 import { srtpSuites } from './sdes/suites.js';
 
@@ -38,8 +41,8 @@ export const dropReasons: readonly DropReason[] = [
   'no-key',
 ];
 
-const planMagic = 0x314c5052;
-const noSocket = 0xffffffff;
+const planMagic = 0x324c5052;
+const noPort = 0xffffffff;
 const noSession = 0xffff;
 const learningCodes: Readonly<Record<EndpointLearning, number>> = {
   off: 0,
@@ -56,18 +59,23 @@ const actionCodes: Readonly<Record<PayloadAction, number>> = {
   'silence-g722': 4,
 };
 
-function flagsOf(stream: StreamPlan): number {
+const portModeCodes: Readonly<Record<PortPlan['mode'], number>> = { bound: 0 };
+const demuxCodes: Readonly<Record<Demux, number>> = { component: 0, 'rtcp-mux': 1 };
+const streamKindCodes: Readonly<Record<StreamPlan['kind'], number>> = {
+  rtp: 0,
+  rtcp: 1,
+  opaque: 2,
+};
+const routeKindCodes: Readonly<Record<RoutePlan['kind'], number>> = { rtp: 0, rtcp: 1 };
+
+function transportFlags(transport: TransportPlan): number {
   return (
-    (stream.confirmed ? 1 : 0) |
-    (stream.strictSource ? 2 : 0) |
-    (stream.mediaHandover ? 4 : 0) |
-    (stream.rtcpMux ? 8 : 0) |
-    (stream.transparent ? 16 : 0) |
-    (stream.blocked ? 32 : 0) |
-    (stream.pierceNat ? 64 : 0) |
-    (stream.natWait ? 128 : 0) |
-    (stream.feedback ? 256 : 0) |
-    (stream.srtp !== null ? 512 : 0)
+    (transport.remote.confirmed ? 1 : 0) |
+    (transport.strictSource ? 2 : 0) |
+    (transport.mediaHandover ? 4 : 0) |
+    (transport.pierceNat ? 8 : 0) |
+    (transport.natWait ? 16 : 0) |
+    (transport.srtp !== null ? 32 : 0)
   );
 }
 
@@ -76,13 +84,13 @@ interface NumberedSession {
   readonly session: SrtpSessionPlan;
 }
 
-/** The sessions of a plan, each once however many streams use it, and their positions. */
+/** The sessions of a plan, each once however many transports use it, and their positions. */
 class SessionTable {
   readonly list: NumberedSession[] = [];
   readonly #positions = new Map<string, number>();
 
   constructor(plan: MediaPlan) {
-    for (const { srtp } of plan.streams) {
+    for (const { srtp } of plan.transports) {
       if (srtp === null) continue;
       this.#add(1, srtp.receive);
       this.#add(0, srtp.send);
@@ -117,20 +125,26 @@ const identityOf = (purpose: 0 | 1, session: SrtpSessionPlan): string =>
     session.key.toString('latin1'),
   ].join(':');
 
+const hasCounters = ({ initialStats }: StreamPlan): boolean =>
+  initialStats.packets > 0 ||
+  initialStats.bytes > 0 ||
+  initialStats.errors > 0 ||
+  initialStats.lastPacketMicros > 0;
+
 /** Upper bound of the encoded size, bytes. */
 function sizeBound(plan: MediaPlan): number {
-  let size = 18 + plan.callId.length;
-  for (const socket of plan.sockets) size += 11 + socket.localAddress.length;
-  for (const stream of plan.streams) {
-    size += 71 + 4 * (stream.rtpSinks.length + stream.rtcpSinks.length);
-    size += 2 * (stream.payloads?.types.size ?? 0);
-    size += stream.endpoint?.address.length ?? 0;
-    size += stream.signalledEndpoint?.address.length ?? 0;
-    for (const session of [stream.srtp?.receive, stream.srtp?.send]) {
+  let size = 22 + plan.callId.length + 15 * plan.routes.length;
+  for (const port of plan.ports) size += 8 + port.localAddress.length;
+  for (const { ports, remote, srtp } of plan.transports) {
+    size += 29 + 4 * ports.length;
+    for (const session of [srtp?.receive, srtp?.send]) {
       if (session !== null && session !== undefined)
         size += 7 + session.key.length + session.mki.length + 20 * session.indexes.length;
     }
+    size += remote.endpoint?.address.length ?? 0;
+    size += remote.signalledEndpoint?.address.length ?? 0;
   }
+  for (const { payloads } of plan.streams) size += 48 + 2 * (payloads?.types.size ?? 0);
   return size;
 }
 
@@ -166,13 +180,17 @@ export class PlanEncoder {
     this.#u16(plan.callId.length);
     this.#text(plan.callId);
     this.#at = this.#buffer.writeInt16LE(plan.tos, this.#at);
-    this.#u16(plan.sockets.length);
+    this.#u16(plan.ports.length);
+    this.#u16(plan.transports.length);
     this.#u16(plan.streams.length);
+    this.#u16(plan.routes.length);
     const sessions = new SessionTable(plan);
     this.#u16(sessions.list.length);
     for (const session of sessions.list) this.#session(session);
-    for (const socket of plan.sockets) this.#socket(socket);
-    for (const stream of plan.streams) this.#stream(stream, sessions);
+    for (const port of plan.ports) this.#port(port);
+    for (const transport of plan.transports) this.#transport(transport, sessions);
+    for (const stream of plan.streams) this.#stream(stream);
+    for (const route of plan.routes) this.#route(route);
   }
 
   #session({ purpose, session }: NumberedSession): void {
@@ -197,47 +215,67 @@ export class PlanEncoder {
     this.#f64(rtcp ?? -1);
   }
 
-  #socket(socket: SocketPlan): void {
-    this.#u32(socket.id);
-    this.#u32(socket.streamId);
-    this.#address(socket.localAddress, socket.localPort);
+  #port(port: PortPlan): void {
+    this.#u32(port.id);
+    this.#u8(portModeCodes[port.mode]);
+    this.#address(port.localAddress, port.localPort);
   }
 
-  #stream(stream: StreamPlan, sessions: SessionTable): void {
+  #transport(transport: TransportPlan, sessions: SessionTable): void {
+    const { remote, ports } = transport;
+    this.#u32(transport.id);
+    this.#u8(learningCodes[transport.learning]);
+    this.#u8(demuxCodes[transport.demux]);
+    this.#u8(transportFlags(transport));
+    this.#u32(remote.generation);
+    this.#u32(transport.egressPort ?? noPort);
+    this.#endpoint(remote.endpoint);
+    this.#endpoint(remote.signalledEndpoint);
+    this.#u16(sessions.position(1, transport.srtp?.receive));
+    this.#u16(sessions.position(0, transport.srtp?.send));
+    this.#u16(ports.length);
+    for (const id of ports) this.#u32(id);
+    this.#noSections();
+  }
+
+  #stream(stream: StreamPlan): void {
+    const counted = hasCounters(stream);
+    const { payloads, initialStats } = stream;
     this.#u32(stream.id);
-    this.#u8(stream.component);
-    this.#u8(learningCodes[stream.learning]);
-    this.#u16(flagsOf(stream));
-    this.#u32(stream.latchEpoch);
+    this.#u32(stream.transport);
+    this.#u8(streamKindCodes[stream.kind]);
+    this.#u8((stream.blocked ? 1 : 0) | (counted ? 2 : 0) | (payloads === null ? 0 : 4));
     this.#u32(stream.clockRate);
-    this.#u32(stream.egressSocket ?? noSocket);
-    this.#endpoint(stream.endpoint);
-    this.#endpoint(stream.signalledEndpoint);
-    this.#u16(sessions.position(1, stream.srtp?.receive));
-    this.#u16(sessions.position(0, stream.srtp?.send));
-    this.#f64(stream.initialStats.packets);
-    this.#f64(stream.initialStats.bytes);
-    this.#f64(stream.initialStats.errors);
-    this.#f64(stream.initialStats.lastPacketMicros);
-    this.#ids(stream.rtpSinks);
-    this.#ids(stream.rtcpSinks);
-    this.#payloads(stream.payloads);
+    if (counted) {
+      this.#f64(initialStats.packets);
+      this.#f64(initialStats.bytes);
+      this.#f64(initialStats.errors);
+      this.#f64(initialStats.lastPacketMicros);
+    }
+    if (payloads !== null) this.#payloads(payloads);
   }
 
-  #payloads(rules: PayloadRules | null): void {
-    this.#u8(rules === null ? 0 : 1);
-    if (rules === null) return;
+  #route(route: RoutePlan): void {
+    this.#u32(route.id);
+    this.#u32(route.fromStream);
+    this.#u32(route.toStream);
+    this.#u8(routeKindCodes[route.kind]);
+    this.#u8(route.withoutFeedback ? 1 : 0);
+    this.#noSections();
+  }
+
+  /** What goes beyond plain relaying: each with its tag and length. */
+  #noSections(): void {
+    this.#u8(0);
+  }
+
+  #payloads(rules: PayloadRules): void {
     this.#u8(actionCodes[rules.otherwise]);
     this.#u8(rules.types.size);
     for (const [type, action] of rules.types) {
       this.#u8(type);
       this.#u8(actionCodes[action]);
     }
-  }
-
-  #ids(ids: readonly number[]): void {
-    this.#u16(ids.length);
-    for (const id of ids) this.#u32(id);
   }
 
   #endpoint(endpoint: Endpoint | null): void {

@@ -1,15 +1,16 @@
 /** From a call to what the relay has to do for it. Pure. */
 import { CallIndex, isHeld } from './call-index.js';
-import {
-  type CallState,
-  type Endpoint,
-  type LocalSocket,
-  type Media,
-  type Stream,
-} from './call-state.js';
+import type { CallState, Endpoint, LocalSocket, Media, Stream } from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
 import { payloadRules, restrictionsOf } from './payload-rules.js';
-import type { MediaPlan, SocketPlan, SrtpSessionPlan, StreamPlan } from './relay.js';
+import type {
+  MediaPlan,
+  PortPlan,
+  RoutePlan,
+  SrtpSessionPlan,
+  StreamPlan,
+  TransportPlan,
+} from './relay.js';
 import { passesKeys } from './sdes/apply.js';
 import { keyBytes, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
 import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
@@ -25,37 +26,35 @@ export class MissingAddressError extends Error {
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPlan {
   const index = new CallIndex(state);
-  const streams = withOpenSockets(state);
-  const sockets: SocketPlan[] = [];
+  const open = new Map<number, number[]>();
+  const ports: PortPlan[] = [];
   for (const socket of state.sockets) {
     if (!socket.open) continue;
-    const { logicalInterface, family, addressIndex } = socket;
-    const local = interfaces.addressAt(logicalInterface, family, addressIndex);
-    if (local === null) throw new MissingAddressError(socket);
-    sockets.push({
-      id: socket.id,
-      streamId: socket.streamId,
-      localAddress: local.address,
-      localPort: socket.port,
-    });
+    ports.push(portPlan(socket, interfaces));
+    const ofStream = open.get(socket.streamId);
+    if (ofStream === undefined) open.set(socket.streamId, [socket.id]);
+    else ofStream.push(socket.id);
   }
-  const plans: StreamPlan[] = [];
-  for (const stream of streams.values()) {
+  const openIds = new Set(ports.map(({ id }) => id));
+  const transports: TransportPlan[] = [];
+  const streams: StreamPlan[] = [];
+  const routes: RoutePlan[] = [];
+  for (const stream of state.streams) {
     const media = index.medias.get(stream.mediaId);
     if (media === undefined) continue;
-    plans.push(streamPlan(index, stream, media, streams));
+    const egress = egressPortOf(index, stream, media, openIds);
+    transports.push(transportPlan(index, stream, media, open.get(stream.id) ?? [], egress));
+    streams.push(streamPlan(index, stream, media));
+    addRoutes(routes, index, stream, media);
   }
-  return { callId: state.callId, tos: state.tos, sockets, streams: plans };
+  return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
 }
 
-/** rtpengine leaves a socket that was given up (rtcp-mux) with its stream; nothing can be sent from it. */
-function withOpenSockets(state: CallState): ReadonlyMap<number, Stream> {
-  const closed = new Set(state.sockets.filter(({ open }) => !open).map(({ id }) => id));
-  const usable = (stream: Stream): Stream =>
-    stream.selectedSocket !== null && closed.has(stream.selectedSocket)
-      ? { ...stream, selectedSocket: null }
-      : stream;
-  return new Map(state.streams.map((stream) => [stream.id, usable(stream)]));
+function portPlan(socket: LocalSocket, interfaces: InterfaceTable): PortPlan {
+  const { logicalInterface, family, addressIndex } = socket;
+  const local = interfaces.addressAt(logicalInterface, family, addressIndex);
+  if (local === null) throw new MissingAddressError(socket);
+  return { id: socket.id, localAddress: local.address, localPort: socket.port, mode: 'bound' };
 }
 
 /** An address packets can be sent to. */
@@ -64,57 +63,73 @@ function reachable(endpoint: Endpoint | null): Endpoint | null {
   return isZeroAddress(endpoint.address) ? null : endpoint;
 }
 
-function streamPlan(
+function transportPlan(
   index: CallIndex,
   stream: Stream,
   media: Media,
-  streams: ReadonlyMap<number, Stream>,
-): StreamPlan {
-  const { state } = index;
-  const owner = index.participants.get(media.participantId);
+  ports: readonly number[],
+  egressPort: number | null,
+): TransportPlan {
   const position = media.streams.indexOf(stream.id);
-  const subscribers = index.subscribersOf(media.id);
-  const targets = index.targetsOf(stream);
-  const isRtp = isRtpProtocol(media.protocol);
-  const restrictions = restrictionsOf(state, owner);
-  const srtp = srtpOf(index, media);
-  const isSrtp = isSecureProtocol(media.protocol) || media.sdes?.passthrough === true;
-  const transparent = !isRtp || (srtp === null && isSrtp);
   const asymmetric = media.flags.has('asymmetric');
   const strictSource = stream.flags.has('strict-source');
   // Before somebody has answered nothing can be known of who else may send here.
   const awaitsAnswer =
     strictSource &&
-    !subscribers.some(({ media: subscriber }) =>
-      streams.get(subscriber.streams[position] ?? -1)?.flags.has('filled'),
-    );
+    !index
+      .subscribersOf(media.id)
+      .some(({ media: subscriber }) =>
+        index.streams.get(subscriber.streams[position] ?? -1)?.flags.has('filled'),
+      );
   return {
     id: stream.id,
-    component: stream.component,
-    endpoint: reachable(stream.endpoint),
-    signalledEndpoint: reachable(stream.advertisedEndpoint),
-    confirmed: stream.flags.has('confirmed'),
+    ports,
+    egressPort,
+    remote: {
+      endpoint: reachable(stream.endpoint),
+      signalledEndpoint: reachable(stream.advertisedEndpoint),
+      confirmed: stream.flags.has('confirmed'),
+      generation: stream.latchEpoch,
+    },
     learning: asymmetric || awaitsAnswer ? 'off' : media.endpointLearning,
-    latchEpoch: stream.latchEpoch,
     strictSource,
     mediaHandover: stream.flags.has('media-handover'),
-    rtcpMux: stream.component === 1 && media.rtcpMux,
-    transparent: transparent && stream.component === 1,
-    // What is encrypted cannot be taken out.
-    srtp,
-    feedback: isFeedbackProtocol(media.protocol) && !transparent,
+    pierceNat: stream.flags.has('pierce-nat'),
+    natWait: stream.flags.has('nat-wait'),
+    demux: stream.component === 1 && media.rtcpMux ? 'rtcp-mux' : 'component',
+    ice: null,
+    dtls: null,
+    srtp: srtpOf(index, media),
+  };
+}
+
+/** Not RTP, or SRTP whose keys are not here. */
+function isOpaque(index: CallIndex, media: Media): boolean {
+  if (!isRtpProtocol(media.protocol)) return true;
+  const isSrtp = isSecureProtocol(media.protocol) || media.sdes?.passthrough === true;
+  return isSrtp && srtpOf(index, media) === null;
+}
+
+function kindOf(index: CallIndex, stream: Stream, media: Media): StreamPlan['kind'] {
+  if (stream.component === 2) return 'rtcp';
+  return isOpaque(index, media) ? 'opaque' : 'rtp';
+}
+
+function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan {
+  const { state } = index;
+  const isRtp = isRtpProtocol(media.protocol);
+  const restrictions = restrictionsOf(state, index.participants.get(media.participantId));
+  return {
+    id: stream.id,
+    transport: stream.id,
+    kind: kindOf(index, stream, media),
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:
       isRtp && stream.component === 1
         ? payloadRules(restrictions, media, index.receiversOf(media.id))
         : null,
-    pierceNat: stream.flags.has('pierce-nat'),
-    natWait: stream.flags.has('nat-wait'),
     clockRate: clockRateOf(media),
-    egressSocket: egressSocketOf(stream, streams, media),
-    rtpSinks: reachedBy(targets.rtp),
-    rtcpSinks: reachedBy(targets.rtcp),
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,
@@ -124,6 +139,29 @@ function streamPlan(
       lastPacketMicros: 0,
     },
   };
+}
+
+/** Its side takes part in RTCP feedback (RFC 4585). What is encrypted cannot be taken out. */
+const hasFeedback = (index: CallIndex, media: Media): boolean =>
+  isFeedbackProtocol(media.protocol) && !isOpaque(index, media);
+
+function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
+  const { rtp, rtcp } = index.targetsOf(stream);
+  const rest = { fromStream: stream.id, rewrite: null, processor: null } as const;
+  for (const target of rtp) {
+    if (isHeld(target)) continue;
+    const to = { toStream: target.id, kind: 'rtp', withoutFeedback: false } as const;
+    routes.push({ id: routes.length, ...rest, ...to });
+  }
+  // Every datagram of an opaque stream goes the way of RTP.
+  if (kindOf(index, stream, media) === 'opaque') return;
+  const feedback = hasFeedback(index, media);
+  for (const target of rtcp) {
+    if (isHeld(target)) continue;
+    const side = index.medias.get(target.mediaId);
+    const withoutFeedback = feedback && side !== undefined && !hasFeedback(index, side);
+    routes.push({ id: routes.length, ...rest, toStream: target.id, kind: 'rtcp', withoutFeedback });
+  }
 }
 
 function passesThrough(index: CallIndex, media: Media): boolean {
@@ -152,7 +190,7 @@ const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
     .some(({ media: { sdes, protocol } }) => sdes !== null || !isSecureProtocol(protocol));
 
 /** null: it is plain, or passes through. */
-function srtpOf(index: CallIndex, media: Media): StreamPlan['srtp'] {
+function srtpOf(index: CallIndex, media: Media): TransportPlan['srtp'] {
   const { sdes } = media;
   if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
   if (passesThrough(index, media)) return null;
@@ -182,20 +220,26 @@ function sessionPlan(
   };
 }
 
-const reachedBy = (targets: readonly Stream[]): number[] =>
-  targets.filter((target) => !isHeld(target)).map(({ id }) => id);
-
 function clockRateOf(media: Media): number {
   return media.codecs.find((codec) => codec.ptimeMs >= 0)?.clockRate ?? 0;
 }
 
-/** With a single port for both (rtcp-mux) RTCP leaves from the RTP port. */
-function egressSocketOf(
+/**
+ * With a single port for both (rtcp-mux) RTCP leaves from the RTP port. rtpengine leaves a socket that was
+ * given up with its stream; nothing can be sent from it.
+ */
+function egressPortOf(
+  index: CallIndex,
   stream: Stream,
-  streams: ReadonlyMap<number, Stream>,
   media: Media,
+  open: ReadonlySet<number>,
 ): number | null {
-  if (stream.selectedSocket !== null || stream.component === 1) return stream.selectedSocket;
-  const rtpId = media.streams.find((id) => streams.get(id)?.rtcpSibling === stream.id);
-  return rtpId === undefined ? null : (streams.get(rtpId)?.selectedSocket ?? null);
+  const selected = usable(stream.selectedSocket, open);
+  if (selected !== null || stream.component === 1) return selected;
+  const rtpId = media.streams.find((id) => index.streams.get(id)?.rtcpSibling === stream.id);
+  const rtp = rtpId === undefined ? undefined : index.streams.get(rtpId);
+  return usable(rtp?.selectedSocket ?? null, open);
 }
+
+const usable = (socket: number | null, open: ReadonlySet<number>): number | null =>
+  socket !== null && open.has(socket) ? socket : null;

@@ -6,11 +6,12 @@ import type { Endpoint, EndpointLearning } from './call-state.js';
 import type { SrtpSuite } from './sdes/suites.js';
 
 /** A local UDP port that has to be open. Identified inside the call by `id`. */
-export interface SocketPlan {
+export interface PortPlan {
   readonly id: number;
-  readonly streamId: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** A kernel socket of its own. */
+  readonly mode: 'bound';
 }
 
 /** What is done with an RTP packet because of its payload type. */
@@ -39,7 +40,7 @@ export interface SrtpIndexes {
 
 /**
  * Keys of one direction of SRTP (RFC 3711). A session lives as long as plans of its call name it with the
- * same keys, whichever streams do, and knows which packet indexes it has used.
+ * same keys, whichever transports do, and knows which packet indexes it has used.
  */
 export interface SrtpSessionPlan {
   readonly suite: SrtpSuite;
@@ -55,34 +56,54 @@ export interface SrtpSessionPlan {
   readonly indexes: readonly SrtpIndexes[];
 }
 
-/** One RTP or RTCP flow: what arrives on its sockets goes to its sinks. */
-export interface StreamPlan {
-  readonly id: number;
-  readonly component: 1 | 2;
-  /** Where packets to this stream's remote go; null: nowhere yet. */
+/** The other end of a transport. */
+export interface RemotePlan {
+  /** Where packets go; null: nowhere yet. */
   readonly endpoint: Endpoint | null;
   /** What the SDP said; the heuristic ranks sources against it. */
   readonly signalledEndpoint: Endpoint | null;
   /** The endpoint is already learned, e.g. after a restore: learning is over. */
   readonly confirmed: boolean;
-  readonly learning: EndpointLearning;
   /**
    * The relay keeps what it has learned as long as this number stays. A plan with another number
    * replaces the learned endpoint by `endpoint`/`confirmed` and starts the learning time anew; if `endpoint`
    * is what was learned, that source is preferred as long as it sends.
    */
-  readonly latchEpoch: number;
+  readonly generation: number;
+}
+
+/**
+ * How what arrives on a transport is told apart. `component`: all of it is of the only stream. `rtcp-mux`:
+ * likewise, and RTCP (RFC 5761 payload types 64-95) is expected among it; without that what is clearly RTCP
+ * is RTCP all the same.
+ */
+export type Demux = 'component' | 'rtcp-mux';
+
+/**
+ * Local ports and the one remote that they talk to (RFC 8445 §5.1: a pair, or what will become one). Its id
+ * is that of the model's stream.
+ */
+export interface TransportPlan {
+  readonly id: number;
+  /** Packets that arrive at these ports are this transport's; a port belongs to one. */
+  readonly ports: readonly number[];
+  /** The port from which packets leave; may be another transport's. null: nothing can be sent. */
+  readonly egressPort: number | null;
+  readonly remote: RemotePlan;
+  readonly learning: EndpointLearning;
   /** Packets of other sources than the learned one are dropped (counted as errors). */
   readonly strictSource: boolean;
   /** A changed source is followed after learning. */
   readonly mediaHandover: boolean;
-  /**
-   * RTCP (RFC 5761 payload types 64-95) is expected on the RTP port. Without it what is clearly RTCP goes to
-   * `rtcpSinks` all the same.
-   */
-  readonly rtcpMux: boolean;
-  /** Not RTP (or not readable: SRTP, UDPTL): every datagram goes to `rtpSinks` as it is. */
-  readonly transparent: boolean;
+  /** Send packets to the endpoint until one arrives (pierce-NAT). */
+  readonly pierceNat: boolean;
+  /** Send nothing to the endpoint before it has sent a packet (NAT-wait). */
+  readonly natWait: boolean;
+  readonly demux: Demux;
+  /** Connectivity checks of its own (RFC 8445). */
+  readonly ice: null;
+  /** It ends DTLS (RFC 5764). */
+  readonly dtls: null;
   /**
    * SRTP ends here: what comes is taken only when `receive` finds it authentic, what goes is protected by
    * `send`; null: no keys, so nothing comes or goes. null: nothing is secured (by us).
@@ -91,24 +112,23 @@ export interface StreamPlan {
     readonly receive: SrtpSessionPlan | null;
     readonly send: SrtpSessionPlan | null;
   } | null;
-  /** Its side takes part in RTCP feedback (RFC 4585); what comes from such a side goes without it to others. */
-  readonly feedback: boolean;
+}
+
+/**
+ * What arrives on a transport and belongs together. `rtp`: with its RTCP, where that comes to the same port;
+ * `rtcp`: RTCP on a port of its own; `opaque`: not RTP, or not readable (SRTP passed through, UDPTL), and
+ * every datagram goes its RTP routes as it is.
+ */
+export interface StreamPlan {
+  readonly id: number;
+  readonly transport: number;
+  readonly kind: 'rtp' | 'rtcp' | 'opaque';
   /** Everything that arrives is dropped. */
   readonly blocked: boolean;
   /** null: packets of all payload types are forwarded. */
   readonly payloads: PayloadRules | null;
-  /** Send empty datagrams to `endpoint` until a packet arrives (pierce-NAT). */
-  readonly pierceNat: boolean;
-  /** Send nothing to `endpoint` before it has sent a packet (NAT-wait). */
-  readonly natWait: boolean;
   /** RTP clock rate in Hz for jitter figures; 0 unknown. */
   readonly clockRate: number;
-  /** Socket from which packets to `endpoint` are sent. */
-  readonly egressSocket: number | null;
-  /** Streams that get the RTP that arrives here. */
-  readonly rtpSinks: readonly number[];
-  /** Streams that get the RTCP that arrives here. */
-  readonly rtcpSinks: readonly number[];
   /** Counters to go on from when this stream is new to the relay (restore). */
   readonly initialStats: {
     readonly packets: number;
@@ -121,20 +141,46 @@ export interface StreamPlan {
   };
 }
 
+/** RTP or RTCP of one stream goes to the remote of another one's transport. */
+export interface RoutePlan {
+  readonly id: number;
+  readonly fromStream: number;
+  /** Packets leave by this stream's transport and are counted as sent to it. */
+  readonly toStream: number;
+  readonly kind: 'rtp' | 'rtcp';
+  /** RTCP goes without feedback: that side does not take part in it (RFC 4585). */
+  readonly withoutFeedback: boolean;
+  /** What is changed in the header of each packet. */
+  readonly rewrite: null;
+  /** What else has to see each packet. */
+  readonly processor: null;
+}
+
 /** Everything the relay has to know of one call. An empty plan closes the call. */
 export interface MediaPlan {
   readonly callId: string;
-  /** TOS byte / traffic class of every socket of the call, 0-255; -1 leaves the default. */
+  /** TOS byte / traffic class of every port of the call, 0-255; -1 leaves the default. */
   readonly tos: number;
-  readonly sockets: readonly SocketPlan[];
+  readonly ports: readonly PortPlan[];
+  readonly transports: readonly TransportPlan[];
   readonly streams: readonly StreamPlan[];
+  readonly routes: readonly RoutePlan[];
 }
+
+/** The plan that closes a call. */
+export const emptyPlan = (callId: string): MediaPlan => ({
+  ...{ callId, tos: -1, ports: [], transports: [], streams: [], routes: [] },
+});
+
+/** Whether the plan closes the call. */
+export const closesCall = (plan: MediaPlan): boolean =>
+  plan.ports.length === 0 && plan.transports.length === 0;
 
 export type PortFailureCause =
   'port-busy' | 'address-not-local' | 'fd-limit' | 'permission' | 'system-error';
 
 export interface PortFailure {
-  readonly socketId: number;
+  readonly portId: number;
   readonly localAddress: string;
   readonly localPort: number;
   readonly cause: PortFailureCause;
@@ -168,7 +214,7 @@ export type DropReason =
 
 export interface StreamStatistics {
   readonly streamId: number;
-  /** Packets, bytes (whole UDP payload) and errors received on this stream's sockets. */
+  /** Packets, bytes (whole UDP payload) and errors received as this stream. */
   readonly packets: number;
   readonly bytes: number;
   readonly errors: number;
@@ -234,18 +280,19 @@ export type RelayEvent =
   | {
       readonly type: 'endpoint-learned';
       readonly callId: string;
-      readonly streamId: number;
-      readonly latchEpoch: number;
+      readonly transportId: number;
+      /** `RemotePlan.generation` that it was learned in. */
+      readonly generation: number;
       readonly endpoint: Endpoint;
       /** Learning is over: the endpoint is final until the plan changes or media is handed over. */
       readonly confirmed: boolean;
     }
-  | { readonly type: 'first-packet'; readonly callId: string; readonly streamId: number }
+  | { readonly type: 'first-packet'; readonly callId: string; readonly transportId: number }
   | {
-      /** A source is new to one direction of the stream's SRTP, or has come a good deal further. */
+      /** A source is new to one direction of the transport's SRTP, or has come a good deal further. */
       readonly type: 'srtp-index';
       readonly callId: string;
-      readonly streamId: number;
+      readonly transportId: number;
       readonly direction: 'receive' | 'send';
       readonly indexes: SrtpIndexes;
     }
@@ -253,7 +300,7 @@ export type RelayEvent =
       /** The first failure, and then once a minute while they go on. */
       readonly type: 'send-failed';
       readonly callId: string;
-      readonly streamId: number;
+      readonly transportId: number;
       /** Where the packets should have gone. */
       readonly endpoint: Endpoint | null;
       /** Since the last event of this kind. */
@@ -265,7 +312,7 @@ export type RelayEvent =
 export interface MediaRelay {
   /**
    * Makes the relay equal to `plan`: opens what is new, changes what differs, closes what is gone.
-   * Streams and sockets that stay are not interrupted and keep learned endpoint and counters.
+   * What stays is not interrupted and keeps learned endpoint and counters.
    */
   reconcile(plan: MediaPlan): ReconcileResult;
   /** null for an unknown call. */
@@ -275,6 +322,6 @@ export interface MediaRelay {
   totals(): RelayTotals;
   /** The listener gets the events in order, in batches; at most one listener. */
   onEvents(listener: (events: readonly RelayEvent[]) => void): void;
-  /** Stops the workers and closes every socket. */
+  /** Stops the workers and closes every port. */
   close(): void;
 }

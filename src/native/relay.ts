@@ -51,7 +51,7 @@ const figure = {
 const figuresPerStream = figure.drops + dropReasons.length;
 
 interface NativeFailure {
-  readonly socketId: number;
+  readonly portId: number;
   readonly localAddress: string;
   readonly localPort: number;
   readonly errno: string;
@@ -59,10 +59,10 @@ interface NativeFailure {
 
 interface NativeEvent {
   readonly callId: string;
-  readonly streamId: number;
+  readonly transportId: number;
   /** 1 first packet, 2 endpoint learned, 4 packets could not be sent; 8 SRTP indexes, alone. */
   readonly bits: number;
-  readonly latchEpoch: number;
+  readonly generation: number;
   readonly endpoint: Endpoint | null;
   readonly confirmed: boolean;
   /** With bit 4. */
@@ -169,7 +169,7 @@ function streamStatistics(
 function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   const events: RelayEvent[] = [];
   for (const event of batch) {
-    const { callId, streamId, bits, latchEpoch, endpoint, confirmed } = event;
+    const { callId, transportId, bits, generation, endpoint, confirmed } = event;
     if ((bits & srtpIndexBit) !== 0) {
       const { sends, ssrc = 0, rtpIndex = -1, rtcpIndex = -1 } = event;
       const indexes: SrtpIndexes = {
@@ -178,16 +178,23 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
         rtcp: rtcpIndex < 0 ? null : rtcpIndex,
       };
       const direction = sends === true ? 'send' : 'receive';
-      events.push({ type: 'srtp-index', callId, streamId, direction, indexes });
+      events.push({ type: 'srtp-index', callId, transportId, direction, indexes });
       continue;
     }
-    if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, streamId });
+    if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, transportId });
     if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
-      events.push({ type: 'endpoint-learned', callId, streamId, latchEpoch, endpoint, confirmed });
+      events.push({
+        type: 'endpoint-learned',
+        callId,
+        transportId,
+        generation,
+        endpoint,
+        confirmed,
+      });
     }
     if ((bits & sendFailedBit) !== 0) {
       const { sendFailures: packets = 0, sendErrno: errno = '' } = event;
-      events.push({ type: 'send-failed', callId, streamId, endpoint, packets, errno });
+      events.push({ type: 'send-failed', callId, transportId, endpoint, packets, errno });
     }
   }
   return events;

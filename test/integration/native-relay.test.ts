@@ -8,13 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { noStats, type Endpoint } from '../../src/media/call-state.js';
 import { NativeRelayError } from '../../src/native/addon.js';
 import { NativeRelay } from '../../src/native/relay.js';
-import type {
-  MediaPlan,
-  RelayEvent,
-  SocketPlan,
-  StreamPlan,
-  StreamStatistics,
+import {
+  emptyPlan,
+  type MediaPlan,
+  type PortPlan,
+  type RelayEvent,
+  type StreamStatistics,
 } from '../../src/media/relay.js';
+import { facingPort, planOfSides, side, type FacingPort, type Side } from '../support/plans.js';
 
 const loopback4 = '127.0.0.1';
 const loopback6 = '::1';
@@ -44,7 +45,7 @@ class Phone {
     return new Phone(socket, { address, port: socket.address().port });
   }
 
-  send(bytes: Uint8Array, to: SocketPlan): void {
+  send(bytes: Uint8Array, to: PortPlan): void {
     this.socket.send(bytes, to.localPort, to.localAddress);
   }
 
@@ -80,54 +81,27 @@ function rtp(sequence: number, ssrc = 0x1234): Buffer {
   return packet;
 }
 
-function streamPlan(id: number, changes: Partial<StreamPlan> = {}): StreamPlan {
-  return {
-    id,
-    component: 1,
-    endpoint: null,
-    signalledEndpoint: null,
-    confirmed: false,
-    learning: 'immediate',
-    latchEpoch: 1,
-    strictSource: false,
-    mediaHandover: false,
-    rtcpMux: false,
-    transparent: false,
-    srtp: null,
-    blocked: false,
-    payloads: null,
-    pierceNat: false,
-    natWait: false,
-    feedback: false,
-    clockRate: 8000,
-    egressSocket: id,
-    rtpSinks: [1 - id],
-    rtcpSinks: [],
-    initialStats: { ...noStats, lastPacketMicros: 0 },
-    ...changes,
-  };
-}
-
 interface TwoParty {
   readonly plan: MediaPlan;
+  readonly sides: readonly Side[];
   /** Local ports facing a (stream 0) and b (stream 1). */
-  readonly facing: readonly [SocketPlan, SocketPlan];
+  readonly facing: readonly [FacingPort, FacingPort];
 }
 
 async function twoParty(
   a: Endpoint,
   b: Endpoint,
-  changes: Partial<StreamPlan> = {},
+  changes: Partial<Side> = {},
   callId = 'call',
 ): Promise<TwoParty> {
-  const facing: [SocketPlan, SocketPlan] = [
-    { id: 0, streamId: 0, localAddress: a.address, localPort: await freePort(a.address) },
-    { id: 1, streamId: 1, localAddress: b.address, localPort: await freePort(b.address) },
+  const facing: [FacingPort, FacingPort] = [
+    facingPort(0, 0, a.address, await freePort(a.address)),
+    facingPort(1, 1, b.address, await freePort(b.address)),
   ];
-  const streams = [a, b].map((endpoint, id) =>
-    streamPlan(id, { endpoint, signalledEndpoint: endpoint, ...changes }),
+  const sides = [a, b].map((endpoint, id) =>
+    side(id, { endpoint, signalledEndpoint: endpoint, ...changes }),
   );
-  return { plan: { callId, tos: -1, sockets: facing, streams }, facing };
+  return { plan: planOfSides(sides, facing, { callId }), facing, sides };
 }
 
 function streamOf(relay: NativeRelay, id: number, callId = 'call'): StreamStatistics {
@@ -151,8 +125,6 @@ function openSockets(): number {
 function residentKib(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
 }
-
-const emptyPlan = (callId: string): MediaPlan => ({ callId, tos: -1, sockets: [], streams: [] });
 
 describe('native relay', () => {
   let relay: NativeRelay;
@@ -218,12 +190,12 @@ describe('native relay', () => {
     natted.send(rtp(1), facing[0]);
     await until('an event arrived', () => events.length >= 2);
     expect(events).to.deep.equal([
-      { type: 'first-packet', callId: 'call', streamId: 0 },
+      { type: 'first-packet', callId: 'call', transportId: 0 },
       {
         type: 'endpoint-learned',
         callId: 'call',
-        streamId: 0,
-        latchEpoch: 1,
+        transportId: 0,
+        generation: 1,
         endpoint: natted.endpoint,
         confirmed: true,
       },
@@ -233,7 +205,7 @@ describe('native relay', () => {
     expect(a.received).to.have.length(0);
   });
 
-  it('keeps the learned endpoint while the latch epoch stays and forgets it with a new one', async () => {
+  it('keeps the learned endpoint while the generation stays and forgets it with a new one', async () => {
     const [a, b, natted] = [await phone(), await phone(), await phone()];
     const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
@@ -245,7 +217,10 @@ describe('native relay', () => {
     expect(streamOf(relay, 0).packets).to.equal(1);
     relay.reconcile({
       ...plan,
-      streams: plan.streams.map((stream) => ({ ...stream, latchEpoch: 2 })),
+      transports: plan.transports.map((each) => ({
+        ...each,
+        remote: { ...each.remote, generation: 2 },
+      })),
     });
     b.send(rtp(2), facing[1]);
     await until('the signalled endpoint hears', () => a.received.length === 1);
@@ -312,17 +287,17 @@ describe('native relay', () => {
 
   it('opens nothing when one port is busy, and leaves the call as it was', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing, sides } = await twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
     const before = openSockets();
-    const busy: SocketPlan = { ...facing[1], id: 3, localPort: b.endpoint.port };
-    const spare: SocketPlan = { ...facing[1], id: 2, localPort: await freePort(loopback4) };
-    const result = relay.reconcile({ ...plan, sockets: [...facing, spare, busy] });
+    const busy = { ...facing[1], id: 3, localPort: b.endpoint.port };
+    const spare = { ...facing[1], id: 2, localPort: await freePort(loopback4) };
+    const result = relay.reconcile(planOfSides(sides, [...facing, spare, busy]));
     expect(result).to.deep.equal({
       ok: false,
       failures: [
         {
-          socketId: 3,
+          portId: 3,
           localAddress: loopback4,
           localPort: b.endpoint.port,
           cause: 'port-busy',
@@ -336,9 +311,8 @@ describe('native relay', () => {
   });
 
   it('names an address that is not local', () => {
-    const socket = { id: 1, streamId: 0, localAddress: '192.0.2.1', localPort: 40000 };
-    const stream = streamPlan(0, { egressSocket: 1, rtpSinks: [] });
-    const plan = { callId: 'x', tos: -1, sockets: [socket], streams: [stream] };
+    const port = facingPort(1, 0, '192.0.2.1', 40_000);
+    const plan = planOfSides([side(0, { egressPort: 1, rtpTo: [] })], [port], { callId: 'x' });
     expect(relay.reconcile(plan)).to.deep.include({ ok: false });
     const elsewhere = new NativeRelay({ workers: 1, freeBind: true });
     try {
@@ -349,7 +323,7 @@ describe('native relay', () => {
   });
 
   it('refuses a plan whose ids refer to nothing', () => {
-    const plan = { callId: 'x', tos: -1, sockets: [], streams: [streamPlan(0)] };
+    const plan = planOfSides([side(0)], [], { callId: 'x' });
     expect(() => relay.reconcile(plan)).to.throw(NativeRelayError, 'refers to nothing');
     expect(() => relay.reconcile({ ...plan, tos: 300 })).to.throw(NativeRelayError, 'range');
     expect(relay.statistics('x')).to.equal(null);

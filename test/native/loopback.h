@@ -70,23 +70,26 @@ private:
 /// A sender report without blocks (RFC 3550 §6.4.1).
 inline constexpr std::array<std::uint8_t, 28> kReport{0x80, 200, 0, 6, 0, 0, 0, 7};
 
-/// A call between two phones: streams 0 and 1, each with the socket of the same id.
+/// A call between two phones: transports and streams 0 and 1, each with the port of the same id.
 struct Fixture {
   explicit Fixture(const char* id = "call") {
     plan.call_id = id;
     for (std::uint32_t i = 0; i < 2; ++i) {
-      SocketSpec socket{i, i, Phone().address()};
-      plan.sockets.push_back(socket);
+      plan.ports.push_back({i, Phone().address()});
+      TransportSpec transport;
+      transport.id = i;
+      transport.learning = Learning::kImmediate;
+      transport.egress_port = i;
+      transport.endpoint = transport.signalled = phones[i].address();
+      transport.ports = {i};
+      plan.transports.push_back(transport);
       StreamSpec stream;
-      stream.id = i;
-      stream.learning = Learning::kImmediate;
-      stream.egress_socket = i;
-      stream.endpoint = stream.signalled = phones[i].address();
-      stream.rtp_sinks = {1 - i};
+      stream.id = stream.transport = i;
       plan.streams.push_back(stream);
+      add_routes(plan, {route(i, 1 - i)});
     }
   }
-  [[nodiscard]] const SocketAddress& facing(std::size_t i) const { return plan.sockets[i].local; }
+  [[nodiscard]] const SocketAddress& facing(std::size_t i) const { return plan.ports[i].local; }
 
   std::array<Phone, 2> phones;
   PlanSpec plan;

@@ -1,5 +1,9 @@
 #include <array>
+#include <cstdlib>
+#include <fstream>
 #include <initializer_list>
+#include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,17 +62,36 @@ RtcpItem heard(std::uint32_t reporter, std::uint32_t about, std::uint32_t ntp) {
 PlanSpec small_plan() {
   PlanSpec plan;
   plan.call_id = "call";
-  SocketSpec socket;
-  socket.id = 1;
-  socket.stream_id = 2;
-  CHECK(parse_address("127.0.0.1", 4000, socket.local));
-  plan.sockets.push_back(socket);
+  PortSpec port;
+  port.id = 1;
+  CHECK(parse_address("127.0.0.1", 4000, port.local));
+  plan.ports.push_back(port);
+  TransportSpec transport;
+  transport.id = 3;
+  transport.egress_port = 1;
+  transport.ports = {1};
+  plan.transports.push_back(transport);
   StreamSpec stream;
   stream.id = 2;
-  stream.egress_socket = 1;
-  stream.rtp_sinks = {2};
+  stream.transport = 3;
   plan.streams.push_back(stream);
+  add_routes(plan, {route(2, 2)});
   return plan;
+}
+
+/// The bytes of test/golden/media-plan.txt: hexadecimal up to a `#`, line by line.
+Bytes golden_plan() {
+  Bytes bytes;
+  std::ifstream file("test/golden/media-plan.txt");
+  CHECK(file.is_open());
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    for (std::string word; words >> word;)
+      for (std::size_t at = 0; at + 1 < word.size(); at += 2)
+        bytes.push_back(
+            static_cast<std::uint8_t>(std::strtoul(word.substr(at, 2).c_str(), nullptr, 16)));
+  }
+  return bytes;
 }
 
 } // namespace
@@ -223,8 +246,54 @@ TEST("a plan is read back as written") {
   const Bytes bytes = encode_plan(small_plan());
   PlanSpec plan;
   CHECK(decode_plan(bytes, plan) == PlanError::kNone);
-  CHECK(plan.call_id == "call" && plan.sockets[0].local.port == 4000);
-  CHECK(plan.streams[0].rtp_sinks.size() == 1);
+  CHECK(plan.call_id == "call" && plan.ports[0].local.port == 4000);
+  CHECK(plan.transports[0].ports.size() == 1 && plan.routes.size() == 1);
+  CHECK(call_id_of(bytes) == "call");
+  CHECK(call_id_of(std::span(bytes).first(9)).empty() && call_id_of({}).empty());
+  CHECK(encode_plan(plan) == bytes);
+}
+
+TEST("the plan that the control plane writes is read as it is meant") {
+  const Bytes bytes = golden_plan();
+  PlanSpec plan;
+  CHECK(decode_plan(bytes, plan) == PlanError::kNone);
+  CHECK(encode_plan(plan) == bytes);
+  CHECK(plan.call_id == "golden" && plan.tos == 184);
+  CHECK(plan.ports.size() == 3 && plan.transports.size() == 3 && plan.streams.size() == 3 &&
+        plan.routes.size() == 2);
+  if (plan.routes.size() != 2)
+    return;
+  CHECK(plan.ports[0].id == 7 && format_host(plan.ports[0].local) == "192.0.2.1" &&
+        plan.ports[0].local.port == 30000);
+  CHECK(format_host(plan.ports[2].local) == "2001:db8::1");
+  const TransportSpec& first = plan.transports[0];
+  CHECK(first.id == 4 && first.learning == Learning::kHeuristic && first.demux == Demux::kRtcpMux);
+  CHECK(first.has(kConfirmed) && first.has(kMediaHandover) && first.has(kNatWait));
+  CHECK(!first.has(kStrictSource) && !first.has(kPierceNat));
+  CHECK(first.generation == 66051 && first.egress_port == 7);
+  CHECK(format_host(first.endpoint) == "198.51.100.7" && first.endpoint.port == 4000);
+  CHECK(format_host(first.signalled) == "198.51.100.8" && first.signalled.port == 4002);
+  CHECK((first.ports == std::vector<std::uint32_t>{7, 8}));
+  const TransportSpec& last = plan.transports[2];
+  CHECK(last.learning == Learning::kOff && last.flags == (kStrictSource | kPierceNat));
+  CHECK(last.egress_port == kNoPort && !last.endpoint.valid() && last.ports.empty());
+  CHECK(plan.transports[1].learning == Learning::kImmediate);
+  const StreamSpec& rtp = plan.streams[0];
+  CHECK(rtp.id == 5 && rtp.transport == 4 && rtp.kind == StreamKind::kRtp && !rtp.blocked);
+  CHECK(rtp.clock_rate == 8000 && rtp.packets == 1000 && rtp.bytes == 172000 && rtp.errors == 3 &&
+        rtp.last_packet_micros == 1795000000000000);
+  CHECK(rtp.payloads && rtp.payloads->otherwise == PayloadAction::kForward &&
+        rtp.payloads->types[101] == PayloadAction::kDrop &&
+        rtp.payloads->types[8] == PayloadAction::kSilencePcma &&
+        rtp.payloads->types[0] == PayloadAction::kSilencePcmu &&
+        rtp.payloads->types[9] == PayloadAction::kSilenceG722 &&
+        rtp.payloads->types[18] == PayloadAction::kForward);
+  CHECK(plan.streams[1].kind == StreamKind::kOpaque && plan.streams[1].blocked);
+  CHECK(plan.streams[2].kind == StreamKind::kRtcp && plan.streams[2].packets == 0);
+  CHECK(plan.routes[0].from_stream == 5 && plan.routes[0].to_stream == 6 &&
+        plan.routes[0].kind == RouteKind::kRtp && !plan.routes[0].without_feedback);
+  CHECK(plan.routes[1].id == 9 && plan.routes[1].kind == RouteKind::kRtcp &&
+        plan.routes[1].without_feedback);
 }
 
 TEST("a plan cut short anywhere is refused") {
@@ -253,7 +322,8 @@ TEST("a plan's payload rules are read back, and refused when out of range") {
   CHECK(plan.streams[0].payloads->types == rules.types);
   for (std::size_t size = 0; size < bytes.size(); ++size)
     CHECK(decode_plan(std::span(bytes).first(size), plan) == PlanError::kTooShort);
-  for (const auto& [back, value] : {std::pair{1, 5}, {2, 128}, {258, 2}, {259, 2}}) {
+  // The last rule is (101, forward); behind it come 15 bytes of a route.
+  for (const auto& [back, value] : {std::pair{16, 5}, {17, 128}, {21, 2}}) {
     Bytes wrong = bytes;
     wrong[wrong.size() - static_cast<std::size_t>(back)] = static_cast<std::uint8_t>(value);
     CHECK(decode_plan(wrong, plan) != PlanError::kNone);
@@ -296,11 +366,41 @@ TEST("only the payload of a packet is overwritten") {
 }
 
 TEST("a plan with dangling or doubled ids is refused") {
+  const auto refused = [](PlanError expected, auto change) {
+    PlanSpec wrong = small_plan();
+    change(wrong);
+    PlanSpec plan;
+    return decode_plan(encode_plan(wrong), plan) == expected;
+  };
+  const PlanError unknown = PlanError::kUnknownId;
+  CHECK(refused(unknown, [](PlanSpec& plan) { plan.routes[0].to_stream = 99; }));
+  CHECK(refused(unknown, [](PlanSpec& plan) { plan.routes[0].from_stream = 99; }));
+  CHECK(refused(unknown, [](PlanSpec& plan) { plan.streams[0].transport = 99; }));
+  CHECK(refused(unknown, [](PlanSpec& plan) { plan.transports[0].egress_port = 99; }));
+  CHECK(refused(unknown, [](PlanSpec& plan) { plan.transports[0].ports = {1, 99}; }));
+  const PlanError doubled = PlanError::kDuplicateId;
+  CHECK(refused(doubled, [](PlanSpec& plan) { plan.ports.push_back(plan.ports[0]); }));
+  CHECK(refused(doubled, [](PlanSpec& plan) { plan.transports.push_back(plan.transports[0]); }));
+  CHECK(refused(doubled, [](PlanSpec& plan) { plan.streams.push_back(plan.streams[0]); }));
+  CHECK(refused(doubled, [](PlanSpec& plan) { plan.routes.push_back(plan.routes[0]); }));
+}
+
+TEST("a port without transport, or with two, and a transport without stream are refused") {
   PlanSpec plan;
-  PlanSpec dangling = small_plan();
-  dangling.streams[0].rtp_sinks = {99};
-  CHECK(decode_plan(encode_plan(dangling), plan) == PlanError::kUnknownId);
-  PlanSpec doubled = small_plan();
-  doubled.sockets.push_back(doubled.sockets[0]);
-  CHECK(decode_plan(encode_plan(doubled), plan) == PlanError::kDuplicateId);
+  PlanSpec orphan = small_plan();
+  orphan.transports[0].ports.clear();
+  CHECK(decode_plan(encode_plan(orphan), plan) == PlanError::kBadValue);
+  PlanSpec shared = small_plan();
+  shared.transports[0].ports = {1, 1};
+  CHECK(decode_plan(encode_plan(shared), plan) == PlanError::kBadValue);
+  PlanSpec silent = small_plan();
+  silent.transports.push_back(TransportSpec{});
+  CHECK(decode_plan(encode_plan(silent), plan) == PlanError::kBadValue);
+}
+
+TEST("what a plan asks for and the relay does not know is refused") {
+  Bytes bytes = encode_plan(small_plan());
+  PlanSpec plan;
+  bytes.back() = 1; // one section, which is missing
+  CHECK(decode_plan(bytes, plan) == PlanError::kBadValue);
 }

@@ -1,13 +1,28 @@
 // Writes plans as src/media/plan-codec.ts does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "../../native/core/plan.h"
 
 namespace rtprelay {
+
+/// RTP or RTCP of one stream goes to another.
+inline RouteSpec route(std::uint32_t from, std::uint32_t to, RouteKind kind = RouteKind::kRtp) {
+  return {0, from, to, kind, false};
+}
+
+/// Adds routes, numbering them.
+inline void add_routes(PlanSpec& plan, std::initializer_list<RouteSpec> routes) {
+  for (RouteSpec each : routes) {
+    each.id = static_cast<std::uint32_t>(plan.routes.size());
+    plan.routes.push_back(each);
+  }
+}
 
 inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
   std::vector<std::uint8_t> out;
@@ -34,8 +49,10 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
   number(static_cast<std::uint16_t>(plan.call_id.size()));
   text(plan.call_id);
   number(static_cast<std::int16_t>(plan.tos));
-  number(static_cast<std::uint16_t>(plan.sockets.size()));
+  number(static_cast<std::uint16_t>(plan.ports.size()));
+  number(static_cast<std::uint16_t>(plan.transports.size()));
   number(static_cast<std::uint16_t>(plan.streams.size()));
+  number(static_cast<std::uint16_t>(plan.routes.size()));
   number(static_cast<std::uint16_t>(plan.sessions.size()));
   for (const SrtpSpec& session : plan.sessions) {
     const srtp::Parameters& parameters = session.parameters;
@@ -57,38 +74,59 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
       number(source.has_rtcp ? static_cast<double>(source.rtcp) : -1.0);
     }
   }
-  for (const SocketSpec& socket : plan.sockets) {
-    number(socket.id);
-    number(socket.stream_id);
-    address(socket.local);
+  for (const PortSpec& port : plan.ports) {
+    number(port.id);
+    number(std::uint8_t{0});
+    address(port.local);
+  }
+  for (const TransportSpec& transport : plan.transports) {
+    number(transport.id);
+    number(transport.learning);
+    number(transport.demux);
+    number(transport.flags);
+    number(transport.generation);
+    number(transport.egress_port);
+    address(transport.endpoint);
+    address(transport.signalled);
+    number(transport.unprotect);
+    number(transport.protect);
+    ids(transport.ports);
+    number(std::uint8_t{0});
   }
   for (const StreamSpec& stream : plan.streams) {
+    const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;
     number(stream.id);
-    number(stream.component);
-    number(static_cast<std::uint8_t>(stream.learning));
-    number(stream.flags);
-    number(stream.latch_epoch);
+    number(stream.transport);
+    number(stream.kind);
+    number(static_cast<std::uint8_t>((stream.blocked ? 1 : 0) | (counted ? 2 : 0) |
+                                     (stream.payloads ? 4 : 0)));
     number(stream.clock_rate);
-    number(stream.egress_socket);
-    address(stream.endpoint);
-    address(stream.signalled);
-    number(stream.unprotect);
-    number(stream.protect);
-    number(static_cast<double>(stream.packets));
-    number(static_cast<double>(stream.bytes));
-    number(static_cast<double>(stream.errors));
-    number(static_cast<double>(stream.last_packet_micros));
-    ids(stream.rtp_sinks);
-    ids(stream.rtcp_sinks);
-    number(static_cast<std::uint8_t>(stream.payloads ? 1 : 0));
+    if (counted) {
+      number(static_cast<double>(stream.packets));
+      number(static_cast<double>(stream.bytes));
+      number(static_cast<double>(stream.errors));
+      number(static_cast<double>(stream.last_packet_micros));
+    }
     if (!stream.payloads)
       continue;
-    number(stream.payloads->otherwise);
-    number(static_cast<std::uint8_t>(stream.payloads->types.size()));
-    for (std::size_t type = 0; type < stream.payloads->types.size(); ++type) {
+    const PayloadRules& rules = *stream.payloads;
+    const auto special = [&](PayloadAction action) { return action != rules.otherwise; };
+    number(rules.otherwise);
+    number(static_cast<std::uint8_t>(std::ranges::count_if(rules.types, special)));
+    for (std::size_t type = 0; type < rules.types.size(); ++type) {
+      if (!special(rules.types[type]))
+        continue;
       number(static_cast<std::uint8_t>(type));
-      number(stream.payloads->types[type]);
+      number(rules.types[type]);
     }
+  }
+  for (const RouteSpec& route : plan.routes) {
+    number(route.id);
+    number(route.from_stream);
+    number(route.to_stream);
+    number(route.kind);
+    number(static_cast<std::uint8_t>(route.without_feedback ? 1 : 0));
+    number(std::uint8_t{0});
   }
   return out;
 }

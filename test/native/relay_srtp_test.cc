@@ -61,9 +61,9 @@ Bytes unprotect(srtp::Receiver& receiver, Bytes packet) {
 struct SecureCall : Fixture {
   SecureCall() {
     plan.sessions = {session(srtp::Purpose::kUnprotect, 1), session(srtp::Purpose::kProtect, 2)};
-    plan.streams[1].flags |= kSecret;
-    plan.streams[1].unprotect = 0;
-    plan.streams[1].protect = 1;
+    plan.transports[1].flags |= kSecret;
+    plan.transports[1].unprotect = 0;
+    plan.transports[1].protect = 1;
   }
   std::unique_ptr<srtp::Sender> their_sender = srtp::Sender::create(keys(1));
   std::unique_ptr<srtp::Receiver> their_receiver = srtp::Receiver::create(keys(2));
@@ -72,7 +72,7 @@ struct SecureCall : Fixture {
 std::uint64_t dropped(Relay& relay, std::size_t stream, DropReason reason) {
   CallReading reading;
   CHECK(relay.read("call", reading));
-  return reading.streams[stream].counters->drops[static_cast<std::size_t>(reason)].get();
+  return reading.streams[stream].stream->counters.drops[static_cast<std::size_t>(reason)].get();
 }
 
 } // namespace
@@ -121,7 +121,7 @@ TEST("without keys nothing comes and nothing goes") {
   TestRelay relay;
   SecureCall call;
   call.plan.sessions.clear();
-  call.plan.streams[1].unprotect = call.plan.streams[1].protect = kNoSession;
+  call.plan.transports[1].unprotect = call.plan.transports[1].protect = kNoSession;
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), rtp(1));
   call.phones[1].send_bytes(call.facing(1), rtp(1));
@@ -136,15 +136,15 @@ TEST("a session outlives the plans that name its keys, and is told when it moves
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), rtp(7));
   CHECK(!call.phones[1].receive().empty());
-  std::vector<StreamEventRecord> events;
+  std::vector<TransportEventRecord> events;
   CHECK(eventually([&] {
     relay.collect(events);
-    return std::ranges::any_of(events, [](const StreamEventRecord& event) {
+    return std::ranges::any_of(events, [](const TransportEventRecord& event) {
       return event.events == kSrtpIndex && event.purpose == srtp::Purpose::kProtect &&
              event.indexes.ssrc == 0x09090909 && event.indexes.rtp == 7;
     });
   }));
-  call.plan.streams[1].latch_epoch += 1;
+  call.plan.transports[1].generation += 1;
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), rtp(7));
   CHECK(eventually([&] { return dropped(relay, 0, DropReason::kRepeated) == 1; }));
@@ -160,14 +160,16 @@ TEST("a packet for two sides with the same keys is encrypted once") {
   TestRelay relay;
   SecureCall call;
   const Phone third;
-  SocketSpec socket{2, 2, Phone().address()};
-  call.plan.sockets.push_back(socket);
+  call.plan.ports.push_back({2, Phone().address()});
+  TransportSpec transport = call.plan.transports[1];
+  transport.id = transport.egress_port = 2;
+  transport.ports = {2};
+  transport.endpoint = transport.signalled = third.address();
+  call.plan.transports.push_back(transport);
   StreamSpec stream = call.plan.streams[1];
-  stream.id = 2;
-  stream.egress_socket = 2;
-  stream.endpoint = stream.signalled = third.address();
+  stream.id = stream.transport = 2;
   call.plan.streams.push_back(stream);
-  call.plan.streams[0].rtp_sinks = {1, 2};
+  add_routes(call.plan, {route(0, 2)});
   CHECK(relay.apply(call.plan));
   for (std::uint16_t sequence = 1; sequence < 40; ++sequence) {
     call.phones[0].send_bytes(call.facing(0), rtp(sequence));

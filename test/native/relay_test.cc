@@ -30,8 +30,8 @@ TEST("packets go both ways") {
 TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
   TestRelay relay;
   Fixture call;
-  call.plan.streams[0].flags = kRtcpMux;
-  call.plan.streams[0].rtcp_sinks = {0};
+  call.plan.transports[0].demux = Demux::kRtcpMux;
+  add_routes(call.plan, {route(0, 0, RouteKind::kRtcp)});
   CHECK(relay.apply(call.plan));
   call.phones[0].send(call.facing(0), 200);
   CHECK(call.phones[0].hears());
@@ -42,7 +42,7 @@ TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
 TEST("a report on the port of RTP goes to the RTCP sinks without rtcp-mux, too") {
   TestRelay relay;
   Fixture call;
-  call.plan.streams[0].rtcp_sinks = {0};
+  add_routes(call.plan, {route(0, 0, RouteKind::kRtcp)});
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), kReport);
   CHECK(call.phones[0].receive() == std::vector<std::uint8_t>(kReport.begin(), kReport.end()));
@@ -68,8 +68,8 @@ TEST("only what a stream is for teaches where its packets go") {
   CHECK(call.phones[0].hears() && !stranger.hears(20));
   // Secured media begins with DTLS.
   PlanSpec secured = call.plan;
-  secured.streams[0].flags = kTransparent;
-  secured.streams[0].latch_epoch = 1;
+  secured.streams[0].kind = StreamKind::kOpaque;
+  secured.transports[0].generation = 1;
   CHECK(relay.apply(secured));
   stranger.send_bytes(call.facing(0), dtls);
   CHECK(eventually([&] {
@@ -78,8 +78,10 @@ TEST("only what a stream is for teaches where its packets go") {
   }));
   // RTCP
   PlanSpec control = call.plan;
-  control.streams[0].component = 2;
-  control.streams[0].latch_epoch = 2;
+  control.streams[0].kind = StreamKind::kRtcp;
+  // It leads nowhere: only what it teaches is looked at.
+  control.routes.erase(control.routes.begin());
+  control.transports[0].generation = 2;
   CHECK(relay.apply(control));
   stranger.send_bytes(call.facing(0), noise);
   stranger.send(call.facing(0));
@@ -101,8 +103,9 @@ TEST("feedback goes only to a side that takes part in it") {
   const std::array<std::uint8_t, 12> feedback{0x81, 206, 0, 2};
   both.insert(both.end(), feedback.begin(), feedback.end());
   // The sender hears itself, whole; the other one does not take part.
-  call.plan.streams[0].flags = kFeedback;
-  call.plan.streams[0].rtcp_sinks = {1, 0};
+  add_routes(call.plan, {route(0, 1, RouteKind::kRtcp), route(0, 0, RouteKind::kRtcp)});
+  RouteSpec& to_other = call.plan.routes[2];
+  to_other.without_feedback = true;
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), both);
   CHECK(call.phones[0].receive() == both);
@@ -111,11 +114,11 @@ TEST("feedback goes only to a side that takes part in it") {
   CHECK(call.phones[0].receive().size() == feedback.size() && !call.phones[1].hears(20));
   CallReading reading;
   CHECK(relay.read("call", reading));
-  const StreamCounters& counters = *reading.streams.at(0).counters;
+  const StreamCounters& counters = reading.streams.at(0).stream->counters;
   CHECK(counters.drops[static_cast<std::size_t>(DropReason::kFeedback)].get() == 1);
   CHECK(counters.errors.get() == 0);
   // To a sender that takes no part either it goes as it is.
-  call.plan.streams[0].flags = 0;
+  to_other.without_feedback = false;
   CHECK(relay.apply(call.plan));
   call.phones[0].send_bytes(call.facing(0), both);
   CHECK(call.phones[0].receive() == both && call.phones[1].receive() == both);
@@ -126,12 +129,12 @@ TEST("a failure to send is reported once, with its reason") {
   Fixture call;
   SocketAddress everybody;
   CHECK(parse_address("255.255.255.255", 9, everybody));
-  call.plan.streams[1].endpoint = everybody;
+  call.plan.transports[1].endpoint = everybody;
   CHECK(relay.apply(call.plan));
-  std::vector<StreamEventRecord> failures;
+  std::vector<TransportEventRecord> failures;
   const auto failing = [&] {
     call.phones[0].send(call.facing(0));
-    std::vector<StreamEventRecord> events;
+    std::vector<TransportEventRecord> events;
     relay.collect(events);
     for (auto& event : events)
       if ((event.events & kSendFailed) != 0)
@@ -141,7 +144,7 @@ TEST("a failure to send is reported once, with its reason") {
   CHECK(eventually(failing));
   for (int i = 0; i < 20; ++i)
     (void)failing();
-  CHECK(failures.size() == 1 && failures[0].stream_id == 1);
+  CHECK(failures.size() == 1 && failures[0].transport_id == 1);
   CHECK(failures[0].send_error == EACCES && failures[0].send_failures >= 1);
   CHECK(failures[0].latch.endpoint == everybody);
 }
@@ -182,7 +185,7 @@ TEST("events name what was learned, once") {
     call.phones[0].send(call.facing(0));
   for (int i = 0; i < 3; ++i)
     CHECK(call.phones[1].hears());
-  std::vector<StreamEventRecord> events;
+  std::vector<TransportEventRecord> events;
   CHECK(eventually([&] {
     relay.collect(events);
     return !events.empty();
@@ -197,7 +200,7 @@ TEST("events name what was learned, once") {
 TEST("a packet that strict source rejects is no sign of life") {
   TestRelay relay;
   Fixture call;
-  call.plan.streams[0].flags = kStrictSource | kConfirmed;
+  call.plan.transports[0].flags = kStrictSource | kConfirmed;
   CHECK(relay.apply(call.plan));
   const Phone stranger;
   stranger.send(call.facing(0));
@@ -206,15 +209,16 @@ TEST("a packet that strict source rejects is no sign of life") {
     CHECK(relay.read("call", found));
     return found.streams.at(0);
   };
-  CHECK(eventually([&] { return reading().counters->errors.get() == 1; }));
-  CHECK(reading().counters->packets.get() == 1 && reading().counters->last_packet.get() == 0);
+  CHECK(eventually([&] { return reading().stream->counters.errors.get() == 1; }));
+  CHECK(reading().stream->counters.packets.get() == 1 &&
+        reading().stream->counters.last_packet.get() == 0);
   relay.each_activity([](const std::string&, std::uint64_t last) { CHECK(last == 0); });
-  std::vector<StreamEventRecord> events;
+  std::vector<TransportEventRecord> events;
   relay.collect(events);
   CHECK(events.empty());
   call.phones[0].send(call.facing(0));
   CHECK(call.phones[1].hears());
-  CHECK(eventually([&] { return reading().counters->last_packet.get() > 0; }));
+  CHECK(eventually([&] { return reading().stream->counters.last_packet.get() > 0; }));
 }
 
 TEST("a busy port changes nothing") {
@@ -222,10 +226,11 @@ TEST("a busy port changes nothing") {
   Fixture call;
   CHECK(relay.apply(call.plan));
   PlanSpec changed = call.plan;
-  changed.sockets.push_back({7, 0, call.phones[0].address()});
+  changed.ports.push_back({7, call.phones[0].address()});
+  changed.transports[0].ports.push_back(7);
   std::vector<PortFailure> failures;
   CHECK(relay.reconcile(encode_plan(changed), failures) == PlanError::kNone);
-  CHECK(failures.size() == 1 && failures[0].socket_id == 7 && failures[0].error == EADDRINUSE);
+  CHECK(failures.size() == 1 && failures[0].port_id == 7 && failures[0].error == EADDRINUSE);
   call.phones[0].send(call.facing(0));
   CHECK(call.phones[1].hears());
 }
@@ -243,10 +248,10 @@ TEST("snapshots are exchanged under traffic without losing counters") {
       (void)call.phones[1].hears(20);
     }
   });
-  std::vector<StreamEventRecord> events;
+  std::vector<TransportEventRecord> events;
   for (int i = 0; i < 500; ++i) {
     call.plan.streams[0].clock_rate = static_cast<std::uint32_t>(8000 + i);
-    call.plan.streams[1].latch_epoch = static_cast<std::uint32_t>(i);
+    call.plan.transports[1].generation = static_cast<std::uint32_t>(i);
     CHECK(relay.apply(call.plan));
     relay.collect(events);
     CallReading reading;

@@ -6,7 +6,12 @@ import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
 import { mediaPlan } from '../../media/plan.js';
 import type { PortPool } from '../../media/port-pool.js';
-import type { CallStatistics, MediaRelay, PortFailure } from '../../media/relay.js';
+import {
+  emptyPlan,
+  type CallStatistics,
+  type MediaRelay,
+  type PortFailure,
+} from '../../media/relay.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { CallStore, SaveOutcome } from '../../redis-store/store.js';
@@ -160,7 +165,7 @@ export class CallTable {
   remove(state: CallState): Promise<SaveOutcome> {
     const { relay, pool, interfaces, log, store } = this.#options;
     const { callId } = state;
-    relay.reconcile({ callId, tos: -1, sockets: [], streams: [] });
+    relay.reconcile(emptyPlan(callId));
     releasePorts(pool, interfaces, state);
     this.#calls.delete(callId);
     this.#times.delete(callId);

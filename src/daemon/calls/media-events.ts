@@ -48,13 +48,13 @@ function applyToCall(
       indexes.push(event);
       continue;
     }
-    const stream = changed.get(event.streamId) ?? copyFrom(state, event.streamId);
+    const stream = changed.get(event.transportId) ?? copyFrom(state, event.transportId);
     if (stream === null) continue;
     changed.set(stream.id, stream);
     stream.flags = withFlag(stream.flags, 'received', true);
     if (event.type !== 'endpoint-learned') continue;
     learned = true;
-    if (event.latchEpoch !== stream.latchEpoch) continue;
+    if (event.generation !== stream.latchEpoch) continue;
     logLearned(log, state, stream, event);
     stream.endpoint = event.endpoint;
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
@@ -69,7 +69,7 @@ function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): C
   if (events.length === 0) return state;
   const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
   const medias = state.medias.map((media) => {
-    const own = events.filter(({ streamId }) => mediaOf.get(streamId) === media.id);
+    const own = events.filter(({ transportId }) => mediaOf.get(transportId) === media.id);
     if (own.length === 0) return media;
     const known = new Map(media.srtpIndexes.map((each) => [keyOf(each), each]));
     for (const { direction, indexes } of own) {

@@ -41,7 +41,7 @@ export function logLearned(
 
 /** Says that packets cannot be sent to the remote of a stream. */
 export function logSendFailed(log: Log, state: CallState, event: EventOf<'send-failed'>): void {
-  const stream = state.streams.find(({ id }) => id === event.streamId);
+  const stream = state.streams.find(({ id }) => id === event.transportId);
   const { endpoint, errno, packets } = event;
   const to = endpoint === null ? '' : ` to ${log.mark(formatEndpoint(endpoint))}`;
   const count = packets === 1 ? '' : `, ${packets} packets since the last such line`;

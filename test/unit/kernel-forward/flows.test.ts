@@ -1,12 +1,8 @@
 import { expect } from 'chai';
 import { flowsOf, type Learned } from '../../../src/kernel-forward/flows.js';
-import { noStats, type Endpoint } from '../../../src/media/call-state.js';
-import type {
-  MediaPlan,
-  PayloadAction,
-  PayloadRules,
-  StreamPlan,
-} from '../../../src/media/relay.js';
+import type { Endpoint } from '../../../src/media/call-state.js';
+import type { MediaPlan, PayloadAction, PayloadRules } from '../../../src/media/relay.js';
+import { facingPort, planOfSides, side, type FacingPort, type Side } from '../../support/plans.js';
 
 const at = (address: string, port: number): Endpoint => ({ address, port });
 const caller = at('192.0.2.10', 6000);
@@ -14,39 +10,23 @@ const callee = at('192.0.2.20', 7000);
 const here = '198.51.100.1';
 
 /** One side of a call of two: stream 0 hears the caller, stream 1 the callee. */
-export function stream(id: 0 | 1, changes: Partial<StreamPlan> = {}): StreamPlan {
-  return {
-    ...{ id, component: 1, endpoint: id === 0 ? caller : callee, signalledEndpoint: null },
-    ...{
-      confirmed: true,
-      learning: 'heuristic',
-      latchEpoch: 0,
-      strictSource: false,
-      feedback: false,
-      srtp: null,
-    },
-    ...{ mediaHandover: false, rtcpMux: false, transparent: false, blocked: false, payloads: null },
-    ...{ pierceNat: false, natWait: false, clockRate: 8000, egressSocket: id },
-    ...{ rtpSinks: [1 - id], rtcpSinks: [], initialStats: { ...noStats, lastPacketMicros: 0 } },
-    ...changes,
-  };
+export function stream(id: 0 | 1, changes: Partial<Side> = {}): Side {
+  return side(id, {
+    ...{ endpoint: id === 0 ? caller : callee, confirmed: true, learning: 'heuristic' },
+    ...{ generation: 0, ...changes },
+  });
 }
 
-export function planOf(
-  streams: readonly StreamPlan[],
-  changes: Partial<MediaPlan> = {},
-): MediaPlan {
-  return {
-    callId: 'call',
-    tos: 184,
-    sockets: [
-      { id: 0, streamId: 0, localAddress: here, localPort: 30000 },
-      { id: 1, streamId: 1, localAddress: here, localPort: 30002 },
-    ],
-    streams,
-    ...changes,
-  };
-}
+export const facing = [facingPort(0, 0, here, 30_000), facingPort(1, 1, here, 30_002)];
+
+export const planOf = (
+  streams: readonly Side[],
+  changes: {
+    readonly callId?: string;
+    readonly tos?: number;
+    readonly ports?: readonly FacingPort[];
+  } = {},
+): MediaPlan => planOfSides(streams, changes.ports ?? facing, { tos: 184, ...changes });
 
 const every = { payloadTypes: true, rtcp: true };
 const learnt = (
@@ -60,13 +40,13 @@ describe('the flows of a call', () => {
     const srtp = { receive: null, send: null };
     // Neither what comes encrypted nor what has to go encrypted.
     expect(localPorts(planOf([stream(0), stream(1, { srtp })]))).to.deep.equal([]);
-    const rtcp = { component: 2, rtpSinks: [] } as const;
+    const rtcp = { kind: 'rtcp', rtpTo: [] } as const;
     const reports = planOf([
-      stream(0, { ...rtcp, rtcpSinks: [1] }),
-      stream(1, { ...rtcp, rtcpSinks: [0], srtp }),
+      stream(0, { ...rtcp, rtcpTo: [1] }),
+      stream(1, { ...rtcp, rtcpTo: [0], srtp }),
     ]);
     expect(localPorts(reports)).to.deep.equal([]);
-    const passing = [stream(0, { transparent: true }), stream(1, { transparent: true })];
+    const passing = [stream(0, { kind: 'opaque' }), stream(1, { kind: 'opaque' })];
     expect(localPorts(planOf(passing))).to.deep.equal([30000, 30002]);
   });
 
@@ -75,6 +55,7 @@ describe('the flows of a call', () => {
     expect(flows).to.deep.equal([
       {
         streamId: 0,
+        transportId: 0,
         sinkId: 1,
         flow: {
           ...{ local: at(here, 30000), source: at(here, 30002) },
@@ -91,6 +72,7 @@ describe('the flows of a call', () => {
       },
       {
         streamId: 1,
+        transportId: 1,
         sinkId: 0,
         flow: {
           ...{ local: at(here, 30002), source: at(here, 30000) },
@@ -109,7 +91,7 @@ describe('the flows of a call', () => {
   });
 
   it('leave the default TOS alone and forward what is not RTP unseen', () => {
-    const plan = planOf([stream(0, { transparent: true }), stream(1)], { tos: -1 });
+    const plan = planOf([stream(0, { kind: 'opaque' }), stream(1)], { tos: -1 });
     const [first] = flowsOf(plan, learnt(), every);
     expect(first?.flow).to.include({ tos: 0, opaque: true });
   });
@@ -118,34 +100,29 @@ describe('the flows of a call', () => {
     const plan = planOf([stream(0, { confirmed: false }), stream(1)]);
     expect(localPorts(plan)).to.deep.equal([30002]);
     const moved = at('203.0.113.5', 9);
-    const learned = learnt([0, { latchEpoch: 0, endpoint: moved, confirmed: true }]);
+    const learned = learnt([0, { generation: 0, endpoint: moved, confirmed: true }]);
     const flows = flowsOf(plan, learned, every);
     expect(flows.map(({ flow }) => flow.expected)).to.deep.equal([moved, callee]);
     expect(flows.map(({ flow }) => flow.destination)).to.deep.equal([callee, moved]);
   });
 
   it('forget what was learned before learning began anew', () => {
-    const plan = planOf([stream(0, { confirmed: false, latchEpoch: 1 }), stream(1)]);
-    const learned = learnt([0, { latchEpoch: 0, endpoint: caller, confirmed: true }]);
+    const plan = planOf([stream(0, { confirmed: false, generation: 1 }), stream(1)]);
+    const learned = learnt([0, { generation: 0, endpoint: caller, confirmed: true }]);
     expect(localPorts(plan, learned)).to.deep.equal([30002]);
   });
 
   const elsewhere = at('2001:db8::1', 7000);
   describe('of RTCP, which the daemon reads while it lives,', () => {
     const [one, two] = [at('192.0.2.10', 6001), at('192.0.2.20', 7001)];
-    const rtcp = (id: 2 | 3, changes: Partial<StreamPlan> = {}): StreamPlan => ({
-      ...stream(0, { component: 2, endpoint: id === 2 ? one : two, rtpSinks: [] }),
-      ...{ id, egressSocket: id, rtcpSinks: [5 - id], clockRate: 0 },
+    const rtcp = (id: 2 | 3, changes: Partial<Side> = {}): Side => ({
+      ...stream(0, { kind: 'rtcp', endpoint: id === 2 ? one : two, rtpTo: [] }),
+      ...{ id, egressPort: id, rtcpTo: [5 - id], clockRate: 0 },
       ...changes,
     });
-    const plan = (streams: readonly StreamPlan[]): MediaPlan =>
+    const plan = (streams: readonly Side[]): MediaPlan =>
       planOf([stream(0, { blocked: true }), stream(1, { blocked: true }), ...streams], {
-        sockets: [
-          { id: 0, streamId: 0, localAddress: here, localPort: 30000 },
-          { id: 1, streamId: 1, localAddress: here, localPort: 30002 },
-          { id: 2, streamId: 2, localAddress: here, localPort: 30001 },
-          { id: 3, streamId: 3, localAddress: here, localPort: 30003 },
-        ],
+        ports: [...facing, facingPort(2, 2, here, 30_001), facingPort(3, 3, here, 30_003)],
       });
 
     it('join the ports that it has for itself', () => {
@@ -171,14 +148,14 @@ describe('the flows of a call', () => {
       expect(localPorts(unsettled)).to.deep.equal([30003]);
     });
 
-    const muxed = (changes: Partial<StreamPlan> = {}): readonly StreamPlan[] => [
-      stream(0, { rtcpMux: true, rtcpSinks: [3], ...changes }),
-      stream(1, { rtcpMux: false, rtcpSinks: [0] }),
+    const muxed = (changes: Partial<Side> = {}): readonly Side[] => [
+      stream(0, { rtcpMux: true, rtcpTo: [3], ...changes }),
+      stream(1, { rtcpMux: false, rtcpTo: [0] }),
       rtcp(3),
     ];
-    const rtcpOf = (streams: readonly StreamPlan[], abilities = every): unknown => {
-      const { sockets } = plan([]);
-      const all = planOf([...streams, rtcp(2)], { sockets });
+    const rtcpOf = (streams: readonly Side[], abilities = every): unknown => {
+      const ports = [...facing, facingPort(2, 2, here, 30_001), facingPort(3, 3, here, 30_003)];
+      const all = planOf([...streams, rtcp(2)], { ports });
       return flowsOf(all, learnt(), abilities).find(({ streamId }) => streamId === 0)?.flow.rtcp;
     };
 
@@ -197,8 +174,8 @@ describe('the flows of a call', () => {
     it('share the port of RTP with their own way out', () => {
       expect(rtcpOf(muxed())).to.deep.equal({ source: at(here, 30003), destination: two });
       expect(rtcpOf(muxed(), { ...every, rtcp: false })).to.equal(null);
-      expect(rtcpOf(muxed({ transparent: true }))).to.equal(null);
-      expect(rtcpOf(muxed({ rtcpSinks: [] }))).to.equal(null);
+      expect(rtcpOf(muxed({ kind: 'opaque' }))).to.equal(null);
+      expect(rtcpOf(muxed({ rtcpTo: [] }))).to.equal(null);
       const [first, second] = muxed();
       const six = rtcp(3, { endpoint: at('2001:db8::1', 7001) });
       if (first === undefined || second === undefined) throw new Error('none');
@@ -206,12 +183,12 @@ describe('the flows of a call', () => {
     });
   });
 
-  const userspace: (readonly [string, readonly StreamPlan[]])[] = [
+  const userspace: (readonly [string, readonly Side[]])[] = [
     ['with a blocked source', [stream(0, { blocked: true }), stream(1)]],
-    ['without listener', [stream(0, { rtpSinks: [] }), stream(1)]],
-    ['with several listeners', [stream(0, { rtpSinks: [1, 1] }), stream(1)]],
+    ['without listener', [stream(0, { rtpTo: [] }), stream(1)]],
+    ['with several listeners', [stream(0, { rtpTo: [1, 1] }), stream(1)]],
     ['whose listener is nowhere', [stream(0), stream(1, { endpoint: null, confirmed: false })]],
-    ['whose listener has no port here', [stream(0), stream(1, { egressSocket: null })]],
+    ['whose listener has no port here', [stream(0), stream(1, { egressPort: null })]],
     ['to the other IP family', [stream(0), stream(1, { endpoint: elsewhere, confirmed: false })]],
     ['whose listener waits for NAT', [stream(0), stream(1, { natWait: true, confirmed: false })]],
   ];
@@ -238,8 +215,35 @@ describe('the flows of a call', () => {
       'that is silenced',
       [stream(0, { payloads: rules('forward', [8, 'silence-pcma']) }), stream(1)],
     ],
-    ['of SRTP without its DTMF', [stream(0, { payloads: noDtmf, transparent: true }), stream(1)]],
+    ['of SRTP without its DTMF', [stream(0, { payloads: noDtmf, kind: 'opaque' }), stream(1)]],
   );
+  const rooms: (readonly [string, (plan: MediaPlan) => MediaPlan])[] = [
+    ...(['ice', 'dtls', 'srtp'] as const).flatMap((room) =>
+      [0, 1].map((at): (typeof rooms)[number] => [
+        `${room} of the ${at === 0 ? 'sender' : 'recipient'}`,
+        (plan) => ({
+          ...plan,
+          transports: plan.transports.map((each) =>
+            each.id === at ? Object.assign({ ...each }, { [room]: {} }) : each,
+          ),
+        }),
+      ]),
+    ),
+    ...(['rewrite', 'processor'] as const).map((room): (typeof rooms)[number] => [
+      room,
+      (plan) => ({
+        ...plan,
+        routes: plan.routes.map((each) => Object.assign({ ...each }, { [room]: {} })),
+      }),
+    ]),
+  ];
+  for (const [what, changed] of rooms) {
+    it(`leave what has ${what} to userspace`, () => {
+      expect(localPorts(planOf([stream(0), stream(1)]))).to.include(30000);
+      expect(localPorts(changed(planOf([stream(0), stream(1)])))).not.to.include(30000);
+    });
+  }
+
   for (const [what, streams] of userspace) {
     it(`leave a stream ${what} to userspace`, () => {
       expect(localPorts(planOf(streams))).not.to.include(30000);

@@ -7,16 +7,17 @@ import {
 } from '../../../src/kernel-forward/forwarder.js';
 import { KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
 import { noStats, type Endpoint } from '../../../src/media/call-state.js';
-import type {
-  CallStatistics,
-  MediaPlan,
-  MediaRelay,
-  ReconcileResult,
-  RelayEvent,
-  StreamPlan,
-  StreamStatistics,
+import {
+  emptyPlan,
+  type CallStatistics,
+  type MediaPlan,
+  type MediaRelay,
+  type ReconcileResult,
+  type RelayEvent,
+  type StreamStatistics,
 } from '../../../src/media/relay.js';
-import { planOf, stream } from './flows.test.js';
+import { facingPort, type Side } from '../../support/plans.js';
+import { facing, planOf, stream } from './flows.test.js';
 
 /** What was asked of the relay in userspace and of the kernel, in order. */
 const asked: string[] = [];
@@ -100,7 +101,7 @@ class FakeRelay implements MediaRelay {
   }
 }
 
-const nothing: MediaPlan = { callId: 'call', tos: -1, sockets: [], streams: [] };
+const nothing = emptyPlan('call');
 
 describe('the relay with the kernel before it', () => {
   let inner: FakeRelay;
@@ -151,7 +152,7 @@ describe('the relay with the kernel before it', () => {
     asked.length = 0;
     relay.reconcile(planOf([stream(0), stream(1)]));
     expect(asked).to.deep.equal(['relay']);
-    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(asked.slice(1)).to.deep.equal(['relay', 'remove 30000']);
   });
 
@@ -164,8 +165,8 @@ describe('the relay with the kernel before it', () => {
       {
         type: 'endpoint-learned',
         callId: 'call',
-        streamId: 0,
-        latchEpoch: 0,
+        transportId: 0,
+        generation: 0,
         endpoint,
         confirmed: true,
       },
@@ -178,7 +179,7 @@ describe('the relay with the kernel before it', () => {
     const learned = (endpoint: Endpoint): void =>
       inner.listener([
         {
-          ...{ type: 'endpoint-learned', callId: 'call', streamId: 0, latchEpoch: 0 },
+          ...{ type: 'endpoint-learned', callId: 'call', transportId: 0, generation: 0 },
           ...{ endpoint, confirmed: true },
         },
       ]);
@@ -205,7 +206,7 @@ describe('the relay with the kernel before it', () => {
 
   it('keeps the flow of a known source that learns again, until another is heard or time is up', () => {
     const ports = (): readonly number[] => forwarder.flows().map(({ local }) => local.port);
-    const learns = (latchEpoch: number): StreamPlan => stream(0, { confirmed: false, latchEpoch });
+    const learns = (generation: number): Side => stream(0, { confirmed: false, generation });
     relay.reconcile(planOf([stream(0), stream(1)]));
     relay.onEvents(() => undefined);
     relay.reconcile(planOf([learns(1), stream(1)]));
@@ -213,18 +214,18 @@ describe('the relay with the kernel before it', () => {
     monotonic += 3e6;
     void [...relay.lastActivity()];
     expect(ports(), 'a packet has to be heard').to.deep.equal([30002]);
-    relay.reconcile(planOf([stream(0, { latchEpoch: 1 }), stream(1)]));
+    relay.reconcile(planOf([stream(0, { generation: 1 }), stream(1)]));
     relay.reconcile(planOf([learns(2), stream(1)]));
     inner.listener([
       {
-        ...{ type: 'endpoint-learned', callId: 'call', streamId: 0, latchEpoch: 2 },
+        ...{ type: 'endpoint-learned', callId: 'call', transportId: 0, generation: 2 },
         ...{ endpoint: { address: '203.0.113.5', port: 9 }, confirmed: false },
       },
     ]);
     expect(ports(), 'another source').to.deep.equal([30002]);
-    relay.reconcile(planOf([stream(0, { latchEpoch: 2 }), stream(1)]));
+    relay.reconcile(planOf([stream(0, { generation: 2 }), stream(1)]));
     const elsewhere = { address: '203.0.113.6', port: 9 };
-    const moved = stream(0, { confirmed: false, latchEpoch: 3, endpoint: elsewhere });
+    const moved = stream(0, { confirmed: false, generation: 3, endpoint: elsewhere });
     relay.reconcile(planOf([moved, stream(1)]));
     expect(ports(), 'a changed SDP').to.deep.equal([30002]);
   });
@@ -237,7 +238,7 @@ describe('the relay with the kernel before it', () => {
     expect(first?.lastPacketMicros).to.equal(1_000_500);
     expect([...relay.lastActivity()]).to.deep.equal([['call', 1_000_500]]);
     expect(relay.totals()).to.deep.equal({ packets: 300, bytes: 51_600, errors: 3 });
-    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(packetsOf(0)).to.equal(150);
     relay.reconcile(nothing);
     monotonic += 60e6;
@@ -264,10 +265,9 @@ describe('the relay with the kernel before it', () => {
   });
 
   it('claims the flows of a stream with two ports once, and never counts down', () => {
-    const second = { id: 2, streamId: 0, localAddress: '198.51.100.1', localPort: 30004 };
+    const second = facingPort(2, 0, '198.51.100.1', 30_004);
     const initialStats = { ...noStats, packets: 480, kernelPackets: 400, lastPacketMicros: 0 };
-    const plan = planOf([stream(0, { initialStats }), stream(1)]);
-    const wide = { ...plan, sockets: [...plan.sockets, second] };
+    const wide = planOf([stream(0, { initialStats }), stream(1)], { ports: [...facing, second] });
     relay.reconcile(wide);
     const { held } = forwarder;
     forwarder = new FakeForwarder(true);
@@ -355,7 +355,7 @@ describe('the relay with the kernel before it', () => {
       'Kernel forwarding is suspended, media is relayed in user space: a firewall',
     ]);
     expect(packetsOf(0)).to.equal(150);
-    relay.reconcile(planOf([stream(0, { rtpSinks: [] }), stream(1)]));
+    relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(forwarder.held.size).to.equal(0);
     expect(relay.describe().mode).to.equal('tc, suspended');
   });

@@ -31,10 +31,12 @@ function withSubscription(state: CallState, change: Partial<Subscription>): Call
 }
 
 /** Stream id -> where its RTP and its RTCP go, by the plan. */
-const planned = (state: CallState): unknown =>
-  mediaPlan(state, interfaces).streams.map(({ id, rtpSinks, rtcpSinks }) => [
-    ...[id, [...rtpSinks], [...rtcpSinks]],
-  ]);
+function planned(state: CallState): unknown {
+  const { streams, routes } = mediaPlan(state, interfaces);
+  const targets = (from: number, kind: string): readonly number[] =>
+    routes.filter((r) => r.fromStream === from && r.kind === kind).map((r) => r.toStream);
+  return streams.map(({ id }) => [id, targets(id, 'rtp'), targets(id, 'rtcp')]);
+}
 
 /** The same by the stored value. */
 function stored(state: CallState): unknown {

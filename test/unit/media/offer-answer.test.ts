@@ -210,8 +210,9 @@ describe('the plan for the relay', () => {
     if (call.state === null) throw new Error('no call');
     const plan = mediaPlan(call.state, interfaces);
     const { id } = call.stream(from, component);
-    const stream = plan.streams.find((each) => each.id === id);
-    return component === 1 ? (stream?.rtpSinks ?? []) : (stream?.rtcpSinks ?? []);
+    const kind = component === 1 ? 'rtp' : 'rtcp';
+    const routes = plan.routes.filter((route) => route.fromStream === id && route.kind === kind);
+    return routes.map(({ toStream }) => toStream);
   }
 
   it('sends RTP to RTP and RTCP to RTCP', () => {
@@ -275,7 +276,7 @@ describe('the plan for the relay', () => {
       const { state } = call;
       if (state === null) return undefined;
       const { id } = call.stream(tag);
-      return mediaPlan(state, interfaces).streams.find((stream) => stream.id === id)?.learning;
+      return mediaPlan(state, interfaces).transports.find((each) => each.id === id)?.learning;
     };
     call.offer(body(6000), { flags: new Set(['strict-source']) });
     expect(learningOf('a')).to.equal('off');
@@ -284,21 +285,32 @@ describe('the plan for the relay', () => {
     const lenient = new ModelCall();
     lenient.offer(body(6000));
     const state = lenient.state;
-    const streams = state === null ? [] : mediaPlan(state, interfaces).streams;
-    expect(streams.map(({ learning }) => learning)).not.to.include('off');
+    const transports = state === null ? [] : mediaPlan(state, interfaces).transports;
+    expect(transports.map(({ learning }) => learning)).not.to.include('off');
   });
 
-  it('knows who takes part in feedback, where it can be read', () => {
-    const feedbackOf = (protocol: string): readonly boolean[] => {
+  it('takes feedback out for a side that takes no part in it, where it can be read', () => {
+    const strippedOf = (
+      caller: string,
+      callee: string,
+    ): readonly (readonly [number, boolean])[] => {
       const call = new ModelCall();
-      call.offer(body(6000).replace('RTP/AVP', protocol));
+      call.offer(body(6000).replace('RTP/AVP', caller), { transportProtocol: callee });
       const { state } = call;
-      return state === null
-        ? []
-        : mediaPlan(state, interfaces).streams.map((each) => each.feedback);
+      if (state === null) throw new Error('no call');
+      call.answer(called(7000).replace('RTP/AVP', callee));
+      const { routes } = mediaPlan(call.state ?? state, interfaces);
+      return routes
+        .filter(({ kind }) => kind === 'rtcp')
+        .map(({ fromStream, withoutFeedback }) => [fromStream, withoutFeedback] as const);
     };
-    expect(feedbackOf('RTP/AVP')).to.deep.equal([false, false, false, false]);
-    expect(feedbackOf('RTP/AVPF')).to.deep.equal([true, true, true, true]);
-    expect(feedbackOf('UDP/TLS/RTP/SAVPF')).to.deep.equal([false, false, false, false]);
+    const none = strippedOf('RTP/AVP', 'RTP/AVP').map(([id]) => [id, false]);
+    expect(none).to.have.length(4);
+    expect(strippedOf('RTP/AVP', 'RTP/AVP')).to.deep.equal(none);
+    expect(strippedOf('RTP/AVPF', 'RTP/AVPF')).to.deep.equal(none);
+    const mixed = strippedOf('RTP/AVPF', 'RTP/AVP').filter(([, without]) => without);
+    expect(mixed).to.have.length(2);
+    const secure = strippedOf('UDP/TLS/RTP/SAVPF', 'UDP/TLS/RTP/SAVP');
+    expect(secure.map(([, without]) => without)).not.to.include(true);
   });
 });

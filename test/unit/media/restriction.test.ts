@@ -58,7 +58,7 @@ describe('a restriction', () => {
     expect(typesOf(rulesFor(state))).to.deep.equal({ 101: 'forward' });
     expect(rulesFor(state, 'x')).to.equal(null);
     const [, rtcp] = heardFrom(state, 'a');
-    expect(rtcp).to.include({ component: 2, payloads: null, blocked: false });
+    expect(rtcp).to.include({ kind: 'rtcp', payloads: null, blocked: false });
   });
 
   it('block DTMF takes nothing else', () => {
@@ -89,7 +89,7 @@ describe('a restriction', () => {
     const dtls = ['a=fingerprint:sha-256 00'];
     const state = after(established(dtls, 'RTP/SAVP'), ['block media']);
     const [rtp] = heardFrom(state, 'a');
-    expect(rtp).to.include({ transparent: true, blocked: false });
+    expect(rtp).to.include({ kind: 'opaque', blocked: false });
     expect(typesOf(rtp?.payloads ?? null)).to.deep.equal({ 101: 'forward' });
   });
 

@@ -6,7 +6,7 @@ import type { PortFailure } from '../../../../src/media/relay.js';
 import { FakeRelay, Node, start, storedCall } from './support.js';
 
 const busy: PortFailure = {
-  ...{ socketId: 1, localAddress: '192.0.2.1', localPort: 30_000 },
+  ...{ portId: 1, localAddress: '192.0.2.1', localPort: 30_000 },
   ...{ cause: 'port-busy', errno: 'EADDRINUSE' },
 };
 
@@ -30,7 +30,7 @@ describe('a commit', () => {
     const node = new Node();
     const state = storedCall();
     const saved = node.calls.table.commit(state, { media: 'compared' });
-    expect(node.relay.plans.get('call')?.sockets).to.have.length(4);
+    expect(node.relay.plans.get('call')?.ports).to.have.length(4);
     expect(usedOf(node)).to.equal(4);
     expect(node.calls.table.call('call')).to.equal(state);
     expect(node.calls.table.ownCount).to.equal(1);
@@ -45,7 +45,7 @@ describe('a commit', () => {
     void node.calls.table.commit(state, { media: 'compared' });
     void node.calls.table.commit(withLess(state), { media: 'compared' });
     expect(usedOf(node)).to.equal(3);
-    expect(node.relay.plans.get('call')?.sockets).to.have.length(3);
+    expect(node.relay.plans.get('call')?.ports).to.have.length(3);
     void node.calls.table.commit(state, { media: 'compared' });
     expect(usedOf(node)).to.equal(4);
   });

@@ -71,7 +71,7 @@ describe('a delete', () => {
     node.calls.ending.delete('call', of('carol'), 0);
     expect(node.ids).to.eql(['call']);
     expect(usedOf(node)).to.be.below(used);
-    expect(node.relay.plans.get('call')?.sockets).to.have.length(usedOf(node));
+    expect(node.relay.plans.get('call')?.ports).to.have.length(usedOf(node));
     expect(node.lines.at(-1)).to.equal("call: Deleting call branch 'carol' (via-branch 'c')");
   });
 

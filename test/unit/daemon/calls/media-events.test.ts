@@ -15,18 +15,18 @@ function stateOf(node: Node): CallState {
 function learned(state: CallState, at: number, behind = 0): RelayEvent {
   const stream = state.streams[at];
   if (stream === undefined) throw new Error('no stream');
-  const latchEpoch = stream.latchEpoch - behind;
+  const generation = stream.latchEpoch - behind;
   const { callId } = state;
   return {
-    ...{ type: 'endpoint-learned', callId, streamId: stream.id },
-    ...{ latchEpoch, endpoint, confirmed: true },
+    ...{ type: 'endpoint-learned', callId, transportId: stream.id },
+    ...{ generation, endpoint, confirmed: true },
   };
 }
 
 const first = (state: CallState, at: number): RelayEvent => ({
   type: 'first-packet',
   callId: state.callId,
-  streamId: state.streams[at]?.id ?? -1,
+  transportId: state.streams[at]?.id ?? -1,
 });
 
 describe('a learned endpoint', () => {
@@ -84,8 +84,8 @@ describe('an event of media', () => {
     const node = new Node();
     node.talk();
     const before = stateOf(node);
-    node.relay.raise({ type: 'first-packet', callId: 'gone', streamId: 1 });
-    node.relay.raise({ type: 'first-packet', callId: 'call', streamId: 999 });
+    node.relay.raise({ type: 'first-packet', callId: 'gone', transportId: 1 });
+    node.relay.raise({ type: 'first-packet', callId: 'call', transportId: 999 });
     expect(stateOf(node)).to.equal(before);
     expect(node.ids).to.eql(['call']);
   });
@@ -94,9 +94,9 @@ describe('an event of media', () => {
     const node = new Node();
     node.talk();
     const before = stateOf(node);
-    const streamId = before.streams[0]?.id ?? -1;
+    const transportId = before.streams[0]?.id ?? -1;
     const failure = { endpoint, errno: 'ENETUNREACH', packets: 3 };
-    node.relay.raise({ type: 'send-failed', callId: 'call', streamId, ...failure });
+    node.relay.raise({ type: 'send-failed', callId: 'call', transportId, ...failure });
     expect(node.lines.at(-1)).to.contain('198.51.100.7:4444: ENETUNREACH, 3 packets');
     expect(stateOf(node)).to.equal(before);
   });

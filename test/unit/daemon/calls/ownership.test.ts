@@ -1,7 +1,7 @@
 /** Whose a call is: following, taking over, losing, giving back. */
 import { expect } from 'chai';
 import { draftOf, withFlag, type CallState } from '../../../../src/media/call-state.js';
-import type { StreamPlan } from '../../../../src/media/relay.js';
+import type { RemotePlan } from '../../../../src/media/relay.js';
 import { FakeStore, Node, seconds, storedCall } from './support.js';
 
 const standby = ['--active-switchover', '--timeout=60'];
@@ -24,7 +24,7 @@ describe('a followed call', () => {
     const node = standbyNode();
     node.pass(1000);
     expect(node.ownership()).to.equal('foreign');
-    expect(node.relay.plans.get('call')?.sockets).to.have.length(4);
+    expect(node.relay.plans.get('call')?.ports).to.have.length(4);
     expect(node.store.log).to.eql([]);
     expect(node.calls.table.ownCount).to.equal(0);
   });
@@ -54,8 +54,9 @@ describe('a followed call', () => {
 
   it('learns again when its owner does, and keeps what it has learned otherwise', () => {
     const node = standbyNode();
-    const streams = (): readonly StreamPlan[] => node.relay.plans.get('call')?.streams ?? [];
-    const followed = (confirmed: boolean): readonly StreamPlan[] => {
+    const streams = (): readonly RemotePlan[] =>
+      (node.relay.plans.get('call')?.transports ?? []).map(({ remote }) => remote);
+    const followed = (confirmed: boolean): readonly RemotePlan[] => {
       const state = draftOf(storedCall());
       for (const stream of state.streams) {
         stream.flags = withFlag(stream.flags, 'confirmed', confirmed);
@@ -63,8 +64,8 @@ describe('a followed call', () => {
       node.calls.ownership.follow(state, 2);
       return streams();
     };
-    const epochs = (plans: readonly StreamPlan[]): readonly number[] =>
-      plans.map(({ latchEpoch }) => latchEpoch);
+    const epochs = (plans: readonly RemotePlan[]): readonly number[] =>
+      plans.map(({ generation }) => generation);
     const confirmed = followed(true);
     expect(confirmed.map((stream) => stream.confirmed)).to.not.include(false);
     expect(epochs(followed(true))).to.deep.equal(epochs(confirmed));
@@ -113,7 +114,7 @@ describe('a followed call', () => {
     const node = new Node({ options: standby });
     node.relay.refusals.push([
       {
-        ...{ socketId: 1, localAddress: '192.0.2.1', localPort: 30_000 },
+        ...{ portId: 1, localAddress: '192.0.2.1', localPort: 30_000 },
         ...{ cause: 'fd-limit', errno: 'EMFILE' },
       },
     ]);
@@ -256,7 +257,7 @@ describe('signalling', () => {
   it('tries other ports when another program holds those that it chose', () => {
     const node = new Node();
     const busy = {
-      socketId: 0,
+      portId: 0,
       localAddress: '192.0.2.1',
       cause: 'port-busy',
       errno: 'EADDRINUSE',
@@ -270,7 +271,7 @@ describe('signalling', () => {
 
   it('leaves nothing behind when no port can be opened', () => {
     const node = new Node();
-    const refusal = { socketId: 0, localAddress: '192.0.2.1', localPort: 30_000, errno: 'EMFILE' };
+    const refusal = { portId: 0, localAddress: '192.0.2.1', localPort: 30_000, errno: 'EMFILE' };
     node.relay.refusals.push([{ ...refusal, cause: 'fd-limit' }]);
     expect(() => node.offer()).to.throw('Ran out of ports');
     expect(node.ids).to.eql([]);
@@ -283,7 +284,7 @@ describe('signalling', () => {
     for (let turn = 0; turn < 100; turn += 1) {
       node.relay.refusals.push([
         {
-          ...{ socketId: 0, localAddress: '192.0.2.1', localPort: 30_000 + turn },
+          ...{ portId: 0, localAddress: '192.0.2.1', localPort: 30_000 + turn },
           ...{ cause: 'port-busy', errno: 'EADDRINUSE' },
         },
       ]);
@@ -306,13 +307,13 @@ describe('signalling', () => {
     const stream = node.calls.table.call('call')?.streams[0];
     const endpoint = { address: '198.51.100.7', port: 6000 };
     node.relay.raise({
-      ...{ type: 'endpoint-learned', callId: 'call', streamId: stream?.id ?? -1 },
-      ...{ latchEpoch: stream?.latchEpoch ?? -1, endpoint, confirmed: true },
+      ...{ type: 'endpoint-learned', callId: 'call', transportId: stream?.id ?? -1 },
+      ...{ generation: stream?.latchEpoch ?? -1, endpoint, confirmed: true },
     });
     expect(node.store.values.get('call')?.streams[0]?.endpoint).to.eql(endpoint);
     node.relay.raise({
-      ...{ type: 'endpoint-learned', callId: 'call', streamId: stream?.id ?? -1 },
-      ...{ latchEpoch: -7, endpoint: { address: '198.51.100.8', port: 1 }, confirmed: true },
+      ...{ type: 'endpoint-learned', callId: 'call', transportId: stream?.id ?? -1 },
+      ...{ generation: -7, endpoint: { address: '198.51.100.8', port: 1 }, confirmed: true },
     });
     expect(node.calls.table.call('call')?.streams[0]?.endpoint).to.eql(endpoint);
   });

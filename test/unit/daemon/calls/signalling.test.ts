@@ -6,7 +6,7 @@ import { body, plainRequest } from '../../media/support.js';
 import { Node, storedCall } from './support.js';
 
 const failure = (cause: PortFailureCause, errno: string, localPort: number): PortFailure => ({
-  ...{ socketId: 1, localAddress: '192.0.2.1', localPort, cause, errno },
+  ...{ portId: 1, localAddress: '192.0.2.1', localPort, cause, errno },
 });
 const busy = (port: number): PortFailure => failure('port-busy', 'EADDRINUSE', port);
 const usedOf = (node: Node): number => node.pool.usage('192.0.2.1').used;
@@ -16,7 +16,7 @@ describe('an offer', () => {
     const node = new Node();
     node.relay.refusals.push([busy(30_000)], [busy(30_002)]);
     node.offer();
-    const ports = node.relay.plans.get('call')?.sockets.map(({ localPort }) => localPort);
+    const ports = node.relay.plans.get('call')?.ports.map(({ localPort }) => localPort);
     expect(ports).to.eql([30_004, 30_005, 30_006, 30_007]);
     expect(usedOf(node)).to.equal(4);
     expect(node.store.log).to.eql(['save call']);

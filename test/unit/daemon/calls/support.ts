@@ -5,15 +5,16 @@ import { HeldAddresses } from '../../../../src/daemon/process/held-addresses.js'
 import type { CallState } from '../../../../src/media/call-state.js';
 import { InterfaceTable } from '../../../../src/media/interfaces.js';
 import { PortPool } from '../../../../src/media/port-pool.js';
-import type {
-  CallStatistics,
-  MediaPlan,
-  MediaRelay,
-  PortFailure,
-  ReconcileResult,
-  RelayEvent,
-  RelayTotals,
-  StreamStatistics,
+import {
+  closesCall,
+  type CallStatistics,
+  type MediaPlan,
+  type MediaRelay,
+  type PortFailure,
+  type ReconcileResult,
+  type RelayEvent,
+  type RelayTotals,
+  type StreamStatistics,
 } from '../../../../src/media/relay.js';
 import { Counters } from '../../../../src/observe/counters.js';
 import { Log } from '../../../../src/observe/log.js';
@@ -43,7 +44,7 @@ export class FakeRelay implements MediaRelay {
     this.reconciled += 1;
     const failures = this.refusals.shift();
     if (failures !== undefined) return { ok: false, failures };
-    if (plan.sockets.length === 0 && plan.streams.length === 0) this.plans.delete(plan.callId);
+    if (closesCall(plan)) this.plans.delete(plan.callId);
     else this.plans.set(plan.callId, plan);
     return { ok: true };
   }
@@ -62,13 +63,13 @@ export class FakeRelay implements MediaRelay {
     const plan = this.plans.get(callId);
     if (plan === undefined) return null;
     const heard = this.#heard.get(callId);
-    const streams = plan.streams.map(({ id, endpoint }): StreamStatistics => {
+    const streams = plan.transports.map(({ id, remote }): StreamStatistics => {
       const lastPacketMicros = heard?.get(id) ?? 0;
       const packets = lastPacketMicros > 0 ? 1 : 0;
       return {
         streamId: id,
         ...{ packets, bytes: packets * 172, errors: 0, kernelPackets: 0, kernelBytes: 0 },
-        ...{ packetsOut: 0, bytesOut: 0, lastPacketMicros, ssrc: null, endpoint },
+        ...{ packetsOut: 0, bytesOut: 0, lastPacketMicros, ssrc: null, endpoint: remote.endpoint },
         ...{ confirmed: false, received: packets > 0, drops: {} },
       };
     });

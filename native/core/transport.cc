@@ -1,4 +1,4 @@
-#include "stream.h"
+#include "transport.h"
 
 #include <cstring>
 
@@ -15,7 +15,7 @@ void PublishedLatch::write(const LatchView& view) {
   words_[0].store(host[0], std::memory_order_release);
   words_[1].store(host[1], std::memory_order_release);
   words_[2].store(rest, std::memory_order_release);
-  words_[3].store(view.epoch, std::memory_order_release);
+  words_[3].store(view.generation, std::memory_order_release);
   sequence_.store(sequence + 2, std::memory_order_release);
 }
 
@@ -25,7 +25,7 @@ LatchView PublishedLatch::read() const {
     const std::array<std::uint64_t, 2> host{words_[0].load(std::memory_order_acquire),
                                             words_[1].load(std::memory_order_acquire)};
     const std::uint64_t rest = words_[2].load(std::memory_order_acquire);
-    const std::uint64_t epoch = words_[3].load(std::memory_order_acquire);
+    const std::uint64_t generation = words_[3].load(std::memory_order_acquire);
     // The writer is inside for nanoseconds only.
     if (before % 2 != 0 || before != sequence_.load(std::memory_order_relaxed))
       continue;
@@ -34,7 +34,7 @@ LatchView PublishedLatch::read() const {
     view.endpoint.port = static_cast<std::uint16_t>(rest & 0xffff);
     view.endpoint.family = static_cast<Family>((rest >> 16) & 0xff);
     view.confirmed = ((rest >> 24) & 1) != 0;
-    view.epoch = static_cast<std::uint32_t>(epoch);
+    view.generation = static_cast<std::uint32_t>(generation);
     return view;
   }
 }

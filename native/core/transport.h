@@ -1,0 +1,81 @@
+// What the relay knows of one transport beyond its plan: whom it follows, and what it has to tell.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "address.h"
+#include "latch.h"
+#include "mailbox.h"
+#include "plan.h"
+#include "stream.h"
+
+namespace rtprelay {
+
+/// The learned endpoint as other threads see it.
+struct LatchView {
+  SocketAddress endpoint;
+  bool confirmed = false;
+  std::uint32_t generation = 0;
+};
+
+/// Sequence lock with one writer. Release stores of the words make a reader that sees a new word
+/// see the odd sequence number as well, so no fence is needed.
+// Thread: write worker only; read any.
+class PublishedLatch {
+public:
+  void write(const LatchView& view);
+  [[nodiscard]] LatchView read() const;
+
+private:
+  std::atomic<std::uint32_t> sequence_{0};
+  std::array<std::atomic<std::uint64_t>, 4> words_{};
+};
+
+enum TransportEvent : std::uint32_t {
+  kFirstPacket = 1,
+  kEndpointLearned = 2,
+  kSendFailed = 4,
+  /// Something is in the worker's ring of SRTP indexes.
+  kSrtpIndex = 8,
+};
+
+/// The name of a call, one for all that belongs to it and outlives it in a worker's hands.
+using CallId = std::shared_ptr<const std::string>;
+
+/// Lives from the reconcile that brings the transport until the worker has dropped it. Checks and
+/// handshakes (an ICE agent, a DTLS session) will be members of it: null where the plan has none,
+/// used by the worker alone.
+struct Transport : MailboxLink {
+  Transport(CallId call, std::uint32_t transport_id) : call_id(std::move(call)), id(transport_id) {}
+
+  const CallId call_id;
+  const std::uint32_t id;
+
+  // Thread: written by the worker, read by any.
+  PublishedLatch published;
+  /// Packets that could not be sent to this transport's endpoint, and the last errno.
+  Counter send_failures;
+  Counter send_error;
+  /// TransportEvent bits that the control thread has not seen; non-zero while in the event mailbox.
+  std::atomic<std::uint32_t> events{0};
+
+  // Thread: control only.
+  /// In the transports of the call's snapshot.
+  std::uint32_t position = 0;
+  /// Of `send_failures`: reported already.
+  std::uint64_t send_failures_told = 0;
+
+  // Thread: worker only.
+  Latch latch;
+  std::uint32_t generation = 0;
+  bool installed = false;
+  bool received = false;
+  /// When a failure to send was last reported; 0 never.
+  Micros send_failure_told = 0;
+};
+
+} // namespace rtprelay
