@@ -26,7 +26,7 @@ struct RelayOptions {
   /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
   /// clock.
   Micros epoch = 0;
-  MosRule mos;
+  MosRule mos{};
 };
 
 struct PortFailure {
