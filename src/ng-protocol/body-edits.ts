@@ -12,10 +12,10 @@ import {
 import { integerOf, wordsOf } from './values.js';
 import {
   newBodyEdits,
-  type AttributeEdits,
   type BodyEdits,
   type CodecLists,
 } from '../sdp/edits.js';
+import type { AttributeEdits } from '../sdp/types.js';
 
 /** A request that is being read; `edits` is null until something asks for changes. */
 export interface EditedRequest extends NotedRequest {

@@ -1,13 +1,5 @@
 /** What a request wants changed in the body for the other side, beyond what relaying takes (ng-protocol.md §4.4, §4.5). */
-import type { SdpCodec, SdpMedia } from './types.js';
-
-/** Changes to the attribute lines of a section; texts are what stands behind `a=`. */
-export interface AttributeEdits {
-  readonly add: string[];
-  /** A whole line, its name, or its name with the first word of its value; case does not matter. */
-  readonly remove: string[];
-  readonly substitute: (readonly [from: string, to: string])[];
-}
+import type { AttributeEdits, SdpCodec, SdpMedia } from './types.js';
 
 /** Codec specifications `NAME[/clock[/channels[/bitrate[/ptime[/fmtp]]]]]`, `all` or `full`. */
 export interface CodecLists {

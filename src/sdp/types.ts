@@ -2,7 +2,6 @@
  * SDP (RFC 8866) as the relay sees it. Text is latin1-safe: one character per byte.
  * `lines.ts` parses, `view.ts` reads values, `rewrite.ts` writes the body for the other side.
  */
-import type { AttributeEdits } from './edits.js';
 
 /** What was wrong, in terms of the NG error it causes (sdp-rules.md §11). */
 export type SdpErrorCode = 'syntax' | 'too-many-medias' | 'incomplete' | 'not-writable';
@@ -17,6 +16,14 @@ export class SdpError extends Error {
   ) {
     super(message);
   }
+}
+
+/** Changes to the attribute lines of a section; texts are what stands behind `a=`. */
+export interface AttributeEdits {
+  readonly add: string[];
+  /** A whole line, its name, or its name with the first word of its value; case does not matter. */
+  readonly remove: string[];
+  readonly substitute: (readonly [from: string, to: string])[];
 }
 
 export interface SdpLine {
