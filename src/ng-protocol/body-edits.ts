@@ -10,11 +10,7 @@ import {
   type NotedRequest,
 } from './notes.js';
 import { integerOf, wordsOf } from './values.js';
-import {
-  newBodyEdits,
-  type BodyEdits,
-  type CodecLists,
-} from '../sdp/edits.js';
+import { newBodyEdits, type BodyEdits, type CodecLists } from '../sdp/edits.js';
 import type { AttributeEdits } from '../sdp/types.js';
 
 /** A request that is being read; `edits` is null until something asks for changes. */
