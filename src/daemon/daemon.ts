@@ -23,7 +23,7 @@ import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
 import { addressesOf, portCount, thisMachine } from './machine.js';
-import { collectorOfV8, MemoryTrim } from './memory-trim.js';
+import { collectorOfV8, keepYoungGenerationSmall, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
 import { openRelay } from './open-relay.js';
@@ -90,6 +90,7 @@ export class Daemon {
   #seconds = 0;
 
   constructor(environment: DaemonEnvironment) {
+    keepYoungGenerationSmall();
     this.#environment = environment;
     this.#liveConfig = new LiveConfig({ ...environment, initial: environment.config });
     const { nowMicros } = environment.clock;
