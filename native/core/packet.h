@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "../bytes.h"
+
 namespace rtprelay {
 
 enum class PacketKind : std::uint8_t { kRtp, kRtcp, kStun, kDtls, kOther };
@@ -19,14 +21,6 @@ constexpr std::uint32_t kStunCookie = 0x2112a442;
 /// SR to XR (RFC 3550 §12.1, RFC 4585 §6.1, RFC 3611 §2).
 constexpr std::uint8_t kRtcpFirstType = 200;
 constexpr std::uint8_t kRtcpLastType = 207;
-
-inline std::uint16_t read_u16(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return static_cast<std::uint16_t>((bytes[at] << 8) | bytes[at + 1]);
-}
-
-inline std::uint32_t read_u32(std::span<const std::uint8_t> bytes, std::size_t at) {
-  return (static_cast<std::uint32_t>(read_u16(bytes, at)) << 16) | read_u16(bytes, at + 2);
-}
 
 /// Overwrites the payload of an RTP packet, i.e. what follows CSRCs and header extension (RFC 3550
 /// §5.1, §5.3.1) up to the padding, if any. false: the header is longer than the packet.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../bytes.h"
+
 namespace rtprelay::ice {
 
 namespace {
@@ -33,19 +35,6 @@ constexpr std::uint32_t kFingerprintXor = 0x5354554e;
 constexpr std::uint8_t kIpv4Family = 1;
 constexpr std::uint8_t kIpv6Family = 2;
 
-std::uint16_t get_u16(Bytes at) { return static_cast<std::uint16_t>((at[0] << 8) | at[1]); }
-std::uint32_t get_u32(Bytes at) {
-  return (static_cast<std::uint32_t>(get_u16(at)) << 16) | get_u16(at.subspan(2));
-}
-std::uint64_t get_u64(Bytes at) {
-  return (static_cast<std::uint64_t>(get_u32(at)) << 32) | get_u32(at.subspan(4));
-}
-
-template <typename Number> void put(std::span<std::uint8_t> at, Number value) {
-  for (std::size_t i = 0; i < sizeof(Number); ++i)
-    at[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof(Number) - 1 - i)));
-}
-
 std::size_t padded(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
 
 constexpr std::array<std::uint32_t, 256> crc_table() {
@@ -75,7 +64,7 @@ SocketAddress read_address(Bytes value, Bytes header, bool combined) {
   if (!ipv6 && !(value.size() == 8 && value[1] == kIpv4Family))
     return address;
   address.family = ipv6 ? Family::kIpv6 : Family::kIpv4;
-  address.port = get_u16(value.subspan(2));
+  address.port = read_u16(value.subspan(2));
   if (combined)
     address.port ^= static_cast<std::uint16_t>(kStunCookie >> 16);
   const Bytes host = value.subspan(4);
@@ -94,11 +83,11 @@ bool read_number(std::uint16_t type, Bytes value, StunMessage& out) {
   if (value.size() != (wide ? 8U : 4U))
     return false;
   if (type == kPriority)
-    out.priority = out.priority.value_or(get_u32(value));
+    out.priority = out.priority.value_or(read_u32(value));
   else if (type == kIceControlled)
-    out.controlled = out.controlled.value_or(get_u64(value));
+    out.controlled = out.controlled.value_or(read_u64(value));
   else
-    out.controlling = out.controlling.value_or(get_u64(value));
+    out.controlling = out.controlling.value_or(read_u64(value));
   return true;
 }
 
@@ -157,27 +146,28 @@ std::string_view reason_of(std::uint16_t code) {
 } // namespace
 
 bool looks_like_stun(std::span<const std::uint8_t> packet) {
-  return packet.size() >= kStunHeader && packet[0] < 4 && get_u32(packet.subspan(4)) == kStunCookie;
+  return packet.size() >= kStunHeader && packet[0] < 4 &&
+         read_u32(packet.subspan(4)) == kStunCookie;
 }
 
 bool read_stun(std::span<const std::uint8_t> packet, StunMessage& out) {
-  if (!looks_like_stun(packet) || get_u16(packet.subspan(2)) + kStunHeader != packet.size() ||
+  if (!looks_like_stun(packet) || read_u16(packet.subspan(2)) + kStunHeader != packet.size() ||
       packet.size() % 4 != 0)
     return false;
-  const std::uint16_t type = get_u16(packet);
+  const std::uint16_t type = read_u16(packet);
   out.kind = static_cast<StunClass>(((type >> 4) & 1) | ((type >> 7) & 2));
   out.binding = ((type & 0xf) | ((type >> 1) & 0x70) | ((type >> 2) & 0xf80)) == kBindingMethod;
   std::ranges::copy(packet.subspan(8, out.id.size()), out.id.begin());
   for (std::size_t at = kStunHeader; at < packet.size();) {
     if (out.fingerprint || packet.size() - at < kAttributeHeader)
       return false;
-    const std::uint16_t name = get_u16(packet.subspan(at));
-    const std::size_t size = get_u16(packet.subspan(at + 2));
+    const std::uint16_t name = read_u16(packet.subspan(at));
+    const std::size_t size = read_u16(packet.subspan(at + 2));
     if (padded(size) > packet.size() - at - kAttributeHeader)
       return false;
     const Bytes value = packet.subspan(at + kAttributeHeader, size);
     if (name == kFingerprint) {
-      if (size != 4 || get_u32(value) != fingerprint_of(packet.first(at)))
+      if (size != 4 || read_u32(value) != fingerprint_of(packet.first(at)))
         return false;
       out.fingerprint = true;
     } else if (out.integrity_at == 0) {
@@ -212,8 +202,8 @@ bool has_integrity_of(std::span<const std::uint8_t> packet, const StunMessage& m
   // The length counts as if MESSAGE-INTEGRITY were the last attribute (§14.5).
   std::array<std::uint8_t, kStunHeader> header;
   std::ranges::copy(packet.first(kStunHeader), header.begin());
-  put(std::span(header).subspan(2),
-      static_cast<std::uint16_t>(at + kAttributeHeader + kDigestSize - kStunHeader));
+  write_number(std::span(header).subspan(2),
+               static_cast<std::uint16_t>(at + kAttributeHeader + kDigestSize - kStunHeader));
   srtp::Sha1Digest digest;
   return key.hmac().digest(header, packet.subspan(kStunHeader, at - kStunHeader), digest) &&
          CRYPTO_memcmp(digest.data(), packet.data() + at + kAttributeHeader, kDigestSize) == 0;
@@ -221,9 +211,9 @@ bool has_integrity_of(std::span<const std::uint8_t> packet, const StunMessage& m
 
 StunWriter::StunWriter(StunClass kind, const TransactionId& id) {
   const auto bits = static_cast<unsigned>(kind);
-  put(std::span(buffer_),
-      static_cast<std::uint16_t>(kBindingMethod | ((bits & 1) << 4) | ((bits & 2) << 7)));
-  put(std::span(buffer_).subspan(4), kStunCookie);
+  write_number(std::span(buffer_),
+               static_cast<std::uint16_t>(kBindingMethod | ((bits & 1) << 4) | ((bits & 2) << 7)));
+  write_number(std::span(buffer_).subspan(4), kStunCookie);
   std::ranges::copy(id, buffer_.begin() + 8);
 }
 
@@ -233,14 +223,14 @@ std::span<std::uint8_t> StunWriter::attribute(std::uint16_t type, std::size_t si
     return {};
   }
   const std::span<std::uint8_t> at = std::span(buffer_).subspan(size_);
-  put(at, type);
-  put(at.subspan(2), static_cast<std::uint16_t>(size));
+  write_number(at, type);
+  write_number(at.subspan(2), static_cast<std::uint16_t>(size));
   size_ += kAttributeHeader + padded(size);
   return at.subspan(kAttributeHeader, size);
 }
 
 void StunWriter::set_length(std::size_t total) {
-  put(std::span(buffer_).subspan(2), static_cast<std::uint16_t>(total - kStunHeader));
+  write_number(std::span(buffer_).subspan(2), static_cast<std::uint16_t>(total - kStunHeader));
 }
 
 void StunWriter::username(std::string_view local, std::string_view remote) {
@@ -254,13 +244,13 @@ void StunWriter::username(std::string_view local, std::string_view remote) {
 
 void StunWriter::priority(std::uint32_t value) {
   if (const auto at = attribute(kPriority, sizeof value); !at.empty())
-    put(at, value);
+    write_number(at, value);
 }
 
 void StunWriter::role(bool controlling, std::uint64_t tie_breaker) {
   const auto at = attribute(controlling ? kIceControlling : kIceControlled, sizeof tie_breaker);
   if (!at.empty())
-    put(at, tie_breaker);
+    write_number(at, tie_breaker);
 }
 
 void StunWriter::use_candidate() { attribute(kUseCandidate, 0); }
@@ -272,7 +262,7 @@ void StunWriter::mapped_address(const SocketAddress& address) {
     return;
   at[0] = 0;
   at[1] = host == 16 ? kIpv6Family : kIpv4Family;
-  put(at.subspan(2), static_cast<std::uint16_t>(address.port ^ (kStunCookie >> 16)));
+  write_number(at.subspan(2), static_cast<std::uint16_t>(address.port ^ (kStunCookie >> 16)));
   for (std::size_t i = 0; i < host; ++i)
     at[4 + i] = static_cast<std::uint8_t>(address.bytes[i] ^ buffer_[4 + i]);
 }
@@ -291,7 +281,7 @@ void StunWriter::error(std::uint16_t code) {
 void StunWriter::unknown_attributes(std::span<const std::uint16_t> types) {
   const auto at = attribute(kUnknownAttributes, 2 * types.size());
   for (std::size_t i = 0; 2 * i < at.size(); ++i)
-    put(at.subspan(2 * i), types[i]);
+    write_number(at.subspan(2 * i), types[i]);
 }
 
 void StunWriter::software(std::string_view name) {
@@ -314,7 +304,7 @@ std::span<const std::uint8_t> StunWriter::finish(const StunKey* key) {
   if (at.empty())
     return {};
   set_length(size_);
-  put(at, fingerprint_of(std::span(buffer_).first(covered)));
+  write_number(at, fingerprint_of(std::span(buffer_).first(covered)));
   return std::span(buffer_).first(size_);
 }
 

@@ -9,11 +9,11 @@
 #include <string_view>
 
 #include "../core/address.h"
+#include "../core/packet.h"
 #include "../srtp/hmac_sha1.h"
 
 namespace rtprelay::ice {
 
-constexpr std::uint32_t kStunCookie = 0x2112a442;
 constexpr std::size_t kStunHeader = 20;
 /// Larger than any message that we write: a USERNAME of 513 bytes (RFC 8489 §14.3) and all else.
 constexpr std::size_t kMaxStunMessage = 768;

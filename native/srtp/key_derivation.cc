@@ -13,17 +13,6 @@ constexpr std::size_t kBlockSize = 16;
 constexpr std::size_t kLabelAt = 7;
 constexpr std::uint8_t kFirstRtcpLabel = 3;
 
-const EVP_CIPHER* counter_mode(std::size_t key_size) {
-  switch (key_size) {
-  case 16:
-    return EVP_aes_128_ctr();
-  case 24:
-    return EVP_aes_192_ctr();
-  default:
-    return EVP_aes_256_ctr();
-  }
-}
-
 /// AES_n_CM_PRF. A salt of 96 bits has 16 zero bits at its end (RFC 7714 §11).
 bool derive(const SuiteTraits& suite, const MasterKey& master, std::uint8_t label,
             std::span<std::uint8_t> out) {

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include <cstddef>
 #include <memory>
 
 namespace rtprelay::srtp {
@@ -16,5 +17,17 @@ struct FreeCipherContext {
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, FreeCipherContext>;
+
+/// AES of a key size in bytes.
+inline const EVP_CIPHER* counter_mode(std::size_t key_size) {
+  switch (key_size) {
+  case 16:
+    return EVP_aes_128_ctr();
+  case 24:
+    return EVP_aes_192_ctr();
+  default:
+    return EVP_aes_256_ctr();
+  }
+}
 
 } // namespace rtprelay::srtp

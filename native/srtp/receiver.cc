@@ -75,7 +75,7 @@ bool Receiver::read_rtp(std::span<std::uint8_t> packet, const RtpPacket& parsed,
                      packet.subspan(body).first<kGcmTagSize>());
   if (authenticates_rtp()) {
     std::array<std::uint8_t, 4> rollover{};
-    put_u32(rollover, static_cast<std::uint32_t>(index >> 16));
+    write_number(rollover, static_cast<std::uint32_t>(index >> 16));
     Sha1Digest digest;
     if (!rtp_.authenticate(packet.first(body), rollover, digest) ||
         CRYPTO_memcmp(digest.data(), packet.data() + body + parameters_.mki_size,
@@ -95,8 +95,8 @@ Outcome Receiver::unprotect_rtcp(std::span<std::uint8_t> packet) {
   const std::size_t word_at = is_gcm ? body + kGcmTagSize : body;
   if (!has_mki(packet.subspan(word_at + kIndexSize)))
     return {Status::kRefused, packet.size()};
-  const std::uint32_t word = get_u32(packet, word_at);
-  const std::uint32_t ssrc = get_u32(packet, 4);
+  const std::uint32_t word = read_u32(packet, word_at);
+  const std::uint32_t ssrc = read_u32(packet, 4);
   const std::uint64_t index = word & ~kEncrypted;
   Source* source = table_.find(ssrc);
   if (source != nullptr) {
@@ -114,7 +114,7 @@ Outcome Receiver::unprotect_rtcp(std::span<std::uint8_t> packet) {
 
 /// Checks the tag, then decrypts. `word`: E bit and index.
 bool Receiver::read_rtcp(std::span<std::uint8_t> packet, std::size_t body, std::uint32_t word) {
-  const PacketPosition position{packet.first(kRtcpHeader), get_u32(packet, 4), word & ~kEncrypted};
+  const PacketPosition position{packet.first(kRtcpHeader), read_u32(packet, 4), word & ~kEncrypted};
   const std::size_t plain = (word & kEncrypted) != 0 ? kRtcpHeader : body;
   const std::span<std::uint8_t> data = packet.subspan(plain, body - plain);
   if (suite_->cipher == CipherKind::kGcm)

@@ -98,7 +98,7 @@ Outcome Sender::write_rtp(std::span<std::uint8_t> buffer, std::size_t size, cons
   if (!authenticates_rtp())
     return {Status::kDone, size + mki.size()};
   std::array<std::uint8_t, 4> rollover{};
-  put_u32(rollover, static_cast<std::uint32_t>(index >> 16));
+  write_number(rollover, static_cast<std::uint32_t>(index >> 16));
   Sha1Digest digest;
   if (!rtp_.authenticate(buffer.first(size), rollover, digest))
     return {Status::kFailed, size};
@@ -113,7 +113,7 @@ Outcome Sender::protect_rtcp(std::span<std::uint8_t> buffer, std::size_t size) {
   const std::size_t tag = suite_->rtcp_tag_size;
   if (buffer.size() - size < kIndexSize + tag + parameters_.mki_size)
     return {Status::kNoRoom, size};
-  const std::uint32_t ssrc = get_u32(buffer, 4);
+  const std::uint32_t ssrc = read_u32(buffer, 4);
   Source* source = table_.find(ssrc);
   if (source == nullptr && (source = table_.add(ssrc)) == nullptr)
     return {Status::kTooManySources, size};
@@ -133,7 +133,7 @@ Outcome Sender::write_rtcp(std::span<std::uint8_t> buffer, std::size_t size, std
   const std::size_t plain = encrypted ? kRtcpHeader : size;
   const std::span<std::uint8_t> body = buffer.subspan(plain, size - plain);
   std::array<std::uint8_t, kIndexSize> word{};
-  put_u32(word, index | (encrypted ? kEncrypted : 0));
+  write_number(word, index | (encrypted ? kEncrypted : 0));
   const std::span<const std::uint8_t> mki = std::span(parameters_.mki).first(parameters_.mki_size);
   std::size_t at = size;
   const auto append = [&buffer, &at](std::span<const std::uint8_t> bytes) {

@@ -26,14 +26,14 @@ bool Session::init(const Parameters& parameters, Purpose purpose) {
 bool Session::parse_rtp(std::span<const std::uint8_t> packet, RtpPacket& out) {
   if (packet.size() < kRtpHeader || packet[0] >> 6 != 2)
     return false;
-  out.sequence = get_u16(packet, 2);
-  out.ssrc = get_u32(packet, 8);
+  out.sequence = read_u16(packet, 2);
+  out.ssrc = read_u32(packet, 8);
   out.header = kRtpHeader + std::size_t{4} * (packet[0] & 0x0f);
   if ((packet[0] & 0x10) == 0)
     return out.header <= packet.size();
   if (packet.size() < out.header + 4)
     return false;
-  out.header += 4 + std::size_t{4} * get_u16(packet, out.header + 2);
+  out.header += 4 + std::size_t{4} * read_u16(packet, out.header + 2);
   return out.header <= packet.size();
 }
 

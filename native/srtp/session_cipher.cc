@@ -6,17 +6,6 @@ namespace rtprelay::srtp {
 
 namespace {
 
-const EVP_CIPHER* counter_mode(std::size_t key_size) {
-  switch (key_size) {
-  case 16:
-    return EVP_aes_128_ctr();
-  case 24:
-    return EVP_aes_192_ctr();
-  default:
-    return EVP_aes_256_ctr();
-  }
-}
-
 const EVP_CIPHER* gcm(std::size_t key_size) {
   return key_size == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
 }
