@@ -11,9 +11,8 @@ import {
   mediaFields,
   mediaLimits,
   participantDependsOn,
+  putCall,
   putCarried,
-  putMaps,
-  putStreams,
   ssrcsOfParticipant,
   ssrcTable,
   type Encoding,
@@ -33,13 +32,7 @@ const form: Form = {
 
 /** The value of `state`; its strings are percent-encoded already. */
 export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
-  const encoding: Encoding = { ...given, form };
-  const { state } = given.index;
-  out.member('json', callObject(state, encoding));
-  putStreams(out, state, encoding);
-  putParticipants(out, state, encoding);
-  putMedias(out, state, encoding);
-  putMaps(out, state, encoding);
+  putCall(out, { ...given, form }, parts);
 }
 
 function callObject(state: CallState, encoding: Encoding): Fields {
@@ -106,3 +99,5 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
     ]);
   });
 }
+
+const parts = { call: callObject, participants: putParticipants, medias: putMedias };

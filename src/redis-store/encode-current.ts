@@ -9,9 +9,8 @@ import {
   flaggedParticipant,
   mediaFields,
   participantDependsOn,
+  putCall,
   putCarried,
-  putMaps,
-  putStreams,
   ssrcTable,
   type Encoding,
   type Form,
@@ -41,13 +40,8 @@ export function putCurrent(
   format: 'JSON' | 'bencode',
   given: Omit<Encoding, 'form'>,
 ): void {
-  const encoding: Encoding = { ...given, form: format === 'JSON' ? jsonForm : bencodeForm };
-  const { state } = given.index;
-  out.member('json', callObject(state, encoding));
-  putStreams(out, state, encoding);
-  putParticipants(out, state, encoding);
-  putMedias(out, state, encoding);
-  putMaps(out, state, encoding);
+  const form = format === 'JSON' ? jsonForm : bencodeForm;
+  putCall(out, { ...given, form }, parts);
 }
 
 /** `ip` of `ip:port`, as far as the control address can be read off it. */
@@ -147,3 +141,5 @@ function codecText(codec: Codec): string {
   const channels = codec.channels === 1 ? '' : String(codec.channels);
   return `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${channels}/${codec.bitrate}/${codec.ptimeMs}/${codec.fmtp}/`;
 }
+
+const parts = { call: callObject, participants: putParticipants, medias: putMedias };

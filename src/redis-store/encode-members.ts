@@ -347,7 +347,7 @@ export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
 }
 
 /** `sfd-N`, `stream-N` and the lists of the streams. */
-export function putStreams(out: Output, state: CallState, encoding: Encoding): void {
+function putStreams(out: Output, state: CallState, encoding: Encoding): void {
   const { index, moment } = encoding;
   state.sockets.forEach((socket, at) => {
     out.group('socket', at, [socket], () => [[`sfd-${at}`, socketFields(socket, encoding)]]);
@@ -409,7 +409,7 @@ export function participantDependsOn(
 }
 
 /** `map-N` and `map_sfds-N`. */
-export function putMaps(out: Output, state: CallState, encoding: Encoding): void {
+function putMaps(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.endpointMaps.forEach((map, at) => {
     out.group('map', at, [map], () => [[`map-${at}`, mapFields(map, encoding)]]);
@@ -424,3 +424,20 @@ const mapSockets = (map: EndpointMap, index: StoredIndex): string[] =>
     `loc-${group.addressIndex}`,
     ...index.stored(index.socketAt, group.sockets),
   ]);
+
+/** Where the layouts differ: what a call, its participants and its medias are written as. */
+export interface LayoutParts {
+  readonly call: (state: CallState, encoding: Encoding) => Fields;
+  readonly participants: (out: Output, state: CallState, encoding: Encoding) => void;
+  readonly medias: (out: Output, state: CallState, encoding: Encoding) => void;
+}
+
+/** A whole value, in the order that all layouts have. */
+export function putCall(out: Output, encoding: Encoding, parts: LayoutParts): void {
+  const { state } = encoding.index;
+  out.member('json', parts.call(state, encoding));
+  putStreams(out, state, encoding);
+  parts.participants(out, state, encoding);
+  parts.medias(out, state, encoding);
+  putMaps(out, state, encoding);
+}
