@@ -7,6 +7,7 @@ import type { RequestFields } from './request-table.js';
 
 export type { RequestFlag } from './flags.js';
 export type { IceWord, ReplaceWord, RtcpMuxWord } from './request-table.js';
+export type { SdesWords } from './sdes-words.js';
 
 /** What every parsed request carries. */
 export interface RequestNotes {

@@ -3,18 +3,22 @@ import { isSignalling, noteIdle, noteUnknownWord, noteUnsupported } from './note
 import type { Reader } from './readers.js';
 import { offWords, wordsOf } from './values.js';
 
-/** What is asked for of keys; suites by name in upper case, null: nothing is said. */
+/** What is asked for of keys. Suites by name in upper case. */
 export interface SdesWords {
   readonly off: boolean;
   readonly refused: readonly string[];
   /** Empty: all. Counts before `refused`. */
   readonly only: readonly string[];
+  /** Lines of the offer are passed on as they are, and none are added. Counts before the other two. */
   readonly noNew: boolean;
+  /** Keys that are in use stay in use towards the other side. */
   readonly keep: boolean;
+  /** Preference in offers, and for what an offerer is answered. */
   readonly order: readonly string[];
   readonly offererPreference: readonly string[];
   readonly pad: boolean;
   readonly lifetime: boolean;
+  /** null: as the line has it. */
   readonly unencryptedSrtp: boolean | null;
   readonly unencryptedSrtcp: boolean | null;
   readonly unauthenticatedSrtp: boolean | null;

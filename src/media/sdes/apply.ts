@@ -2,21 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Media } from '../call-state.js';
 import { cryptoLineText, readCryptoLine, type CryptoLine } from './crypto-line.js';
-import {
-  agreementOf,
-  linesToOffer,
-  withoutKeys,
-  type SdesOptions,
-  type SdesState,
-} from './negotiation.js';
+import { agreementOf, linesToOffer, withoutKeys, type SdesState } from './negotiation.js';
 import { securityOf } from './stored.js';
+import type { SdesWords } from '../../ng-protocol/requests.js';
 import type { SdpMedia, SdpSession } from '../../sdp/types.js';
 import { isRtpProtocol, isSecureProtocol } from '../../sdp/view.js';
 
 /** What an offer or answer asks for. */
 export interface SdesRequest {
   readonly kind: 'offer' | 'answer';
-  readonly options: SdesOptions;
+  readonly options: SdesWords;
   /** Keys go with plain RTP, if the other side likes (RFC 8643). */
   readonly opportunistic: boolean;
   readonly recrypt: boolean;
@@ -175,7 +170,7 @@ export function applySdes(pair: SecuredPair, request: SdesRequest): readonly str
 export function cryptoLinesFor(
   kind: 'offer' | 'answer',
   { sender, receiver }: Pick<SecuredPair, 'sender' | 'receiver'>,
-  { pad, lifetime }: SdesOptions,
+  { pad, lifetime }: SdesWords,
 ): readonly string[] | null {
   const sdes = receiver.sdes;
   if (sdes === null) {

@@ -4,6 +4,7 @@
  * rules are rtpengine's (sdp-rules.md §6, 10.5 seen), but that no key of somebody else ever encrypts
  * what we send ourselves.
  */
+import type { SdesWords } from '../../ng-protocol/requests.js';
 import { newKey, sameParameters, type CryptoLine, type SrtpParameters } from './crypto-line.js';
 import { srtpSuiteNames, type SrtpSuite } from './suites.js';
 
@@ -22,55 +23,19 @@ export interface SdesState {
   readonly required: boolean;
 }
 
-/** What a request says of keys (ng-protocol.md §4.3, key `SDES`). Suites by name in upper case. */
-export interface SdesOptions {
-  readonly off: boolean;
-  readonly refused: readonly string[];
-  /** Empty: all. Counts before `refused`. */
-  readonly only: readonly string[];
-  /** Lines of the offer are passed on as they are, and none are added. Counts before the other two. */
-  readonly noNew: boolean;
-  /** Keys that are in use stay in use towards the other side. */
-  readonly keep: boolean;
-  /** Preference in offers, and for what an offerer is answered. */
-  readonly order: readonly string[];
-  readonly offererPreference: readonly string[];
-  readonly pad: boolean;
-  readonly lifetime: boolean;
-  /** null: as the line has it. */
-  readonly unencryptedSrtp: boolean | null;
-  readonly unencryptedSrtcp: boolean | null;
-  readonly unauthenticatedSrtp: boolean | null;
-}
-
-export const defaultSdesOptions: SdesOptions = Object.freeze({
-  off: false,
-  refused: [],
-  only: [],
-  noNew: false,
-  keep: false,
-  order: [],
-  offererPreference: [],
-  pad: false,
-  lifetime: false,
-  unencryptedSrtp: null,
-  unencryptedSrtcp: null,
-  unauthenticatedSrtp: null,
-});
-
 const nothing: SrtpParameters = {
   unencryptedSrtp: false,
   unencryptedSrtcp: false,
   unauthenticatedSrtp: false,
 };
 
-const parametersBy = (options: SdesOptions, line: SrtpParameters): SrtpParameters => ({
+const parametersBy = (options: SdesWords, line: SrtpParameters): SrtpParameters => ({
   unencryptedSrtp: options.unencryptedSrtp ?? line.unencryptedSrtp,
   unencryptedSrtcp: options.unencryptedSrtcp ?? line.unencryptedSrtcp,
   unauthenticatedSrtp: options.unauthenticatedSrtp ?? line.unauthenticatedSrtp,
 });
 
-function isAllowed(suite: SrtpSuite, options: SdesOptions): boolean {
+function isAllowed(suite: SrtpSuite, options: SdesWords): boolean {
   if (options.only.length > 0) return options.only.includes(suite);
   return !options.refused.includes(suite);
 }
@@ -93,7 +58,7 @@ export interface OfferInput {
   readonly received: readonly CryptoLine[];
   /** What the receiver of the offer has had so far. */
   readonly previous: SdesState | null;
-  readonly options: SdesOptions;
+  readonly options: SdesWords;
   /** SRTP must end here: keys of the offerer are not passed on. */
   readonly recrypt: boolean;
   readonly random: (bytes: number) => Buffer;
@@ -144,7 +109,7 @@ export interface AnswerInput {
   readonly answererMayBePlain: boolean;
   readonly offerer: SdesState | null;
   readonly offererMayBePlain: boolean;
-  readonly options: SdesOptions;
+  readonly options: SdesWords;
   readonly recrypt: boolean;
   readonly random: (bytes: number) => Buffer;
 }

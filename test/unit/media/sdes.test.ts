@@ -7,13 +7,12 @@ import {
 } from '../../../src/media/sdes/crypto-line.js';
 import {
   agreementOf,
-  defaultSdesOptions,
   linesToOffer,
   withoutKeys,
-  type SdesOptions,
   type SdesState,
 } from '../../../src/media/sdes/negotiation.js';
 import { srtpSuiteNames, srtpSuites } from '../../../src/media/sdes/suites.js';
+import { noSdesWords, type SdesWords } from '../../../src/ng-protocol/sdes-words.js';
 
 let seed = 0;
 const random = (bytes: number): Buffer => Buffer.alloc(bytes, ++seed);
@@ -31,14 +30,14 @@ const suitesOf = (lines: readonly CryptoLine[]): readonly string[] =>
   lines.map(({ tag, suite }) => `${tag} ${suite}`);
 const offerOf = (
   received: readonly CryptoLine[],
-  options: Partial<SdesOptions> = {},
+  options: Partial<SdesWords> = {},
   previous: SdesState | null = null,
   recrypt = false,
 ): readonly CryptoLine[] =>
   linesToOffer({
     received,
     previous,
-    options: { ...defaultSdesOptions, ...options },
+    options: { ...noSdesWords, ...options },
     recrypt,
     random,
   });
@@ -158,7 +157,7 @@ describe('keys in an answer', () => {
       answered,
       answererMayBePlain: plain.answerer === true,
       offererMayBePlain: plain.offerer === true,
-      options: defaultSdesOptions,
+      options: noSdesWords,
       recrypt: false,
       random,
     });
