@@ -39,6 +39,7 @@
         "native/core/rtcp.cc",
         "native/core/socket.cc",
         "native/core/socket_store.cc",
+        "native/core/timer_heap.cc",
         "native/core/transport.cc",
         "native/core/worker.cc",
         "native/dtls/fingerprint.cc",

@@ -91,8 +91,6 @@ struct CallSnapshot {
   std::vector<PortBinding> ports;
   /// Where RTCP reports of this call are evaluated (on the control thread).
   QualityTable* quality = nullptr;
-  /// A transport of the call wants pierce-NAT packets.
-  bool pierces = false;
 };
 
 /// One order to a worker: exchange a snapshot. Comes back when nothing of the old one is in use.

@@ -4,12 +4,10 @@
 #include <cstdint>
 
 #include "address.h"
+#include "clock.h"
 #include "plan.h"
 
 namespace rtprelay {
-
-/// Monotonic time in microseconds.
-using Micros = std::int64_t;
 
 /// delayed and heuristic learning settle this long after the learning began (rtpengine: 3 s).
 constexpr Micros kSettleMicros = 3'000'000;

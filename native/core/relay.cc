@@ -301,7 +301,6 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
       config.egress = find(call.ports, spec.egress_port);
     for (const std::uint32_t id : spec.ports)
       snapshot.ports.push_back({find(call.ports, id), &config});
-    snapshot.pierces |= spec.has(kPierceNat);
   }
 }
 

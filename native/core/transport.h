@@ -12,8 +12,11 @@
 #include "mailbox.h"
 #include "plan.h"
 #include "stream.h"
+#include "timer_heap.h"
 
 namespace rtprelay {
+
+struct TransportConfig;
 
 /// The learned endpoint as other threads see it.
 struct LatchView {
@@ -70,12 +73,15 @@ struct Transport : MailboxLink {
   std::uint64_t send_failures_told = 0;
 
   // Thread: worker only.
+  /// Of the snapshot that the worker has.
+  const TransportConfig* config = nullptr;
   Latch latch;
   std::uint32_t generation = 0;
   bool installed = false;
   bool received = false;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
+  Timer pierce{TimerKind::kPierce, *this};
 };
 
 } // namespace rtprelay

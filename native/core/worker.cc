@@ -80,15 +80,15 @@ void Worker::run() {
     Exchange* done = orders_.empty() ? nullptr : execute_orders();
     process({in_.data(), received.packets});
     give_back(done);
-    if (!piercing_.empty() && now_ >= next_pierce_)
-      pierce();
+    fire_timers();
   }
 }
 
 int Worker::timeout_ms() const {
-  if (piercing_.empty())
+  const Micros next = timers_.next();
+  if (next == kNever)
     return -1;
-  return static_cast<int>(std::clamp<Micros>((next_pierce_ - now_) / 1000 + 1, 0, 1000));
+  return next <= now_ ? 0 : static_cast<int>(std::min<Micros>((next - now_) / 1000 + 1, 60'000));
 }
 
 Exchange* Worker::execute_orders() {
@@ -113,8 +113,8 @@ void Worker::execute(Exchange& order) {
   // Closed here, not where the order comes back: the control thread has enough to do.
   for (const auto& port : order.retired_ports)
     io_->close(*port);
-  if (order.previous != nullptr)
-    std::erase(piercing_, order.previous.get());
+  for (const auto& transport : order.retired_transports)
+    timers_.cancel(transport->pierce);
   // The new snapshot stays here; control keeps only its address, to name it as the next `previous`.
   CallSnapshot* snapshot = order.next.release();
   if (snapshot != nullptr)
@@ -126,15 +126,11 @@ void Worker::install(CallSnapshot& snapshot) {
     install_transport(transport);
   for (const PortBinding& binding : snapshot.ports)
     binding.port->transport = binding.transport;
-  if (snapshot.pierces) {
-    if (piercing_.empty())
-      next_pierce_ = now_;
-    piercing_.push_back(&snapshot);
-  }
 }
 
 void Worker::install_transport(const TransportConfig& transport) {
   Transport& state = *transport.state;
+  state.config = &transport;
   const bool confirmed = transport.has(kConfirmed);
   if (!state.installed || state.generation != transport.generation) {
     state.installed = true;
@@ -144,6 +140,10 @@ void Worker::install_transport(const TransportConfig& transport) {
     state.latch.refresh(transport.endpoint, confirmed);
   }
   publish(state);
+  if (!transport.has(kPierceNat) || state.received)
+    timers_.cancel(state.pierce);
+  else if (!state.pierce.is_set())
+    timers_.set(state.pierce, now_);
 }
 
 void Worker::publish(Transport& transport) {
@@ -512,26 +512,32 @@ void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8
     notifier_.notify(notifier_.context);
 }
 
-void Worker::pierce() {
-  next_pierce_ = now_ + kPierceIntervalMicros;
-  for (CallSnapshot* call : piercing_) {
-    bool waiting = false;
-    for (const TransportConfig& transport : call->transports) {
-      Transport& state = *transport.state;
-      if (!transport.has(kPierceNat) || state.received)
-        continue;
-      waiting = true;
-      const SocketAddress& destination = state.latch.endpoint();
-      if (transport.egress == nullptr || !destination.valid() || destination.port == 0)
-        continue;
-      OutPacket packet{transport.egress, destination, kPiercePacket, nullptr, nullptr, &state};
-      io_->send({&packet, 1});
-      if (!packet.sent)
-        note_send_failure(state, packet.error);
+void Worker::fire_timers() {
+  // What is left has its turn after the next packets.
+  for (std::size_t i = 0; i < kTimersPerRound; ++i) {
+    Timer* const timer = timers_.take_due(now_);
+    if (timer == nullptr)
+      return;
+    switch (timer->kind()) {
+    case TimerKind::kPierce:
+      pierce(timer->owner());
+      break;
     }
-    call->pierces = waiting;
   }
-  std::erase_if(piercing_, [](const CallSnapshot* call) { return !call->pierces; });
+}
+
+void Worker::pierce(Transport& transport) {
+  if (transport.received)
+    return;
+  timers_.set(transport.pierce, now_ + kPierceIntervalMicros);
+  const TransportConfig& config = *transport.config;
+  const SocketAddress& destination = transport.latch.endpoint();
+  if (config.egress == nullptr || !destination.valid() || destination.port == 0)
+    return;
+  OutPacket packet{config.egress, destination, kPiercePacket, nullptr, nullptr, &transport};
+  io_->send({&packet, 1});
+  if (!packet.sent)
+    note_send_failure(transport, packet.error);
 }
 
 } // namespace rtprelay

@@ -13,6 +13,7 @@
 #include "packet_io.h"
 #include "rtcp.h"
 #include "spsc_ring.h"
+#include "timer_heap.h"
 
 namespace rtprelay {
 
@@ -44,6 +45,9 @@ struct SrtpProgress {
 constexpr std::size_t kSrtpProgress = 1024;
 /// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
 constexpr Micros kPierceIntervalMicros = 1'000'000;
+
+/// Deadlines that a worker attends to between two looks at its packets.
+constexpr std::size_t kTimersPerRound = 64;
 
 /// A transport's failures to send are reported this often while they go on.
 constexpr Micros kSendFailureMicros = 60'000'000;
@@ -122,7 +126,9 @@ private:
   void queue(const OutPacket& packet);
   void note_send_failure(Transport& transport, int error);
   void flush();
-  void pierce();
+  /// Does what is due.
+  void fire_timers();
+  void pierce(Transport& transport);
   [[nodiscard]] int timeout_ms() const;
   void raise(Transport& transport, std::uint32_t event);
   static void publish(Transport& transport);
@@ -147,8 +153,7 @@ private:
   /// Where packets are made or changed; free again after `flush`.
   std::vector<Slot> slots_;
   std::size_t slots_used_ = 0;
-  std::vector<CallSnapshot*> piercing_;
-  Micros next_pierce_ = 0;
+  TimerHeap timers_;
   Micros now_ = 0;
 };
 
