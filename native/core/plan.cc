@@ -133,10 +133,32 @@ public:
     return value;
   }
 
-  /// None is known.
-  void sections() {
-    if (number<std::uint8_t>() != 0)
+  std::string long_text(std::size_t highest) {
+    const std::size_t length = number<std::uint16_t>();
+    if (length > highest)
       fail(PlanError::kBadValue);
+    return std::string(text(length));
+  }
+
+  /// `read(tag, reader)` for each section; it takes all of what it knows, and false: nothing.
+  template <typename Read> void sections(Read read) {
+    const std::size_t count = number<std::uint8_t>();
+    std::uint8_t last = 0;
+    for (std::size_t i = 0; i < count && ok(); ++i) {
+      const auto tag = number<std::uint8_t>();
+      const std::string_view bytes = text(number<std::uint16_t>());
+      if (!ok())
+        return;
+      Reader section({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+      // In ascending order, so each is there once.
+      if (tag <= last || !read(tag, section))
+        return fail(PlanError::kBadValue);
+      last = tag;
+      if (!section.ok())
+        return fail(section.error());
+      if (!section.at_end())
+        return fail(PlanError::kTrailingBytes);
+    }
   }
 
   void fail(PlanError error) {
@@ -155,6 +177,10 @@ private:
 };
 
 constexpr std::uint8_t kSessionFlags = 7;
+/// A chain or an RSA key of 16384 bits fits.
+constexpr std::size_t kMaxPem = 32'768;
+/// RFC 8839 §5.4.
+constexpr std::size_t kMaxIceText = 256;
 
 void read_indexes(Reader& reader, SrtpSpec& session) {
   session.resumed = reader.number<std::uint8_t>() != 0;
@@ -219,6 +245,98 @@ PortSpec read_port(Reader& reader) {
   return port;
 }
 
+IdentitySpec read_identity(Reader& reader) {
+  IdentitySpec identity;
+  identity.certificate = reader.long_text(kMaxPem);
+  identity.key = reader.long_text(kMaxPem);
+  if (reader.ok() && (identity.certificate.empty() || identity.key.empty()))
+    reader.fail(PlanError::kBadValue);
+  return identity;
+}
+
+ice::Credentials read_credentials(Reader& reader) {
+  ice::Credentials credentials;
+  credentials.ufrag = reader.long_text(kMaxIceText);
+  credentials.password = reader.long_text(kMaxIceText);
+  if (reader.ok() && (credentials.ufrag.empty() || credentials.password.empty()))
+    reader.fail(PlanError::kBadValue);
+  return credentials;
+}
+
+IceSpec read_ice(Reader& reader) {
+  constexpr std::uint8_t kLite = 1;
+  constexpr std::uint8_t kControlling = 2;
+  constexpr std::uint8_t kHasRemote = 4;
+  constexpr std::uint8_t kResumed = 8;
+  constexpr std::uint8_t kMoved = 16;
+  constexpr std::uint8_t kHasRoute = 32;
+  IceSpec ice;
+  const std::uint8_t flags =
+      reader.bits(kLite | kControlling | kHasRemote | kResumed | kMoved | kHasRoute);
+  ice.settings.mode = (flags & kLite) != 0 ? ice::Mode::kLite : ice::Mode::kFull;
+  ice.settings.controlling = (flags & kControlling) != 0;
+  ice.settings.component = reader.number<std::uint8_t>();
+  ice.settings.tie_breaker = reader.number<std::uint64_t>();
+  ice.settings.takeovers = reader.number<std::uint32_t>();
+  ice.settings.local = read_credentials(reader);
+  if ((flags & kHasRemote) != 0)
+    ice.settings.remote = read_credentials(reader);
+  ice.resumed = (flags & kResumed) != 0;
+  ice.moved = (flags & kMoved) != 0;
+  if (ice.resumed)
+    ice.route_priority = reader.number<std::uint32_t>();
+  if ((flags & kHasRoute) != 0) {
+    ice.route_port = reader.number<std::uint32_t>();
+    ice.route_endpoint = reader.address();
+  }
+  const bool wrong_component = ice.settings.component != 1 && ice.settings.component != 2;
+  const bool odd_route = (flags & kHasRoute) != 0 && !ice.route_endpoint.valid();
+  if (reader.ok() && (wrong_component || odd_route || (!ice.resumed && (flags & 48) != 0)))
+    reader.fail(PlanError::kBadValue);
+  const std::size_t size = reader.number<std::uint16_t>();
+  for (std::size_t i = 0; i < size && reader.ok(); ++i) {
+    ice::RemoteCandidate candidate;
+    candidate.address = reader.address();
+    candidate.priority = reader.number<std::uint32_t>();
+    ice.candidates.push_back(candidate);
+  }
+  return ice;
+}
+
+DtlsSpec read_dtls(Reader& reader) {
+  constexpr std::uint8_t kActive = 1;
+  constexpr std::uint8_t kEstablished = 2;
+  constexpr std::uint8_t kHasFingerprint = 4;
+  constexpr std::array<std::uint8_t, dtls::kHashes> kDigestSizes{20, 28, 32, 48, 64};
+  DtlsSpec spec;
+  const std::uint8_t flags = reader.bits(kActive | kEstablished | kHasFingerprint);
+  spec.active = (flags & kActive) != 0;
+  spec.established = (flags & kEstablished) != 0;
+  spec.generation = reader.number<std::uint32_t>();
+  spec.identity = reader.number<std::uint16_t>();
+  if ((flags & kHasFingerprint) == 0)
+    return spec;
+  dtls::Fingerprint fingerprint;
+  fingerprint.hash = reader.choice(dtls::Hash::kSha512);
+  fingerprint.size = kDigestSizes[static_cast<std::size_t>(fingerprint.hash)];
+  std::ranges::copy(reader.text(fingerprint.size), fingerprint.digest.begin());
+  spec.fingerprint = fingerprint;
+  return spec;
+}
+
+bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& transport) {
+  switch (tag) {
+  case 1:
+    transport.ice = read_ice(reader);
+    return true;
+  case 2:
+    transport.dtls = read_dtls(reader);
+    return true;
+  default:
+    return false;
+  }
+}
+
 TransportSpec read_transport(Reader& reader) {
   TransportSpec transport;
   transport.id = reader.number<std::uint32_t>();
@@ -232,7 +350,9 @@ TransportSpec read_transport(Reader& reader) {
   transport.unprotect = reader.number<std::uint16_t>();
   transport.protect = reader.number<std::uint16_t>();
   transport.ports = reader.ids();
-  reader.sections();
+  reader.sections([&transport](std::uint8_t tag, Reader& section) {
+    return read_transport_section(tag, section, transport);
+  });
   return transport;
 }
 
@@ -265,7 +385,7 @@ RouteSpec read_route(Reader& reader) {
   route.to_stream = reader.number<std::uint32_t>();
   route.kind = reader.choice(RouteKind::kRtcp);
   route.without_feedback = reader.bits(1) != 0;
-  reader.sections();
+  reader.sections([](std::uint8_t, Reader&) { return false; });
   return route;
 }
 
@@ -302,6 +422,17 @@ PlanError check_ownership(const PlanSpec& plan) {
   return ports && streams ? PlanError::kNone : PlanError::kBadValue;
 }
 
+/// The route that an agent goes on with begins at a port of its transport.
+PlanError check_ice(const TransportSpec& transport) {
+  const IceSpec& ice = *transport.ice;
+  if (transport.ports.size() > ice::kMaxPaths)
+    return PlanError::kTooMany;
+  if (ice.route_endpoint.valid() &&
+      std::ranges::find(transport.ports, ice.route_port) == transport.ports.end())
+    return PlanError::kUnknownId;
+  return PlanError::kNone;
+}
+
 PlanError check_references(const PlanSpec& plan) {
   const auto ports = sorted_ids(plan.ports);
   const auto transports = sorted_ids(plan.transports);
@@ -315,6 +446,11 @@ PlanError check_references(const PlanSpec& plan) {
       return PlanError::kUnknownId;
     if (transport.egress_port != kNoPort && !contains(ports, transport.egress_port))
       return PlanError::kUnknownId;
+    if (transport.dtls && transport.dtls->identity >= plan.identities.size())
+      return PlanError::kUnknownId;
+    if (const PlanError error = transport.ice ? check_ice(transport) : PlanError::kNone;
+        error != PlanError::kNone)
+      return error;
     for (const std::uint32_t id : transport.ports)
       if (!contains(ports, id))
         return PlanError::kUnknownId;
@@ -357,13 +493,16 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
   const std::size_t streams = reader.number<std::uint16_t>();
   const std::size_t routes = reader.number<std::uint16_t>();
   const std::size_t sessions = reader.number<std::uint16_t>();
+  const std::size_t identities = reader.number<std::uint16_t>();
   if (!reader.ok())
     return reader.error();
   if (plan.tos < -1 || plan.tos > 255)
     return PlanError::kBadValue;
-  if (std::max({ports, transports, streams, sessions}) > kMaxPlanEntries || routes > kMaxPlanRoutes)
+  if (std::max({ports, transports, streams, sessions, identities}) > kMaxPlanEntries ||
+      routes > kMaxPlanRoutes)
     return PlanError::kTooMany;
   read_entries(reader, sessions, plan.sessions, read_session);
+  read_entries(reader, identities, plan.identities, read_identity);
   read_entries(reader, ports, plan.ports, read_port);
   read_entries(reader, transports, plan.transports, read_transport);
   read_entries(reader, streams, plan.streams, read_stream);
@@ -400,6 +539,8 @@ const char* describe(PlanError error) {
     return "bytes after the end of the plan";
   case PlanError::kNoCrypto:
     return "no SRTP session can be made of its keys";
+  case PlanError::kNotSupported:
+    return "ICE and DTLS are not carried out";
   }
   return "unknown error";
 }

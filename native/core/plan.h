@@ -2,13 +2,15 @@
 //
 // Layout, little endian, written by src/media/plan-codec.ts; test/golden/media-plan.txt holds both
 // sides to this table:
-//   u32 magic "RPL2" | u16 call-id length | call-id bytes | i16 tos
+//   u32 magic "RPL3" | u16 call-id length | call-id bytes | i16 tos
 //             | u16 ports | u16 transports | u16 streams | u16 routes
-//             | u16 SRTP sessions | sessions, before everything else
+//             | u16 SRTP sessions | u16 identities
+//             | sessions, then identities, before everything else
 //   session:  u8 purpose (0 protect, 1 unprotect) | u8 suite | u8 flags | u8 n | n bytes of MKI
 //             | master key | master salt (their sizes are the suite's)
 //             | u8 1: it continues one that has ended | u16 n
 //             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none)
+//   identity: text certificate (PEM) | text private key (PEM)
 //   port:      u32 id | u8 mode (0 bound) | address
 //   transport: u32 id | u8 learning | u8 demux (0 by component, 1 rtcp-mux) | u8 flags
 //              | u32 generation | u32 egress port (ffffffff: none)
@@ -21,9 +23,16 @@
 //              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
 //   route:     u32 id | u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
 //              | u8 flags (1 without feedback) | sections
-//   sections:  u8 n | n * (u8 tag | u16 length | bytes); none is known yet, and what is not known
-//              is refused. Here come ICE, DTLS and the demultiplexer's table of a transport,
-//              rewriting and processor of a route.
+//   sections:  u8 n | n * (u8 tag | u16 length | bytes); what is not known is refused. Here come
+//              what goes beyond plain relaying: of a transport ICE (tag 1) and DTLS (tag 2).
+//   ICE:       u8 flags (1 lite, 2 controlling, 4 the peer's credentials follow, 8 resumed,
+//              16 moved, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
+//              | credentials of ours | of the peer | resumed: u32 priority
+//              | route: u32 port, address | u16 n | n * (address | u32 priority)
+//   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows) | u32 generation
+//              | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to SHA-512) | digest
+//   credentials: text ufrag | text password
+//   text:      u16 length | bytes
 //   address:   u8 text length (0: none, nothing follows) | text | u16 port
 #pragma once
 
@@ -35,12 +44,14 @@
 #include <string_view>
 #include <vector>
 
+#include "../dtls/fingerprint.h"
+#include "../ice/agent.h"
 #include "../srtp/session.h"
 #include "address.h"
 
 namespace rtprelay {
 
-constexpr std::uint32_t kPlanMagic = 0x324c5052; // "RPL2"
+constexpr std::uint32_t kPlanMagic = 0x334c5052; // "RPL3"
 constexpr std::uint32_t kNoPort = 0xffffffff;
 constexpr std::uint16_t kNoSession = 0xffff;
 /// More ports, transports or streams than any SDP needs; bounds what one plan may make us allocate.
@@ -96,6 +107,36 @@ struct SrtpSpec {
   std::string identity;
 };
 
+/// A certificate with its key, PEM.
+struct IdentitySpec {
+  std::string certificate;
+  std::string key;
+  bool operator==(const IdentitySpec&) const = default;
+};
+
+/// `IcePlan` of src/media/relay.ts. `settings.paths` is of the transport's ports.
+struct IceSpec {
+  ice::AgentSettings settings;
+  std::vector<ice::RemoteCandidate> candidates;
+  bool resumed = false;
+  /// Our address or port is another one than the peer knows.
+  bool moved = false;
+  std::uint32_t route_priority = 0;
+  std::uint32_t route_port = kNoPort;
+  /// Not valid: media went nowhere yet.
+  SocketAddress route_endpoint;
+};
+
+/// `DtlsPlan` of src/media/relay.ts.
+struct DtlsSpec {
+  bool active = false;
+  bool established = false;
+  std::uint32_t generation = 0;
+  /// Position in the plan's identities.
+  std::uint16_t identity = 0;
+  std::optional<dtls::Fingerprint> fingerprint;
+};
+
 struct PortSpec {
   std::uint32_t id = 0;
   SocketAddress local;
@@ -114,6 +155,8 @@ struct TransportSpec {
   std::uint16_t unprotect = kNoSession;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
+  std::optional<IceSpec> ice;
+  std::optional<DtlsSpec> dtls;
 
   [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
 };
@@ -143,6 +186,7 @@ struct PlanSpec {
   std::string call_id;
   int tos = -1;
   std::vector<SrtpSpec> sessions;
+  std::vector<IdentitySpec> identities;
   std::vector<PortSpec> ports;
   std::vector<TransportSpec> transports;
   std::vector<StreamSpec> streams;
@@ -164,6 +208,8 @@ enum class PlanError : std::uint8_t {
   kTrailingBytes,
   /// OpenSSL or memory refuses.
   kNoCrypto,
+  /// ICE or DTLS: not carried out yet.
+  kNotSupported,
 };
 
 /// The call-id of a plan, without a look at the rest; empty: the beginning is not that of a plan.

@@ -107,6 +107,10 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   const PlanError error = decode_plan(bytes, plan);
   if (error != PlanError::kNone)
     return error;
+  if (std::ranges::any_of(plan.transports, [](const TransportSpec& transport) {
+        return transport.ice.has_value() || transport.dtls.has_value();
+      }))
+    return PlanError::kNotSupported;
   if (plan.empty()) {
     remove(plan.call_id);
     return PlanError::kNone;

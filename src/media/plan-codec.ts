@@ -3,9 +3,12 @@
  * reads it; `test/golden/media-plan.txt` holds both to it.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
+import type { DtlsIdentity, IceCredentials } from './media-attributes.js';
 import type {
   Demux,
   DropReason,
+  DtlsPlan,
+  IcePlan,
   MediaPlan,
   PayloadAction,
   PayloadRules,
@@ -41,7 +44,7 @@ export const dropReasons: readonly DropReason[] = [
   'no-key',
 ];
 
-const planMagic = 0x324c5052;
+const planMagic = 0x334c5052;
 const noPort = 0xffffffff;
 const noSession = 0xffff;
 const learningCodes: Readonly<Record<EndpointLearning, number>> = {
@@ -67,6 +70,16 @@ const streamKindCodes: Readonly<Record<StreamPlan['kind'], number>> = {
   opaque: 2,
 };
 const routeKindCodes: Readonly<Record<RoutePlan['kind'], number>> = { rtp: 0, rtcp: 1 };
+/** Of the sections of a transport. */
+const sectionTags = { ice: 1, dtls: 2 } as const;
+/** Code and size in bytes of the digests of fingerprints. */
+const hashes: Readonly<Record<string, readonly [code: number, size: number]>> = {
+  'sha-1': [0, 20],
+  'sha-224': [1, 28],
+  'sha-256': [2, 32],
+  'sha-384': [3, 48],
+  'sha-512': [4, 64],
+};
 
 function transportFlags(transport: TransportPlan): number {
   return (
@@ -111,6 +124,43 @@ class SessionTable {
   }
 }
 
+/** The certificates of a plan, each once. */
+class IdentityTable {
+  readonly list: DtlsIdentity[] = [];
+
+  constructor(plan: MediaPlan) {
+    for (const { dtls } of plan.transports)
+      if (dtls !== null && this.position(dtls.identity) < 0) this.list.push(dtls.identity);
+  }
+
+  position({ certificate, privateKey }: DtlsIdentity): number {
+    return this.list.findIndex(
+      (known) => known.certificate === certificate && known.privateKey === privateKey,
+    );
+  }
+}
+
+const iceFlags = ({ mode, controlling, remote, resumed }: IcePlan): number =>
+  (mode === 'lite' ? 1 : 0) |
+  (controlling ? 2 : 0) |
+  (remote !== null ? 4 : 0) |
+  (resumed !== null ? 8 : 0) |
+  (resumed?.moved === true ? 16 : 0) |
+  (resumed !== null && resumed.route !== null ? 32 : 0);
+
+const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.length + pwd.length;
+
+/** Upper bound of the bytes of both sections of a transport. */
+function sectionsBound({ ice, dtls }: TransportPlan): number {
+  let size = 0;
+  if (dtls !== null) size += 11 + (dtls.fingerprint?.digest.length ?? 0);
+  if (ice === null) return size;
+  size += 24 + credentialsSize(ice.local) + (ice.remote === null ? 0 : credentialsSize(ice.remote));
+  for (const { endpoint } of ice.candidates) size += 7 + endpoint.address.length;
+  const route = ice.resumed?.route;
+  return size + 8 + (route === null || route === undefined ? 0 : 7 + route.endpoint.address.length);
+}
+
 const sessionFlags = (session: SrtpSessionPlan): number =>
   (session.unencryptedSrtp ? 1 : 0) |
   (session.unencryptedSrtcp ? 2 : 0) |
@@ -133,10 +183,13 @@ const hasCounters = ({ initialStats }: StreamPlan): boolean =>
 
 /** Upper bound of the encoded size, bytes. */
 function sizeBound(plan: MediaPlan): number {
-  let size = 22 + plan.callId.length + 15 * plan.routes.length;
+  let size = 24 + plan.callId.length + 15 * plan.routes.length;
   for (const port of plan.ports) size += 8 + port.localAddress.length;
-  for (const { ports, remote, srtp } of plan.transports) {
-    size += 29 + 4 * ports.length;
+  for (const transport of plan.transports) {
+    const { ports, remote, srtp, dtls } = transport;
+    size += 29 + 4 * ports.length + sectionsBound(transport);
+    if (dtls !== null)
+      size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
     for (const session of [srtp?.receive, srtp?.send]) {
       if (session !== null && session !== undefined)
         size += 7 + session.key.length + session.mki.length + 20 * session.indexes.length;
@@ -165,7 +218,11 @@ export class PlanEncoder {
       this.#plan(plan);
     } catch (error) {
       // Buffer refuses numbers out of range.
-      if (error instanceof RangeError || error instanceof TypeError) {
+      if (
+        error instanceof RangeError ||
+        error instanceof TypeError ||
+        error instanceof SyntaxError
+      ) {
         throw new PlanCodecError(`media plan of call ${plan.callId}: ${error.message}`, {
           cause: error,
         });
@@ -185,10 +242,16 @@ export class PlanEncoder {
     this.#u16(plan.streams.length);
     this.#u16(plan.routes.length);
     const sessions = new SessionTable(plan);
+    const identities = new IdentityTable(plan);
     this.#u16(sessions.list.length);
+    this.#u16(identities.list.length);
     for (const session of sessions.list) this.#session(session);
+    for (const { certificate, privateKey } of identities.list) {
+      this.#longText(certificate);
+      this.#longText(privateKey);
+    }
     for (const port of plan.ports) this.#port(port);
-    for (const transport of plan.transports) this.#transport(transport, sessions);
+    for (const transport of plan.transports) this.#transport(transport, sessions, identities);
     for (const stream of plan.streams) this.#stream(stream);
     for (const route of plan.routes) this.#route(route);
   }
@@ -221,8 +284,12 @@ export class PlanEncoder {
     this.#address(port.localAddress, port.localPort);
   }
 
-  #transport(transport: TransportPlan, sessions: SessionTable): void {
-    const { remote, ports } = transport;
+  #transport(
+    transport: TransportPlan,
+    sessions: SessionTable,
+    identities: IdentityTable,
+  ): void {
+    const { remote, ports, ice, dtls } = transport;
     this.#u32(transport.id);
     this.#u8(learningCodes[transport.learning]);
     this.#u8(demuxCodes[transport.demux]);
@@ -235,7 +302,65 @@ export class PlanEncoder {
     this.#u16(sessions.position(0, transport.srtp?.send));
     this.#u16(ports.length);
     for (const id of ports) this.#u32(id);
-    this.#noSections();
+    this.#u8((ice === null ? 0 : 1) + (dtls === null ? 0 : 1));
+    if (ice !== null) {
+      this.#section(sectionTags.ice, () => {
+        this.#ice(ice);
+      });
+    }
+    if (dtls !== null) {
+      this.#section(sectionTags.dtls, () => {
+        this.#dtls(dtls, identities.position(dtls.identity));
+      });
+    }
+  }
+
+  #section(tag: number, write: () => void): void {
+    this.#u8(tag);
+    const lengthAt = this.#at;
+    this.#at += 2;
+    write();
+    this.#buffer.writeUInt16LE(this.#at - lengthAt - 2, lengthAt);
+  }
+
+  #ice(ice: IcePlan): void {
+    const { remote, resumed } = ice;
+    this.#u8(iceFlags(ice));
+    this.#u8(ice.component);
+    this.#at = this.#buffer.writeBigUInt64LE(BigInt(ice.tieBreaker), this.#at);
+    this.#u32(ice.takeovers);
+    this.#credentials(ice.local);
+    if (remote !== null) this.#credentials(remote);
+    if (resumed !== null) this.#u32(resumed.priority);
+    if (resumed !== null && resumed.route !== null) {
+      this.#u32(resumed.route.portId);
+      this.#endpoint(resumed.route.endpoint);
+    }
+    this.#u16(ice.candidates.length);
+    for (const { endpoint, priority } of ice.candidates) {
+      this.#endpoint(endpoint);
+      this.#u32(priority);
+    }
+  }
+
+  #credentials({ ufrag, pwd }: IceCredentials): void {
+    this.#longText(ufrag);
+    this.#longText(pwd);
+  }
+
+  #dtls({ role, fingerprint, generation, established }: DtlsPlan, identity: number): void {
+    this.#u8(
+      (role === 'active' ? 1 : 0) | (established ? 2 : 0) | (fingerprint !== null ? 4 : 0),
+    );
+    this.#u32(generation);
+    this.#u16(identity);
+    if (fingerprint === null) return;
+    const [code, size] = hashes[fingerprint.hash.toLowerCase()] ?? [-1, -1];
+    if (fingerprint.digest.length !== size) {
+      throw new RangeError(`a fingerprint of ${fingerprint.digest.length} bytes, ${fingerprint.hash}`);
+    }
+    this.#u8(code);
+    this.#text(fingerprint.digest);
   }
 
   #stream(stream: StreamPlan): void {
@@ -291,6 +416,11 @@ export class PlanEncoder {
 
   #bytes(bytes: Buffer): void {
     this.#at += bytes.copy(this.#buffer, this.#at);
+  }
+
+  #longText(text: string): void {
+    this.#u16(text.length);
+    this.#text(text);
   }
 
   #text(text: string): void {

@@ -3,6 +3,7 @@
  * events are the only way out. Implemented by `src/native/relay.ts` over the C++ addon.
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
+import type { DtlsIdentity, Fingerprint, IceCredentials } from './media-attributes.js';
 import type { SrtpSuite } from './sdes/suites.js';
 
 /** A local UDP port that has to be open. Identified inside the call by `id`. */
@@ -80,6 +81,73 @@ export interface RemotePlan {
 export type Demux = 'component' | 'rtcp-mux';
 
 /**
+ * Connectivity checks of one component with the other end (RFC 8445). Path i of the agent is port i of the
+ * transport (16 at most). The agent goes on while the transport stays, and starts anew (RFC 8445 §9) when
+ * credentials change; what it chooses replaces `remote` and `egressPort` of the transport.
+ */
+export interface IcePlan {
+  readonly mode: 'full' | 'lite';
+  /** At the start; role conflicts (RFC 8445 §7.3.1.1) may change it. */
+  readonly controlling: boolean;
+  readonly component: 1 | 2;
+  /** 64 bits in decimal. */
+  readonly tieBreaker: string;
+  readonly local: IceCredentials;
+  /** null until the peer's SDP is known. */
+  readonly remote: IceCredentials | null;
+  /** The peer's, with numeric addresses; of more than 64 those with the highest priority count. */
+  readonly candidates: readonly { readonly endpoint: Endpoint; readonly priority: number }[];
+  /** How often the call moved to another local address: the PRIORITY of checks rises with it. */
+  readonly takeovers: number;
+  /** A new agent goes on where another process' stopped; only looked at when the agent is new. */
+  readonly resumed: {
+    /** Where media went: a port of this transport and the peer's address. null: nowhere yet. */
+    readonly route: { readonly portId: number; readonly endpoint: Endpoint } | null;
+    /** Of the peer's candidate there, as `ice-selected` told it. */
+    readonly priority: number;
+    /** Our address or port is another one than the peer knows. */
+    readonly moved: boolean;
+  } | null;
+}
+
+/**
+ * The transport ends DTLS (RFC 5763, RFC 5764), over ICE-checked paths alone where it has ICE. Its keys come
+ * out as `dtls-status`; the plan then names them in `srtp`. With `srtp: {receive: null, send: null}` nothing
+ * goes in or out in the clear meanwhile.
+ */
+export interface DtlsPlan {
+  readonly role: 'active' | 'passive';
+  /** Medias with the same content share what is made of it. */
+  readonly identity: DtlsIdentity;
+  /** The peer's, SHA-1 to SHA-512; null until known: an early ClientHello is answered all the same. */
+  readonly fingerprint: Fingerprint | null;
+  /** Raised when a new association is wanted: another fingerprint, tls-id or role. 32 bits. */
+  readonly generation: number;
+  /** Keyed by an earlier process: no handshake of ours; a ClientHello of the peer begins a new one. */
+  readonly established: boolean;
+}
+
+/** What DTLS gave: the keys of both directions (RFC 5764 §4.2). */
+export interface DtlsKeys {
+  readonly suite: SrtpSuite;
+  /** Master key and master salt. */
+  readonly send: { readonly key: Buffer; readonly salt: Buffer };
+  readonly receive: { readonly key: Buffer; readonly salt: Buffer };
+}
+
+/**
+ * `disconnected`: the peer's consent is lost (RFC 7675), it is asked on. `failed`: no valid pair was found for
+ * 30 s; checks of the peer are answered all the same.
+ */
+export type IceStatus = 'checking' | 'connected' | 'disconnected' | 'failed';
+
+/**
+ * `unverified`: the handshake is done, the peer's fingerprint not known yet. `refused`: its certificate is not
+ * that of the fingerprint. `failed`: no SRTP profile in common, or too many attempts. `closed`: by the peer.
+ */
+export type DtlsStatus = 'keyed' | 'unverified' | 'refused' | 'failed' | 'closed';
+
+/**
  * Local ports and the one remote that they talk to (RFC 8445 §5.1: a pair, or what will become one). Its id
  * is that of the model's stream.
  */
@@ -100,10 +168,10 @@ export interface TransportPlan {
   /** Send nothing to the endpoint before it has sent a packet (NAT-wait). */
   readonly natWait: boolean;
   readonly demux: Demux;
-  /** Connectivity checks of its own (RFC 8445). */
-  readonly ice: null;
-  /** It ends DTLS (RFC 5764). */
-  readonly dtls: null;
+  /** null: STUN is passed on like anything else. */
+  readonly ice: IcePlan | null;
+  /** null: DTLS is passed on like anything else. */
+  readonly dtls: DtlsPlan | null;
   /**
    * SRTP ends here: what comes is taken only when `receive` finds it authentic, what goes is protected by
    * `send`; null: no keys, so nothing comes or goes. null: nothing is secured (by us).
@@ -295,6 +363,35 @@ export type RelayEvent =
       readonly transportId: number;
       readonly direction: 'receive' | 'send';
       readonly indexes: SrtpIndexes;
+    }
+  | {
+      /** Media goes there from now on. */
+      readonly type: 'ice-selected';
+      readonly callId: string;
+      readonly transportId: number;
+      /** From this port of the transport, ... */
+      readonly portId: number;
+      /** ... to the peer's candidate with this priority. */
+      readonly endpoint: Endpoint;
+      readonly priority: number;
+    }
+  | {
+      readonly type: 'ice-status';
+      readonly callId: string;
+      readonly transportId: number;
+      readonly status: IceStatus;
+      /** The role after conflicts, if any, were settled. */
+      readonly controlling: boolean;
+    }
+  | {
+      readonly type: 'dtls-status';
+      readonly callId: string;
+      readonly transportId: number;
+      /** `DtlsPlan.generation` that the association belongs to. */
+      readonly generation: number;
+      readonly status: DtlsStatus;
+      /** With `keyed`, null otherwise. */
+      readonly keys: DtlsKeys | null;
     }
   | {
       /** The first failure, and then once a minute while they go on. */

@@ -278,6 +278,23 @@ TEST("the plan that the control plane writes is read as it is meant") {
   CHECK(last.learning == Learning::kOff && last.flags == (kStrictSource | kPierceNat));
   CHECK(last.egress_port == kNoPort && !last.endpoint.valid() && last.ports.empty());
   CHECK(plan.transports[1].learning == Learning::kImmediate);
+  CHECK(!first.ice && !first.dtls && plan.transports[1].ice && plan.transports[1].dtls);
+  const IceSpec& ice = *plan.transports[1].ice;
+  CHECK(ice.settings.mode == ice::Mode::kLite && ice.settings.controlling &&
+        ice.settings.component == 2 && ice.settings.tie_breaker == 0xfffffffffffffffe &&
+        ice.settings.takeovers == 3);
+  CHECK(ice.settings.local == (ice::Credentials{"ours", "ours-secret"}) &&
+        ice.settings.remote == (ice::Credentials{"peer", "peer-secret"}));
+  CHECK(ice.resumed && ice.moved && ice.route_priority == 1853824767 && ice.route_port == 9 &&
+        format_host(ice.route_endpoint) == "2001:db8::9");
+  CHECK(ice.candidates.size() == 1 && ice.candidates[0].priority == 2130706431 &&
+        ice.candidates[0].address.port == 9000);
+  const DtlsSpec& dtls = *plan.transports[1].dtls;
+  CHECK(dtls.active && dtls.established && dtls.generation == 5 && dtls.identity == 0);
+  CHECK(dtls.fingerprint && dtls.fingerprint->hash == dtls::Hash::kSha1 &&
+        dtls.fingerprint->size == 20 && dtls.fingerprint->digest[19] == 'j');
+  CHECK(plan.identities.size() == 1 && plan.identities[0].key == "KEY");
+  CHECK(!last.ice->resumed && last.ice->settings.remote.ufrag.empty() && !last.dtls->fingerprint);
   const StreamSpec& rtp = plan.streams[0];
   CHECK(rtp.id == 5 && rtp.transport == 4 && rtp.kind == StreamKind::kRtp && !rtp.blocked);
   CHECK(rtp.clock_rate == 8000 && rtp.packets == 1000 && rtp.bytes == 172000 && rtp.errors == 3 &&
@@ -294,6 +311,43 @@ TEST("the plan that the control plane writes is read as it is meant") {
         plan.routes[0].kind == RouteKind::kRtp && !plan.routes[0].without_feedback);
   CHECK(plan.routes[1].id == 9 && plan.routes[1].kind == RouteKind::kRtcp &&
         plan.routes[1].without_feedback);
+}
+
+TEST("a plan whose checks or handshakes make no sense is refused") {
+  PlanSpec golden;
+  CHECK(decode_plan(golden_plan(), golden) == PlanError::kNone);
+  const auto outcome = [&golden](auto change) {
+    PlanSpec plan = golden;
+    change(plan, *plan.transports[1].ice, *plan.transports[1].dtls);
+    PlanSpec decoded;
+    return decode_plan(encode_plan(plan), decoded);
+  };
+  CHECK(outcome([](PlanSpec&, IceSpec&, DtlsSpec&) {}) == PlanError::kNone);
+  CHECK(outcome([](PlanSpec&, IceSpec& ice, DtlsSpec&) { ice.route_port = 7; }) ==
+        PlanError::kUnknownId);
+  CHECK(outcome([](PlanSpec&, IceSpec& ice, DtlsSpec&) { ice.settings.component = 3; }) ==
+        PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec&, IceSpec& ice, DtlsSpec&) { ice.settings.local.ufrag.clear(); }) ==
+        PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec&, IceSpec& ice, DtlsSpec&) { ice.resumed = false; }) ==
+        PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec&, IceSpec& ice, DtlsSpec&) {
+          ice.settings.local.password.assign(257, 'x');
+        }) == PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec&, IceSpec&, DtlsSpec& dtls) { dtls.identity = 1; }) ==
+        PlanError::kUnknownId);
+  CHECK(outcome([](PlanSpec& plan, IceSpec&, DtlsSpec&) { plan.identities[0].key.clear(); }) ==
+        PlanError::kBadValue);
+  // Every byte of it cut off, and every byte of it another: never more than an error.
+  const Bytes bytes = golden_plan();
+  PlanSpec plan;
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    CHECK(decode_plan(std::span(bytes).first(size), plan) != PlanError::kNone);
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    Bytes other = bytes;
+    other[at] = static_cast<std::uint8_t>(other[at] ^ 0xff);
+    (void)decode_plan(other, plan);
+  }
 }
 
 TEST("a plan cut short anywhere is refused") {
@@ -402,5 +456,8 @@ TEST("what a plan asks for and the relay does not know is refused") {
   Bytes bytes = encode_plan(small_plan());
   PlanSpec plan;
   bytes.back() = 1; // one section, which is missing
+  CHECK(decode_plan(bytes, plan) == PlanError::kTooShort);
+  for (const std::uint8_t byte : {std::uint8_t{200}, std::uint8_t{0}, std::uint8_t{0}})
+    bytes.push_back(byte); // it is empty, and its tag unknown
   CHECK(decode_plan(bytes, plan) == PlanError::kBadValue);
 }

@@ -40,6 +40,57 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     text(host);
     number(value.port);
   };
+  const auto long_text = [&](const std::string& value) {
+    number(static_cast<std::uint16_t>(value.size()));
+    text(value);
+  };
+  const auto credentials = [&](const ice::Credentials& value) {
+    long_text(value.ufrag);
+    long_text(value.password);
+  };
+  const auto section = [&](std::uint8_t tag, auto write) {
+    number(tag);
+    const std::size_t at = out.size();
+    number(std::uint16_t{0});
+    write();
+    const auto size = static_cast<std::uint16_t>(out.size() - at - 2);
+    out[at] = static_cast<std::uint8_t>(size & 0xff);
+    out[at + 1] = static_cast<std::uint8_t>(size >> 8);
+  };
+  const auto ice = [&](const IceSpec& spec) {
+    const ice::AgentSettings& settings = spec.settings;
+    number(static_cast<std::uint8_t>(
+        (settings.mode == ice::Mode::kLite ? 1 : 0) | (settings.controlling ? 2 : 0) |
+        (settings.remote.ufrag.empty() ? 0 : 4) | (spec.resumed ? 8 : 0) | (spec.moved ? 16 : 0) |
+        (spec.route_endpoint.valid() ? 32 : 0)));
+    number(settings.component);
+    number(settings.tie_breaker);
+    number(settings.takeovers);
+    credentials(settings.local);
+    if (!settings.remote.ufrag.empty())
+      credentials(settings.remote);
+    if (spec.resumed)
+      number(spec.route_priority);
+    if (spec.route_endpoint.valid()) {
+      number(spec.route_port);
+      address(spec.route_endpoint);
+    }
+    number(static_cast<std::uint16_t>(spec.candidates.size()));
+    for (const ice::RemoteCandidate& candidate : spec.candidates) {
+      address(candidate.address);
+      number(candidate.priority);
+    }
+  };
+  const auto dtls = [&](const DtlsSpec& spec) {
+    number(static_cast<std::uint8_t>((spec.active ? 1 : 0) | (spec.established ? 2 : 0) |
+                                     (spec.fingerprint ? 4 : 0)));
+    number(spec.generation);
+    number(spec.identity);
+    if (!spec.fingerprint)
+      return;
+    number(spec.fingerprint->hash);
+    raw(spec.fingerprint->digest.data(), spec.fingerprint->size);
+  };
   const auto ids = [&](const std::vector<std::uint32_t>& values) {
     number(static_cast<std::uint16_t>(values.size()));
     for (const std::uint32_t value : values)
@@ -54,6 +105,7 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
   number(static_cast<std::uint16_t>(plan.streams.size()));
   number(static_cast<std::uint16_t>(plan.routes.size()));
   number(static_cast<std::uint16_t>(plan.sessions.size()));
+  number(static_cast<std::uint16_t>(plan.identities.size()));
   for (const SrtpSpec& session : plan.sessions) {
     const srtp::Parameters& parameters = session.parameters;
     const srtp::SuiteTraits& traits = srtp::traits_of(parameters.suite);
@@ -74,6 +126,10 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
       number(source.has_rtcp ? static_cast<double>(source.rtcp) : -1.0);
     }
   }
+  for (const IdentitySpec& identity : plan.identities) {
+    long_text(identity.certificate);
+    long_text(identity.key);
+  }
   for (const PortSpec& port : plan.ports) {
     number(port.id);
     number(std::uint8_t{0});
@@ -91,7 +147,11 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(transport.unprotect);
     number(transport.protect);
     ids(transport.ports);
-    number(std::uint8_t{0});
+    number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0)));
+    if (transport.ice)
+      section(1, [&] { ice(*transport.ice); });
+    if (transport.dtls)
+      section(2, [&] { dtls(*transport.dtls); });
   }
   for (const StreamSpec& stream : plan.streams) {
     const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;

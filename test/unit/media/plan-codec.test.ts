@@ -31,9 +31,36 @@ const golden: MediaPlan = {
       },
       ...{ mediaHandover: true, natWait: true },
     },
-    plain,
     {
       ...plain,
+      ice: {
+        ...{ mode: 'lite', controlling: true, component: 2, tieBreaker: '18446744073709551614' },
+        local: { ufrag: 'ours', pwd: 'ours-secret' },
+        remote: { ufrag: 'peer', pwd: 'peer-secret' },
+        candidates: [{ endpoint: { address: '192.0.2.9', port: 9000 }, priority: 2_130_706_431 }],
+        takeovers: 3,
+        resumed: {
+          route: { portId: 9, endpoint: { address: '2001:db8::9', port: 9002 } },
+          ...{ priority: 1_853_824_767, moved: true },
+        },
+      },
+      dtls: {
+        ...{ role: 'active', generation: 5, established: true },
+        identity: { certificate: 'CERTIFICATE', privateKey: 'KEY' },
+        fingerprint: { hash: 'SHA-1', digest: '0123456789abcdefghij' },
+      },
+    },
+    {
+      ...plain,
+      ice: {
+        ...{ mode: 'full', controlling: false, component: 1, tieBreaker: '1' },
+        ...{ local: { ufrag: 'ours', pwd: 'ours-secret' }, remote: null },
+        ...{ candidates: [], takeovers: 0, resumed: null },
+      },
+      dtls: {
+        ...{ role: 'passive', generation: 0, established: false, fingerprint: null },
+        identity: { certificate: 'CERTIFICATE', privateKey: 'KEY' },
+      },
       id: 6,
       ports: [],
       egressPort: null,
@@ -87,7 +114,7 @@ describe('the encoded plan', () => {
   });
 
   it('of a closed call has nothing in it', () => {
-    expect(encoded(emptyPlan('x'))).to.equal('52504c32010078ffff00000000000000000000');
+    expect(encoded(emptyPlan('x'))).to.equal('52504c33010078ffff000000000000000000000000');
   });
 
   it('fits whatever its size', () => {
