@@ -1,0 +1,91 @@
+/**
+ * A network namespace with browsers in it: they talk from one address, relays and phones have others.
+ * Without a default route Firefox believes that it is offline, and every ICE agent fails at once.
+ */
+import type { NetworkNamespace } from '../namespaces.js';
+import { Phones, type Address } from '../phones.js';
+import type { NgDictionary } from '../bencode.js';
+import { Browser, type BrowserName } from './browser.js';
+import { CallPage, type CallOptions } from './call-page.js';
+
+export const browserAddress = '10.0.0.1';
+
+/** Makes a namespace such that browsers gather one candidate in it, of `browserAddress`. */
+export function prepareForBrowsers(namespace: NetworkNamespace): void {
+  namespace.ip('link', 'add', 'media0', 'type', 'veth', 'peer', 'name', 'media1');
+  namespace.addAddress('media0', `${browserAddress}/24`);
+  for (const device of ['media0', 'media1']) namespace.ip('link', 'set', device, 'up');
+  namespace.ip('route', 'add', 'default', 'via', '10.0.0.254');
+}
+
+export class BrowserNet {
+  readonly #browsers = new Map<BrowserName, Browser>();
+
+  private constructor(
+    readonly namespace: NetworkNamespace,
+    readonly phones: Phones,
+  ) {}
+
+  static async open(namespace: NetworkNamespace): Promise<BrowserNet> {
+    return new BrowserNet(namespace, await Phones.start(namespace));
+  }
+
+  /** A page in a browser, which is started with the first of them. */
+  async page(name: BrowserName, options: CallOptions = {}): Promise<CallPage> {
+    let browser = this.#browsers.get(name);
+    if (browser === undefined) {
+      browser = await Browser.start(name, this.namespace.name);
+      this.#browsers.set(name, browser);
+    }
+    return CallPage.open(browser, options);
+  }
+
+  async close(): Promise<void> {
+    for (const browser of this.#browsers.values()) await browser.stop();
+    await this.phones.stop();
+    await this.namespace.killAll();
+    for (const browser of this.#browsers.values()) browser.removeFiles();
+  }
+}
+
+/** What the proxy says of a call besides its tags and bodies. */
+export type NgWords = Readonly<Record<string, string | string[]>>;
+
+export interface RelayedCall {
+  readonly callId: string;
+  /** The bodies that the relay wrote. */
+  readonly offered: string;
+  readonly answered: string;
+}
+
+/** A call between two pages by way of a relay. */
+export async function callThrough(
+  net: BrowserNet,
+  relay: Address,
+  pages: { readonly caller: CallPage; readonly callee: CallPage },
+  words: { readonly callId: string; readonly offer?: NgWords; readonly answer?: NgWords },
+): Promise<RelayedCall> {
+  const { callId } = words;
+  const ask = async (dictionary: NgDictionary): Promise<string> => {
+    const { reply } = await net.phones.ng(relay, dictionary);
+    if (reply['result'] !== 'ok') throw new Error(JSON.stringify(reply));
+    return String(reply['sdp']);
+  };
+  const tags = { 'call-id': callId, 'from-tag': 'caller' };
+  const offered = await ask({
+    command: 'offer',
+    ...tags,
+    sdp: await pages.caller.offer(),
+    ...words.offer,
+  });
+  const answer = await pages.callee.answer(offered);
+  const answered = await ask({
+    command: 'answer',
+    ...tags,
+    'to-tag': 'callee',
+    sdp: answer,
+    ...words.answer,
+  });
+  await pages.caller.accept(answered);
+  return { callId, offered, answered };
+}
