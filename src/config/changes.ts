@@ -31,7 +31,12 @@ export function changedOptions(before: Config, after: Config): readonly OptionCh
   return options.flatMap((option): readonly OptionChange[] => {
     const valueIn = (config: Config): Given | null => {
       const given = config.given.get(option.name) ?? option.default;
-      if (option.name !== 'interfaces-config' || given === null) return given;
+      if (given === null) return given;
+      if (option.name === 'templates') {
+        const { templates } = config.control;
+        return [String(given), ...[...templates].map(([name, flags]) => `${name}=${flags}`)];
+      }
+      if (option.name !== 'interfaces-config') return given;
       return [String(given), ...config.interfaceSections.map(sectionText)];
     };
     const [old, now] = [valueIn(before), valueIn(after)];

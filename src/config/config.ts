@@ -8,7 +8,14 @@ import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
 import { mosConfig, uselessMos, type MosConfig } from './mos.js';
-import { attempt, OptionReader, readOptions, type OnWrong, type ReadFile } from './sources.js';
+import {
+  attempt,
+  OptionReader,
+  readOptions,
+  type OnWrong,
+  type ReadFile,
+  type Templates,
+} from './sources.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
 export { ConfigError } from './errors.js';
@@ -67,6 +74,8 @@ export interface ControlConfig {
   /** Media goes to the source of the SIP message rather than to the SDP address. */
   readonly sipSource: boolean;
   readonly rejectInvalidSdp: boolean;
+  /** Flags of requests by name (ng-protocol.md §5.3). */
+  readonly templates: Templates;
 }
 
 /** Limits and timers; 0 means off where the name says "max" or "final", except maxSessions. */
@@ -200,7 +209,7 @@ function kernelForwardOf(options: OptionReader): MediaConfig['kernelForward'] {
 }
 
 function interfacesOf(options: OptionReader, portMin: number, portMax: number): InterfaceSpecs {
-  const specs = parseInterfaces(options.texts('interface'), options.interfaceSections);
+  const specs = parseInterfaces(options.texts('interface'), options.sections.interfaces);
   for (const { name, ports } of specs.interfaces) {
     if (ports === null) continue;
     const [min, max] = [ports.min ?? portMin, ports.max ?? portMax];
@@ -283,6 +292,7 @@ function controlConfig(options: OptionReader): ControlConfig {
     controlTos: options.number('control-tos'),
     sipSource: options.flag('sip-source'),
     rejectInvalidSdp: options.flag('reject-invalid-sdp'),
+    templates: options.sections.templates,
   };
 }
 
@@ -446,7 +456,7 @@ function check(argv: readonly string[], readFile: ReadFile, context: Context): C
   if (!('options' in request)) throw new TypeError('no check was asked for');
   const { options, unknown } = request;
   refuseUnsupported(options, onWrong);
-  attempt(() => parseInterfaces(options.texts('interface'), options.interfaceSections), onWrong);
+  attempt(() => parseInterfaces(options.texts('interface'), options.sections.interfaces), onWrong);
   attempt(() => mediaConfig(options, context.host), onWrong);
   attempt(() => controlConfig(options), onWrong);
   attempt(() => limitConfig(options), onWrong);
@@ -499,7 +509,7 @@ function typed(options: OptionReader, { env, host }: Context): Config {
     drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
     given: options.given,
-    interfaceSections: options.interfaceSections,
+    interfaceSections: options.sections.interfaces,
     warnings: [...options.warnings, ...noEffectWarnings(options, redis)],
   });
 }
@@ -561,8 +571,12 @@ export class ConfigSource {
       if (value === undefined) values.delete(name);
       else values.set(name, value);
     }
-    const { interfaceSections: sections } = names.has('interfaces-config') ? read : running;
-    const reader = new OptionReader(values, read.configFile, read.warnings, sections);
+    const { interfaceSections } = names.has('interfaces-config') ? read : running;
+    const { templates } = (names.has('templates') ? read : running).control;
+    const reader = new OptionReader(values, read.configFile, read.warnings, {
+      interfaces: interfaceSections,
+      templates,
+    });
     return typed(reader, { env: this.env, host: this.host });
   }
 }

@@ -146,6 +146,9 @@ in the file.
   \`name\` says), behind those of \`interface\`. Keys: \`address\` (IP address, network interface or \`any\`),
   \`advertised\`, \`port-min\`, \`port-max\`, \`exclude-ports\` (\`5060;5080-5090\`); or \`alias\` alone. An address
   that stands in several sections has the same ports in all of them.
+- \`templates=SECTION\`: each entry \`NAME = FLAGS\` of that section is a string of flags as in \`rtpp-flags\`. The
+  templates \`default\` and the one named as the command (\`offer\`) count before what a request says itself;
+  \`template=NAME\` in a request puts others in their place.
 
 Options marked * are rtprelay's own.
 

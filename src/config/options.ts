@@ -151,6 +151,11 @@ const control: readonly OptionSpec[] = [
     rangeError: 'Invalid control-ng TOS value',
   }),
   flag('sip-source', 'Send media to the source of the SIP message, not to the SDP address'),
+  text('templates', null, 'Section of the file with templates of flags', {
+    placeholder: 'SECTION',
+    reloads: true,
+    tier: 4,
+  }),
   flag('reject-invalid-sdp', 'Refuse SDP that is not well-formed instead of repairing it'),
   ...later(4, 'the legacy control protocol is', [
     text('listen-tcp', null, 'TCP address of the legacy control protocol', {

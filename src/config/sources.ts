@@ -19,6 +19,19 @@ export const defaultConfigFiles: readonly string[] = [
 /** Section of the file unless another one is named. */
 export const defaultSection = 'rtpengine';
 
+/** Templates of flags by name (ng-protocol.md §5.3). */
+export type Templates = ReadonlyMap<string, string>;
+
+/** Sections of the file that options name. */
+export interface NamedSections {
+  /** What `interfaces-config` names, in the order of the file. */
+  readonly interfaces: readonly InterfaceSection[];
+  /** What `templates` names. */
+  readonly templates: Templates;
+}
+
+const noSections: NamedSections = { interfaces: [], templates: new Map() };
+
 /** Typed access to the options' values, defaults included. */
 export class OptionReader {
   /** Options that were given, in the order of the command line, then of the file. */
@@ -29,8 +42,7 @@ export class OptionReader {
     /** File that was read, null when none was. */
     readonly file: string | null,
     readonly warnings: readonly string[],
-    /** What `interfaces-config` names, in the order of the file. */
-    readonly interfaceSections: readonly InterfaceSection[] = [],
+    readonly sections: NamedSections = noSections,
   ) {
     this.given = values;
   }
@@ -140,7 +152,7 @@ interface Sources {
   readonly warnings: string[];
   /** Keys of the file that are no options. */
   readonly unknown: readonly string[];
-  readonly interfaceSections: readonly InterfaceSection[];
+  readonly named: NamedSections;
 }
 
 /** The sections `[PREFIX-NAME]`. @throws ConfigError when there is none, or for a bad escape. */
@@ -149,6 +161,7 @@ function interfaceSectionsOf(
   sections: IniFile,
   file: string,
 ): readonly InterfaceSection[] {
+  if (prefix === '') return [];
   const found: InterfaceSection[] = [];
   for (const [title, entries] of sections) {
     if (!title.startsWith(`${prefix}-`)) continue;
@@ -173,36 +186,65 @@ function interfaceSectionsOf(
   return found;
 }
 
+/** The entries of the section. @throws ConfigError when there is none, or for a bad escape. */
+function templatesOf(name: string, sections: IniFile, file: string): Templates {
+  if (name === '') return noSections.templates;
+  const entries = sections.get(name);
+  if (entries === undefined) {
+    const message = `${file} has no section [${name}] (templates)`;
+    throw new ConfigError('config-file', 'templates', message);
+  }
+  const templates = new Map<string, string>();
+  for (const [key, entry] of entries) {
+    const text = unescapeValue(entry.value);
+    if (text === null) {
+      const message = `${file}, line ${entry.line}: template ${key} has a bad escape sequence`;
+      throw new ConfigError('config-file', 'templates', message);
+    }
+    templates.set(key, text);
+  }
+  return templates;
+}
+
 function readSection(commandLine: CommandLine, readFile: ReadFile, onWrong: OnWrong): Sources {
   const values: OptionValues = new Map(commandLine.values);
   const warnings: string[] = [];
-  const prefixNow = (): string => {
-    const prefix = values.get('interfaces-config');
-    return typeof prefix === 'string' ? prefix : '';
+  const textNow = (option: string): string => {
+    const value = values.get(option);
+    return typeof value === 'string' ? value : '';
   };
   const named = commandLine.values.get('config-file');
   const file = findFile(typeof named === 'string' ? named : null, readFile);
   if (file === null) {
-    if (prefixNow() !== '') {
-      const message = 'Option --interfaces-config needs a configuration file';
-      throw new ConfigError('config-file', 'interfaces-config', message);
+    for (const option of ['interfaces-config', 'templates']) {
+      if (textNow(option) === '') continue;
+      const message = `Option --${option} needs a configuration file`;
+      throw new ConfigError('config-file', option, message);
     }
-    return { values, file: null, warnings, unknown: [], interfaceSections: [] };
+    return { values, file: null, warnings, unknown: [], named: noSections };
   }
 
   const section = commandLine.values.get('config-section');
   const sectionName = typeof section === 'string' ? section : defaultSection;
   const sections = parseIniFile(file.content, file.path);
   const entries = sections.get(sectionName);
+  const namedNow = (): NamedSections => ({
+    interfaces:
+      attempt(
+        () => interfaceSectionsOf(textNow('interfaces-config'), sections, file.path),
+        onWrong,
+      ) ?? [],
+    templates:
+      attempt(() => templatesOf(textNow('templates'), sections, file.path), onWrong) ??
+      noSections.templates,
+  });
   if (entries === undefined) {
     const message = `${file.path} has no section [${sectionName}]`;
     if (named !== undefined || section !== undefined) {
       throw new ConfigError('config-file', 'config-section', message);
     }
     warnings.push(message);
-    const prefix = prefixNow();
-    const interfaceSections = prefix === '' ? [] : interfaceSectionsOf(prefix, sections, file.path);
-    return { values, file: file.path, warnings, unknown: [], interfaceSections };
+    return { values, file: file.path, warnings, unknown: [], named: namedNow() };
   }
 
   const unknown: string[] = [];
@@ -218,12 +260,7 @@ function readSection(commandLine: CommandLine, readFile: ReadFile, onWrong: OnWr
   if (unknown.length > 0) {
     warnings.push(`Unknown options in ${file.path}, ignored: ${unknown.join(', ')}`);
   }
-  const prefix = prefixNow();
-  const interfaceSections =
-    prefix === ''
-      ? []
-      : (attempt(() => interfaceSectionsOf(prefix, sections, file.path), onWrong) ?? []);
-  return { values, file: file.path, warnings, unknown, interfaceSections };
+  return { values, file: file.path, warnings, unknown, named: namedNow() };
 }
 
 /** What the command line asks for: printing something, or running with these options. */
@@ -251,10 +288,10 @@ export function readOptions(
   if (commandLine.values.get('version') === true) return { kind: 'version' };
   if (commandLine.values.get('codecs') === true) return { kind: 'codecs' };
   const sources = readSection(commandLine, readFile, onWrong);
-  const { values, file, warnings, unknown, interfaceSections } = sources;
+  const { values, file, warnings, unknown, named } = sources;
   if (commandLine.ignoredWords.length > 0) {
     warnings.push(`Ignored words on the command line: ${commandLine.ignoredWords.join(' ')}`);
   }
   const kind = commandLine.values.get('check') === true ? 'check' : 'run';
-  return { kind, options: new OptionReader(values, file, warnings, interfaceSections), unknown };
+  return { kind, options: new OptionReader(values, file, warnings, named), unknown };
 }

@@ -246,6 +246,7 @@ export class Daemon {
         ...{ calls, log, config, gauges },
         ...{ counters: this.#counters, limits: this.#liveConfig.limits, load: this.#load },
         draining: () => this.#drain.active,
+        templates: () => this.#liveConfig.config.control.templates,
         maxCalls: () => portCount(interfaces, config.media),
       },
       ...ngOptions,

@@ -36,6 +36,8 @@ export interface NgHandlerParts {
   readonly gauges: () => Gauges;
   readonly load: LoadGuard;
   readonly draining: () => boolean;
+  /** As they are configured now. */
+  readonly templates: () => ReadonlyMap<string, string>;
   /**
    * As many as there are media ports. A call with media needs two; without any (all sections refused, no
    * body) it costs memory, and who may send those is not limited by ports.

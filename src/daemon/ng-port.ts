@@ -41,6 +41,7 @@ export class NgPort {
     this.endpoint = new NgEndpoint({
       handler: (request, source, fits) => handleNg(parts, request, source, fits),
       observer: ngObserver(log, parts.counters, this.#malformed),
+      templates: parts.templates,
       cache: this.#replies,
       shorten: shorterReply,
       nowMicros: () => performance.now() * 1000,

@@ -5,7 +5,7 @@
 import { noteWhatTheBodyAsks } from './body-notes.js';
 import type { NgDictionary } from './dictionary.js';
 import { NgError } from './errors.js';
-import { readRequest, type ReadCommand } from './interpret.js';
+import { noTemplates, readRequest, type ReadCommand, type Templates } from './interpret.js';
 import { requestKeys } from './request-table.js';
 import type {
   DeleteRequest,
@@ -123,15 +123,16 @@ function assertSignalled<Read extends ReadCommand<string>>(
 function parseOfferAnswer(
   command: 'offer' | 'answer',
   dictionary: NgDictionary,
+  templates: Templates,
 ): OfferAnswerRequest {
-  const request: ReadCommand<'offer' | 'answer'> = readRequest(command, dictionary);
+  const request: ReadCommand<'offer' | 'answer'> = readRequest(command, dictionary, templates);
   noteWhatTheBodyAsks(request);
   assertSignalled(request);
   return request;
 }
 
-function parseDelete(dictionary: NgDictionary): DeleteRequest {
-  const request: ReadCommand<'delete'> = readRequest('delete', dictionary);
+function parseDelete(dictionary: NgDictionary, templates: Templates): DeleteRequest {
+  const request: ReadCommand<'delete'> = readRequest('delete', dictionary, templates);
   assertCalled(request);
   return request;
 }
@@ -139,8 +140,9 @@ function parseDelete(dictionary: NgDictionary): DeleteRequest {
 function parseRestriction(
   command: RestrictionCommand,
   dictionary: NgDictionary,
+  templates: Templates,
 ): RestrictionRequest {
-  const request: ReadCommand<RestrictionCommand> = readRequest(command, dictionary);
+  const request: ReadCommand<RestrictionCommand> = readRequest(command, dictionary, templates);
   assertCalled(request);
   if (request.dtmfSecurity === 'off') request.command = 'unblock DTMF';
   return request;
@@ -165,24 +167,28 @@ function parseList(dictionary: NgDictionary): ListRequest {
 
 /**
  * Parses a dictionary as the command it names. What is unknown or of a wrong type is noted or
- * ignored, never an error (§1.1).
+ * ignored, never an error (§1.1). `templates`: flags by name (§5.3).
  * @throws NgError for missing keys, an invalid limit and commands that do not run (codes
  *   `command-not-supported` for those rtpengine has, `unknown-command` for others; same text).
  */
-export function parseRequest(command: string, dictionary: NgDictionary): NgRequest {
+export function parseRequest(
+  command: string,
+  dictionary: NgDictionary,
+  templates: Templates = noTemplates,
+): NgRequest {
   switch (command) {
     case 'offer':
     case 'answer':
-      return parseOfferAnswer(command, dictionary);
+      return parseOfferAnswer(command, dictionary, templates);
     case 'delete':
-      return parseDelete(dictionary);
+      return parseDelete(dictionary, templates);
     case 'block media':
     case 'unblock media':
     case 'block DTMF':
     case 'unblock DTMF':
     case 'silence media':
     case 'unsilence media':
-      return parseRestriction(command, dictionary);
+      return parseRestriction(command, dictionary, templates);
     case 'query':
       return parseQuery(dictionary);
     case 'list':

@@ -4,6 +4,7 @@
  */
 import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
+import { noTemplates, type Templates } from './interpret.js';
 import { errorReply, NgError, tooLong } from './errors.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage } from './message.js';
 import { requestKey, type ReplyCache } from './reply-cache.js';
@@ -88,6 +89,8 @@ export type MessageKind = 'command' | 'malformed';
 export interface NgEndpointOptions {
   readonly handler: NgHandler;
   readonly observer: NgObserver;
+  /** Templates of flags as they are now (ng-protocol.md §5.3); without: none. */
+  readonly templates?: () => Templates;
   readonly cache: ReplyCache;
   readonly shorten: ShortenReply;
   /** Monotonic clock in microseconds, for elapsed times. */
@@ -123,6 +126,7 @@ interface Exchange {
 export class NgEndpoint {
   readonly #handler: NgHandler;
   readonly #observer: NgObserver;
+  readonly #templates: () => Templates;
   readonly #cache: ReplyCache;
   readonly #shorten: ShortenReply;
   readonly #nowMicros: () => number;
@@ -130,6 +134,7 @@ export class NgEndpoint {
   constructor(options: NgEndpointOptions) {
     this.#handler = options.handler;
     this.#observer = options.observer;
+    this.#templates = options.templates ?? (() => noTemplates);
     this.#cache = options.cache;
     this.#shorten = options.shorten;
     this.#nowMicros = options.nowMicros;
@@ -221,7 +226,7 @@ export class NgEndpoint {
     exchange.command = command;
     exchange.callId = callIdOf(dictionary);
     this.#observer.received(command, exchange.source, exchange.callId, dictionary);
-    const request = parseRequest(command, dictionary);
+    const request = parseRequest(command, dictionary, this.#templates());
     if (request.unknown.length > 0 || request.unsupported.length > 0 || request.idle.length > 0) {
       this.#observer.notes(request, exchange.source, exchange.callId);
     }

@@ -22,6 +22,11 @@ interface TransportBits {
   dtls: boolean;
 }
 
+/** Strings of flags by name, as the configuration has them (ng-protocol.md §5.3). */
+export type Templates = ReadonlyMap<string, string>;
+
+export const noTemplates: Templates = new Map();
+
 /** A request as its keys leave it; which of its fields a command has, requests.ts says. */
 export interface ReadRequest extends RequestFields, NotedRequest {
   command: string;
@@ -30,6 +35,9 @@ export interface ReadRequest extends RequestFields, NotedRequest {
   idle: string[];
   flags: Set<RequestFlag>;
   transportBits: TransportBits | null;
+  templates: Templates;
+  /** How many templates are being read, each named by the one before. */
+  templateDepth: number;
 }
 
 /** The same for a command of which the name is known. */
@@ -81,6 +89,14 @@ register(['rtpp-flags', 'rtpp_flags'], (request, value) => {
   for (const word of parseRtppFlags(value)) applyRtppWord(request, word);
 });
 
+register(['template'], (request, value) => {
+  for (const name of wordsOf(value)) {
+    if (!applyTemplate(request, name)) {
+      noteUnknown(request, `Templates for signalling flags '${name}' not found`);
+    }
+  }
+});
+
 /** Every key that is read, with its aliases. */
 export const knownKeys: readonly string[] = [...readers.keys()];
 
@@ -91,6 +107,8 @@ const blank = {
   idle: [],
   flags: new Set<RequestFlag>(),
   transportBits: null,
+  templates: noTemplates,
+  templateDepth: 0,
   ...Object.fromEntries(fields.map((field) => [field, table[field].empty])),
 } as unknown as ReadRequest;
 
@@ -212,12 +230,35 @@ function applyRtppWord(request: ReadRequest, { name, value }: RtppWord): void {
   if (name === 'to-tag') setFlag(request, 'to-tag');
 }
 
+/** Templates may name each other, and themselves. */
+const maxTemplateDepth = 8;
+
+/** Whether there is one of that name. */
+function applyTemplate(request: ReadRequest, name: string): boolean {
+  const flags = request.templates.get(name);
+  if (flags === undefined) return false;
+  if (request.templateDepth >= maxTemplateDepth) {
+    noteUnknown(request, `Template '${name}' left out: too many name each other`);
+    return true;
+  }
+  request.templateDepth += 1;
+  for (const word of parseRtppFlags(flags)) applyRtppWord(request, word);
+  request.templateDepth -= 1;
+  return true;
+}
+
 /** Reads every key and flag of a request. Nothing of it is an error; what is unknown is noted. */
 export function readRequest<Command extends string>(
   command: Command,
   dictionary: NgDictionary,
+  templates: Templates = noTemplates,
 ): ReadCommand<Command> {
   const request = blankRequest(command);
+  if (templates.size > 0) {
+    request.templates = templates;
+    applyTemplate(request, 'default');
+    applyTemplate(request, command);
+  }
   for (const [key, value] of dictionary) applyKey(request, key, value);
   if (request.transportBits !== null) {
     request.transportProtocol = protocolOfBits(request.transportBits) ?? request.transportProtocol;

@@ -90,7 +90,6 @@ const unsupportedByName: readonly (readonly [
   commands?: readonly string[],
 ])[] = [
   [['alias-key']],
-  [['template']],
   [['inbound-peer']],
   [['outbound-peer']],
   [['peer']],
