@@ -60,9 +60,18 @@ struct RouteConfig {
   bool secret = false;
   bool nat_wait = false;
   bool without_feedback = false;
+  /// null: nothing in the headers changes. Routes that change the same have the same one.
+  const Rewrite* rewrite = nullptr;
 
   /// Each packet is sent as it came in, out of the memory that it came in.
-  [[nodiscard]] bool unchanged() const { return !without_feedback && !secret; }
+  [[nodiscard]] bool unchanged() const {
+    return !without_feedback && !secret && rewrite == nullptr;
+  }
+  /// It makes of each packet what `other` makes.
+  [[nodiscard]] bool changes_like(const RouteConfig& other) const {
+    return secret == other.secret && sender == other.sender && rewrite == other.rewrite &&
+           without_feedback == other.without_feedback;
+  }
 };
 
 struct StreamConfig {
@@ -88,6 +97,7 @@ struct CallSnapshot {
   std::vector<TransportConfig> transports;
   std::vector<StreamConfig> streams;
   std::vector<RouteConfig> routes;
+  std::vector<std::unique_ptr<const Rewrite>> rewrites;
   std::vector<PortBinding> ports;
   /// Where RTCP reports of this call are evaluated (on the control thread).
   QualityTable* quality = nullptr;

@@ -1,180 +1,13 @@
 #include "plan.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstring>
 #include <string_view>
+
+#include "plan_reader.h"
 
 namespace rtprelay {
 
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "the plan is little endian");
-
-/// Bounds-checked cursor; after the first failure every read yields zero.
-class Reader {
-public:
-  explicit Reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-
-  template <typename T> T number() {
-    T value{};
-    if (bytes_.size() < sizeof(T)) {
-      fail(PlanError::kTooShort);
-      return value;
-    }
-    std::memcpy(&value, bytes_.data(), sizeof(T));
-    bytes_ = bytes_.subspan(sizeof(T));
-    return value;
-  }
-
-  std::string_view text(std::size_t length) {
-    if (bytes_.size() < length) {
-      fail(PlanError::kTooShort);
-      return {};
-    }
-    const std::string_view value(reinterpret_cast<const char*>(bytes_.data()), length);
-    bytes_ = bytes_.subspan(length);
-    return value;
-  }
-
-  SocketAddress address() {
-    SocketAddress result;
-    const std::size_t length = number<std::uint8_t>();
-    if (length == 0)
-      return result;
-    const std::string_view host = text(length);
-    const auto port = number<std::uint16_t>();
-    if (ok() && !parse_address(host, port, result))
-      fail(PlanError::kBadAddress);
-    return result;
-  }
-
-  /// JavaScript counts: whole, not negative, exact in a double.
-  std::uint64_t count() {
-    constexpr double kMaxExact = 9007199254740992.0; // 2^53
-    const auto value = number<double>();
-    if (!ok())
-      return 0;
-    if (!(value >= 0 && value <= kMaxExact) || value != std::floor(value)) {
-      fail(PlanError::kBadValue);
-      return 0;
-    }
-    return static_cast<std::uint64_t>(value);
-  }
-
-  std::vector<std::uint32_t> ids() {
-    std::vector<std::uint32_t> result;
-    const std::size_t size = number<std::uint16_t>();
-    if (size > kMaxPlanEntries)
-      fail(PlanError::kTooMany);
-    if (size * sizeof(std::uint32_t) > bytes_.size())
-      fail(PlanError::kTooShort);
-    if (!ok())
-      return result;
-    result.reserve(size);
-    for (std::size_t i = 0; i < size; ++i)
-      result.push_back(number<std::uint32_t>());
-    return result;
-  }
-
-  PayloadAction action() {
-    const auto value = number<std::uint8_t>();
-    if (value >= kPayloadActions) {
-      fail(PlanError::kBadValue);
-      return PayloadAction::kForward;
-    }
-    return static_cast<PayloadAction>(value);
-  }
-
-  PayloadRules payloads() {
-    PayloadRules rules;
-    rules.otherwise = action();
-    if (rules.otherwise > PayloadAction::kDrop)
-      fail(PlanError::kBadValue);
-    rules.types.fill(rules.otherwise);
-    const std::size_t size = number<std::uint8_t>();
-    for (std::size_t i = 0; i < size && ok(); ++i) {
-      const auto type = number<std::uint8_t>();
-      const PayloadAction wanted = action();
-      if (type >= rules.types.size())
-        fail(PlanError::kBadValue);
-      else
-        rules.types[type] = wanted;
-    }
-    return rules;
-  }
-
-  /// -1: none.
-  std::optional<std::uint64_t> index(std::uint64_t highest) {
-    const auto value = number<double>();
-    if (value == -1.0)
-      return std::nullopt;
-    if (!(value >= 0 && value <= static_cast<double>(highest)) || value != std::floor(value)) {
-      fail(PlanError::kBadValue);
-      return std::nullopt;
-    }
-    return static_cast<std::uint64_t>(value);
-  }
-
-  template <typename E> E choice(E last) {
-    const auto value = number<std::uint8_t>();
-    if (value > static_cast<std::uint8_t>(last)) {
-      fail(PlanError::kBadValue);
-      return {};
-    }
-    return static_cast<E>(value);
-  }
-
-  std::uint8_t bits(std::uint8_t known) {
-    const auto value = number<std::uint8_t>();
-    if ((value & ~known) != 0)
-      fail(PlanError::kBadValue);
-    return value;
-  }
-
-  std::string long_text(std::size_t highest) {
-    const std::size_t length = number<std::uint16_t>();
-    if (length > highest)
-      fail(PlanError::kBadValue);
-    return std::string(text(length));
-  }
-
-  /// `read(tag, reader)` for each section; it takes all of what it knows, and false: nothing.
-  template <typename Read> void sections(Read read) {
-    const std::size_t count = number<std::uint8_t>();
-    std::uint8_t last = 0;
-    for (std::size_t i = 0; i < count && ok(); ++i) {
-      const auto tag = number<std::uint8_t>();
-      const std::string_view bytes = text(number<std::uint16_t>());
-      if (!ok())
-        return;
-      Reader section({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-      // In ascending order, so each is there once.
-      if (tag <= last || !read(tag, section))
-        return fail(PlanError::kBadValue);
-      last = tag;
-      if (!section.ok())
-        return fail(section.error());
-      if (!section.at_end())
-        return fail(PlanError::kTrailingBytes);
-    }
-  }
-
-  void fail(PlanError error) {
-    if (error_ == PlanError::kNone)
-      error_ = error;
-    bytes_ = {};
-  }
-  [[nodiscard]] bool ok() const { return error_ == PlanError::kNone; }
-  [[nodiscard]] PlanError error() const { return error_; }
-  [[nodiscard]] const std::uint8_t* position() const { return bytes_.data(); }
-  [[nodiscard]] bool at_end() const { return bytes_.empty(); }
-
-private:
-  std::span<const std::uint8_t> bytes_;
-  PlanError error_ = PlanError::kNone;
-};
 
 constexpr std::uint8_t kSessionFlags = 7;
 /// A chain or an RSA key of 16384 bits fits.
@@ -332,6 +165,9 @@ bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& tra
   case 2:
     transport.dtls = read_dtls(reader);
     return true;
+  case 3:
+    read_demux_table(reader, transport);
+    return true;
   default:
     return false;
   }
@@ -341,7 +177,7 @@ TransportSpec read_transport(Reader& reader) {
   TransportSpec transport;
   transport.id = reader.number<std::uint32_t>();
   transport.learning = reader.choice(Learning::kHeuristic);
-  transport.demux = reader.choice(Demux::kRtcpMux);
+  transport.demux = reader.choice(Demux::kTable);
   transport.flags = reader.bits(kAllTransportFlags);
   transport.generation = reader.number<std::uint32_t>();
   transport.egress_port = reader.number<std::uint32_t>();
@@ -360,12 +196,17 @@ StreamSpec read_stream(Reader& reader) {
   constexpr std::uint8_t kIsBlocked = 1;
   constexpr std::uint8_t kHasCounters = 2;
   constexpr std::uint8_t kHasPayloads = 4;
+  constexpr std::uint8_t kIsLoopChecked = 8;
+  constexpr std::uint8_t kIsMeasured = 16;
+  constexpr std::uint8_t kHasSections = 32;
   StreamSpec stream;
   stream.id = reader.number<std::uint32_t>();
   stream.transport = reader.number<std::uint32_t>();
   stream.kind = reader.choice(StreamKind::kOpaque);
-  const std::uint8_t flags = reader.bits(kIsBlocked | kHasCounters | kHasPayloads);
+  const std::uint8_t flags = reader.bits(63);
   stream.blocked = (flags & kIsBlocked) != 0;
+  stream.loop_checked = (flags & kIsLoopChecked) != 0;
+  stream.measured = (flags & kIsMeasured) != 0;
   stream.clock_rate = reader.number<std::uint32_t>();
   if ((flags & kHasCounters) != 0) {
     stream.packets = reader.count();
@@ -375,6 +216,13 @@ StreamSpec read_stream(Reader& reader) {
   }
   if ((flags & kHasPayloads) != 0)
     stream.payloads = reader.payloads();
+  if ((flags & kHasSections) != 0)
+    reader.sections([&stream](std::uint8_t tag, Reader& section) {
+      if (tag != 5)
+        return false;
+      read_own_rtcp(section, stream);
+      return true;
+    });
   return stream;
 }
 
@@ -385,7 +233,12 @@ RouteSpec read_route(Reader& reader) {
   route.to_stream = reader.number<std::uint32_t>();
   route.kind = reader.choice(RouteKind::kRtcp);
   route.without_feedback = reader.bits(1) != 0;
-  reader.sections([](std::uint8_t, Reader&) { return false; });
+  reader.sections([&route](std::uint8_t tag, Reader& section) {
+    if (tag != 4)
+      return false;
+    read_rewrite(section, route);
+    return true;
+  });
   return route;
 }
 
@@ -406,20 +259,54 @@ bool contains(const std::vector<std::uint32_t>& sorted, std::uint32_t id) {
   return std::binary_search(sorted.begin(), sorted.end(), id);
 }
 
-/// Every port belongs to one transport, and every transport has one stream.
-PlanError check_ownership(const PlanSpec& plan) {
+/// Every port belongs to one transport.
+PlanError check_ports(const PlanSpec& plan) {
   std::vector<std::uint32_t> owned;
   for (const TransportSpec& transport : plan.transports)
     owned.insert(owned.end(), transport.ports.begin(), transport.ports.end());
   std::sort(owned.begin(), owned.end());
-  std::vector<std::uint32_t> carrying;
-  carrying.reserve(plan.streams.size());
+  return has_duplicate(owned) || owned.size() != plan.ports.size() ? PlanError::kBadValue
+                                                                   : PlanError::kNone;
+}
+
+/// Every transport has one stream, or those of its table.
+PlanError check_streams(const PlanSpec& plan) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> wanted;
   for (const StreamSpec& stream : plan.streams)
-    carrying.push_back(stream.transport);
-  std::sort(carrying.begin(), carrying.end());
-  const bool ports = !has_duplicate(owned) && owned.size() == plan.ports.size();
-  const bool streams = !has_duplicate(carrying) && carrying.size() == plan.transports.size();
-  return ports && streams ? PlanError::kNone : PlanError::kBadValue;
+    wanted.emplace_back(stream.transport, stream.id);
+  std::ranges::sort(wanted);
+  std::size_t matched = 0;
+  for (const TransportSpec& transport : plan.transports) {
+    const auto carried = std::ranges::equal_range(wanted, transport.id, {},
+                                                  [](const auto& pair) { return pair.first; });
+    matched += carried.size();
+    if (!transport.table) {
+      if (carried.size() != 1 || transport.demux == Demux::kTable)
+        return PlanError::kBadValue;
+      continue;
+    }
+    std::vector<std::uint32_t> named;
+    for (const DemuxEntry& entry : transport.table->entries)
+      named.push_back(entry.stream);
+    std::ranges::sort(named);
+    const auto ids = [](const auto& pair) { return pair.second; };
+    if (transport.demux != Demux::kTable || named.empty() ||
+        !std::ranges::equal(named, carried, {}, {}, ids))
+      return PlanError::kBadValue;
+  }
+  return matched == wanted.size() ? PlanError::kNone : PlanError::kBadValue;
+}
+
+/// What changes headers needs to see them.
+bool rewrites_what_is_opaque(const PlanSpec& plan) {
+  std::vector<std::uint32_t> opaque;
+  for (const StreamSpec& stream : plan.streams)
+    if (stream.kind == StreamKind::kOpaque)
+      opaque.push_back(stream.id);
+  std::ranges::sort(opaque);
+  return std::ranges::any_of(plan.routes, [&opaque](const RouteSpec& route) {
+    return route.rewrite.has_value() && contains(opaque, route.from_stream);
+  });
 }
 
 /// The route that an agent goes on with begins at a port of its transport.
@@ -456,12 +343,16 @@ PlanError check_references(const PlanSpec& plan) {
         return PlanError::kUnknownId;
   }
   for (const StreamSpec& stream : plan.streams)
-    if (!contains(transports, stream.transport))
+    if (!contains(transports, stream.transport) ||
+        (stream.own_rtcp && !contains(streams, stream.own_rtcp->by)))
       return PlanError::kUnknownId;
   for (const RouteSpec& route : plan.routes)
     if (!contains(streams, route.from_stream) || !contains(streams, route.to_stream))
       return PlanError::kUnknownId;
-  return check_ownership(plan);
+  if (rewrites_what_is_opaque(plan))
+    return PlanError::kBadValue;
+  const PlanError error = check_ports(plan);
+  return error == PlanError::kNone ? check_streams(plan) : error;
 }
 
 /// As many entries as the plan says it has.

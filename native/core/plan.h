@@ -12,25 +12,39 @@
 //             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none)
 //   identity: text certificate (PEM) | text private key (PEM)
 //   port:      u32 id | u8 mode (0 bound) | address
-//   transport: u32 id | u8 learning | u8 demux (0 by component, 1 rtcp-mux) | u8 flags
+//   transport: u32 id | u8 learning | u8 demux (0 by component, 1 rtcp-mux, 2 table) | u8 flags
 //              | u32 generation | u32 egress port (ffffffff: none)
 //              | address endpoint | address signalled
 //              | u16 session that unprotects | u16 session that protects (ffff: none)
 //              | u16 n | n * u32 ports | sections
 //   stream:    u32 id | u32 transport | u8 kind (0 RTP, 1 RTCP, 2 opaque)
-//              | u8 flags (1 blocked, 2 counters follow, 4 payload rules follow) | u32 clock rate
+//              | u8 flags (1 blocked, 2 counters follow, 4 payload rules follow, 8 loop check,
+//              16 measured, 32 sections follow) | u32 clock rate
 //              | counters: f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
 //              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
+//              | sections
 //   route:     u32 id | u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
 //              | u8 flags (1 without feedback) | sections
 //   sections:  u8 n | n * (u8 tag | u16 length | bytes); what is not known is refused. Here come
-//              what goes beyond plain relaying: of a transport ICE (tag 1) and DTLS (tag 2).
+//              what goes beyond plain relaying: of a transport ICE (tag 1), DTLS (tag 2) and the
+//              demultiplexer's table (tag 3), of a route its rewrite (tag 4), of a stream RTCP of
+//              our own (tag 5).
 //   ICE:       u8 flags (1 lite, 2 controlling, 4 the peer's credentials follow, 8 resumed,
 //              16 moved, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
 //              | credentials of ours | of the peer | resumed: u32 priority
 //              | route: u32 port, address | u16 n | n * (address | u32 priority)
 //   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows) | u32 generation
 //              | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to SHA-512) | digest
+//   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
+//              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
+//   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
+//              | SSRCs | u16 sequence offset | u32 timestamp offset
+//              | extensions: u8 1: others are kept | u8 n | n * (u8 id | u8 id, 0: taken out)
+//              | u8 id of the mid (0 none) | text mid
+//              | about: SSRCs | u16 sequence offset
+//   own RTCP:  u32 stream by which it leaves | u32 interval of reports in ms (0: none) | text CNAME
+//              | u8 asks for key frames (1 PLI, 2 FIR) | u8 n | n * u8 payload type of video
+//   SSRCs:     u16 n | n * (u32 SSRC that comes | u32 SSRC that goes)
 //   credentials: text ufrag | text password
 //   text:      u16 length | bytes
 //   address:   u8 text length (0: none, nothing follows) | text | u16 port
@@ -48,6 +62,7 @@
 #include "../ice/agent.h"
 #include "../srtp/session.h"
 #include "address.h"
+#include "rewrite.h"
 
 namespace rtprelay {
 
@@ -74,7 +89,7 @@ enum TransportFlag : std::uint8_t {
 };
 
 /// How what arrives on a transport is told apart: `Demux` in src/media/relay.ts.
-enum class Demux : std::uint8_t { kComponent = 0, kRtcpMux = 1 };
+enum class Demux : std::uint8_t { kComponent = 0, kRtcpMux = 1, kTable = 2 };
 
 enum class StreamKind : std::uint8_t { kRtp = 0, kRtcp = 1, kOpaque = 2 };
 enum class RouteKind : std::uint8_t { kRtp = 0, kRtcp = 1 };
@@ -137,6 +152,33 @@ struct DtlsSpec {
   std::optional<dtls::Fingerprint> fingerprint;
 };
 
+/// One stream of a transport that carries several.
+struct DemuxEntry {
+  std::uint32_t stream = 0;
+  /// Empty: none.
+  std::string mid;
+  std::vector<std::uint32_t> ssrcs;
+  std::vector<std::uint8_t> payload_types;
+};
+
+/// `DemuxTable` of src/media/relay.ts.
+struct DemuxSpec {
+  /// 0: no MID in packets.
+  std::uint8_t mid_extension = 0;
+  std::vector<DemuxEntry> entries;
+};
+
+/// `OwnRtcpPlan` of src/media/relay.ts.
+struct OwnRtcpSpec {
+  std::uint32_t by = 0;
+  /// 0: no reports.
+  std::uint32_t interval_ms = 0;
+  std::string cname;
+  bool pli = false;
+  bool fir = false;
+  std::vector<std::uint8_t> video_types;
+};
+
 struct PortSpec {
   std::uint32_t id = 0;
   SocketAddress local;
@@ -157,6 +199,8 @@ struct TransportSpec {
   std::vector<std::uint32_t> ports;
   std::optional<IceSpec> ice;
   std::optional<DtlsSpec> dtls;
+  /// With Demux::kTable.
+  std::optional<DemuxSpec> table;
 
   [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
 };
@@ -172,6 +216,9 @@ struct StreamSpec {
   std::uint64_t errors = 0;
   std::uint64_t last_packet_micros = 0;
   std::optional<PayloadRules> payloads;
+  bool loop_checked = false;
+  bool measured = false;
+  std::optional<OwnRtcpSpec> own_rtcp;
 };
 
 struct RouteSpec {
@@ -180,6 +227,7 @@ struct RouteSpec {
   std::uint32_t to_stream = 0;
   RouteKind kind = RouteKind::kRtp;
   bool without_feedback = false;
+  std::optional<Rewrite> rewrite;
 };
 
 struct PlanSpec {
@@ -208,7 +256,7 @@ enum class PlanError : std::uint8_t {
   kTrailingBytes,
   /// OpenSSL or memory refuses.
   kNoCrypto,
-  /// ICE or DTLS: not carried out yet.
+  /// Not carried out yet.
   kNotSupported,
 };
 
@@ -216,7 +264,7 @@ enum class PlanError : std::uint8_t {
 std::string_view call_id_of(std::span<const std::uint8_t> bytes);
 
 /// Decodes and validates: ids unique, every id that is referred to exists, ranges hold, a port
-/// belongs to one transport, a transport has one stream.
+/// belongs to one transport, a transport has one stream or those of its table.
 PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out);
 
 /// One sentence for an error message.

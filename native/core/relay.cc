@@ -70,6 +70,25 @@ void add_missing(std::vector<std::unique_ptr<Entry>>& entries, const std::vector
   std::ranges::sort(entries, {}, id_of);
 }
 
+/// Parts of a plan that nothing carries out yet.
+bool wants_what_is_missing(const PlanSpec& plan) {
+  const auto table = [](const TransportSpec& transport) { return transport.table.has_value(); };
+  const auto counts = [](const StreamSpec& stream) {
+    return stream.loop_checked || stream.measured || stream.own_rtcp.has_value();
+  };
+  return std::ranges::any_of(plan.transports, table) || std::ranges::any_of(plan.streams, counts);
+}
+
+/// The rewrite of a route in its snapshot; those that want the same share one.
+const Rewrite* share(const std::optional<Rewrite>& wanted, CallSnapshot& snapshot) {
+  if (!wanted)
+    return nullptr;
+  for (const auto& known : snapshot.rewrites)
+    if (*known == *wanted)
+      return known.get();
+  return snapshot.rewrites.emplace_back(std::make_unique<const Rewrite>(*wanted)).get();
+}
+
 } // namespace
 
 Relay::Relay(RelayOptions options, Notifier notifier)
@@ -110,6 +129,8 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   if (std::ranges::any_of(plan.transports, [](const TransportSpec& transport) {
         return transport.ice.has_value() || transport.dtls.has_value();
       }))
+    return PlanError::kNotSupported;
+  if (wants_what_is_missing(plan))
     return PlanError::kNotSupported;
   if (plan.empty()) {
     remove(plan.call_id);
@@ -340,9 +361,14 @@ void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapsho
     const RouteSpec& spec = *sorted[i];
     const StreamConfig& to = snapshot.streams[find(call.streams, spec.to_stream)->position];
     const TransportConfig& transport = *to.transport;
-    snapshot.routes[i] = {transport.state,      transport.egress,       to.state,
-                          transport.sender,     transport.has(kSecret), transport.has(kNatWait),
-                          spec.without_feedback};
+    snapshot.routes[i] = {transport.state,
+                          transport.egress,
+                          to.state,
+                          transport.sender,
+                          transport.has(kSecret),
+                          transport.has(kNatWait),
+                          spec.without_feedback,
+                          share(spec.rewrite, snapshot)};
   }
   for (std::size_t first = 0; first < sorted.size();) {
     const RouteSpec& spec = *sorted[first];

@@ -30,11 +30,13 @@ struct ExtensionRules {
   [[nodiscard]] std::span<const std::uint8_t> mid_value() const {
     return std::span(mid).first(mid_size);
   }
+  bool operator==(const ExtensionRules&) const = default;
 };
 
 struct SsrcPair {
   std::uint32_t from = 0;
   std::uint32_t to = 0;
+  bool operator==(const SsrcPair&) const = default;
 };
 
 /// Sorted by `from`; what it does not name stays as it is.
@@ -42,6 +44,7 @@ using SsrcMap = std::vector<SsrcPair>;
 
 struct Rewrite {
   Rewrite();
+  bool operator==(const Rewrite&) const = default;
 
   /// By the payload type that comes.
   std::array<std::uint8_t, 128> payload_types;

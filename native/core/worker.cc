@@ -388,8 +388,7 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
     std::span<const std::uint8_t> bytes = packet.bytes;
     if (!route.unchanged()) {
       // With the same keys for several the same packet is made once: its index is used up.
-      const bool again = earlier != nullptr && route.secret && route.sender == earlier->sender &&
-                         route.without_feedback == earlier->without_feedback;
+      const bool again = earlier != nullptr && route.changes_like(*earlier);
       if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
         earlier = nullptr;
         continue;
@@ -414,14 +413,11 @@ bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
     std::memmove(room.data(), earlier.data(), earlier.size());
     size = earlier.size();
   } else {
-    if (route.without_feedback) {
-      size = copy_without_feedback(bytes, room);
-    } else {
-      std::ranges::copy(bytes, room.begin());
-      size = bytes.size();
-    }
+    const DropReason nothing = rewrite(route, rtcp, bytes, room.first(kMaxPacketBytes), size)
+                                   ? DropReason::kFeedback
+                                   : DropReason::kMalformed;
     if (size == 0) {
-      drop(stream, DropReason::kFeedback);
+      drop(stream, nothing);
       return false;
     }
     if (route.secret && !protect(route, stream, rtcp, room, size))
@@ -429,6 +425,23 @@ bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
   }
   ++slots_used_;
   bytes = room.first(size);
+  return true;
+}
+
+bool Worker::rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
+                     std::span<std::uint8_t> room, std::size_t& size) {
+  const bool has_header = rtcp || (!bytes.empty() && bytes[0] >> 6 == 2);
+  if (route.rewrite != nullptr && has_header) {
+    size =
+        rtcp ? rewrite_rtcp(*route.rewrite, bytes, room) : rewrite_rtp(*route.rewrite, bytes, room);
+    if (size == 0)
+      return false;
+  } else if (!route.without_feedback) {
+    std::ranges::copy(bytes, room.begin());
+    size = bytes.size();
+  }
+  if (route.without_feedback)
+    size = copy_without_feedback(size == 0 ? bytes : room.first(size), room);
   return true;
 }
 

@@ -119,6 +119,10 @@ private:
   /// that is counted. `earlier`: what another route with the same keys has made of them.
   bool change(const RouteConfig& route, Stream& stream, bool rtcp,
               std::span<const std::uint8_t> earlier, std::span<const std::uint8_t>& bytes);
+  /// Headers and feedback of a packet, into `room`. `size` 0: nothing is left of it, or (false) it
+  /// is malformed.
+  static bool rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
+                      std::span<std::uint8_t> room, std::size_t& size);
   bool protect(const RouteConfig& route, Stream& stream, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size);
   void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,

@@ -102,7 +102,9 @@ class Surroundings {
     const routes = this.#routes.get(streamId)?.filter((route) => route.kind === kind) ?? [];
     const [route] = routes;
     if (route === undefined || routes.length > 1 || !isPlainRoute(route)) return null;
-    const to = this.transports.get(this.#streams.get(route.toStream)?.transport ?? -1);
+    const recipient = this.#streams.get(route.toStream);
+    if (recipient === undefined || !isPlainStream(recipient)) return null;
+    const to = this.transports.get(recipient.transport);
     if (to === undefined || !isPlainTransport(to)) return null;
     const { endpoint, confirmed } = current(to, this.learned);
     const egress = this.port(to.egressPort);
@@ -116,7 +118,12 @@ class Surroundings {
 /** Typed as null as long as nothing else can be asked for; what comes is not the kernel's. */
 const isNull = (...rooms: readonly unknown[]): boolean => rooms.every((room) => room === null);
 
-const isPlainTransport = ({ ice, dtls, srtp }: TransportPlan): boolean => isNull(ice, dtls, srtp);
+const isPlainTransport = ({ ice, dtls, srtp, demux }: TransportPlan): boolean =>
+  isNull(ice, dtls, srtp) && typeof demux === 'string';
+
+/** What is looked at or counted packet by packet is not for the kernel. */
+const isPlainStream = ({ loopCheck, measured, ownRtcp }: StreamPlan): boolean =>
+  !loopCheck && !measured && (ownRtcp === null || ownRtcp.reports === null);
 
 /** What changes packets is not for the kernel, nor is a recipient that must not get all of the RTCP. */
 const isPlainRoute = ({ rewrite, processor, withoutFeedback }: RoutePlan): boolean =>
@@ -143,7 +150,7 @@ function streamFlows(
   const rtcpOnly = stream.kind === 'rtcp';
   const transport = around.transports.get(stream.transport);
   if (transport === undefined || !isPlainTransport(transport)) return [];
-  if (stream.blocked || (rtcpOnly && !abilities.rtcp)) return [];
+  if (stream.blocked || !isPlainStream(stream) || (rtcpOnly && !abilities.rtcp)) return [];
   const from = current(transport, around.learned);
   const way = around.way(stream.id, rtcpOnly ? 'rtcp' : 'rtp');
   const settled = from.confirmed || kept.has(transport.id);

@@ -4,6 +4,15 @@
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 import type { DtlsIdentity, IceCredentials } from './media-attributes.js';
+import {
+  demuxTableBound,
+  ownRtcpBound,
+  rewriteBound,
+  writeDemuxTable,
+  writeOwnRtcp,
+  writeRewrite,
+  type PlanSink,
+} from './plan-sections.js';
 import type {
   Demux,
   DropReason,
@@ -63,15 +72,15 @@ const actionCodes: Readonly<Record<PayloadAction, number>> = {
 };
 
 const portModeCodes: Readonly<Record<PortPlan['mode'], number>> = { bound: 0 };
-const demuxCodes: Readonly<Record<Demux, number>> = { component: 0, 'rtcp-mux': 1 };
+const demuxCodes = { component: 0, 'rtcp-mux': 1 } as const;
+const demuxCode = (demux: Demux): number => (typeof demux === 'string' ? demuxCodes[demux] : 2);
 const streamKindCodes: Readonly<Record<StreamPlan['kind'], number>> = {
   rtp: 0,
   rtcp: 1,
   opaque: 2,
 };
 const routeKindCodes: Readonly<Record<RoutePlan['kind'], number>> = { rtp: 0, rtcp: 1 };
-/** Of the sections of a transport. */
-const sectionTags = { ice: 1, dtls: 2 } as const;
+const sectionTags = { ice: 1, dtls: 2, demux: 3, rewrite: 4, ownRtcp: 5 } as const;
 /** Code and size in bytes of the digests of fingerprints. */
 const hashes: Readonly<Record<string, readonly [code: number, size: number]>> = {
   'sha-1': [0, 20],
@@ -181,6 +190,14 @@ const hasCounters = ({ initialStats }: StreamPlan): boolean =>
   initialStats.errors > 0 ||
   initialStats.lastPacketMicros > 0;
 
+const streamFlags = (stream: StreamPlan): number =>
+  (stream.blocked ? 1 : 0) |
+  (hasCounters(stream) ? 2 : 0) |
+  (stream.payloads === null ? 0 : 4) |
+  (stream.loopCheck ? 8 : 0) |
+  (stream.measured ? 16 : 0) |
+  (stream.ownRtcp === null ? 0 : 32);
+
 /** Upper bound of the encoded size, bytes. */
 function sizeBound(plan: MediaPlan): number {
   let size = 24 + plan.callId.length + 15 * plan.routes.length;
@@ -188,6 +205,7 @@ function sizeBound(plan: MediaPlan): number {
   for (const transport of plan.transports) {
     const { ports, remote, srtp, dtls } = transport;
     size += 29 + 4 * ports.length + sectionsBound(transport);
+    if (typeof transport.demux !== 'string') size += demuxTableBound(transport.demux);
     if (dtls !== null)
       size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
     for (const session of [srtp?.receive, srtp?.send]) {
@@ -197,7 +215,11 @@ function sizeBound(plan: MediaPlan): number {
     size += remote.endpoint?.address.length ?? 0;
     size += remote.signalledEndpoint?.address.length ?? 0;
   }
-  for (const { payloads } of plan.streams) size += 48 + 2 * (payloads?.types.size ?? 0);
+  for (const { payloads, ownRtcp } of plan.streams) {
+    size += 48 + 2 * (payloads?.types.size ?? 0);
+    if (ownRtcp !== null) size += 1 + ownRtcpBound(ownRtcp);
+  }
+  for (const { rewrite } of plan.routes) if (rewrite !== null) size += rewriteBound(rewrite);
   return size;
 }
 
@@ -208,6 +230,20 @@ function sizeBound(plan: MediaPlan): number {
 export class PlanEncoder {
   #buffer = Buffer.alloc(4096);
   #at = 0;
+  readonly #sink: PlanSink = {
+    u8: (value) => {
+      this.#u8(value);
+    },
+    u16: (value) => {
+      this.#u16(value);
+    },
+    u32: (value) => {
+      this.#u32(value);
+    },
+    longText: (text) => {
+      this.#longText(text);
+    },
+  };
 
   /** The encoded plan is the first `length` bytes of `buffer`. */
   encode(plan: MediaPlan): { readonly buffer: Buffer; readonly length: number } {
@@ -289,10 +325,10 @@ export class PlanEncoder {
     sessions: SessionTable,
     identities: IdentityTable,
   ): void {
-    const { remote, ports, ice, dtls } = transport;
+    const { remote, ports, ice, dtls, demux } = transport;
     this.#u32(transport.id);
     this.#u8(learningCodes[transport.learning]);
-    this.#u8(demuxCodes[transport.demux]);
+    this.#u8(demuxCode(demux));
     this.#u8(transportFlags(transport));
     this.#u32(remote.generation);
     this.#u32(transport.egressPort ?? noPort);
@@ -302,7 +338,8 @@ export class PlanEncoder {
     this.#u16(sessions.position(0, transport.srtp?.send));
     this.#u16(ports.length);
     for (const id of ports) this.#u32(id);
-    this.#u8((ice === null ? 0 : 1) + (dtls === null ? 0 : 1));
+    const table = typeof demux === 'string' ? null : demux;
+    this.#u8((ice === null ? 0 : 1) + (dtls === null ? 0 : 1) + (table === null ? 0 : 1));
     if (ice !== null) {
       this.#section(sectionTags.ice, () => {
         this.#ice(ice);
@@ -311,6 +348,11 @@ export class PlanEncoder {
     if (dtls !== null) {
       this.#section(sectionTags.dtls, () => {
         this.#dtls(dtls, identities.position(dtls.identity));
+      });
+    }
+    if (table !== null) {
+      this.#section(sectionTags.demux, () => {
+        writeDemuxTable(this.#sink, table);
       });
     }
   }
@@ -364,20 +406,24 @@ export class PlanEncoder {
   }
 
   #stream(stream: StreamPlan): void {
-    const counted = hasCounters(stream);
-    const { payloads, initialStats } = stream;
+    const { payloads, initialStats, ownRtcp } = stream;
     this.#u32(stream.id);
     this.#u32(stream.transport);
     this.#u8(streamKindCodes[stream.kind]);
-    this.#u8((stream.blocked ? 1 : 0) | (counted ? 2 : 0) | (payloads === null ? 0 : 4));
+    this.#u8(streamFlags(stream));
     this.#u32(stream.clockRate);
-    if (counted) {
+    if (hasCounters(stream)) {
       this.#f64(initialStats.packets);
       this.#f64(initialStats.bytes);
       this.#f64(initialStats.errors);
       this.#f64(initialStats.lastPacketMicros);
     }
     if (payloads !== null) this.#payloads(payloads);
+    if (ownRtcp === null) return;
+    this.#u8(1);
+    this.#section(sectionTags.ownRtcp, () => {
+      writeOwnRtcp(this.#sink, ownRtcp);
+    });
   }
 
   #route(route: RoutePlan): void {
@@ -386,12 +432,12 @@ export class PlanEncoder {
     this.#u32(route.toStream);
     this.#u8(routeKindCodes[route.kind]);
     this.#u8(route.withoutFeedback ? 1 : 0);
-    this.#noSections();
-  }
-
-  /** What goes beyond plain relaying: each with its tag and length. */
-  #noSections(): void {
-    this.#u8(0);
+    const { rewrite } = route;
+    this.#u8(rewrite === null ? 0 : 1);
+    if (rewrite === null) return;
+    this.#section(sectionTags.rewrite, () => {
+      writeRewrite(this.#sink, rewrite);
+    });
   }
 
   #payloads(rules: PayloadRules): void {

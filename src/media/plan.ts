@@ -130,6 +130,7 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
         ? payloadRules(restrictions, media, index.receiversOf(media.id))
         : null,
     clockRate: clockRateOf(media),
+    ...{ loopCheck: false, measured: false, ownRtcp: null },
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,

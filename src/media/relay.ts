@@ -4,6 +4,7 @@
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 import type { DtlsIdentity, Fingerprint, IceCredentials } from './media-attributes.js';
+import type { DemuxTable, OwnRtcpPlan, RewritePlan } from './packet-plan.js';
 import type { SrtpSuite } from './sdes/suites.js';
 
 /** A local UDP port that has to be open. Identified inside the call by `id`. */
@@ -78,7 +79,7 @@ export interface RemotePlan {
  * likewise, and RTCP (RFC 5761 payload types 64-95) is expected among it; without that what is clearly RTCP
  * is RTCP all the same.
  */
-export type Demux = 'component' | 'rtcp-mux';
+export type Demux = 'component' | 'rtcp-mux' | DemuxTable;
 
 /**
  * Connectivity checks of one component with the other end (RFC 8445). Path i of the agent is port i of the
@@ -197,6 +198,12 @@ export interface StreamPlan {
   readonly payloads: PayloadRules | null;
   /** RTP clock rate in Hz for jitter figures; 0 unknown. */
   readonly clockRate: number;
+  /** Packets that come again and again are dropped (`loop`). */
+  readonly loopCheck: boolean;
+  /** Loss, duplicates, order and jitter of each source are counted from its RTP. */
+  readonly measured: boolean;
+  /** null: its sender gets RTCP of other senders alone. */
+  readonly ownRtcp: OwnRtcpPlan | null;
   /** Counters to go on from when this stream is new to the relay (restore). */
   readonly initialStats: {
     readonly packets: number;
@@ -218,8 +225,8 @@ export interface RoutePlan {
   readonly kind: 'rtp' | 'rtcp';
   /** RTCP goes without feedback: that side does not take part in it (RFC 4585). */
   readonly withoutFeedback: boolean;
-  /** What is changed in the header of each packet. */
-  readonly rewrite: null;
+  /** What is changed in the header of each packet; null: nothing. Not for routes from an opaque stream. */
+  readonly rewrite: RewritePlan | null;
   /** What else has to see each packet. */
   readonly processor: null;
 }

@@ -259,9 +259,9 @@ TEST("the plan that the control plane writes is read as it is meant") {
   CHECK(decode_plan(bytes, plan) == PlanError::kNone);
   CHECK(encode_plan(plan) == bytes);
   CHECK(plan.call_id == "golden" && plan.tos == 184);
-  CHECK(plan.ports.size() == 3 && plan.transports.size() == 3 && plan.streams.size() == 3 &&
-        plan.routes.size() == 2);
-  if (plan.routes.size() != 2)
+  CHECK(plan.ports.size() == 3 && plan.transports.size() == 4 && plan.streams.size() == 5 &&
+        plan.routes.size() == 3);
+  if (plan.routes.size() != 3)
     return;
   CHECK(plan.ports[0].id == 7 && format_host(plan.ports[0].local) == "192.0.2.1" &&
         plan.ports[0].local.port == 30000);
@@ -311,6 +311,60 @@ TEST("the plan that the control plane writes is read as it is meant") {
         plan.routes[0].kind == RouteKind::kRtp && !plan.routes[0].without_feedback);
   CHECK(plan.routes[1].id == 9 && plan.routes[1].kind == RouteKind::kRtcp &&
         plan.routes[1].without_feedback);
+}
+
+TEST("the golden plan's table, RTCP of our own and rewrite are read") {
+  PlanSpec plan;
+  CHECK(decode_plan(golden_plan(), plan) == PlanError::kNone);
+  const DemuxSpec& table = plan.transports.at(3).table.value();
+  CHECK(table.mid_extension == 4 && table.entries.size() == 2);
+  const DemuxEntry& first = table.entries.at(0);
+  CHECK(first.stream == 10 && first.mid == "a" && first.ssrcs.at(0) == 0x01020304 &&
+        first.payload_types == std::vector<std::uint8_t>({0, 111}));
+  CHECK(table.entries.at(1).mid.empty() && table.entries.at(1).ssrcs.empty());
+  const StreamSpec& stream = plan.streams.at(3);
+  CHECK(stream.loop_checked && stream.measured && !plan.streams.at(4).loop_checked);
+  const OwnRtcpSpec& own = stream.own_rtcp.value();
+  CHECK(own.by == 11 && own.interval_ms == 5000 && own.cname == "us" && own.pli && own.fir &&
+        own.video_types == std::vector<std::uint8_t>({96}));
+  const Rewrite& rewrite = plan.routes.at(2).rewrite.value();
+  CHECK(rewrite.payload_types[96] == 97 && rewrite.payload_types[97] == 97);
+  CHECK(rewrite.ssrcs.at(0).from == 1 && rewrite.ssrcs.at(0).to == 2);
+  CHECK(rewrite.sequence_offset == 0xfffe && rewrite.timestamp_offset == 0xfffffffd);
+  const ExtensionRules& extensions = rewrite.extensions.value();
+  CHECK(extensions.keeps_unknown && extensions.ids[1] == 2 && extensions.ids[3] == 0 &&
+        extensions.ids[5] == 5 && extensions.mid_id == 4 && extensions.mid_value()[0] == 'v');
+  CHECK(rewrite.about.at(0).to == 4 && rewrite.about_sequence_offset == 5);
+  PlanSpec again;
+  CHECK(decode_plan(encode_plan(plan), again) == PlanError::kNone);
+}
+
+TEST("a plan whose table, rewrite or RTCP make no sense is refused") {
+  PlanSpec golden;
+  CHECK(decode_plan(golden_plan(), golden) == PlanError::kNone);
+  const auto outcome = [&golden](auto change) {
+    PlanSpec plan = golden;
+    change(plan);
+    PlanSpec decoded;
+    return decode_plan(encode_plan(plan), decoded);
+  };
+  const auto entries = [](PlanSpec & plan) -> auto& { return plan.transports[3].table->entries; };
+  CHECK(outcome([&](PlanSpec& plan) { entries(plan).pop_back(); }) == PlanError::kBadValue);
+  CHECK(outcome([&](PlanSpec& plan) { entries(plan)[1].stream = 10; }) == PlanError::kBadValue);
+  CHECK(outcome([&](PlanSpec& plan) { entries(plan)[1].stream = 7; }) == PlanError::kBadValue);
+  CHECK(outcome([&](PlanSpec& plan) { entries(plan)[0].payload_types[0] = 128; }) ==
+        PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec& plan) { plan.transports[3].table.reset(); }) == PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec& plan) { plan.transports[0].demux = Demux::kTable; }) ==
+        PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec& plan) { plan.streams[3].own_rtcp->by = 99; }) ==
+        PlanError::kUnknownId);
+  CHECK(outcome([](PlanSpec& plan) { plan.routes[2].from_stream = 6; }) == PlanError::kBadValue);
+  CHECK(outcome([](PlanSpec& plan) {
+          plan.routes[2].rewrite->ssrcs.push_back({1, 5});
+        }) == PlanError::kDuplicateId);
+  CHECK(outcome([](PlanSpec& plan) { plan.routes[2].rewrite->extensions->mid_id = 0; }) ==
+        PlanError::kBadValue);
 }
 
 TEST("a plan whose checks or handshakes make no sense is refused") {

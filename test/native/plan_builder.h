@@ -13,7 +13,7 @@ namespace rtprelay {
 
 /// RTP or RTCP of one stream goes to another.
 inline RouteSpec route(std::uint32_t from, std::uint32_t to, RouteKind kind = RouteKind::kRtp) {
-  return {0, from, to, kind, false};
+  return {0, from, to, kind, false, std::nullopt};
 }
 
 /// Adds routes, numbering them.
@@ -96,6 +96,81 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     for (const std::uint32_t value : values)
       number(value);
   };
+  const auto bytes = [&](const std::vector<std::uint8_t>& values) {
+    number(static_cast<std::uint8_t>(values.size()));
+    raw(values.data(), values.size());
+  };
+  const auto table = [&](const DemuxSpec& spec) {
+    number(spec.mid_extension);
+    number(static_cast<std::uint16_t>(spec.entries.size()));
+    for (const DemuxEntry& entry : spec.entries) {
+      number(entry.stream);
+      long_text(entry.mid);
+      ids(entry.ssrcs);
+      bytes(entry.payload_types);
+    }
+  };
+  const auto ssrcs = [&](const SsrcMap& map) {
+    number(static_cast<std::uint16_t>(map.size()));
+    for (const SsrcPair& pair : map) {
+      number(pair.from);
+      number(pair.to);
+    }
+  };
+  const auto extensions = [&](const ExtensionRules& rules) {
+    number(static_cast<std::uint8_t>(rules.keeps_unknown ? 1 : 0));
+    std::vector<std::uint8_t> changed;
+    for (std::size_t id = 1; id < rules.ids.size(); ++id)
+      if (rules.ids[id] != (rules.keeps_unknown ? id : 0))
+        changed.push_back(static_cast<std::uint8_t>(id));
+    number(static_cast<std::uint8_t>(changed.size()));
+    for (const std::uint8_t id : changed) {
+      number(id);
+      number(rules.ids[id]);
+    }
+    number(rules.mid_id);
+    long_text(std::string(rules.mid.begin(), rules.mid.begin() + rules.mid_size));
+  };
+  const auto rewrite = [&](const Rewrite& spec) {
+    const bool about = !spec.about.empty() || spec.about_sequence_offset != 0;
+    std::vector<std::uint8_t> types;
+    for (std::uint8_t type = 0; type < 128; ++type)
+      if (spec.payload_types[type] != type)
+        types.push_back(type);
+    number(static_cast<std::uint8_t>((spec.extensions ? 1 : 0) | (about ? 2 : 0)));
+    number(static_cast<std::uint8_t>(types.size()));
+    for (const std::uint8_t type : types) {
+      number(type);
+      number(spec.payload_types[type]);
+    }
+    ssrcs(spec.ssrcs);
+    number(spec.sequence_offset);
+    number(spec.timestamp_offset);
+    if (spec.extensions)
+      extensions(*spec.extensions);
+    if (!about)
+      return;
+    ssrcs(spec.about);
+    number(spec.about_sequence_offset);
+  };
+  const auto own_rtcp = [&](const OwnRtcpSpec& spec) {
+    number(spec.by);
+    number(spec.interval_ms);
+    long_text(spec.cname);
+    number(static_cast<std::uint8_t>((spec.pli ? 1 : 0) | (spec.fir ? 2 : 0)));
+    bytes(spec.video_types);
+  };
+  const auto payloads = [&](const PayloadRules& rules) {
+    const auto special = [&](PayloadAction action) { return action != rules.otherwise; };
+    number(rules.otherwise);
+    number(static_cast<std::uint8_t>(std::ranges::count_if(rules.types, special)));
+    for (std::size_t type = 0; type < rules.types.size(); ++type) {
+      if (!special(rules.types[type]))
+        continue;
+      number(static_cast<std::uint8_t>(type));
+      number(rules.types[type]);
+    }
+  };
   number(kPlanMagic);
   number(static_cast<std::uint16_t>(plan.call_id.size()));
   text(plan.call_id);
@@ -147,11 +222,14 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(transport.unprotect);
     number(transport.protect);
     ids(transport.ports);
-    number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0)));
+    number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0) +
+                                     (transport.table ? 1 : 0)));
     if (transport.ice)
       section(1, [&] { ice(*transport.ice); });
     if (transport.dtls)
       section(2, [&] { dtls(*transport.dtls); });
+    if (transport.table)
+      section(3, [&] { table(*transport.table); });
   }
   for (const StreamSpec& stream : plan.streams) {
     const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;
@@ -159,7 +237,8 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(stream.transport);
     number(stream.kind);
     number(static_cast<std::uint8_t>((stream.blocked ? 1 : 0) | (counted ? 2 : 0) |
-                                     (stream.payloads ? 4 : 0)));
+                                     (stream.payloads ? 4 : 0) | (stream.loop_checked ? 8 : 0) |
+                                     (stream.measured ? 16 : 0) | (stream.own_rtcp ? 32 : 0)));
     number(stream.clock_rate);
     if (counted) {
       number(static_cast<double>(stream.packets));
@@ -167,18 +246,12 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
       number(static_cast<double>(stream.errors));
       number(static_cast<double>(stream.last_packet_micros));
     }
-    if (!stream.payloads)
+    if (stream.payloads)
+      payloads(*stream.payloads);
+    if (!stream.own_rtcp)
       continue;
-    const PayloadRules& rules = *stream.payloads;
-    const auto special = [&](PayloadAction action) { return action != rules.otherwise; };
-    number(rules.otherwise);
-    number(static_cast<std::uint8_t>(std::ranges::count_if(rules.types, special)));
-    for (std::size_t type = 0; type < rules.types.size(); ++type) {
-      if (!special(rules.types[type]))
-        continue;
-      number(static_cast<std::uint8_t>(type));
-      number(rules.types[type]);
-    }
+    number(std::uint8_t{1});
+    section(5, [&] { own_rtcp(*stream.own_rtcp); });
   }
   for (const RouteSpec& route : plan.routes) {
     number(route.id);
@@ -186,7 +259,9 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(route.to_stream);
     number(route.kind);
     number(static_cast<std::uint8_t>(route.without_feedback ? 1 : 0));
-    number(std::uint8_t{0});
+    number(static_cast<std::uint8_t>(route.rewrite ? 1 : 0));
+    if (route.rewrite)
+      section(4, [&] { rewrite(*route.rewrite); });
   }
   return out;
 }

@@ -124,6 +124,41 @@ TEST("feedback goes only to a side that takes part in it") {
   CHECK(call.phones[0].receive() == both && call.phones[1].receive() == both);
 }
 
+TEST("each recipient gets the headers that its route wants") {
+  TestRelay relay;
+  Fixture call;
+  const Phone third;
+  PortSpec port{2, Phone().address()};
+  call.plan.ports.push_back(port);
+  TransportSpec transport = call.plan.transports[1];
+  transport.id = 2;
+  transport.ports = {2};
+  transport.egress_port = 2;
+  transport.endpoint = transport.signalled = third.address();
+  call.plan.transports.push_back(transport);
+  StreamSpec stream;
+  stream.id = stream.transport = 2;
+  call.plan.streams.push_back(stream);
+  add_routes(call.plan, {route(0, 2), route(0, 2, RouteKind::kRtcp)});
+  Rewrite rewrite;
+  rewrite.payload_types[0] = 9;
+  rewrite.ssrcs = {{0, 77}, {7, 78}};
+  rewrite.extensions.emplace();
+  rewrite.extensions->mid_id = 3;
+  rewrite.extensions->mid_size = 1;
+  rewrite.extensions->mid[0] = 'm';
+  call.plan.routes[2].rewrite = call.plan.routes[3].rewrite = rewrite;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send(call.facing(0));
+  const std::vector<std::uint8_t> plain = call.phones[1].receive();
+  CHECK(plain.size() == 172 && plain[0] == 0x80 && plain[1] == 0 && plain[11] == 0);
+  const std::vector<std::uint8_t> changed = third.receive();
+  CHECK(changed.size() == 180 && changed[0] == 0x90 && changed[1] == 9 && changed[11] == 77);
+  CHECK(changed.size() == 180 && changed[16] == 0x30 && changed[17] == 'm');
+  call.phones[0].send_bytes(call.facing(0), kReport);
+  CHECK(third.receive()[7] == 78);
+}
+
 TEST("a failure to send is reported once, with its reason") {
   TestRelay relay;
   Fixture call;

@@ -50,6 +50,26 @@ describe('the flows of a call', () => {
     expect(localPorts(planOf(passing))).to.deep.equal([30000, 30002]);
   });
 
+  it('are none where packets are changed, told apart or counted one by one', () => {
+    const plain = planOf([stream(0), stream(1)]);
+    expect(localPorts(plain)).to.deep.equal([30000, 30002]);
+    const rewrite = {
+      ...{ payloadTypes: new Map(), ssrcs: new Map(), sequenceOffset: 0, timestampOffset: 0 },
+      ...{ extensions: null, about: null },
+    };
+    const routes = plain.routes.map((each) => (each.toStream === 1 ? { ...each, rewrite } : each));
+    expect(localPorts({ ...plain, routes })).to.deep.equal([30002]);
+    const demux = { midExtension: null, streams: [] };
+    const transports = plain.transports.map((each) => (each.id === 1 ? { ...each, demux } : each));
+    expect(localPorts({ ...plain, transports })).to.deep.equal([]);
+    const reports = { intervalMs: 5000, cname: 'x' };
+    const ownRtcp = { by: 0, reports, keyFrames: null };
+    for (const change of [{ loopCheck: true }, { measured: true }, { ownRtcp }]) {
+      const streams = plain.streams.map((each) => (each.id === 0 ? { ...each, ...change } : each));
+      expect(localPorts({ ...plain, streams })).to.deep.equal([]);
+    }
+  });
+
   it('join the two sides of a settled one', () => {
     const flows = flowsOf(planOf([stream(0), stream(1)]), learnt(), every);
     expect(flows).to.deep.equal([

@@ -12,6 +12,61 @@ const plain: TransportPlan = {
   ...{ ice: null, dtls: null, srtp: null },
 };
 const rest = { rewrite: null, processor: null } as const;
+const plainStream = { loopCheck: false, measured: false, ownRtcp: null } as const;
+
+/** Two streams on one transport, RTCP of ours, and a route that changes whatever it can. */
+const bundle: Pick<MediaPlan, 'transports' | 'streams' | 'routes'> = {
+  transports: [
+    {
+      ...plain,
+      ...{ id: 10, ports: [], egressPort: null },
+      demux: {
+        midExtension: 4,
+        streams: [
+          { streamId: 10, mid: 'a', ssrcs: [0x01020304], payloadTypes: [0, 111] },
+          { streamId: 11, mid: null, ssrcs: [], payloadTypes: [] },
+        ],
+      },
+    },
+  ],
+  streams: [
+    {
+      ...{ id: 10, transport: 10, kind: 'rtp', blocked: false, clockRate: 0, payloads: null },
+      initialStats: { ...noStats, lastPacketMicros: 0 },
+      ...{ loopCheck: true, measured: true },
+      ownRtcp: {
+        by: 11,
+        reports: { intervalMs: 5000, cname: 'us' },
+        keyFrames: { pli: true, fir: true, payloadTypes: [96] },
+      },
+    },
+    {
+      ...{ id: 11, transport: 10, kind: 'rtp', blocked: false, clockRate: 0, payloads: null },
+      initialStats: { ...noStats, lastPacketMicros: 0 },
+      ...plainStream,
+    },
+  ],
+  routes: [
+    {
+      ...{ id: 10, fromStream: 10, toStream: 5, kind: 'rtcp', withoutFeedback: false },
+      processor: null,
+      rewrite: {
+        payloadTypes: new Map([[96, 97]]),
+        ssrcs: new Map([[1, 2]]),
+        ...{ sequenceOffset: 0xfffe, timestampOffset: 0xfffffffd },
+        extensions: {
+          ids: new Map([
+            [1, 2],
+            [3, null],
+          ]),
+          others: 'keep',
+          mid: { id: 4, value: 'v' },
+        },
+        about: { ssrcs: new Map([[3, 4]]), sequenceOffset: 5 },
+      },
+    },
+  ],
+};
 
 const golden: MediaPlan = {
   ...{ callId: 'golden', tos: 184 },
@@ -68,9 +123,11 @@ const golden: MediaPlan = {
       strictSource: true,
       pierceNat: true,
     },
+    ...bundle.transports,
   ],
   streams: [
     {
+      ...plainStream,
       ...{ id: 5, transport: 4, kind: 'rtp', blocked: false, clockRate: 8000 },
       payloads: {
         otherwise: 'forward',
@@ -87,17 +144,21 @@ const golden: MediaPlan = {
       },
     },
     {
+      ...plainStream,
       ...{ id: 6, transport: 5, kind: 'opaque', blocked: true, clockRate: 0, payloads: null },
       initialStats: { ...noStats, lastPacketMicros: 0 },
     },
     {
+      ...plainStream,
       ...{ id: 7, transport: 6, kind: 'rtcp', blocked: false, clockRate: 0, payloads: null },
       initialStats: { ...noStats, lastPacketMicros: 0 },
     },
+    ...bundle.streams,
   ],
   routes: [
     { id: 8, fromStream: 5, toStream: 6, kind: 'rtp', withoutFeedback: false, ...rest },
     { id: 9, fromStream: 5, toStream: 7, kind: 'rtcp', withoutFeedback: true, ...rest },
+    ...bundle.routes,
   ],
 };
 
@@ -120,9 +181,10 @@ describe('the encoded plan', () => {
   it('fits whatever its size', () => {
     const many = Array.from({ length: 500 }, () => golden.ports).flat();
     const routes = Array.from({ length: 3000 }, () => golden.routes).flat();
+    const each = 30 + 14 + 1 + 3 + 0x2a;
     const size = (plan: MediaPlan): number => encoded(plan).length / 2;
     const one = size(golden);
-    expect(size({ ...golden, ports: many, routes })).to.equal(one + 499 * 53 + 2999 * 30);
+    expect(size({ ...golden, ports: many, routes })).to.equal(one + 499 * 53 + 2999 * each);
   });
 
   it('is refused where a number does not fit', () => {
