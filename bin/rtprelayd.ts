@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { ConfigSource, type Config } from '../src/config/config.js';
 import { ConfigError } from '../src/config/errors.js';
-import { SteadyClock } from '../src/daemon/clocks.js';
+import { monotonicMs, SteadyClock } from '../src/daemon/clocks.js';
 import { Daemon } from '../src/daemon/daemon.js';
 import {
   isBackgroundProcess,
@@ -44,7 +44,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
     nativeServiceManager,
   );
   const nowMicros = createWallClockMicros(Date.now, () => performance.now());
-  const clock = new SteadyClock(Date.now, () => Number(process.hrtime.bigint()) / 1e6);
+  const clock = new SteadyClock(Date.now, monotonicMs());
   const functions = nativeProcess();
   functions.ignoreSignals();
   const logEnvironment = { nowMicros, functions, pid: process.pid };

@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -110,7 +111,7 @@ async function freePort() {
   return port;
 }
 
-/** Starts the daemon, has it do `work`, stops it. */
+/** Starts the daemon, has it do `work`, stops it. Returns what it wrote. */
 async function live(redisPort, work) {
   const port = await freePort();
   const options = ['--config-file=none', '-f', '-E', '--log-level=6', '--interface=127.0.0.1'];
@@ -149,6 +150,7 @@ async function live(redisPort, work) {
     await ended;
     clearTimeout(timer);
   }
+  return log;
 }
 
 async function signal(ask) {
@@ -162,10 +164,12 @@ async function signal(ask) {
 
 const redis = new StandIn();
 try {
+  rmSync(cache, { force: true });
   const redisPort = await redis.listen();
   await live(redisPort, signal);
   if (redis.values.size !== calls) throw new Error(`${redis.values.size} calls were stored`);
-  await live(redisPort, signal);
+  const log = await live(redisPort, signal);
+  if (log.includes('the code cache is refused')) throw new Error('V8 refuses what it has made');
 } catch (error) {
   console.error(`no code cache: ${error.message}`);
 } finally {

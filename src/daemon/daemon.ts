@@ -22,8 +22,8 @@ import type { KernelDevices } from './kernel-devices.js';
 import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
-import { addressesOf, portCount, thisMachine } from './machine.js';
-import { collectorOfV8, keepYoungGenerationSmall, MemoryTrim } from './memory-trim.js';
+import { addressesOf, portCounter, thisMachine } from './machine.js';
+import { collectorOfV8, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
 import { openRelay } from './open-relay.js';
@@ -90,7 +90,6 @@ export class Daemon {
   #seconds = 0;
 
   constructor(environment: DaemonEnvironment) {
-    keepYoungGenerationSmall();
     this.#environment = environment;
     this.#liveConfig = new LiveConfig({ ...environment, initial: environment.config });
     const { nowMicros } = environment.clock;
@@ -247,7 +246,7 @@ export class Daemon {
         ...{ counters: this.#counters, limits: this.#liveConfig.limits, load: this.#load },
         draining: () => this.#drain.active,
         templates: () => this.#liveConfig.config.control.templates,
-        maxCalls: () => portCount(interfaces, config.media),
+        maxCalls: portCounter(interfaces, config.media),
       },
       ...ngOptions,
       allowed,

@@ -26,6 +26,22 @@ export function portCount(
   return count;
 }
 
+/** The same for who asks often: counted anew when the interfaces are others. */
+export function portCounter(
+  interfaces: InterfaceTable,
+  media: Pick<MediaConfig, 'portMin' | 'portMax'>,
+): () => number {
+  let counted = interfaces.all;
+  let count = portCount(interfaces, media);
+  return () => {
+    if (interfaces.all !== counted) {
+      counted = interfaces.all;
+      count = portCount(interfaces, media);
+    }
+    return count;
+  };
+}
+
 export interface CpuTimes {
   readonly busy: number;
   readonly total: number;

@@ -2,7 +2,8 @@
  * Gives memory back after a burst of commands. V8 keeps what its heap has grown to for as long as
  * little is allocated, and the C library keeps what was freed: several times what the calls need.
  *
- * Two collections, some seconds apart: V8 gives the new space back in the second.
+ * Two collections, some seconds apart: V8 gives the new space back in the second. How large that may grow
+ * meanwhile, scripts/launcher.cjs says.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -51,14 +52,6 @@ export class MemoryTrim {
     this.#options.release();
     if (this.#quiet === repliesGoneSeconds) this.#pending = 0;
   }
-}
-
-/**
- * Keeps V8's young generation at its first size, 2 MiB, rather than 32: most of what a command makes is
- * garbage when it is answered, and costs the same to collect in small portions (measured with 12,000 calls).
- */
-export function keepYoungGenerationSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /** V8's own collector; taken out of it when it is needed first. */

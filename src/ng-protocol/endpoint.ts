@@ -6,8 +6,8 @@ import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
 import { noTemplates, type Templates } from './interpret.js';
 import { errorReply, NgError, tooLong } from './errors.js';
-import { decodeBody, encodeReply, encodingOf, splitMessage } from './message.js';
-import { requestKey, type ReplyCache } from './reply-cache.js';
+import { decodeBody, encodeReply, encodingOf, splitMessage, type NgMessage } from './message.js';
+import type { ReplyCache } from './reply-cache.js';
 import type { NgRequest } from './requests.js';
 
 /** Where a request came from. IPv6 addresses are without brackets; a dgram RemoteInfo fits. */
@@ -110,9 +110,9 @@ function shown(bytes: Buffer): string {
 
 /** One request on its way through the endpoint. */
 interface Exchange {
+  /** As the reply cache knows it; null: it has no cookie, and nothing is kept. */
+  readonly message: NgMessage | null;
   readonly cookie: string | null;
-  /** Of the reply cache; null: nothing is kept. */
-  readonly key: string | null;
   readonly maxReplyBytes: number;
   readonly body: Buffer;
   readonly source: NgSource;
@@ -155,20 +155,19 @@ export class NgEndpoint {
       this.#observer.noCookie(source, shown(message));
       return 'malformed';
     }
-    const key = requestKey(message);
-    const cached = this.#cache.lookup(key);
+    const cached = this.#cache.lookup(split);
     if (cached !== null) {
       this.#observer.duplicate(source);
       reply(cached);
       return 'command';
     }
-    if (this.#cache.wait(key, reply)) {
+    if (this.#cache.wait(split, reply)) {
       this.#observer.duplicate(source);
       return 'command';
     }
     return this.#run({
+      message: split,
       cookie: split.cookie,
-      key,
       maxReplyBytes,
       body: split.body,
       source,
@@ -182,8 +181,8 @@ export class NgEndpoint {
   /** Handles a dictionary without a cookie (`/ng-plain`): nothing is cached. */
   handleBody(body: Buffer, source: NgSource, reply: ReplyFunction): void {
     this.#run({
+      message: null,
       cookie: null,
-      key: null,
       maxReplyBytes: Infinity,
       body,
       source,
@@ -203,7 +202,7 @@ export class NgEndpoint {
       this.#fail(exchange, error, null);
       return error instanceof NgError && error.isMalformed ? 'malformed' : 'command';
     }
-    const { source, key, cookie, body, maxReplyBytes } = exchange;
+    const { source, message, cookie, body, maxReplyBytes } = exchange;
     let answer: NgDictionary | Promise<NgDictionary>;
     try {
       answer = this.#handler(
@@ -212,7 +211,7 @@ export class NgEndpoint {
         (reply) => encodeReply(cookie, reply, encodingOf(body)).length <= maxReplyBytes,
       );
     } catch (error) {
-      this.#fail(exchange, error, key);
+      this.#fail(exchange, error, message);
       return 'command';
     }
     if (answer instanceof Promise) this.#await(exchange, answer);
@@ -234,26 +233,26 @@ export class NgEndpoint {
   }
 
   #await(exchange: Exchange, answer: Promise<NgDictionary>): void {
-    const { key } = exchange;
-    if (key !== null) this.#cache.begin(key);
+    const { message } = exchange;
+    if (message !== null) this.#cache.begin(message);
     answer.then(
       (reply) => this.#succeed(exchange, reply),
-      (error: unknown) => this.#fail(exchange, error, key),
+      (error: unknown) => this.#fail(exchange, error, message),
     );
   }
 
   #succeed(exchange: Exchange, reply: NgDictionary): void {
-    const { command, source, callId, key } = exchange;
+    const { command, source, callId, message } = exchange;
     let bytes: Buffer;
     try {
       bytes = this.#encode(exchange, reply);
     } catch (error) {
-      this.#fail(exchange, error, key);
+      this.#fail(exchange, error, message);
       return;
     }
     const elapsed = this.#nowMicros() - exchange.startedMicros;
     this.#observer.replied(command ?? '', source, callId, elapsed, reply);
-    this.#send(exchange, bytes, key);
+    this.#send(exchange, bytes, message);
   }
 
   /** The reply, or what of it the transport can carry. */
@@ -269,8 +268,8 @@ export class NgEndpoint {
     return encodeReply(cookie, shorter, encoding);
   }
 
-  /** `key`: of the cache that is to keep the reply; null: none. */
-  #fail(exchange: Exchange, thrown: unknown, key: string | null): void {
+  /** `kept`: the request as the cache is to know it; null: the reply is not kept. */
+  #fail(exchange: Exchange, thrown: unknown, kept: NgMessage | null): void {
     const { command, source, callId, body } = exchange;
     let error: NgError;
     if (thrown instanceof NgError) {
@@ -282,12 +281,12 @@ export class NgEndpoint {
     const elapsed = this.#nowMicros() - exchange.startedMicros;
     this.#observer.protocolError(error, source, shown(body), command, callId, elapsed);
     const reply = errorReply(error.message);
-    this.#send(exchange, encodeReply(exchange.cookie, reply, encodingOf(body)), key);
+    this.#send(exchange, encodeReply(exchange.cookie, reply, encodingOf(body)), kept);
   }
 
-  #send(exchange: Exchange, bytes: Buffer, key: string | null): void {
+  #send(exchange: Exchange, bytes: Buffer, kept: NgMessage | null): void {
     // Kept before it is sent, so that a failing transport cannot leave duplicates waiting.
-    if (key !== null) this.#cache.store(key, bytes);
+    if (kept !== null) this.#cache.store(kept, bytes);
     exchange.reply(bytes);
   }
 }

@@ -3,10 +3,10 @@
  * request, cookie included; where it comes from does not matter. rtpengine 10.5 looks at the cookie
  * alone, so that two proxies that count alike get each other's replies.
  *
- * Replies lie one behind the other in chunks, each with an account of what it costs; chunks leave whole,
- * the oldest first.
+ * Requests and replies lie one behind the other in chunks, each with an account of what it costs; chunks
+ * leave whole, the oldest first.
  */
-import { hash } from 'node:crypto';
+import type { NgMessage } from './message.js';
 
 /** What a duplicate of a request in progress is given once it is done. */
 export type ReplyWaiter = (reply: Buffer) => void;
@@ -18,8 +18,8 @@ export interface ReplyCacheOptions {
   /** A reply lives at least this long and at most twice as long; default 30,000 ms. */
   readonly generationMs?: number;
   /**
-   * Bound of all memory; beyond it the oldest replies go early. Default 32 MiB: 4 s at 12,000 replies
-   * of 700 bytes per second, minutes at what proxies send. A proxy repeats after 1 s.
+   * Bound of all memory; beyond it the oldest replies go early. Default 32 MiB: 2 s at 12,000 requests
+   * of 400 bytes with replies of 700 per second, minutes at what proxies send. A proxy repeats after 1 s.
    */
   readonly maxBytes?: number;
   /** Room of a chunk, bytes; default 256 KiB. */
@@ -28,26 +28,50 @@ export interface ReplyCacheOptions {
 
 /** Duplicates that may wait for one request; more are dropped, their sender repeats anyway. */
 const maxWaiters = 32;
-/** Estimated cost of a reply beyond its bytes: key, map entry, place. */
+const nobody: readonly ReplyWaiter[] = [];
+/** Requests with one cookie that are known at a time: whoever always sends the same one costs no more. */
+const maxPerCookie = 16;
+/** Estimated cost of a reply beyond its bytes and its request's: cookie, map entry, place. */
 const bytesPerEntry = 200;
 
 interface Chunk {
   readonly bytes: Buffer;
-  readonly keys: string[];
+  readonly places: Place[];
   readonly startedMs: number;
   used: number;
   lastMs: number;
 }
 
+/** Where one request and its reply are. */
 interface Place {
+  readonly cookie: string;
   readonly chunk: Chunk;
-  readonly start: number;
+  /** The request's body lies before the reply. */
+  readonly bodyAt: number;
+  readonly replyAt: number;
   readonly end: number;
+  /** An earlier request with the same cookie, nearly always another one's. */
+  earlier: Place | null;
 }
 
-/** The key of a message: equal for equal bytes only, of one length for messages of any length. */
-export function requestKey(message: Buffer): string {
-  return hash('sha256', message, 'binary');
+/** A request that is worked on. */
+interface Pending {
+  readonly body: Buffer;
+  readonly waiters: ReplyWaiter[];
+  /** Another one with the same cookie. */
+  readonly other: Pending | null;
+  /** How many of that cookie there are. */
+  readonly count: number;
+}
+
+const isOf = ({ chunk, bodyAt, replyAt }: Place, { body }: NgMessage): boolean =>
+  replyAt - bodyAt === body.length && body.compare(chunk.bytes, bodyAt, replyAt) === 0;
+
+/** Forgets what is too long ago. */
+function cutOff(latest: Place): void {
+  let last = latest;
+  for (let known = 1; known < maxPerCookie && last.earlier !== null; known += 1) last = last.earlier;
+  last.earlier = null;
 }
 
 /** Thread: control. Owned by the endpoint; has no timers. */
@@ -56,8 +80,11 @@ export class ReplyCache {
   readonly #generationMs: number;
   readonly #maxChunks: number;
   readonly #chunkBytes: number;
-  readonly #inProgress = new Map<string, ReplyWaiter[] | null>();
+  /** By cookie. */
+  readonly #inProgress = new Map<string, Pending>();
+  /** The latest of each cookie. */
   readonly #places = new Map<string, Place>();
+  #size = 0;
   /** Oldest first; the last one is being filled. */
   readonly #chunks: Chunk[] = [];
 
@@ -71,47 +98,68 @@ export class ReplyCache {
 
   /** Replies kept at the moment. */
   get size(): number {
-    return this.#places.size;
+    return this.#size;
   }
 
   /** The reply given to this request, or null. */
-  lookup(key: string): Buffer | null {
-    const place = this.#places.get(key);
-    if (place === undefined) return null;
+  lookup(message: NgMessage): Buffer | null {
+    if (this.#places.get(message.cookie) === undefined) return null;
     // What is due may be this very reply.
     this.expire();
-    if (this.#places.get(key) !== place) return null;
-    return place.chunk.bytes.subarray(place.start, place.end);
+    let place = this.#places.get(message.cookie) ?? null;
+    while (place !== null && !isOf(place, message)) place = place.earlier;
+    return place === null ? null : place.chunk.bytes.subarray(place.replyAt, place.end);
   }
 
   /** Keeps a reply and hands it to the duplicates that wait for it. */
-  store(key: string, reply: Buffer): void {
-    const chunk = this.#chunkFor(reply.length);
-    const start = chunk.used - chunk.keys.length * bytesPerEntry;
-    const end = start + reply.copy(chunk.bytes, start);
-    chunk.used += reply.length + bytesPerEntry;
+  store(message: NgMessage, reply: Buffer): void {
+    const { cookie, body } = message;
+    const length = body.length + reply.length;
+    const chunk = this.#chunkFor(length);
+    const bodyAt = chunk.used - chunk.places.length * bytesPerEntry;
+    const replyAt = bodyAt + body.copy(chunk.bytes, bodyAt);
+    const end = replyAt + reply.copy(chunk.bytes, replyAt);
+    chunk.used += length + bytesPerEntry;
     chunk.lastMs = this.#nowMs();
-    chunk.keys.push(key);
-    this.#places.set(key, { chunk, start, end });
-    if (this.#inProgress.size === 0) return;
-    const waiters = this.#inProgress.get(key);
-    this.#inProgress.delete(key);
-    for (const waiter of waiters ?? []) waiter(reply);
+    const earlier = this.#places.get(cookie) ?? null;
+    const place: Place = { cookie, chunk, bodyAt, replyAt, end, earlier };
+    chunk.places.push(place);
+    this.#places.set(cookie, place);
+    this.#size += 1;
+    if (earlier !== null) cutOff(place);
+    for (const waiter of this.#finish(message)) waiter(reply);
   }
 
-  /** Notes that the request is being worked on; ended by `store`. */
-  begin(key: string): void {
-    this.#inProgress.set(key, null);
+  /** Notes that the request is being worked on; ended by `store`. The body must stay as it is until then. */
+  begin({ cookie, body }: NgMessage): void {
+    const other = this.#inProgress.get(cookie) ?? null;
+    const count = (other?.count ?? 0) + 1;
+    // A repetition of one that is not noted runs again.
+    if (count > maxPerCookie) return;
+    this.#inProgress.set(cookie, { body, waiters: [], other, count });
   }
 
   /** Whether the request is in progress; `waiter` is then called with its reply. */
-  wait(key: string, waiter: ReplyWaiter): boolean {
-    if (this.#inProgress.size === 0) return false;
-    const waiters = this.#inProgress.get(key);
-    if (waiters === undefined) return false;
-    if (waiters === null) this.#inProgress.set(key, [waiter]);
-    else if (waiters.length < maxWaiters) waiters.push(waiter);
+  wait({ cookie, body }: NgMessage, waiter: ReplyWaiter): boolean {
+    let pending = this.#inProgress.get(cookie) ?? null;
+    while (pending !== null && !pending.body.equals(body)) pending = pending.other;
+    if (pending === null) return false;
+    if (pending.waiters.length < maxWaiters) pending.waiters.push(waiter);
     return true;
+  }
+
+  /** The request is in progress no more; returns who waits for its reply. */
+  #finish({ cookie, body }: NgMessage): readonly ReplyWaiter[] {
+    const latest = this.#inProgress.get(cookie) ?? null;
+    let others: Pending | null = null;
+    let found: Pending | null = null;
+    for (let pending = latest; pending !== null; pending = pending.other) {
+      if (found === null && pending.body.equals(body)) found = pending;
+      else others = { ...pending, other: others, count: (others?.count ?? 0) + 1 };
+    }
+    if (others === null) this.#inProgress.delete(cookie);
+    else this.#inProgress.set(cookie, others);
+    return found?.waiters ?? nobody;
   }
 
   /** Lets go of what is over age; to be called now and then, when nothing else is. */
@@ -139,15 +187,27 @@ export class ReplyCache {
     }
     while (this.#chunks.length >= this.#maxChunks) this.#dropOldest();
     const bytes = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, needed));
-    const chunk: Chunk = { bytes, keys: [], startedMs: nowMs, used: 0, lastMs: nowMs };
+    const chunk: Chunk = { bytes, places: [], startedMs: nowMs, used: 0, lastMs: nowMs };
     this.#chunks.push(chunk);
     return chunk;
   }
 
   #dropOldest(): void {
     const chunk = this.#chunks.shift();
-    for (const key of chunk?.keys ?? []) {
-      if (this.#places.get(key)?.chunk === chunk) this.#places.delete(key);
+    if (chunk === undefined) return;
+    for (const place of chunk.places) this.#forget(place);
+    this.#size -= chunk.places.length;
+  }
+
+  #forget(place: Place): void {
+    const latest = this.#places.get(place.cookie);
+    if (latest === undefined || latest === place) {
+      this.#places.delete(place.cookie);
+      return;
     }
+    // Chunks go the oldest first, so it is the last one, and those of its chunk are gone with it.
+    let later = latest;
+    while (later.earlier !== null && later.earlier.chunk !== place.chunk) later = later.earlier;
+    later.earlier = null;
   }
 }
