@@ -9,9 +9,8 @@ const { readFileSync, writeFileSync } = require('node:fs');
 const v8 = require('node:v8');
 const vm = require('node:vm');
 
-// Keeps V8's young generation at its first size, 2 MiB, rather than 32: most of what a command makes is
-// garbage when it is answered. Set before anything is compiled, because a code cache holds for the flags
-// that it was made with, and those of a later moment would make the daemon compile all of it again.
+// V8's young generation grows when src/daemon/memory-trim.ts says so. Set before anything is compiled, because a
+// code cache holds for the flags that it was made with: with others the daemon would compile all of it again.
 v8.setFlagsFromString('--semi-space-growth-factor=1');
 
 const filename = `${__dirname}/rtprelayd.bundle.js`;

@@ -23,7 +23,7 @@ import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
 import { addressesOf, portCounter, thisMachine } from './machine.js';
-import { collectorOfV8, MemoryTrim } from './memory-trim.js';
+import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
 import { openRelay } from './open-relay.js';
@@ -71,6 +71,7 @@ export class Daemon {
   readonly #notices: Notices;
   readonly #lived: LivedTime;
   readonly #memory = new MemoryTrim({
+    grow: growYoungGeneration,
     collect: collectorOfV8(),
     release: () => nativeProcess().releaseMemory(),
     heapUsed: () => process.memoryUsage().heapUsed,

@@ -1,19 +1,23 @@
 import { expect } from 'chai';
-import { collectorOfV8, MemoryTrim } from '../../../src/daemon/memory-trim.js';
+import { execFileSync } from 'node:child_process';
+import { collectorOfV8, MemoryTrim, youngBytes } from '../../../src/daemon/memory-trim.js';
 
 describe('memory after a burst', () => {
   let done: string[];
   let heap: number;
   let commands: number;
+  let grown: number;
   let trim: MemoryTrim;
   const seconds = (count: number, perSecond = 0): void => {
     for (let i = 0; i < count; i++) trim.everySecond((commands += perSecond));
   };
   beforeEach(() => {
     done = [];
+    grown = 0;
     heap = 20e6;
     commands = 0;
     trim = new MemoryTrim({
+      grow: () => (grown += 1),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       heapUsed: () => heap,
@@ -40,6 +44,7 @@ describe('memory after a burst', () => {
     seconds(2, 5);
     expect(done).to.deep.equal([]);
     trim = new MemoryTrim({
+      grow: () => (grown += 1),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       heapUsed: () => heap,
@@ -48,6 +53,35 @@ describe('memory after a burst', () => {
     seconds(9, 100);
     seconds(100);
     expect(done).to.deep.equal([]);
+  });
+
+  it('is not spared while many commands come', () => {
+    seconds(10, 99);
+    expect(grown).to.equal(0);
+    seconds(10, 100);
+    expect(grown).to.equal(10);
+  });
+
+  it('has room for them, and no more than that', () => {
+    const program = `
+      import { getHeapSpaceStatistics } from 'node:v8';
+      import { growYoungGeneration } from './src/daemon/memory-trim.js';
+      const size = () => getHeapSpaceStatistics().find((each) => each.space_name === 'new_space').space_size;
+      const sizes = [size()];
+      growYoungGeneration();
+      growYoungGeneration();
+      sizes.push(size());
+      const kept = Array.from({ length: 2e5 }, (_, at) => ({ at }));
+      sizes.push(size());
+      process.stdout.write(JSON.stringify({ sizes, kept: kept.length }));`;
+    const text = execFileSync(
+      process.execPath,
+      ['--semi-space-growth-factor=1', '--import', 'tsx', '--input-type=module', '--eval', program],
+      { encoding: 'utf8' },
+    );
+    const { sizes } = JSON.parse(text) as { sizes: readonly number[] };
+    expect(sizes[0]).to.be.below(youngBytes);
+    expect(sizes.slice(1)).to.deep.equal([youngBytes, youngBytes]);
   });
 
   it('is not collected where that would take long', () => {
