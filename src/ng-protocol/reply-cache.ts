@@ -150,16 +150,23 @@ export class ReplyCache {
 
   /** The request is in progress no more; returns who waits for its reply. */
   #finish({ cookie, body }: NgMessage): readonly ReplyWaiter[] {
-    const latest = this.#inProgress.get(cookie) ?? null;
+    let waiters = nobody;
+    let found = false;
     let others: Pending | null = null;
-    let found: Pending | null = null;
-    for (let pending = latest; pending !== null; pending = pending.other) {
-      if (found === null && pending.body.equals(body)) found = pending;
-      else others = { ...pending, other: others, count: (others?.count ?? 0) + 1 };
+    let count = 0;
+    let pending = this.#inProgress.get(cookie) ?? null;
+    for (; pending !== null; pending = pending.other) {
+      if (!found && pending.body.equals(body)) {
+        found = true;
+        ({ waiters } = pending);
+      } else {
+        count += 1;
+        others = { body: pending.body, waiters: pending.waiters, other: others, count };
+      }
     }
     if (others === null) this.#inProgress.delete(cookie);
     else this.#inProgress.set(cookie, others);
-    return found?.waiters ?? nobody;
+    return waiters;
   }
 
   /** Lets go of what is over age; to be called now and then, when nothing else is. */
