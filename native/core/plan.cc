@@ -101,13 +101,14 @@ IceSpec read_ice(Reader& reader) {
   constexpr std::uint8_t kControlling = 2;
   constexpr std::uint8_t kHasRemote = 4;
   constexpr std::uint8_t kResumed = 8;
-  constexpr std::uint8_t kMoved = 16;
+  constexpr std::uint8_t kStandby = 16;
   constexpr std::uint8_t kHasRoute = 32;
   IceSpec ice;
   const std::uint8_t flags =
-      reader.bits(kLite | kControlling | kHasRemote | kResumed | kMoved | kHasRoute);
+      reader.bits(kLite | kControlling | kHasRemote | kResumed | kStandby | kHasRoute);
   ice.settings.mode = (flags & kLite) != 0 ? ice::Mode::kLite : ice::Mode::kFull;
   ice.settings.controlling = (flags & kControlling) != 0;
+  ice.settings.standby = (flags & kStandby) != 0;
   ice.settings.component = reader.number<std::uint8_t>();
   ice.settings.tie_breaker = reader.number<std::uint64_t>();
   ice.settings.takeovers = reader.number<std::uint32_t>();
@@ -115,7 +116,6 @@ IceSpec read_ice(Reader& reader) {
   if ((flags & kHasRemote) != 0)
     ice.settings.remote = read_credentials(reader);
   ice.resumed = (flags & kResumed) != 0;
-  ice.moved = (flags & kMoved) != 0;
   if (ice.resumed)
     ice.route_priority = reader.number<std::uint32_t>();
   if ((flags & kHasRoute) != 0) {
@@ -123,8 +123,9 @@ IceSpec read_ice(Reader& reader) {
     ice.route_endpoint = reader.address();
   }
   const bool wrong_component = ice.settings.component != 1 && ice.settings.component != 2;
-  const bool odd_route = (flags & kHasRoute) != 0 && !ice.route_endpoint.valid();
-  if (reader.ok() && (wrong_component || odd_route || (!ice.resumed && (flags & 48) != 0)))
+  const bool has_route = (flags & kHasRoute) != 0;
+  const bool odd_route = has_route && (!ice.resumed || !ice.route_endpoint.valid());
+  if (reader.ok() && (wrong_component || odd_route))
     reader.fail(PlanError::kBadValue);
   const std::size_t size = reader.number<std::uint16_t>();
   for (std::size_t i = 0; i < size && reader.ok(); ++i) {

@@ -30,7 +30,7 @@
 //              demultiplexer's table (tag 3), of a route its rewrite (tag 4), of a stream RTCP of
 //              our own (tag 5).
 //   ICE:       u8 flags (1 lite, 2 controlling, 4 the peer's credentials follow, 8 resumed,
-//              16 moved, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
+//              16 standby, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
 //              | credentials of ours | of the peer | resumed: u32 priority
 //              | route: u32 port, address | u16 n | n * (address | u32 priority)
 //   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows) | u32 generation
@@ -134,8 +134,6 @@ struct IceSpec {
   ice::AgentSettings settings;
   std::vector<ice::RemoteCandidate> candidates;
   bool resumed = false;
-  /// Our address or port is another one than the peer knows.
-  bool moved = false;
   std::uint32_t route_priority = 0;
   std::uint32_t route_port = kNoPort;
   /// Not valid: media went nowhere yet.

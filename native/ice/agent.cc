@@ -32,6 +32,7 @@ bool Agent::configure(const AgentSettings& settings, Micros now) {
   const bool keeps_role = !first && !other_local && !other_remote;
   const bool controlling = settings_.controlling;
   const std::uint64_t tie_breaker = settings_.tie_breaker;
+  const bool stood_by = settings_.standby;
   settings_ = settings;
   if (keeps_role) {
     settings_.controlling = controlling;
@@ -42,7 +43,19 @@ bool Agent::configure(const AgentSettings& settings, Micros now) {
     return false;
   if (first || other_local || other_remote)
     restart(now);
+  else if (stood_by && !settings_.standby)
+    take_over(now);
   return true;
+}
+
+/// The call is this node's now: time begins.
+void Agent::take_over(Micros now) {
+  started_ = now;
+  next_check_ = now;
+  if (selected() == nullptr)
+    return;
+  consent_until_ = now + kConsentLostMicros;
+  probe(now);
 }
 
 void Agent::restart(Micros now) {
@@ -71,12 +84,9 @@ void Agent::add_remote(const RemoteCandidate& candidate) {
   }
 }
 
-bool Agent::restore(const AgentState& state, bool moved, Micros now) {
-  AgentSettings settings = state.settings;
-  if (moved)
-    ++settings.takeovers;
+bool Agent::restore(const AgentState& state, Micros now) {
   configured_ = false;
-  if (!configure(settings, now))
+  if (!configure(state.settings, now))
     return false;
   for (const RemoteCandidate& remote : state.remotes)
     add_remote(remote);

@@ -98,6 +98,9 @@ struct AgentSettings {
   std::vector<Family> paths;
   /// How often the call moved to another local address.
   std::uint32_t takeovers = 0;
+  /// Another node has the call: nothing is sent but answers. When that ends, the peer is asked as
+  /// after `restore`.
+  bool standby = false;
 };
 
 /// All that another node needs to go on.
@@ -133,8 +136,9 @@ public:
   /// false: too many paths, or OpenSSL refused a password.
   bool configure(const AgentSettings& settings, Micros now);
   void add_remote(const RemoteCandidate& candidate);
-  /// Goes on where another node stopped. `moved`: our address or port is another one.
-  bool restore(const AgentState& state, bool moved, Micros now);
+  /// Goes on where another node stopped. Its `takeovers` have to be one more than there, where our
+  /// address or port is another one.
+  bool restore(const AgentState& state, Micros now);
   [[nodiscard]] AgentState state() const;
 
   /// A packet for which `looks_like_stun` holds. false: it was none of ours and left no trace.
@@ -193,6 +197,7 @@ private:
   void switch_role(bool controlling);
   [[nodiscard]] std::uint64_t order_of(const Pair& pair) const;
   void restart(Micros now);
+  void take_over(Micros now);
 
   // What leaves: agent_checks.cc.
   void begin_check(Pair& pair, bool nominate, Micros now);

@@ -41,7 +41,7 @@ void Agent::transmit_check(const Pair& pair) {
 }
 
 void Agent::advance(Micros now) {
-  if (!configured_)
+  if (!configured_ || settings_.standby)
     return;
   if (sends_checks()) {
     repeat_checks(now);
@@ -215,7 +215,7 @@ void Agent::set_status(AgentStatus status) {
 }
 
 Micros Agent::deadline() const {
-  if (!configured_)
+  if (!configured_ || settings_.standby)
     return kNever;
   Micros next = kNever;
   if (sends_checks()) {

@@ -149,12 +149,12 @@ class IdentityTable {
   }
 }
 
-const iceFlags = ({ mode, controlling, remote, resumed }: IcePlan): number =>
+const iceFlags = ({ mode, controlling, remote, resumed, standby }: IcePlan): number =>
   (mode === 'lite' ? 1 : 0) |
   (controlling ? 2 : 0) |
   (remote !== null ? 4 : 0) |
   (resumed !== null ? 8 : 0) |
-  (resumed?.moved === true ? 16 : 0) |
+  (standby ? 16 : 0) |
   (resumed !== null && resumed.route !== null ? 32 : 0);
 
 const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.length + pwd.length;

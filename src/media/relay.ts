@@ -98,16 +98,19 @@ export interface IcePlan {
   readonly remote: IceCredentials | null;
   /** The peer's, with numeric addresses; of more than 64 those with the highest priority count. */
   readonly candidates: readonly { readonly endpoint: Endpoint; readonly priority: number }[];
-  /** How often the call moved to another local address: the PRIORITY of checks rises with it. */
+  /**
+   * How often the call moved to another local address than the peer knew: the PRIORITY of checks rises
+   * with it.
+   */
   readonly takeovers: number;
+  /** Another node has the call: checks are answered, none are sent. When that ends, they are at once. */
+  readonly standby: boolean;
   /** A new agent goes on where another process' stopped; only looked at when the agent is new. */
   readonly resumed: {
     /** Where media went: a port of this transport and the peer's address. null: nowhere yet. */
     readonly route: { readonly portId: number; readonly endpoint: Endpoint } | null;
     /** Of the peer's candidate there, as `ice-selected` told it. */
     readonly priority: number;
-    /** Our address or port is another one than the peer knows. */
-    readonly moved: boolean;
   } | null;
 }
 

@@ -459,7 +459,7 @@ TEST("ICE: after a takeover it asks the last address until it is answered, also 
     const AgentState state = before.node.agent.state();
     Alone after(mode, false);
     Agent& agent = after.node.agent;
-    CHECK(agent.restore(state, false, 0));
+    CHECK(agent.restore(state, 0));
     CHECK(agent.has_route() && agent.route() == before.peer && agent.admits(before.peer));
     std::size_t count = 0;
     for (Micros now = 0; now <= 20'000'000; now += 10'000) {
@@ -487,13 +487,40 @@ TEST("ICE: a call that moved to another address asks with a priority above all b
   std::uint32_t priority = kHost;
   for (int move = 0; move < 3; ++move) {
     Alone after;
-    CHECK(after.node.agent.restore(state, true, 0));
+    ++state.settings.takeovers;
+    CHECK(after.node.agent.restore(state, 0));
     after.node.agent.advance(0);
     const StunMessage check = last(after.node);
     CHECK(check.priority.value_or(0) > priority && check.priority.value_or(~0U) <= 0x7fffffff);
     CHECK(check.use_candidate);
     priority = check.priority.value_or(0);
     state = after.node.agent.state();
+  }
+}
+
+TEST("ICE: while another node has the call it answers, and asks nothing until it takes over") {
+  for (const Mode mode : {Mode::kFull, Mode::kLite}) {
+    Alone before(mode, false);
+    before.receive(make({.controlling = true, .nominates = true}));
+    before.node.agent.advance(2);
+    if (mode == Mode::kFull)
+      before.answer(3);
+    AgentState state = before.node.agent.state();
+    state.settings.standby = true;
+    Alone after(mode, false);
+    Agent& agent = after.node.agent;
+    CHECK(agent.restore(state, 0) && agent.deadline() == kNever);
+    for (Micros now = 0; now <= 60'000'000; now += 100'000)
+      agent.advance(now);
+    CHECK(after.node.sent.empty() && agent.status() != AgentStatus::kDisconnected);
+    // The address has come, and nobody has said so yet.
+    after.receive(make({.controlling = true}), 60'000'001);
+    agent.advance(60'000'001);
+    CHECK(after.node.sent.size() == 1 && last(after.node).kind == StunClass::kSuccess);
+    state.settings.standby = false;
+    CHECK(agent.configure(state.settings, 60'000'002) && agent.deadline() == 60'000'002);
+    agent.advance(60'000'002);
+    CHECK(last(after.node).kind == StunClass::kRequest && agent.route() == before.peer);
   }
 }
 

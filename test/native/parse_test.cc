@@ -282,10 +282,10 @@ TEST("the plan that the control plane writes is read as it is meant") {
   const IceSpec& ice = *plan.transports[1].ice;
   CHECK(ice.settings.mode == ice::Mode::kLite && ice.settings.controlling &&
         ice.settings.component == 2 && ice.settings.tie_breaker == 0xfffffffffffffffe &&
-        ice.settings.takeovers == 3);
+        ice.settings.takeovers == 3 && ice.settings.standby);
   CHECK(ice.settings.local == (ice::Credentials{"ours", "ours-secret"}) &&
         ice.settings.remote == (ice::Credentials{"peer", "peer-secret"}));
-  CHECK(ice.resumed && ice.moved && ice.route_priority == 1853824767 && ice.route_port == 9 &&
+  CHECK(ice.resumed && ice.route_priority == 1853824767 && ice.route_port == 9 &&
         format_host(ice.route_endpoint) == "2001:db8::9");
   CHECK(ice.candidates.size() == 1 && ice.candidates[0].priority == 2130706431 &&
         ice.candidates[0].address.port == 9000);
@@ -294,7 +294,8 @@ TEST("the plan that the control plane writes is read as it is meant") {
   CHECK(dtls.fingerprint && dtls.fingerprint->hash == dtls::Hash::kSha1 &&
         dtls.fingerprint->size == 20 && dtls.fingerprint->digest[19] == 'j');
   CHECK(plan.identities.size() == 1 && plan.identities[0].key == "KEY");
-  CHECK(!last.ice->resumed && last.ice->settings.remote.ufrag.empty() && !last.dtls->fingerprint);
+  CHECK(!last.ice->resumed && !last.ice->settings.standby &&
+        last.ice->settings.remote.ufrag.empty() && !last.dtls->fingerprint);
   const StreamSpec& rtp = plan.streams[0];
   CHECK(rtp.id == 5 && rtp.transport == 4 && rtp.kind == StreamKind::kRtp && !rtp.blocked);
   CHECK(rtp.clock_rate == 8000 && rtp.packets == 1000 && rtp.bytes == 172000 && rtp.errors == 3 &&

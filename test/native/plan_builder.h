@@ -61,8 +61,8 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     const ice::AgentSettings& settings = spec.settings;
     number(static_cast<std::uint8_t>(
         (settings.mode == ice::Mode::kLite ? 1 : 0) | (settings.controlling ? 2 : 0) |
-        (settings.remote.ufrag.empty() ? 0 : 4) | (spec.resumed ? 8 : 0) | (spec.moved ? 16 : 0) |
-        (spec.route_endpoint.valid() ? 32 : 0)));
+        (settings.remote.ufrag.empty() ? 0 : 4) | (spec.resumed ? 8 : 0) |
+        (settings.standby ? 16 : 0) | (spec.route_endpoint.valid() ? 32 : 0)));
     number(settings.component);
     number(settings.tie_breaker);
     number(settings.takeovers);

@@ -93,10 +93,10 @@ const golden: MediaPlan = {
         local: { ufrag: 'ours', pwd: 'ours-secret' },
         remote: { ufrag: 'peer', pwd: 'peer-secret' },
         candidates: [{ endpoint: { address: '192.0.2.9', port: 9000 }, priority: 2_130_706_431 }],
-        takeovers: 3,
+        ...{ takeovers: 3, standby: true },
         resumed: {
           route: { portId: 9, endpoint: { address: '2001:db8::9', port: 9002 } },
-          ...{ priority: 1_853_824_767, moved: true },
+          priority: 1_853_824_767,
         },
       },
       dtls: {
@@ -110,7 +110,7 @@ const golden: MediaPlan = {
       ice: {
         ...{ mode: 'full', controlling: false, component: 1, tieBreaker: '1' },
         ...{ local: { ufrag: 'ours', pwd: 'ours-secret' }, remote: null },
-        ...{ candidates: [], takeovers: 0, resumed: null },
+        ...{ candidates: [], takeovers: 0, standby: false, resumed: null },
       },
       dtls: {
         ...{ role: 'passive', generation: 0, established: false, fingerprint: null },
