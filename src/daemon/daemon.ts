@@ -303,8 +303,10 @@ export class Daemon {
       look: heldAddresses,
       watch: (onChange) => new NetworkWatch(onChange, 'devices'),
       nowMicros: clock.nowMicros,
-      onMoved: (address, isHeld) =>
-        log.notice('core', `Media address ${address} has ${isHeld ? 'come' : 'left'}`),
+      onMoved: (address, isHeld) => {
+        log.notice('core', `Media address ${address} has ${isHeld ? 'come' : 'left'}`);
+        if (isHeld) this.#calls?.ownership.addressCame(address);
+      },
       onUnwatched: (reason) =>
         log.warning('core', `Address changes are seen up to a second late: ${reason}`),
     });

@@ -187,6 +187,7 @@ export class CallDraft {
       advertisedEndpoint: null,
       flags: component === 1 ? rtpFlags : rtcpFlags,
       latchEpoch: 0,
+      iceRoute: null,
       lastPacketMicros: nowMicros,
       stats: noStats,
       srtp: null,

@@ -101,6 +101,8 @@ export type MediaFlag =
   /** On the answerer: RTP and RTCP on one port was in the offer that it answers; it is agreed whatever it answers. */
   | 'rtcp-mux-offered'
   | 'rtcp-mux-settled'
+  /** Its DTLS handshake was under way when the process that made it ended. */
+  | 'dtls-interrupted'
   | 'audio-player-implicit';
 
 /** Values of `block_dtmf` (redis-layout.md §6.9). */
@@ -262,6 +264,16 @@ export const noStats: StreamStats = {
   kernelBytes: 0,
 };
 
+/** Where ICE has come to on one component. */
+export interface IceRoute {
+  /** Address and port of ours that media goes out from, as the peer knows them. */
+  readonly local: Endpoint;
+  /** Of the peer's candidate at `Stream.endpoint`. */
+  readonly priority: number;
+  /** How often the call moved to another address of ours: what is asked from there has to count more. */
+  readonly takeovers: number;
+}
+
 /** An RTP or RTCP flow of a media: one remote endpoint and the local sockets facing it. */
 export interface Stream {
   readonly id: number;
@@ -285,6 +297,8 @@ export interface Stream {
   stats: StreamStats;
   /** What is sent from here is protected with; null: with nothing, or not agreed on yet. */
   srtp: SrtpKeys | null;
+  /** null: no pair has been chosen, or it does without ICE. */
+  iceRoute: IceRoute | null;
   carried: Carried;
 }
 
@@ -440,6 +454,7 @@ export const copyOfStream = (from: Stream): Stream => ({
   lastPacketMicros: from.lastPacketMicros,
   stats: from.stats,
   srtp: from.srtp,
+  iceRoute: from.iceRoute,
   carried: from.carried,
 });
 

@@ -51,6 +51,7 @@ const mediaFlagTexts: readonly (readonly [(media: Media) => boolean, string])[] 
   [({ security: { setup } }) => setup === 'active' || setup === 'actpass', 'DTLS role active'],
   [({ security: { setup } }) => setup === 'passive' || setup === 'actpass', 'DTLS role passive'],
   [({ security }) => security.mode.startsWith('SDES'), 'SDES'],
+  [flagged('dtls-interrupted'), 'DTLS handshake interrupted'],
   [flagged('passthrough'), 'passthrough'],
   [({ ice }) => ice.enabled, 'ICE'],
   [({ ice }) => ice.trickle, 'trickle ICE'],

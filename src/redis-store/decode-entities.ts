@@ -34,7 +34,7 @@ import {
   type CodecSettings,
   type IndexOfPosition,
 } from './schema.js';
-import { readIce, readKeys, readSecurity } from './security-fields.js';
+import { readIce, readIceRoute, readKeys, readSecurity } from './security-fields.js';
 import { readSrtpIndexes, resumeFrom } from './srtp-indexes.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
@@ -144,6 +144,7 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
     advertisedEndpoint: filledEndpoint(readEndpoint(fields, 'advertised_endpoint'), flags),
     flags,
     latchEpoch: fields.integer(own.latch, { min: 0, max: maxInteger32, missing: 0 }),
+    iceRoute: readIceRoute(fields),
     lastPacketMicros: readTime(fields, 'last_packet', layout),
     stats: {
       packets: fields.integer('stats-packets', counter),
@@ -329,6 +330,7 @@ export function readMedia(
   const security = readSecurity(fields, modes);
   const srtpIndexes = readSrtpIndexes(fields.optional(own.srtpIndexes));
   const sdes = sdesOf(security, protocol, fields.optional(own.sdes));
+  const hasKeys = sdes !== null || security.mode === 'DTLS' || security.mode === 'SDES or DTLS';
   const media: Media = {
     id,
     participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),
@@ -359,7 +361,7 @@ export function readMedia(
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,
     srtpIndexes,
-    srtpResume: sdes === null ? nothingToResume : resumeFrom(srtpIndexes),
+    srtpResume: hasKeys ? resumeFrom(srtpIndexes) : nothingToResume,
     // Last: everything that was not read above.
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };

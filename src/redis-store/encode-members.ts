@@ -39,7 +39,7 @@ import {
   type CodecSettings,
   type Fields,
 } from './schema.js';
-import { putIce, putKeys, putSecurity } from './security-fields.js';
+import { iceRouteText, putIce, putKeys, putSecurity } from './security-fields.js';
 import { srtpIndexText } from './srtp-indexes.js';
 import type { CallMoment, StoredCounters } from './store.js';
 import type { Positions, StoredIndex } from './subscriptions.js';
@@ -168,6 +168,7 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
     fields[own.kernelBytes] = String(kernelBytes);
   }
   if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
+  if (stream.iceRoute !== null) fields[own.iceRoute] = iceRouteText(stream.iceRoute);
   const keys = keysOf(index, stream.id, 'send', stream.srtp);
   if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, stream.carried);

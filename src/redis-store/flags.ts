@@ -216,7 +216,7 @@ const mediaBitNames: ReadonlySet<MediaBit> = new Set<MediaBit>([
   ...mediaBits.map(([flag]) => flag),
   ...mediaBitsCurrent.map(([flag]) => flag),
   'transcode',
-  ...(['left-out', 'rtcp-mux-offered', 'rtcp-mux-settled'] as const),
+  ...(['left-out', 'rtcp-mux-offered', 'rtcp-mux-settled', 'dtls-interrupted'] as const),
 ]);
 
 /** `ps_flags`. */

@@ -81,6 +81,8 @@ export const own = {
   flags: 'rtprelay_flags',
   /** streams: `Stream.latchEpoch`. */
   latch: 'rtprelay_latch',
+  /** streams: `Stream.iceRoute`. */
+  iceRoute: 'rtprelay_ice_route',
   /** streams: how much of the statistics is in the counters of a kernel flow. */
   kernelPackets: 'rtprelay_kernel_packets',
   kernelBytes: 'rtprelay_kernel_bytes',

@@ -1,5 +1,5 @@
 /** Keys, fingerprints, certificates and ICE as fields of the stored entities (redis-layout.md §6.6, §6.7). */
-import type { Endpoint, Media } from '../media/call-state.js';
+import type { Endpoint, IceRoute, Media } from '../media/call-state.js';
 import { canonicalAddress } from '../media/call-state.js';
 import {
   plainMedia,
@@ -199,11 +199,27 @@ export function putIce(fields: Fields, { ice }: Media): void {
   ]);
 }
 
-function readEndpoint(fields: FieldReader, address: string, port: string): Endpoint {
+function readEndpoint(fields: FieldReader, name: string, address: string, port: string): Endpoint {
   const canonical = canonicalAddress(address);
   const number = parseInteger(port);
-  if (canonical === null || number === null || number < 0 || number > 65535) fields.fail(own.ice);
+  if (canonical === null || number === null || number < 0 || number > 65535) fields.fail(name);
   return { address: canonical, port: number };
+}
+
+/** `local-address local-port priority takeovers` */
+export const iceRouteText = ({ local, priority, takeovers }: IceRoute): string =>
+  [...addressWords(local), String(priority), String(takeovers)].join(' ');
+
+/** @throws RestoreError */
+export function readIceRoute(fields: FieldReader): IceRoute | null {
+  const text = fields.optional(own.iceRoute);
+  if (text === null) return null;
+  const [address = '', port = '', ...counts] = text.split(' ');
+  const [priority = -1, takeovers = -1] = counts.map((word) => parseInteger(word) ?? -1);
+  if (priority < 0 || priority > 0xffff_ffff || takeovers < 0 || takeovers > 0xffff_ffff) {
+    fields.fail(own.iceRoute);
+  }
+  return { local: readEndpoint(fields, own.iceRoute, address, port), priority, takeovers };
 }
 
 function readCandidate(fields: FieldReader, text: string): IceCandidate {
@@ -217,9 +233,11 @@ function readCandidate(fields: FieldReader, text: string): IceCandidate {
     component: number(component),
     priority: number(priority),
     type: candidateTypes.find((known) => known === type) ?? fail(),
-    endpoint: readEndpoint(fields, address, port),
+    endpoint: readEndpoint(fields, own.ice, address, port),
     related:
-      relatedAddress === undefined ? null : readEndpoint(fields, relatedAddress, relatedPort),
+      relatedAddress === undefined
+        ? null
+        : readEndpoint(fields, own.ice, relatedAddress, relatedPort),
   };
 }
 

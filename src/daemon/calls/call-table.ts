@@ -3,6 +3,7 @@
  * (signalling, media, a restore, another node, time) makes its next state and leaves the rest to it.
  */
 import type { CallState, LocalSocket } from '../../media/call-state.js';
+import type { TellsOf } from '../../media/ice/resume.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
 import { mediaPlan } from '../../media/plan.js';
 import type { PortPool } from '../../media/port-pool.js';
@@ -104,6 +105,17 @@ export class CallTable {
   localAddressOf = (socket: LocalSocket): string =>
     this.#options.interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex)
       ?.address ?? '';
+
+  /** How peers know the sockets of a call. */
+  tellsOf({ sockets }: CallState): TellsOf {
+    return (socketId) => {
+      const socket = sockets.find(({ id }) => id === socketId);
+      if (socket === undefined) return null;
+      const { logicalInterface, family, addressIndex, port } = socket;
+      const local = this.#options.interfaces.addressAt(logicalInterface, family, addressIndex);
+      return local === null ? null : { address: local.advertised, port };
+    };
+  }
 
   /** µs; all moments here are of this clock. */
   now(): number {

@@ -5,6 +5,8 @@
 import type { Config, LimitConfig } from '../../config/config.js';
 import { withOwnership, withStreams } from '../../media/call-change.js';
 import { copyOfStream, sameEndpoint, type CallState, type Stream } from '../../media/call-state.js';
+import { withInterruptedDtls } from '../../media/dtls/interrupted.js';
+import { movedHere } from '../../media/ice/resume.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { CallStore, Holder } from '../../redis-store/store.js';
@@ -70,7 +72,7 @@ export class CallOwnership {
   adopt(stored: CallState): string | null {
     const { table } = this.#options;
     if (table.call(stored.callId) !== null) return 'the call is already known';
-    const state = this.#fromStore(stored);
+    const state = this.#goOn(this.#fromStore(stored));
     try {
       // It is stored.
       void table.commit(state, { media: 'compared', save: false });
@@ -124,9 +126,27 @@ export class CallOwnership {
     }
   }
 
-  /** A call as it was stored, by the wall clock, in the moments of this process. */
+  /** A call as it was stored, by the wall clock, in the moments and with the addresses of this process. */
   #fromStore(stored: CallState): CallState {
-    return shiftedState(stored, -this.#options.clock.wallOffsetMicros());
+    const { clock, table } = this.#options;
+    const state = shiftedState(stored, -clock.wallOffsetMicros());
+    return movedHere(state, table.tellsOf(state));
+  }
+
+  /** A call that this process is to carry on. */
+  #goOn(stored: CallState): CallState {
+    const { state, medias } = withInterruptedDtls(stored);
+    for (const { index, participantId } of medias) {
+      const tag = state.participants.find(({ id }) => id === participantId)?.tag ?? '';
+      const whose = `the DTLS handshake of media ${index} of '${tag}'`;
+      const text = `Taken up in the middle of ${whose}: unless it ends well, that needs a new offer`;
+      this.#options.log.warning(
+        'core',
+        `${text} (ICE restart, new DTLS association)`,
+        state.callId,
+      );
+    }
+    return state;
   }
 
   /** Another node has taken the call over. */
@@ -136,7 +156,7 @@ export class CallOwnership {
     if (state?.ownership !== 'own' || epoch < state.ownershipEpoch) return;
     const change = { ownershipEpoch: epoch, redisHostedDb: database };
     const foreign = withOwnership(state, { ownership: 'foreign', ...change });
-    void table.commit(foreign, { media: 'known' });
+    void table.commit(foreign, { media: isToldToRelay(foreign) });
     this.#leftovers.delete(callId);
     // Both may hear it for a moment: that does not take it back.
     table.touch(foreign, table.now() + stalePacketMicros);
@@ -150,7 +170,7 @@ export class CallOwnership {
     const state = table.call(callId);
     if (state?.ownership !== 'foreign') return;
     const database = state.redisHostedDb;
-    const own = withOwnership(state, {
+    const own = withOwnership(this.#goOn(state), {
       ownership: 'own',
       ownershipEpoch: state.ownershipEpoch + 1,
       redisHostedDb: config.redis?.write.database ?? 0,
@@ -161,7 +181,7 @@ export class CallOwnership {
     if (database !== own.redisHostedDb) {
       this.#leftovers.set(callId, { database, mine: holderOf(own) });
     }
-    const saved = await table.commit(own, { media: 'known' });
+    const saved = await table.commit(own, { media: isToldToRelay(own) });
     // Only then: between two databases the call must never be in none.
     if (saved === 'committed') void this.#release(callId);
   }
@@ -191,6 +211,23 @@ export class CallOwnership {
     for (const callId of [...this.#leftovers.keys()]) void this.#release(callId);
   }
 
+  /**
+   * An address has come to this machine. Peers with ICE send nothing any more when they have got no answer
+   * for a while: their calls cannot wait for media.
+   */
+  addressCame(address: string): void {
+    const { table, config } = this.#options;
+    if (config.redis?.activeSwitchover !== true) return;
+    for (const state of [...table.calls.values()]) {
+      if (state.ownership !== 'foreign' || !speaksIce(state)) continue;
+      const inUse = new Set(state.streams.map(({ selectedSocket }) => selectedSocket));
+      const isThere = state.sockets.some(
+        (socket) => inUse.has(socket.id) && table.localAddressOf(socket) === address,
+      );
+      if (isThere) void this.takeOver(state.callId, 'its address has come');
+    }
+  }
+
   /** CLI `active`: every call is this node's. */
   takeOverAll(): void {
     for (const { callId, ownership } of [...this.#options.table.calls.values()]) {
@@ -204,7 +241,7 @@ export class CallOwnership {
     for (const state of [...table.calls.values()]) {
       if (state.ownership !== 'own') continue;
       const foreign = withOwnership(state, { ownership: 'foreign' });
-      void table.commit(foreign, { media: 'known' });
+      void table.commit(foreign, { media: isToldToRelay(foreign) });
       table.touch(foreign, table.now());
     }
   }
@@ -243,6 +280,13 @@ export class CallOwnership {
       );
   }
 }
+
+const speaksIce = ({ medias }: CallState): boolean =>
+  medias.some(({ ice, flags }) => ice.enabled && !flags.has('passthrough'));
+
+/** An ICE agent has to know whose the call is: it begins to ask, or ceases to. */
+const isToldToRelay = (state: CallState): 'reserved' | 'known' =>
+  speaksIce(state) ? 'reserved' : 'known';
 
 /** A stored call as it is kept warm here; what the relay has learned goes on, unless the owner learns again. */
 function followedState(stored: CallState, database: number, previous: CallState | null): CallState {

@@ -222,7 +222,8 @@ function mediaOf(
 /** What the lists of keys come to. */
 function withKeys(media: Media): Media {
   const sdes = sdesOf(media.security, media.protocol, null);
-  return sdes === null ? media : { ...media, sdes, srtpResume: { receive: [], send: [] } };
+  const hasKeys = sdes !== null || media.security.mode.includes('DTLS');
+  return hasKeys ? { ...media, sdes, srtpResume: { receive: [], send: [] } } : media;
 }
 
 function streamOf(id: number): fc.Arbitrary<Stream> {
@@ -237,6 +238,9 @@ function streamOf(id: number): fc.Arbitrary<Stream> {
     advertisedEndpoint: endpoint,
     flags: streamFlags,
     latchEpoch: fc.nat(5),
+    iceRoute: fc.option(
+      fc.record({ local: someEndpoint, priority: fc.nat(0x7fff_ffff), takeovers: fc.nat(9) }),
+    ),
     lastPacketMicros: micros,
     stats: fc
       .tuple(fc.nat(), fc.nat(), fc.nat(), fc.nat(3))

@@ -182,7 +182,9 @@ export class Node {
       look: (wanted) => wanted.map((address) => !this.absent.has(address)),
       watch: () => ({ close: () => undefined }),
       nowMicros: () => this.now,
-      onMoved: () => undefined,
+      onMoved: (address, held) => {
+        if (held) this.calls.ownership.addressCame(address);
+      },
       onUnwatched: () => undefined,
     });
     const sink = {
@@ -209,6 +211,11 @@ export class Node {
       isFollowed: (database) => this.followed.has(database),
     });
     this.store.moment = (callId) => this.calls.storedMoment(callId);
+  }
+
+  /** The machine says that addresses have come or left. */
+  addressesChanged(): void {
+    this.#held.refresh();
   }
 
   /** Time goes on, with a sweep every second. */
