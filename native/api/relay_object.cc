@@ -145,6 +145,55 @@ Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
   return object;
 }
 
+/// Whom and when; null: nobody yet. `error`: errno, 0 without.
+Napi::Value sighting(Napi::Env env, const PublishedLatch& who, const Counter& when,
+                     std::uint64_t count, int error) {
+  if (when.get() == 0)
+    return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("endpoint", endpoint(env, who.read().endpoint));
+  object.Set("atMicros", number(env, when.get()));
+  object.Set("count", number(env, count));
+  if (error != 0)
+    object.Set("errno", errno_name(env, error));
+  return object;
+}
+
+Napi::Array payload_types(Napi::Env env, const StreamCounters& counters) {
+  Napi::Array types = Napi::Array::New(env);
+  std::uint32_t count = 0;
+  for (std::uint32_t type = 0; type < 128; ++type)
+    if ((counters.payload_types[type >> 6].get() >> (type & 63) & 1) != 0)
+      types[count++] = Napi::Number::New(env, type);
+  return types;
+}
+
+Napi::Object trace_object(Napi::Env env, const StreamReading& reading) {
+  const StreamCounters& counters = reading.stream->counters;
+  const Transport& transport = *reading.transport;
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("streamId", Napi::Number::New(env, reading.stream->id));
+  object.Set("firstPacketMicros", number(env, counters.first_packet.get()));
+  object.Set("learnedMicros", number(env, transport.learned.get()));
+  object.Set("ssrcChanges", number(env, counters.ssrc_changes.get()));
+  object.Set("ssrcChangedMicros", number(env, counters.ssrc_changed.get()));
+  object.Set("payloadType", number(env, counters.last_rtp.get() & 0x7f));
+  object.Set("payloadBytes", number(env, counters.last_rtp.get() >> 7));
+  object.Set("payloadTypes", payload_types(env, counters));
+  object.Set("rtpOnRtcpPort", number(env, counters.stray_rtp.get()));
+  const std::uint64_t strangers =
+      counters.drops[static_cast<std::size_t>(DropReason::kStrictSource)].get();
+  object.Set("stranger", sighting(env, transport.stranger, transport.stranger_heard, strangers, 0));
+  object.Set("unreachable", sighting(env, transport.unreachable, transport.unreachable_heard,
+                                     transport.unreachable_count.get(),
+                                     static_cast<int>(transport.unreachable_error.get())));
+  const std::uint64_t failures = transport.send_failures.get();
+  object.Set("sendFailures", number(env, failures));
+  if (failures > 0)
+    object.Set("sendErrno", errno_name(env, static_cast<int>(transport.send_error.get())));
+  return object;
+}
+
 std::string byte_string(const Napi::Value& value) {
   // The caller passes latin1 bytes in a Buffer or a string; a string is converted byte by byte.
   std::size_t length = 0;
@@ -169,6 +218,8 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::statistics>("statistics"),
                          InstanceMethod<&RelayObject::last_activity>("lastActivity"),
                          InstanceMethod<&RelayObject::totals>("totals"),
+                         InstanceMethod<&RelayObject::drops>("drops"),
+                         InstanceMethod<&RelayObject::traces>("traces"),
                          InstanceMethod<&RelayObject::on_events>("onEvents"),
                          InstanceMethod<&RelayObject::close>("close"),
                      });
@@ -356,6 +407,34 @@ Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {
   result.Set("packets", number(env, totals.packets));
   result.Set("bytes", number(env, totals.bytes));
   result.Set("errors", number(env, totals.errors));
+  return result;
+}
+
+Napi::Value RelayObject::drops(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  const DropTotals drops = relay_->drops();
+  Napi::Array result = Napi::Array::New(env, drops.size());
+  for (std::uint32_t i = 0; i < drops.size(); ++i)
+    result[i] = number(env, drops[i]);
+  return result;
+}
+
+Napi::Value RelayObject::traces(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1) {
+    fail(env, "traces(callId: string)");
+    return env.Undefined();
+  }
+  CallReading reading;
+  Napi::Array result = Napi::Array::New(env);
+  if (!relay_->read(byte_string(info[0]), reading))
+    return result;
+  for (std::uint32_t i = 0; i < reading.streams.size(); ++i)
+    result[i] = trace_object(env, reading.streams[i]);
   return result;
 }
 

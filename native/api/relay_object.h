@@ -23,6 +23,8 @@ private:
   Napi::Value statistics(const Napi::CallbackInfo& info);
   Napi::Value last_activity(const Napi::CallbackInfo& info);
   Napi::Value totals(const Napi::CallbackInfo& info);
+  Napi::Value drops(const Napi::CallbackInfo& info);
+  Napi::Value traces(const Napi::CallbackInfo& info);
   Napi::Value on_events(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

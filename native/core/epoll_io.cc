@@ -35,7 +35,10 @@ public:
     } else {
       port->fd = open_media_socket(spec.local, tos, free_bind_, error);
     }
-    return port->fd.valid() ? std::move(port) : nullptr;
+    if (!port->fd.valid())
+      return nullptr;
+    report_unreachable(port->fd.get(), port->local.family);
+    return port;
   }
 
   void mark(const Port& port, int tos) override { set_tos(port.fd.get(), port.local.family, tos); }
@@ -63,6 +66,13 @@ public:
         std::uint64_t count = 0;
         (void)!read(wake_.get(), &count, sizeof(count));
         result.woken = true;
+      } else if ((events[static_cast<std::size_t>(i)].events & EPOLLERR) != 0) {
+        // What has come besides is there in the next round.
+        InPacket& packet = out[result.packets];
+        packet.unreachable = take_socket_error(port->fd.get(), packet.source);
+        packet.port = port;
+        if (packet.unreachable != 0)
+          ++result.packets;
       } else if (receive_one(*port, result.packets, out[result.packets])) {
         ++result.packets;
       }
@@ -74,9 +84,15 @@ public:
     for (OutPacket& packet : packets) {
       KernelAddress address;
       const socklen_t length = to_kernel(packet.destination, address);
-      packet.sent = sendto(packet.port->fd.get(), packet.bytes.data(), packet.bytes.size(),
-                           MSG_DONTWAIT | MSG_NOSIGNAL, &address.generic, length) >= 0;
-      packet.error = packet.sent ? 0 : errno;
+      const auto attempt = [&] {
+        packet.sent = sendto(packet.port->fd.get(), packet.bytes.data(), packet.bytes.size(),
+                             MSG_DONTWAIT | MSG_NOSIGNAL, &address.generic, length) >= 0;
+        packet.error = packet.sent ? 0 : errno;
+      };
+      attempt();
+      // It may be an ICMP error about an earlier packet, which is told once.
+      if (!packet.sent && packet.error != EAGAIN && packet.error != ENOBUFS)
+        attempt();
     }
   }
 
@@ -103,6 +119,7 @@ private:
       return false;
     const auto bytes = static_cast<std::size_t>(size);
     packet.port = &port;
+    packet.unreachable = 0;
     packet.source = from_kernel(source);
     packet.truncated = bytes > buffer.size();
     packet.bytes = buffer.first(std::min(bytes, buffer.size()));

@@ -38,6 +38,8 @@ struct InPacket {
   /// In a `Slot`: there is room before and behind.
   std::span<std::uint8_t> bytes;
   bool truncated = false;
+  /// Not 0: no packet, but an ICMP error (its errno) about packets sent from `port` to `source`.
+  int unreachable = 0;
 };
 
 struct OutPacket {
@@ -79,7 +81,8 @@ public:
   // Thread: worker.
   /// After this no packet of `port` is returned any more.
   virtual void close(Port& port) = 0;
-  /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call.
+  /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call. ICMP errors
+  /// come among the packets.
   virtual Received receive(std::span<InPacket> out, int timeout_ms) = 0;
   /// Sends what it can and marks it `sent`; never blocks.
   virtual void send(std::span<OutPacket> packets) = 0;

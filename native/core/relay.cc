@@ -457,6 +457,7 @@ void Relay::free_returned(bool wait) {
     for (const auto& order : done) {
       for (const auto& stream : order->retired_streams) {
         ended_.add(stream->counters);
+        add_drops(ended_drops_, stream->counters);
         retiring_.erase(stream.get());
       }
     }
@@ -536,7 +537,7 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
     // The worker may not have come to the latest plan yet: then the plan says what holds.
     if (config.generation != latch.generation)
       latch = {config.endpoint, config.has(kConfirmed), config.generation};
-    out.streams.push_back({stream.get(), latch});
+    out.streams.push_back({stream.get(), config.state, latch});
   }
   out.quality = call.quality.get();
   return true;
@@ -557,6 +558,17 @@ Totals Relay::totals() const {
   }
   for (const Stream* stream : retiring_)
     totals.add(stream->counters);
+  return totals;
+}
+
+DropTotals Relay::drops() const {
+  DropTotals totals = ended_drops_;
+  for (const auto& [id, call] : calls_) {
+    for (const auto& stream : call.streams)
+      add_drops(totals, stream->counters);
+  }
+  for (const Stream* stream : retiring_)
+    add_drops(totals, stream->counters);
   return totals;
 }
 

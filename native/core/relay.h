@@ -1,6 +1,7 @@
 // The control side: keeps the workers equal to the plans.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,6 +52,7 @@ struct TransportEventRecord {
 
 struct StreamReading {
   const Stream* stream = nullptr;
+  const Transport* transport = nullptr;
   /// Its transport's.
   LatchView latch;
 };
@@ -72,6 +74,13 @@ struct Totals {
   }
 };
 
+using DropTotals = std::array<std::uint64_t, kDropReasons>;
+
+inline void add_drops(DropTotals& totals, const StreamCounters& counters) {
+  for (std::size_t i = 0; i < kDropReasons; ++i)
+    totals[i] += counters.drops[i].get();
+}
+
 // Thread: control only.
 class Relay {
 public:
@@ -92,6 +101,8 @@ public:
   /// false for an unknown call. Valid until the next call of a method.
   bool read(const std::string& call_id, CallReading& out);
   Totals totals() const;
+  /// Packets that were not relayed, by reason, over all streams that there are or were.
+  DropTotals drops() const;
   /// Appends what has happened since the last time, and frees what workers have given back.
   void collect(std::vector<TransportEventRecord>& out);
   /// Stops the workers and closes every socket; copies in the socket store stay.
@@ -163,6 +174,7 @@ private:
   /// Orders that workers have not given back yet.
   std::size_t outstanding_ = 0;
   Totals ended_;
+  DropTotals ended_drops_{};
 };
 
 } // namespace rtprelay

@@ -1,8 +1,13 @@
 #include "socket.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <ctime>
 
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -38,6 +43,44 @@ void set_tos(int fd, Family family, int tos) {
   } else {
     (void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof(value));
   }
+}
+
+void report_unreachable(int fd, Family family) {
+  const int on = 1;
+  const bool v4 = family == Family::kIpv4;
+  // A kernel that refuses it still relays.
+  (void)setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on,
+                   sizeof(on));
+}
+
+int take_socket_error(int fd, SocketAddress& about) {
+  KernelAddress address;
+  std::array<std::byte, 512> control{};
+  msghdr message{};
+  message.msg_name = &address.generic;
+  message.msg_namelen = sizeof(address);
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+    // Nothing is queued; what is pending all the same would be reported again and again.
+    int pending = 0;
+    socklen_t length = sizeof(pending);
+    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &length);
+    return 0;
+  }
+  about = from_kernel(address);
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    const bool v4 = each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_RECVERR;
+    const bool v6 = each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_RECVERR;
+    if (!v4 && !v6)
+      continue;
+    sock_extended_err error{};
+    std::memcpy(&error, CMSG_DATA(each), sizeof(error));
+    const bool icmp = error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
+    return icmp ? static_cast<int>(error.ee_errno) : 0;
+  }
+  return 0;
 }
 
 FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error,

@@ -45,6 +45,14 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
 FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind free_bind,
                                  int& error);
 
+/// From now on ICMP errors about packets sent from the socket are kept for `take_socket_error`. The
+/// next system call on it may fail with the error and has to be repeated.
+void report_unreachable(int fd, Family family);
+
+/// Takes the oldest ICMP error: whom the packet was sent to, and the errno. 0: there is none (any
+/// more).
+int take_socket_error(int fd, SocketAddress& about);
+
 /// Sets IP_TOS / IPV6_TCLASS; -1 means the system default, 0.
 void set_tos(int fd, Family family, int tos);
 

@@ -49,6 +49,18 @@ struct StreamCounters {
   Counter last_packet;
   /// SSRC in the low half; bit 32 set once there is one.
   Counter ssrc;
+  /// How often it was another one than before, and when it last was (as `last_packet`).
+  Counter ssrc_changes;
+  Counter ssrc_changed;
+  /// Moment of the first packet that was admitted, as `last_packet`.
+  Counter first_packet;
+  /// Payload bytes of the last RTP packet, 0 where its header is more than the fixed one, above its
+  /// payload type in the lowest 7 bits.
+  Counter last_rtp;
+  /// Payload types that have come, a bit each.
+  std::array<Counter, 2> payload_types;
+  /// RTP on the port of RTCP.
+  Counter stray_rtp;
   std::array<Counter, kDropReasons> drops;
 };
 

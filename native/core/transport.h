@@ -63,6 +63,16 @@ struct Transport : MailboxLink {
   /// Packets that could not be sent to this transport's endpoint, and the last errno.
   Counter send_failures;
   Counter send_error;
+  /// Moment when the endpoint was last learned or confirmed (as `StreamCounters::last_packet`).
+  Counter learned;
+  /// The last source whose packets were rejected, and when.
+  PublishedLatch stranger;
+  Counter stranger_heard;
+  /// What ICMP errors said: whom they were about, how many, when, and the last errno.
+  PublishedLatch unreachable;
+  Counter unreachable_count;
+  Counter unreachable_heard;
+  Counter unreachable_error;
   /// TransportEvent bits that the control thread has not seen; non-zero while in the event mailbox.
   std::atomic<std::uint32_t> events{0};
 

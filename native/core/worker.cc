@@ -174,6 +174,10 @@ void Worker::process_packet(InPacket packet) {
   const TransportConfig* transport = packet.port->transport;
   if (transport == nullptr)
     return;
+  if (packet.unreachable != 0) {
+    note_unreachable(*transport->state, packet);
+    return;
+  }
   const PacketKind kind = kind_of(*transport, packet.bytes);
   const std::size_t wire_size = packet.bytes.size();
   // Before its source may teach: only who has the key says where media goes.
@@ -323,11 +327,11 @@ bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std
   }
   const LatchOutcome outcome =
       state.latch.on_packet(transport.policy, latch_packet(stream, packet, kind), now_);
-  if (outcome.changed) {
-    publish(state);
-    raise(state, kEndpointLearned);
-  }
+  if (outcome.changed)
+    note_learned(state);
   if (outcome.verdict == LatchVerdict::kReject) {
+    state.stranger.write({packet.source});
+    state.stranger_heard.set(moment());
     refuse(stream, wire_size, DropReason::kStrictSource);
     return false;
   }
@@ -343,7 +347,9 @@ bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKi
   counters.packets.add(1);
   counters.bytes.add(wire_size);
   // Only of what was admitted: what a stranger sends is no sign of life.
-  counters.last_packet.set(static_cast<std::uint64_t>(epoch_ + now_));
+  counters.last_packet.set(moment());
+  if (counters.first_packet.get() == 0)
+    counters.first_packet.set(moment());
   if (stream.blocked) {
     drop(*stream.state, DropReason::kBlocked);
     return false;
@@ -360,10 +366,40 @@ bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKi
 void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
   if (stream.kind == StreamKind::kOpaque)
     return;
-  if (kind == PacketKind::kRtcp)
+  StreamCounters& counters = stream.state->counters;
+  if (kind == PacketKind::kRtcp) {
     analyse_rtcp(stream, packet.bytes);
-  else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp)
-    stream.state->counters.ssrc.set(kSsrcKnown | read_u32(packet.bytes, 8));
+  } else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp) {
+    const std::uint64_t ssrc = kSsrcKnown | read_u32(packet.bytes, 8);
+    const std::uint64_t before = counters.ssrc.get();
+    if (ssrc != before) {
+      counters.ssrc.set(ssrc);
+      if (before != 0) {
+        counters.ssrc_changes.add(1);
+        counters.ssrc_changed.set(moment());
+      }
+    }
+    const std::uint64_t type = packet.bytes[1] & 0x7f;
+    const bool bare = (packet.bytes[0] & 0x3f) == 0;
+    counters.last_rtp.set((bare ? packet.bytes.size() - kRtpHeaderSize : 0) << 7 | type);
+    Counter& types = counters.payload_types[type >> 6];
+    types.set(types.get() | std::uint64_t{1} << (type & 63));
+  } else if (kind == PacketKind::kRtp) {
+    counters.stray_rtp.add(1);
+  }
+}
+
+void Worker::note_learned(Transport& transport) {
+  transport.learned.set(moment());
+  publish(transport);
+  raise(transport, kEndpointLearned);
+}
+
+void Worker::note_unreachable(Transport& transport, const InPacket& error) {
+  transport.unreachable.write({error.source});
+  transport.unreachable_count.add(1);
+  transport.unreachable_heard.set(moment());
+  transport.unreachable_error.set(static_cast<std::uint64_t>(error.unreachable));
 }
 
 void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,

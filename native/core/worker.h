@@ -129,6 +129,9 @@ private:
                      std::uint32_t ssrc);
   void queue(const OutPacket& packet);
   void note_send_failure(Transport& transport, int error);
+  void note_unreachable(Transport& transport, const InPacket& error);
+  void note_learned(Transport& transport);
+  [[nodiscard]] std::uint64_t moment() const { return static_cast<std::uint64_t>(epoch_ + now_); }
   void flush();
   /// Does what is due.
   void fire_timers();

@@ -4,6 +4,7 @@ import type { LogSubsystem } from '../config/subsystems.js';
 import { CallIndex } from '../media/call-index.js';
 import type { CallState, Endpoint, Participant } from '../media/call-state.js';
 import type { AddonProcess } from '../native/process.js';
+import type { Explanation } from '../observe/explain/explain.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
@@ -47,6 +48,7 @@ export interface CliTargetParts {
     readonly unfollow: (database: number) => boolean;
   };
   readonly drain: Drain;
+  readonly explain: (callId: string) => Explanation | null;
   readonly kernel: () => CliKernel | null;
 }
 
@@ -184,6 +186,10 @@ export class DaemonCliTarget implements CliTarget {
         ];
       }),
     };
+  }
+
+  explain(callId: string): Explanation | null {
+    return this.#parts.explain(callId);
   }
 
   interfaces(): readonly CliInterface[] {

@@ -18,6 +18,7 @@ import { CallService } from './calls/call-service.js';
 import type { CliTargetParts } from './cli-target.js';
 import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
+import { Explainer } from './explain-call.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
@@ -86,6 +87,7 @@ export class Daemon {
   #ngPort: NgPort | null = null;
   #held: HeldAddresses | null = null;
   #keyspaces: Keyspaces | null = null;
+  #explainer: Explainer | null = null;
   #operatorPorts: OperatorPorts | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seconds = 0;
@@ -194,6 +196,8 @@ export class Daemon {
       isFollowed: (database) => keyspaces.followed.includes(database),
     });
     this.#calls = calls;
+    const timeoutSeconds = (): number => limits.timeoutSeconds;
+    this.#explainer = new Explainer({ calls, relay, interfaces, held, timeoutSeconds });
     this.#meter = new RateMeter({
       ...{ relay, kernelRelay, interfaces, pool, load: this.#load },
       ...{ table: calls.table, nowMicros: clock.nowMicros },
@@ -270,6 +274,7 @@ export class Daemon {
     return {
       ...{ calls, log, clock, drain: this.#drain, counters: this.#counters },
       live: this.#liveConfig,
+      explain: (callId) => this.#explainer?.explain(callId) ?? null,
       process: nativeProcess(),
       gauges: () => this.#gauges(),
       keyspaces: {

@@ -403,6 +403,14 @@ export class KernelRelay implements MediaRelay {
     };
   }
 
+  drops(): ReturnType<MediaRelay['drops']> {
+    return this.#options.inner.drops();
+  }
+
+  traces(callId: string): ReturnType<MediaRelay['traces']> {
+    return this.#options.inner.traces(callId);
+  }
+
   /** The kernel's part of `totals`. */
   kernelTotals(): { readonly packets: number; readonly bytes: number } {
     this.#readAll();

@@ -342,6 +342,39 @@ export interface SsrcStatistics {
   readonly progression: readonly MosEntry[];
 }
 
+/** Whom something came from or was about, how often, and when last (as `lastPacketMicros`). */
+export interface Sighting {
+  readonly endpoint: Endpoint | null;
+  readonly count: number;
+  readonly atMicros: number;
+}
+
+/** What the relay remembers of a stream and its transport for whoever asks why nothing is heard. */
+export interface StreamTrace {
+  readonly streamId: number;
+  /** Of this process; 0: none yet. Moments are of the clock of `lastPacketMicros`. */
+  readonly firstPacketMicros: number;
+  /** When the endpoint was last learned or confirmed, 0 never. */
+  readonly learnedMicros: number;
+  readonly ssrcChanges: number;
+  readonly ssrcChangedMicros: number;
+  /** Of the last RTP packet. */
+  readonly payloadType: number;
+  /** Bytes of its payload; 0: none came yet, or its header had more than the fixed part. */
+  readonly payloadBytes: number;
+  /** All that have come. */
+  readonly payloadTypes: readonly number[];
+  /** RTP packets that came to the port of RTCP. */
+  readonly rtpOnRtcpPort: number;
+  /** The last source that was rejected. */
+  readonly stranger: Sighting | null;
+  /** What ICMP errors said of packets sent from the stream's ports; `errno` as of a connected socket. */
+  readonly unreachable: (Sighting & { readonly errno?: string }) | null;
+  /** Packets that could not be sent to its endpoint, and the last errno. */
+  readonly sendFailures: number;
+  readonly sendErrno?: string;
+}
+
 export interface CallStatistics {
   readonly streams: readonly StreamStatistics[];
   readonly ssrcs: readonly SsrcStatistics[];
@@ -427,6 +460,10 @@ export interface MediaRelay {
   /** As `StreamStatistics.lastPacketMicros`, of all streams of each call. */
   lastActivity(): Iterable<readonly [callId: string, lastPacketMicros: number]>;
   totals(): RelayTotals;
+  /** Packets not relayed, by reason, over all calls, those that have ended included. */
+  drops(): Readonly<Partial<Record<DropReason, number>>>;
+  /** Empty for an unknown call. */
+  traces(callId: string): readonly StreamTrace[];
   /** The listener gets the events in order, in batches; at most one listener. */
   onEvents(listener: (events: readonly RelayEvent[]) => void): void;
   /** Stops the workers and closes every port. */

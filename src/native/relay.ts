@@ -13,6 +13,7 @@ import type {
   RelayTotals,
   SrtpIndexes,
   StreamStatistics,
+  StreamTrace,
 } from '../media/relay.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 
@@ -90,6 +91,9 @@ interface AddonRelay {
   /** call-id, micros, call-id, micros, … */
   lastActivity(): readonly (string | number)[];
   totals(): RelayTotals;
+  /** By position in `dropReasons`. */
+  drops(): readonly number[];
+  traces(callId: string): readonly StreamTrace[];
   onEvents(listener: (events: readonly NativeEvent[]) => void): void;
   close(): void;
 }
@@ -279,6 +283,16 @@ export class NativeRelay implements MediaRelay {
   totals(): RelayTotals {
     this.#assertOpen();
     return this.#relay.totals();
+  }
+
+  drops(): StreamStatistics['drops'] {
+    this.#assertOpen();
+    return dropsOf(Float64Array.from(this.#relay.drops()), 0);
+  }
+
+  traces(callId: string): readonly StreamTrace[] {
+    this.#assertOpen();
+    return this.#relay.traces(callId);
   }
 
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {

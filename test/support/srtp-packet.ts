@@ -37,3 +37,13 @@ export function srtcpIndex(key: Buffer, packet: Buffer): number | null {
   if (!authentic.equals(packet.subarray(-tagBytes))) return null;
   return packet.readUInt32BE(packet.length - tagBytes - 4) & 0x7fff_ffff;
 }
+
+/** An RTP packet as SRTP with AES_CM_128_HMAC_SHA1_80, rollover counter 0. `key`: master key and salt. */
+export function srtpPacket(key: Buffer, rtp: Buffer): Buffer {
+  const counter = Buffer.concat([derived(key, 2, 14), Buffer.alloc(2)]);
+  for (let at = 0; at < 4; at++) counter[4 + at] = (counter[4 + at] ?? 0) ^ (rtp[8 + at] ?? 0);
+  for (let at = 0; at < 2; at++) counter[12 + at] = (counter[12 + at] ?? 0) ^ (rtp[2 + at] ?? 0);
+  const cipher = createCipheriv('aes-128-ctr', derived(key, 0, 16), counter);
+  const packet = Buffer.concat([rtp.subarray(0, 12), cipher.update(rtp.subarray(12))]);
+  return Buffer.concat([packet, tagOf(derived(key, 1, 20), packet, Buffer.alloc(4))]);
+}

@@ -2,16 +2,18 @@
 import type { Config } from '../../config/config.js';
 import { withDeletion, withParticipantDeletion } from '../../media/call-change.js';
 import type { CallState, Participant } from '../../media/call-state.js';
-import type { CallStatistics } from '../../media/relay.js';
+import type { CallStatistics, MediaRelay } from '../../media/relay.js';
 import { deleteTarget, withoutParticipant, type DeleteRequest } from '../../media/removal.js';
 import type { CloseReason, Counters } from '../../observe/counters.js';
 import { finalStatsLines } from '../../observe/final-stats.js';
 import type { Log } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
+import { EndedCalls } from './ended-calls.js';
 import { countWays } from './silence.js';
 
 export interface EndingOptions {
   readonly table: CallTable;
+  readonly relay: Pick<MediaRelay, 'traces'>;
   readonly log: Log;
   readonly counters: Counters;
   readonly config: Config;
@@ -33,6 +35,8 @@ const nameOf = ({ tag, viaBranch }: Participant): string =>
 
 /** Thread: control. */
 export class CallEnding {
+  /** Those that have ended lately. */
+  readonly ended = new EndedCalls();
   readonly #options: EndingOptions;
 
   constructor(options: EndingOptions) {
@@ -107,10 +111,11 @@ export class CallEnding {
     reason: CloseReason,
     statistics = this.#options.table.statisticsOf(callId),
   ): Promise<unknown> {
-    const { table, log, counters } = this.#options;
+    const { table, relay, log, counters } = this.#options;
     const state = table.call(callId);
     if (state === null) return Promise.resolve();
     const now = table.now();
+    this.ended.add({ reason, atMicros: now, state, statistics, traces: relay.traces(callId) });
     if (log.enabled(6, 'core', callId)) {
       for (const line of finalStatsLines(state, statistics, now, table.localAddressOf)) {
         log.info('core', line, callId);

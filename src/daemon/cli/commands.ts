@@ -3,7 +3,8 @@ import { logSubsystems, type LogSubsystem } from '../../config/subsystems.js';
 import { callText, interfacesText, sessionCountsText, sessionsText, tagText } from './sessions.js';
 import { changeSettingText, settingNamed, settingNames, settingText } from './settings.js';
 import { countersText, totalsText } from './statistics.js';
-import { unprintable } from '../../observe/printable.js';
+import { explanationText } from '../../observe/explain/text.js';
+import { printableJson, unprintable } from '../../observe/printable.js';
 import type { CliCall, CliTarget } from './target.js';
 
 /** What a command answers. */
@@ -202,6 +203,19 @@ const callCommand: Command = (target, words) => {
   }
 };
 
+/** Ours: `explain [--json] CALLID`, the option at either end. */
+const explain: Command = (target, words) => {
+  const json = words[0] === '--json' || words.at(-1) === '--json';
+  const rest = words[0] === '--json' ? words.slice(1) : json ? words.slice(0, -1) : words;
+  const name = rest.join(' ');
+  if (name === '') return more;
+  const explanation = target.explain(name) ?? target.explain(unprintable(name));
+  if (explanation === null) {
+    return `Call ID not found (${name}): not here since the start, or it has ended long ago.\n`;
+  }
+  return json ? `${printableJson(JSON.stringify(explanation))}\n` : explanationText(explanation);
+};
+
 // The texts of 10.5, spelling included: operators' scripts compare them.
 
 const ksadd: Command = (target, [word]) => {
@@ -292,6 +306,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['kernel', kernel],
   ['drain', drain],
   ['reload', reload],
+  ['explain', explain],
   ['debug', debug],
   ['call', callCommand],
 ]);

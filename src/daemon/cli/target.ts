@@ -1,5 +1,6 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
+import type { Explanation } from '../../observe/explain/explain.js';
 
 /** One call in a list. */
 export interface CliSession {
@@ -140,6 +141,8 @@ export interface CliTarget {
   sessions(): Iterable<CliSession>;
   /** null: unknown. */
   call(callId: string): CliCall | null;
+  /** Why nothing is heard in a call, also in one that has ended lately; null: unknown. */
+  explain(callId: string): Explanation | null;
   interfaces(): readonly CliInterface[];
   statistics(): CliStatistics;
   /** Current value, in the unit of the option it belongs to. */

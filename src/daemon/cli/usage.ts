@@ -22,6 +22,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['terminate CALLID|all|own|foreign', 'ends calls'],
   ['call CALLID info|terminate|debug on|off', 'one call'],
   ['call CALLID tag TAG info', 'one participant'],
+  ['explain CALLID [--json]', 'why there is no audio, and what to do'],
   ['debug CALLID on|off', 'debug lines for one call'],
   ['ksadd|ksrm DATABASE', 'follows the calls of a Redis database, or no longer'],
   ['kslist', 'databases that are followed'],

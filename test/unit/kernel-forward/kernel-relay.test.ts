@@ -93,6 +93,12 @@ class FakeRelay implements MediaRelay {
   totals(): { packets: number; bytes: number; errors: number } {
     return { packets: 200, bytes: 34_400, errors: 3 };
   }
+  drops(): Record<string, never> {
+    return {};
+  }
+  traces(): readonly [] {
+    return [];
+  }
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {
     this.listener = listener;
   }

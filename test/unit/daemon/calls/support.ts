@@ -15,6 +15,7 @@ import {
   type RelayEvent,
   type RelayTotals,
   type StreamStatistics,
+  type StreamTrace,
 } from '../../../../src/media/relay.js';
 import { Counters } from '../../../../src/observe/counters.js';
 import { Log } from '../../../../src/observe/log.js';
@@ -84,6 +85,14 @@ export class FakeRelay implements MediaRelay {
 
   totals(): RelayTotals {
     return { packets: 0, bytes: 0, errors: 0 };
+  }
+
+  drops(): Record<string, never> {
+    return {};
+  }
+
+  traces(): readonly StreamTrace[] {
+    return [];
   }
 
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {

@@ -132,6 +132,10 @@ export class FakeTarget implements CliTarget {
     const own = this.calls.length - foreign;
     return { own, foreign, transcodedMedia: 0, ipv4Only: own, ipv6Only: 0, mixed: 0 };
   }
+  explain(callId: string): ReturnType<CliTarget['explain']> {
+    if (this.call(callId) === null) return null;
+    return { callId, summary: 'Media flows in all directions.', findings: [], directions: [] };
+  }
   sessions(): Iterable<CliCall> {
     return this.calls;
   }
