@@ -120,6 +120,25 @@ Napi::Value failure_object(Napi::Env env, const PortFailure& failure) {
   return object;
 }
 
+Napi::Value key_object(Napi::Env env, const srtp::MasterKey& master,
+                       const srtp::SuiteTraits& traits) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("key", Napi::Buffer<std::uint8_t>::Copy(env, master.key.data(), traits.key_size));
+  object.Set("salt", Napi::Buffer<std::uint8_t>::Copy(env, master.salt.data(), traits.salt_size));
+  return object;
+}
+
+void write_handshake(Napi::Env env, const HandshakeEvent& event, Napi::Object& object) {
+  object.Set("generation", Napi::Number::New(env, event.generation));
+  object.Set("dtlsStatus", Napi::Number::New(env, static_cast<double>(event.status)));
+  if (event.status != dtls::SessionStatus::kKeyed)
+    return;
+  const srtp::SuiteTraits& traits = srtp::traits_of(event.keys.suite);
+  object.Set("suite", Napi::Number::New(env, static_cast<double>(event.keys.suite)));
+  object.Set("send", key_object(env, event.keys.local, traits));
+  object.Set("receive", key_object(env, event.keys.remote, traits));
+}
+
 Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("callId", text(env, record.call_id));
@@ -134,6 +153,16 @@ Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
     object.Set("rtcpIndex", number(env, indexes.has_rtcp ? static_cast<std::int64_t>(indexes.rtcp)
                                                          : std::int64_t{-1}));
     return object;
+  }
+  if (record.handshake != nullptr) {
+    write_handshake(env, *record.handshake, object);
+    return object;
+  }
+  if ((record.events & (kIceSelected | kIceStatus)) != 0) {
+    object.Set("portId", Napi::Number::New(env, record.ice_port));
+    object.Set("priority", Napi::Number::New(env, record.ice_priority));
+    object.Set("iceStatus", Napi::Number::New(env, static_cast<double>(record.ice_status)));
+    object.Set("controlling", Napi::Boolean::New(env, record.ice_controlling));
   }
   object.Set("generation", Napi::Number::New(env, record.latch.generation));
   object.Set("endpoint", endpoint(env, record.latch.endpoint));

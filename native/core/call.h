@@ -32,6 +32,8 @@ struct SrtpSession {
 
 struct TransportConfig {
   Transport* state = nullptr;
+  /// null: its packets are passed on, whatever they are.
+  std::unique_ptr<const ChecksConfig> checks;
   const Port* egress = nullptr;
   /// null: what comes (goes) is not secured.
   srtp::Receiver* receiver = nullptr;
@@ -51,7 +53,7 @@ struct TransportConfig {
 struct RouteConfig {
   /// It leaves by this transport, whose endpoint it goes to, ...
   Transport* to = nullptr;
-  /// ... from this port; null: from nowhere, ...
+  /// ... from this port (`Transport::egress` goes before it); null: from nowhere, ...
   const Port* egress = nullptr;
   /// ... and is counted here.
   Stream* counted = nullptr;
@@ -111,6 +113,7 @@ struct Exchange : MailboxLink {
   std::vector<std::unique_ptr<Transport>> retired_transports;
   std::vector<std::unique_ptr<Stream>> retired_streams;
   std::vector<std::unique_ptr<SrtpSession>> retired_sessions;
+  std::vector<std::shared_ptr<Association>> retired_associations;
   std::unique_ptr<QualityTable> retired_quality;
 };
 

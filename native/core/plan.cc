@@ -432,7 +432,9 @@ const char* describe(PlanError error) {
   case PlanError::kNoCrypto:
     return "no SRTP session can be made of its keys";
   case PlanError::kNotSupported:
-    return "ICE and DTLS are not carried out";
+    return "the plan asks for what the relay does not do yet";
+  case PlanError::kBadIdentity:
+    return "a DTLS certificate and its private key cannot be used";
   }
   return "unknown error";
 }

@@ -256,6 +256,8 @@ enum class PlanError : std::uint8_t {
   kNoCrypto,
   /// Not carried out yet.
   kNotSupported,
+  /// A certificate or private key that is none, or they do not belong together.
+  kBadIdentity,
 };
 
 /// The call-id of a plan, without a look at the rest; empty: the beginning is not that of a plan.

@@ -17,6 +17,9 @@ constexpr int kRetireWaitMs = 50;
 /// idle ones.
 constexpr std::size_t kComfortablePorts = 1024;
 
+/// Threads of handshakes: one for every so many workers.
+constexpr std::size_t kWorkersPerHandshakes = 2;
+
 /// The specs of a plan by id. A call may have hundreds of branches, so nothing is searched one by
 /// one.
 template <typename Spec> class SpecIndex {
@@ -106,6 +109,11 @@ bool Relay::start() {
     if (!workers_.back()->start())
       return false;
   }
+  for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes) {
+    handshakes_.push_back(std::make_unique<Handshakes>(notifier_));
+    if (!handshakes_.back()->start())
+      return false;
+  }
   return true;
 }
 
@@ -126,10 +134,6 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   const PlanError error = decode_plan(bytes, plan);
   if (error != PlanError::kNone)
     return error;
-  if (std::ranges::any_of(plan.transports, [](const TransportSpec& transport) {
-        return transport.ice.has_value() || transport.dtls.has_value();
-      }))
-    return PlanError::kNotSupported;
   if (wants_what_is_missing(plan))
     return PlanError::kNotSupported;
   if (plan.empty()) {
@@ -138,6 +142,9 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   }
   const bool fresh = known == calls_.end();
   const std::size_t worker = fresh ? next_worker() : known->second.worker;
+  Identities identities;
+  if (!load_identities(plan, identities))
+    return PlanError::kBadIdentity;
   NewPorts opened;
   if (!open_ports(plan, fresh ? nullptr : &known->second, worker, opened, failures)) {
     forget(opened);
@@ -157,7 +164,7 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
       calls_.erase(plan.call_id);
     return PlanError::kNoCrypto;
   }
-  apply(plan, call, std::move(opened));
+  apply(plan, call, identities, std::move(opened));
   call.plan.assign(bytes.begin(), bytes.end());
   return PlanError::kNone;
 }
@@ -326,7 +333,80 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
       config.egress = find(call.ports, spec.egress_port);
     for (const std::uint32_t id : spec.ports)
       snapshot.ports.push_back({find(call.ports, id), &config});
+    // What ends DTLS lets nothing pass in the clear.
+    if (spec.dtls)
+      config.flags |= kSecret;
+    if (spec.ice || spec.dtls)
+      config.checks = checks_of(spec, call);
   }
+}
+
+std::unique_ptr<const ChecksConfig> Relay::checks_of(const TransportSpec& spec, const Call& call) {
+  auto checks = std::make_unique<ChecksConfig>();
+  checks->ice = spec.ice;
+  checks->signalled = spec.signalled;
+  if (checks->ice && checks->ice->candidates.size() > ice::kMaxPairs) {
+    std::ranges::stable_sort(checks->ice->candidates, std::ranges::greater{},
+                             &ice::RemoteCandidate::priority);
+    checks->ice->candidates.resize(ice::kMaxPairs);
+  }
+  for (const std::uint32_t id : spec.ports)
+    checks->ports.push_back(find(call.ports, id));
+  if (spec.dtls)
+    checks->association = call.associations.at(spec.id).get();
+  return checks;
+}
+
+bool Relay::load_identities(const PlanSpec& plan, Identities& out) {
+  for (const IdentitySpec& spec : plan.identities) {
+    out.push_back(identities_.find(spec.certificate, spec.key));
+    if (out.back() == nullptr)
+      return false;
+  }
+  return true;
+}
+
+void Relay::adopt_associations(const PlanSpec& plan, const Identities& identities, Call& call,
+                               Exchange& order) {
+  const SpecIndex transports(plan.transports);
+  for (auto entry = call.associations.begin(); entry != call.associations.end();) {
+    const TransportSpec* spec = transports.find(entry->first);
+    if (spec != nullptr && spec->dtls && spec->dtls->generation == entry->second->generation) {
+      ++entry;
+      continue;
+    }
+    order.retired_associations.push_back(std::move(entry->second));
+    entry = call.associations.erase(entry);
+  }
+  for (const TransportSpec& spec : plan.transports) {
+    if (!spec.dtls)
+      continue;
+    auto& known = call.associations[spec.id];
+    if (known == nullptr) {
+      known = make_association(spec, identities, call);
+    } else if (spec.dtls->fingerprint && known->told_fingerprint != spec.dtls->fingerprint) {
+      known->told_fingerprint = spec.dtls->fingerprint;
+      known->handshakes->inform(known, *spec.dtls->fingerprint);
+    }
+  }
+}
+
+std::shared_ptr<Association>
+Relay::make_association(const TransportSpec& spec, const Identities& identities, const Call& call) {
+  auto association = std::make_shared<Association>();
+  association->call_id = call.id;
+  association->transport_id = spec.id;
+  association->generation = spec.dtls->generation;
+  association->role = spec.dtls->active ? dtls::Role::kActive : dtls::Role::kPassive;
+  association->established = spec.dtls->established;
+  association->checked = spec.ice.has_value();
+  association->identity = identities[spec.dtls->identity];
+  association->worker = workers_[call.worker].get();
+  next_handshakes_ = (next_handshakes_ + 1) % handshakes_.size();
+  association->handshakes = handshakes_[next_handshakes_].get();
+  association->told_fingerprint = spec.dtls->fingerprint;
+  association->handshakes->adopt(association, spec.dtls->fingerprint);
+  return association;
 }
 
 void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
@@ -392,7 +472,7 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const 
   return snapshot;
 }
 
-void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
+void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened) {
   auto order = std::make_unique<Exchange>();
   retire_missing(plan, call, *order);
   PacketIo& io = workers_[call.worker]->io();
@@ -409,6 +489,7 @@ void Relay::apply(const PlanSpec& plan, Call& call, NewPorts opened) {
   }
   std::ranges::sort(call.ports, {}, id_of);
   adopt(plan, call);
+  adopt_associations(plan, identities, call, *order);
   order->previous.reset(call.snapshot);
   order->next = build_snapshot(plan, call);
   call.snapshot = order->next.get();
@@ -431,6 +512,7 @@ void Relay::remove(const std::string& call_id) {
   Call& call = found->second;
   auto order = std::make_unique<Exchange>();
   retire_missing({}, call, *order);
+  adopt_associations({}, {}, call, *order);
   order->previous.reset(call.snapshot);
   order->retired_quality = std::move(call.quality);
   outstanding_ += 1;
@@ -454,7 +536,10 @@ void Relay::free_returned(bool wait) {
     drain_samples();
     drain_progress();
     drain_events();
+    drain_handshakes();
     for (const auto& order : done) {
+      for (const auto& association : order->retired_associations)
+        association->handshakes->drop(association);
       for (const auto& stream : order->retired_streams) {
         ended_.add(stream->counters);
         add_drops(ended_drops_, stream->counters);
@@ -492,6 +577,21 @@ void Relay::drain_progress() {
   }
 }
 
+void Relay::drain_handshakes() {
+  for (const auto& handshakes : handshakes_) {
+    for (HandshakeEvent* next = handshakes->take_events(); next != nullptr;) {
+      std::unique_ptr<const HandshakeEvent> event(next);
+      next = Mailbox<HandshakeEvent>::next(next);
+      TransportEventRecord record;
+      record.call_id = *event->call_id;
+      record.transport_id = event->transport_id;
+      record.events = kDtlsStatus;
+      record.handshake = std::move(event);
+      events_.push_back(std::move(record));
+    }
+  }
+}
+
 void Relay::drain_events() {
   for (const auto& worker : workers_) {
     Transport* transport = worker->take_events();
@@ -505,6 +605,11 @@ void Relay::drain_events() {
       record.transport_id = transport->id;
       record.events = bits;
       record.latch = transport->published.read();
+      record.ice_port = transport->ice_view.port.load(std::memory_order_relaxed);
+      record.ice_priority = transport->ice_view.priority.load(std::memory_order_relaxed);
+      record.ice_status =
+          static_cast<ice::AgentStatus>(transport->ice_view.status.load(std::memory_order_relaxed));
+      record.ice_controlling = transport->ice_view.controlling.load(std::memory_order_relaxed);
       if ((bits & kSendFailed) != 0) {
         const std::uint64_t failures = transport->send_failures.get();
         record.send_failures = failures - transport->send_failures_told;
@@ -574,6 +679,8 @@ DropTotals Relay::drops() const {
 
 void Relay::close() {
   sockets_ = nullptr;
+  for (const auto& handshakes : handshakes_)
+    handshakes->stop();
   // First the threads: what they have received already must still find its call.
   for (const auto& worker : workers_)
     worker->stop();
@@ -585,6 +692,7 @@ void Relay::close() {
   for (const auto& worker : workers_)
     worker->finish();
   free_returned(false);
+  handshakes_.clear();
   workers_.clear();
   loads_.clear();
   events_.clear();

@@ -10,7 +10,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "association.h"
 #include "call.h"
+#include "handshakes.h"
+#include "identity_cache.h"
 #include "plan.h"
 #include "rtcp.h"
 #include "socket_store.h"
@@ -48,6 +51,13 @@ struct TransportEventRecord {
   /// With kSrtpIndex alone: how far a source of the transport's SRTP has come in one direction.
   srtp::Purpose purpose = srtp::Purpose::kProtect;
   srtp::SourceIndexes indexes;
+  /// With kIceSelected or kIceStatus.
+  std::uint32_t ice_port = kNoPort;
+  std::uint32_t ice_priority = 0;
+  ice::AgentStatus ice_status = ice::AgentStatus::kChecking;
+  bool ice_controlling = false;
+  /// With kDtlsStatus, alone.
+  std::unique_ptr<const HandshakeEvent> handshake;
 };
 
 struct StreamReading {
@@ -132,7 +142,10 @@ private:
     std::unordered_map<std::string, std::unique_ptr<SrtpSession>> sessions;
     /// In the worker's snapshot until the next one.
     std::vector<std::unique_ptr<SrtpSession>> replaced_sessions;
+    /// By transport.
+    std::unordered_map<std::uint32_t, std::shared_ptr<Association>> associations;
   };
+  using Identities = std::vector<std::shared_ptr<const dtls::Identity>>;
   using NewPorts = std::vector<std::unique_ptr<Port>>;
 
   bool open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
@@ -143,11 +156,18 @@ private:
   /// Ports that were opened in vain: no copies are to be kept.
   void forget(const NewPorts& opened);
   std::unique_ptr<Port> open_port(const PortSpec& spec, int tos, std::size_t worker, int& error);
-  void apply(const PlanSpec& plan, Call& call, NewPorts opened);
+  void apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
   static void adopt(const PlanSpec& plan, Call& call);
   /// Makes the sessions that are new; false: OpenSSL or memory refuses.
   static bool adopt_sessions(const PlanSpec& plan, Call& call);
+  /// false: one of them is none.
+  bool load_identities(const PlanSpec& plan, Identities& out);
+  void adopt_associations(const PlanSpec& plan, const Identities& identities, Call& call,
+                          Exchange& order);
+  std::shared_ptr<Association> make_association(const TransportSpec& spec,
+                                                const Identities& identities, const Call& call);
+  static std::unique_ptr<const ChecksConfig> checks_of(const TransportSpec& spec, const Call& call);
   static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
   static void configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   static void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
@@ -158,6 +178,7 @@ private:
   void drain_samples();
   void drain_events();
   void drain_progress();
+  void drain_handshakes();
   static std::uint64_t last_packet(const Call& call);
 
   const RelayOptions options_;
@@ -165,6 +186,10 @@ private:
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  /// Stopped before the workers that they send through.
+  std::vector<std::unique_ptr<Handshakes>> handshakes_;
+  std::size_t next_handshakes_ = 0;
+  IdentityCache identities_;
   /// Ports of each worker.
   std::vector<std::size_t> loads_;
   std::unordered_map<std::string, Call> calls_;

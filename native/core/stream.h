@@ -24,8 +24,9 @@ enum class DropReason : std::uint8_t {
   kNotAuthentic,
   kRepeated,
   kNoKey,
+  kHandshakeFlood,
 };
-constexpr std::size_t kDropReasons = 13;
+constexpr std::size_t kDropReasons = 14;
 
 /// A number with one writer: no atomic read-modify-write on the packet path.
 // Thread: add/set worker only; get any.

@@ -11,6 +11,8 @@ struct Transport;
 enum class TimerKind : std::uint8_t {
   /// A pierce-NAT packet is due.
   kPierce,
+  /// The transport's ICE agent has something to do.
+  kIce,
 };
 
 /// One deadline; it lies in what it belongs to, so that setting it allocates nothing.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "address.h"
+#include "checks.h"
 #include "latch.h"
 #include "mailbox.h"
 #include "plan.h"
@@ -16,6 +17,7 @@
 
 namespace rtprelay {
 
+struct Association;
 struct TransportConfig;
 
 /// The learned endpoint as other threads see it.
@@ -44,14 +46,26 @@ enum TransportEvent : std::uint32_t {
   kSendFailed = 4,
   /// Something is in the worker's ring of SRTP indexes.
   kSrtpIndex = 8,
+  kIceSelected = 16,
+  kIceStatus = 32,
+  /// In the events of the thread of handshakes.
+  kDtlsStatus = 64,
+};
+
+/// What ICE has found beyond the endpoint, which is published as a learned one is.
+// Thread: written by the worker, read by any; events say when to look.
+struct IceView {
+  std::atomic<std::uint32_t> port{kNoPort};
+  std::atomic<std::uint32_t> priority{0};
+  /// ice::AgentStatus.
+  std::atomic<std::uint8_t> status{0};
+  std::atomic<bool> controlling{false};
 };
 
 /// The name of a call, one for all that belongs to it and outlives it in a worker's hands.
 using CallId = std::shared_ptr<const std::string>;
 
-/// Lives from the reconcile that brings the transport until the worker has dropped it. Checks and
-/// handshakes (an ICE agent, a DTLS session) will be members of it: null where the plan has none,
-/// used by the worker alone.
+/// Lives from the reconcile that brings the transport until the worker has dropped it.
 struct Transport : MailboxLink {
   Transport(CallId call, std::uint32_t transport_id) : call_id(std::move(call)), id(transport_id) {}
 
@@ -60,6 +74,7 @@ struct Transport : MailboxLink {
 
   // Thread: written by the worker, read by any.
   PublishedLatch published;
+  IceView ice_view;
   /// Packets that could not be sent to this transport's endpoint, and the last errno.
   Counter send_failures;
   Counter send_error;
@@ -91,6 +106,12 @@ struct Transport : MailboxLink {
   bool received = false;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
+  /// Where packets leave since ICE has chosen; null: where the plan says.
+  const Port* egress = nullptr;
+  /// null: the plan has no ICE for it.
+  std::unique_ptr<IceEnd> ice;
+  /// Its DTLS; null: it ends none.
+  Association* association = nullptr;
   Timer pierce{TimerKind::kPierce, *this};
 };
 

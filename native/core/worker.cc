@@ -1,7 +1,8 @@
 // The life of a packet is `Worker::process_packet`, one stage after another. What checks a
 // transport or makes its keys has its place there, beside SRTP (`unprotect`, `protect`):
-// - ICE and DTLS: after `kind_of`. A STUN or DTLS packet of a transport that ends them is handed to
-//   the agent or session in `Transport` and goes no further; with ICE its verdict replaces `admit`.
+// - ICE and DTLS: `check`, after `kind_of`. A STUN or DTLS packet of a transport that ends them is
+//   handed to its agent or its handshake and goes no further; with ICE the agent's verdict stands
+//   in for that of the latch.
 // - Rewriting, a processor: in `change`, where a route gets its own copy with room to grow
 // (`Slot`);
 //   `RouteConfig::unchanged` says whether it needs one.
@@ -16,6 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "association.h"
 #include "packet.h"
 
 namespace rtprelay {
@@ -40,6 +42,10 @@ Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
 Worker::~Worker() {
   stop();
   finish();
+  for (Flight* next = flights_.take_all(); next != nullptr;) {
+    const std::unique_ptr<Flight> flight(next);
+    next = Mailbox<Flight>::next(next);
+  }
 }
 
 bool Worker::start() {
@@ -65,6 +71,11 @@ void Worker::finish() { give_back(execute_orders()); }
 
 void Worker::post(std::unique_ptr<Exchange> order) { orders_.push(order.release()); }
 
+void Worker::send_flight(std::unique_ptr<Flight> flight) {
+  if (flights_.push(flight.release()))
+    io_->wake();
+}
+
 void Worker::wake_for_orders() {
   if (!orders_.empty())
     io_->wake();
@@ -80,6 +91,8 @@ void Worker::run() {
     Exchange* done = orders_.empty() ? nullptr : execute_orders();
     process({in_.data(), received.packets});
     give_back(done);
+    if (!flights_.empty())
+      send_flights();
     fire_timers();
   }
 }
@@ -114,11 +127,20 @@ void Worker::execute(Exchange& order) {
   for (const auto& port : order.retired_ports)
     io_->close(*port);
   for (const auto& transport : order.retired_transports)
-    timers_.cancel(transport->pierce);
+    retire_transport(*transport);
+  for (const auto& association : order.retired_associations)
+    association->transport = nullptr;
   // The new snapshot stays here; control keeps only its address, to name it as the next `previous`.
   CallSnapshot* snapshot = order.next.release();
   if (snapshot != nullptr)
     install(*snapshot);
+}
+
+void Worker::retire_transport(Transport& transport) {
+  timers_.cancel(transport.pierce);
+  drop_ice(transport);
+  if (transport.association != nullptr)
+    transport.association->transport = nullptr;
 }
 
 void Worker::install(CallSnapshot& snapshot) {
@@ -132,14 +154,19 @@ void Worker::install_transport(const TransportConfig& transport) {
   Transport& state = *transport.state;
   state.config = &transport;
   const bool confirmed = transport.has(kConfirmed);
-  if (!state.installed || state.generation != transport.generation) {
-    state.installed = true;
-    state.generation = transport.generation;
-    state.latch.restart(transport.endpoint, confirmed, now_);
-  } else {
-    state.latch.refresh(transport.endpoint, confirmed);
+  const bool ice_ended = install_ice(transport);
+  const bool anew = !state.installed || state.generation != transport.generation || ice_ended;
+  state.installed = true;
+  state.generation = transport.generation;
+  // With ICE the endpoint is where its agent found the peer.
+  if (state.ice == nullptr) {
+    if (anew)
+      state.latch.restart(transport.endpoint, confirmed, now_);
+    else
+      state.latch.refresh(transport.endpoint, confirmed);
   }
   publish(state);
+  install_association(transport);
   if (!transport.has(kPierceNat) || state.received)
     timers_.cancel(state.pierce);
   else if (!state.pierce.is_set())
@@ -179,6 +206,8 @@ void Worker::process_packet(InPacket packet) {
     return;
   }
   const PacketKind kind = kind_of(*transport, packet.bytes);
+  if (transport->checks != nullptr && !check(*transport, packet, kind))
+    return;
   const std::size_t wire_size = packet.bytes.size();
   // Before its source may teach: only who has the key says where media goes.
   if (transport->has(kSecret) && !unprotect(*transport, packet, kind))
@@ -325,8 +354,10 @@ bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std
     refuse(stream, wire_size, DropReason::kTruncated);
     return false;
   }
-  const LatchOutcome outcome =
-      state.latch.on_packet(transport.policy, latch_packet(stream, packet, kind), now_);
+  LatchOutcome outcome;
+  // Else the agent has admitted it already.
+  if (state.ice == nullptr)
+    outcome = state.latch.on_packet(transport.policy, latch_packet(stream, packet, kind), now_);
   if (outcome.changed)
     note_learned(state);
   if (outcome.verdict == LatchVerdict::kReject) {
@@ -413,7 +444,8 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
     Transport& to = *route.to;
     const SocketAddress& destination = to.latch.endpoint();
     // Port 0 is an SDP's way to say that nothing is wanted.
-    if (!destination.valid() || destination.port == 0 || route.egress == nullptr) {
+    const Port* const egress = to.egress == nullptr ? route.egress : to.egress;
+    if (!destination.valid() || destination.port == 0 || egress == nullptr) {
       drop(from, DropReason::kNoEndpoint);
       continue;
     }
@@ -432,7 +464,7 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       earlier = &route;
       made = bytes;
     }
-    queue({route.egress, destination, bytes, &from, route.counted, &to});
+    queue({egress, destination, bytes, &from, route.counted, &to});
   }
 }
 
@@ -571,6 +603,9 @@ void Worker::fire_timers() {
     case TimerKind::kPierce:
       pierce(timer->owner());
       break;
+    case TimerKind::kIce:
+      run_ice(timer->owner());
+      break;
     }
   }
 }
@@ -583,7 +618,12 @@ void Worker::pierce(Transport& transport) {
   const SocketAddress& destination = transport.latch.endpoint();
   if (config.egress == nullptr || !destination.valid() || destination.port == 0)
     return;
-  OutPacket packet{config.egress, destination, kPiercePacket, nullptr, nullptr, &transport};
+  send_now(config.egress, destination, kPiercePacket, transport);
+}
+
+void Worker::send_now(const Port* egress, const SocketAddress& destination,
+                      std::span<const std::uint8_t> bytes, Transport& transport) {
+  OutPacket packet{egress, destination, bytes, nullptr, nullptr, &transport};
   io_->send({&packet, 1});
   if (!packet.sent)
     note_send_failure(transport, packet.error);

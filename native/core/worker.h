@@ -17,6 +17,9 @@
 
 namespace rtprelay {
 
+struct Flight;
+struct Origin;
+
 /// Tells the control thread that a worker has something for it. Called from worker threads.
 struct Notifier {
   void (*notify)(void* context) = nullptr;
@@ -84,8 +87,13 @@ public:
   Transport* take_events() { return events_.take_all(); }
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
   bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
+  // Thread: any.
+  /// Sends what a handshake has made, if the association is still in use.
+  void send_flight(std::unique_ptr<Flight> flight);
 
 private:
+  friend class IceEnd;
+
   void run();
   /// Takes the orders over; what they retired stays valid until they are given back.
   [[nodiscard]] Exchange* execute_orders();
@@ -93,6 +101,26 @@ private:
   void execute(Exchange& order);
   void install(CallSnapshot& snapshot);
   void install_transport(const TransportConfig& transport);
+  void retire_transport(Transport& transport);
+
+  // Checks and handshakes: checks.cc.
+  /// true: the agent that it had is gone.
+  bool install_ice(const TransportConfig& transport);
+  void drop_ice(Transport& transport);
+  /// After each input of the agent.
+  void run_ice(Transport& transport);
+  void follow_route(Transport& transport);
+  void install_association(const TransportConfig& transport);
+  void begin_handshake(Transport& transport);
+  /// Takes what is for the agent or the handshake; true: it is the peer's media, as far as checks
+  /// of its path can tell.
+  bool check(const TransportConfig& transport, const InPacket& packet, PacketKind kind);
+  void send_flights();
+  void send_flight_of(Transport& transport, const Flight& flight);
+  void note_proven(Transport& transport, const Origin& origin);
+  /// Sends one packet that we have made.
+  void send_now(const Port* egress, const SocketAddress& destination,
+                std::span<const std::uint8_t> bytes, Transport& transport);
 
   void process(std::span<const InPacket> packets);
   void process_packet(InPacket packet);
@@ -150,6 +178,7 @@ private:
   Mailbox<Exchange> orders_;
   Mailbox<Exchange> returned_;
   Mailbox<Transport> events_;
+  Mailbox<Flight> flights_;
   SpscRing<QualitySample, kQualitySamples> samples_;
   SpscRing<SrtpProgress, kSrtpProgress> progress_;
 

@@ -33,7 +33,10 @@ bool Agent::configure(const AgentSettings& settings, Micros now) {
   const bool controlling = settings_.controlling;
   const std::uint64_t tie_breaker = settings_.tie_breaker;
   const bool stood_by = settings_.standby;
+  // Whatever happens, it never asks with a lower PRIORITY than before.
+  const std::uint32_t takeovers = first ? 0 : settings_.takeovers;
   settings_ = settings;
+  settings_.takeovers = std::max(settings.takeovers, takeovers);
   if (keeps_role) {
     settings_.controlling = controlling;
     settings_.tie_breaker = tie_breaker;

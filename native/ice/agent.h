@@ -151,6 +151,10 @@ public:
   [[nodiscard]] bool admits(const Route& from) const;
   [[nodiscard]] bool has_route() const { return has_route_; }
   [[nodiscard]] const Route& route() const { return route_; }
+  /// Of the peer's candidate at the end of the route; 0: there is no route.
+  [[nodiscard]] std::uint32_t route_priority() const {
+    return selected_ < pairs_.size() ? pairs_[selected_].remote_priority : 0;
+  }
   [[nodiscard]] AgentStatus status() const { return status_; }
   [[nodiscard]] bool controlling() const { return settings_.controlling; }
 

@@ -51,6 +51,7 @@ export const dropReasons: readonly DropReason[] = [
   'not-authentic',
   'repeated',
   'no-key',
+  'handshake-flood',
 ];
 
 const planMagic = 0x334c5052;

@@ -147,7 +147,8 @@ export type IceStatus = 'checking' | 'connected' | 'disconnected' | 'failed';
 
 /**
  * `unverified`: the handshake is done, the peer's fingerprint not known yet. `refused`: its certificate is not
- * that of the fingerprint. `failed`: no SRTP profile in common, or too many attempts. `closed`: by the peer.
+ * that of the fingerprint; without ICE the peer itself may come later. `failed`: no SRTP profile in common, or
+ * too many attempts. `closed`: by the peer. `keyed` may come again with other keys: the peer began anew.
  */
 export type DtlsStatus = 'keyed' | 'unverified' | 'refused' | 'failed' | 'closed';
 
@@ -288,7 +289,9 @@ export type DropReason =
   /** SRTP or SRTCP with a packet index that was used already, or is too old to know. */
   | 'repeated'
   /** SRTP without keys. */
-  | 'no-key';
+  | 'no-key'
+  /** DTLS that comes faster than any handshake does. */
+  | 'handshake-flood';
 
 export interface StreamStatistics {
   readonly streamId: number;

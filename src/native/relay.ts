@@ -5,6 +5,8 @@ import { PlanEncoder, dropReasons } from '../media/plan-codec.js';
 import type {
   CallStatistics,
   DropReason,
+  DtlsStatus,
+  IceStatus,
   MediaPlan,
   MediaRelay,
   PortFailureCause,
@@ -15,6 +17,7 @@ import type {
   StreamStatistics,
   StreamTrace,
 } from '../media/relay.js';
+import { srtpSuiteNames } from '../media/sdes/suites.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 
 export interface NativeRelayOptions {
@@ -61,7 +64,10 @@ interface NativeFailure {
 interface NativeEvent {
   readonly callId: string;
   readonly transportId: number;
-  /** 1 first packet, 2 endpoint learned, 4 packets could not be sent; 8 SRTP indexes, alone. */
+  /**
+   * 1 first packet, 2 endpoint learned, 4 packets could not be sent, 16 ICE route, 32 ICE status; alone: 8
+   * SRTP indexes, 64 DTLS status.
+   */
   readonly bits: number;
   readonly generation: number;
   readonly endpoint: Endpoint | null;
@@ -74,6 +80,16 @@ interface NativeEvent {
   readonly ssrc?: number;
   readonly rtpIndex?: number;
   readonly rtcpIndex?: number;
+  /** With bit 16 or 32. */
+  readonly portId?: number;
+  readonly priority?: number;
+  readonly iceStatus?: number;
+  readonly controlling?: boolean;
+  /** With bit 64, and then beside `generation` alone; the rest where it is keyed. */
+  readonly dtlsStatus?: number;
+  readonly suite?: number;
+  readonly send?: { readonly key: Buffer; readonly salt: Buffer };
+  readonly receive?: { readonly key: Buffer; readonly salt: Buffer };
 }
 
 interface NativeStatistics {
@@ -112,7 +128,17 @@ const firstPacketBit = 1;
 const endpointLearnedBit = 2;
 const sendFailedBit = 4;
 const srtpIndexBit = 8;
+const iceSelectedBit = 16;
+const iceStatusBit = 32;
+const dtlsStatusBit = 64;
 const maxWorkers = 64;
+
+/** In the order of native/ice/agent.h. */
+const iceStatuses: readonly IceStatus[] = ['checking', 'connected', 'disconnected', 'failed'];
+/** In the order of native/dtls/session.h; a handshake that goes on is not told. */
+const dtlsStatuses: readonly (DtlsStatus | null)[] = [
+  ...([null, 'unverified', 'keyed', 'refused', 'failed', 'closed'] as const),
+];
 
 function causeOf(errno: string): PortFailureCause {
   switch (errno) {
@@ -170,6 +196,30 @@ function streamStatistics(
   };
 }
 
+function dtlsStatusEvent(event: NativeEvent): RelayEvent | null {
+  const { callId, transportId, generation, send, receive } = event;
+  const status = dtlsStatuses[event.dtlsStatus ?? 0] ?? null;
+  if (status === null) return null;
+  const suite = srtpSuiteNames[event.suite ?? -1];
+  const keys =
+    suite === undefined || send === undefined || receive === undefined ? null : { suite, send, receive };
+  return { type: 'dtls-status', callId, transportId, generation, status, keys };
+}
+
+/** The route before the status: whoever is told that it is connected knows where. */
+function iceEvents(event: NativeEvent): RelayEvent[] {
+  const { callId, transportId, bits, endpoint, portId = -1, priority = 0 } = event;
+  const events: RelayEvent[] = [];
+  if ((bits & iceSelectedBit) !== 0 && endpoint !== null)
+    events.push({ type: 'ice-selected', callId, transportId, portId, endpoint, priority });
+  const status = iceStatuses[event.iceStatus ?? -1];
+  if ((bits & iceStatusBit) !== 0 && status !== undefined) {
+    const controlling = event.controlling === true;
+    events.push({ type: 'ice-status', callId, transportId, status, controlling });
+  }
+  return events;
+}
+
 function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   const events: RelayEvent[] = [];
   for (const event of batch) {
@@ -185,6 +235,12 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
       events.push({ type: 'srtp-index', callId, transportId, direction, indexes });
       continue;
     }
+    if ((bits & dtlsStatusBit) !== 0) {
+      const told = dtlsStatusEvent(event);
+      if (told !== null) events.push(told);
+      continue;
+    }
+    if ((bits & (iceSelectedBit | iceStatusBit)) !== 0) events.push(...iceEvents(event));
     if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, transportId });
     if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
       events.push({
