@@ -7,7 +7,13 @@ import { parseInterfaces, type InterfaceSection, type InterfaceSpecs } from './i
 import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
-import { mosConfig, uselessMos, type MosConfig } from './mos.js';
+import {
+  mosConfig,
+  ssrcReportingOf,
+  uselessMos,
+  type MosConfig,
+  type SsrcReporting,
+} from './mos.js';
 import {
   attempt,
   OptionReader,
@@ -51,6 +57,7 @@ export interface MediaConfig {
   /** Worker threads of the packet path. */
   readonly numThreads: number;
   readonly mos: MosConfig;
+  readonly ssrcReporting: SsrcReporting;
 }
 
 /** What concerns signalling. */
@@ -240,6 +247,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     portMode: 'bound',
     numThreads: threadsOf(options, host),
     mos: mosConfig(options),
+    ssrcReporting: ssrcReportingOf(options),
   };
 }
 

@@ -9,6 +9,14 @@ export interface MosConfig {
   readonly kind: 'conversational' | 'listening';
 }
 
+/** Where a reply shows what is known of each source (options.md §3.3). */
+export type SsrcReporting = 'full' | 'inline' | 'global' | 'none';
+
+export function ssrcReportingOf(options: OptionReader): SsrcReporting {
+  const word = options.text('ssrc-reporting');
+  return word === 'inline' || word === 'global' || word === 'none' ? word : 'full';
+}
+
 const wordsOf = (options: OptionReader): readonly string[] => options.texts('mos');
 
 /** Of contradicting words the last holds. */

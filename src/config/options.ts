@@ -100,6 +100,13 @@ const mediaPlane: readonly OptionSpec[] = [
     ['CQ', 'LQ', 'legacy', 'G.107', 'G.107.2'],
     { list: true, tier: 3 },
   ),
+  words(
+    'ssrc-reporting',
+    'full',
+    'Where query and delete show figures of each source: in its media, in one table, both',
+    ['full', 'inline', 'global', 'none'],
+    { tier: 3 },
+  ),
 ];
 
 const control: readonly OptionSpec[] = [

@@ -76,9 +76,12 @@ export function shiftedStatistics(statistics: CallStatistics, micros: number): C
     reportedAtSeconds: Math.round(mos.reportedAtSeconds + micros / 1e6),
   });
   return {
+    ...statistics,
     streams: statistics.streams.map((stream) => ({
       ...stream,
       lastPacketMicros: later(stream.lastPacketMicros, micros),
+      lastUserPacketMicros: later(stream.lastUserPacketMicros ?? stream.lastPacketMicros, micros),
+      lastKernelPacketMicros: later(stream.lastKernelPacketMicros ?? 0, micros),
     })),
     ssrcs: statistics.ssrcs.map((ssrc) => ({
       ...ssrc,

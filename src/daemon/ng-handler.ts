@@ -20,7 +20,7 @@ import type { Counters } from '../observe/counters.js';
 import { dumpText } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
 import type { MalformedLog } from '../observe/malformed-log.js';
-import { callDictionary } from '../observe/query-reply.js';
+import { callDictionary, type QueryOptions } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './calls/call-service.js';
@@ -75,10 +75,8 @@ export function handleNg(
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
       const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
       const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
-      return callDictionary(shown.state, shown.statistics, {
-        tags: tags.length === 0 ? null : tags,
-        localAddressOf: parts.calls.table.localAddressOf,
-      }).set(...ok);
+      const options = queryOptions(parts, request.callId, tags.length === 0 ? null : tags);
+      return callDictionary(shown.state, shown.statistics, options).set(...ok);
     }
     case 'list': {
       const calls: string[] = [];
@@ -94,6 +92,19 @@ export function handleNg(
         ok,
       ]);
   }
+}
+
+function queryOptions(
+  { calls, config }: NgHandlerParts,
+  callId: string,
+  tags: QueryOptions['tags'],
+): QueryOptions {
+  return {
+    tags,
+    localAddressOf: calls.table.localAddressOf,
+    storedMicros: calls.storedMicros(callId),
+    ssrcReporting: config.media.ssrcReporting,
+  };
 }
 
 const drainRefusal: LoadRefusal = {
@@ -171,12 +182,14 @@ async function restrict(
 }
 
 function remove(
-  { calls, limits, log }: NgHandlerParts,
+  parts: NgHandlerParts,
   request: DeleteRequest,
 ): NgDictionary | Promise<NgDictionary> {
+  const { calls, limits, log } = parts;
   if (request.flags.has('debug') && calls.table.call(request.callId) !== null)
     log.setCallDebug(request.callId, true);
   const delay = request.deleteDelaySeconds ?? limits.deleteDelaySeconds;
+  const options = queryOptions(parts, request.callId, null);
   const deleted = calls.ending.delete(request.callId, request, Math.max(0, delay));
   if (deleted === null) {
     if (request.flags.has('fatal')) throw new NgError('rejected', unmatched);
@@ -189,8 +202,8 @@ function remove(
   const reply = request.flags.has('fast')
     ? new Map<string, NgValue>()
     : callDictionary(shown.state, shown.statistics, {
+        ...options,
         tags: chosen === null ? null : [chosen],
-        localAddressOf: calls.table.localAddressOf,
       });
   reply.set(...ok);
   return deleted.saved.then(() => reply);

@@ -357,7 +357,7 @@ export class KernelRelay implements MediaRelay {
       const added = this.#added(entry, received.get(entry.streamId), sent.get(entry.streamId));
       return { ...added, kernelPackets: packets, kernelBytes: bytes };
     });
-    return { streams, ssrcs: statistics.ssrcs };
+    return { ...statistics, streams };
   }
 
   #added(
@@ -365,13 +365,16 @@ export class KernelRelay implements MediaRelay {
     received: FlowFigures = noFigures,
     sent: FlowFigures = noFigures,
   ): StreamStatistics {
+    const lastKernelPacketMicros = this.#wall(received.lastPacketMicros);
     return {
       ...entry,
+      lastUserPacketMicros: entry.lastPacketMicros,
+      lastKernelPacketMicros,
       packets: entry.packets + received.packets,
       bytes: entry.bytes + received.bytes,
       packetsOut: entry.packetsOut + sent.packets,
       bytesOut: entry.bytesOut + sent.bytes,
-      lastPacketMicros: Math.max(entry.lastPacketMicros, this.#wall(received.lastPacketMicros)),
+      lastPacketMicros: Math.max(entry.lastPacketMicros, lastKernelPacketMicros),
       ssrc: received.ssrc ?? entry.ssrc,
       received: entry.received || received.packets > 0,
     };

@@ -34,6 +34,19 @@ export function shownTo(
   return shown.filter((codec) => codec === chosen || !isAudible(codec));
 }
 
+const nameOf = ({ encoding, clockRate, channels }: Codec): string =>
+  `${encoding.toLowerCase()}/${clockRate}/${channels}`;
+
+/** An answer's codecs in the order in which they were offered (flag reuse-codecs; 12.5 seen). */
+export function inOrderOf(offered: readonly Codec[], codecs: readonly Codec[]): readonly Codec[] {
+  const names = offered.map(nameOf);
+  const position = (codec: Codec): number => {
+    const at = names.indexOf(nameOf(codec));
+    return at < 0 ? names.length : at;
+  };
+  return codecs.toSorted((one, other) => position(one) - position(other));
+}
+
 /** What an answer may have: what was shown, then what was masked. */
 export function answerable(
   codecs: readonly Codec[],

@@ -12,7 +12,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
-import { answerable, isAudible, shownTo } from './codec-lists.js';
+import { answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { applySdes, needsDtls } from './sdes/apply.js';
@@ -186,6 +186,7 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
     const offered = sender.offered ?? receiver.offered ?? receiver.codecs;
     if (offered.length > 0) codecs = acceptedCodecs(codecs, offered, section.type);
     shown = shownTo(kind, codecs, request);
+    if (request.flags.has('reuse-codecs')) shown = inOrderOf(offered, shown);
   }
   sender.codecs = codecs;
   receiver.codecs = shown;
@@ -213,7 +214,8 @@ function applyDirection(pair: MediaPair): void {
 
 /**
  * a=ptime of both sides. Where one was asked for towards the answerer, what it answers is not told to the
- * offerer, who gets its own back, or the one asked for towards it (10.5 seen).
+ * offerer, who gets its own back, or the one asked for towards it. What was asked for once holds until
+ * something else is (10.5 and 12.5 seen).
  */
 function applyPtime(kind: SignallingKind, pair: MediaPair, { edits }: SignallingRequest): void {
   const { sender, receiver } = pair;
@@ -221,10 +223,14 @@ function applyPtime(kind: SignallingKind, pair: MediaPair, { edits }: Signalling
   if (kind === 'offer') {
     const asked = edits?.ptimeMs ?? null;
     const reverse = edits?.ptimeReverseMs ?? null;
-    setMediaFlag(receiver, 'ptime-override', asked !== null);
-    setMediaFlag(sender, 'ptime-override', reverse !== null);
-    sender.ptimeMs = reverse ?? written ?? sender.ptimeMs;
-    receiver.ptimeMs = asked ?? written ?? receiver.ptimeMs;
+    for (const [media, wanted] of [
+      [receiver, asked],
+      [sender, reverse],
+    ] as const) {
+      if (wanted !== null) setMediaFlag(media, 'ptime-override', true);
+      if (wanted !== null) media.ptimeMs = wanted;
+      else if (!media.flags.has('ptime-override')) media.ptimeMs = written ?? media.ptimeMs;
+    }
     return;
   }
   if (written === null) return;

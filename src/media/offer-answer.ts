@@ -15,6 +15,7 @@ import {
 import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
+import type { InterfaceTable } from './interfaces.js';
 import { PortAllocationError, SignallingError } from './errors.js';
 import {
   applySection,
@@ -218,6 +219,20 @@ function familyNamed(wanted: string | null): AddressFamily | null {
   return wanted === 'external' ? 'IP6' : null;
 }
 
+/** The interface in use or the default one; where it lacks the family, the first that has it. */
+function interfaceWith(
+  family: AddressFamily,
+  current: string | null,
+  interfaces: InterfaceTable,
+): string {
+  const usual = current ?? interfaces.default.name;
+  if (interfaces.addressFor(usual, family)?.family === family) return usual;
+  const other = interfaces.all.find(({ addresses }) =>
+    addresses.some((address) => address.family === family),
+  );
+  return other?.name ?? usual;
+}
+
 /** Logical interfaces stay with a participant until a request names others. */
 function chooseInterfaces(
   kind: SignallingKind,
@@ -230,9 +245,9 @@ function chooseInterfaces(
     if (wanted !== null) {
       const found = context.interfaces.find(wanted, current);
       if (found !== null) return found.name;
-      if (familyNamed(wanted) === null) {
-        warnings.push(`Interface '${wanted}' not found, using default`);
-      }
+      const family = familyNamed(wanted);
+      if (family !== null) return interfaceWith(family, current, context.interfaces);
+      warnings.push(`Interface '${wanted}' not found, using default`);
     }
     return current ?? context.interfaces.default.name;
   };

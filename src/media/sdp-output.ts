@@ -16,7 +16,6 @@ import type {
   MediaEdit,
   SdpCodec,
   SdpConnection,
-  SdpDirection,
   SdpDocument,
   SdpOrigin,
   SdpSession,
@@ -25,8 +24,6 @@ import type {
 import {
   codecsOf,
   connectionOf,
-  explicitDirectionOf,
-  hasDirection,
   hasRtcpMux,
   isRtpProtocol,
   isSecureProtocol,
@@ -150,7 +147,8 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
     addedCodecs: listed ? undescribed(pair) : [],
     rtp,
-    direction: request.flags.has('original-sendrecv') ? 'keep' : directionFor(pair),
+    // What the receiver reads: we send what comes from the other side, we take what it can get.
+    direction: request.flags.has('original-sendrecv') ? 'keep' : receiver.direction,
     rtcp: rtp ? rtcpAttribute(output, pair, port, mux, connection) : null,
     rtcpMux: rtp && mux,
     mid: receiver.mid,
@@ -190,14 +188,6 @@ function undescribed({ section, receiver }: MediaPair): readonly SdpCodec[] {
   return receiver.codecs
     .filter(({ payloadType, encoding }) => encoding !== '' && !described.has(payloadType))
     .map((codec) => ({ ...codec, rtcpFeedback: [] }));
-}
-
-/** Fax and data channels have no direction of their own: one is written where one was given. */
-function directionFor({ section, session, receiver }: MediaPair): SdpDirection | null {
-  // What the receiver reads: we send what comes from the other side, we take what it can get.
-  const { direction } = receiver;
-  if (direction !== 'sendrecv' || hasDirection(section.protocol)) return direction;
-  return explicitDirectionOf(section) ?? explicitDirectionOf(session);
 }
 
 function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
@@ -297,12 +287,14 @@ function countVersion(output: OutputRequest, sessions: SessionEdit[]): void {
   const kept = dialogue.to.sdpSent;
   const unversioned = { ...first, origin: { ...first.origin, version: '0' } };
   const digest = digestOf(renderSdp(document, [unversioned, ...sessions.slice(1)]));
+  const forced = request.replace.has('force-increment-sdp-ver');
   let version = first.origin.version;
   if (kept !== null && kept.bodyDigest !== '') {
-    const changed = kept.bodyDigest !== digest || request.replace.has('force-increment-sdp-ver');
+    const changed = kept.bodyDigest !== digest || forced;
     version = changed ? incremented(kept.version) : kept.version;
-  } else if (request.replace.has('force-increment-sdp-ver') && kept !== null) {
-    version = incremented(kept.version);
+  } else if (forced) {
+    // The first one too (12.5 seen).
+    version = incremented(kept?.version ?? version);
   }
   sessions[0] = { ...first, origin: { ...first.origin, version } };
   dialogue.to.sdpSent = {

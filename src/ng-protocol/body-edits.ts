@@ -238,21 +238,25 @@ const actedOn: readonly ActedOn[] = ['strip', 'except', 'offer', 'mask', 'consum
 const isActedOn = (list: string): list is ActedOn => actedOn.some((known) => known === list);
 
 /** Lists that want a codec to be run, wholly or in part. */
-const transcoding: ReadonlySet<string> = new Set([
-  ...['transcode', 'consume', 'accept', 'ignore', 'set'],
-]);
+const transcoding: ReadonlySet<string> = new Set(['transcode', 'consume', 'accept', 'ignore']);
+/** How what is encoded here is encoded: nothing is. */
+const encoding = 'set';
 /** In answers only these count (§4.4). */
 const answerLists: ReadonlySet<string> = new Set(['strip', 'except', 'offer', 'ignore']);
-const knownLists: ReadonlySet<string> = new Set([...actedOn, ...transcoding]);
+const knownLists: ReadonlySet<string> = new Set([...actedOn, ...transcoding, encoding]);
+
+/** What is done of it all the same. */
+const doneOf = (list: string): string =>
+  list === 'consume' ? ' (hidden, and nothing is transcoded)' : '';
 
 function addCodec(request: EditedRequest, list: string, codec: string): void {
   const here =
     request.command === 'offer' || (request.command === 'answer' && answerLists.has(list));
-  if (!here) {
+  if (!here || list === encoding) {
     noteIdle(request, `codec-${list}-${codec}`);
     return;
   }
-  if (transcoding.has(list)) noteUnsupported(request, `codec-${list}-${codec}`);
+  if (transcoding.has(list)) noteUnsupported(request, `codec-${list}-${codec}${doneOf(list)}`);
   if (!isActedOn(list)) return;
   const edits = editsOf(request);
   edits.codecs ??= { strip: [], except: [], offer: [], mask: [], consume: [], transcode: [] };
@@ -275,8 +279,7 @@ export function applyCodecWord(request: EditedRequest, word: string): void {
   const [, list = 'transcode', codec = word.replace(/^transcode-/, '')] =
     codecWord.exec(word) ?? [];
   // These count wherever they stand as flags (§4.4); nothing of theirs is done without a codec.
-  if (isSignalling(request) && (list === 'accept' || list === 'set'))
-    noteUnsupported(request, word);
+  if (isSignalling(request) && list === 'accept') noteUnsupported(request, word);
   else addCodec(request, list, unescaped(codec));
 }
 

@@ -55,6 +55,7 @@ const modelFlags = {
   'no-redis-update': flag('no-redis-update', { unsupportedInDelete: true }),
   'generate-mid': flag('generate-mid'),
   'single-codec': flag('single-codec', { where: 'answer' }),
+  'reuse-codecs': flag(['reuse-codecs', 'no-codec-renegotiation'], { where: 'answer' }),
   'allow-no-codec-media': flag('allow-no-codec-media*'),
   recrypt: flag('recrypt'),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
@@ -75,7 +76,7 @@ export const flagRow = (name: RequestFlag): FlagRow => modelFlags[name];
 
 /**
  * Without effect: they turn off what is not done here (aliases of tags) or belong to commands and
- * features that do not exist here (recording, players).
+ * features that do not exist here (recording, players, transcoders and the order of what they take).
  */
 const acceptedFlags: readonly string[] = [
   'new-branch',
@@ -88,6 +89,12 @@ const acceptedFlags: readonly string[] = [
   'no-passthrough',
   'no-jitter-buffer',
   'no-tls-id',
+  'passthrough',
+  'static-codecs',
+  'reorder-codecs',
+  'symmetric-codecs',
+  'asymmetric-codecs',
+  'allow-asymmetric-codecs',
 ];
 
 /** Known and not acted on. */
@@ -98,13 +105,6 @@ const unsupportedFlags: readonly string[] = [
   'trickle-ICE*',
   'fragment',
   'WebRTC*',
-  'reuse-codecs',
-  'no-codec-renegotiation',
-  'static-codecs',
-  'reorder-codecs',
-  'symmetric-codecs',
-  'asymmetric-codecs',
-  'allow-asymmetric-codecs',
   'allow-transcoding',
   'force-transcoding',
   'always-transcode',
@@ -116,7 +116,6 @@ const unsupportedFlags: readonly string[] = [
   'block-short*',
   'audio-player',
   'player',
-  'passthrough',
   'siprec',
   'mix',
   'mixed',

@@ -127,7 +127,8 @@ const transportProtocol = optional<string>((value, request) => {
   if (spelled === null) return undefined;
   const protocol = lookUp(protocols, spelled.toUpperCase());
   if (protocol !== null) return protocol;
-  if (spelled === 'accept') noteUnsupported(request, 'transport-protocol=accept');
+  // An answer gets the offered one back anyway.
+  if (spelled === 'accept') noteIdle(request, 'transport-protocol=accept');
   else noteUnknownWord(request, 'transport-protocol', spelled);
   return undefined;
 });

@@ -70,6 +70,9 @@ const elsewhere: readonly string[] = [
   'recording-media-slot-offer',
   'recording-media-slot-answer',
   'recording-media-slots',
+  // Everything is.
+  'passthrough',
+  'passthru',
 ];
 
 /** Where a recording goes: nothing to say as long as nothing is recorded. */
@@ -101,7 +104,6 @@ const unsupportedByName: readonly (readonly [
   [['generate-RTCP']],
   [['moh']],
   [['audio-player', 'player']],
-  [['passthrough', 'passthru']],
   [['repacketize']],
   [['DTMF-security-trigger'], dtmfBlocking],
   [['DTMF-security-trigger-end'], dtmfBlocking],

@@ -11,13 +11,34 @@ import type {
   StreamFlag,
 } from '../media/call-state.js';
 import { receivesFrom, sendsTo } from '../media/media-attributes.js';
-import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
+import type {
+  CallStatistics,
+  MosEntry,
+  SourceStatistics,
+  SsrcStatistics,
+  StreamStatistics,
+} from '../media/relay.js';
+import { sourcesIn, type SourcesOf } from './sources.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
   /** Only these participants (and those in dialogue with them); null: all. */
   readonly tags: readonly string[] | null;
   readonly localAddressOf: (socket: LocalSocket) => string;
+  /** When the stored value was last written, by the clock of the state; 0: never. */
+  readonly storedMicros: number;
+  /** Where what is known of each source is shown (option ssrc-reporting). */
+  readonly ssrcReporting: 'full' | 'inline' | 'global' | 'none';
+}
+
+/** What all parts of one reply are made of. */
+interface Shown {
+  readonly state: CallState;
+  readonly byStream: ReadonlyMap<number, StreamStatistics>;
+  readonly sourcesOf: SourcesOf;
+  /** By SSRC. */
+  readonly quality: ReadonlyMap<number, SsrcStatistics>;
+  readonly options: QueryOptions;
 }
 
 const seconds = (micros: number): number => Math.floor(micros / 1e6);
@@ -57,13 +78,21 @@ const mediaFlagTexts: readonly (readonly [(media: Media) => boolean, string])[] 
   [({ ice }) => ice.trickle, 'trickle ICE'],
   [({ ice }) => ice.controlling, 'ICE controlling'],
   [({ ice }) => ice.peerIsLite, 'ICE-lite peer'],
+  [({ ice }) => ice.lite, 'ICE-lite self'],
   [flagged('unidirectional'), 'unidirectional'],
   [flagged('loop-check'), 'loop check'],
   [flagged('generator'), 'generator/sink'],
   [flagged('ptime-override'), 'ptime override'],
+  [flagged('rtcp-fb'), 'RTCP feedback'],
   [flagged('rtcp-generator'), 'RTCP generator'],
   [flagged('echo'), 'echo'],
   [flagged('blackhole'), 'blackhole'],
+  [flagged('reorder-forced'), 'SDES reordered'],
+  [flagged('audio-player'), 'audio player'],
+  [flagged('legacy-osrtp'), 'legacy OSRTP'],
+  [flagged('legacy-osrtp-reverse'), 'reverse legacy OSRTP'],
+  [flagged('transcoding'), 'transcoding'],
+  [flagged('block-egress'), 'block egress'],
 ];
 
 /** Protocols that 10.5 names; others have no `protocol`. */
@@ -86,6 +115,13 @@ export function callDictionary(
 ): Map<string, NgValue> {
   const byStream = new Map<number, StreamStatistics>();
   for (const entry of statistics.streams) byStream.set(entry.streamId, entry);
+  const shown: Shown = {
+    state,
+    byStream,
+    sourcesOf: sourcesIn(state, statistics, byStream),
+    quality: new Map(statistics.ssrcs.map((entry) => [entry.ssrc, entry])),
+    options,
+  };
   const relations = new CallIndex(state).relations();
   const chosen = chosenParticipants(state, options.tags, relations);
   const tags = new Map<string, NgValue>();
@@ -94,21 +130,25 @@ export function callDictionary(
     const { tag, id } = participant;
     const key = tag === null || tag === '' ? `<untagged ${id}>` : tag;
     const related = relations.get(id) ?? { sources: nobody, subscribers: nobody };
-    tags.set(key, participantDictionary(state, participant, related, byStream, options));
+    tags.set(key, participantDictionary(shown, participant, related));
   }
   const ssrcs = new Map<string, NgValue>();
   for (const entry of statistics.ssrcs) {
     // 10.5 lists a reporter from its first report with a MOS on.
     if (entry.average !== null) ssrcs.set(String(entry.ssrc), ssrcDictionary(entry));
   }
-  return new Map<string, NgValue>()
+  const dictionary = new Map<string, NgValue>()
     .set('created', seconds(state.createdMicros))
     .set('created_us', state.createdMicros % 1e6)
     .set('last signal', seconds(state.lastSignalMicros))
-    .set('SSRC', ssrcs)
-    .set('tags', tags)
-    .set('totals', totals(state, byStream));
+    .set('last redis update', seconds(options.storedMicros));
+  if (state.metadata !== '') dictionary.set('metadata', state.metadata);
+  if (reportsIn(options, 'global')) dictionary.set('SSRC', ssrcs);
+  return dictionary.set('tags', tags).set('totals', totals(state, byStream));
 }
+
+const reportsIn = ({ ssrcReporting }: QueryOptions, place: 'inline' | 'global'): boolean =>
+  ssrcReporting === 'full' || ssrcReporting === place;
 
 /** Ids of the participants named and of those they are subscribed to; null: all. */
 function chosenParticipants(
@@ -147,13 +187,14 @@ const relationList = (
   return list;
 };
 
+const nothing: readonly NgValue[] = [];
+
 function participantDictionary(
-  state: CallState,
+  shown: Shown,
   participant: Participant,
   { sources, subscribers }: Relations,
-  byStream: ReadonlyMap<number, StreamStatistics>,
-  options: QueryOptions,
 ): NgDictionary {
+  const { state } = shown;
   const dictionary = new Map<string, NgValue>().set('tag', participant.tag ?? '');
   if (participant.viaBranch !== null) dictionary.set('via-branch', participant.viaBranch);
   if (participant.label !== null) dictionary.set('label', participant.label);
@@ -161,13 +202,18 @@ function participantDictionary(
   const medias: NgDictionary[] = [];
   for (const media of state.medias) {
     if (media.participantId !== participant.id) continue;
-    medias.push(mediaDictionary(state, media, byStream, options));
+    medias.push(mediaDictionary(shown, media));
   }
-  return dictionary
-    .set('created', seconds(participant.createdMicros))
-    .set('subscriptions', relationList(sources))
-    .set('subscribers', relationList(subscribers, state.participants))
-    .set('medias', medias);
+  return (
+    dictionary
+      .set('created', seconds(participant.createdMicros))
+      .set('tag-aliases', participant.aliases)
+      .set('subscriptions', relationList(sources))
+      .set('subscribers', relationList(subscribers, state.participants))
+      .set('medias', medias)
+      // Codes dialled to record: nothing is recorded.
+      .set('VSC', nothing)
+  );
 }
 
 /** The first codec that carries media. */
@@ -199,12 +245,23 @@ export function heardCodec(
   return heard ? codecText(media) : null;
 }
 
-function mediaDictionary(
-  state: CallState,
-  media: Media,
-  byStream: ReadonlyMap<number, StreamStatistics>,
-  options: QueryOptions,
-): NgDictionary {
+function sourceDictionary(shown: Shown, source: SourceStatistics): NgDictionary {
+  const dictionary = new Map<string, NgValue>([
+    ['SSRC', source.ssrc],
+    ['bytes', source.bytes],
+    ['packets', source.packets],
+  ]);
+  if (source.lastTimestamp !== null) dictionary.set('last RTP timestamp', source.lastTimestamp);
+  if (source.lastSequence !== null) dictionary.set('last RTP seq', source.lastSequence);
+  const quality = shown.quality.get(source.ssrc);
+  if (quality !== undefined) {
+    for (const [name, value] of ssrcDictionary(quality)) dictionary.set(name, value);
+  }
+  return dictionary;
+}
+
+function mediaDictionary(shown: Shown, media: Media): NgDictionary {
+  const { state, byStream, options } = shown;
   const streams = state.streams.filter(({ mediaId }) => mediaId === media.id);
   const heard = streams.some((stream) => isHeard(stream, byStream.get(stream.id)));
   const codec = heard ? codecText(media) : null;
@@ -213,6 +270,15 @@ function mediaDictionary(
   if (codec !== null) dictionary.set('codec', codec);
   const flags: string[] = [];
   for (const [applies, text] of mediaFlagTexts) if (applies(media)) flags.push(text);
+  if (reportsIn(options, 'inline')) {
+    for (const direction of ['ingress', 'egress'] as const) {
+      const sources = shown.sourcesOf(media, direction);
+      dictionary.set(
+        `${direction} SSRCs`,
+        sources.map((source) => sourceDictionary(shown, source)),
+      );
+    }
+  }
   return dictionary
     .set(
       'streams',
@@ -282,16 +348,17 @@ function streamDictionary(
   const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
   const suite = keys?.receive?.suite ?? keys?.send?.suite;
   if (suite !== undefined) dictionary.set('crypto suite', suite);
-  dictionary.set('last packet', seconds(last)).set('flags', flags);
+  const user = Math.max(figures?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
+  dictionary
+    .set('last packet', seconds(last))
+    .set('last kernel packet', seconds(figures?.lastKernelPacketMicros ?? 0))
+    .set('last user packet', seconds(figures?.lastUserPacketMicros === undefined ? last : user))
+    .set('flags', flags);
   if (figures !== undefined && figures.ssrc !== null) dictionary.set('SSRC', figures.ssrc);
-  return dictionary.set(
-    'stats',
-    countsDictionary(
-      figures?.packets ?? stream.stats.packets,
-      figures?.bytes ?? stream.stats.bytes,
-      figures?.errors ?? stream.stats.errors,
-    ),
-  );
+  const { packets, bytes, errors } = figures ?? stream.stats;
+  return dictionary
+    .set('stats', countsDictionary(packets, bytes, errors))
+    .set('stats_out', countsDictionary(figures?.packetsOut ?? 0, figures?.bytesOut ?? 0, 0));
 }
 
 const countsDictionary = (packets: number, bytes: number, errors: number): NgDictionary =>

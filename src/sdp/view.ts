@@ -30,7 +30,6 @@ interface ProtocolTraits {
   readonly secure: boolean;
   readonly feedback: boolean;
   readonly udp: boolean;
-  readonly direction: boolean;
 }
 
 /**
@@ -49,7 +48,6 @@ function traitsOf(protocol: string): ProtocolTraits {
       secure: /RTP\/SAVPF?$/i.test(protocol),
       feedback: /RTP\/S?AVPF$/i.test(protocol),
       udp: !/^TCP(?:\/|$)/i.test(protocol) && !/\/TCP(?:\/|$)/i.test(protocol),
-      direction: !/(?:^udptl|SCTP)$/i.test(protocol),
     };
     if (protocol.length <= maxKnownLength && knownProtocols.size < maxKnownProtocols) {
       knownProtocols.set(detached(protocol), traits);
@@ -75,11 +73,6 @@ export function isFeedbackProtocol(protocol: string): boolean {
 /** Media carried over UDP is relayed; TCP media (RFC 4145, MSRP) is not. */
 export function isUdpProtocol(protocol: string): boolean {
   return traitsOf(protocol).udp;
-}
-
-/** Fax over UDPTL (T.38) and data channels (RFC 8841) do without a=sendrecv and the like. */
-export function hasDirection(protocol: string): boolean {
-  return traitsOf(protocol).direction;
 }
 
 /** The media's c= line, else the session's. */
@@ -192,8 +185,10 @@ export function loopMarks(session: SdpSession): readonly string[] {
 
 const isBlank = (code: number): boolean => code === 32 || code === 9;
 
-/** Splits `PT rest`; null when it does not start with a payload type. */
-export function payloadPrefix(value: string): { payloadType: number; rest: string } | null {
+/** Splits `PT rest`; `text` is the rest with its blanks. null when it does not start with a payload type. */
+export function payloadPrefix(
+  value: string,
+): { payloadType: number; rest: string; text: string } | null {
   let at = 0;
   while (isBlank(value.charCodeAt(at))) at++;
   const start = at;
@@ -205,7 +200,8 @@ export function payloadPrefix(value: string): { payloadType: number; rest: strin
   }
   const ended = at === value.length || isBlank(value.charCodeAt(at));
   if (at === start || at - start > 3 || !ended) return null;
-  return { payloadType, rest: value.slice(at + 1).trim() };
+  const text = value.slice(at + 1);
+  return { payloadType, rest: text.trim(), text };
 }
 
 interface RtpMap {
@@ -281,13 +277,13 @@ function readCodecs(media: SdpMedia): CodecLines {
       unread.push(attribute);
       continue;
     }
-    const { payloadType, rest } = split;
+    const { payloadType, rest, text } = split;
     if (name === 'rtpmap') {
       const map = parseRtpMap(rest);
       if (map !== null) maps.set(payloadType, map);
       else unreadMaps.push({ attribute, payloadType });
     } else if (name === 'fmtp') {
-      if (rest !== '') fmtp.set(payloadType, detached(rest));
+      if (rest !== '') fmtp.set(payloadType, detached(text));
     } else {
       const list = feedback.get(payloadType);
       if (list === undefined) feedback.set(payloadType, [rest]);

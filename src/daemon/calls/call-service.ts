@@ -38,7 +38,7 @@ export class CallService {
   constructor(options: CallServiceOptions) {
     this.#options = options;
     const { relay, log, config } = options;
-    const table = new CallTable(options);
+    const table = new CallTable({ ...options, persistent: config.redis !== null });
     const ownership = new CallOwnership({ ...options, table });
     const takeOver = (callId: string, cause: string): Promise<void> =>
       ownership.takeOver(callId, cause);
@@ -65,6 +65,12 @@ export class CallService {
       state: shiftedState(state, offset),
       statistics: shiftedStatistics(statistics, offset),
     };
+  }
+
+  /** When the store last had the call, by the wall clock, µs; 0: never. */
+  storedMicros(callId: string): number {
+    const { stored } = this.table.timesOf(callId);
+    return stored === 0 ? 0 : stored + this.#options.clock.wallOffsetMicros();
   }
 
   /** What the stored value of a call has besides its state. */

@@ -27,6 +27,8 @@ export interface CallTableOptions {
   readonly log: Log;
   readonly counters: Counters;
   readonly clock: Clock;
+  /** The store outlives the process; without: it does not. */
+  readonly persistent?: boolean;
 }
 
 /** What is remembered of a call besides its state: moments by the daemon's clock, µs. */
@@ -37,6 +39,8 @@ export interface CallTimes {
   alive: number;
   /** Of a foreign call: media that comes later takes it over. */
   mediaFrom: number;
+  /** When the store last had it, 0 never. */
+  stored: number;
 }
 
 /**
@@ -99,7 +103,7 @@ export class CallTable {
 
   timesOf(callId: string): CallTimes {
     const now = this.now();
-    return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now };
+    return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now, stored: 0 };
   }
 
   localAddressOf = (socket: LocalSocket): string =>
@@ -156,7 +160,15 @@ export class CallTable {
 
   /** Writes a call again, if it is this node's. */
   save(state: CallState): Promise<SaveOutcome> {
-    return state.ownership === 'own' ? this.#options.store.save(state) : committed;
+    if (state.ownership !== 'own') return committed;
+    const saved = this.#options.store.save(state);
+    if (this.#options.persistent === true) {
+      void saved.then((outcome) => {
+        const times = this.#times.get(state.callId);
+        if (outcome === 'committed' && times !== undefined) times.stored = this.now();
+      });
+    }
+    return saved;
   }
 
   /** Something has happened that a call lives by, media apart. */
@@ -166,7 +178,7 @@ export class CallTable {
     if (known === undefined) {
       // Another node's clock may be ahead.
       const born = Math.min(state.createdMicros, now);
-      this.#times.set(state.callId, { born, alive: now, mediaFrom });
+      this.#times.set(state.callId, { born, alive: now, mediaFrom, stored: 0 });
       return;
     }
     known.alive = now;

@@ -15,6 +15,9 @@ const timeKeys: ReadonlySet<string> = new Set([
   'created_us',
   'last signal',
   'last packet',
+  'last kernel packet',
+  'last user packet',
+  'last redis update',
   'reported at',
 ]);
 

@@ -303,6 +303,17 @@ describe('codec lists', () => {
     expect(formats(answered(call, {}, answerOf('0 101')))).to.deep.equal(['audio 0 101']);
   });
 
+  it('keep the offered order in an answer that is to reuse it', () => {
+    const order = (keys: Keys, list: string): readonly string[] => {
+      const call = new ModelCall();
+      offered(call, {});
+      return formats(answered(call, keys, answerOf(list)));
+    };
+    expect(order({}, '101 9 0')).to.deep.equal(['audio 101 9 0']);
+    expect(order({ flags: ['reuse-codecs'] }, '101 9 0')).to.deep.equal(['audio 0 9 101']);
+    expect(order({ flags: ['no-codec-renegotiation'] }, '8 0')).to.deep.equal(['audio 0 8']);
+  });
+
   it('say what would need a codec to be run', () => {
     const noted = (codec: Keys, command: 'offer' | 'answer' = 'offer'): readonly string[] =>
       parsed({ codec }, command).unsupported;
@@ -311,7 +322,14 @@ describe('codec lists', () => {
       ...['codec-transcode-G729', 'codec-accept-PCMU'],
     ]);
     expect(noted({ transcode: ['G729'] }, 'answer')).to.deep.equal([]);
-    expect(parsed({ flags: ['codec-set-opus'] }, 'answer').unsupported).to.have.length(1);
+    expect(noted({ consume: ['PCMU'] })).to.deep.equal([
+      'codec-consume-PCMU (hidden, and nothing is transcoded)',
+    ]);
+    for (const command of ['offer', 'answer'] as const) {
+      const { unsupported, idle } = parsed({ flags: ['codec-set-opus'] }, command);
+      expect(unsupported, 'nothing is encoded').to.deep.equal([]);
+      expect(idle).to.deep.equal(['codec-set-opus']);
+    }
   });
 });
 
@@ -405,11 +423,15 @@ describe('ptime', () => {
     expect(ptimes(answered(other, {}, answerOf('0')))).to.equal('30');
   });
 
-  it('is no longer asked for by an offer without it', () => {
+  it('asked for once holds for later offers without it, until another is asked for', () => {
     const call = new ModelCall();
     offered(call, { ptime: 40 });
-    expect(ptimes(offered(call, {}))).to.equal('20');
-    expect(ptimes(answered(call, {}, withPtime(30)))).to.equal('30');
+    expect(ptimes(offered(call, {}))).to.equal('40');
+    expect(ptimes(answered(call, {}, withPtime(30)))).to.equal('20');
+    expect(ptimes(offered(call, { ptime: 60, 'ptime-reverse': 30 }))).to.equal('60');
+    expect(ptimes(answered(call, {}, withPtime(60)))).to.equal('30');
+    offered(call, {});
+    expect(ptimes(answered(call, {}, withPtime(60)))).to.equal('30');
   });
 
   it('that is none is ignored, and in an answer too', () => {

@@ -100,7 +100,12 @@ describe('the index of a call', () => {
   it('query tells offer/answer from publish/subscribe', () => {
     const state = withSubscription(stateOf(pair()), { offerAnswer: false });
     const nothing = { streams: [], ssrcs: [] };
-    const reply = callDictionary(state, nothing, { tags: null, localAddressOf: () => '192.0.2.1' });
+    const reply = callDictionary(state, nothing, {
+      tags: null,
+      localAddressOf: () => '192.0.2.1',
+      storedMicros: 0,
+      ssrcReporting: 'full',
+    });
     const tags = reply.get('tags');
     const seen: Record<string, unknown> = {};
     for (const [tag, entry] of tags instanceof Map ? tags : []) {

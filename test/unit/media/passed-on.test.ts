@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { settings } from '../redis-store/support.js';
+import { InterfaceTable } from '../../../src/media/interfaces.js';
 import { body, linesOf, ModelCall, portOf } from './support.js';
 
 const sections = (...lines: readonly string[]): string =>
@@ -93,6 +94,23 @@ describe('internal and external', () => {
     const back = { fromInterface: 'external', toInterface: 'internal' };
     const six = body(6000, [], '2001:db8::1').replaceAll('IP4', 'IP6');
     expect(families(other.offer(six, back))).to.equal('IP4');
+  });
+
+  it('are the first interface of that family where the default one has none', () => {
+    const call = new ModelCall({
+      interfaces: new InterfaceTable([
+        {
+          name: 'old',
+          addresses: [{ family: 'IP4', address: '127.0.0.1', advertised: '192.0.2.9' }],
+        },
+        { name: 'new', addresses: [{ family: 'IP6', address: '::1', advertised: '2001:db8::9' }] },
+      ]),
+    });
+    const keys = { fromInterface: 'internal', toInterface: 'external' } as const;
+    expect(call.offer(body(6000), keys)).to.include('c=IN IP6 2001:db8::9');
+    expect(call.answer(body(7000, [], '::1').replaceAll('IP4', 'IP6'))).to.include(
+      'c=IN IP4 192.0',
+    );
   });
 
   it('stay below address-family, and other names are still strange', () => {

@@ -4,12 +4,12 @@ import { parsed } from './support.js';
 
 const modelFlags = `trust-address SIP-source-address asymmetric strict-source media-handover
   port-latching no-port-latching unidirectional loop-protect no-rtcp-attribute full-rtcp-attribute
-  original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt
+  original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs
    to-tag fatal fast  debug debugging  single-codec
   allow-no-codec-media`;
 const otherFlags = `new-branch provisional  directional reset record-call exclude-recording discard-recording skip-recording-db
   recording-announcement recording-VSC reject-ICE ICE-reject trickle-ICE fragment no-tls-id
-  pad-crypto WebRTC reuse-codecs no-codec-renegotiation static-codecs reorder-codecs
+  pad-crypto WebRTC static-codecs reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs allow-transcoding force-transcoding
   always-transcode  inject-DTMF detect-DTMF block-DTMF generate-RTCP
   block-egress block-short audio-player player no-audio-player no-player early-media

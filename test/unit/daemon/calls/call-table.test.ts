@@ -123,7 +123,7 @@ describe('the call table', () => {
     node.calls.table.touch(state, start + 10e6);
     node.now += 1e6;
     node.calls.table.touch(state);
-    const expected = { born: start, alive: start + 1e6, mediaFrom: start + 10e6 };
+    const expected = { born: start, alive: start + 1e6, mediaFrom: start + 10e6, stored: 0 };
     expect(node.calls.table.timesOf('call')).to.eql(expected);
   });
 
