@@ -1,6 +1,7 @@
 /** A copy of a call that one command changes before it is published. */
 import {
   draftOf,
+  noExtensions,
   nothingCarried,
   nothingToResume,
   noStats,
@@ -160,6 +161,7 @@ export class CallDraft {
       ice: noIce,
       codecs: [],
       offered: null,
+      hiddenExtensions: noExtensions,
       streams: [],
       endpointMaps: [],
       subscriptions: [],

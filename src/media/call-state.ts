@@ -10,7 +10,7 @@
  */
 
 import type { SdesState } from './sdes/negotiation.js';
-import { canonicalAddress } from '../sdp/address.js';
+import { canonicalAddress, isZeroAddress } from '../sdp/address.js';
 import {
   familyOf,
   formatEndpoint,
@@ -21,7 +21,7 @@ import {
 import type { MediaDirection, MediaIce, MediaSecurity, SrtpKeys } from './media-attributes.js';
 
 /** For readers of addresses that are to become part of a call. */
-export { canonicalAddress, familyOf, formatEndpoint, sameEndpoint };
+export { canonicalAddress, familyOf, formatEndpoint, isZeroAddress, sameEndpoint };
 export type { AddressFamily, Endpoint };
 
 /** How the remote endpoint of a stream is learned from arriving packets (options.md, endpoint-learning). */
@@ -185,6 +185,11 @@ export interface Subscription {
   readonly inject: boolean;
 }
 
+/** Ids of header extensions (RFC 8285), or all of them. */
+export type Extensions = readonly number[] | 'all';
+
+export const noExtensions: Extensions = Object.freeze([]);
+
 /** One m= section of one participant. */
 export interface Media {
   readonly id: number;
@@ -215,6 +220,8 @@ export interface Media {
    * not known (a call that rtpengine stored).
    */
   offered: readonly Codec[] | null;
+  /** What is taken out of packets on their way to this side; the ids are those of who sends them. */
+  hiddenExtensions: Extensions;
   streams: readonly number[];
   endpointMaps: readonly number[];
   subscriptions: readonly Subscription[];
@@ -429,6 +436,7 @@ export const copyOfMedia = (from: Media): Media => ({
   ice: from.ice,
   codecs: from.codecs,
   offered: from.offered,
+  hiddenExtensions: from.hiddenExtensions,
   streams: from.streams,
   endpointMaps: from.endpointMaps,
   subscriptions: from.subscriptions,

@@ -3,9 +3,11 @@ import type { CallDraft } from './call-draft.js';
 import {
   familyOf,
   sameEndpoint,
+  noExtensions,
   withFlag,
   type Codec,
   type Endpoint,
+  type Extensions,
   type Media,
   type MediaFlag,
   type Participant,
@@ -16,6 +18,7 @@ import { answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { applySdes, needsDtls } from './sdes/apply.js';
+import { isRemovedExtension } from '../sdp/edits.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   bandwidthOf,
@@ -363,6 +366,18 @@ function forgetStoredKeys(draft: CallDraft, medias: readonly Media[]): void {
   }
 }
 
+/** The ids of what the receiver is not told of (RFC 8285 §8). */
+function hiddenExtensions(section: SdpMedia, hidden: ReadonlySet<string> | null): Extensions {
+  if (hidden === null) return noExtensions;
+  if (hidden.has('all')) return 'all';
+  const ids = section.attributes.flatMap(({ name, value }) => {
+    if (name !== 'extmap' || value === null || !isRemovedExtension(value, hidden)) return [];
+    const id = Number(/^\d+/.exec(value.trim())?.[0] ?? 0);
+    return id >= 1 && id <= 255 ? [id] : [];
+  });
+  return ids.length === 0 ? noExtensions : [...new Set(ids)];
+}
+
 /** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
   draft: CallDraft,
@@ -414,6 +429,7 @@ export function applySection(
     rr: bandwidthOf(section, 'RR') ?? -1,
     rs: bandwidthOf(section, 'RS') ?? -1,
   };
+  receiver.hiddenExtensions = hiddenExtensions(section, request.edits?.extensions ?? null);
   applyCodecs(kind, pair, request);
   applyDirection(pair);
   applyRtcpMux(kind, pair, request);

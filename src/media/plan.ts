@@ -1,7 +1,15 @@
 /** From a call to what the relay has to do for it. Pure. */
 import { CallIndex, isHeld } from './call-index.js';
-import type { CallState, Endpoint, LocalSocket, Media, Stream } from './call-state.js';
+import {
+  noExtensions,
+  type CallState,
+  type Endpoint,
+  type LocalSocket,
+  type Media,
+  type Stream,
+} from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
+import type { RewritePlan } from './packet-plan.js';
 import { payloadRules, restrictionsOf } from './payload-rules.js';
 import type {
   MediaPlan,
@@ -146,16 +154,36 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
 const hasFeedback = (index: CallIndex, media: Media): boolean =>
   isFeedbackProtocol(media.protocol) && !isOpaque(index, media);
 
+const nothingRenamed: ReadonlyMap<number, number> = new Map();
+
+/** Header extensions that the side of `target` is not to see are taken out. */
+function rewriteFor(index: CallIndex, target: Stream): RewritePlan | null {
+  const hidden = index.medias.get(target.mediaId)?.hiddenExtensions ?? noExtensions;
+  if (hidden.length === 0) return null;
+  const all = hidden === 'all';
+  return {
+    ...{ payloadTypes: nothingRenamed, ssrcs: nothingRenamed, about: null },
+    ...{ sequenceOffset: 0, timestampOffset: 0 },
+    extensions: {
+      ids: new Map(all ? [] : hidden.map((id) => [id, null])),
+      others: all ? 'remove' : 'keep',
+      mid: null,
+    },
+  };
+}
+
 function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
   const { rtp, rtcp } = index.targetsOf(stream);
   const rest = { fromStream: stream.id, rewrite: null, processor: null } as const;
+  const opaque = kindOf(index, stream, media) === 'opaque';
   for (const target of rtp) {
     if (isHeld(target)) continue;
     const to = { toStream: target.id, kind: 'rtp', withoutFeedback: false } as const;
-    routes.push({ id: routes.length, ...rest, ...to });
+    const rewrite = opaque ? null : rewriteFor(index, target);
+    routes.push({ id: routes.length, ...rest, ...to, rewrite });
   }
   // Every datagram of an opaque stream goes the way of RTP.
-  if (kindOf(index, stream, media) === 'opaque') return;
+  if (opaque) return;
   const feedback = hasFeedback(index, media);
   for (const target of rtcp) {
     if (isHeld(target)) continue;

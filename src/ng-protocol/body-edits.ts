@@ -200,7 +200,6 @@ export function removeExtensions(request: EditedRequest, uris: readonly string[]
       continue;
     }
     (editsOf(request).extensions ??= new Set()).add(uri);
-    noteUnsupported(request, `extmap=${uri} (taken out of the SDP, packets keep the extension)`);
   }
 }
 

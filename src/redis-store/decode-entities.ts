@@ -1,9 +1,11 @@
 /** Members of a stored call -> the entities of the call state, one function for each kind. */
+import { noExtensions } from '../media/call-state.js';
 import type {
   AddressFamily,
   Codec,
   Endpoint,
   EndpointMap,
+  Extensions,
   LocalSocket,
   Media,
   Participant,
@@ -199,6 +201,20 @@ function readBranches(id: number, fields: FieldReader, decoding: Decoding): read
   });
 }
 
+function readExtensions(fields: FieldReader): Extensions {
+  const text = fields.text(own.hiddenExtensions);
+  if (text === '') return noExtensions;
+  if (text === 'all') return text;
+  const ids = text.split(' ').map((part) => parseInteger(part));
+  if (ids.length > maxExtensions || ids.some((id) => id === null || id < 1 || id > 255)) {
+    fields.fail(own.hiddenExtensions);
+  }
+  return ids.filter((id) => id !== null);
+}
+
+/** Ids have a byte. */
+const maxExtensions = 255;
+
 /** `tag-N` and its lists, except for subscriptions. @throws RestoreError */
 export function readParticipant(id: number, decoding: Decoding): Participant {
   const { members, layout, counts } = decoding;
@@ -354,6 +370,7 @@ export function readMedia(
     ice: readIce(fields, modes.ice),
     codecs,
     offered: readOffered(fields, codecs),
+    hiddenExtensions: readExtensions(fields),
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],

@@ -24,6 +24,7 @@ import {
 } from './decode-entities.js';
 import { addressOf } from './encode-current.js';
 import { RestoreError, type EntityKind } from './errors.js';
+import { dropDerived } from './derived.js';
 import { callBits, parseBits } from './flags.js';
 import {
   blockDtmfValues,
@@ -127,7 +128,7 @@ function readCall(
   checkStreams(streams, medias);
   checkMedias(participants, medias);
   linkSubscriptions(participants, unlinked, decoding);
-  return {
+  const state: CallState = {
     callId,
     ...head,
     ownership: owner.ownership,
@@ -146,6 +147,8 @@ function readCall(
     },
     carried: { ...head.carried, ...fields.rest() },
   };
+  dropDerived(state, layout);
+  return state;
 }
 
 type Head = Pick<

@@ -18,6 +18,7 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
+import { associatedOf } from './derived.js';
 import type { Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, own, type Fields } from './schema.js';
@@ -43,7 +44,7 @@ function callObject(state: CallState, encoding: Encoding): Fields {
     redis_hosted_db: String(state.redisHostedDb),
     recording_metadata: percentEncode(state.metadata),
     block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))),
-    call_flags: callFlags(state, form.layout),
+    call_flags: callFlags(state, encoding),
   };
   putCarried(form, fields, state.carried);
   return fields;
@@ -65,7 +66,10 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
       at,
       () => participantDependsOn(participant, index),
       () => [
-        [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+        [
+          `associated_tags-${at}`,
+          index.stored(index.participantAt, associatedOf(participant, index)),
+        ],
         [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
         [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
       ],

@@ -15,6 +15,7 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
+import { associatedOf, isPublic } from './derived.js';
 import type { Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, type Fields } from './schema.js';
@@ -60,7 +61,7 @@ function callObject(state: CallState, encoding: Encoding): Fields {
   fields['redis_hosted_db'] = String(state.redisHostedDb);
   fields['recording_metadata'] = form.text(state.metadata);
   fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
-  fields['call_flags'] = callFlags(state, form.layout);
+  fields['call_flags'] = callFlags(state, encoding);
   putCarried(form, fields, state.carried);
   return fields;
 }
@@ -81,7 +82,10 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
       at,
       () => participantDependsOn(participant, index),
       () => [
-        [`associated_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+        [
+          `associated_tags-${at}`,
+          index.stored(index.participantAt, associatedOf(participant, index)),
+        ],
         [`tag_aliases-${at}`, participant.aliases.map(form.text)],
         [`medias-${at}`, mediasWithHoles(participant, index)],
       ],
@@ -115,7 +119,12 @@ function mediaObject(media: Media, encoding: Encoding): Fields {
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.medias.forEach((media, at) => {
-    out.group('media', at, [media], () => [[`media-${at}`, mediaObject(media, encoding)]]);
+    out.group(
+      'media',
+      at,
+      () => [media, isPublic(media, index)],
+      () => [[`media-${at}`, mediaObject(media, encoding)]],
+    );
   });
   state.medias.forEach((media, at) => {
     const owner = index.participants.get(media.participantId);

@@ -14,9 +14,10 @@ import type {
   SdpMemory,
   Stream,
 } from '../media/call-state.js';
-import { formatEndpoint } from '../media/call-state.js';
+import { formatEndpoint, withFlag } from '../media/call-state.js';
 import type { SrtpKeys } from '../media/media-attributes.js';
 import { sdesMarks, storedKeys } from '../media/sdes/stored.js';
+import { dialogueBits, isPublic, isUnanswered } from './derived.js';
 import {
   callBits,
   mediaBitsOf,
@@ -142,8 +143,9 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
   const stats = counters ?? stream.stats;
   const heard = counters?.lastPacketMicros ?? 0;
   const lastPacketMicros = heard > 0 ? heard : stream.lastPacketMicros;
+  const unanswered = isUnanswered(stream, form.layout, index);
   const flags = streamFlagTables[form.layout].encode(
-    stream.flags,
+    unanswered ? withFlag(stream.flags, 'zero-address', true) : stream.flags,
     stream.carried[unknownBitsName('ps_flags', form.layout)],
   );
   const idOf = (positions: Positions, id: number | null): string =>
@@ -235,8 +237,12 @@ export function participantFields(participant: Participant, encoding: Encoding):
 
 /** `media-N`: the part of all layouts. */
 export function mediaFields(media: Media, { form, index, settings }: Encoding): Fields {
+  const bits = mediaBitsOf(media);
+  if (form.layout === 'current' && !media.flags.has('public') && isPublic(media, index)) {
+    bits.push('public');
+  }
   const flags = mediaFlagTables[form.layout].encode(
-    mediaBitsOf(media),
+    bits,
     media.carried[unknownBitsName('media_flags', form.layout)],
   );
   const fields: Fields = {
@@ -260,6 +266,9 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   if (media.endpointLearning !== settings.endpointLearning) {
     fields[own.learning] = media.endpointLearning;
   }
+  const { hiddenExtensions: hidden } = media;
+  if (hidden.length > 0)
+    fields[own.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
   if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
   return fields;
 }
@@ -302,8 +311,9 @@ const carriedBits = (carried: string | undefined): bigint =>
   carried === undefined ? 0n : (parseBits(carried) ?? 0n);
 
 /** `call_flags`: the bits that the model knows, and those that were there when the call was read. */
-export function callFlags(state: CallState, layout: Layout): string {
+export function callFlags(state: CallState, { form: { layout }, index }: Encoding): string {
   let flags = carriedBits(state.carried[unknownBitsName('call_flags', layout)]);
+  flags |= dialogueBits(state, index);
   if (state.blockMedia) flags |= callBits.blockMedia;
   if (state.silenceMedia) flags |= callBits.silenceMedia;
   if (state.dropTraffic) flags |= callBits.dropTraffic;
@@ -357,6 +367,7 @@ function putStreams(out: Output, state: CallState, encoding: Encoding): void {
     const counters = moment.counters.get(stream.id) ?? null;
     const on = (): readonly unknown[] => [
       ...[stream, index.medias.get(stream.mediaId)],
+      isUnanswered(stream, encoding.form.layout, index),
       ...numbersOf(counters),
     ];
     out.group('stream', at, on, () => [[`stream-${at}`, streamFields(stream, counters, encoding)]]);

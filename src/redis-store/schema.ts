@@ -102,6 +102,8 @@ export const own = {
   ice: 'rtprelay_ice',
   /** medias: `Media.offered`. */
   offered: 'rtprelay_offered',
+  /** medias: ids of header extensions that it is not sent, by blanks; or `all`. */
+  hiddenExtensions: 'rtprelay_hidden_extensions',
   /** medias, 10.5 and 12.5: subscriptions that the lists of the layout do not tell exactly. */
   subscriptions: 'rtprelay_subscriptions',
   /** tags. */

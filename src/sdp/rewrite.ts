@@ -44,7 +44,8 @@ function writeSession(out: string[], session: SdpSession, edit: SessionEdit): vo
     `o=${origin.username} ${origin.sessionId} ${origin.version} ${origin.networkType} ${origin.addressType} ${origin.address}`,
     `s=${edit.name}`,
   );
-  for (const type of 'iuepb') pushLines(out, session.lines, type);
+  for (const type of 'iuep') pushLines(out, session.lines, type);
+  pushBandwidth(out, session.lines);
   if (!session.lines.some(({ type }) => type === 't')) out.push('t=0 0');
   for (const { type, value } of session.lines) {
     if (type === 't' || type === 'r' || type === 'z') out.push(`${type}=${value}`);
@@ -73,6 +74,19 @@ function pushLines(
   for (const { type, value } of lines) if (type === wanted) out.push(`${type}=${value}`);
 }
 
+/** Modifiers of b= in the order in which they are written; others follow as they came. */
+const bandwidthOrder: readonly string[] = ['AS', 'RR', 'RS', 'CT', 'TIAS'];
+
+function pushBandwidth(out: string[], lines: SdpMedia['lines']): void {
+  const values = lines.flatMap(({ type, value }) => (type === 'b' ? [value] : []));
+  const place = (value: string): number => {
+    const at = bandwidthOrder.indexOf(value.slice(0, Math.max(0, value.indexOf(':'))));
+    return at < 0 ? bandwidthOrder.length : at;
+  };
+  if (values.length > 1) values.sort((one, other) => place(one) - place(other));
+  for (const value of values) out.push(`b=${value}`);
+}
+
 const securityNames: ReadonlySet<string> = new Set(['crypto', 'setup', 'fingerprint', 'tls-id']);
 
 function keptSessionAttribute(name: string, edit: SessionEdit): boolean {
@@ -96,7 +110,7 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
   out.push(`m=${media.type} ${port} ${edit.protocol}${formats === '' ? '' : ` ${formats}`}`);
   pushLines(out, media.lines, 'i');
   out.push(`c=IN ${edit.connection.family} ${edit.connection.address}`);
-  pushLines(out, media.lines, 'b');
+  pushBandwidth(out, media.lines);
   pushLines(out, media.lines, 'k');
   if (edit.mid !== null) out.push(`a=mid:${edit.mid}`);
   const label = attributeOf(media, 'label');

@@ -1,0 +1,127 @@
+/**
+ * What rtpengine's values say that follows from the rest of the call: written with it, left out when it is read
+ * (redis-layout.md §6.10; seen in the values of 10.5, 12.5 and 26.0).
+ */
+import {
+  familyOf,
+  isZeroAddress,
+  withFlag,
+  type CallState,
+  type Media,
+  type Participant,
+  type Stream,
+} from '../media/call-state.js';
+import type { Layout } from './flags.js';
+import { unknownBitsName } from './schema.js';
+
+interface ById<Entity> {
+  readonly get: (id: number) => Entity | undefined;
+}
+
+/** The entities of a call by their ids. */
+export interface Entities {
+  readonly participants: ById<Participant>;
+  readonly medias: ById<Media>;
+  readonly streams: ById<Stream>;
+}
+
+const offerBits = { IP4: 1n << 16n, IP6: 1n << 17n } as const;
+const answerBits = { IP4: 1n << 18n, IP6: 1n << 19n } as const;
+const mediaCounted = 1n << 20n;
+
+function firstEndpointOf(media: Media | undefined, { streams }: Entities): Stream['endpoint'] {
+  const [first] = media?.streams ?? [];
+  return first === undefined ? null : (streams.get(first)?.advertisedEndpoint ?? null);
+}
+
+/** The medias of others that this one is in dialogue with. */
+function* dialoguesOf(media: Media | undefined, { medias }: Entities): Generator<Media> {
+  for (const { mediaId, offerAnswer } of media?.subscriptions ?? []) {
+    const other = offerAnswer ? medias.get(mediaId) : undefined;
+    if (other !== undefined) yield other;
+  }
+}
+
+/** Bits of `call_flags`: the families of the first offer and of its answer, and that there was one. */
+export function dialogueBits(state: CallState, entities: Entities): bigint {
+  const [offerer] = state.participants;
+  const media = entities.medias.get(offerer?.medias[0] ?? -1);
+  const offered = firstEndpointOf(media, entities);
+  let bits = 0n;
+  for (const other of dialoguesOf(media, entities)) {
+    if (offered !== null) bits |= offerBits[familyOf(offered.address)];
+    const answered = firstEndpointOf(other, entities);
+    if (answered === null) continue;
+    return bits | answerBits[familyOf(answered.address)] | mediaCounted;
+  }
+  return bits;
+}
+
+/** Bit 26 of `ps_flags` means besides a zero address: nobody in dialogue with it has an endpoint yet. */
+export function isUnanswered(stream: Stream, layout: Layout, entities: Entities): boolean {
+  if (stream.advertisedEndpoint === null) return false;
+  if (stream.component === 2 && layout === 'current') return false;
+  let alone = false;
+  for (const other of dialoguesOf(entities.medias.get(stream.mediaId), entities)) {
+    if (firstEndpointOf(other, entities) !== null) return false;
+    alone = true;
+  }
+  return alone;
+}
+
+/** Bit 38 of `media_flags`: its side has been sent a body. */
+export const isPublic = ({ participantId }: Media, { participants }: Entities): boolean =>
+  (participants.get(participantId)?.sdpSent ?? null) !== null;
+
+/** `associated_tags`: those in dialogue with the participant, also while one of them has no tag. */
+export function associatedOf(participant: Participant, entities: Entities): readonly number[] {
+  const ids = new Set(participant.associated);
+  for (const id of participant.medias) {
+    for (const { participantId } of dialoguesOf(entities.medias.get(id), entities)) {
+      const other = entities.participants.get(participantId);
+      if (other !== undefined && (other.tag === null || participant.tag === null)) {
+        ids.add(participantId);
+      }
+    }
+  }
+  return ids.size === participant.associated.length ? participant.associated : [...ids];
+}
+
+/** A call that was read, in which ids are positions, without what follows from the rest of it. */
+export function dropDerived(state: CallState, layout: Layout): void {
+  const entities: Entities = {
+    participants: { get: (id) => state.participants[id] },
+    medias: { get: (id) => state.medias[id] },
+    streams: { get: (id) => state.streams[id] },
+  };
+  for (const stream of state.streams) {
+    const { advertisedEndpoint: endpoint, flags } = stream;
+    if (!flags.has('zero-address') || endpoint === null) continue;
+    if (!isZeroAddress(endpoint.address) && isUnanswered(stream, layout, entities)) {
+      stream.flags = withFlag(flags, 'zero-address', false);
+    }
+  }
+  if (layout === '10.5') return;
+  dropMarks(state, layout, entities);
+  const tagless = (id: number): boolean => state.participants[id]?.tag === null;
+  for (const participant of state.participants) {
+    const { associated, tag } = participant;
+    if (tag === null && associated.length > 0) participant.associated = [];
+    else if (associated.some(tagless)) {
+      participant.associated = associated.filter((id) => !tagless(id));
+    }
+  }
+}
+
+function dropMarks(state: CallState, layout: Layout, entities: Entities): void {
+  for (const media of state.medias) {
+    if (media.flags.has('public') && isPublic(media, entities)) {
+      media.flags = withFlag(media.flags, 'public', false);
+    }
+  }
+  const name = unknownBitsName('call_flags', layout);
+  const { [name]: bits, ...others } = state.carried;
+  if (bits === undefined) return;
+  const left = BigInt(bits) & ~dialogueBits(state, entities);
+  state.carried = left === 0n ? others : { ...others, [name]: String(left) };
+}
