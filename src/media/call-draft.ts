@@ -162,6 +162,7 @@ export class CallDraft {
       codecs: [],
       offered: null,
       hiddenExtensions: noExtensions,
+      blockedSources: [],
       streams: [],
       endpointMaps: [],
       subscriptions: [],

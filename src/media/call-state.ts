@@ -222,6 +222,8 @@ export interface Media {
   offered: readonly Codec[] | null;
   /** What is taken out of packets on their way to this side; the ids are those of who sends them. */
   hiddenExtensions: Extensions;
+  /** Medias of others whose RTP is not passed on to this side: flows that were blocked one by one. */
+  blockedSources: readonly number[];
   streams: readonly number[];
   endpointMaps: readonly number[];
   subscriptions: readonly Subscription[];
@@ -437,6 +439,7 @@ export const copyOfMedia = (from: Media): Media => ({
   codecs: from.codecs,
   offered: from.offered,
   hiddenExtensions: from.hiddenExtensions,
+  blockedSources: from.blockedSources,
   streams: from.streams,
   endpointMaps: from.endpointMaps,
   subscriptions: from.subscriptions,

@@ -126,17 +126,22 @@ function kindOf(index: CallIndex, stream: Stream, media: Media): StreamPlan['kin
 function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan {
   const { state } = index;
   const isRtp = isRtpProtocol(media.protocol);
-  const restrictions = restrictionsOf(state, index.participants.get(media.participantId));
+  const receivers = index.receiversOf(media.id);
+  const owner = restrictionsOf(state, index.participants.get(media.participantId));
+  // Blocked for everybody who hears it: as if its sender were.
+  const restrictions = {
+    ...owner,
+    blockMedia:
+      owner.blockMedia ||
+      (receivers.length > 0 && receivers.every((receiver) => isBlocked(media, receiver))),
+  };
   return {
     id: stream.id,
     transport: stream.id,
     kind: kindOf(index, stream, media),
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
-    payloads:
-      isRtp && stream.component === 1
-        ? payloadRules(restrictions, media, index.receiversOf(media.id))
-        : null,
+    payloads: isRtp && stream.component === 1 ? payloadRules(restrictions, media, receivers) : null,
     clockRate: clockRateOf(media),
     ...{ loopCheck: false, measured: false, ownRtcp: null },
     initialStats: {
@@ -172,12 +177,20 @@ function rewriteFor(index: CallIndex, target: Stream): RewritePlan | null {
   };
 }
 
+/** What the media sends is not passed on to the receiver. */
+const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
+  blockedSources.length > 0 && blockedSources.includes(media.id);
+
 function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
   const { rtp, rtcp } = index.targetsOf(stream);
   const rest = { fromStream: stream.id, rewrite: null, processor: null } as const;
   const opaque = kindOf(index, stream, media) === 'opaque';
+  // While some others hear it.
+  const someBlocked = !index.receiversOf(media.id).every((receiver) => isBlocked(media, receiver));
   for (const target of rtp) {
     if (isHeld(target)) continue;
+    const receiver = index.medias.get(target.mediaId);
+    if (someBlocked && receiver !== undefined && isBlocked(media, receiver)) continue;
     const to = { toStream: target.id, kind: 'rtp', withoutFeedback: false } as const;
     const rewrite = opaque ? null : rewriteFor(index, target);
     routes.push({ id: routes.length, ...rest, ...to, rewrite });

@@ -5,9 +5,10 @@
 import type { CallState, DraftState, Participant } from './call-state.js';
 import { finished } from './call-change.js';
 import { draftOf } from './call-state.js';
+import { flowsOf, selectsFlows, type FlowChoice } from './flows.js';
 import { selectedParticipant, type Selection } from './selection.js';
 
-export interface Restriction extends Selection {
+export interface Restriction extends Selection, FlowChoice {
   readonly command:
     | 'block media'
     | 'unblock media'
@@ -43,9 +44,28 @@ const descriptions: Readonly<Record<Restriction['command'], readonly [string, st
 export function describeRestriction(state: CallState, restriction: Restriction): string {
   const selected = selectedParticipant(state, restriction);
   const [doing, what] = descriptions[restriction.command];
+  if (isOfFlows(restriction)) {
+    const of = selected === null ? 'entire call' : `tag '${selected.tag ?? ''}'`;
+    return `${doing} ${what} (${of}, ${flowsOf(state, restriction).length} flows)`;
+  }
   return selected === null
     ? `${doing} ${what} (entire call)`
     : `${doing} directional ${what} (tag '${selected.tag ?? ''}')`;
+}
+
+/** Only media can be kept from some of those who hear it. */
+const isOfFlows = (restriction: Restriction): boolean =>
+  restriction.command.endsWith('block media') && selectsFlows(restriction);
+
+/** Flows are blocked where they end. */
+function restrictFlows(draft: DraftState, state: CallState, restriction: Restriction): void {
+  const blocks = restriction.command === 'block media';
+  for (const { from, to } of flowsOf(state, restriction)) {
+    const media = draft.medias.find(({ id }) => id === to.id);
+    if (media === undefined) continue;
+    const others = media.blockedSources.filter((id) => id !== from.id);
+    media.blockedSources = blocks ? [...others, from.id] : others;
+  }
 }
 
 /** The call under the restriction, or without it. @throws SignallingError */
@@ -54,15 +74,20 @@ export function restricted(state: CallState, restriction: Restriction): CallStat
   const { command, all, setLabel } = restriction;
   const change = changes[command];
   const draft = draftOf(state);
+  const ofFlows = isOfFlows(restriction);
+  if (ofFlows) restrictFlows(draft, state, restriction);
   if (selected === null) {
-    change(draft);
+    if (!ofFlows) change(draft);
     // What was said of a participant ends with the call's own only when all are meant (10.5 seen).
     if (all && command.startsWith('un')) draft.participants.forEach(change);
+    if (all && command === 'unblock media') {
+      for (const media of draft.medias) media.blockedSources = [];
+    }
     return finished(draft, state);
   }
   for (const participant of draft.participants) {
     if (participant.id !== selected.id) continue;
-    change(participant);
+    if (!ofFlows) change(participant);
     if (setLabel !== null) participant.label = setLabel;
   }
   return finished(draft, state);

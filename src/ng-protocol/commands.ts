@@ -5,6 +5,7 @@
 import { noteWhatTheBodyAsks } from './body-notes.js';
 import type { NgDictionary } from './dictionary.js';
 import { NgError } from './errors.js';
+import { noteUnsupported } from './notes.js';
 import { noTemplates, readRequest, type ReadCommand, type Templates } from './interpret.js';
 import { requestKeys } from './request-table.js';
 import type {
@@ -145,6 +146,10 @@ function parseRestriction(
   const request: ReadCommand<RestrictionCommand> = readRequest(command, dictionary, templates);
   assertCalled(request);
   if (request.dtmfSecurity === 'off') request.command = 'unblock DTMF';
+  const { toTag, toLabel } = request;
+  if ((toTag ?? toLabel) !== null && !command.endsWith('block media')) {
+    noteUnsupported(request, `${toTag === null ? 'to-label' : 'to-tag'} in '${command}'`);
+  }
   return request;
 }
 

@@ -9,7 +9,7 @@ import {
   noteUnsupported,
   type NotedRequest,
 } from './notes.js';
-import { readDtlsOff, requestKeys, type RequestFields } from './request-table.js';
+import { flowWords, readDtlsOff, requestKeys, type RequestFields } from './request-table.js';
 import type { RequestKey } from './readers.js';
 import { parseRtppFlags, type RtppWord } from './rtpp-flags.js';
 import { unsupportedKeys } from './unsupported-keys.js';
@@ -77,6 +77,15 @@ register(['direction'], (request, value) => {
   const [from, to] = wordsOf(value);
   if (from !== undefined) request.fromInterface = from;
   if (to !== undefined) request.toInterface = to;
+});
+// In a block of media its words may name flows instead of participants.
+register(['all'], (request, value) => {
+  const blocks = request.command === 'block media' || request.command === 'unblock media';
+  for (const word of wordsOf(value)) {
+    const flows = blocks ? flowWords.get(word) : undefined;
+    if (flows !== undefined) request.flows = flows;
+    else request.all = table.all.read(word, request, request.all);
+  }
 });
 register(['DTLS-reverse'], (request, value) => {
   if (readDtlsOff('DTLS-reverse', value, request)) request.dtlsOff = true;

@@ -78,6 +78,18 @@ export type IceWord = (typeof iceWords)[keyof typeof iceWords];
 /** Values of `ICE` that only 26.3 knows; `lite…` is matched by its prefix. */
 const unsupportedIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
 
+/** Kinds of subscriptions that a block can be narrowed to (§3.9). */
+export type FlowSelection = 'flows' | 'offer-answer' | 'except-offer-answer';
+
+/** Words of `all` for them. */
+export const flowWords: ReadonlyMap<string, FlowSelection> = new Map([
+  ['flows', 'flows'],
+  ['offer-answer', 'offer-answer'],
+  ['except-offer-answer', 'except-offer-answer'],
+  ['not-offer-answer', 'except-offer-answer'],
+  ['non-offer-answer', 'except-offer-answer'],
+]);
+
 /** Values of `all` that only 26.3 knows. */
 const flowSelections: ReadonlySet<string> = new Set([
   ...['flows', 'offer-answer', 'except-offer-answer', 'not-offer-answer', 'non-offer-answer'],
@@ -295,6 +307,10 @@ export const requestKeys = {
   setLabel: key(text, 'set-label'),
   /** A media address of the selected participant, as its SDP gave it. */
   address: key(selecting('address', text), 'address'),
+  /** Whose share of what the selected one sends is meant, besides `toTag`. */
+  toLabel: key(selecting('to-label', text), 'to-label'),
+  /** Flows by kind, of whoever is selected (`all` of `block media`); read with `all`. */
+  flows: key<FlowSelection | null>({ empty: null, read: (_value, _request, before) => before }),
   /** Everybody, whoever else is named. */
   all: key(everybody, 'all'),
   dtmfSecurity: key(dtmfSecurity, 'DTMF-security'),

@@ -75,8 +75,11 @@ export type RestrictionCommand =
   | 'silence media'
   | 'unsilence media';
 
+type FlowField = 'toTag' | 'toLabel' | 'flows';
+
 /** Block and silence commands (§3.9). */
-export interface RestrictionRequest extends RequestNotes, ParticipantSelection {
+export interface RestrictionRequest
+  extends RequestNotes, ParticipantSelection, Readonly<Pick<RequestFields, FlowField>> {
   readonly command: RestrictionCommand;
   readonly callId: string;
   readonly flags: ReadonlySet<RequestFlag>;

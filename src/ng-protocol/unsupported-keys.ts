@@ -36,7 +36,6 @@ const idle =
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
-  'to-label',
   'from-tags',
   'to-call-id',
   'source-tag',

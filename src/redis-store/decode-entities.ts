@@ -212,6 +212,16 @@ function readExtensions(fields: FieldReader): Extensions {
   return ids.filter((id) => id !== null);
 }
 
+function readBlocked(fields: FieldReader, { counts }: Decoding): readonly number[] {
+  const text = fields.text(own.blockedSources);
+  if (text === '') return [];
+  return text.split(' ').map((part) => {
+    const id = parseInteger(part);
+    if (id === null || id < 0 || id >= counts.medias) return fields.fail(own.blockedSources);
+    return id;
+  });
+}
+
 /** Ids have a byte. */
 const maxExtensions = 255;
 
@@ -330,10 +340,8 @@ export interface UnlinkedMedia {
 }
 
 /** `media-N` and its lists, except for subscriptions. @throws RestoreError */
-export function readMedia(
-  id: number,
-  { members, layout, counts, settings }: Decoding,
-): UnlinkedMedia {
+export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
+  const { members, layout, counts, settings } = decoding;
   const fields = members.fields(`media-${id}`, "'medias' incomplete", 'failed to create medias');
   const { flags: bits, unknown } = readFlags(fields, 'media_flags', mediaFlagTables, layout);
   const modes = mediaModesOf(bits);
@@ -371,6 +379,7 @@ export function readMedia(
     codecs,
     offered: readOffered(fields, codecs),
     hiddenExtensions: readExtensions(fields),
+    blockedSources: readBlocked(fields, decoding),
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],

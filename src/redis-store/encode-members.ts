@@ -269,6 +269,8 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   const { hiddenExtensions: hidden } = media;
   if (hidden.length > 0)
     fields[own.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
+  const blocked = index.stored(index.mediaAt, media.blockedSources);
+  if (blocked.length > 0) fields[own.blockedSources] = blocked.join(' ');
   if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
   return fields;
 }

@@ -104,6 +104,8 @@ export const own = {
   offered: 'rtprelay_offered',
   /** medias: ids of header extensions that it is not sent, by blanks; or `all`. */
   hiddenExtensions: 'rtprelay_hidden_extensions',
+  /** medias: positions of those that it is not sent, by blanks. */
+  blockedSources: 'rtprelay_blocked_sources',
   /** medias, 10.5 and 12.5: subscriptions that the lists of the layout do not tell exactly. */
   subscriptions: 'rtprelay_subscriptions',
   /** tags. */

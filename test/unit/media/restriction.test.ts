@@ -21,7 +21,10 @@ function established(lines: readonly string[] = [], protocol = 'RTP/AVP'): CallS
   return call.state;
 }
 
-const whole = { label: null, address: null, fromTag: null, all: false };
+const whole = {
+  ...{ label: null, address: null, fromTag: null, all: false },
+  ...{ toTag: null, toLabel: null, flows: null },
+};
 
 function after(
   state: CallState,

@@ -198,6 +198,7 @@ function mediaOf(
         ice: ice(modes.ice),
         codecs: fc.array(codec, { maxLength: 3 }),
         offered: fc.option(fc.array(codec, { maxLength: 3 })),
+        blockedSources: fc.subarray(Array.from({ length: all }, (_, at) => at)),
         hiddenExtensions: fc.constantFrom<Extensions>(noExtensions, [1, 14], 'all'),
         streams: fc.constant([2 * id, 2 * id + 1]),
         endpointMaps: fc.constant([id]),

@@ -75,7 +75,7 @@ describe('an offer', () => {
 describe('a block or silence command', () => {
   const command: Restriction = {
     ...{ command: 'block media', setLabel: null, all: false },
-    ...{ fromTag: 'ann', label: null, address: null },
+    ...{ fromTag: 'ann', label: null, address: null, toTag: null, toLabel: null, flows: null },
   };
 
   it('reaches relay, table and store', async () => {
