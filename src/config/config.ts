@@ -138,6 +138,8 @@ export interface RedisConfig {
   readonly commitTimeoutMs: number;
   /** Replicas that have to hold a call before the NG reply, within the same time. */
   readonly waitReplicas: number;
+  /** File of the keys that secret fields are encrypted with; null: they are written as rtpengine does. */
+  readonly encryptKeys: string | null;
   /** Server whose databases are followed. */
   readonly subscribe: RedisAddress;
   /** Databases of other nodes to stand by for. */
@@ -390,6 +392,7 @@ function redisConfig(options: OptionReader, env: Environment): RedisConfig | nul
     connectTimeoutMs: options.number('redis-connect-timeout'),
     commitTimeoutMs: options.number('redis-commit-timeout'),
     waitReplicas: options.number('redis-wait-replicas'),
+    encryptKeys: options.text('redis-encrypt-keys'),
     subscribe: subscribe ?? read ?? write,
     keyspaces: options.numbers('subscribe-keyspace'),
     activeSwitchover: options.flag('active-switchover'),

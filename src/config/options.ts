@@ -301,6 +301,15 @@ const redis: readonly OptionSpec[] = [
     }),
     text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
     flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
+    text(
+      'redis-encrypt-keys',
+      null,
+      'Encrypt SRTP keys, private keys and passwords of ICE in Redis',
+      {
+        placeholder: 'FILE',
+        own: true,
+      },
+    ),
   ]),
   words(
     'redis-format',

@@ -13,6 +13,7 @@ import type { Log, LogSink } from '../observe/log.js';
 import type { Gauges } from '../observe/statistics.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
 import type { RedisStore } from '../redis-store/redis-store.js';
+import { SecretBox } from '../redis-store/sealing.js';
 import type { CallStore, StoredSocket } from '../redis-store/store.js';
 import { CallService } from './calls/call-service.js';
 import type { CliTargetParts } from './cli-target.js';
@@ -28,6 +29,7 @@ import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
 import { openRelay } from './open-relay.js';
+import { isReadByOthers, readKeyFile } from './key-file.js';
 import { codecSettings, openRedisStore, storeLogOf } from './open-store.js';
 import { OperatorPorts } from './operator-ports.js';
 import { HeldAddresses } from './process/held-addresses.js';
@@ -86,6 +88,7 @@ export class Daemon {
   #meter: RateMeter | null = null;
   #ngPort: NgPort | null = null;
   #held: HeldAddresses | null = null;
+  #secrets: SecretBox | null = null;
   #keyspaces: Keyspaces | null = null;
   #explainer: Explainer | null = null;
   #operatorPorts: OperatorPorts | null = null;
@@ -155,6 +158,18 @@ export class Daemon {
     }
   }
 
+  /** @throws ConfigError */
+  #openSecrets(): SecretBox | null {
+    const { config, log } = this.#environment;
+    const keyFile = config.redis?.encryptKeys ?? null;
+    if (keyFile === null) return null;
+    this.#secrets = new SecretBox(readKeyFile(keyFile));
+    if (isReadByOthers(keyFile)) {
+      log.warning('core', `${keyFile} (--redis-encrypt-keys) can be read by others than its owner`);
+    }
+    return this.#secrets;
+  }
+
   /** Relay, store and what is done with calls. */
   async #openCalls(interfaces: InterfaceTable, freeBind: boolean): Promise<CallService> {
     const { config, log, clock, serviceManager } = this.#environment;
@@ -170,7 +185,7 @@ export class Daemon {
       () => performance.now(),
       (address) => interfaces.portLimitsOf(address),
     );
-    const settings = codecSettings(endpointLearning, interfaces);
+    const settings = codecSettings(endpointLearning, interfaces, this.#openSecrets());
     const storeLog = storeLogOf(log);
     if (config.redis !== null) {
       const store = await openRedisStore(config.redis, settings, storeLog, () => this.#calls);
@@ -343,6 +358,11 @@ export class Daemon {
       redisChanged: (change) => {
         this.#redisStore?.reconfigure(change);
         this.#keyspaces?.reconfigure(change);
+      },
+      keysRead: (keyFile) => {
+        this.#secrets?.replace(readKeyFile(keyFile));
+        const calls = this.#calls?.table;
+        for (const state of calls?.calls.values() ?? []) void calls?.save(state);
       },
       keyspacesChanged: (added, removed) => {
         for (const database of removed) this.#keyspaces?.unfollow(database);

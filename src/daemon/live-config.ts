@@ -40,6 +40,8 @@ export interface LiveParts {
   readonly redisChanged: (change: Partial<RedisConfig>) => void;
   readonly keyspacesChanged: (added: readonly number[], removed: readonly number[]) => void;
   readonly interfacesChanged: () => void;
+  /** The file may hold other keys. */
+  readonly keysRead: (keyFile: string) => void;
 }
 
 export class LiveConfig {
@@ -143,6 +145,7 @@ export class LiveConfig {
     parts.interfacesChanged();
     if (before.redis === null || after.redis === null || this.#redis === null) return;
     const change = changedMembers(before.redis, after.redis);
+    if (after.redis.encryptKeys !== null) parts.keysRead(after.redis.encryptKeys);
     for (const name of redisNames) {
       const value = change[name];
       if (value !== undefined) this.#redis = { ...this.#redis, [name]: value };

@@ -14,11 +14,13 @@ import type { CallService } from './calls/call-service.js';
 export function codecSettings(
   endpointLearning: EndpointLearning,
   interfaces: InterfaceTable,
+  secrets: CodecSettings['secrets'],
 ): CodecSettings {
   return {
     bencode: { decode: decodeBencode, encode: encodeBencode },
     endpointLearning,
     indexOfPosition: (name, family, position) => interfaces.indexOfPosition(name, family, position),
+    secrets,
   };
 }
 

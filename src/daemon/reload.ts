@@ -9,6 +9,7 @@ import type { RedisAddress } from '../config/redis-address.js';
 import type { InterfaceTable, LocalAddress, LogicalInterface } from '../media/interfaces.js';
 import type { Log, LogSink } from '../observe/log.js';
 import type { ResolvedInterfaces } from './process/local-addresses.js';
+import { readKeyFile } from './key-file.js';
 import { checkTlsFiles } from './tls-files.js';
 
 export interface ReloadParts {
@@ -109,6 +110,8 @@ export class Reload {
     );
     const after = source.merge(this.#running, read, taken);
     checkTlsFiles(after.redis);
+    const keyFile = after.redis?.encryptKeys ?? null;
+    if (keyFile !== null) readKeyFile(keyFile);
     const moved = [...taken].some((name) => sinkOptions.has(name));
     const sink = moved ? await openLog(after.log) : null;
 
@@ -137,6 +140,10 @@ export class Reload {
       const { all, aliases } = this.#parts.interfaces;
       const gone = [...aliases].some(([alias, to]) => resolved?.aliases.get(alias) !== to);
       return gone ? 'an alias is missing' : refusalOfInterfaces(all, resolved?.interfaces ?? []);
+    }
+    if (name === 'redis-encrypt-keys') {
+      const [before, after] = [this.#running.redis?.encryptKeys, read.redis?.encryptKeys];
+      return (before ?? null) === null || (after ?? null) === null ? 'with or without keys' : null;
     }
     const toStderr = name === 'log-stderr' || name === 'log-format';
     if (toStderr && !this.#parts.hasStderr && (read.log.toStderr || read.log.json)) {

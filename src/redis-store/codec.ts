@@ -6,6 +6,7 @@ import { putCurrent } from './encode-current.js';
 import type { Encoding } from './encode-members.js';
 import { RememberingOutput, TreeOutput, type EncodedCalls, type Output } from './encode-output.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
+import { SealingOutput } from './sealing.js';
 import { asItIs, type CallMoment } from './store.js';
 import { StoredIndex } from './subscriptions.js';
 
@@ -28,7 +29,8 @@ export function encodeCall(
 ): Buffer {
   const index = new StoredIndex(state);
   const given = { index, settings, moment };
-  const basis = `${format} ${moment.offsetMicros}`;
+  const { secrets } = settings;
+  const basis = `${format} ${moment.offsetMicros} ${secrets?.currentName ?? ''}`;
   const memory = format === 'bencode' ? null : (before?.of(index, basis) ?? null);
   if (memory !== null) {
     const out = new RememberingOutput(memory);
@@ -42,7 +44,9 @@ export function encodeCall(
     : Buffer.from(JSON.stringify(out.tree), 'latin1');
 }
 
-function putCall(out: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {
+function putCall(to: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {
+  const { secrets } = given.settings;
+  const out = secrets === null ? to : new SealingOutput(to, secrets, given.index.state.callId);
   if (format === 'JSON-10.5') put105(out, given);
   else if (format === 'JSON-12.5') put125(out, given);
   else putCurrent(out, format, given);

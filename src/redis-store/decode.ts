@@ -69,7 +69,8 @@ export function decodeCall(
 ): DecodedCall {
   try {
     const value = parseStoredValue(bytes, settings.bencode);
-    const state = readCall(callId, new MemberReader(value), value.format, settings, owner);
+    const members = new MemberReader(value, callId, settings.secrets);
+    const state = readCall(callId, members, value.format, settings, owner);
     return { state, format: value.format };
   } catch (error) {
     if (error instanceof RestoreError) throw error;

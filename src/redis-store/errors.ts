@@ -9,7 +9,10 @@ export type RestoreReason =
   | "missing 'last signal' timestamp"
   | `'${EntityKind}' incomplete`
   | `failed to create ${EntityKind}`
-  | `failed to link ${EntityKind}`;
+  | `failed to link ${EntityKind}`
+  // Of ours, see sealing.ts.
+  | 'its keys are encrypted by a key that is not in --redis-encrypt-keys'
+  | 'its encrypted keys were changed, or belong to another call';
 
 /** What a stored call is made of, in rtpengine's words. */
 export type EntityKind = 'tags' | 'sfds' | 'streams' | 'medias' | 'maps';

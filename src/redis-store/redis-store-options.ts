@@ -39,6 +39,7 @@ export interface RedisStoreOptions {
   /** Learning of medias whose stored value names none (the option endpoint-learning). */
   readonly endpointLearning: CodecSettings['endpointLearning'];
   readonly indexOfPosition: CodecSettings['indexOfPosition'];
+  readonly secrets: CodecSettings['secrets'];
   readonly bencode: BencodeCodec;
   readonly log: StoreLog;
   /** All calls in memory; asked for when the server is back. Foreign ones are not written. */

@@ -66,8 +66,8 @@ export class RedisStore implements CallStore {
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
-    const { bencode, endpointLearning, indexOfPosition } = options;
-    this.#settings = { bencode, endpointLearning, indexOfPosition };
+    const { bencode, endpointLearning, indexOfPosition, secrets } = options;
+    this.#settings = { bencode, endpointLearning, indexOfPosition, secrets };
     this.#format = new FormatChoice(options.format, options.log);
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;

@@ -32,6 +32,16 @@ export interface BencodeCodec {
   encode(value: BencodeValue): Buffer;
 }
 
+/** What encrypts the secret fields of an entity (sealing.ts). */
+export interface Secrets {
+  /** Name of the key that encrypts. */
+  readonly currentName: string;
+  /** `fields` as they are written. */
+  sealed(callId: string, member: string, fields: Fields): Fields;
+  /** The secret fields, by name, as they were before. @throws RestoreError */
+  opened(callId: string, member: string, sealed: string): readonly (readonly [string, string])[];
+}
+
 /** How the codecs of the store are set up. */
 export interface CodecSettings {
   readonly bencode: BencodeCodec;
@@ -39,6 +49,8 @@ export interface CodecSettings {
   readonly endpointLearning: EndpointLearning;
   /** `InterfaceTable.indexOfPosition`: for values of ours that number addresses as we once did. */
   readonly indexOfPosition: IndexOfPosition;
+  /** Encrypts what is secret; null: it is written as rtpengine does. */
+  readonly secrets: Secrets | null;
 }
 
 /** Position of an address among all of its interface -> position in the list of `family`. */
@@ -81,6 +93,8 @@ export const own = {
   flags: 'rtprelay_flags',
   /** streams: `Stream.latchEpoch`. */
   latch: 'rtprelay_latch',
+  /** sockets, streams, medias: see sealing.ts. */
+  sealed: 'rtprelay_sealed',
   /** streams: `Stream.iceRoute`. */
   iceRoute: 'rtprelay_ice_route',
   /** streams: how much of the statistics is in the counters of a kernel flow. */

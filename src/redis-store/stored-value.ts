@@ -5,7 +5,8 @@
 import { isUtf8 } from 'node:buffer';
 import { RestoreError, type EntityKind, type RestoreReason } from './errors.js';
 import { percentDecode } from './percent-encoding.js';
-import type { BencodeCodec, StoredFormat } from './schema.js';
+import { own, type BencodeCodec, type Secrets, type StoredFormat } from './schema.js';
+import { noKeysError } from './sealing.js';
 
 /** Longer values are refused: a call with a hundred participants takes some 200 KiB. */
 export const maxValueBytes = 16 * 1024 * 1024;
@@ -193,7 +194,12 @@ const nothingLeft: Readonly<Record<string, string>> = Object.freeze({});
 
 /** Typed access to the members of a value. */
 export class MemberReader {
-  constructor(readonly value: StoredValue) {}
+  /** @param secrets null: encrypted fields are an error. */
+  constructor(
+    readonly value: StoredValue,
+    private readonly callId: string,
+    private readonly secrets: Secrets | null,
+  ) {}
 
   has(name: string): boolean {
     return this.value.members.has(name);
@@ -221,8 +227,20 @@ export class MemberReader {
     const fail = (): never => {
       throw new RestoreError(reason, member);
     };
-    const stored = this.value.members.get(member);
-    return new FieldReader(this.#fieldsOf(stored, fail), member, create);
+    const fields = this.#fieldsOf(this.value.members.get(member), fail);
+    this.#open(fields, member);
+    return new FieldReader(fields, member, create);
+  }
+
+  /** Takes in what is encrypted. @throws RestoreError */
+  #open(fields: Map<string, string>, member: string): void {
+    const sealed = fields.get(own.sealed);
+    if (sealed === undefined) return;
+    if (this.secrets === null) throw noKeysError(member);
+    fields.delete(own.sealed);
+    for (const [name, stored] of this.secrets.opened(this.callId, member, sealed)) {
+      if (!name.includes('@')) fields.set(name, this.value.text(stored));
+    }
   }
 
   /** A list of strings. @throws RestoreError `'kind' incomplete`. */

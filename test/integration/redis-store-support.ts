@@ -154,6 +154,7 @@ export function makeStore(
     commitTimeoutMs: 200,
     endpointLearning: 'heuristic',
     indexOfPosition: (_, __, position) => position,
+    secrets: null,
     bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
     log,
     snapshot: () => memory.values(),

@@ -21,6 +21,7 @@ const settings = {
   },
   endpointLearning: 'heuristic' as const,
   indexOfPosition: (_: string, __: string, position: number) => position,
+  secrets: null,
 };
 const recorded = readFileSync(
   new URL('../unit/redis-store/samples/02-relay.json', import.meta.url),

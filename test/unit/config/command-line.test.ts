@@ -116,7 +116,7 @@ describe('option table', () => {
     ]);
     expect(own.filter((name) => name.startsWith('redis-'))).to.deep.equal(
       ['commit-timeout', 'wait-replicas', 'sentinel-user', 'sentinel-password']
-        .concat(['tls-ca', 'tls-cert', 'tls-key', 'tls-insecure'])
+        .concat(['tls-ca', 'tls-cert', 'tls-key', 'tls-insecure', 'encrypt-keys'])
         .map((name) => `redis-${name}`),
     );
   });

@@ -38,6 +38,7 @@ export const settings: CodecSettings = {
   bencode: { decode: (bytes) => decodeBencode(bytes), encode: (value) => encodeBencode(value) },
   endpointLearning: 'heuristic',
   indexOfPosition: (_, __, position) => position,
+  secrets: null,
 };
 
 function samplesIn(folderName: string): ReadonlyMap<string, Buffer> {
