@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 #include <openssl/crypto.h>
 #include <poll.h>
@@ -98,6 +99,7 @@ void Attempt::status_changed(dtls::SessionStatus /*status*/) {}
 
 Handshakes::~Handshakes() {
   stop();
+  free_all(late_drops_);
   free_all(orders_.take_all());
   free_all(datagrams_.take_all());
   free_all(events_.take_all());
@@ -187,10 +189,16 @@ void Handshakes::run() {
     wait();
     now_ = monotonic_micros();
     // What a worker pushed before it let go of an association is in the mailboxes when its drop is
-    // among the orders: so first the orders are taken, and drops come last.
-    Order* const drops = execute_orders();
-    take_datagrams();
-    take_beginners();
+    // among the orders: so first the orders are taken, and drops come last. What it pushed for one
+    // that was adopted since may be there too: so the orders are taken again, without their drops.
+    Order* const drops = execute_orders(std::exchange(late_drops_, nullptr));
+    Datagram* const datagrams = datagrams_.take_all();
+    Association* const beginners = beginners_.take_all();
+    late_drops_ = execute_orders(nullptr);
+    if (late_drops_ != nullptr)
+      wake();
+    deliver_all(datagrams);
+    begin_all(beginners);
     fire();
     execute_drops(drops);
   }
@@ -208,8 +216,7 @@ void Handshakes::wait() {
   (void)!read(wake_.get(), &count, sizeof count);
 }
 
-Handshakes::Order* Handshakes::execute_orders() {
-  Order* drops = nullptr;
+Handshakes::Order* Handshakes::execute_orders(Order* drops) {
   for (Order* order = orders_.take_all(); order != nullptr;) {
     Order* const following = Mailbox<Order>::next(order);
     Association& association = *order->association;
@@ -253,8 +260,8 @@ void Handshakes::execute_drops(Order* drops) {
   }
 }
 
-void Handshakes::take_datagrams() {
-  for (Datagram* next = datagrams_.take_all(); next != nullptr;) {
+void Handshakes::deliver_all(Datagram* next) {
+  while (next != nullptr) {
     const std::unique_ptr<Datagram> datagram(next);
     next = Mailbox<Datagram>::next(next);
     Association& association = *datagram->association;
@@ -265,8 +272,8 @@ void Handshakes::take_datagrams() {
   }
 }
 
-void Handshakes::take_beginners() {
-  for (Association* association = beginners_.take_all(); association != nullptr;) {
+void Handshakes::begin_all(Association* association) {
+  while (association != nullptr) {
     Association* const following = Mailbox<Association>::next(association);
     association->beginning.store(false, std::memory_order_release);
     if (associations_.contains(association) && association->attempts.empty()) {

@@ -112,11 +112,11 @@ private:
   void wake();
   void run();
   void wait();
-  /// Executes all but the drops, which it returns.
-  Order* execute_orders();
+  /// Executes all but the drops, which it returns, before `drops`.
+  Order* execute_orders(Order* drops);
   void execute_drops(Order* drops);
-  void take_datagrams();
-  void take_beginners();
+  void deliver_all(Datagram* next);
+  void begin_all(Association* association);
   void fire();
   void deliver(Association& association, const Datagram& datagram);
   Attempt* attempt_for(Association& association, const Datagram& datagram);
@@ -144,6 +144,8 @@ private:
   // Thread: handshakes only.
   std::unordered_map<const Association*, std::shared_ptr<Association>> associations_;
   std::set<std::pair<Micros, Attempt*>> deadlines_;
+  /// Of orders that came after the mailboxes were emptied: for the next round.
+  Order* late_drops_ = nullptr;
   Micros now_ = 0;
 };
 
