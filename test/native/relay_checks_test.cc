@@ -210,3 +210,445 @@ TEST("relay: DTLS without ICE, both roles") {
     CHECK(passes(couple.relay, couple.right, couple.left));
   }
 }
+
+namespace {
+
+ice::Micros now_micros() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<ice::Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+/// A full agent with two addresses, as a browser that goes from one network to another.
+struct Browser : ice::Outlet {
+  Browser(const Secured& relayed, bool controlling) : relay(relayed.facing(1)), agent(*this) {
+    ice::AgentSettings settings;
+    settings.controlling = controlling;
+    settings.tie_breaker = 99;
+    settings.local = credentials("browser");
+    settings.remote = credentials(relayed.plan.call_id);
+    settings.paths = {Family::kIpv4};
+    CHECK(agent.configure(settings, now_micros()));
+    agent.add_remote({relay, 2130706431});
+  }
+
+  void transmit(const ice::Route& route, std::span<const std::uint8_t> packet) override {
+    phones[at].send_bytes(route.remote, packet);
+  }
+  void selected(const ice::Route& /*route*/) override {}
+  void status_changed(ice::AgentStatus /*status*/) override {}
+  void random(std::span<std::uint8_t> out) override {
+    for (std::uint8_t& octet : out)
+      octet = static_cast<std::uint8_t>(rand());
+  }
+
+  /// Answers what has come; what is no STUN is left in `media`, by the address where it came.
+  void turn() {
+    for (std::size_t i = 0; i < phones.size(); ++i) {
+      for (Bytes packet = phones[i].receive(0); !packet.empty(); packet = phones[i].receive(0)) {
+        if (!ice::looks_like_stun(packet))
+          media[i].push_back(packet);
+        else if (i == at)
+          agent.on_packet(packet, {0, relay}, now_micros());
+      }
+    }
+    agent.advance(now_micros());
+  }
+
+  /// From another address, with a check of a PRIORITY that it has announced nowhere.
+  void move_and_ask(std::uint32_t priority) {
+    at = 1;
+    ice::StunKey key;
+    CHECK(key.set(agent.state().settings.remote.password));
+    ice::TransactionId id{};
+    random(id);
+    ice::StunWriter writer(ice::StunClass::kRequest, id);
+    writer.username(agent.state().settings.remote.ufrag, agent.state().settings.local.ufrag);
+    writer.role(true, 99);
+    writer.use_candidate();
+    writer.priority(priority);
+    phones[1].send_bytes(relay, writer.finish(&key));
+  }
+
+  SocketAddress relay;
+  std::array<Phone, 2> phones;
+  std::array<std::vector<Bytes>, 2> media;
+  std::size_t at = 0;
+  ice::Agent agent;
+};
+
+/// A call with a browser that checks without DTLS: its media goes in the clear.
+struct CheckedCall : Secured {
+  explicit CheckedCall(ice::Mode mode) : Secured("checked") {
+    peer().flags = 0;
+    ice(mode, false).settings.remote = credentials("browser");
+  }
+};
+
+} // namespace
+
+TEST("relay: media goes where the checks lead, and comes from nowhere else") {
+  for (const ice::Mode mode : {ice::Mode::kFull, ice::Mode::kLite}) {
+    Driven relay;
+    CheckedCall call(mode);
+    // What the SDP's m= line says is no checked address.
+    Phone elsewhere;
+    call.peer().endpoint = elsewhere.address();
+    relay.drive(call);
+    call.phones[0].send(call.facing(0));
+    elsewhere.send(call.facing(1));
+    CHECK(!elsewhere.hears(50) && !call.phones[0].hears(50));
+    Browser browser(call, true);
+    const auto& routes = relay.routes["checked"];
+    CHECK(relay.sees([&] {
+      browser.turn();
+      return !routes.empty() && browser.agent.status() == ice::AgentStatus::kConnected;
+    }));
+    CHECK(routes.back() == std::pair(1U, browser.phones[0].address()));
+    browser.phones[0].send(call.facing(1));
+    CHECK(call.phones[0].hears());
+    elsewhere.send(call.facing(1));
+    CHECK(!call.phones[0].hears(50));
+    call.phones[0].send(call.facing(0));
+    CHECK(relay.sees([&] {
+      browser.turn();
+      return browser.media[0].size() == 1;
+    }));
+    // Another network: one check, and media follows at once, both ways.
+    browser.move_and_ask(2130706432);
+    CHECK(relay.sees([&] {
+      browser.turn();
+      return routes.back().second == browser.phones[1].address();
+    }));
+    call.phones[0].send(call.facing(0));
+    browser.phones[1].send(call.facing(1));
+    CHECK(call.phones[0].hears());
+    CHECK(relay.sees([&] {
+      browser.turn();
+      return browser.media[1].size() == 1;
+    }));
+    CallReading reading;
+    CHECK(relay.read("checked", reading));
+    CHECK(reading.streams[1].latch.endpoint == browser.phones[1].address());
+  }
+}
+
+TEST("relay: an agent outlives changed plans, and a restart of ICE keeps media until it is "
+     "through") {
+  Driven relay;
+  CheckedCall call(ice::Mode::kFull);
+  relay.drive(call);
+  Browser browser(call, true);
+  const auto connected = [&] {
+    browser.turn();
+    return browser.agent.status() == ice::AgentStatus::kConnected &&
+           !relay.routes["checked"].empty();
+  };
+  CHECK(relay.sees(connected));
+  call.peer().generation += 1;
+  call.plan.streams[1].clock_rate = 8000;
+  relay.drive(call);
+  const auto heard = [&] {
+    call.phones[0].send(call.facing(0));
+    (void)poll(nullptr, 0, 5);
+    browser.turn();
+    return !browser.media[0].empty();
+  };
+  CHECK(relay.sees(heard));
+  CHECK(relay.routes["checked"].size() == 1);
+  // Both sides' credentials are others.
+  call.peer().ice->settings.local = credentials("again");
+  call.peer().ice->settings.remote = credentials("browser2");
+  relay.drive(call);
+  browser.media[0].clear();
+  CHECK(relay.sees(heard));
+  ice::AgentSettings settings = browser.agent.state().settings;
+  settings.local = credentials("browser2");
+  settings.remote = credentials("again");
+  CHECK(browser.agent.configure(settings, now_micros()));
+  browser.agent.add_remote({browser.relay, 2130706431});
+  relay.checks["checked"].clear();
+  CHECK(relay.sees([&] {
+    return connected() && !relay.checks["checked"].empty() &&
+           relay.checks["checked"].back() == ice::AgentStatus::kConnected;
+  }));
+  // And none at all: the plan's endpoint counts again.
+  Phone plain;
+  call.peer().ice.reset();
+  call.peer().endpoint = plain.address();
+  relay.drive(call);
+  CHECK(eventually([&] {
+    call.phones[0].send(call.facing(0));
+    return plain.hears(5);
+  }));
+}
+
+TEST("relay: what has no keys is neither sent nor taken in the clear") {
+  Couple couple;
+  couple.shake(true);
+  couple.left.peer().endpoint = couple.right.facing(1);
+  // Nobody answers there.
+  Phone silent;
+  couple.right.peer().endpoint = silent.address();
+  couple.right.peer().flags = 0;
+  couple.relay.drive(couple.right);
+  couple.right.phones[0].send_bytes(couple.right.facing(0), rtp(1));
+  silent.send_bytes(couple.right.facing(1), rtp(2));
+  CHECK(!silent.hears(100) && !couple.right.phones[0].hears(50));
+  CallReading reading;
+  CHECK(couple.relay.read("right", reading));
+  const auto no_key = static_cast<std::size_t>(DropReason::kNoKey);
+  CHECK(reading.streams[0].stream->counters.drops[no_key].get() == 1);
+  CHECK(reading.streams[1].stream->counters.drops[no_key].get() == 1);
+}
+
+TEST("relay: a ClientHello before the answer is known is answered, and trusted only then") {
+  Couple couple;
+  couple.meet(ice::Mode::kFull, ice::Mode::kFull);
+  couple.shake(true);
+  couple.right.peer().dtls->fingerprint.reset();
+  couple.start();
+  const auto& told = couple.relay.handshakes;
+  CHECK(couple.relay.sees(
+      [&] { return couple.relay.is_keyed(couple.left) && told.contains("right"); }));
+  CHECK(told.at("right") == std::vector{dtls::SessionStatus::kUnverified});
+  CHECK(!passes(couple.relay, couple.left, couple.right));
+  couple.right.peer().dtls->fingerprint = fingerprint(0);
+  couple.relay.drive(couple.right);
+  CHECK(couple.keyed());
+  CHECK(passes(couple.relay, couple.left, couple.right));
+}
+
+TEST("relay: a peer with another certificate than that of its SDP gets no media") {
+  for (const bool late : {false, true}) {
+    Couple couple;
+    couple.meet(ice::Mode::kFull, ice::Mode::kLite);
+    couple.shake(true);
+    couple.right.peer().dtls->fingerprint = fingerprint(2);
+    if (late)
+      couple.right.peer().dtls->fingerprint.reset();
+    couple.start();
+    const auto last_is = [&](dtls::SessionStatus status) {
+      return couple.relay.sees([&] {
+        const auto& told = couple.relay.handshakes["right"];
+        return !told.empty() && told.back() == status;
+      });
+    };
+    if (late) {
+      CHECK(last_is(dtls::SessionStatus::kUnverified));
+      couple.right.peer().dtls->fingerprint = fingerprint(2);
+      couple.relay.drive(couple.right);
+    }
+    CHECK(last_is(dtls::SessionStatus::kRefused));
+    couple.right.phones[0].send_bytes(couple.right.facing(0), rtp(1));
+    CHECK(!couple.left.phones[0].hears(100) && !couple.relay.is_keyed(couple.right));
+  }
+}
+
+TEST("relay: a raised generation makes another association, the same one none") {
+  Couple couple;
+  couple.meet(ice::Mode::kFull, ice::Mode::kLite);
+  couple.shake(true);
+  couple.start();
+  CHECK(couple.keyed());
+  const dtls::SrtpKeys before = couple.relay.keys["left"];
+  couple.relay.drive(couple.left);
+  CHECK(passes(couple.relay, couple.left, couple.right));
+  CHECK(couple.relay.handshakes["left"].size() == 1);
+  couple.left.peer().dtls->generation = couple.right.peer().dtls->generation = 1;
+  couple.relay.keys.clear();
+  couple.relay.drive(couple.right);
+  couple.relay.drive(couple.left);
+  CHECK(couple.keyed());
+  CHECK(couple.relay.keys["left"].local.key != before.local.key);
+  CHECK(passes(couple.relay, couple.right, couple.left));
+}
+
+TEST("relay: an association of an earlier process says nothing, and a peer that begins anew is "
+     "keyed") {
+  Couple couple;
+  couple.meet(ice::Mode::kFull, ice::Mode::kLite);
+  couple.shake(false);
+  couple.left.peer().dtls->established = true;
+  couple.right.peer().dtls->established = true;
+  couple.start();
+  const auto both_connected = [&] {
+    const auto connected = [&](const char* name) {
+      const auto& told = couple.relay.checks[name];
+      return !told.empty() && told.back() == ice::AgentStatus::kConnected;
+    };
+    return connected("left") && connected("right");
+  };
+  CHECK(couple.relay.sees(both_connected));
+  for (int i = 0; i < 50; ++i) {
+    couple.relay.pump();
+    (void)poll(nullptr, 0, 2);
+  }
+  CHECK(couple.relay.handshakes.empty());
+  couple.right.peer().dtls->established = false;
+  couple.right.peer().dtls->generation = 1;
+  couple.relay.drive(couple.right);
+  CHECK(couple.keyed());
+  CHECK(passes(couple.relay, couple.left, couple.right));
+}
+
+namespace {
+
+/// The first flight of a client with an identity of its own.
+struct Client : dtls::Outlet {
+  explicit Client(std::size_t own)
+      : session(identity(own), {dtls::Role::kActive, fingerprint(1), dtls::kDefaultMtu}, *this) {
+    CHECK(session.start(0));
+  }
+  void transmit(std::span<const std::uint8_t> packet) override {
+    sent.emplace_back(packet.begin(), packet.end());
+  }
+  void keyed(const dtls::SrtpKeys& /*keys*/) override { is_keyed = true; }
+  void status_changed(dtls::SessionStatus /*status*/) override {}
+
+  std::vector<Bytes> sent;
+  bool is_keyed = false;
+  dtls::Session session;
+};
+
+/// The same hello with another random number: another association.
+void renew(Bytes& hello, std::uint32_t number) {
+  for (std::size_t i = 0; i < 4; ++i)
+    hello[27 + i] = static_cast<std::uint8_t>(number >> (8 * i));
+}
+
+std::uint64_t drops_of(Driven& relay, const char* call, std::size_t stream, DropReason reason) {
+  CallReading reading;
+  CHECK(relay.read(call, reading));
+  return reading.streams[stream].stream->counters.drops[static_cast<std::size_t>(reason)].get();
+}
+
+} // namespace
+
+TEST("relay: a flood of ClientHellos costs no other call a packet or its handshake") {
+  Couple couple;
+  Driven& relay = couple.relay;
+  Secured victim("victim");
+  victim.dtls(false, 1).fingerprint = fingerprint(0);
+  relay.drive(victim);
+  Fixture plain("plain");
+  CHECK(relay.apply(plain.plan));
+  Client client(0);
+  Bytes hello = client.sent.front();
+  std::array<Phone, 8> attackers;
+  std::uint32_t number = 0;
+  const auto flood = [&] {
+    for (const Phone& attacker : attackers)
+      for (int i = 0; i < 4; ++i) {
+        renew(hello, ++number);
+        attacker.send_bytes(victim.facing(1), hello);
+      }
+  };
+  int arrived = 0;
+  for (std::uint16_t sequence = 0; sequence < 200; ++sequence) {
+    flood();
+    plain.phones[0].send_bytes(plain.facing(0), rtp(sequence));
+    const Bytes got = plain.phones[1].receive();
+    arrived += got == rtp(sequence) ? 1 : 0;
+  }
+  CHECK(arrived == 200);
+  CHECK(drops_of(relay, "victim", 1, DropReason::kHandshakeFlood) > 0);
+  couple.meet(ice::Mode::kFull, ice::Mode::kLite);
+  couple.shake(true);
+  couple.start();
+  CHECK(relay.sees([&] {
+    flood();
+    return relay.is_keyed(couple.left) && relay.is_keyed(couple.right);
+  }));
+  CHECK(!relay.handshakes.contains("victim"));
+  // Nor the peer of the call itself, which is where it is expected.
+  const Phone peer;
+  victim.peer().signalled = peer.address();
+  relay.drive(victim);
+  Client late(0);
+  CHECK(relay.sees([&] {
+    for (const Bytes& packet : late.sent)
+      peer.send_bytes(victim.facing(1), packet);
+    late.sent.clear();
+    for (Bytes packet = peer.receive(5); !packet.empty(); packet = peer.receive(0))
+      late.session.on_packet(packet, now_micros());
+    late.session.advance(now_micros());
+    return late.is_keyed && relay.is_keyed(victim);
+  }));
+}
+
+TEST("relay: garbage that looks like STUN or DTLS leaves checks and handshakes as they are") {
+  Couple couple;
+  couple.meet(ice::Mode::kFull, ice::Mode::kLite);
+  couple.shake(true);
+  Secured open("open");
+  open.dtls(false, 1).fingerprint = fingerprint(0);
+  couple.relay.drive(open);
+  couple.start();
+  Client client(0);
+  const Bytes hello = client.sent.front();
+  const Phone stranger;
+  const std::array<SocketAddress, 3> targets{couple.left.facing(1), couple.right.facing(1),
+                                             open.facing(1)};
+  srand(1);
+  const auto any = [](std::size_t below) { return static_cast<std::size_t>(rand()) % below; };
+  for (std::size_t i = 0; i < 6000; ++i) {
+    Bytes packet = hello;
+    if (i % 3 == 0) {
+      packet.assign(20 + any(100), 0);
+      packet[1] = 1;
+      packet[3] = static_cast<std::uint8_t>(packet.size() - 20);
+      const std::array<std::uint8_t, 4> cookie{0x21, 0x12, 0xa4, 0x42};
+      std::ranges::copy(cookie, packet.begin() + 4);
+    }
+    for (std::size_t changes = any(12); changes > 0; --changes)
+      packet[any(packet.size())] = static_cast<std::uint8_t>(any(256));
+    packet.resize(1 + any(packet.size()));
+    stranger.send_bytes(targets[i % targets.size()], packet);
+  }
+  CHECK(couple.keyed());
+  CHECK(passes(couple.relay, couple.left, couple.right));
+  CHECK(passes(couple.relay, couple.right, couple.left));
+  CHECK(couple.relay.routes["left"].back().second == couple.right.facing(1));
+  CHECK(!couple.relay.is_keyed(open));
+}
+
+TEST("relay: a call that is taken over on another address goes on by itself, full and lite") {
+  for (const ice::Mode mode : {ice::Mode::kFull, ice::Mode::kLite}) {
+    Driven relay;
+    CheckedCall call(mode);
+    relay.drive(call);
+    Browser browser(call, true);
+    const auto& routes = relay.routes["checked"];
+    CHECK(relay.sees([&] {
+      browser.turn();
+      return !routes.empty() && browser.agent.status() == ice::AgentStatus::kConnected;
+    }));
+    // Another process, which knows what was stored; its port is another one.
+    Driven standby;
+    CheckedCall taken(mode);
+    IceSpec& ice = *taken.peer().ice;
+    ice.resumed = true;
+    ice.route_port = 1;
+    ice.route_endpoint = routes.back().second;
+    ice.route_priority = 2130706431;
+    ice.settings.takeovers = 1;
+    CHECK(relay.end("checked"));
+    standby.drive(taken);
+    const auto heard = [&] {
+      taken.phones[0].send(taken.facing(0));
+      (void)poll(nullptr, 0, 2);
+      browser.turn();
+      return !browser.media[0].empty();
+    };
+    CHECK(standby.sees(heard));
+    // It has asked, and is answered at the new address.
+    browser.relay = taken.facing(1);
+    CHECK(standby.sees([&] {
+      browser.turn();
+      return browser.agent.admits({0, taken.facing(1)});
+    }));
+    browser.phones[0].send(taken.facing(1));
+    CHECK(taken.phones[0].hears());
+  }
+}
