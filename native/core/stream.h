@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
+#include "counter.h"
 #include "plan.h"
 
 namespace rtprelay {
@@ -27,18 +27,6 @@ enum class DropReason : std::uint8_t {
   kHandshakeFlood,
 };
 constexpr std::size_t kDropReasons = 14;
-
-/// A number with one writer: no atomic read-modify-write on the packet path.
-// Thread: add/set worker only; get any.
-class Counter {
-public:
-  void add(std::uint64_t amount) { set(get() + amount); }
-  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
-private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 struct StreamCounters {
   Counter packets;
@@ -64,8 +52,6 @@ struct StreamCounters {
   Counter stray_rtp;
   std::array<Counter, kDropReasons> drops;
 };
-
-constexpr std::uint64_t kSsrcKnown = std::uint64_t{1} << 32;
 
 /// Lives from the reconcile that brings the stream until the worker has dropped it.
 struct Stream {
