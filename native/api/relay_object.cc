@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "addon_state.h"
 
@@ -40,7 +41,16 @@ Napi::Value number(Napi::Env env, std::int64_t value) {
 Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New(env, value); }
 
 /// Numbers of one stream, in the order of `figure` in src/native/relay.ts.
-constexpr std::size_t kFigures = 11 + kDropReasons;
+constexpr std::size_t kSources = 1 + kEarlierSources;
+constexpr std::size_t kFigures = 11 + 2 * kSources + kDropReasons;
+
+double ssrc_of(std::uint64_t source) {
+  return (source & kSsrcKnown) != 0 ? static_cast<double>(source & 0xffffffff) : -1;
+}
+
+double type_of(std::uint64_t source) {
+  return (source & kTypeKnown) != 0 ? static_cast<double>((source >> kTypeShift) & 0x7f) : -1;
+}
 
 void write_figures(const StreamReading& reading, double* out) {
   const Stream& stream = *reading.stream;
@@ -56,12 +66,44 @@ void write_figures(const StreamReading& reading, double* out) {
   put(counters.packets_out.get());
   put(counters.bytes_out.get());
   put(last != 0 ? last : stream.base_last_packet);
-  *out++ = (ssrc & kSsrcKnown) != 0 ? static_cast<double>(ssrc & 0xffffffff) : -1;
+  *out++ = ssrc_of(ssrc);
   *out++ = reading.latch.endpoint.valid() ? reading.latch.endpoint.port : -1;
   put(reading.latch.confirmed ? 1 : 0);
   put(last != 0 || stream.base_packets > 0 ? 1 : 0);
+  const auto put_source = [&out](std::uint64_t source) {
+    *out++ = ssrc_of(source);
+    *out++ = type_of(source);
+  };
+  put_source(ssrc);
+  for (const Counter& earlier : counters.earlier)
+    put_source(earlier.get());
   for (const auto& drop : counters.drops)
     put(drop.get());
+}
+
+/// What is counted of one source; `CountedSource` of src/native/relay.ts.
+Napi::Object counted_source(Napi::Env env, std::uint32_t stream, const Reception& reception) {
+  const std::uint64_t source = reception.source.get();
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* name, double value) {
+    object.Set(name, Napi::Number::New(env, value));
+  };
+  set("streamId", stream);
+  set("ssrc", ssrc_of(source));
+  set("payloadType", type_of(source));
+  const std::array<std::pair<const char*, const Counter*>, 8> counters{{
+      {"packets", &reception.packets},
+      {"bytes", &reception.bytes},
+      {"lost", &reception.lost},
+      {"duplicates", &reception.duplicates},
+      {"reordered", &reception.reordered},
+      {"jitter", &reception.jitter},
+      {"lastSequence", &reception.last_sequence},
+      {"lastTimestamp", &reception.last_timestamp},
+  }};
+  for (const auto& [name, counter] : counters)
+    set(name, static_cast<double>(counter->get()));
+  return object;
 }
 
 Napi::Object entry_object(Napi::Env env, const QualityEntry& entry, std::int64_t divisor) {
@@ -245,6 +287,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
+                         InstanceMethod<&RelayObject::request_key_frames>("requestKeyFrames"),
                          InstanceMethod<&RelayObject::last_activity>("lastActivity"),
                          InstanceMethod<&RelayObject::totals>("totals"),
                          InstanceMethod<&RelayObject::drops>("drops"),
@@ -381,6 +424,17 @@ Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value RelayObject::request_key_frames(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1) {
+    fail(env, "requestKeyFrames(callId: string)");
+    return env.Undefined();
+  }
+  return Napi::Boolean::New(env, relay_->request_key_frames(byte_string(info[0])));
+}
+
 Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
@@ -411,6 +465,16 @@ Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
     if (quality.reported)
       ssrcs[count++] = quality_object(env, ssrc, quality);
   result.Set("ssrcs", ssrcs);
+  Napi::Array counted = Napi::Array::New(env);
+  count = 0;
+  for (const StreamReading& stream : reading.streams) {
+    if (stream.stream->receptions == nullptr)
+      continue;
+    for (const Reception& reception : std::as_const(*stream.stream->receptions).all())
+      if (reception.source.get() != 0)
+        counted[count++] = counted_source(env, stream.stream->id, reception);
+  }
+  result.Set("counted", counted);
   return result;
 }
 

@@ -21,6 +21,7 @@ public:
 private:
   Napi::Value reconcile(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);
+  Napi::Value request_key_frames(const Napi::CallbackInfo& info);
   Napi::Value last_activity(const Napi::CallbackInfo& info);
   Napi::Value totals(const Napi::CallbackInfo& info);
   Napi::Value drops(const Napi::CallbackInfo& info);

@@ -30,6 +30,19 @@ struct SrtpSession {
   std::vector<srtp::SourceIndexes> resumed_from;
 };
 
+/// The streams of a transport that carries several.
+struct BundleConfig {
+  explicit BundleConfig(const DemuxSpec& spec) : table(spec) {}
+
+  Demultiplexer table;
+  /// In the order of the table.
+  std::vector<const StreamConfig*> streams;
+  DemuxState* state = nullptr;
+
+  /// null: it has no such stream.
+  [[nodiscard]] const StreamConfig* find(std::uint32_t id) const;
+};
+
 struct TransportConfig {
   Transport* state = nullptr;
   /// null: its packets are passed on, whatever they are.
@@ -38,8 +51,10 @@ struct TransportConfig {
   /// null: what comes (goes) is not secured.
   srtp::Receiver* receiver = nullptr;
   srtp::Sender* sender = nullptr;
-  /// What arrives belongs to it.
+  /// What arrives belongs to it; the first one of a bundle.
   const StreamConfig* stream = nullptr;
+  /// null: it has one stream.
+  std::unique_ptr<const BundleConfig> bundle;
   LatchPolicy policy;
   SocketAddress endpoint;
   std::uint32_t generation = 0;
@@ -64,6 +79,10 @@ struct RouteConfig {
   bool without_feedback = false;
   /// null: nothing in the headers changes. Routes that change the same have the same one.
   const Rewrite* rewrite = nullptr;
+  /// What is sent is counted for reports; null: it is not.
+  OwnRtcp* reported = nullptr;
+  /// Whose table learns what is sent; null: it leads to no bundle.
+  DemuxState* bundle = nullptr;
 
   /// Each packet is sent as it came in, out of the memory that it came in.
   [[nodiscard]] bool unchanged() const {
@@ -82,12 +101,28 @@ struct StreamConfig {
   const CallSnapshot* call = nullptr;
   std::span<const RouteConfig> rtp_routes;
   std::span<const RouteConfig> rtcp_routes;
+  /// null, each of these: nothing of the kind is wanted.
+  LoopCheck* loop = nullptr;
+  Receptions* receptions = nullptr;
+  std::unique_ptr<const OwnRtcpConfig> own;
+  /// RTCP that arrives here is of this stream's senders; null: no reports of ours tell them
+  /// anything.
+  const StreamConfig* reports_about = nullptr;
   /// null: whatever the payload type, it is forwarded.
   std::unique_ptr<const PayloadRules> payloads;
   std::uint32_t clock_rate = 0;
   StreamKind kind = StreamKind::kRtp;
   bool blocked = false;
+  /// One of loop, receptions, own is there.
+  bool looks = false;
 };
+
+inline const StreamConfig* BundleConfig::find(std::uint32_t id) const {
+  for (const StreamConfig* stream : streams)
+    if (stream->state->id == id)
+      return stream;
+  return nullptr;
+}
 
 struct PortBinding {
   Port* port = nullptr;
@@ -115,6 +150,8 @@ struct Exchange : MailboxLink {
   std::vector<std::unique_ptr<SrtpSession>> retired_sessions;
   std::vector<std::shared_ptr<Association>> retired_associations;
   std::unique_ptr<QualityTable> retired_quality;
+  /// A snapshot that stays: its senders of video are asked for key frames.
+  const CallSnapshot* key_frames_of = nullptr;
 };
 
 } // namespace rtprelay

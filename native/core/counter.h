@@ -18,9 +18,10 @@ private:
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// An SSRC in the low half of a counter; this bit is set once there is one, and the payload type of
-/// its last packet lies at `kTypeShift`.
+/// An SSRC in the low half of a counter; this bit is set once there is one.
 constexpr std::uint64_t kSsrcKnown = std::uint64_t{1} << 32;
+/// With it the payload type of the source's last packet lies at `kTypeShift`.
+constexpr std::uint64_t kTypeKnown = std::uint64_t{1} << 33;
 constexpr unsigned kTypeShift = 40;
 
 } // namespace rtprelay

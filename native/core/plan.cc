@@ -431,8 +431,6 @@ const char* describe(PlanError error) {
     return "bytes after the end of the plan";
   case PlanError::kNoCrypto:
     return "no SRTP session can be made of its keys";
-  case PlanError::kNotSupported:
-    return "the plan asks for what the relay does not do yet";
   case PlanError::kBadIdentity:
     return "a DTLS certificate and its private key cannot be used";
   }

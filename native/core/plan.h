@@ -254,8 +254,6 @@ enum class PlanError : std::uint8_t {
   kTrailingBytes,
   /// OpenSSL or memory refuses.
   kNoCrypto,
-  /// Not carried out yet.
-  kNotSupported,
   /// A certificate or private key that is none, or they do not belong together.
   kBadIdentity,
 };

@@ -105,7 +105,8 @@ void Reception::measure_jitter(const RtpHeader& header, std::uint32_t clock_rate
 void Reception::on_packet(const RtpHeader& header, std::size_t size, std::uint32_t clock_rate,
                           Micros now) {
   heard_ = now;
-  source.set(kSsrcKnown | (std::uint64_t{header.payload_type} << kTypeShift) | header.ssrc);
+  source.set(kSsrcKnown | kTypeKnown | (std::uint64_t{header.payload_type} << kTypeShift) |
+             header.ssrc);
   packets.add(1);
   bytes.add(size);
   last_sequence.set(header.sequence);

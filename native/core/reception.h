@@ -54,7 +54,7 @@ public:
   [[nodiscard]] Micros heard() const { return heard_; }
 
   // Thread: written by the worker, read by any.
-  /// kSsrcKnown | payload type of the last packet << 40 | SSRC; 0: none yet.
+  /// SSRC and payload type of its last packet, see kSsrcKnown; 0: none yet.
   Counter source;
   Counter packets;
   Counter bytes;

@@ -73,15 +73,6 @@ void add_missing(std::vector<std::unique_ptr<Entry>>& entries, const std::vector
   std::ranges::sort(entries, {}, id_of);
 }
 
-/// Parts of a plan that nothing carries out yet.
-bool wants_what_is_missing(const PlanSpec& plan) {
-  const auto table = [](const TransportSpec& transport) { return transport.table.has_value(); };
-  const auto counts = [](const StreamSpec& stream) {
-    return stream.loop_checked || stream.measured || stream.own_rtcp.has_value();
-  };
-  return std::ranges::any_of(plan.transports, table) || std::ranges::any_of(plan.streams, counts);
-}
-
 /// The rewrite of a route in its snapshot; those that want the same share one.
 const Rewrite* share(const std::optional<Rewrite>& wanted, CallSnapshot& snapshot) {
   if (!wanted)
@@ -134,8 +125,6 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
   const PlanError error = decode_plan(bytes, plan);
   if (error != PlanError::kNone)
     return error;
-  if (wants_what_is_missing(plan))
-    return PlanError::kNotSupported;
   if (plan.empty()) {
     remove(plan.call_id);
     return PlanError::kNone;
@@ -448,7 +437,9 @@ void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapsho
                           transport.has(kSecret),
                           transport.has(kNatWait),
                           spec.without_feedback,
-                          share(spec.rewrite, snapshot)};
+                          share(spec.rewrite, snapshot),
+                          to.own != nullptr && to.own->interval > 0 ? to.own->state : nullptr,
+                          transport.bundle == nullptr ? nullptr : transport.bundle->state};
   }
   for (std::size_t first = 0; first < sorted.size();) {
     const RouteSpec& spec = *sorted[first];
@@ -468,6 +459,7 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const 
   snapshot->quality = call.quality.get();
   configure_transports(plan, call, *snapshot);
   configure_streams(plan, call, *snapshot);
+  configure_packets(plan, *snapshot);
   configure_routes(plan, call, *snapshot);
   return snapshot;
 }

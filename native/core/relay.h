@@ -104,6 +104,9 @@ public:
   /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
   /// means that nothing was changed.
   PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
+  /// Asks the senders of video of a call for key frames, at once and again after 300 ms; those that
+  /// are still to be heard with their first packet. false: there is no such call.
+  bool request_key_frames(const std::string& call_id);
   /// Has the workers obey what was reconciled. They do so anyway with their next packet; this is
   /// for what must not wait for one: ports to be closed, pierce-NAT packets. Cheaper once for many
   /// plans.
@@ -171,6 +174,7 @@ private:
   static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
   static void configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   static void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
+  static void configure_packets(const PlanSpec& plan, CallSnapshot& snapshot);
   static void configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void remove(const std::string& call_id);
   std::size_t next_worker() const;

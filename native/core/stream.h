@@ -3,9 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "counter.h"
+#include "loop_check.h"
+#include "own_rtcp_state.h"
 #include "plan.h"
+#include "reception.h"
 
 namespace rtprelay {
 
@@ -25,8 +29,13 @@ enum class DropReason : std::uint8_t {
   kRepeated,
   kNoKey,
   kHandshakeFlood,
+  kLoop,
+  kUnknownStream,
 };
-constexpr std::size_t kDropReasons = 14;
+constexpr std::size_t kDropReasons = 16;
+
+/// Sources that a stream remembers beside the one that has sent last.
+constexpr std::size_t kEarlierSources = 3;
 
 struct StreamCounters {
   Counter packets;
@@ -36,7 +45,7 @@ struct StreamCounters {
   Counter bytes_out;
   /// Moment of the last packet that was admitted (RelayOptions::epoch), µs, 0 none.
   Counter last_packet;
-  /// SSRC in the low half; bit 32 set once there is one.
+  /// SSRC and payload type of the last packet, see kSsrcKnown.
   Counter ssrc;
   /// How often it was another one than before, and when it last was (as `last_packet`).
   Counter ssrc_changes;
@@ -50,6 +59,8 @@ struct StreamCounters {
   std::array<Counter, 2> payload_types;
   /// RTP on the port of RTCP.
   Counter stray_rtp;
+  /// The same of sources that came before, latest first.
+  std::array<Counter, kEarlierSources> earlier;
   std::array<Counter, kDropReasons> drops;
 };
 
@@ -65,6 +76,12 @@ struct Stream {
 
   // Thread: written by the worker, read by any.
   StreamCounters counters;
+
+  // Made by control when a plan first asks for it, and there as long as the stream; the worker
+  // finds it through its snapshot.
+  std::unique_ptr<LoopCheck> loop;
+  std::unique_ptr<Receptions> receptions;
+  std::unique_ptr<OwnRtcp> own_rtcp;
 
   /// Restored counts, to be added to the counters.
   const std::uint64_t base_packets;

@@ -11,6 +11,10 @@ struct Transport;
 enum class TimerKind : std::uint8_t {
   /// A pierce-NAT packet is due.
   kPierce,
+  /// Reports of our own are due.
+  kReports,
+  /// A key frame is asked for again.
+  kKeyFrames,
   /// The transport's ICE agent has something to do.
   kIce,
 };

@@ -9,6 +9,7 @@
 
 #include "address.h"
 #include "checks.h"
+#include "demux.h"
 #include "latch.h"
 #include "mailbox.h"
 #include "plan.h"
@@ -113,6 +114,12 @@ struct Transport : MailboxLink {
   /// Its DTLS; null: it ends none.
   Association* association = nullptr;
   Timer pierce{TimerKind::kPierce, *this};
+  /// Pierce-NAT packets that were sent with keys.
+  std::uint32_t pierced = 0;
+  Timer reports{TimerKind::kReports, *this};
+  Timer key_frames{TimerKind::kKeyFrames, *this};
+  /// Made by control when a plan first has a table for it, and there as long as the transport.
+  std::unique_ptr<DemuxState> demux;
 };
 
 } // namespace rtprelay

@@ -30,14 +30,11 @@ Micros monotonic_micros() {
   return static_cast<Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
 }
 
-/// What rtpengine sends to open a NAT: an RTP header of payload type 127, sequence number 65535.
-constexpr std::array<std::uint8_t, kRtpHeaderSize> kPiercePacket{0x80, 0x7f, 0xff, 0xff};
-
 } // namespace
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
-      slots_(kBatchSize) {}
+      slots_(kBatchSize), random_(static_cast<std::uint32_t>(monotonic_micros())) {}
 
 Worker::~Worker() {
   stop();
@@ -94,6 +91,7 @@ void Worker::run() {
     if (!flights_.empty())
       send_flights();
     fire_timers();
+    flush();
   }
 }
 
@@ -134,10 +132,13 @@ void Worker::execute(Exchange& order) {
   CallSnapshot* snapshot = order.next.release();
   if (snapshot != nullptr)
     install(*snapshot);
+  if (order.key_frames_of != nullptr)
+    request_key_frames(*order.key_frames_of);
 }
 
 void Worker::retire_transport(Transport& transport) {
-  timers_.cancel(transport.pierce);
+  for (Timer* timer : {&transport.pierce, &transport.reports, &transport.key_frames})
+    timers_.cancel(*timer);
   drop_ice(transport);
   if (transport.association != nullptr)
     transport.association->transport = nullptr;
@@ -171,6 +172,9 @@ void Worker::install_transport(const TransportConfig& transport) {
     timers_.cancel(state.pierce);
   else if (!state.pierce.is_set())
     timers_.set(state.pierce, now_);
+  if (transport.bundle != nullptr)
+    transport.bundle->table.prepare(*transport.bundle->state);
+  plan_reports(state);
 }
 
 void Worker::publish(Transport& transport) {
@@ -214,9 +218,17 @@ void Worker::process_packet(InPacket packet) {
     return;
   if (!admit(*transport, packet, wire_size, kind))
     return;
-  // Demultiplexed: a transport has one stream.
-  const StreamConfig& stream = *transport->stream;
+  if (transport->bundle != nullptr)
+    process_bundled(*transport, packet, wire_size, kind);
+  else
+    relay_packet(*transport->stream, packet, wire_size, kind);
+}
+
+void Worker::relay_packet(const StreamConfig& stream, const InPacket& packet, std::size_t wire_size,
+                          PacketKind kind) {
   if (!account(stream, wire_size, kind))
+    return;
+  if (stream.looks && !look(stream, packet, kind))
     return;
   if (stream.payloads != nullptr && !treat_payload(stream, packet, kind))
     return;
@@ -401,16 +413,12 @@ void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketK
   if (kind == PacketKind::kRtcp) {
     analyse_rtcp(stream, packet.bytes);
   } else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp) {
-    const std::uint64_t ssrc = kSsrcKnown | read_u32(packet.bytes, 8);
-    const std::uint64_t before = counters.ssrc.get();
-    if (ssrc != before) {
-      counters.ssrc.set(ssrc);
-      if (before != 0) {
-        counters.ssrc_changes.add(1);
-        counters.ssrc_changed.set(moment());
-      }
-    }
     const std::uint64_t type = packet.bytes[1] & 0x7f;
+    if (note_source(counters,
+                    kSsrcKnown | kTypeKnown | type << kTypeShift | read_u32(packet.bytes, 8))) {
+      counters.ssrc_changes.add(1);
+      counters.ssrc_changed.set(moment());
+    }
     const bool bare = (packet.bytes[0] & 0x3f) == 0;
     counters.last_rtp.set((bare ? packet.bytes.size() - kRtpHeaderSize : 0) << 7 | type);
     Counter& types = counters.payload_types[type >> 6];
@@ -418,6 +426,23 @@ void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketK
   } else if (kind == PacketKind::kRtp) {
     counters.stray_rtp.add(1);
   }
+}
+
+bool Worker::note_source(StreamCounters& counters, std::uint64_t source) {
+  const std::uint64_t last = counters.ssrc.get();
+  counters.ssrc.set(source);
+  if (last == 0 || ((last ^ source) & 0xffffffff) == 0)
+    return false;
+  // The others move up to the place that it leaves, or the last one goes.
+  std::uint64_t moved = last;
+  for (Counter& earlier : counters.earlier) {
+    const std::uint64_t here = earlier.get();
+    earlier.set(moved);
+    moved = here;
+    if (((here ^ source) & 0xffffffff) == 0)
+      break;
+  }
+  return true;
 }
 
 void Worker::note_learned(Transport& transport) {
@@ -436,7 +461,8 @@ void Worker::note_unreachable(Transport& transport, const InPacket& error) {
 void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,
                      const InPacket& packet, bool rtcp) {
   Stream& from = *stream.state;
-  if (routes.empty())
+  // What we answer ourselves has come to its end.
+  if (routes.empty() && (!rtcp || stream.reports_about == nullptr))
     drop(from, DropReason::kNoSink);
   const RouteConfig* earlier = nullptr;
   std::span<const std::uint8_t> made;
@@ -464,17 +490,16 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       earlier = &route;
       made = bytes;
     }
+    if (!rtcp && (route.reported != nullptr || route.bundle != nullptr))
+      note_sent(route, stream, bytes, payload_size(packet.bytes));
     queue({egress, destination, bytes, &from, route.counted, &to});
   }
 }
 
 bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
                     std::span<const std::uint8_t> earlier, std::span<const std::uint8_t>& bytes) {
-  // Here, not in `queue`: the slot that is taken must not count as free again.
-  if (slots_used_ == slots_.size() || out_size_ == out_.size())
-    flush();
   // What is in the receive slot may still be on its way to others; this may wait for longer.
-  const std::span<std::uint8_t> room = slots_[slots_used_].room();
+  const std::span<std::uint8_t> room = take_room();
   std::size_t size = 0;
   if (!earlier.empty()) {
     // After a flush it may be the very same place.
@@ -488,8 +513,11 @@ bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
       drop(stream, nothing);
       return false;
     }
-    if (route.secret && !protect(route, stream, rtcp, room, size))
+    DropReason refused = DropReason::kNoKey;
+    if (route.secret && !protect(route.sender, *route.to, rtcp, room, size, refused)) {
+      drop(stream, refused);
       return false;
+    }
   }
   ++slots_used_;
   bytes = room.first(size);
@@ -513,31 +541,29 @@ bool Worker::rewrite(const RouteConfig& route, bool rtcp, std::span<const std::u
   return true;
 }
 
-bool Worker::protect(const RouteConfig& route, Stream& stream, bool rtcp,
-                     std::span<std::uint8_t> room, std::size_t& size) {
-  if (route.sender == nullptr) {
-    drop(stream, DropReason::kNoKey);
+bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
+                     std::size_t& size, DropReason& refused) {
+  refused = DropReason::kNoKey;
+  if (sender == nullptr)
     return false;
-  }
   const srtp::Outcome outcome =
-      rtcp ? route.sender->protect_rtcp(room, size) : route.sender->protect_rtp(room, size);
+      rtcp ? sender->protect_rtcp(room, size) : sender->protect_rtp(room, size);
   switch (outcome.status) {
   case srtp::Status::kDone:
     break;
   case srtp::Status::kRepeated:
   case srtp::Status::kTooOld:
-    drop(stream, DropReason::kRepeated);
+    refused = DropReason::kRepeated;
     return false;
   case srtp::Status::kMalformed:
-    drop(stream, DropReason::kMalformed);
+    refused = DropReason::kMalformed;
     return false;
   default:
-    drop(stream, DropReason::kNoKey);
     return false;
   }
   size = outcome.size;
   if (outcome.progressed)
-    note_progress(*route.to, *route.sender, srtp::Purpose::kProtect, read_u32(room, rtcp ? 4 : 8));
+    note_progress(to, *sender, srtp::Purpose::kProtect, read_u32(room, rtcp ? 4 : 8));
   return true;
 }
 
@@ -556,6 +582,8 @@ void Worker::flush() {
   io_->send(batch);
   for (const OutPacket& packet : batch) {
     if (packet.sent) {
+      if (packet.egress == nullptr)
+        continue;
       packet.egress->counters.packets_out.add(1);
       packet.egress->counters.bytes_out.add(packet.bytes.size());
       continue;
@@ -582,8 +610,14 @@ void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8
   if (!parse_rtcp(bytes, items) && items.size == 0)
     return;
   if (stream.kind == StreamKind::kRtcp)
-    stream.state->counters.ssrc.set(kSsrcKnown | read_u32(bytes, 4));
+    note_source(stream.state->counters, kSsrcKnown | read_u32(bytes, 4));
   for (std::size_t i = 0; i < items.size; ++i) {
+    const StreamConfig* const about = items.items[i].is_sender ? stream.reports_about : nullptr;
+    Reception* const reception = about == nullptr || about->receptions == nullptr
+                                     ? nullptr
+                                     : about->receptions->find(items.items[i].reporter);
+    if (reception != nullptr)
+      reception->on_report(items.items[i].ntp_middle, now_);
     // A full ring loses a sample; the tables are statistics, and the control thread is behind
     // anyway.
     (void)samples_.push({stream.call->quality, items.items[i], stream.state->id, stream.clock_rate,
@@ -606,19 +640,14 @@ void Worker::fire_timers() {
     case TimerKind::kIce:
       run_ice(timer->owner());
       break;
+    case TimerKind::kReports:
+      send_reports(timer->owner());
+      break;
+    case TimerKind::kKeyFrames:
+      repeat_key_frame_requests(timer->owner());
+      break;
     }
   }
-}
-
-void Worker::pierce(Transport& transport) {
-  if (transport.received)
-    return;
-  timers_.set(transport.pierce, now_ + kPierceIntervalMicros);
-  const TransportConfig& config = *transport.config;
-  const SocketAddress& destination = transport.latch.endpoint();
-  if (config.egress == nullptr || !destination.valid() || destination.port == 0)
-    return;
-  send_now(config.egress, destination, kPiercePacket, transport);
 }
 
 void Worker::send_now(const Port* egress, const SocketAddress& destination,

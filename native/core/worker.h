@@ -124,6 +124,9 @@ private:
 
   void process(std::span<const InPacket> packets);
   void process_packet(InPacket packet);
+  /// A packet that belongs to `stream`, on its way to the routes.
+  void relay_packet(const StreamConfig& stream, const InPacket& packet, std::size_t wire_size,
+                    PacketKind kind);
   /// What came is authentic and, from here on, in the clear; false: it goes no further.
   bool unprotect(const TransportConfig& transport, InPacket& packet, PacketKind kind);
   static PacketKind kind_of(const TransportConfig& transport, std::span<const std::uint8_t> bytes);
@@ -140,6 +143,8 @@ private:
   /// What its payload type has in store for it; false: the packet goes no further.
   static bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   static bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
+  /// true: another one has sent last, which is remembered.
+  static bool note_source(StreamCounters& counters, std::uint64_t source);
   void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
   void send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,
                const InPacket& packet, bool rtcp);
@@ -151,8 +156,9 @@ private:
   /// is malformed.
   static bool rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
                       std::span<std::uint8_t> room, std::size_t& size);
-  bool protect(const RouteConfig& route, Stream& stream, bool rtcp, std::span<std::uint8_t> room,
-               std::size_t& size);
+  /// false: `refused` says why.
+  bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
+               std::size_t& size, DropReason& refused);
   void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
                      std::uint32_t ssrc);
   void queue(const OutPacket& packet);
@@ -163,7 +169,26 @@ private:
   void flush();
   /// Does what is due.
   void fire_timers();
+
+  // Packets of our own, bundles, and what is looked at packet by packet: own_packets.cc.
+  /// Where a packet can be made; it is taken by sending it.
+  std::span<std::uint8_t> take_room();
+  /// Sends what was made in `room` to the remote of `by`. `counted`: where; null: nowhere.
+  void send_own(const TransportConfig& by, Stream* counted, bool rtcp, std::span<std::uint8_t> room,
+                std::size_t size);
   void pierce(Transport& transport);
+  /// false: the packet goes no further.
+  bool look(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
+  void note_sent(const RouteConfig& route, const StreamConfig& from,
+                 std::span<const std::uint8_t> packet, std::size_t octets);
+  void request_key_frames(const CallSnapshot& call);
+  void request_key_frame(const StreamConfig& stream);
+  void repeat_key_frame_requests(Transport& transport);
+  void plan_reports(Transport& transport);
+  void send_reports(Transport& transport);
+  void process_bundled(const TransportConfig& transport, const InPacket& packet,
+                       std::size_t wire_size, PacketKind kind);
+
   [[nodiscard]] int timeout_ms() const;
   void raise(Transport& transport, std::uint32_t event);
   static void publish(Transport& transport);
@@ -189,7 +214,10 @@ private:
   /// Where packets are made or changed; free again after `flush`.
   std::vector<Slot> slots_;
   std::size_t slots_used_ = 0;
+  /// A stream's part of a compound RTCP packet.
+  Slot part_;
   TimerHeap timers_;
+  std::uint32_t random_;
   Micros now_ = 0;
 };
 

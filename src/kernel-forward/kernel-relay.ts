@@ -387,6 +387,10 @@ export class KernelRelay implements MediaRelay {
   }
 
   /** Asked once a second. */
+  requestKeyFrames(callId: string): boolean {
+    return this.#options.inner.requestKeyFrames(callId);
+  }
+
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
     this.#calmDown();
     this.#retry();

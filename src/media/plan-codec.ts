@@ -52,6 +52,8 @@ export const dropReasons: readonly DropReason[] = [
   'repeated',
   'no-key',
   'handshake-flood',
+  'loop',
+  'unknown-stream',
 ];
 
 const planMagic = 0x334c5052;

@@ -291,7 +291,36 @@ export type DropReason =
   /** SRTP without keys. */
   | 'no-key'
   /** DTLS that comes faster than any handshake does. */
-  | 'handshake-flood';
+  | 'handshake-flood'
+  /** It has come again and again (loop check). */
+  | 'loop'
+  /** Of none of the streams that share the transport (RFC 9143 §9.2). */
+  | 'unknown-stream';
+
+/** What is counted of one source from its RTP (RFC 3550 A.1, A.3, A.8). */
+export interface SourceCounts {
+  readonly packets: number;
+  /** Whole UDP payloads. */
+  readonly bytes: number;
+  /** Missing so far. */
+  readonly lost: number;
+  readonly duplicates: number;
+  /** Came after one with a higher number. */
+  readonly reordered: number;
+  /** In units of the stream's clock rate. */
+  readonly jitter: number;
+  readonly lastSequence: number;
+  readonly lastTimestamp: number;
+}
+
+/** A source that has sent as a stream. */
+export interface StreamSource {
+  readonly ssrc: number;
+  /** Of its last packet; null: it has sent RTCP alone. */
+  readonly payloadType: number | null;
+  /** null: the plan does not have it counted (`StreamPlan.measured`). */
+  readonly counts: SourceCounts | null;
+}
 
 export interface StreamStatistics {
   readonly streamId: number;
@@ -315,6 +344,8 @@ export interface StreamStatistics {
   readonly lastKernelPacketMicros?: number;
   /** SSRC of the last RTP (RTCP) packet received, null before the first. */
   readonly ssrc: number | null;
+  /** The sources of the stream, latest first where they are not counted; at most 8. */
+  readonly sources: readonly StreamSource[];
   readonly endpoint: Endpoint | null;
   readonly confirmed: boolean;
   /** true once a packet has been admitted (the `received` flag). */
@@ -476,6 +507,11 @@ export interface MediaRelay {
    * What stays is not interrupted and keeps learned endpoint and counters.
    */
   reconcile(plan: MediaPlan): ReconcileResult;
+  /**
+   * Asks those who send video in a call for key frames (RFC 4585 §6.3.1, RFC 5104 §4.3.1), as their streams'
+   * `ownRtcp` says: at once and again after 300 ms, or when their first packet comes. false: no such call.
+   */
+  requestKeyFrames(callId: string): boolean;
   /** null for an unknown call. */
   statistics(callId: string): CallStatistics | null;
   /** As `StreamStatistics.lastPacketMicros`, of all streams of each call. */

@@ -13,7 +13,9 @@ import type {
   ReconcileResult,
   RelayEvent,
   RelayTotals,
+  SourceCounts,
   SrtpIndexes,
+  StreamSource,
   StreamStatistics,
   StreamTrace,
 } from '../media/relay.js';
@@ -50,7 +52,9 @@ const figure = {
   port: 8,
   confirmed: 9,
   received: 10,
-  drops: 11,
+  /** Four times SSRC and payload type. */
+  sources: 11,
+  drops: 19,
 } as const;
 const figuresPerStream = figure.drops + dropReasons.length;
 
@@ -96,6 +100,15 @@ interface NativeStatistics {
   /** Address of each stream's endpoint, absent without one. */
   readonly hosts: readonly (string | undefined)[];
   readonly ssrcs: CallStatistics['ssrcs'];
+  /** Sources of streams that have theirs counted. */
+  readonly counted: readonly CountedSource[];
+}
+
+interface CountedSource extends SourceCounts {
+  readonly streamId: number;
+  readonly ssrc: number;
+  /** -1: none. */
+  readonly payloadType: number;
 }
 
 /** native/api/relay_object.h */
@@ -104,6 +117,7 @@ interface AddonRelay {
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
   /** Fills `figures`; a number: how many are needed. null: no such call. */
   statistics(callId: string, figures: Float64Array): NativeStatistics | number | null;
+  requestKeyFrames(callId: string): boolean;
   /** call-id, micros, call-id, micros, … */
   lastActivity(): readonly (string | number)[];
   totals(): RelayTotals;
@@ -157,6 +171,25 @@ function causeOf(errno: string): PortFailureCause {
   }
 }
 
+const noSources: readonly StreamSource[] = [];
+
+function sourcesOf(figures: Float64Array, at: number): readonly StreamSource[] {
+  let sources: StreamSource[] | null = null;
+  for (let index = at; index < at + figure.drops - figure.sources; index += 2) {
+    const ssrc = figures[index] ?? -1;
+    const payloadType = figures[index + 1] ?? -1;
+    if (ssrc < 0) continue;
+    sources ??= [];
+    sources.push({ ssrc, payloadType: payloadType < 0 ? null : payloadType, counts: null });
+  }
+  return sources ?? noSources;
+}
+
+const countedSource = (source: CountedSource): StreamSource => {
+  const { streamId: _streamId, ssrc, payloadType, ...counts } = source;
+  return { ssrc, payloadType: payloadType < 0 ? null : payloadType, counts };
+};
+
 const nothingDropped: StreamStatistics['drops'] = {};
 
 function dropsOf(figures: Float64Array, at: number): StreamStatistics['drops'] {
@@ -189,6 +222,7 @@ function streamStatistics(
     bytesOut: number(figure.bytesOut),
     lastPacketMicros: number(figure.lastPacketMicros),
     ssrc: ssrc < 0 ? null : ssrc,
+    sources: sourcesOf(figures, at + figure.sources),
     endpoint: host === undefined ? null : { address: host, port: number(figure.port) },
     confirmed: number(figure.confirmed) !== 0,
     received: number(figure.received) !== 0,
@@ -318,12 +352,21 @@ export class NativeRelay implements MediaRelay {
       result = this.#relay.statistics(callId, this.#figures);
     }
     if (result === null || typeof result === 'number') return null;
-    const { hosts, ssrcs } = result;
+    const { hosts, ssrcs, counted } = result;
     const streams: StreamStatistics[] = [];
     for (let index = 0; index < hosts.length; index++) {
-      streams.push(streamStatistics(this.#figures, index * figuresPerStream, hosts[index]));
+      const stream = streamStatistics(this.#figures, index * figuresPerStream, hosts[index]);
+      const sources = counted.filter(({ streamId }) => streamId === stream.streamId);
+      streams.push(
+        sources.length === 0 ? stream : { ...stream, sources: sources.map(countedSource) },
+      );
     }
     return { streams, ssrcs };
+  }
+
+  requestKeyFrames(callId: string): boolean {
+    this.#assertOpen();
+    return this.#relay.requestKeyFrames(callId);
   }
 
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {

@@ -79,11 +79,14 @@ class FakeRelay implements MediaRelay {
     asked.push(plan.streams.length === 0 ? 'relay closes' : 'relay');
     return this.outcome;
   }
+  requestKeyFrames(): boolean {
+    return true;
+  }
   statistics(): CallStatistics {
     const entry = (streamId: number): StreamStatistics => ({
       ...{ streamId, packets: 100, bytes: 17_200, errors: 0, kernelPackets: 0, kernelBytes: 0 },
       ...{ packetsOut: 100, bytesOut: 17_200, lastPacketMicros: 10, ssrc: 7, endpoint: null },
-      ...{ confirmed: true, received: true, drops: {} },
+      ...{ confirmed: true, received: true, drops: {}, sources: [] },
     });
     return { streams: [entry(0), entry(1)], ssrcs: [] };
   }

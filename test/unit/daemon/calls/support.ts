@@ -60,6 +60,13 @@ export class FakeRelay implements MediaRelay {
     this.#listener(events);
   }
 
+  /** Calls whose senders were asked for key frames. */
+  readonly keyFramesAsked: string[] = [];
+  requestKeyFrames(callId: string): boolean {
+    this.keyFramesAsked.push(callId);
+    return this.plans.has(callId);
+  }
+
   statistics(callId: string): CallStatistics | null {
     const plan = this.plans.get(callId);
     if (plan === undefined) return null;
@@ -71,7 +78,7 @@ export class FakeRelay implements MediaRelay {
         streamId: id,
         ...{ packets, bytes: packets * 172, errors: 0, kernelPackets: 0, kernelBytes: 0 },
         ...{ packetsOut: 0, bytesOut: 0, lastPacketMicros, ssrc: null, endpoint: remote.endpoint },
-        ...{ confirmed: false, received: packets > 0, drops: {} },
+        ...{ confirmed: false, received: packets > 0, drops: {}, sources: [] },
       };
     });
     return { streams, ssrcs: [] };
