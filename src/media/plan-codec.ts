@@ -323,11 +323,7 @@ export class PlanEncoder {
     this.#address(port.localAddress, port.localPort);
   }
 
-  #transport(
-    transport: TransportPlan,
-    sessions: SessionTable,
-    identities: IdentityTable,
-  ): void {
+  #transport(transport: TransportPlan, sessions: SessionTable, identities: IdentityTable): void {
     const { remote, ports, ice, dtls, demux } = transport;
     this.#u32(transport.id);
     this.#u8(learningCodes[transport.learning]);
@@ -394,15 +390,15 @@ export class PlanEncoder {
   }
 
   #dtls({ role, fingerprint, generation, established }: DtlsPlan, identity: number): void {
-    this.#u8(
-      (role === 'active' ? 1 : 0) | (established ? 2 : 0) | (fingerprint !== null ? 4 : 0),
-    );
+    this.#u8((role === 'active' ? 1 : 0) | (established ? 2 : 0) | (fingerprint !== null ? 4 : 0));
     this.#u32(generation);
     this.#u16(identity);
     if (fingerprint === null) return;
     const [code, size] = hashes[fingerprint.hash.toLowerCase()] ?? [-1, -1];
     if (fingerprint.digest.length !== size) {
-      throw new RangeError(`a fingerprint of ${fingerprint.digest.length} bytes, ${fingerprint.hash}`);
+      throw new RangeError(
+        `a fingerprint of ${fingerprint.digest.length} bytes, ${fingerprint.hash}`,
+      );
     }
     this.#u8(code);
     this.#text(fingerprint.digest);

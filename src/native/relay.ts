@@ -236,7 +236,9 @@ function dtlsStatusEvent(event: NativeEvent): RelayEvent | null {
   if (status === null) return null;
   const suite = srtpSuiteNames[event.suite ?? -1];
   const keys =
-    suite === undefined || send === undefined || receive === undefined ? null : { suite, send, receive };
+    suite === undefined || send === undefined || receive === undefined
+      ? null
+      : { suite, send, receive };
   return { type: 'dtls-status', callId, transportId, generation, status, keys };
 }
 
