@@ -15,7 +15,7 @@ function answeredCall(): ModelCall {
 const figures = (streamId: number, more: Partial<StreamStatistics>): StreamStatistics => ({
   ...{ streamId, packets: 0, bytes: 0, errors: 0, kernelPackets: 0, kernelBytes: 0 },
   ...{ packetsOut: 0, bytesOut: 0, lastPacketMicros: 0, ssrc: null, endpoint: null },
-  ...{ confirmed: false, received: false, drops: {} },
+  ...{ confirmed: false, received: false, drops: {}, sources: [] },
   ...more,
 });
 
