@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import { parseListenAddress } from '../src/config/addresses.js';
 import { parseIniFile } from '../src/config/ini-file.js';
 import { defaultConfigFiles, defaultSection } from '../src/config/sources.js';
+import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
+import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
 import { commandUsage, isFailure } from '../src/daemon/cli/usage.js';
 
 const usage = `
@@ -123,14 +125,56 @@ if (words === null) {
 if (words.command === '') fail(usage);
 const { host, port, timeoutMs, command } = targetOf(words);
 const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-const socket = connect({ host, port }, () => socket.write(`${command}\n`));
-let beginning = '';
-socket.setTimeout(timeoutMs, () => fail(`rtprelayctl: no answer from ${place}`));
-socket.on('error', (error) => fail(`rtprelayctl: cannot reach ${place}: ${error.message}`));
-socket.on('data', (bytes) => {
-  if (beginning.length < 200) beginning += bytes.toString('latin1');
-});
-socket.on('end', () => {
+
+/** Sends a line and passes on what comes back. @throws Error when there is no answer. */
+async function ask(line: string, onBytes: (bytes: Buffer) => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect({ host, port }, () => socket.write(`${line}\n`));
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer from ${place}`)));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const known = error.code === undefined;
+      reject(known ? error : new Error(`cannot reach ${place}: ${error.message}`));
+    });
+    socket.on('data', onBytes);
+    socket.on('end', resolve);
+  });
+}
+
+const terminal: TopTerminal = {
+  write: (text) => process.stdout.write(text),
+  size: () => ({ width: process.stdout.columns, height: process.stdout.rows }),
+  isTerminal: process.stdout.isTTY && process.stdin.isTTY,
+  onKey: (listener) => {
+    const onData = (bytes: Buffer): void => listener(bytes.toString('latin1'));
+    process.stdin.setRawMode(true).resume().on('data', onData);
+    return () => {
+      process.stdin.off('data', onData).setRawMode(false).pause();
+    };
+  },
+};
+
+async function snapshot(): Promise<StreamsSnapshot> {
+  const chunks: Buffer[] = [];
+  await ask('streams', (bytes) => chunks.push(bytes));
+  return parseSnapshot(Buffer.concat(chunks).toString('utf8'));
+}
+
+async function run(): Promise<void> {
+  const [first, ...rest] = command.split(/\s+/);
+  if (first === 'top') {
+    const options = topOptions(rest);
+    if (typeof options === 'string') fail(`rtprelayctl: ${options}`);
+    await runTop(options, snapshot, terminal);
+    return;
+  }
+  let beginning = '';
+  await ask(command, (bytes) => {
+    if (beginning.length < 200) beginning += bytes.toString('latin1');
+    process.stdout.write(bytes);
+  });
   process.exitCode = isFailure(beginning) ? 1 : 0;
-});
-socket.pipe(process.stdout);
+}
+
+run().catch((error: unknown) =>
+  fail(`rtprelayctl: ${error instanceof Error ? error.message : String(error)}`),
+);

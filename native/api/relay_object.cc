@@ -293,6 +293,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::drops>("drops"),
                          InstanceMethod<&RelayObject::traces>("traces"),
                          InstanceMethod<&RelayObject::on_events>("onEvents"),
+                         InstanceMethod<&RelayObject::on_rtcp>("onRtcp"),
                          InstanceMethod<&RelayObject::close>("close"),
                      });
 }
@@ -381,6 +382,7 @@ void RelayObject::deliver_events() {
   Napi::HandleScope scope(env);
   events_.clear();
   relay_->collect(events_);
+  deliver_rtcp(env);
   if (events_.empty() || listener_.IsEmpty())
     return;
   Napi::Array batch = Napi::Array::New(env, events_.size());
@@ -388,6 +390,24 @@ void RelayObject::deliver_events() {
     batch[i] = event_object(env, events_[i]);
   // An exception of the listener becomes an uncaught exception, as in any event handler.
   listener_.MakeCallback(Value(), {batch});
+}
+
+void RelayObject::deliver_rtcp(Napi::Env env) {
+  if (rtcp_listener_.IsEmpty())
+    return;
+  RtcpCopy copy;
+  Napi::Array batch = Napi::Array::New(env);
+  for (std::uint32_t count = 0; relay_->take_rtcp(copy); ++count) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("callId", text(env, *copy.call_id));
+    object.Set("source", endpoint(env, copy.source));
+    object.Set("local", endpoint(env, copy.local));
+    object.Set("atMicros", number(env, copy.at));
+    object.Set("bytes", Napi::Buffer<std::uint8_t>::Copy(env, copy.bytes.data(), copy.size));
+    batch[count] = object;
+  }
+  if (batch.Length() > 0)
+    rtcp_listener_.MakeCallback(Value(), {batch});
 }
 
 bool RelayObject::is_open(Napi::Env env) {
@@ -538,6 +558,19 @@ Napi::Value RelayObject::on_events(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   listener_ = Napi::Persistent(info[0].As<Napi::Function>());
+  return env.Undefined();
+}
+
+Napi::Value RelayObject::on_rtcp(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1 || !info[0].IsFunction()) {
+    fail(env, "onRtcp(listener: function)");
+    return env.Undefined();
+  }
+  rtcp_listener_ = Napi::Persistent(info[0].As<Napi::Function>());
+  relay_->copy_rtcp();
   return env.Undefined();
 }
 

@@ -27,12 +27,14 @@ private:
   Napi::Value drops(const Napi::CallbackInfo& info);
   Napi::Value traces(const Napi::CallbackInfo& info);
   Napi::Value on_events(const Napi::CallbackInfo& info);
+  Napi::Value on_rtcp(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   /// Frees the threads; called by JS, by the collector, and before the environment ends, because a
   /// joinable thread at exit aborts the process.
   void shut_down();
   void deliver_events();
+  void deliver_rtcp(Napi::Env env);
   bool is_open(Napi::Env env);
   static void notify(void* context);
   static void on_async(uv_async_t* async);
@@ -46,6 +48,7 @@ private:
   uv_async_t* async_ = nullptr;
   uv_timer_t* orders_due_ = nullptr;
   Napi::FunctionReference listener_;
+  Napi::FunctionReference rtcp_listener_;
   std::vector<TransportEventRecord> events_;
 };
 

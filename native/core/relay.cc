@@ -669,6 +669,15 @@ DropTotals Relay::drops() const {
   return totals;
 }
 
+void Relay::copy_rtcp() {
+  for (const auto& worker : workers_)
+    worker->copy_rtcp();
+}
+
+bool Relay::take_rtcp(RtcpCopy& out) {
+  return std::ranges::any_of(workers_, [&](const auto& worker) { return worker->take_rtcp(out); });
+}
+
 void Relay::close() {
   sockets_ = nullptr;
   for (const auto& handshakes : handshakes_)

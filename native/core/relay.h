@@ -118,6 +118,10 @@ public:
   DropTotals drops() const;
   /// Appends what has happened since the last time, and frees what workers have given back.
   void collect(std::vector<TransportEventRecord>& out);
+  /// From now on all RTCP that comes is copied for `take_rtcp`.
+  void copy_rtcp();
+  /// The next copy; false: there is none.
+  bool take_rtcp(RtcpCopy& out);
   /// Stops the workers and closes every socket; copies in the socket store stay.
   void close();
 

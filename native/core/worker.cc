@@ -411,6 +411,8 @@ void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketK
     return;
   StreamCounters& counters = stream.state->counters;
   if (kind == PacketKind::kRtcp) {
+    if (copies_rtcp_.load(std::memory_order_acquire))
+      keep_copy(packet);
     analyse_rtcp(stream, packet.bytes);
   } else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp) {
     const std::uint64_t type = packet.bytes[1] & 0x7f;
@@ -443,6 +445,26 @@ bool Worker::note_source(StreamCounters& counters, std::uint64_t source) {
       break;
   }
   return true;
+}
+
+void Worker::copy_rtcp() {
+  if (rtcp_copies_ != nullptr)
+    return;
+  rtcp_copies_ = std::make_unique<SpscRing<RtcpCopy, kRtcpCopies>>();
+  copies_rtcp_.store(true, std::memory_order_release);
+}
+
+void Worker::keep_copy(const InPacket& packet) {
+  rtcp_copy_.call_id = packet.port->transport->state->call_id;
+  rtcp_copy_.source = packet.source;
+  rtcp_copy_.local = packet.port->local;
+  rtcp_copy_.at = moment();
+  rtcp_copy_.size = std::min(packet.bytes.size(), rtcp_copy_.bytes.size());
+  std::ranges::copy(packet.bytes.first(rtcp_copy_.size), rtcp_copy_.bytes.begin());
+  // A full ring loses one: who watches is behind anyway.
+  if (rtcp_copies_->push(rtcp_copy_))
+    notifier_.notify(notifier_.context);
+  rtcp_copy_.call_id.reset();
 }
 
 void Worker::note_learned(Transport& transport) {

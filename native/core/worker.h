@@ -46,6 +46,22 @@ struct SrtpProgress {
 };
 
 constexpr std::size_t kSrtpProgress = 1024;
+
+/// Longest RTCP that is copied, bytes; longer ones are cut.
+constexpr std::size_t kRtcpCopyBytes = 1472;
+/// Copies that wait for the control thread.
+constexpr std::size_t kRtcpCopies = 256;
+
+/// RTCP as it came, in the clear, for whoever watches it (Homer, records).
+struct RtcpCopy {
+  CallId call_id;
+  SocketAddress source;
+  SocketAddress local;
+  /// On the time line of `StreamCounters`.
+  std::uint64_t at = 0;
+  std::size_t size = 0;
+  std::array<std::uint8_t, kRtcpCopyBytes> bytes;
+};
 /// Pierce-NAT packets go out this often until the other side is heard (as rtpengine's).
 constexpr Micros kPierceIntervalMicros = 1'000'000;
 
@@ -87,6 +103,9 @@ public:
   Transport* take_events() { return events_.take_all(); }
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
   bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
+  /// From now on RTCP is copied for `take_rtcp`.
+  void copy_rtcp();
+  bool take_rtcp(RtcpCopy& out) { return rtcp_copies_ != nullptr && rtcp_copies_->pop(out); }
   // Thread: any.
   /// Sends what a handshake has made, if the association is still in use.
   void send_flight(std::unique_ptr<Flight> flight);
@@ -165,6 +184,7 @@ private:
   void note_send_failure(Transport& transport, int error);
   void note_unreachable(Transport& transport, const InPacket& error);
   void note_learned(Transport& transport);
+  void keep_copy(const InPacket& packet);
   [[nodiscard]] std::uint64_t moment() const { return static_cast<std::uint64_t>(epoch_ + now_); }
   void flush();
   /// Does what is due.
@@ -206,6 +226,11 @@ private:
   Mailbox<Flight> flights_;
   SpscRing<QualitySample, kQualitySamples> samples_;
   SpscRing<SrtpProgress, kSrtpProgress> progress_;
+  /// Made before `copies_rtcp_` is set.
+  std::unique_ptr<SpscRing<RtcpCopy, kRtcpCopies>> rtcp_copies_;
+  std::atomic<bool> copies_rtcp_{false};
+  // Thread: worker only.
+  RtcpCopy rtcp_copy_;
 
   // Thread: worker only.
   std::vector<InPacket> in_;

@@ -22,6 +22,7 @@ import {
   type ReadFile,
   type Templates,
 } from './sources.js';
+import { telemetryConfig, uselessTelemetry, type TelemetryConfig } from './telemetry.js';
 import { logSubsystems, type LogSubsystem } from './subsystems.js';
 
 export { ConfigError } from './errors.js';
@@ -154,6 +155,7 @@ export interface Config {
   readonly control: ControlConfig;
   readonly limits: LimitConfig;
   readonly log: LogConfig;
+  readonly telemetry: TelemetryConfig;
   /** null: calls are not stored. */
   readonly redis: RedisConfig | null;
   readonly foreground: boolean;
@@ -407,6 +409,8 @@ function uselessness(option: OptionSpec, options: OptionReader): string | null {
   if (typeof status !== 'string') return 'noEffect' in status ? status.noEffect : null;
   if (name === 'log-format' && value === 'parsable') return 'this form is not available';
   if (name === 'mos') return uselessMos(options);
+  const alone = uselessTelemetry(name, options);
+  if (alone !== null) return alone;
   const group = optionGroupOf(name);
   const stored = options.text('redis') ?? options.text('redis-write') ?? '';
   if (group === 'Redis' && name !== 'redis' && stored === '') return 'there is no --redis';
@@ -472,6 +476,7 @@ function check(argv: readonly string[], readFile: ReadFile, context: Context): C
   attempt(() => controlConfig(options), onWrong);
   attempt(() => limitConfig(options), onWrong);
   attempt(() => logConfig(options), onWrong);
+  attempt(() => telemetryConfig(options), onWrong);
   attempt(() => redisConfig(options, context.env), onWrong);
   const mistaken = new Set(wrong.map(({ option }) => option));
   const given = [...options.given.keys()].filter((name) => name !== 'check');
@@ -513,6 +518,7 @@ function typed(options: OptionReader, { env, host }: Context): Config {
     control: controlConfig(options),
     limits: limitConfig(options),
     log: logConfig(options),
+    telemetry: telemetryConfig(options),
     redis,
     foreground: options.flag('foreground'),
     pidfile: options.text('pidfile'),

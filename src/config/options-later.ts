@@ -26,8 +26,6 @@ const transports = later(2, 'this option of the control protocols is', [
   words('control-pmtu', null, 'Path MTU discovery on control sockets', ['want', 'dont']),
   int('ng-client-timeout', 50, 'Time limit of an outgoing NG request', ms),
   int('ng-client-retries', 5, 'Repetitions of an outgoing NG request', count),
-  text('b2b-url', null, 'XML-RPC address told of timeouts', { short: 'b', placeholder: 'URL' }),
-  int('xmlrpc-format', 0, 'Form of the XML-RPC call', { short: 'x', minimum: 0, maximum: 2 }),
   text('software-id', null, 'Name in generated SDP and user agents'),
 ]);
 
@@ -170,41 +168,7 @@ const playback = later(3, 'playback is', [
 ]);
 
 const telemetry = later(3, 'export of this telemetry is', [
-  text('graphite', null, 'Graphite server', { short: 'g', placeholder: 'ADDR:PORT' }),
-  int('graphite-interval', 0, 'Interval of reports, 0 off', { ...s, short: 'G' }),
-  text('graphite-prefix', null, 'Prefix of the names'),
-  int('graphite-timeout', null, 'Time limit of a report', s),
-  text('homer', null, 'Homer server', { placeholder: 'ADDR:PORT' }),
-  words('homer-protocol', 'udp', 'Transport to Homer', ['udp', 'tcp']),
-  int('homer-id', 2001, 'Capture id', count),
-  flag('homer-disable-rtcp-stats', 'No RTCP to Homer'),
-  flag('homer-enable-ng', 'NG messages to Homer'),
-  int('homer-ng-capture-proto', 0x3d, 'Protocol byte of NG messages', {
-    minimum: 0,
-    maximum: 255,
-  }),
-  text('mqtt-host', null, 'MQTT broker'),
-  int('mqtt-port', 1883, 'Its port', port),
-  text('mqtt-tls-alpn', null, 'ALPN name'),
-  text('mqtt-id', null, 'Client id'),
-  int('mqtt-keepalive', 30, 'Keepalive interval', s),
-  text('mqtt-user', null, 'User'),
-  text('mqtt-pass', null, 'Password', secret),
-  text('mqtt-cafile', null, 'CA certificates', path),
-  text('mqtt-capath', null, 'Directory of CA certificates', directory),
-  text('mqtt-certfile', null, 'Certificate', path),
-  text('mqtt-keyfile', null, 'Private key', path),
-  int('mqtt-publish-qos', 0, 'Quality of service', {
-    placeholder: '0|1|2',
-    minimum: 0,
-    maximum: 2,
-  }),
-  text('mqtt-publish-topic', null, 'Topic'),
-  int('mqtt-publish-interval', 5000, 'Interval of reports', ms),
-  words('mqtt-publish-scope', 'global', 'What to publish', ['global', 'summary', 'call', 'media']),
   text('janus-secret', null, 'Janus admin secret', secret),
-  words('log-facility-cdr', null, 'Syslog facility of call records', syslogFacilities, facility),
-  words('log-facility-rtcp', null, 'Syslog facility of RTCP records', syslogFacilities, facility),
   words('log-facility-dtmf', null, 'Syslog facility of DTMF records', syslogFacilities, facility),
 ]);
 
@@ -217,5 +181,5 @@ export const laterOptions: readonly (readonly [string, readonly OptionSpec[]])[]
   ['Recording (no effect yet)', recording],
   ['Media processing (no effect yet)', processing],
   ['Playback (no effect yet)', playback],
-  ['Telemetry (no effect yet)', telemetry],
+  ['More telemetry (no effect yet)', telemetry],
 ];

@@ -4,6 +4,7 @@
  */
 import { flag, float, int, later, reloaded, text, words, type OptionSpec } from './option-spec.js';
 import { laterOptions } from './options-later.js';
+import { telemetryOptions } from './options-telemetry.js';
 import { logSubsystems, syslogFacilities } from './subsystems.js';
 
 const seconds = { unit: 's', minimum: 0 } as const;
@@ -344,6 +345,7 @@ export const optionGroups: readonly (readonly [title: string, rows: readonly Opt
   ['Limits and timers', limits],
   ['Logging', logging],
   ['Redis', redis],
+  ['Telemetry', telemetryOptions],
   ...laterOptions,
 ];
 

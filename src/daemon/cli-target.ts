@@ -12,7 +12,10 @@ import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './calls/call-service.js';
 import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
+import { familiesOf } from './families.js';
 import type { LiveConfig, RedisSettings } from './live-config.js';
+import { callStreams } from './stream-figures.js';
+import type { CallStreams } from './cli/streams.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
   CliCall,
@@ -103,17 +106,7 @@ export class DaemonCliTarget implements CliTarget {
 
   sessionCounts(): CliSessionCounts {
     const { calls } = this.#parts;
-    const counts = { ipv4Only: 0, ipv6Only: 0, mixed: 0 };
-    for (const state of calls.table.calls.values()) {
-      const families = new Set(
-        state.streams.flatMap(({ endpoint }) =>
-          endpoint === null ? [] : [endpoint.address.includes(':')],
-        ),
-      );
-      if (families.size > 1) counts.mixed += 1;
-      else if (families.has(true)) counts.ipv6Only += 1;
-      else if (families.has(false)) counts.ipv4Only += 1;
-    }
+    const counts = familiesOf(calls.table.calls.values());
     const own = calls.table.ownCount;
     return { own, foreign: calls.table.calls.size - own, transcodedMedia: 0, ...counts };
   }
@@ -186,6 +179,21 @@ export class DaemonCliTarget implements CliTarget {
         ];
       }),
     };
+  }
+
+  streams(): { readonly atMicros: number; readonly calls: Iterable<CallStreams> } {
+    return { atMicros: this.#parts.clock.nowMicros(), calls: this.#callStreams() };
+  }
+
+  *#callStreams(): Generator<CallStreams> {
+    const { calls, clock } = this.#parts;
+    for (const callId of [...calls.table.calls.keys()]) {
+      const state = calls.table.call(callId);
+      // It may have ended since.
+      if (state === null) continue;
+      const statistics = calls.table.statisticsOf(callId);
+      yield callStreams(state, statistics, clock.nowMicros(), calls.table.localAddressOf);
+    }
   }
 
   explain(callId: string): Explanation | null {

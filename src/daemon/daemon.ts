@@ -7,8 +7,10 @@ import { heldAddresses, NetworkWatch } from '../native/network.js';
 import { InterfaceTable } from '../media/interfaces.js';
 import { nativeProcess } from '../native/process.js';
 import { PortPool } from '../media/port-pool.js';
-import type { MediaRelay } from '../media/relay.js';
-import { Counters } from '../observe/counters.js';
+import type { CallState } from '../media/call-state.js';
+import type { CallStatistics, MediaRelay } from '../media/relay.js';
+import type { NgCapture } from '../ng-protocol/endpoint.js';
+import { Counters, type CloseReason } from '../observe/counters.js';
 import type { Log, LogSink } from '../observe/log.js';
 import type { Gauges } from '../observe/statistics.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
@@ -19,6 +21,7 @@ import { CallService } from './calls/call-service.js';
 import type { CliTargetParts } from './cli-target.js';
 import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
+import type { Exports } from './exports/exports.js';
 import { Explainer } from './explain-call.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { Keyspaces } from './keyspaces.js';
@@ -28,6 +31,7 @@ import { addressesOf, portCounter, thisMachine } from './machine.js';
 import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
+import { openExports } from './open-exports.js';
 import { openRelay } from './open-relay.js';
 import { isReadByOthers, readKeyFile } from './key-file.js';
 import { codecSettings, openRedisStore, storeLogOf } from './open-store.js';
@@ -91,6 +95,7 @@ export class Daemon {
   #secrets: SecretBox | null = null;
   #keyspaces: Keyspaces | null = null;
   #explainer: Explainer | null = null;
+  #exports: Exports | null = null;
   #operatorPorts: OperatorPorts | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seconds = 0;
@@ -208,6 +213,7 @@ export class Daemon {
       ...{ store: this.#store, counters: this.#counters, lived: this.#lived },
       instanceId: randomBytes(6).toString('hex'),
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
+      onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
       isFollowed: (database) => keyspaces.followed.includes(database),
     });
     this.#calls = calls;
@@ -270,10 +276,13 @@ export class Daemon {
       },
       ...ngOptions,
       allowed,
+      capture:
+        config.telemetry.homer?.ng === true ? (capture) => this.#captureNg(capture) : undefined,
       onNotAllowed: (address) =>
         this.#notices.say(`NG message from ${address} refused: ${notAllowed}`),
     });
     this.#ngPort = ngPort;
+    await this.#openExports(calls, ngPort);
     this.#operatorPorts = new OperatorPorts({
       ...{ control: config.control, log, allowed, ng: ngPort.endpoint },
       target: this.#cliParts(calls),
@@ -282,6 +291,30 @@ export class Daemon {
       onNotice: (message) => this.#notices.say(message),
     });
     await this.#operatorPorts.open();
+  }
+
+  async #openExports(calls: CallService, ngPort: NgPort): Promise<void> {
+    const { config, log, clock } = this.#environment;
+    if (this.#relay === null) return;
+    this.#exports = await openExports({
+      ...{ config, log, clock, calls, relay: this.#relay, counters: this.#counters },
+      gauges: () => this.#gauges(),
+      ngAddress: () => ngPort.addresses[0] ?? { address: '127.0.0.1', port: 0 },
+    });
+  }
+
+  #captureNg({ callId, source, query, reply }: NgCapture): void {
+    const { clock } = this.#environment;
+    const atMicros = clock.nowMicros() + clock.wallOffsetMicros();
+    this.#exports?.ngAnswered(callId, source, query, reply, atMicros);
+  }
+
+  #callEnded(state: CallState, statistics: CallStatistics, reason: CloseReason): void {
+    if (this.#exports === null || this.#calls === null) return;
+    const { clock } = this.#environment;
+    const endedMicros = clock.nowMicros() + clock.wallOffsetMicros();
+    const record = this.#calls.inWallTime(state, statistics);
+    this.#exports.callEnded({ ...record, reason, endedMicros });
   }
 
   #cliParts(calls: CallService): CliTargetParts {
@@ -376,6 +409,7 @@ export class Daemon {
     try {
       this.#countLivedTime();
       this.#meter?.measure();
+      this.#exports?.everySecond();
       this.#kernelDevices?.everySecond();
       this.#kernelRelay?.watch();
       this.#calls?.sweep();
@@ -414,6 +448,7 @@ export class Daemon {
     serviceManager.stopping();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#ngPort?.close();
+    this.#exports?.close();
     await this.#operatorPorts?.close();
     this.#keyspaces?.close();
     await this.#store.close();

@@ -1,7 +1,7 @@
 /** The NG listeners of a daemon: what comes in there is answered, bounded in time, memory and log. */
 import type { Endpoint } from '../media/call-state.js';
 import { NativeDatagramSocket } from '../native/datagram-socket.js';
-import { NgEndpoint } from '../ng-protocol/endpoint.js';
+import { NgEndpoint, type NgEndpointOptions } from '../ng-protocol/endpoint.js';
 import { ReplyCache } from '../ng-protocol/reply-cache.js';
 import {
   maxDatagramBytes,
@@ -21,6 +21,7 @@ export interface NgPortOptions {
   /** Whether messages from an address are read. */
   readonly allowed: (address: string) => boolean;
   readonly onNotAllowed: (address: string) => void;
+  readonly capture: NgEndpointOptions['capture'];
 }
 
 /** Thread: control. Owns its sockets until `close`. */
@@ -34,7 +35,7 @@ export class NgPort {
   #messages = 0;
 
   /** @throws UdpBindError */
-  constructor({ parts, listen, freeBind, allowed, onNotAllowed }: NgPortOptions) {
+  constructor({ parts, listen, freeBind, allowed, onNotAllowed, capture }: NgPortOptions) {
     const { log, config } = parts;
     this.#parts = parts;
     this.#malformed = new MalformedLog(log);
@@ -44,6 +45,7 @@ export class NgPort {
       templates: parts.templates,
       cache: this.#replies,
       shorten: shorterReply,
+      capture,
       nowMicros: () => performance.now() * 1000,
     });
     this.#transport = openUdpTransport({

@@ -468,6 +468,10 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
+  onRtcp(listener: Parameters<MediaRelay['onRtcp']>[0]): void {
+    this.#options.inner.onRtcp(listener);
+  }
+
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {
     this.#options.inner.onEvents((events) => {
       const changed = new Set<string>();

@@ -501,6 +501,16 @@ export type RelayEvent =
       readonly errno: string;
     };
 
+/** RTCP as it came, in the clear; cut at 1,472 bytes. */
+export interface RtcpCopy {
+  readonly callId: string;
+  readonly source: Endpoint;
+  readonly local: Endpoint;
+  /** As `StreamStatistics.lastPacketMicros`. */
+  readonly atMicros: number;
+  readonly bytes: Buffer;
+}
+
 export interface MediaRelay {
   /**
    * Makes the relay equal to `plan`: opens what is new, changes what differs, closes what is gone.
@@ -523,6 +533,8 @@ export interface MediaRelay {
   traces(callId: string): readonly StreamTrace[];
   /** The listener gets the events in order, in batches; at most one listener. */
   onEvents(listener: (events: readonly RelayEvent[]) => void): void;
+  /** The listener gets copies of all RTCP that comes from now on, as far as it keeps up; at most one listener. */
+  onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void;
   /** Stops the workers and closes every port. */
   close(): void;
 }

@@ -13,6 +13,7 @@ import type {
   ReconcileResult,
   RelayEvent,
   RelayTotals,
+  RtcpCopy,
   SourceCounts,
   SrtpIndexes,
   StreamSource,
@@ -124,6 +125,7 @@ interface AddonRelay {
   /** By position in `dropReasons`. */
   drops(): readonly number[];
   traces(callId: string): readonly StreamTrace[];
+  onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void;
   onEvents(listener: (events: readonly NativeEvent[]) => void): void;
   close(): void;
 }
@@ -402,6 +404,11 @@ export class NativeRelay implements MediaRelay {
       const events = relayEvents(batch);
       if (events.length > 0) listener(events);
     });
+  }
+
+  onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void {
+    this.#assertOpen();
+    this.#relay.onRtcp(listener);
   }
 
   close(): void {

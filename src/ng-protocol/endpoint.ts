@@ -85,6 +85,14 @@ export interface NgObserver {
 /** What a message turned out to be; transports serve senders of commands first. */
 export type MessageKind = 'command' | 'malformed';
 
+/** A command of a call and its answer, both as they were on the wire, with their cookie if there is one. */
+export interface NgCapture {
+  readonly callId: string;
+  readonly source: NgSource;
+  readonly query: Buffer;
+  readonly reply: Buffer;
+}
+
 /** Construction parameters of NgEndpoint. */
 export interface NgEndpointOptions {
   readonly handler: NgHandler;
@@ -93,6 +101,8 @@ export interface NgEndpointOptions {
   readonly templates?: () => Templates;
   readonly cache: ReplyCache;
   readonly shorten: ShortenReply;
+  /** Told of each command of a call once it is answered; must not throw. */
+  readonly capture?: ((capture: NgCapture) => void) | undefined;
   /** Monotonic clock in microseconds, for elapsed times. */
   readonly nowMicros: () => number;
 }
@@ -130,8 +140,10 @@ export class NgEndpoint {
   readonly #cache: ReplyCache;
   readonly #shorten: ShortenReply;
   readonly #nowMicros: () => number;
+  readonly #capture: ((capture: NgCapture) => void) | undefined;
 
   constructor(options: NgEndpointOptions) {
+    this.#capture = options.capture;
     this.#handler = options.handler;
     this.#observer = options.observer;
     this.#templates = options.templates ?? (() => noTemplates);
@@ -288,5 +300,10 @@ export class NgEndpoint {
     // Kept before it is sent, so that a failing transport cannot leave duplicates waiting.
     if (kept !== null) this.#cache.store(kept, bytes);
     exchange.reply(bytes);
+    const { callId, cookie, body, source } = exchange;
+    if (this.#capture === undefined || callId === null) return;
+    const query =
+      cookie === null ? body : Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), body]);
+    this.#capture({ callId, source, query, reply: bytes });
   }
 }

@@ -1,5 +1,7 @@
 /** What the daemon counts over its lifetime; the numbers behind `statistics` and the CLI. */
 
+import { IntervalFigures } from './interval.js';
+
 /** Why a call ended. */
 export type CloseReason =
   'regular' | 'forced' | 'timeout' | 'silent-timeout' | 'final-timeout' | 'offer-timeout';
@@ -77,7 +79,12 @@ export class Counters {
   mos2Sum = 0;
   mosSamples = 0;
 
-  constructor(readonly startedMicros: number) {}
+  /** Since the last report to Graphite. */
+  readonly interval: IntervalFigures;
+
+  constructor(readonly startedMicros: number) {
+    this.interval = new IntervalFigures(startedMicros);
+  }
 
   /**
    * A command was answered. `seconds`: how long it took. A name that rtpengine does not have is an error
@@ -92,6 +99,7 @@ export class Counters {
     );
     if (isError) figures.errors += 1;
     if (!isKnown) return;
+    this.interval.commandDone(command, seconds);
     const done = figures.commands.get(command);
     if (done === undefined) {
       figures.commands.set(command, { count: 1, seconds });
@@ -118,10 +126,12 @@ export class Counters {
   /** The number of calls changed. */
   sessionsNow(count: number): void {
     if (count > this.maxManagedSessions) this.maxManagedSessions = count;
+    this.interval.sessionsNow(count);
   }
 
-  /** A call ended. */
-  callClosed(reason: CloseReason, durationSeconds: number): void {
+  /** A call ended. `nowMicros`: by the clock of `startedMicros`. */
+  callClosed(reason: CloseReason, durationSeconds: number, nowMicros: number): void {
+    this.interval.callClosed(durationSeconds, nowMicros);
     this.closed[reason] += 1;
     this.durationSeconds += durationSeconds;
     this.duration2Seconds += durationSeconds * durationSeconds;

@@ -1,5 +1,6 @@
 /** The sections of `statistics` and `list jsonstats` (options.md §8; samples of 10.5). */
 import { commandNames, type Counters } from './counters.js';
+import { noCommands, type CommandInterval } from './interval.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 
 /** State of the moment that belongs beside the counters. */
@@ -65,7 +66,7 @@ export function statisticsSections(counters: Counters, gauges: Gauges): Statisti
   return {
     currentstatistics: currentSection(gauges),
     totalstatistics: totalSection(counters, gauges),
-    intervalstatistics: intervalSection(),
+    intervalstatistics: intervalSection(counters),
     mos: {
       mos_total: counters.mosSum,
       mos2_total: counters.mos2Sum,
@@ -136,16 +137,23 @@ function totalSection(counters: Counters, gauges: Gauges): Numbers {
   };
 }
 
-/**
- * The figures of the last interval reported to Graphite. None ever is, so all are zero, as with
- * rtpengine without Graphite; averages over the lifetime follow from `controlstatistics`.
- */
-function intervalSection(): Numbers {
-  const section: Numbers = { totalcallsduration: 0, minmanagedsessions: 0, maxmanagedsessions: 0 };
-  for (const kind of ['delay', 'requestrate']) {
-    for (const [command] of commandNames) {
-      for (const which of ['min', 'max', 'avg']) section[`${which}${command}${kind}`] = 0;
-    }
+/** The figures of the last interval reported to Graphite; all zero before, as with rtpengine. */
+function intervalSection({ interval: { last } }: Counters): Numbers {
+  const section: Numbers = {
+    totalcallsduration: last?.callSeconds ?? 0,
+    minmanagedsessions: last?.minSessions ?? 0,
+    maxmanagedsessions: last?.maxSessions ?? 0,
+  };
+  const of = (command: string): CommandInterval => last?.commands.get(command) ?? noCommands;
+  for (const [command] of commandNames) {
+    section[`min${command}delay`] = of(command).minSeconds;
+    section[`max${command}delay`] = of(command).maxSeconds;
+    section[`avg${command}delay`] = of(command).avgSeconds;
+  }
+  for (const [command] of commandNames) {
+    section[`min${command}requestrate`] = of(command).minRate;
+    section[`max${command}requestrate`] = of(command).maxRate;
+    section[`avg${command}requestrate`] = of(command).avgRate;
   }
   return section;
 }

@@ -7,13 +7,16 @@ import { shiftedState, shiftedStatistics, type LivedTime } from '../clocks.js';
 import type { HeldAddresses } from '../process/held-addresses.js';
 import { CallSweep } from './call-sweep.js';
 import { CallTable, type CallTableOptions } from './call-table.js';
-import { CallEnding } from './ending.js';
+import { CallEnding, type EndingOptions } from './ending.js';
 import { applyRelayEvents } from './media-events.js';
 import { CallOwnership, type OwnershipOptions } from './ownership.js';
 import { CallSignalling } from './signalling.js';
 
 export interface CallServiceOptions
-  extends CallTableOptions, Pick<OwnershipOptions, 'release' | 'isFollowed'> {
+  extends
+    CallTableOptions,
+    Pick<OwnershipOptions, 'release' | 'isFollowed'>,
+    Pick<EndingOptions, 'onEnded'> {
   readonly config: Config;
   /** Changed by the CLI while running. */
   readonly limits: LimitConfig;

@@ -17,6 +17,8 @@ export interface EndingOptions {
   readonly log: Log;
   readonly counters: Counters;
   readonly config: Config;
+  /** A call of this node has ended: after its final statistics, when it is gone. */
+  readonly onEnded?: (state: CallState, statistics: CallStatistics, reason: CloseReason) => void;
   /** Makes a foreign call this node's own. */
   readonly takeOver: (callId: string, cause: string) => Promise<void>;
 }
@@ -122,11 +124,14 @@ export class CallEnding {
       }
     }
     counters.managedSessions += 1;
-    counters.callClosed(reason, (now - state.createdMicros) / 1e6);
+    counters.callClosed(reason, (now - state.createdMicros) / 1e6, now);
     countWays(counters, state, statistics);
     for (const { progression } of statistics.ssrcs) {
       for (const { mos } of progression) if (mos > 0) counters.mosSample(mos / 10);
     }
-    return table.remove(state);
+    const removed = table.remove(state);
+    counters.sessionsNow(table.calls.size);
+    this.#options.onEnded?.(state, statistics, reason);
+    return removed;
   }
 }

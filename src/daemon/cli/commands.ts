@@ -2,6 +2,7 @@
 import { logSubsystems, type LogSubsystem } from '../../config/subsystems.js';
 import { callText, interfacesText, sessionCountsText, sessionsText, tagText } from './sessions.js';
 import { changeSettingText, settingNamed, settingNames, settingText } from './settings.js';
+import { streamsText } from './streams.js';
 import { countersText, totalsText } from './statistics.js';
 import { explanationText } from '../../observe/explain/text.js';
 import { printableJson, unprintable } from '../../observe/printable.js';
@@ -307,6 +308,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['drain', drain],
   ['reload', reload],
   ['explain', explain],
+  ['streams', streamsText],
   ['debug', debug],
   ['call', callCommand],
 ]);

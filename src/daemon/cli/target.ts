@@ -1,5 +1,6 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
+import type { CallStreams } from './streams.js';
 import type { Explanation } from '../../observe/explain/explain.js';
 
 /** One call in a list. */
@@ -141,6 +142,8 @@ export interface CliTarget {
   sessions(): Iterable<CliSession>;
   /** null: unknown. */
   call(callId: string): CliCall | null;
+  /** All calls with their streams, read as they are asked for, and the moment by a clock that does not jump. */
+  streams(): { readonly atMicros: number; readonly calls: Iterable<CallStreams> };
   /** Why nothing is heard in a call, also in one that has ended lately; null: unknown. */
   explain(callId: string): Explanation | null;
   interfaces(): readonly CliInterface[];

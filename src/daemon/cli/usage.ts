@@ -23,6 +23,8 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['call CALLID info|terminate|debug on|off', 'one call'],
   ['call CALLID tag TAG info', 'one participant'],
   ['explain CALLID [--json]', 'why there is no audio, and what to do'],
+  ['top [--once] [--json] [--interval=S]', 'calls and streams by rate, loss and jitter; q ends it'],
+  ['streams', 'all streams with their counters, as JSON'],
   ['debug CALLID on|off', 'debug lines for one call'],
   ['ksadd|ksrm DATABASE', 'follows the calls of a Redis database, or no longer'],
   ['kslist', 'databases that are followed'],

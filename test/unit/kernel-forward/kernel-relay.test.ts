@@ -102,6 +102,9 @@ class FakeRelay implements MediaRelay {
   traces(): readonly [] {
     return [];
   }
+  onRtcp(): void {
+    // Nothing comes.
+  }
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {
     this.listener = listener;
   }

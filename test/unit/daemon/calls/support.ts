@@ -102,6 +102,10 @@ export class FakeRelay implements MediaRelay {
     return [];
   }
 
+  onRtcp(): void {
+    // Nothing comes.
+  }
+
   onEvents(listener: (events: readonly RelayEvent[]) => void): void {
     this.#listener = listener;
   }

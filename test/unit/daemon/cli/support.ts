@@ -132,6 +132,9 @@ export class FakeTarget implements CliTarget {
     const own = this.calls.length - foreign;
     return { own, foreign, transcodedMedia: 0, ipv4Only: own, ipv6Only: 0, mixed: 0 };
   }
+  streams(): ReturnType<CliTarget['streams']> {
+    return { atMicros: 1, calls: [] };
+  }
   explain(callId: string): ReturnType<CliTarget['explain']> {
     if (this.call(callId) === null) return null;
     return { callId, summary: 'Media flows in all directions.', findings: [], directions: [] };

@@ -1,0 +1,67 @@
+/** Ours: `streams`, all streams with their counters, as JSON; `rtprelayctl top` makes rates of it. */
+import { printableJson } from '../../observe/printable.js';
+import type { CliTarget } from './target.js';
+
+/** RTP (or RTCP) between the relay and one side of a call. */
+export interface StreamFigures {
+  readonly tag: string;
+  readonly label: string | null;
+  readonly media: string;
+  /** Position in the SDP, from 1. */
+  readonly section: number;
+  readonly local: string;
+  /** null: not known yet. */
+  readonly remote: string | null;
+  /** Received from there, of that dropped, and sent there. */
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly packetsOut: number;
+  readonly kernelPackets: number;
+  /** null: never. */
+  readonly lastPacketSecondsAgo: number | null;
+  /** Of what is received from there, as those who get it report (RTCP), or as the kernel counts; null: unknown. */
+  readonly lossPercent: number | null;
+  readonly jitterMs: number | null;
+  readonly mos: number | null;
+}
+
+export interface CallStreams {
+  readonly callId: string;
+  readonly foreign: boolean;
+  /** RTP streams only. */
+  readonly streams: readonly StreamFigures[];
+}
+
+export interface StreamsSnapshot {
+  /** Of a clock that does not jump. */
+  readonly atMicros: number;
+  readonly calls: readonly CallStreams[];
+}
+
+/** So many calls are read before others have a turn. */
+const sliceOfCalls = 50;
+
+/** The whole answer. Others are served between slices of it. */
+export async function streamsText(target: CliTarget): Promise<string> {
+  const parts: string[] = [];
+  const { atMicros, calls } = target.streams();
+  let read = 0;
+  for (const call of calls) {
+    parts.push(JSON.stringify(call));
+    read += 1;
+    if (read % sliceOfCalls === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return `${printableJson(`{"atMicros":${atMicros},"calls":[${parts.join(',')}]}`)}\n`;
+}
+
+/** What `streamsText` wrote. @throws Error for anything else, e.g. a daemon that does not know the command. */
+export function parseSnapshot(text: string): StreamsSnapshot {
+  try {
+    const value = JSON.parse(text) as StreamsSnapshot;
+    if (Array.isArray(value.calls) && typeof value.atMicros === 'number') return value;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`the daemon cannot list its streams: ${text.trim().slice(0, 80)}`);
+}

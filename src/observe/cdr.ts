@@ -1,0 +1,89 @@
+/** The call record of `--log-facility-cdr`, one line at the end of a call (as seen on rtpengine 10.5). */
+import { CallIndex } from '../media/call-index.js';
+import type { CallState, Endpoint, LocalSocket, Stream } from '../media/call-state.js';
+import type { CallStatistics } from '../media/relay.js';
+import type { CloseReason } from './counters.js';
+import { heardCodec } from './query-reply.js';
+
+const terminations: Readonly<Record<CloseReason, string>> = {
+  regular: 'REGULAR',
+  forced: 'FORCED',
+  timeout: 'TIMEOUT',
+  'silent-timeout': 'SILENT TIMEOUT',
+  'final-timeout': 'FINAL TIMEOUT',
+  'offer-timeout': 'OFFER TIMEOUT',
+};
+
+const time = (micros: number): string => (micros / 1e6).toFixed(6);
+
+/** `endedMicros` and all moments in `state` and `statistics`: wall clock. */
+export interface CdrContext {
+  readonly reason: CloseReason;
+  readonly endedMicros: number;
+  readonly localAddressOf: (socket: LocalSocket) => string;
+}
+
+/** One line. */
+export function cdrLine(state: CallState, statistics: CallStatistics, context: CdrContext): string {
+  const { reason, endedMicros } = context;
+  const index = new CallIndex(state);
+  const relations = index.relations();
+  const fields = [
+    `ci=${state.callId}`,
+    `created_from=${state.createdFrom}`,
+    `last_signal=${Math.floor(state.lastSignalMicros / 1e6)}`,
+    `tos=${Math.max(0, state.tos)}`,
+  ];
+  state.participants.forEach((participant, at) => {
+    const ml = `ml${at}`;
+    const [other] = relations.get(participant.id)?.sources.keys() ?? [];
+    const tagType = at === 0 ? 'FROM_TAG' : at === 1 ? 'TO_TAG' : 'UNKNOWN';
+    fields.push(
+      `${ml}_start_time=${time(participant.createdMicros)}`,
+      `${ml}_end_time=${time(endedMicros)}`,
+      `${ml}_duration=${time(Math.max(0, endedMicros - participant.createdMicros))}`,
+      `${ml}_termination=${terminations[reason]}`,
+      `${ml}_local_tag=${participant.tag ?? ''}`,
+      `${ml}_local_tag_type=${tagType}`,
+      `${ml}_remote_tag=${other?.tag ?? ''}`,
+    );
+    for (const media of state.medias) {
+      if (media.participantId !== participant.id) continue;
+      const heard = heardCodec(state, media, statistics) !== null;
+      const type = media.codecs.find(({ ptimeMs }) => ptimeMs >= 0)?.payloadType;
+      fields.push(`payload_type=${(heard ? type : undefined) ?? 'unknown'}`);
+      for (const streamId of media.streams) {
+        const stream = index.streams.get(streamId);
+        if (stream === undefined) continue;
+        const prefix = `${ml}_midx${media.index}_${stream.component === 1 ? 'rtp' : 'rtcp'}`;
+        fields.push(...streamFields(state, stream, statistics, context, prefix));
+      }
+    }
+  });
+  return `${fields.join(', ')}, `;
+}
+
+function streamFields(
+  state: CallState,
+  stream: Stream,
+  statistics: CallStatistics,
+  { localAddressOf }: CdrContext,
+  prefix: string,
+): readonly string[] {
+  const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
+  const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
+  const remote: Endpoint = figures?.endpoint ?? stream.endpoint ?? { address: '', port: 0 };
+  const { packets, bytes, errors } = figures ?? stream.stats;
+  const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  return [
+    `${prefix}_endpoint_ip=${remote.address}`,
+    `${prefix}_endpoint_port=${remote.port}`,
+    `${prefix}_local_relay_ip=${socket === undefined ? '0.0.0.0' : localAddressOf(socket)}`,
+    `${prefix}_local_relay_port=${socket?.port ?? 0}`,
+    `${prefix}_relayed_packets=${packets}`,
+    `${prefix}_relayed_bytes=${bytes}`,
+    `${prefix}_relayed_errors=${errors}`,
+    `${prefix}_last_packet=${Math.floor(last / 1e6)}`,
+    `${prefix}_in_tos_tclass=0`,
+  ];
+}
