@@ -200,6 +200,18 @@ export class DaemonCliTarget implements CliTarget {
     return this.#parts.explain(callId);
   }
 
+  addInterface(text: string): Promise<string | null> {
+    return this.#parts.live.addInterface(text);
+  }
+
+  removeInterface(name: string): string | null {
+    for (const { sockets, medias } of this.#parts.calls.table.calls.values()) {
+      const used = [...sockets, ...medias].some((each) => each.logicalInterface === name);
+      if (used) return 'calls use it';
+    }
+    return this.#parts.live.removeInterface(name);
+  }
+
   interfaces(): readonly CliInterface[] {
     return this.#parts.gauges().interfaces.map((entry) => ({
       name: entry.name,

@@ -6,6 +6,7 @@ import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import { heldAddresses, NetworkWatch } from '../native/network.js';
 import { InterfaceTable } from '../media/interfaces.js';
 import { nativeProcess } from '../native/process.js';
+import { dropReasons } from '../media/plan-codec.js';
 import { PortPool } from '../media/port-pool.js';
 import type { CallState } from '../media/call-state.js';
 import type { CallStatistics, MediaRelay } from '../media/relay.js';
@@ -65,6 +66,10 @@ export interface DaemonEnvironment {
 const unclaimedMs = 60_000;
 /** Nobody waits for it, so the start does not either. */
 const unwantedMs = 1000;
+/** With zeroes: a rate needs a beginning. */
+const allDrops = (drops: ReturnType<MediaRelay['drops']>): Readonly<Record<string, number>> =>
+  Object.fromEntries(dropReasons.map((reason) => [reason, drops[reason] ?? 0]));
+
 /** How often the service manager gets a new status line. */
 const statusSeconds = 10;
 
@@ -341,6 +346,9 @@ export class Daemon {
         storeDegraded: !this.#store.healthy,
         draining: this.#drain.active,
         kernelFlows: this.#kernelRelay?.streamCount() ?? 0,
+        drops: allDrops(this.#relay?.drops() ?? {}),
+        kernelPackets: this.#kernelRelay?.packetTotals() ?? {},
+        standby: this.#keyspaces?.states ?? [],
       });
   }
 

@@ -1,6 +1,6 @@
 /** The databases of other nodes whose calls are followed. */
 import type { RedisConfig } from '../config/config.js';
-import type { KeyspaceFollower } from '../redis-store/keyspace-follower.js';
+import type { FollowedState, KeyspaceFollower } from '../redis-store/keyspace-follower.js';
 import type { StoreLog } from '../redis-store/log.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import type { Holder } from '../redis-store/store.js';
@@ -32,6 +32,11 @@ export class Keyspaces {
 
   get followed(): readonly number[] {
     return this.#follower?.databases ?? [];
+  }
+
+  /** How far behind each is. */
+  get states(): readonly FollowedState[] {
+    return this.#follower?.states ?? [];
   }
 
   /** Stands by for the calls of these databases, besides those followed already. */

@@ -6,10 +6,16 @@ import type {
   LogConfig,
   RedisConfig,
 } from '../config/config.js';
-import type { InterfaceTable } from '../media/interfaces.js';
+import { parseInterfaces } from '../config/interfaces.js';
+import type { InterfaceTable, LocalAddress, LogicalInterface } from '../media/interfaces.js';
 import type { Log, LogSink } from '../observe/log.js';
-import type { ResolvedInterfaces } from './process/local-addresses.js';
-import { changedMembers, failureText, Reload } from './reload.js';
+import {
+  changedMembers,
+  failureText,
+  refusalOfInterfaces,
+  Reload,
+  type ResolveConfigured,
+} from './reload.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -35,7 +41,7 @@ export interface LiveConfigOptions {
 /** What a running daemon does with new values. */
 export interface LiveParts {
   readonly interfaces: InterfaceTable;
-  readonly resolve: (config: Config) => Promise<ResolvedInterfaces>;
+  readonly resolve: ResolveConfigured;
   /** The members of `change` have other values than before. */
   readonly redisChanged: (change: Partial<RedisConfig>) => void;
   readonly keyspacesChanged: (added: readonly number[], removed: readonly number[]) => void;
@@ -89,6 +95,44 @@ export class LiveConfig {
     if (this.#redis === null) return;
     this.#redis = { ...this.#redis, ...change };
     this.#parts?.redisChanged(change);
+  }
+
+  /** One more address for media, as behind `--interface=`. Returns why it cannot be had; never rejects. */
+  async addInterface(text: string): Promise<string | null> {
+    const parts = this.#parts;
+    if (parts === null) return 'the start is not over yet';
+    try {
+      const { interfaces, warnings } = await parts.resolve({
+        media: { interfaces: parseInterfaces([text], []) },
+      });
+      const before = parts.interfaces.all;
+      const after = withInterfaces(before, interfaces);
+      const refusal = refusalOfInterfaces(before, after);
+      if (refusal !== null) return refusal;
+      if (JSON.stringify(after) === JSON.stringify(before)) return 'it is there already';
+      for (const warning of warnings) this.#options.log.warning('core', warning);
+      parts.interfaces.replace(after, parts.interfaces.aliases);
+      parts.interfacesChanged();
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Removes an interface that nothing uses. Returns why not. */
+  removeInterface(name: string): string | null {
+    const parts = this.#parts;
+    if (parts === null) return 'the start is not over yet';
+    const { all, aliases } = parts.interfaces;
+    if (!all.some((each) => each.name === name)) return 'there is no such interface';
+    if (all[0]?.name === name) return 'it is the default interface';
+    if ([...aliases.values()].includes(name)) return 'it has an alias';
+    parts.interfaces.replace(
+      all.filter((each) => each.name !== name),
+      aliases,
+    );
+    parts.interfacesChanged();
+    return null;
   }
 
   /** What the operator has changed is as it was configured again. */
@@ -156,4 +200,23 @@ export class LiveConfig {
     const removed = old.filter((each) => !now.includes(each));
     if (added.length + removed.length > 0) parts.keyspacesChanged(added, removed);
   }
+}
+
+/** Each address behind those of its interface, new interfaces at the end. */
+function withInterfaces(
+  before: readonly LogicalInterface[],
+  added: readonly LogicalInterface[],
+): readonly LogicalInterface[] {
+  const known = new Set(before.map(({ name }) => name));
+  return [
+    ...before.map((entry) => {
+      const more = added
+        .filter(({ name }) => name === entry.name)
+        .flatMap((each) => each.addresses);
+      const isNew = ({ address }: LocalAddress): boolean =>
+        !entry.addresses.some((each) => each.address === address);
+      return { ...entry, addresses: [...entry.addresses, ...more.filter(isNew)] };
+    }),
+    ...added.filter(({ name }) => !known.has(name)),
+  ];
 }

@@ -155,7 +155,11 @@ function signal(
     const reply = new Map<string, NgValue>();
     if (result.sdp !== null) reply.set('sdp', result.sdp);
     reply.set(...ok);
-    return saved.then(() => reply);
+    const began = performance.now();
+    return saved.then(() => {
+      counters.commits.add((performance.now() - began) / 1000);
+      return reply;
+    });
   } catch (error) {
     if (!(error instanceof SignallingError)) throw error;
     const { cause } = error;

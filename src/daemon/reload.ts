@@ -12,11 +12,16 @@ import type { ResolvedInterfaces } from './process/local-addresses.js';
 import { readKeyFile } from './key-file.js';
 import { checkTlsFiles } from './tls-files.js';
 
+/** Looks up the addresses of configured interfaces. @throws ConfigError */
+export type ResolveConfigured = (config: {
+  readonly media: Pick<Config['media'], 'interfaces'>;
+}) => Promise<ResolvedInterfaces>;
+
 export interface ReloadParts {
   readonly source: ConfigSource;
   readonly log: Log;
   readonly interfaces: InterfaceTable;
-  readonly resolve: (config: Config) => Promise<ResolvedInterfaces>;
+  readonly resolve: ResolveConfigured;
   readonly openLog: (config: LogConfig) => Promise<LogSink>;
   /** false: stderr was given up when the process went to the background. */
   readonly hasStderr: boolean;

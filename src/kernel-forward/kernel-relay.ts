@@ -486,6 +486,11 @@ export class KernelRelay implements MediaRelay {
     });
   }
 
+  /** Packets by what became of them. */
+  packetTotals(): Readonly<Record<string, number>> {
+    return this.#options.forwarder.totals();
+  }
+
   /** For the operator. */
   describe(): KernelDescription {
     const { forwarder } = this.#options;

@@ -52,6 +52,25 @@ export interface ProxyFigures {
 const maxProxies = 1000;
 const others = 'others';
 
+/** Upper bounds of the classes of commit times, s (metrics.ts). */
+export const commitBounds = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5,
+] as const;
+
+/** How long NG replies waited for the store. */
+export class CommitTimes {
+  /** By class, the last is of those above all bounds. */
+  readonly counts: number[] = [...commitBounds.map(() => 0), 0];
+  seconds = 0;
+
+  add(seconds: number): void {
+    const at = commitBounds.findIndex((bound) => seconds <= bound);
+    const position = at < 0 ? commitBounds.length : at;
+    this.counts[position] = (this.counts[position] ?? 0) + 1;
+    this.seconds += seconds;
+  }
+}
+
 /** Counts since `startedMicros` (wall clock). */
 export class Counters {
   readonly proxies = new Map<string, ProxyFigures>();
@@ -79,6 +98,7 @@ export class Counters {
   mos2Sum = 0;
   mosSamples = 0;
 
+  readonly commits = new CommitTimes();
   /** Since the last report to Graphite. */
   readonly interval: IntervalFigures;
 

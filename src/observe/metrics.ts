@@ -1,6 +1,6 @@
 /** The Prometheus text of `/metrics`: rtpengine's names, types and labels (options.md §5), then ours. */
 import { Counter, Gauge, Registry } from 'prom-client';
-import { commandNames, type CloseReason, type Counters } from './counters.js';
+import { commandNames, commitBounds, type CloseReason, type Counters } from './counters.js';
 import type { Gauges } from './statistics.js';
 
 /** What rtpengine has no metric for. */
@@ -9,6 +9,17 @@ export interface OwnMetrics {
   readonly storeDegraded: boolean;
   readonly draining: boolean;
   readonly kernelFlows: number;
+  /** Packets not relayed, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Packets of the kernel by what became of them; empty without kernel forwarding. */
+  readonly kernelPackets: Readonly<Record<string, number>>;
+  /** Databases that this node stands by for. */
+  readonly standby: readonly {
+    readonly database: number;
+    readonly waiting: number;
+    readonly behindMs: number;
+    readonly lastMs: number;
+  }[];
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -145,6 +156,16 @@ function ownMetrics(scrape: Scrape, counters: Counters, own: OwnMetrics): void {
   gauge('draining', '1: no new calls are taken', own.draining ? 1 : 0);
   gauge('kernel_flows', 'Flows that the kernel forwards', own.kernelFlows);
   scrape.counter(
+    'rtprelay_dropped_packets_total',
+    'Packets that were not relayed, by reason',
+    Object.entries(own.drops).map(([reason, count]): Sample => [{ reason }, count]),
+  );
+  scrape.counter(
+    'rtprelay_kernel_packets_total',
+    'Packets that the kernel programs saw, by what became of them',
+    Object.entries(own.kernelPackets).map(([result, count]): Sample => [{ result }, count]),
+  );
+  scrape.counter(
     'rtprelay_takeovers_total',
     'Calls taken over from other nodes',
     one(counters.takeovers),
@@ -156,13 +177,54 @@ function ownMetrics(scrape: Scrape, counters: Counters, own: OwnMetrics): void {
   );
 }
 
+function standby(scrape: Scrape, { standby: databases }: OwnMetrics): void {
+  const samples = (of: (entry: OwnMetrics['standby'][number]) => number): readonly Sample[] =>
+    databases.map((entry) => [{ keyspace: String(entry.database) }, of(entry)]);
+  const gauge = (name: string, help: string, values: readonly Sample[]): void =>
+    scrape.gauge(`rtprelay_standby_${name}`, help, values);
+  gauge(
+    'behind_seconds',
+    'Age of the oldest change of a followed database that is not taken over yet, 0 none',
+    samples(({ behindMs }) => behindMs / 1000),
+  );
+  gauge(
+    'lag_seconds',
+    'How long the last change took to be taken over',
+    samples(({ lastMs }) => lastMs / 1000),
+  );
+  gauge(
+    'waiting',
+    'Changes that are not taken over yet',
+    samples(({ waiting }) => waiting),
+  );
+}
+
+/** What prom-client can only count by itself. */
+function commitHistogram({ commits }: Counters): string {
+  const name = 'rtprelay_commit_seconds';
+  let sum = 0;
+  const buckets = commits.counts.map((count, at) => {
+    sum += count;
+    return `${name}_bucket{le="${commitBounds[at] ?? '+Inf'}"} ${sum}\n`;
+  });
+  return (
+    `# HELP ${name} How long NG replies waited for the store\n# TYPE ${name} histogram\n` +
+    `${buckets.join('')}${name}_sum ${commits.seconds}\n${name}_count ${sum}\n`
+  );
+}
+
 /** The text of one scrape. */
-export function metricsText(counters: Counters, gauges: Gauges, own: OwnMetrics): Promise<string> {
+export async function metricsText(
+  counters: Counters,
+  gauges: Gauges,
+  own: OwnMetrics,
+): Promise<string> {
   const scrape = new Scrape();
   sessions(scrape, counters, gauges);
   packets(scrape, counters, gauges);
   requests(scrape, counters);
   ports(scrape, gauges);
   ownMetrics(scrape, counters, own);
-  return scrape.text();
+  standby(scrape, own);
+  return `${(await scrape.text()).trimEnd()}\n\n${commitHistogram(counters)}`;
 }

@@ -43,6 +43,17 @@ export interface KeyspaceFollowerOptions {
   readonly held: (database: number) => Iterable<string>;
 }
 
+/** How far behind a followed database what is known of it is. */
+export interface FollowedState {
+  readonly database: number;
+  /** Changes that are known of and not taken over yet. */
+  readonly waiting: number;
+  /** Since when there is something to take over: ms of age; 0: nothing is. */
+  readonly behindMs: number;
+  /** How long the last change took from its notification until it was taken over. */
+  readonly lastMs: number;
+}
+
 /** Values read by one command. */
 const batchSize = 100;
 const compareIntervalMs = 60_000;
@@ -65,6 +76,9 @@ class FollowedDatabase {
   #retryTimer: NodeJS.Timeout | null = null;
   #settleTimer: NodeJS.Timeout | null = null;
   #saidInterrupted = '';
+  /** When the oldest of what is not taken over yet became known; null: everything is. */
+  #behindSince: number | null = performance.now();
+  #lastMs = 0;
   readonly #reported = new Set<string>();
   readonly #fence: Fence;
   readonly #expiry: ExpiryWatch;
@@ -138,17 +152,25 @@ class FollowedDatabase {
     this.#master?.connection.close();
   }
 
+  get state(): FollowedState {
+    const behindMs = this.#behindSince === null ? 0 : performance.now() - this.#behindSince;
+    const { database } = this;
+    return { database, waiting: this.#changed.size, behindMs, lastMs: this.#lastMs };
+  }
+
   /** A key changed; `deleted`: that is what the notification says. */
   touch(callId: string, deleted: boolean): void {
     // On a replica a key that expires is deleted by its master, as one that somebody deletes.
     const byOwner = deleted && !(this.#followsReplica && this.#expiry.mayHaveExpired(callId));
     this.#changed.set(callId, byOwner);
+    this.#behindSince ??= performance.now();
     void this.#work();
   }
 
   /** Reads the whole database anew. Resolves when that is over, or was interrupted. */
   async compare(): Promise<void> {
     this.#compareWanted = true;
+    this.#behindSince ??= performance.now();
     await this.#work();
   }
 
@@ -217,10 +239,13 @@ class FollowedDatabase {
     } catch (error) {
       // What was under way is read again with everything else as soon as there is a connection.
       this.#compareWanted = true;
+      this.#behindSince ??= performance.now();
       if (!this.#closed) this.#interrupted(error instanceof Error ? error.message : String(error));
       throw error;
     }
     this.#saidInterrupted = '';
+    if (this.#behindSince !== null) this.#lastMs = performance.now() - this.#behindSince;
+    this.#behindSince = null;
   }
 
   /** The server may be there and only not let us read: it loads what its master sent, for example. */
@@ -325,6 +350,10 @@ export class KeyspaceFollower {
 
   get databases(): readonly number[] {
     return [...this.#databases.keys()];
+  }
+
+  get states(): readonly FollowedState[] {
+    return [...this.#databases.values()].map(({ state }) => state);
   }
 
   /** Never rejects. Resolves when the first attempt to connect is over. */

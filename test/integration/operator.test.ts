@@ -99,6 +99,28 @@ describe('rtprelayctl', () => {
     });
   }
 
+  it('adds an interface and removes it when no call uses it', async () => {
+    const ask = (...words: readonly string[]): ReturnType<typeof ctl> =>
+      ctl('-port', String(port), 'interface', ...words);
+    expect(ask('add', 'two/127.0.0.2!192.0.2.7')).to.include({ code: 0 });
+    expect(ask('add', 'two/127.0.0.2!192.0.2.7').stdout).to.match(/^Fail .* there already/);
+    expect(ask('add', 'three/192.0.2.99')).to.include({ code: 1 });
+    expect(ask('add', 'a/b/c')).to.include({ code: 1 });
+    const ng = daemon.client();
+    const ids = { 'call-id': 'on-two', 'from-tag': 'a' };
+    const direction = ['default', 'two'];
+    const reply = await ng.request({ command: 'offer', ...ids, sdp: audioSdp(4000), direction });
+    expect(String(reply['sdp'])).to.include('c=IN IP4 192.0.2.7');
+    expect(ask('del', 'two').stdout).to.equal('Fail removing interface two; calls use it\n');
+    await ng.request({ command: 'delete', ...ids, 'delete-delay': 0 });
+    expect(ask('del', 'two')).to.include({ code: 0, stdout: 'Success removing interface two\n' });
+    expect(ask('del', 'two')).to.include({ code: 1 });
+    expect(ask('del', 'default').stdout).to.include('it is the default interface');
+    const refused = await ng.request({ command: 'offer', ...ids, sdp: audioSdp(4000), direction });
+    expect(String(refused['sdp'] ?? '')).not.to.include('192.0.2.7');
+    ng.close();
+  });
+
   it('succeeds otherwise', () => {
     for (const line of [
       'list totals',

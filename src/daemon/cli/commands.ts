@@ -196,13 +196,32 @@ const callCommand: Command = (target, words) => {
     case 'debug':
       return setDebug(target, callId, rest[0]);
     case 'tag':
-      return rest[0] !== undefined && rest[1] === 'info'
-        ? tagText(call, rest[0])
-        : unknown(rest.slice(1));
+      return callTag(call, rest);
+    case 'help':
+    case 'usage':
+      return helpText(['info', 'terminate', 'debug', 'tag']);
     default:
-      return unknown(words.slice(1));
+      return action === undefined ? more : unknown(words.slice(1));
   }
 };
+
+/** `call CALLID tag TAG ...` */
+function callTag(call: CliCall, [tag, action, ...rest]: readonly string[]): string {
+  if (tag === undefined || action === undefined) return more;
+  switch (action) {
+    case 'info':
+      return tagText(call, tag);
+    case 'help':
+    case 'usage':
+      return helpText(['info', 'delay', 'detect-dtmf']);
+    // What runs codecs is not there: said, rather than accepted in silence.
+    case 'delay':
+    case 'detect-dtmf':
+      return `Fail: '${action}' needs media processing, which this version does not have\n`;
+    default:
+      return unknown([action, ...rest]);
+  }
+}
 
 /** Ours: `explain [--json] CALLID`, the option at either end. */
 const explain: Command = (target, words) => {
@@ -284,6 +303,32 @@ const kernel: Command = (target) => {
   return `${lines.join('\n')}\n`;
 };
 
+/** Ours: `interface add [NAME/]ADDR[!ADVERTISED]`, `interface del NAME`. */
+const interfaces = choice(
+  new Map<string, Command>([
+    [
+      'add',
+      async (target, [text]) => {
+        if (text === undefined) return more;
+        const why = await target.addInterface(text);
+        return why === null
+          ? `Success adding interface ${text}\n`
+          : `Fail adding interface ${text}; ${why}\n`;
+      },
+    ],
+    [
+      'del',
+      (target, [name]) => {
+        if (name === undefined) return more;
+        const why = target.removeInterface(name);
+        return why === null
+          ? `Success removing interface ${name}\n`
+          : `Fail removing interface ${name}; ${why}\n`;
+      },
+    ],
+  ]),
+);
+
 /** Ours: as SIGHUP. */
 const reload: Command = async (target) => `${(await target.reload()).join('\n')}\n`;
 
@@ -306,6 +351,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['standby', makeAll('foreign')],
   ['kernel', kernel],
   ['drain', drain],
+  ['interface', interfaces],
   ['reload', reload],
   ['explain', explain],
   ['streams', streamsText],

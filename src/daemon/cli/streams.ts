@@ -1,6 +1,5 @@
 /** Ours: `streams`, all streams with their counters, as JSON; `rtprelayctl top` makes rates of it. */
 import { printableJson } from '../../observe/printable.js';
-import type { CliTarget } from './target.js';
 
 /** RTP (or RTCP) between the relay and one side of a call. */
 export interface StreamFigures {
@@ -39,11 +38,16 @@ export interface StreamsSnapshot {
   readonly calls: readonly CallStreams[];
 }
 
+/** Where they come from. */
+interface StreamSource {
+  streams(): { readonly atMicros: number; readonly calls: Iterable<CallStreams> };
+}
+
 /** So many calls are read before others have a turn. */
 const sliceOfCalls = 50;
 
 /** The whole answer. Others are served between slices of it. */
-export async function streamsText(target: CliTarget): Promise<string> {
+export async function streamsText(target: StreamSource): Promise<string> {
   const parts: string[] = [];
   const { atMicros, calls } = target.streams();
   let read = 0;

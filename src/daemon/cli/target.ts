@@ -147,6 +147,10 @@ export interface CliTarget {
   /** Why nothing is heard in a call, also in one that has ended lately; null: unknown. */
   explain(callId: string): Explanation | null;
   interfaces(): readonly CliInterface[];
+  /** One more address, as behind `--interface=`; why it cannot be had, or null. Never rejects. */
+  addInterface(text: string): Promise<string | null>;
+  /** Removes a logical interface; why it cannot be, or null. */
+  removeInterface(name: string): string | null;
   statistics(): CliStatistics;
   /** Current value, in the unit of the option it belongs to. */
   setting(name: CliSetting): number;

@@ -14,6 +14,8 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['list SETTING', 'maxsessions maxopenfiles maxcpu maxload maxbw timeout silenttimeout'],
   ['', 'offertimeout finaltimeout redisallowederrors redisdisabletime'],
   ['', 'redisconnecttimeout rediscmdtimeout controltos deletedelay'],
+  ['interface add [NAME/]ADDR[!ADVERTISED]', 'one more media address until the daemon ends'],
+  ['interface del NAME', 'removes an interface that no call uses'],
   ['get ...', 'the same as list'],
   ['set SETTING NUMBER', 'changes one of these'],
   ['set loglevel [SUBSYSTEM] LEVEL', 'log level, 0 to 7'],

@@ -132,6 +132,12 @@ export class FakeTarget implements CliTarget {
     const own = this.calls.length - foreign;
     return { own, foreign, transcodedMedia: 0, ipv4Only: own, ipv6Only: 0, mixed: 0 };
   }
+  addInterface(): Promise<string | null> {
+    return Promise.resolve(null);
+  }
+  removeInterface(): string | null {
+    return null;
+  }
   streams(): ReturnType<CliTarget['streams']> {
     return { atMicros: 1, calls: [] };
   }
