@@ -147,6 +147,16 @@ export class InterfaceTable {
     };
   }
 
+  /** The local addresses that are meant by an address as SDP says it: bound or advertised. */
+  localAddresses(address: string): ReadonlySet<string> {
+    const found = new Set<string>();
+    for (const { addresses } of this.#all) {
+      for (const each of addresses)
+        if (each.address === address || each.advertised === address) found.add(each.address);
+    }
+    return found;
+  }
+
   /**
    * The address at a position in the list of `family` (`InterfaceAddress`), as stored in Redis; null
    * when this node's interfaces lack it.

@@ -327,7 +327,20 @@ function rtcpEndpoint(pair: MediaPair): Endpoint | null {
 
 const highestPort = 65_535;
 
-function applyEndpoints(draft: CallDraft, pair: MediaPair, request: SignallingRequest): void {
+/** The endpoint is a port of this relay: packets could go round in it (10.5 seen). */
+function isOwnPort({ address, port }: Endpoint, { interfaces, ports }: SignallingContext): boolean {
+  if (port === 0) return false;
+  for (const local of interfaces.localAddresses(address))
+    if (ports.isUsed(local, port)) return true;
+  return false;
+}
+
+function applyEndpoints(
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): void {
   const { section, sender } = pair;
   // Sections that are not relayed may come without c=.
   const address = pair.address === '' ? '0.0.0.0' : pair.address;
@@ -340,6 +353,7 @@ function applyEndpoints(draft: CallDraft, pair: MediaPair, request: SignallingRe
     // Beyond the last port there is nothing to send to; what comes is heard.
     const endpoint = explicit ?? { address, port: port > highestPort ? 0 : port };
     setRemote(stream, endpoint, zeroAddress);
+    if (isOwnPort(endpoint, context)) setMediaFlag(sender, 'loop-check', true);
     if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
     setStreamFlag(stream, 'strict-source', request.flags.has('strict-source'));
     setStreamFlag(stream, 'media-handover', request.flags.has('media-handover'));
@@ -435,7 +449,7 @@ export function applySection(
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
-  applyEndpoints(draft, pair, request);
+  applyEndpoints(draft, pair, request, context);
   for (const id of receiver.streams) {
     const stream = draft.stream(id);
     learnAgain(stream);

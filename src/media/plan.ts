@@ -10,6 +10,7 @@ import {
 } from './call-state.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { RewritePlan } from './packet-plan.js';
+import { ownRtcpOf } from './plan-streams.js';
 import { payloadRules, restrictionsOf } from './payload-rules.js';
 import type {
   MediaPlan,
@@ -129,6 +130,7 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
   const receivers = index.receiversOf(media.id);
   const owner = restrictionsOf(state, index.participants.get(media.participantId));
   // Blocked for everybody who hears it: as if its sender were.
+  const kind = kindOf(index, stream, media);
   const restrictions = {
     ...owner,
     blockMedia:
@@ -138,12 +140,14 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
   return {
     id: stream.id,
     transport: stream.id,
-    kind: kindOf(index, stream, media),
+    kind,
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads: isRtp && stream.component === 1 ? payloadRules(restrictions, media, receivers) : null,
     clockRate: clockRateOf(media),
-    ...{ loopCheck: false, measured: false, ownRtcp: null },
+    loopCheck: stream.component === 1 && media.flags.has('loop-check'),
+    measured: false,
+    ownRtcp: ownRtcpOf(stream, media, kind),
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,

@@ -23,6 +23,8 @@ export interface PortAllocator {
    * @throws PortAllocationError when the range holds none.
    */
   allocate(localAddress: string, count: number): number;
+  /** Whether a call has this port. */
+  isUsed(localAddress: string, port: number): boolean;
 }
 
 interface AddressPorts {
@@ -126,6 +128,11 @@ export class PortPool implements PortAllocator {
     return true;
   }
 
+  isUsed(localAddress: string, port: number): boolean {
+    const ports = this.#addresses.get(localAddress);
+    return ports !== undefined && ports.used[port - ports.range.min] === 1;
+  }
+
   release(localAddress: string, port: number): void {
     const ports = this.#of(localAddress);
     const index = port - ports.range.min;
@@ -157,6 +164,10 @@ export class PortReservation implements PortAllocator {
     const port = this.pool.allocate(localAddress, count);
     for (let i = 0; i < count; i++) this.#taken.push({ localAddress, port: port + i });
     return port;
+  }
+
+  isUsed(localAddress: string, port: number): boolean {
+    return this.pool.isUsed(localAddress, port);
   }
 
   rollback(): void {

@@ -101,6 +101,11 @@ export class CallTable {
     return this.#options.relay.statistics(callId) ?? noStatistics;
   }
 
+  /** Whoever sends video is asked for a key frame: packets were lost, and its picture with them. */
+  requestKeyFrames({ callId, medias }: CallState): void {
+    if (medias.some(({ type }) => type === 'video')) this.#options.relay.requestKeyFrames(callId);
+  }
+
   timesOf(callId: string): CallTimes {
     const now = this.now();
     return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now, stored: 0 };

@@ -80,6 +80,7 @@ export class CallOwnership {
       return reasonOf(error);
     }
     table.touch(state, table.now());
+    table.requestKeyFrames(state);
     return null;
   }
 
@@ -181,7 +182,9 @@ export class CallOwnership {
     if (database !== own.redisHostedDb) {
       this.#leftovers.set(callId, { database, mine: holderOf(own) });
     }
-    const saved = await table.commit(own, { media: isToldToRelay(own) });
+    const committed = table.commit(own, { media: isToldToRelay(own) });
+    table.requestKeyFrames(own);
+    const saved = await committed;
     // Only then: between two databases the call must never be in none.
     if (saved === 'committed') void this.#release(callId);
   }

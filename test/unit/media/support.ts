@@ -24,6 +24,10 @@ export const interfaces = new InterfaceTable([
 export class CountingPorts implements PortAllocator {
   #next = 40_000;
 
+  isUsed(_localAddress: string, port: number): boolean {
+    return port >= 40_000 && port < this.#next;
+  }
+
   allocate(_localAddress: string, count: number): number {
     const first = this.#next;
     this.#next += count + (count % 2);

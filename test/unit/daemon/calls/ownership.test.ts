@@ -193,6 +193,23 @@ describe('a takeover', () => {
     expect(node.ownership()).to.equal('own');
   });
 
+  it('asks those who send video for key frames; a restored call likewise', async () => {
+    const state = storedCall();
+    const medias = state.medias.map((media) => ({ ...media, type: 'video' }));
+    const node = new Node({ options: standby });
+    node.calls.ownership.follow({ ...state, medias }, 2);
+    expect(node.relay.keyFramesAsked).to.eql([]);
+    await node.calls.ownership.takeOver('call', 'by command');
+    expect(node.relay.keyFramesAsked).to.eql(['call']);
+    const restarted = new Node();
+    expect(restarted.calls.ownership.adopt({ ...state, medias })).to.equal(null);
+    expect(restarted.relay.keyFramesAsked).to.eql(['call']);
+    const audio = standbyNode();
+    audio.calls.ownership.takeOverAll();
+    await settled();
+    expect(audio.relay.keyFramesAsked).to.eql([]);
+  });
+
   it('waits for the store before it leaves the other database', async () => {
     const node = standbyNode();
     node.store.healthy = false;

@@ -1,0 +1,31 @@
+/** What the relay itself has to do for a stream, beyond passing its packets on. Pure. */
+import type { Codec, Media, Stream } from './call-state.js';
+import type { OwnRtcpPlan } from './packet-plan.js';
+import type { StreamPlan } from './relay.js';
+import { isFeedbackProtocol } from '../sdp/view.js';
+
+/** Retransmissions and parity (RFC 4588, RFC 5109, RFC 8627) have no key frames; redundancy (RED) has. */
+const withoutPicture: ReadonlySet<string> = new Set(['rtx', 'ulpfec', 'parityfec', 'flexfec-03']);
+
+const hasPicture = ({ encoding, payloadType }: Codec): boolean =>
+  payloadType >= 0 && payloadType <= 127 && !withoutPicture.has(encoding.toLowerCase());
+
+/** The stream's sender can be asked for a key frame: it sends video and takes part in feedback (RFC 4585). */
+function keyFramesOf({ type, protocol, codecs }: Media): OwnRtcpPlan['keyFrames'] {
+  if (type !== 'video' || !isFeedbackProtocol(protocol)) return null;
+  const payloadTypes = codecs.filter(hasPicture).map(({ payloadType }) => payloadType);
+  return { pli: true, fir: false, payloadTypes };
+}
+
+/** RTCP of our own to whoever sends a stream of a media; null: it gets that of others alone. */
+export function ownRtcpOf(
+  stream: Stream,
+  media: Media,
+  kind: StreamPlan['kind'],
+): OwnRtcpPlan | null {
+  if (kind !== 'rtp') return null;
+  const keyFrames = keyFramesOf(media);
+  if (keyFrames === null) return null;
+  const by = media.rtcpMux ? stream.id : (stream.rtcpSibling ?? stream.id);
+  return { by, reports: null, keyFrames };
+}
