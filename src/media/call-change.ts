@@ -80,11 +80,14 @@ function sameEntity<E extends Entity>(a: E, b: E): boolean {
   return true;
 }
 
-function shared<E extends Entity>(next: E[], previous: readonly E[]): E[] {
-  return next.map((entity, at) => {
+/** Puts those back that came out as they were. */
+function share<E extends Entity>(next: E[], previous: readonly E[]): void {
+  for (let at = 0; at < next.length; at++) {
+    const entity = next[at];
     const before = previous[at];
-    return before?.id === entity.id && sameEntity(entity, before) ? before : entity;
-  });
+    if (entity === before || entity === undefined || before === undefined) continue;
+    if (before.id === entity.id && sameEntity(entity, before)) next[at] = before;
+  }
 }
 
 /**
@@ -93,10 +96,10 @@ function shared<E extends Entity>(next: E[], previous: readonly E[]): E[] {
  */
 export function finished(draft: DraftState, previous: CallState | null): CallState {
   if (previous === null) return draft;
-  draft.participants = shared(draft.participants, previous.participants);
-  draft.medias = shared(draft.medias, previous.medias);
-  draft.streams = shared(draft.streams, previous.streams);
-  draft.sockets = shared(draft.sockets, previous.sockets);
-  draft.endpointMaps = shared(draft.endpointMaps, previous.endpointMaps);
+  share(draft.participants, previous.participants);
+  share(draft.medias, previous.medias);
+  share(draft.streams, previous.streams);
+  share(draft.sockets, previous.sockets);
+  share(draft.endpointMaps, previous.endpointMaps);
   return draft;
 }

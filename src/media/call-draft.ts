@@ -1,13 +1,20 @@
-/** A copy of a call that one command changes before it is published. */
+/**
+ * A copy of a call that one command changes before it is published. An entity is copied when it is asked for
+ * first: of a call with hundreds of branches a command concerns two or three.
+ */
 import {
-  draftOf,
+  copyOfEndpointMap,
+  copyOfMedia,
+  copyOfParticipant,
+  copyOfSocket,
+  copyOfStream,
   noExtensions,
   nothingCarried,
   nothingToResume,
   noStats,
+  shallowCopyOf,
   type AddressFamily,
   type CallState,
-  type DraftState,
   type EndpointLearning,
   type EndpointMap,
   type LocalSocket,
@@ -23,13 +30,34 @@ const noFlags: ReadonlySet<MediaFlag> = new Set();
 const rtpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtp']);
 const rtcpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtcp']);
 
-function byId<T extends { readonly id: number }>(entities: readonly T[], id: number): T {
-  // Ids count from 0 in the order of the list, unless something was taken out of it.
-  const direct = entities[id];
-  if (direct?.id === id) return direct;
-  const found = entities.find((entity) => entity.id === id);
-  if (found === undefined) throw new RangeError(`no entity ${id} in the call`);
+interface Entity {
+  readonly id: number;
+}
+
+/** Ids count from 0 in the order of the list, unless something was taken out of it. */
+function positionOf(entities: readonly Entity[], id: number): number {
+  if (entities[id]?.id === id) return id;
+  const found = entities.findIndex((entity) => entity.id === id);
+  if (found < 0) throw new RangeError(`no entity ${id} in the call`);
   return found;
+}
+
+function entityAt<T extends Entity>(entities: readonly T[], id: number): T {
+  const entity = entities[positionOf(entities, id)];
+  if (entity === undefined) throw new RangeError(`no entity ${id} in the call`);
+  return entity;
+}
+
+/**
+ * The call as it is so far. Its entities may be those of the state before: only what the methods of
+ * `CallDraft` give may be changed.
+ */
+export interface DraftedState extends CallState {
+  participants: Readonly<Participant>[];
+  medias: Readonly<Media>[];
+  streams: Readonly<Stream>[];
+  sockets: Readonly<LocalSocket>[];
+  endpointMaps: Readonly<EndpointMap>[];
 }
 
 /** What a new call starts from. Times in µs since the epoch. */
@@ -72,39 +100,77 @@ export function newCallState(call: NewCall): CallState {
 
 /** Finds and adds the entities of a call under change. */
 export class CallDraft {
-  readonly state: DraftState;
+  readonly state: DraftedState;
+  /** Entities from here on are the draft's. */
+  readonly #firstIds: CallState['nextIds'];
+  /** Copies that were made. */
+  readonly #own = new Set<Entity>();
 
   constructor(previous: CallState) {
-    this.state = draftOf(previous);
+    const { participant, media, stream, socket, endpointMap } = previous.nextIds;
+    this.#firstIds = previous.nextIds;
+    const state = shallowCopyOf(previous);
+    state.participants = previous.participants.slice();
+    state.medias = previous.medias.slice();
+    state.streams = previous.streams.slice();
+    state.sockets = previous.sockets.slice();
+    state.endpointMaps = previous.endpointMaps.slice();
+    state.nextIds = { participant, media, stream, socket, endpointMap };
+    this.state = state as DraftedState;
   }
 
+  /** To be looked at and changed, as what the following four give. */
   participant(id: number): Participant {
-    return byId(this.state.participants, id);
+    return this.#changed(
+      this.state.participants,
+      id,
+      this.#firstIds.participant,
+      copyOfParticipant,
+    );
   }
 
   media(id: number): Media {
-    return byId(this.state.medias, id);
+    return this.#changed(this.state.medias, id, this.#firstIds.media, copyOfMedia);
   }
 
   stream(id: number): Stream {
-    return byId(this.state.streams, id);
+    return this.#changed(this.state.streams, id, this.#firstIds.stream, copyOfStream);
   }
 
   socket(id: number): LocalSocket {
-    return byId(this.state.sockets, id);
+    return this.#changed(this.state.sockets, id, this.#firstIds.socket, copyOfSocket);
   }
 
   endpointMap(id: number): EndpointMap {
-    return byId(this.state.endpointMaps, id);
+    const first = this.#firstIds.endpointMap;
+    return this.#changed(this.state.endpointMaps, id, first, copyOfEndpointMap);
+  }
+
+  /** To be looked at only. */
+  participantAsIs(id: number): Readonly<Participant> {
+    return entityAt(this.state.participants, id);
+  }
+
+  mediaAsIs(id: number): Readonly<Media> {
+    return entityAt(this.state.medias, id);
+  }
+
+  #changed<T extends Entity>(list: T[], id: number, firstId: number, copyOf: (from: T) => T): T {
+    const at = positionOf(list, id);
+    const entity = list[at] ?? entityAt(list, id);
+    if (id >= firstId || this.#own.has(entity)) return entity;
+    const copy = copyOf(entity);
+    list[at] = copy;
+    this.#own.add(copy);
+    return copy;
   }
 
   /** Participants that have not been deleted keep medias; a deleted one only stays for the record. */
   participantByTag(tag: string): Participant | null {
-    return (
-      this.state.participants.find(
-        (participant) => participant.tag === tag || participant.aliases.includes(tag),
-      ) ?? null
+    const found = this.state.participants.find(
+      (participant) => participant.tag === tag || participant.aliases.includes(tag),
     );
+    return found === undefined ? null : this.participant(found.id);
   }
 
   addParticipant(tag: string | null, nowMicros: number): Participant {

@@ -384,7 +384,7 @@ export interface CallState {
   carried: Carried;
 }
 
-/** A call under change: entities may be added, and changed without changing another state. */
+/** A copy of a call: entities may be added, and changed without changing another state. */
 export interface DraftState extends CallState {
   participants: Participant[];
   medias: Media[];
@@ -469,7 +469,7 @@ export const copyOfStream = (from: Stream): Stream => ({
   carried: from.carried,
 });
 
-const copyOfSocket = (from: LocalSocket): LocalSocket => ({
+export const copyOfSocket = (from: LocalSocket): LocalSocket => ({
   id: from.id,
   streamId: from.streamId,
   port: from.port,
@@ -481,7 +481,7 @@ const copyOfSocket = (from: LocalSocket): LocalSocket => ({
   carried: from.carried,
 });
 
-const copyOfEndpointMap = (from: EndpointMap): EndpointMap => ({
+export const copyOfEndpointMap = (from: EndpointMap): EndpointMap => ({
   id: from.id,
   mediaId: from.mediaId,
   wildcard: from.wildcard,

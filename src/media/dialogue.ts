@@ -19,22 +19,23 @@ export interface DialogueRequest {
   readonly viaBranch: string | null;
 }
 
-const isPresent = (participant: Participant): boolean => participant.deletedMicros === 0;
+const isPresent = (participant: Readonly<Participant>): boolean => participant.deletedMicros === 0;
 
 function moveToFront(ids: readonly number[], id: number): readonly number[] {
   return ids[0] === id ? ids : [id, ...ids.filter((other) => other !== id)];
 }
 
 /** Participants in dialogue with `from`, the one used last first. */
-function counterparts(draft: CallDraft, from: Participant): readonly Participant[] {
+function counterparts(draft: CallDraft, from: Participant): readonly Readonly<Participant>[] {
   const ids = new Set<number>();
   for (const mediaId of from.medias) {
-    for (const subscription of draft.media(mediaId).subscriptions) {
-      if (subscription.offerAnswer) ids.add(draft.media(subscription.mediaId).participantId);
+    for (const subscription of draft.mediaAsIs(mediaId).subscriptions) {
+      if (subscription.offerAnswer) ids.add(draft.mediaAsIs(subscription.mediaId).participantId);
     }
   }
-  for (const id of [...from.associated, ...from.branches]) ids.add(id);
-  return [...ids].map((id) => draft.participant(id)).filter(isPresent);
+  for (const id of from.associated) ids.add(id);
+  for (const id of from.branches) ids.add(id);
+  return [...ids].map((id) => draft.participantAsIs(id)).filter(isPresent);
 }
 
 function associate(from: Participant, to: Participant): void {
@@ -84,12 +85,15 @@ function offerCounterpart(
   const candidates = counterparts(draft, from);
   if (viaBranch === null) {
     const current = candidates[0];
-    return current === undefined ? draft.addParticipant(null, nowMicros) : revive(current);
+    return current === undefined
+      ? draft.addParticipant(null, nowMicros)
+      : revive(draft.participant(current.id));
   }
-  const branch =
+  const known =
     candidates.find((candidate) => candidate.viaBranch === viaBranch) ??
-    candidates.find((candidate) => candidate.viaBranch === null && candidate.tag === null) ??
-    draft.addParticipant(null, nowMicros);
+    candidates.find((candidate) => candidate.viaBranch === null && candidate.tag === null);
+  const branch =
+    known === undefined ? draft.addParticipant(null, nowMicros) : draft.participant(known.id);
   addBranch(from, branch, viaBranch);
   return revive(branch);
 }
@@ -116,8 +120,8 @@ function answerCounterpart(
   nowMicros: number,
 ): Participant {
   const { toTag, viaBranch } = request;
-  const named = draft.participantByTag(toTag);
-  if (named !== null && named !== from) return named;
+  const known = draft.participantByTag(toTag);
+  if (known !== null && known !== from) return known;
   const candidates = counterparts(draft, from);
   const branch =
     viaBranch === null
@@ -127,6 +131,7 @@ function answerCounterpart(
   // of the latest offer is meant, unless another has answered already.
   const unnamed = branch ?? (candidates[0]?.tag === null ? candidates[0] : undefined);
   if (unnamed === undefined) return draft.addParticipant(toTag, nowMicros);
-  unnamed.tag = toTag;
-  return unnamed;
+  const named = draft.participant(unnamed.id);
+  named.tag = toTag;
+  return named;
 }

@@ -131,9 +131,9 @@ function codecFrom(codec: SdpCodec, mediaType: string, ptimeMs: number): Codec {
 const sameCodec = (a: Codec, b: Codec): boolean =>
   a.payloadType === b.payloadType ||
   (a.encoding !== '' &&
-    a.encoding.toLowerCase() === b.encoding.toLowerCase() &&
     a.clockRate === b.clockRate &&
-    a.channels === b.channels);
+    a.channels === b.channels &&
+    a.encoding.toLowerCase() === b.encoding.toLowerCase());
 
 /**
  * What of an answer the offerer is told: the codecs that were offered (RFC 3264 §6.1), with the numbers

@@ -56,6 +56,9 @@ export const dropReasons: readonly DropReason[] = [
   'unknown-stream',
 ];
 
+/** Longest string that is copied byte by byte; a call into the runtime costs about as much. */
+const maxInlineLength = 32;
+
 const planMagic = 0x334c5052;
 const noPort = 0xffffffff;
 const noSession = 0xffff;
@@ -255,8 +258,8 @@ export class PlanEncoder {
     this.#at = 0;
     try {
       this.#plan(plan);
+      if (this.#at > this.#buffer.length) throw new RangeError('longer than its bound');
     } catch (error) {
-      // Buffer refuses numbers out of range.
       if (
         error instanceof RangeError ||
         error instanceof TypeError ||
@@ -469,19 +472,41 @@ export class PlanEncoder {
   }
 
   #text(text: string): void {
-    this.#at += this.#buffer.write(text, this.#at, 'latin1');
+    if (text.length > maxInlineLength) {
+      this.#at += this.#buffer.write(text, this.#at, 'latin1');
+      return;
+    }
+    const buffer = this.#buffer;
+    let at = this.#at;
+    for (let i = 0; i < text.length; i++) buffer[at++] = text.charCodeAt(i);
+    this.#at = at;
   }
 
+  // Byte by byte: a plan has hundreds of numbers, and Buffer's methods cost several times as much.
+
   #u8(value: number): void {
-    this.#at = this.#buffer.writeUInt8(value, this.#at);
+    if ((value & 0xff) !== value) throw new RangeError(`${value} does not fit into 8 bits`);
+    this.#buffer[this.#at++] = value;
   }
 
   #u16(value: number): void {
-    this.#at = this.#buffer.writeUInt16LE(value, this.#at);
+    if ((value & 0xffff) !== value) throw new RangeError(`${value} does not fit into 16 bits`);
+    const buffer = this.#buffer;
+    const at = this.#at;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    this.#at = at + 2;
   }
 
   #u32(value: number): void {
-    this.#at = this.#buffer.writeUInt32LE(value, this.#at);
+    if (value >>> 0 !== value) throw new RangeError(`${value} does not fit into 32 bits`);
+    const buffer = this.#buffer;
+    const at = this.#at;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
+    this.#at = at + 4;
   }
 
   #f64(value: number): void {

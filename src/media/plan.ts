@@ -187,17 +187,26 @@ const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
 
 function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
   const { rtp, rtcp } = index.targetsOf(stream);
-  const rest = { fromStream: stream.id, rewrite: null, processor: null } as const;
   const opaque = kindOf(index, stream, media) === 'opaque';
+  const add = (to: Stream, kind: RoutePlan['kind'], withoutFeedback: boolean): void => {
+    // Written out, not spread: routes are the most numerous part of a plan.
+    routes.push({
+      id: routes.length,
+      fromStream: stream.id,
+      toStream: to.id,
+      kind,
+      withoutFeedback,
+      rewrite: kind === 'rtcp' || opaque ? null : rewriteFor(index, to),
+      processor: null,
+    });
+  };
   // While some others hear it.
   const someBlocked = !index.receiversOf(media.id).every((receiver) => isBlocked(media, receiver));
   for (const target of rtp) {
     if (isHeld(target)) continue;
     const receiver = index.medias.get(target.mediaId);
     if (someBlocked && receiver !== undefined && isBlocked(media, receiver)) continue;
-    const to = { toStream: target.id, kind: 'rtp', withoutFeedback: false } as const;
-    const rewrite = opaque ? null : rewriteFor(index, target);
-    routes.push({ id: routes.length, ...rest, ...to, rewrite });
+    add(target, 'rtp', false);
   }
   // Every datagram of an opaque stream goes the way of RTP.
   if (opaque) return;
@@ -206,7 +215,7 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
     if (isHeld(target)) continue;
     const side = index.medias.get(target.mediaId);
     const withoutFeedback = feedback && side !== undefined && !hasFeedback(index, side);
-    routes.push({ id: routes.length, ...rest, toStream: target.id, kind: 'rtcp', withoutFeedback });
+    add(target, 'rtcp', withoutFeedback);
   }
 }
 

@@ -62,6 +62,7 @@ function untaggedCounterpart(state: CallState): Participant | undefined {
 
 /** Whether two participants in dialogue remain without `gone`. */
 function leavesDialogue(state: CallState, gone: Participant): boolean {
+  if (state.participants.length < 3) return false;
   const ids = present(state);
   const stays = (id: number): boolean => id !== gone.id && ids.has(id);
   return state.participants.some(
@@ -77,18 +78,20 @@ export function withoutParticipant(state: CallState, participantId: number): Cal
   for (const mediaId of gone.medias) {
     for (const streamId of draft.media(mediaId).streams) streamIds.add(streamId);
   }
-  for (const stream of draft.state.streams) {
-    if (!streamIds.has(stream.id)) continue;
+  for (const id of streamIds) {
+    const stream = draft.stream(id);
     stream.sockets = [];
     stream.selectedSocket = null;
   }
-  for (const socket of draft.state.sockets) {
-    if (streamIds.has(socket.streamId)) socket.open = false;
+  for (const { id, streamId } of draft.state.sockets) {
+    if (streamIds.has(streamId)) draft.socket(id).open = false;
   }
   const goneMedias = new Set(gone.medias);
   draft.state.endpointMaps = draft.state.endpointMaps.filter((map) => !goneMedias.has(map.mediaId));
   for (const mediaId of gone.medias) draft.media(mediaId).endpointMaps = [];
-  for (const participant of draft.state.participants) {
+  for (const { id, associated, branches } of draft.state.participants) {
+    if (!associated.includes(participantId) && !branches.includes(participantId)) continue;
+    const participant = draft.participant(id);
     participant.associated = participant.associated.filter((id) => id !== participantId);
     participant.branches = participant.branches.filter((id) => id !== participantId);
   }

@@ -47,7 +47,7 @@ export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): voi
   for (const media of draft.state.medias) {
     if (inDialogue.has(media.id)) continue;
     if (!media.subscriptions.some((s) => s.offerAnswer && inDialogue.has(s.mediaId))) continue;
-    media.subscriptions = media.subscriptions.filter(
+    draft.media(media.id).subscriptions = media.subscriptions.filter(
       (subscription) => !(subscription.offerAnswer && inDialogue.has(subscription.mediaId)),
     );
   }

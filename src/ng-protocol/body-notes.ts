@@ -36,12 +36,14 @@ function noteTransport(request: ReadRequest, sdp: string): void {
 
 /** Words about keys where there are none. */
 function noteIdleKeys(request: ReadRequest, sdp: string): void {
-  const wanted = request.transportProtocol ?? '';
-  const secured = /a=crypto:|^m=\S+ \S+ RTP\/SAVP/im.test(sdp) || wanted.startsWith('RTP/SAVP');
+  const asksSdes = request.sdes !== noSdesWords;
+  const asksRecrypt = request.flags.has('recrypt');
   // An answer says nothing of what its offerer speaks.
-  if (secured || request.opportunistic || request.command !== 'offer') return;
-  if (request.sdes !== noSdesWords) noteIdle(request, 'SDES (there are no keys)');
-  if (request.flags.has('recrypt')) noteIdle(request, 'recrypt');
+  if (!(asksSdes || asksRecrypt) || request.opportunistic || request.command !== 'offer') return;
+  const wanted = request.transportProtocol ?? '';
+  if (/a=crypto:|^m=\S+ \S+ RTP\/SAVP/im.test(sdp) || wanted.startsWith('RTP/SAVP')) return;
+  if (asksSdes) noteIdle(request, 'SDES (there are no keys)');
+  if (asksRecrypt) noteIdle(request, 'recrypt');
 }
 
 /** To be called once all keys of an offer or answer have been read. */

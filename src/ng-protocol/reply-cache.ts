@@ -70,7 +70,8 @@ const isOf = ({ chunk, bodyAt, replyAt }: Place, { body }: NgMessage): boolean =
 /** Forgets what is too long ago. */
 function cutOff(latest: Place): void {
   let last = latest;
-  for (let known = 1; known < maxPerCookie && last.earlier !== null; known += 1) last = last.earlier;
+  for (let known = 1; known < maxPerCookie && last.earlier !== null; known += 1)
+    last = last.earlier;
   last.earlier = null;
 }
 

@@ -254,23 +254,27 @@ const originTail = 5;
 function parseOrigin(value: string, offset: number): SdpOrigin {
   const words = tokensOf(value);
   // Further words, which the line does not have, are dropped.
-  const fields = hasOriginTail(words) ? words : words.slice(0, originTail + 1);
-  const names = fields.slice(0, -originTail);
-  const [sessionId, version, network, type, address] = fields.slice(-originTail);
+  const end = hasOriginTail(words, words.length) ? words.length : originTail + 1;
+  const tail = end - originTail;
+  const sessionId = words[tail];
+  const version = words[tail + 1];
+  const network = words[tail + 2];
+  const type = words[tail + 3];
+  const address = words[tail + 4];
   if (
     sessionId === undefined ||
     version === undefined ||
     network === undefined ||
     type === undefined ||
     address === undefined ||
-    !hasOriginTail(fields) ||
-    (names.length === 0 && !value.startsWith(' '))
+    !hasOriginTail(words, end) ||
+    (tail === 0 && !value.startsWith(' '))
   ) {
     throw new SdpError('syntax', 'malformed o= line', offset);
   }
   const plain = address.startsWith('[') ? (canonicalAddress(address) ?? address) : address;
   return {
-    username: names.length === 0 ? '-' : detached(names.join('_').replace(/\s/g, '_')),
+    username: usernameOf(words.slice(0, tail)),
     sessionId: detached(sessionId),
     version: detached(version),
     networkType: network.toUpperCase(),
@@ -279,7 +283,18 @@ function parseOrigin(value: string, offset: number): SdpOrigin {
   };
 }
 
-function hasOriginTail(words: readonly string[]): boolean {
-  const [, , network = '', type = ''] = words.slice(-originTail);
-  return words.length >= originTail && /^IN$/i.test(network) && /^IP[46]$/i.test(type);
+function usernameOf(words: readonly string[]): string {
+  const [only] = words;
+  if (only === undefined) return '-';
+  const name = words.length === 1 ? only : words.join('_');
+  return detached(/\s/.test(name) ? name.replace(/\s/g, '_') : name);
+}
+
+/** Whether the words before `end` are those of an o= line behind its user name. */
+function hasOriginTail(words: readonly string[], end: number): boolean {
+  if (end < originTail) return false;
+  const network = words[end - 3] ?? '';
+  const type = words[end - 2] ?? '';
+  if (network === 'IN' && (type === 'IP4' || type === 'IP6')) return true;
+  return /^IN$/i.test(network) && /^IP[46]$/i.test(type);
 }

@@ -18,7 +18,8 @@ type Section = Pick<SdpMedia, 'attributes' | 'lines'>;
 
 /** Value of the first attribute of that name; null when absent or without a value. */
 export function attributeOf(section: Section, name: string): string | null {
-  return section.attributes.find((attribute) => attribute.name === name)?.value ?? null;
+  for (const attribute of section.attributes) if (attribute.name === name) return attribute.value;
+  return null;
 }
 
 export function hasAttribute(section: Section, name: string): boolean {
@@ -101,7 +102,9 @@ export function directionOf(media: SdpMedia, session: SdpSession): SdpDirection 
  * null when the line has none or an unspecified one (0.0.0.0, ::): then the media's is meant.
  */
 export function rtcpEndpointOf(media: SdpMedia): { port: number; address: string | null } | null {
-  const words = (attributeOf(media, 'rtcp') ?? '').split(' ').filter((word) => word !== '');
+  const written = attributeOf(media, 'rtcp');
+  if (written === null) return null;
+  const words = written.split(' ').filter((word) => word !== '');
   const [number = '', network, family = '', text = ''] = words;
   const port = leadingNumber(number);
   if (port <= 0 || port > 65_535) return null;
@@ -125,7 +128,8 @@ export function hasRtcpMux(media: SdpMedia): boolean {
 const maxMilliseconds = 99_999;
 
 function milliseconds(media: SdpMedia, name: string): number | null {
-  const value = leadingNumber(attributeOf(media, name) ?? '');
+  const written = attributeOf(media, name);
+  const value = written === null ? 0 : leadingNumber(written);
   return value > 0 && value <= maxMilliseconds ? value : null;
 }
 

@@ -137,6 +137,14 @@ function note(media: Media): void {
   media.security = securityOf(media.security, media.sdes);
 }
 
+/** Whether a section without keys so far has some, or is to have some. */
+const asksForKeys = ({ section, sender, receiver }: SecuredPair, request: SdesRequest): boolean =>
+  request.kind === 'offer' &&
+  (request.opportunistic ||
+    isSecureProtocol(sender.protocol) ||
+    isSecureProtocol(receiver.protocol) ||
+    hasAttribute(section, 'crypto'));
+
 /** Settles `sdes` of both medias. Their protocols say already what each side speaks. */
 export function applySdes(pair: SecuredPair, request: SdesRequest): readonly string[] {
   const { section, session, sender, receiver } = pair;
@@ -146,6 +154,11 @@ export function applySdes(pair: SecuredPair, request: SdesRequest): readonly str
   if (protocols.some(isDtlsProtocol) || needsDtls(section, session)) {
     // Passed through as it is; the plan sees to it that nothing in the clear goes that way.
     if (known) sender.sdes = receiver.sdes = null;
+    note(sender);
+    note(receiver);
+    return [];
+  }
+  if (!known && !asksForKeys(pair, request)) {
     note(sender);
     note(receiver);
     return [];

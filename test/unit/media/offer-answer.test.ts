@@ -1,6 +1,7 @@
 /** What an SDP does to a call and what the other side is told (sdp-rules.md). */
 import { expect } from 'chai';
-import { withFlag } from '../../../src/media/call-state.js';
+import { withStreams } from '../../../src/media/call-change.js';
+import { copyOfStream, withFlag } from '../../../src/media/call-state.js';
 import type { RtcpMuxOption, SignallingRequest } from '../../../src/media/signalling.js';
 import { mediaPlan } from '../../../src/media/plan.js';
 import { body, interfaces, linesOf, ModelCall, portOf, type Keys } from './support.js';
@@ -258,9 +259,10 @@ describe('the plan for the relay', () => {
       () => call.answer(body(6000), { fromTag: 'x', toTag: 'a' }),
     ]) {
       const before = epochs();
-      const stream = call.stream('a');
+      const stream = copyOfStream(call.stream('a'));
       stream.endpoint = learned;
       stream.flags = withFlag(stream.flags, 'confirmed', true);
+      call.state = call.state && withStreams(call.state, new Map([[stream.id, stream]]));
       again();
       expect(epochs().every((epoch, at) => epoch > (before[at] ?? 0))).to.equal(true);
       expect(call.stream('a').flags.has('confirmed')).to.equal(false);

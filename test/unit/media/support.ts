@@ -40,6 +40,19 @@ export type Keys = Partial<SignallingRequest>;
 /** A request that asks for nothing. */
 export const plainRequest = readRequest('offer', new Map());
 
+/** A published state is never changed: whoever tries throws. */
+function published(state: CallState): CallState {
+  const { participants, medias, streams, sockets, endpointMaps } = state;
+  for (const list of [participants, medias, streams, sockets, endpointMaps]) {
+    for (const entity of list) {
+      for (const value of Object.values(entity)) if (Array.isArray(value)) Object.freeze(value);
+      Object.freeze(entity);
+    }
+    Object.freeze(list);
+  }
+  return Object.freeze(state);
+}
+
 /** One call and what is said about it. */
 export class ModelCall {
   state: CallState | null = null;
@@ -76,7 +89,7 @@ export class ModelCall {
 
   #take(operation: typeof offer, request: SignallingRequest): string {
     const result = operation(this.state, request, this.context);
-    this.state = result.state ?? this.state;
+    this.state = result.state === null ? this.state : published(result.state);
     this.warnings = result.warnings;
     return result.sdp ?? '';
   }

@@ -1,0 +1,46 @@
+import { expect } from 'chai';
+import type { CallState } from '../../../src/media/call-state.js';
+import { body, ModelCall } from './support.js';
+
+/** A call that rings at so many phones; each has answered. */
+function forked(branches: number): ModelCall {
+  const call = new ModelCall();
+  for (let at = 0; at < branches; at += 1) ring(call, at);
+  return call;
+}
+
+function ring(call: ModelCall, at: number): void {
+  const viaBranch = `z9hG4bK${at}`;
+  call.offer(body(6000), { viaBranch });
+  call.answer(body(7000 + 2 * at), { toTag: `x${at}`, viaBranch });
+}
+
+const kinds = ['participants', 'medias', 'streams', 'sockets', 'endpointMaps'] as const;
+
+/** Entities of `state` that are not those of `before`. */
+const changed = (state: CallState, before: CallState): number =>
+  kinds
+    .flatMap((kind) => state[kind].filter((entity, at) => entity !== before[kind][at]))
+    .filter((entity) => entity !== undefined).length;
+
+describe('a call under change', () => {
+  it('shares with the state before what a command does not concern, however much there is', () => {
+    const perBranch = [10, 100].map((branches) => {
+      const call = forked(branches);
+      const before = call.state;
+      ring(call, branches);
+      if (before === null || call.state === null) throw new Error('no call');
+      return changed(call.state, before);
+    });
+    expect(perBranch[0]).to.be.above(0);
+    expect(perBranch[1]).to.equal(perBranch[0]);
+  });
+
+  it('gives back what comes out as it was', () => {
+    const call = forked(3);
+    const before = call.state;
+    call.offer('', { viaBranch: 'z9hG4bK1' });
+    if (before === null || call.state === null) throw new Error('no call');
+    expect(changed(call.state, before)).to.be.below(3);
+  });
+});
