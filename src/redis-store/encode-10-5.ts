@@ -13,7 +13,7 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
-import type { Output } from './encode-output.js';
+import { onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, own, type Fields } from './schema.js';
 import {
@@ -62,38 +62,36 @@ function participantObject(participant: Participant, encoding: Encoding): Fields
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.participants.forEach((participant, at) => {
-    out.group('participant', at, [participant], () => [
+    out.group('participant', at, onlyOn(participant), () => [
       [`tag-${at}`, participantObject(participant, encoding)],
     ]);
   });
   state.participants.forEach((participant, at) => {
-    out.group(
-      'participant lists',
-      at,
-      () => subscriptionsDependOn(participant, index),
-      () => [
-        [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
-        [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
-        [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
-        [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
-        [`subscriptions-${at}`, tagSubscriptions(index, participant)],
-      ],
-    );
+    out.group('participant lists', at, subscriptionsDependOn(participant, index), () => [
+      [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
+      [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
+      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+      [`subscriptions-${at}`, tagSubscriptions(index, participant)],
+    ]);
   });
 }
 
-/** The participant, its medias, and those whose place among their participant's medias counts. */
-function subscriptionsDependOn(participant: Participant, index: StoredIndex): readonly unknown[] {
-  const on: unknown[] = [participant];
-  for (const id of participant.medias) {
-    const media = index.medias.get(id);
-    on.push(media);
-    for (const { mediaId } of media?.subscriptions ?? []) {
-      on.push(index.participants.get(index.medias.get(mediaId)?.participantId ?? -1));
+/** The participant, what its medias say of others, and the places of those among their participant's medias. */
+const subscriptionsDependOn =
+  (participant: Participant, index: StoredIndex): DependsOn =>
+  (see) => {
+    see(participant);
+    for (const id of participant.medias) {
+      const media = index.medias.get(id);
+      see(media?.subscriptions);
+      see(media?.ssrcTable);
+      for (const { mediaId } of media?.subscriptions ?? []) {
+        const source = index.participants.get(index.medias.get(mediaId)?.participantId ?? -1);
+        see(source?.medias);
+      }
     }
-  }
-  return on;
-}
+  };
 
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
   const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
@@ -108,22 +106,21 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   const told = new Map<number, boolean>();
   state.participants.forEach((participant, at) => {
-    const isTold = out.fact(
-      'told',
-      at,
-      () => subscriptionsDependOn(participant, index),
-      () => toldByTags(index, participant, tagSubscriptions(index, participant)),
+    const isTold = out.fact('told', at, subscriptionsDependOn(participant, index), () =>
+      toldByTags(index, participant, tagSubscriptions(index, participant)),
     );
     told.set(participant.id, isTold);
   });
   state.medias.forEach((media, at) => {
     const isTold = told.get(media.participantId) ?? false;
-    out.group('media', at, [media, isTold], () => [
-      [`media-${at}`, mediaObject(media, encoding, isTold)],
-    ]);
+    const on: DependsOn = (see) => {
+      see(media);
+      see(isTold);
+    };
+    out.group('media', at, on, () => [[`media-${at}`, mediaObject(media, encoding, isTold)]]);
   });
   state.medias.forEach((media, at) => {
-    out.group('media lists', at, [media], () => [
+    out.group('media lists', at, onlyOn(media), () => [
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
       [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
       [`payload_types-${at}`, media.codecs.map(codecTextOfFormer)],

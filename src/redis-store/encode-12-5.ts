@@ -19,7 +19,7 @@ import {
   type Form,
 } from './encode-members.js';
 import { associatedOf } from './derived.js';
-import type { Output } from './encode-output.js';
+import { onlyOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, own, type Fields } from './schema.js';
 import { mediaSubscriptions } from './subscriptions.js';
@@ -53,27 +53,19 @@ function callObject(state: CallState, encoding: Encoding): Fields {
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.participants.forEach((participant, at) => {
-    out.group(
-      'participant',
-      at,
-      () => participantDependsOn(participant, index),
-      () => [[`tag-${at}`, flaggedParticipant(participant, encoding)]],
-    );
+    out.group('participant', at, participantDependsOn(participant, index), () => [
+      [`tag-${at}`, flaggedParticipant(participant, encoding)],
+    ]);
   });
   state.participants.forEach((participant, at) => {
-    out.group(
-      'participant lists',
-      at,
-      () => participantDependsOn(participant, index),
-      () => [
-        [
-          `associated_tags-${at}`,
-          index.stored(index.participantAt, associatedOf(participant, index)),
-        ],
-        [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
-        [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+    out.group('participant lists', at, participantDependsOn(participant, index), () => [
+      [
+        `associated_tags-${at}`,
+        index.stored(index.participantAt, associatedOf(participant, index)),
       ],
-    );
+      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
+    ]);
   });
 }
 
@@ -92,10 +84,10 @@ const withoutInject = (item: string): string => item.slice(0, item.lastIndexOf('
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.medias.forEach((media, at) => {
-    out.group('media', at, [media], () => [[`media-${at}`, mediaObject(media, encoding)]]);
+    out.group('media', at, onlyOn(media), () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
   state.medias.forEach((media, at) => {
-    out.group('media lists', at, [media], () => [
+    out.group('media lists', at, onlyOn(media), () => [
       [`media-subscriptions-${at}`, mediaSubscriptions(index, media).map(withoutInject)],
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
       [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],

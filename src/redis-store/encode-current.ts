@@ -16,7 +16,7 @@ import {
   type Form,
 } from './encode-members.js';
 import { associatedOf, isPublic } from './derived.js';
-import type { Output } from './encode-output.js';
+import { onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, type Fields } from './schema.js';
 import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
@@ -69,27 +69,19 @@ function callObject(state: CallState, encoding: Encoding): Fields {
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.participants.forEach((participant, at) => {
-    out.group(
-      'participant',
-      at,
-      () => participantDependsOn(participant, index),
-      () => [[`tag-${at}`, flaggedParticipant(participant, encoding)]],
-    );
+    out.group('participant', at, participantDependsOn(participant, index), () => [
+      [`tag-${at}`, flaggedParticipant(participant, encoding)],
+    ]);
   });
   state.participants.forEach((participant, at) => {
-    out.group(
-      'participant lists',
-      at,
-      () => participantDependsOn(participant, index),
-      () => [
-        [
-          `associated_tags-${at}`,
-          index.stored(index.participantAt, associatedOf(participant, index)),
-        ],
-        [`tag_aliases-${at}`, participant.aliases.map(form.text)],
-        [`medias-${at}`, mediasWithHoles(participant, index)],
+    out.group('participant lists', at, participantDependsOn(participant, index), () => [
+      [
+        `associated_tags-${at}`,
+        index.stored(index.participantAt, associatedOf(participant, index)),
       ],
-    );
+      [`tag_aliases-${at}`, participant.aliases.map(form.text)],
+      [`medias-${at}`, mediasWithHoles(participant, index)],
+    ]);
   });
 }
 
@@ -119,16 +111,20 @@ function mediaObject(media: Media, encoding: Encoding): Fields {
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
   state.medias.forEach((media, at) => {
-    out.group(
-      'media',
-      at,
-      () => [media, isPublic(media, index)],
-      () => [[`media-${at}`, mediaObject(media, encoding)]],
-    );
+    const on: DependsOn = (see) => {
+      see(media);
+      see(isPublic(media, index));
+    };
+    out.group('media', at, on, () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
   state.medias.forEach((media, at) => {
     const owner = index.participants.get(media.participantId);
-    out.group('media lists', at, [media, owner], () => [
+    const on: DependsOn = (see) => {
+      see(media);
+      see(owner?.medias);
+      see(owner?.ssrcTable);
+    };
+    out.group('media lists', at, on, () => [
       [`ssrc_table-${at}`, ssrcTable(form, tableOf(media, index))],
       [`media-subscriptions-${at}`, mediaSubscriptions(index, media)],
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],

@@ -27,7 +27,7 @@ import {
   streamFlagTables,
   type Layout,
 } from './flags.js';
-import type { Output } from './encode-output.js';
+import { onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
 import {
   blockDtmfValues,
@@ -363,73 +363,81 @@ export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
 function putStreams(out: Output, state: CallState, encoding: Encoding): void {
   const { index, moment } = encoding;
   state.sockets.forEach((socket, at) => {
-    out.group('socket', at, [socket], () => [[`sfd-${at}`, socketFields(socket, encoding)]]);
+    const on: DependsOn = (see) => {
+      see(socket);
+      seeKeysOf(index.medias.get(index.streams.get(socket.streamId)?.mediaId ?? -1), see);
+    };
+    out.group('socket', at, on, () => [[`sfd-${at}`, socketFields(socket, encoding)]]);
   });
   state.streams.forEach((stream, at) => {
     const counters = moment.counters.get(stream.id) ?? null;
-    const on = (): readonly unknown[] => [
-      ...[stream, index.medias.get(stream.mediaId)],
-      isUnanswered(stream, encoding.form.layout, index),
-      ...numbersOf(counters),
-    ];
+    const on: DependsOn = (see) => {
+      const media = index.medias.get(stream.mediaId);
+      see(stream);
+      see(media?.streams);
+      see(isUnanswered(stream, encoding.form.layout, index));
+      seeKeysOf(media, see);
+      if (counters !== null) seeNumbersOf(counters, see);
+    };
     out.group('stream', at, on, () => [[`stream-${at}`, streamFields(stream, counters, encoding)]]);
   });
   state.streams.forEach((stream, at) => {
-    out.group(
-      'stream lists',
-      at,
-      () => routesDependOn(stream, index),
-      () => {
-        const sinks = index.sinksOf(stream);
-        return [
-          [`stream_sfds-${at}`, index.stored(index.socketAt, stream.sockets)],
-          [`rtp_sinks-${at}`, sinks.rtp],
-          [`rtcp_sinks-${at}`, sinks.rtcp],
-        ];
-      },
-    );
+    out.group('stream lists', at, routesDependOn(stream, index), () => {
+      const sinks = index.sinksOf(stream);
+      return [
+        [`stream_sfds-${at}`, index.stored(index.socketAt, stream.sockets)],
+        [`rtp_sinks-${at}`, sinks.rtp],
+        [`rtcp_sinks-${at}`, sinks.rtcp],
+      ];
+    });
   });
 }
 
-const noNumbers: readonly number[] = [];
-
-const numbersOf = (counters: StoredCounters | null): readonly number[] =>
-  counters === null
-    ? noNumbers
-    : [
-        counters.packets,
-        counters.bytes,
-        counters.errors,
-        counters.kernelPackets,
-        counters.kernelBytes,
-        counters.lastPacketMicros,
-      ];
-
-/** The media of the stream, and those subscribed to it. */
-function routesDependOn(stream: Stream, index: StoredIndex): readonly unknown[] {
-  const on: unknown[] = [stream, index.medias.get(stream.mediaId)];
-  for (const { media } of index.subscribersOf(stream.mediaId)) on.push(media);
-  return on;
+/** What `keysOf` looks at. */
+function seeKeysOf(media: Media | undefined, see: (value: unknown) => void): void {
+  see(media?.sdes);
+  see(media?.security);
+  see(media?.protocol);
 }
+
+function seeNumbersOf(counters: StoredCounters, see: (value: unknown) => void): void {
+  see(counters.packets);
+  see(counters.bytes);
+  see(counters.errors);
+  see(counters.kernelPackets);
+  see(counters.kernelBytes);
+  see(counters.lastPacketMicros);
+}
+
+/** What `sinksOf` looks at. */
+const routesDependOn =
+  (stream: Stream, index: StoredIndex): DependsOn =>
+  (see) => {
+    see(stream);
+    see(index.medias.get(stream.mediaId)?.streams);
+    for (const { media, subscription } of index.subscribersOf(stream.mediaId)) {
+      see(media.streams);
+      see(media.rtcpMux);
+      see(subscription);
+    }
+  };
 
 /** The participant and its medias. */
-export function participantDependsOn(
-  participant: Participant,
-  index: StoredIndex,
-): readonly unknown[] {
-  const on: unknown[] = [participant];
-  for (const id of participant.medias) on.push(index.medias.get(id));
-  return on;
-}
+export const participantDependsOn =
+  (participant: Participant, index: StoredIndex): DependsOn =>
+  (see) => {
+    see(participant);
+    for (const id of participant.medias) see(index.medias.get(id));
+  };
 
 /** `map-N` and `map_sfds-N`. */
 function putMaps(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   state.endpointMaps.forEach((map, at) => {
-    out.group('map', at, [map], () => [[`map-${at}`, mapFields(map, encoding)]]);
+    out.group('map', at, onlyOn(map), () => [[`map-${at}`, mapFields(map, encoding)]]);
   });
   state.endpointMaps.forEach((map, at) => {
-    out.group('map lists', at, [map], () => [[`map_sfds-${at}`, mapSockets(map, index)]]);
+    out.group('map lists', at, onlyOn(map), () => [[`map_sfds-${at}`, mapSockets(map, index)]]);
   });
 }
 

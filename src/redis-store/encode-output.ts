@@ -2,7 +2,8 @@
  * Where the encoders put what they write. A value is made of groups: the members that belong to one entity.
  * Of a call with many of them, each group is made anew only when something that it depends on is another
  * object (or number) than last time: entities are never changed in place, so what is the same object says the
- * same.
+ * same. Of other entities a group depends on the members that it is made of, not on the whole: in a call of
+ * hundreds of branches the offerer changes with each of them.
  */
 import type { Member, Tree } from './schema.js';
 import type { StoredIndex } from './subscriptions.js';
@@ -23,16 +24,50 @@ export type GroupKind =
 /** Names and values. */
 export type Members = readonly (readonly [name: string, value: Member])[];
 
-const same = (a: readonly unknown[], b: readonly unknown[]): boolean => {
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false;
-  return true;
-};
+/** Tells, one after the other, what a group depends on: objects, numbers, words. */
+export type DependsOn = (see: (value: unknown) => void) => void;
+
+/** It depends on one entity. */
+export const onlyOn =
+  (entity: unknown): DependsOn =>
+  (see) => {
+    see(entity);
+  };
 
 interface Remembered<T> {
-  on: readonly unknown[];
-  value: T;
+  readonly on: unknown[];
+  /** undefined: it could not be made. */
+  value: T | undefined;
 }
+
+/** Compares what groups depend on with what they depended on last time, without a list of its own for each. */
+class Comparison {
+  #known: unknown[] = [];
+  #seen = 0;
+  #isSame = true;
+  readonly #see = (value: unknown): void => {
+    if (this.#known[this.#seen] !== value || this.#seen >= this.#known.length) {
+      this.#isSame = false;
+      this.#known[this.#seen] = value;
+    }
+    this.#seen += 1;
+  };
+
+  /** `known` is what it depends on, from now on. */
+  isSame(known: unknown[], on: DependsOn): boolean {
+    this.#known = known;
+    this.#seen = 0;
+    this.#isSame = true;
+    on(this.#see);
+    if (this.#seen < known.length) {
+      known.length = this.#seen;
+      this.#isSame = false;
+    }
+    return this.#isSame;
+  }
+}
+
+const comparison = new Comparison();
 
 /** Groups that are one piece of the value: a change in one of them has all of them joined again. */
 const pieceSize = 32;
@@ -46,19 +81,11 @@ class KindMemory {
 }
 
 /** @returns whether the value had to be made. */
-function recall<T>(
-  list: Remembered<T>[],
-  at: number,
-  on: readonly unknown[],
-  make: () => T,
-): boolean {
-  const known = list[at];
-  if (known === undefined) list[at] = { on, value: make() };
-  else if (same(known.on, on)) return false;
-  else {
-    known.value = make();
-    known.on = on;
-  }
+function recall<T>(list: Remembered<T>[], at: number, on: DependsOn, make: () => T): boolean {
+  const known = (list[at] ??= { on: [], value: undefined });
+  if (comparison.isSame(known.on, on) && known.value !== undefined) return false;
+  known.value = undefined;
+  known.value = make();
   return true;
 }
 
@@ -82,9 +109,6 @@ export class GroupMemory {
     return memory;
   }
 }
-
-/** Entities and numbers; a function where it takes work to find them. */
-export type DependsOn = readonly unknown[] | (() => readonly unknown[]);
 
 export interface Output {
   /** The members that are no entity's. */
@@ -142,13 +166,13 @@ export class RememberingOutput implements Output {
       }
       this.#first = at - (at % pieceSize);
     }
-    if (recall(this.#current.texts, at, listOf(on), () => textOf(make()))) this.#isNew = true;
+    if (recall(this.#current.texts, at, on, () => textOf(make()))) this.#isNew = true;
     this.#groups += 1;
   }
 
   fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean {
     const { facts } = this.#memory.of(kind);
-    recall(facts, at, listOf(on), make);
+    recall(facts, at, on, make);
     return facts[at]?.value ?? make();
   }
 
@@ -180,8 +204,6 @@ export class RememberingOutput implements Output {
 }
 
 const closing = Buffer.from('}');
-
-const listOf = (on: DependsOn): readonly unknown[] => (typeof on === 'function' ? on() : on);
 
 function textOf(members: Members): string {
   let text = '';

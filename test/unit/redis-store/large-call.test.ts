@@ -43,6 +43,30 @@ function* states(): Generator<CallState> {
   yield stateOf(call);
 }
 
+const keys = [1, 2].map(
+  (tag) => `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${String(tag).repeat(40)}`,
+);
+const secured = (sdp: string): string => sdp.replace('RTP/AVP', 'RTP/SAVP');
+
+/** The same with keys by SDES, of which the callees choose the second one. */
+function* securedStates(): Generator<CallState> {
+  const call = new ModelCall();
+  for (let at = 0; at < branches; at += 1) {
+    const viaBranch = `b${at}`;
+    call.offer(secured(body(6000, keys)), { viaBranch });
+    yield stateOf(call);
+    if (at % 3 !== 0) continue;
+    const chosen = body(7000 + 2 * at, keys.slice(1), '192.0.2.77');
+    call.answer(secured(chosen), { viaBranch, toTag: `x${at}` });
+    yield stateOf(call);
+  }
+}
+
+function* allStates(): Generator<CallState> {
+  yield* states();
+  yield* securedStates();
+}
+
 /** Entities of `next` that are not those of `previous`, by kind. */
 function changed(next: CallState, previous: CallState): Record<string, number> {
   const count = <T>(a: readonly T[], b: readonly T[]): number =>
@@ -61,7 +85,7 @@ describe('a call of many branches', () => {
     it(`is written byte for byte as if it were made anew (${format})`, () => {
       const before = new EncodedCalls();
       let packets = 0;
-      for (const state of states()) {
+      for (const state of allStates()) {
         packets += 1;
         const counted = {
           ...{ packets, bytes: 172 * packets, errors: 0, kernelPackets: 0, kernelBytes: 0 },
