@@ -128,6 +128,29 @@ function codecFrom(codec: SdpCodec, mediaType: string, ptimeMs: number): Codec {
   };
 }
 
+const knownCodecs = new WeakMap<readonly SdpCodec[], Map<string, readonly Codec[]>>();
+/** Packet times that one list comes with. */
+const maxPtimes = 16;
+
+/** The codecs of a section: the same list for all sections that say the same of them, in whatever call. */
+function codecsFrom(section: SdpMedia): readonly Codec[] {
+  const written = codecsOf(section);
+  let known = knownCodecs.get(written);
+  if (known === undefined) {
+    known = new Map();
+    knownCodecs.set(written, known);
+  }
+  const ptimeMs = ptimeOf(section) ?? 0;
+  const key = `${section.type} ${ptimeMs}`;
+  let codecs = known.get(key);
+  if (codecs === undefined) {
+    codecs = written.map((codec) => codecFrom(codec, section.type, ptimeMs));
+    if (known.size >= maxPtimes) known.clear();
+    known.set(key, codecs);
+  }
+  return codecs;
+}
+
 const sameCodec = (a: Codec, b: Codec): boolean =>
   a.payloadType === b.payloadType ||
   (a.encoding !== '' &&
@@ -150,15 +173,25 @@ function acceptedCodecs(
     if (match === undefined) return [];
     return [codec.encoding === '' ? { ...match, payloadType: codec.payloadType } : codec];
   });
-  if (accepted.length > 0 || answered.length === 0 || mediaType !== 'audio') {
-    return accepted.length > 0 ? accepted : answered;
-  }
+  // The list that others share, where nothing is left out.
+  if (accepted.length === answered.length && accepted.every((codec, at) => codec === answered[at]))
+    return answered;
+  if (accepted.length > 0) return accepted;
+  if (mediaType !== 'audio') return answered;
   const first = offered.find(isAudible);
   return first === undefined ? answered : [first];
 }
 
-const formatsOf = (codecs: readonly Codec[]): string =>
-  codecs.map(({ payloadType }) => payloadType).join(' ');
+const knownFormats = new WeakMap<readonly Codec[], string>();
+
+function formatsOf(codecs: readonly Codec[]): string {
+  let formats = knownFormats.get(codecs);
+  if (formats === undefined) {
+    formats = codecs.map(({ payloadType }) => payloadType).join(' ');
+    knownFormats.set(codecs, formats);
+  }
+  return formats;
+}
 
 function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
   const { section, sender, receiver } = pair;
@@ -176,10 +209,7 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
     if (kind === 'offer') sender.offered = receiver.offered = [];
     return;
   }
-  const ptimeMs = ptimeOf(section) ?? 0;
-  let codecs: readonly Codec[] = codecsOf(section).map((codec) =>
-    codecFrom(codec, section.type, ptimeMs),
-  );
+  let codecs = codecsFrom(section);
   let shown: readonly Codec[];
   if (kind === 'offer') {
     shown = shownTo(kind, codecs, request);
@@ -187,7 +217,8 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
     receiver.offered = answerable(codecs, shown, request);
   } else {
     const offered = sender.offered ?? receiver.offered ?? receiver.codecs;
-    if (offered.length > 0) codecs = acceptedCodecs(codecs, offered, section.type);
+    if (offered.length > 0 && offered !== codecs)
+      codecs = acceptedCodecs(codecs, offered, section.type);
     shown = shownTo(kind, codecs, request);
     if (request.flags.has('reuse-codecs')) shown = inOrderOf(offered, shown);
   }

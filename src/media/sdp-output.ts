@@ -181,12 +181,11 @@ function isOthers({ kind, request }: OutputRequest, pair: MediaPair): boolean {
 
 /** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */
 function undescribed({ section, receiver }: MediaPair): readonly SdpCodec[] {
-  const described = new Set<number>();
-  for (const { payloadType, encoding } of codecsOf(section)) {
-    if (encoding !== '') described.add(payloadType);
-  }
+  const written = codecsOf(section);
+  const isDescribed = (wanted: number): boolean =>
+    written.some(({ payloadType, encoding }) => payloadType === wanted && encoding !== '');
   return receiver.codecs
-    .filter(({ payloadType, encoding }) => encoding !== '' && !described.has(payloadType))
+    .filter(({ payloadType, encoding }) => encoding !== '' && !isDescribed(payloadType))
     .map((codec) => ({ ...codec, rtcpFeedback: [] }));
 }
 

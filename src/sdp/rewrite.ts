@@ -139,17 +139,47 @@ function writeUntouched(out: string[], media: SdpMedia, edit: MediaEdit): void {
   for (const { type, value } of media.lines) out.push(`${type}=${value}`);
 }
 
+function pushCodec(out: string[], format: string, codec: SdpCodec): void {
+  if (codec.encoding === '') return;
+  const channels = codec.channels > 1 ? `/${codec.channels}` : '';
+  out.push(`a=rtpmap:${format} ${codec.encoding}/${codec.clockRate}${channels}`);
+  if (codec.fmtp !== '') out.push(`a=fmtp:${format} ${codec.fmtp}`);
+  for (const feedback of codec.rtcpFeedback) out.push(`a=rtcp-fb:${format} ${feedback}`);
+}
+
+/** Lists are shared by the sections that say the same; so are their lines. */
+const knownLines = new WeakMap<readonly SdpCodec[], readonly string[]>();
+
+function linesOf(codecs: readonly SdpCodec[]): readonly string[] {
+  let lines = knownLines.get(codecs);
+  if (lines === undefined) {
+    const written: string[] = [];
+    for (const codec of codecs) pushCodec(written, String(codec.payloadType), codec);
+    lines = written;
+    knownLines.set(codecs, lines);
+  }
+  return lines;
+}
+
+const isWholeList = (codecs: readonly SdpCodec[], formats: readonly string[]): boolean =>
+  formats.length === codecs.length &&
+  codecs.every(({ payloadType }, at) => String(payloadType) === formats[at]) &&
+  // Of a number that occurs twice the last one says what it is.
+  new Set(formats).size === formats.length;
+
 function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
-  const codecs = new Map<string, SdpCodec>();
-  for (const codec of codecsOf(media)) codecs.set(String(codec.payloadType), codec);
-  for (const codec of edit.addedCodecs) codecs.set(String(codec.payloadType), codec);
-  for (const format of edit.formats ?? media.formats) {
-    const codec = codecs.get(format);
-    if (codec === undefined || codec.encoding === '') continue;
-    const channels = codec.channels > 1 ? `/${codec.channels}` : '';
-    out.push(`a=rtpmap:${format} ${codec.encoding}/${codec.clockRate}${channels}`);
-    if (codec.fmtp !== '') out.push(`a=fmtp:${format} ${codec.fmtp}`);
-    for (const feedback of codec.rtcpFeedback) out.push(`a=rtcp-fb:${format} ${feedback}`);
+  const listed = codecsOf(media);
+  const formats = edit.formats ?? media.formats;
+  if (edit.addedCodecs.length === 0 && isWholeList(listed, formats)) {
+    for (const line of linesOf(listed)) out.push(line);
+  } else {
+    const codecs = new Map<string, SdpCodec>();
+    for (const codec of listed) codecs.set(String(codec.payloadType), codec);
+    for (const codec of edit.addedCodecs) codecs.set(String(codec.payloadType), codec);
+    for (const format of formats) {
+      const codec = codecs.get(format);
+      if (codec !== undefined) pushCodec(out, format, codec);
+    }
   }
   const { droppedExtensions: dropped } = edit;
   for (const { name, value } of media.attributes) {

@@ -237,12 +237,36 @@ interface CodecLines {
 /** Read once for the model and again for the body that is written. */
 const knownCodecs = new WeakMap<SdpMedia, CodecLines>();
 
+/**
+ * The codecs of sections that say the same of them: phones offer the same lists again and again, and calls share
+ * what was read. Who invents others does not fill the memory.
+ */
+const sharedCodecs = new Map<string, CodecLines>();
+const maxShared = 256;
+const maxSharedLength = 2048;
+
 function codecLinesOf(media: SdpMedia): CodecLines {
   let lines = knownCodecs.get(media);
   if (lines === undefined) {
-    lines = readCodecs(media);
+    lines = sharedLinesOf(media);
     knownCodecs.set(media, lines);
   }
+  return lines;
+}
+
+function sharedLinesOf(media: SdpMedia): CodecLines {
+  let text = media.formats.join(' ');
+  for (const { name, value } of media.attributes) {
+    if (name === 'rtpmap' || name === 'fmtp' || name === 'rtcp-fb')
+      text += `\n${name} ${value ?? ''}`;
+  }
+  const shared = sharedCodecs.get(text);
+  if (shared !== undefined) return shared;
+  const lines = readCodecs(media);
+  // What cannot be read is told by the section's own lines.
+  if (lines.unread.size > 0 || text.length > maxSharedLength) return lines;
+  if (sharedCodecs.size >= maxShared) sharedCodecs.clear();
+  sharedCodecs.set(detached(text), lines);
   return lines;
 }
 
@@ -290,8 +314,8 @@ function readCodecs(media: SdpMedia): CodecLines {
       if (rest !== '') fmtp.set(payloadType, detached(text));
     } else {
       const list = feedback.get(payloadType);
-      if (list === undefined) feedback.set(payloadType, [rest]);
-      else list.push(rest);
+      if (list === undefined) feedback.set(payloadType, [detached(rest)]);
+      else list.push(detached(rest));
     }
   }
   const codecs = media.formats.map((format) => {

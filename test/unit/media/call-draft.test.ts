@@ -36,6 +36,25 @@ describe('a call under change', () => {
     expect(perBranch[1]).to.equal(perBranch[0]);
   });
 
+  it('shares codecs with other calls whose bodies say the same of them', () => {
+    const codecsOf = (lines: readonly string[]): unknown => {
+      const call = new ModelCall();
+      call.offer(body(6000, lines));
+      call.answer(body(7000, lines), { toTag: 'x' });
+      expect(call.media('a').offered).to.equal(call.media('x').codecs);
+      return call.media('x').codecs;
+    };
+    const plain = codecsOf([]);
+    expect(codecsOf([])).to.equal(plain);
+    expect(codecsOf(['a=ptime:30'])).to.not.equal(plain);
+    expect(codecsOf(['a=rtpmap:101 telephone-event/16000'])).to.not.deep.equal(plain);
+    expect(codecsOf(['a=fmtp:0 annexb=no'])).to.not.deep.equal(plain);
+    // Whoever sends a thousand lists does not change what one of them means.
+    const all = Array.from({ length: 1000 }, (_, at) => codecsOf([`a=fmtp:0 x=${at}`]));
+    expect(new Set(all.map((codecs) => JSON.stringify(codecs)))).to.have.property('size', 1000);
+    expect(codecsOf([])).to.deep.equal(plain);
+  });
+
   it('gives back what comes out as it was', () => {
     const call = forked(3);
     const before = call.state;
