@@ -22,6 +22,7 @@ import type { Log } from '../observe/log.js';
 import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary, type QueryOptions } from '../observe/query-reply.js';
 import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
+import { committed } from '../redis-store/store.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './calls/call-service.js';
 import { NotesSaid } from './note-log.js';
@@ -155,6 +156,10 @@ function signal(
     const reply = new Map<string, NgValue>();
     if (result.sdp !== null) reply.set('sdp', result.sdp);
     reply.set(...ok);
+    if (saved === committed) {
+      counters.commits.add(0);
+      return reply;
+    }
     const began = performance.now();
     return saved.then(() => {
       counters.commits.add((performance.now() - began) / 1000);
@@ -210,7 +215,7 @@ function remove(
         tags: chosen === null ? null : [chosen],
       });
   reply.set(...ok);
-  return deleted.saved.then(() => reply);
+  return deleted.saved === committed ? reply : deleted.saved.then(() => reply);
 }
 
 /** Of a command's name in a log line: it comes off the wire. */
@@ -225,7 +230,8 @@ export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog
         const dump = dumpText(dictionary);
         log.debug('control', `Dump for '${command}' from ${formatSource(source)}: ${dump}`, callId);
       }
-      if (command === 'ping' || (!isCommandName(command) && !malformed.writes)) return;
+      if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
+      if (!isCommandName(command) && !malformed.writes) return;
       const name = command.slice(0, maxNameLength);
       log.info('control', `Received command '${name}' from ${formatSource(source)}`, callId);
     },
@@ -236,7 +242,7 @@ export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog
       }
       const seconds = elapsedMicros / 1e6;
       counters.commandDone(source.address, command, seconds, false);
-      if (command === 'ping') return;
+      if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
       log.info(
         'control',
         `Replying to '${command}' from ${formatSource(source)} (elapsed time ${seconds.toFixed(6)} sec)`,

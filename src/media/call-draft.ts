@@ -155,6 +155,10 @@ export class CallDraft {
     return entityAt(this.state.medias, id);
   }
 
+  socketAsIs(id: number): Readonly<LocalSocket> {
+    return entityAt(this.state.sockets, id);
+  }
+
   #changed<T extends Entity>(list: T[], id: number, firstId: number, copyOf: (from: T) => T): T {
     const at = positionOf(list, id);
     const entity = list[at] ?? entityAt(list, id);

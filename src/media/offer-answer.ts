@@ -379,7 +379,7 @@ function wantedFamily(
 function shownFamily(draft: CallDraft, media: Media): AddressFamily | null {
   const id = media.streams[0];
   const socket = id === undefined ? null : draft.stream(id).selectedSocket;
-  return socket === null ? null : draft.socket(socket).family;
+  return socket === null ? null : draft.socketAsIs(socket).family;
 }
 
 function closeStreams(draft: CallDraft, media: Media): void {

@@ -222,7 +222,7 @@ function streamAt(draft: CallDraft, media: Media, position: number): Stream | nu
 
 function localPort(draft: CallDraft, stream: Stream | null): number {
   if (stream === null || stream.selectedSocket === null) return 0;
-  return draft.socket(stream.selectedSocket).port;
+  return draft.socketAsIs(stream.selectedSocket).port;
 }
 
 /** c= of a section: zero while refused or held, else what `shownAddress` says. */
@@ -246,7 +246,7 @@ function shownAddress({ draft, request, context }: OutputRequest, receiver: Medi
   }
   const rtp = streamAt(draft, receiver, 0);
   const socket =
-    rtp === null || rtp.selectedSocket === null ? null : draft.socket(rtp.selectedSocket);
+    rtp === null || rtp.selectedSocket === null ? null : draft.socketAsIs(rtp.selectedSocket);
   const local =
     socket === null
       ? context.interfaces.addressFor(receiver.logicalInterface, receiver.desiredFamily)

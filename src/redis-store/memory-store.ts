@@ -1,8 +1,6 @@
 /** The store of a daemon without Redis: calls live in this process only. */
 import type { CallState } from '../media/call-state.js';
-import type { CallStore, RestoreReport, SaveOutcome } from './store.js';
-
-const committed: Promise<SaveOutcome> = Promise.resolve('committed');
+import { committed, type CallStore, type RestoreReport, type SaveOutcome } from './store.js';
 
 export class MemoryStore implements CallStore {
   readonly healthy = true;

@@ -7,6 +7,9 @@ export type { Holder };
 /** committed: acknowledged by the server. degraded: not (yet); it will be written when the server is back. */
 export type SaveOutcome = 'committed' | 'degraded';
 
+/** There is nothing to wait for; whoever sees that it is this one need not. */
+export const committed: Promise<SaveOutcome> = Promise.resolve('committed');
+
 export interface RestoreReport {
   /** Keys seen. */
   readonly found: number;

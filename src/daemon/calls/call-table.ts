@@ -15,7 +15,7 @@ import {
 } from '../../media/relay.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
-import type { CallStore, SaveOutcome } from '../../redis-store/store.js';
+import { committed, type CallStore, type SaveOutcome } from '../../redis-store/store.js';
 import type { Clock } from '../clocks.js';
 import { movePorts, releasePorts, type PortMove } from './call-ports.js';
 
@@ -72,7 +72,6 @@ export class CommitError extends Error {
 
 const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
 const nothingMoved: PortMove = { finish: () => undefined, undo: () => undefined };
-const committed: Promise<SaveOutcome> = Promise.resolve('committed');
 
 /** Thread: control. */
 export class CallTable {
