@@ -14,16 +14,36 @@ export interface EndedCall {
 /** Those that time has ended are asked about; the others are mostly as they should be. */
 const mostTimedOut = 200;
 const mostRegular = 100;
+/** Of those that end as they should: with more of them each would be gone before anybody can ask. */
+const regularPerSecond = 20;
+
+const isUsual = (reason: CloseReason): boolean => reason === 'regular' || reason === 'forced';
 
 /** Thread: control. */
 export class EndedCalls {
   readonly #timedOut = new Map<string, EndedCall>();
   readonly #regular = new Map<string, EndedCall>();
+  /** The second that the latest regular ones ended in, and how many. */
+  #second = 0;
+  #inSecond = 0;
+
+  /** Whether a call that ends now is to be added; to be asked once for each. */
+  wants(reason: CloseReason, nowMicros: number): boolean {
+    if (!isUsual(reason)) return true;
+    const second = Math.floor(nowMicros / 1e6);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#inSecond = 0;
+    }
+    this.#inSecond += 1;
+    return this.#inSecond <= regularPerSecond;
+  }
 
   add(call: EndedCall): void {
     const { callId } = call.state;
-    const usual = call.reason === 'regular' || call.reason === 'forced';
-    const [calls, most] = usual ? [this.#regular, mostRegular] : [this.#timedOut, mostTimedOut];
+    const [calls, most] = isUsual(call.reason)
+      ? [this.#regular, mostRegular]
+      : [this.#timedOut, mostTimedOut];
     this.#timedOut.delete(callId);
     this.#regular.delete(callId);
     calls.set(callId, call);

@@ -117,7 +117,9 @@ export class CallEnding {
     const state = table.call(callId);
     if (state === null) return Promise.resolve();
     const now = table.now();
-    this.ended.add({ reason, atMicros: now, state, statistics, traces: relay.traces(callId) });
+    if (this.ended.wants(reason, now)) {
+      this.ended.add({ reason, atMicros: now, state, statistics, traces: relay.traces(callId) });
+    }
     if (log.enabled(6, 'core', callId)) {
       for (const line of finalStatsLines(state, statistics, now, table.localAddressOf)) {
         log.info('core', line, callId);
