@@ -16,7 +16,7 @@ import {
   type Form,
 } from './encode-members.js';
 import { associatedOf, isPublic } from './derived.js';
-import { onlyOn, type DependsOn, type Output } from './encode-output.js';
+import type { DependsOn, Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
 import { blockDtmfValues, type Fields } from './schema.js';
 import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';

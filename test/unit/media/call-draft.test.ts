@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import type { CallState } from '../../../src/media/call-state.js';
+import { withoutParticipant } from '../../../src/media/removal.js';
 import { body, ModelCall } from './support.js';
 
 /** A call that rings at so many phones; each has answered. */
 function forked(branches: number): ModelCall {
   const call = new ModelCall();
+  call.freezes = true;
   for (let at = 0; at < branches; at += 1) ring(call, at);
   return call;
 }
@@ -53,6 +55,22 @@ describe('a call under change', () => {
     const all = Array.from({ length: 1000 }, (_, at) => codecsOf([`a=fmtp:0 x=${at}`]));
     expect(new Set(all.map((codecs) => JSON.stringify(codecs)))).to.have.property('size', 1000);
     expect(codecsOf([])).to.deep.equal(plain);
+  });
+
+  it('leaves the state before as it was', () => {
+    const call = forked(4);
+    const hold = body(6000, ['a=inactive'], '0.0.0.0');
+    call.offer(hold, { toTag: 'x2' });
+    call.answer(body(7004), { toTag: 'x2' });
+    call.offer(body(9000), { fromTag: 'x1', toTag: 'a' });
+    call.answer(body(6002), { fromTag: 'x1', toTag: 'a' });
+    call.offer(`${body(6000)}m=video 6100 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n`, {
+      toTag: 'x3',
+    });
+    call.answer(`${body(7006)}m=video 0 RTP/AVP 96\r\n`, { toTag: 'x3' });
+    if (call.state === null) throw new Error('no call');
+    const left = withoutParticipant(call.state, call.participant('x1').id);
+    expect(changed(left, call.state)).to.be.above(0);
   });
 
   it('gives back what comes out as it was', () => {

@@ -40,7 +40,7 @@ export type Keys = Partial<SignallingRequest>;
 /** A request that asks for nothing. */
 export const plainRequest = readRequest('offer', new Map());
 
-/** A published state is never changed: whoever tries throws. */
+/** With nothing in it that can be changed. */
 function published(state: CallState): CallState {
   const { participants, medias, streams, sockets, endpointMaps } = state;
   for (const list of [participants, medias, streams, sockets, endpointMaps]) {
@@ -56,6 +56,8 @@ function published(state: CallState): CallState {
 /** One call and what is said about it. */
 export class ModelCall {
   state: CallState | null = null;
+  /** Whoever changes a state that was published throws. */
+  freezes = false;
   /** Of the last request. */
   warnings: readonly string[] = [];
   readonly context: SignallingContext;
@@ -89,7 +91,8 @@ export class ModelCall {
 
   #take(operation: typeof offer, request: SignallingRequest): string {
     const result = operation(this.state, request, this.context);
-    this.state = result.state === null ? this.state : published(result.state);
+    const state = result.state ?? this.state;
+    this.state = state !== null && this.freezes ? published(state) : state;
     this.warnings = result.warnings;
     return result.sdp ?? '';
   }

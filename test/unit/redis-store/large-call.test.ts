@@ -19,7 +19,7 @@ const stateOf = ({ state }: ModelCall): CallState => state ?? expect.fail('no ca
 const block = (command: 'block media' | 'unblock media') =>
   ({
     ...{ command, all: false, fromTag: 'x5', toTag: null, viaBranch: null, label: null },
-    ...{ address: null, setLabel: null, dtmf: null },
+    ...{ address: null, setLabel: null, dtmf: null, toLabel: null, flows: null },
   }) as unknown as Parameters<typeof restricted>[1];
 
 /** The states of a call that forks, is answered, restricted, and loses branches. */
