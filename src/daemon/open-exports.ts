@@ -1,5 +1,6 @@
 /** Opens what tells others by itself, when the configuration wants it. What is not asked for is not loaded. */
-import type { Config } from '../config/config.js';
+import { ConfigError, type Config } from '../config/config.js';
+import type { MqttConfig } from '../config/telemetry.js';
 import type { Endpoint } from '../media/call-state.js';
 import type { MediaRelay } from '../media/relay.js';
 import { nativeProcess } from '../native/process.js';
@@ -29,8 +30,10 @@ export async function openExports(options: OpenExportsOptions): Promise<Exports 
   const { Exports, exportsAnything, wantsRtcp } = await import('./exports/exports.js');
   if (!exportsAnything(config.telemetry)) return null;
   const { table } = calls;
+  const { mqtt } = config.telemetry;
   const exports = new Exports({
     ...{ config: config.telemetry, log, counters, gauges, ngAddress },
+    mqtt: mqtt === null ? null : await openMqtt(options, mqtt),
     families: () => familiesOf(table.calls.values()),
     created: function* () {
       for (const { createdMicros } of table.calls.values()) yield createdMicros;
@@ -53,4 +56,31 @@ export async function openExports(options: OpenExportsOptions): Promise<Exports 
     });
   }
   return exports;
+}
+
+/** @throws ConfigError when a certificate cannot be read. */
+async function openMqtt(
+  { log, clock, counters, gauges, calls }: OpenExportsOptions,
+  config: MqttConfig,
+): Promise<{ close(): void }> {
+  const { MqttExport } = await import('./exports/mqtt.js');
+  const { table } = calls;
+  try {
+    return await MqttExport.open({
+      ...{ config, counters, gauges },
+      calls: function* () {
+        for (const callId of [...table.calls.keys()]) {
+          const state = table.call(callId);
+          // It may have ended since.
+          if (state !== null) yield { state, statistics: table.statisticsOf(callId) };
+        }
+      },
+      localAddressOf: table.localAddressOf,
+      offsetMicros: () => clock.wallOffsetMicros(),
+      onNotice: (message) => log.warning('core', message),
+    });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ConfigError('bad-value', 'mqtt-host', `MQTT cannot be used: ${why}`);
+  }
 }

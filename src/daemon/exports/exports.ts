@@ -27,6 +27,8 @@ export interface ExportsOptions {
   readonly openSyslog: () => Syslog;
   /** Where commands come to. */
   readonly ngAddress: () => Endpoint;
+  /** What publishes by itself; null: nothing. It is closed with the rest. */
+  readonly mqtt: { close(): void } | null;
 }
 
 /** A call at its end; moments are those of the wall clock. */
@@ -140,6 +142,7 @@ export class Exports {
   }
 
   close(): void {
+    this.#options.mqtt?.close();
     this.#graphite?.line.close();
     this.#homer?.close();
     this.#xmlRpc?.close();

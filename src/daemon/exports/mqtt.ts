@@ -1,0 +1,164 @@
+/** Publishes figures by MQTT. The client library is loaded only when it is asked for. */
+import { readFileSync } from 'node:fs';
+import type { IClientOptions, MqttClient } from 'mqtt';
+import type { MqttConfig } from '../../config/telemetry.js';
+import type { Counters } from '../../observe/counters.js';
+import {
+  callMembers,
+  callMessage,
+  countedStreams,
+  globalMessage,
+  mediaMessages,
+  type CountedStream,
+  type Json,
+  type PublishContext,
+  type PublishedCall,
+} from '../../observe/mqtt-message.js';
+import { printableJson } from '../../observe/printable.js';
+import type { Gauges } from '../../observe/statistics.js';
+
+export interface MqttExportOptions {
+  readonly config: MqttConfig;
+  readonly counters: Counters;
+  readonly gauges: () => Gauges;
+  /** Own and foreign calls, read as they are asked for. */
+  readonly calls: () => Iterable<PublishedCall>;
+  readonly localAddressOf: PublishContext['localAddressOf'];
+  /** Wall clock minus the clock of the calls' moments, µs. */
+  readonly offsetMicros: () => number;
+  readonly onNotice: (message: string) => void;
+}
+
+const connectTimeoutMs = 10_000;
+const reconnectMs = 2_000;
+/** Messages that the broker has not taken yet; what is more is dropped. */
+const mostUnderWay = 1_000;
+/** So many calls are read before others have a turn. */
+const sliceOfCalls = 50;
+
+function clientOptions(config: MqttConfig): IClientOptions {
+  const { host, port, clientId, username, password, caFile, certFile, keyFile, alpn } = config;
+  const secure = caFile !== null || certFile !== null;
+  return {
+    ...{ host, port, protocol: secure ? 'mqtts' : 'mqtt', protocolVersion: 4, clean: true },
+    ...{ keepalive: config.keepaliveSeconds, connectTimeout: connectTimeoutMs },
+    ...{ reconnectPeriod: reconnectMs, queueQoSZero: false, resubscribe: false },
+    ...(clientId === null ? {} : { clientId }),
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(caFile === null ? {} : { ca: readFileSync(caFile) }),
+    ...(certFile === null ? {} : { cert: readFileSync(certFile) }),
+    ...(certFile === null ? {} : { key: readFileSync(keyFile ?? certFile) }),
+    ...(alpn === null ? {} : { ALPNProtocols: [alpn] }),
+  };
+}
+
+/** Thread: control. Owns its connection and timer until `close`. */
+export class MqttExport {
+  readonly #options: MqttExportOptions;
+  readonly #client: MqttClient;
+  readonly #timer: NodeJS.Timeout;
+  #before = new Map<string, ReadonlyMap<number, CountedStream>>();
+  #underWay = 0;
+  #isDown = false;
+  #isFull = false;
+  #publishing = false;
+  #closed = false;
+
+  private constructor(options: MqttExportOptions, client: MqttClient) {
+    this.#options = options;
+    this.#client = client;
+    client.on('connect', () => {
+      if (this.#isDown) options.onNotice(`MQTT broker ${this.#place} is back`);
+      this.#isDown = false;
+    });
+    client.on('error', (error: Error & { readonly code?: unknown }) => {
+      this.#down(typeof error.code === 'string' ? error.code : error.message);
+    });
+    client.on('close', () => {
+      if (!this.#closed) this.#down('the connection was lost');
+    });
+    this.#timer = setInterval(() => void this.#publish(), options.config.intervalMs);
+    this.#timer.unref();
+  }
+
+  /** @throws Error when a certificate cannot be read. */
+  static async open(options: MqttExportOptions): Promise<MqttExport> {
+    const { connect } = await import('mqtt');
+    return new MqttExport(options, connect(clientOptions(options.config)));
+  }
+
+  get #place(): string {
+    return `${this.#options.config.host}:${this.#options.config.port}`;
+  }
+
+  /** Said once until it is back. */
+  #down(why: string): void {
+    if (!this.#isDown) this.#options.onNotice(`MQTT broker ${this.#place}: ${why}`);
+    this.#isDown = true;
+  }
+
+  async #publish(): Promise<void> {
+    if (!this.#client.connected || this.#publishing) return;
+    this.#publishing = true;
+    try {
+      await this.#publishAll();
+    } catch (error) {
+      this.#options.onNotice(`MQTT: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      this.#publishing = false;
+    }
+  }
+
+  async #publishAll(): Promise<void> {
+    const { config, counters, gauges, calls, localAddressOf, offsetMicros } = this.#options;
+    const nowMicros = gauges().nowMicros + offsetMicros();
+    const known = this.#before;
+    const context: PublishContext = {
+      ...{ nowMicros, localAddressOf },
+      before: (callId, streamId) => known.get(callId)?.get(streamId) ?? null,
+    };
+    const next = new Map<string, ReadonlyMap<number, CountedStream>>();
+    const remembered = function* (): Generator<PublishedCall> {
+      for (const call of calls()) {
+        yield call;
+        next.set(call.state.callId, countedStreams(call, nowMicros));
+      }
+    };
+    const { scope } = config;
+    const all: Json[] = [];
+    let read = 0;
+    // What is not published is not read.
+    for (const call of scope === 'summary' ? [] : remembered()) {
+      if (scope === 'global') all.push(callMembers(call, context));
+      if (scope === 'call') this.#send(callMessage(call, context));
+      if (scope === 'media') for (const each of mediaMessages(call, context)) this.#send(each);
+      read += 1;
+      if (read % sliceOfCalls === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The statistics of the whole node come in any case (10.5 seen).
+    this.#send(globalMessage(counters, gauges(), context, scope === 'global' ? all : null));
+    this.#before = next;
+  }
+
+  #send(message: unknown): void {
+    const { config, onNotice } = this.#options;
+    if (this.#underWay >= mostUnderWay) {
+      if (!this.#isFull) onNotice(`MQTT broker ${this.#place} is too slow: messages are dropped`);
+      this.#isFull = true;
+      return;
+    }
+    if (this.#underWay < mostUnderWay / 2) this.#isFull = false;
+    this.#underWay += 1;
+    const text = printableJson(JSON.stringify(message));
+    this.#client.publish(config.topic, Buffer.from(text, 'latin1'), { qos: config.qos }, () => {
+      this.#underWay -= 1;
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#client.end(true);
+  }
+}
