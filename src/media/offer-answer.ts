@@ -210,6 +210,9 @@ function findDialogue(
   const label = request.setLabel ?? request.label;
   if (label !== null) dialogue.from.label = label;
   if (request.metadata !== null) dialogue.from.metadata = request.metadata;
+  if (request.flags.has('block-dtmf')) {
+    dialogue.from.blockDtmf = request.dtmfSecurity === 'off' ? 'off' : 'drop';
+  }
   return dialogue;
 }
 

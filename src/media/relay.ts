@@ -412,24 +412,9 @@ export interface StreamTrace {
   readonly sendErrno?: string;
 }
 
-/** What a synchronisation source has sent in one direction of an RTP stream (RFC 3550 §3). */
-export interface SourceStatistics {
-  readonly streamId: number;
-  readonly ssrc: number;
-  /** From the stream's remote, or to it. */
-  readonly direction: 'ingress' | 'egress';
-  readonly packets: number;
-  readonly bytes: number;
-  /** Of its last packet; null: not known. */
-  readonly lastTimestamp: number | null;
-  readonly lastSequence: number | null;
-}
-
 export interface CallStatistics {
   readonly streams: readonly StreamStatistics[];
   readonly ssrcs: readonly SsrcStatistics[];
-  /** Of each source, the one heard last first; without: no more is known than the streams say. */
-  readonly sources?: readonly SourceStatistics[];
 }
 
 /** Sums over all calls, those that have ended included. */

@@ -58,6 +58,8 @@ const modelFlags = {
   'reuse-codecs': flag(['reuse-codecs', 'no-codec-renegotiation'], { where: 'answer' }),
   'allow-no-codec-media': flag('allow-no-codec-media*'),
   recrypt: flag('recrypt'),
+  /** What its sender dials is not passed on; 12.5 knows it, 10.5 does not. */
+  'block-dtmf': flag('block-DTMF'),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -110,7 +112,6 @@ const unsupportedFlags: readonly string[] = [
   'always-transcode',
   'inject-DTMF',
   'detect-DTMF',
-  'block-DTMF',
   'generate-RTCP',
   'block-egress',
   'block-short*',

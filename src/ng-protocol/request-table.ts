@@ -259,7 +259,7 @@ const dtmfSecurityWords: ReadonlySet<string> = new Set([
 
 /** Whatever is wanted in place of blocked DTMF, it is dropped: it must not be heard. */
 const dtmfSecurity = optional<'off'>((value, request) => {
-  if (request.command !== 'block DTMF') {
+  if (request.command !== 'block DTMF' && !isSignalling(request)) {
     noteIdle(request, `DTMF-security=${describeValue(value)}`);
     return undefined;
   }

@@ -11,14 +11,8 @@ import type {
   StreamFlag,
 } from '../media/call-state.js';
 import { receivesFrom, sendsTo } from '../media/media-attributes.js';
-import type {
-  CallStatistics,
-  MosEntry,
-  SourceStatistics,
-  SsrcStatistics,
-  StreamStatistics,
-} from '../media/relay.js';
-import { sourcesIn, type SourcesOf } from './sources.js';
+import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
+import { sourcesIn, type Source, type SourcesOf } from './sources.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
@@ -118,7 +112,7 @@ export function callDictionary(
   const shown: Shown = {
     state,
     byStream,
-    sourcesOf: sourcesIn(state, statistics, byStream),
+    sourcesOf: sourcesIn(state, byStream),
     quality: new Map(statistics.ssrcs.map((entry) => [entry.ssrc, entry])),
     options,
   };
@@ -245,12 +239,10 @@ export function heardCodec(
   return heard ? codecText(media) : null;
 }
 
-function sourceDictionary(shown: Shown, source: SourceStatistics): NgDictionary {
-  const dictionary = new Map<string, NgValue>([
-    ['SSRC', source.ssrc],
-    ['bytes', source.bytes],
-    ['packets', source.packets],
-  ]);
+function sourceDictionary(shown: Shown, source: Source): NgDictionary {
+  const dictionary = new Map<string, NgValue>([['SSRC', source.ssrc]]);
+  if (source.bytes !== null) dictionary.set('bytes', source.bytes);
+  if (source.packets !== null) dictionary.set('packets', source.packets);
   if (source.lastTimestamp !== null) dictionary.set('last RTP timestamp', source.lastTimestamp);
   if (source.lastSequence !== null) dictionary.set('last RTP seq', source.lastSequence);
   const quality = shown.quality.get(source.ssrc);

@@ -2,8 +2,9 @@
  * What of a long reply goes into a datagram: the proxy must hear that its command was done. Left out,
  * one after the other, and each only as far as needed:
  *
- * - `query`, `delete`: the MOS progressions; of the streams all but port, SSRC and counts; the medias;
- *   the participants; the SSRCs. From the last one on. The creation and the totals stay.
+ * - `query`, `delete`: the MOS progressions; of the streams all but port, SSRC and counts, of the sources of
+ *   a media all but SSRC and counts; the medias; the participants; the SSRCs. From the last one on. The
+ *   creation and the totals stay.
  * - `list`: the last call-ids, as if the limit were smaller.
  * - `statistics`: the least busy proxies, which are summed up as `others`; the last interfaces.
  *
@@ -64,17 +65,23 @@ function dropMembers(reply: NgDictionary, key: string, kept: number): NgDictiona
 /** Never empty: Kamailio 5.6 reads the first member of each stream unchecked. */
 const streamKeys = ['local port', 'SSRC', 'stats'];
 
-function shortStream(stream: NgValue): NgValue {
-  if (!(stream instanceof Map)) return stream;
-  return new Map([...stream].filter(([key]) => streamKeys.includes(key)));
-}
+const sourceKeys = ['SSRC', 'bytes', 'packets'];
+
+/** Each dictionary of the list with these keys only. */
+const shortened = (list: readonly NgValue[], keys: readonly string[]): readonly NgValue[] =>
+  list.map((entry) =>
+    entry instanceof Map ? new Map([...entry].filter(([key]) => keys.includes(key))) : entry,
+  );
 
 function withShortStreams(participant: NgDictionary): NgDictionary {
-  const medias = listAt(participant, 'medias').map((media) =>
-    media instanceof Map
-      ? changed(media, 'streams', listAt(media, 'streams').map(shortStream))
-      : media,
-  );
+  const medias = listAt(participant, 'medias').map((media) => {
+    if (!(media instanceof Map)) return media;
+    const short = new Map(media);
+    for (const key of ['ingress SSRCs', 'egress SSRCs']) {
+      if (short.has(key)) short.set(key, shortened(listAt(media, key), sourceKeys));
+    }
+    return short.set('streams', shortened(listAt(media, 'streams'), streamKeys));
+  });
   return changed(participant, 'medias', medias);
 }
 

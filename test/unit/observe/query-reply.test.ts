@@ -89,26 +89,40 @@ describe('the query reply', () => {
 
   it('has every source that the relay knows', () => {
     const call = answeredCall();
-    const [a] = rtpOf(call);
-    const source = { streamId: a, packets: 1, bytes: 2, lastTimestamp: 160, lastSequence: 7 };
+    const [a, x] = rtpOf(call);
+    const counts = { packets: 1, bytes: 2, lastTimestamp: 160, lastSequence: 7 };
+    const more = { lost: 0, duplicates: 0, reordered: 0, jitter: 0 };
     const reply = query(call, {
-      streams: [figures(a, { packets: 3, ssrc: 2 })],
-      ssrcs: [],
-      sources: [
-        { ...source, ssrc: 2, direction: 'ingress' },
-        { ...source, ssrc: 1, direction: 'ingress' },
-        { ...source, ssrc: 9, direction: 'egress' },
+      streams: [
+        figures(a, {
+          ...{ packets: 3, ssrc: 2 },
+          sources: [
+            { ssrc: 2, payloadType: 0, counts: { ...counts, ...more } },
+            { ssrc: 1, payloadType: 8, counts: null },
+            { ssrc: 5, payloadType: null, counts: null },
+          ],
+        }),
+        figures(x, { packetsOut: 4 }),
       ],
+      ssrcs: [],
     });
-    const numbers = (direction: string): readonly NgValue[] => {
-      const list = member(reply, 'tags', 'a', 'medias', 0, `${direction} SSRCs`);
+    const numbers = (tag: string, direction: string): readonly NgValue[] => {
+      const list = member(reply, 'tags', tag, 'medias', 0, `${direction} SSRCs`);
       return (list as readonly NgDictionary[]).map((entry) => member(entry, 'SSRC'));
     };
-    expect(numbers('ingress')).to.deep.equal([2, 1]);
-    expect(numbers('egress')).to.deep.equal([9]);
-    const first = member(reply, 'tags', 'a', 'medias', 0, 'ingress SSRCs', 0);
-    expect(member(first, 'last RTP timestamp')).to.equal(160);
-    expect(member(first, 'last RTP seq')).to.equal(7);
+    expect(numbers('a', 'ingress'), 'the third has sent RTCP alone').to.deep.equal([2, 1]);
+    expect(numbers('x', 'egress')).to.deep.equal([2, 1]);
+    expect(numbers('a', 'egress'), 'nothing was sent').to.deep.equal([]);
+    const first = member(reply, 'tags', 'a', 'medias', 0, 'ingress SSRCs', 0) as NgDictionary;
+    expect([...first]).to.deep.equal([
+      ['SSRC', 2],
+      ['bytes', 2],
+      ['packets', 1],
+      ['last RTP timestamp', 160],
+      ['last RTP seq', 7],
+    ]);
+    const second = member(reply, 'tags', 'a', 'medias', 0, 'ingress SSRCs', 1) as NgDictionary;
+    expect([...second], 'not counted of it alone').to.deep.equal([['SSRC', 1]]);
   });
 
   it('shows figures of sources where it is told to', () => {
