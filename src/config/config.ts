@@ -81,6 +81,8 @@ export interface ControlConfig {
   readonly controlTos: number;
   /** Media goes to the source of the SIP message rather than to the SDP address. */
   readonly sipSource: boolean;
+  /** Session name of bodies that are made here; null: name and version of the program. */
+  readonly softwareId: string | null;
   readonly rejectInvalidSdp: boolean;
   /** Flags of requests by name (ng-protocol.md §5.3). */
   readonly templates: Templates;
@@ -303,6 +305,7 @@ function controlConfig(options: OptionReader): ControlConfig {
     listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
     controlTos: options.number('control-tos'),
     sipSource: options.flag('sip-source'),
+    softwareId: options.text('software-id'),
     rejectInvalidSdp: options.flag('reject-invalid-sdp'),
     templates: options.sections.templates,
   };

@@ -26,7 +26,6 @@ const transports = later(2, 'this option of the control protocols is', [
   words('control-pmtu', null, 'Path MTU discovery on control sockets', ['want', 'dont']),
   int('ng-client-timeout', 50, 'Time limit of an outgoing NG request', ms),
   int('ng-client-retries', 5, 'Repetitions of an outgoing NG request', count),
-  text('software-id', null, 'Name in generated SDP and user agents'),
 ]);
 
 const tuning = later(4, 'tuning of the packet path by this option is', [

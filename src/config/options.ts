@@ -158,6 +158,9 @@ const control: readonly OptionSpec[] = [
     ...tos,
     rangeError: 'Invalid control-ng TOS value',
   }),
+  text('software-id', null, 'Name in the s= line of bodies that are made here', {
+    defaultText: 'rtprelayd-VERSION',
+  }),
   flag('sip-source', 'Send media to the source of the SIP message, not to the SDP address'),
   text('templates', null, 'Section of the file with templates of flags', {
     placeholder: 'SECTION',

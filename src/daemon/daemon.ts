@@ -217,6 +217,7 @@ export class Daemon {
       ...{ relay, pool, interfaces, log, config, limits, clock, held },
       ...{ store: this.#store, counters: this.#counters, lived: this.#lived },
       instanceId: randomBytes(6).toString('hex'),
+      softwareId: config.control.softwareId ?? `rtprelayd-${this.#environment.version}`,
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
       onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
       isFollowed: (database) => keyspaces.followed.includes(database),

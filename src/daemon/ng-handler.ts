@@ -25,6 +25,8 @@ import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
 import { committed } from '../redis-store/store.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './calls/call-service.js';
+import type { ControlClient } from './calls/signalling.js';
+import { answering, newTag, publishing, subscribing, unsubscribing } from './ng-subscriptions.js';
 import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
@@ -71,6 +73,27 @@ export function handleNg(
     case 'silence media':
     case 'unsilence media':
       return restrict(parts, request);
+    case 'publish': {
+      const callId = request.callId ?? newTag();
+      return (
+        refusalOf(parts, { ...request, callId }) ??
+        signalled(parts, callId, () =>
+          publishing(parts, { ...request, callId }, clientOf(source, fits)),
+        )
+      );
+    }
+    case 'subscribe request':
+      return signalled(parts, request.callId, () =>
+        subscribing(parts, request, clientOf(source, fits)),
+      );
+    case 'subscribe answer':
+      return signalled(parts, request.callId, () =>
+        answering(parts, request, clientOf(source, fits)),
+      );
+    case 'unsubscribe':
+      return signalled(parts, request.callId, () =>
+        unsubscribing(parts, request, clientOf(source, fits)),
+      );
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
@@ -118,38 +141,71 @@ const fullRefusal: LoadRefusal = {
   logText: 'New call refused: there are as many calls as media ports',
 };
 
+/** The answer to a command that would make a new call, when there is to be none; null: there may be. @throws NgError */
+function refusalOf(
+  { calls, load, counters, log, draining, maxCalls }: NgHandlerParts,
+  request: { readonly callId: string; readonly supportsLoadLimit: boolean },
+): NgDictionary | null {
+  if (calls.table.call(request.callId) !== null) return null;
+  const refusal = draining()
+    ? drainRefusal
+    : calls.table.ownCount >= maxCalls()
+      ? fullRefusal
+      : load.refusal(calls.table.ownCount);
+  if (refusal === null) return null;
+  counters.rejectedSessions += 1;
+  log.error('control', refusal.logText, request.callId);
+  if (!request.supportsLoadLimit) throw new NgError('rejected', 'Parallel session limit reached');
+  return new Map([
+    ['result', 'load limit'],
+    ['message', refusal.message],
+  ]);
+}
+
+const clientOf = (source: NgSource, fits: FitsReply): ControlClient => ({
+  client: formatSource(source),
+  address: source.address,
+  // A shorter one always fits, JSON's escapes and the other keys included.
+  accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
+});
+
+/** Says in the log what was wrong with a body, and why somebody cannot be subscribed. */
+function rejected({ log }: Pick<NgHandlerParts, 'log'>, callId: string, error: unknown): unknown {
+  if (!(error instanceof SignallingError)) return error;
+  const { cause, code } = error;
+  if (cause instanceof SdpError) {
+    const where = cause.offset < 0 ? '' : ` at offset ${cause.offset}`;
+    log.error('control', `Error parsing SDP${where}: ${cause.message}`, callId);
+  } else if (cause instanceof Error && (code === 'not-readable' || code === 'refused-answer')) {
+    log.error('control', `${error.message}: ${cause.message}`, callId);
+  }
+  return new NgError('rejected', error.message, { cause: error });
+}
+
+async function signalled(
+  parts: NgHandlerParts,
+  callId: string,
+  run: () => Promise<NgDictionary>,
+): Promise<NgDictionary> {
+  try {
+    return await run();
+  } catch (error) {
+    throw rejected(parts, callId, error);
+  }
+}
+
 function signal(
   parts: NgHandlerParts,
   request: OfferAnswerRequest,
   source: NgSource,
   fits: FitsReply,
 ): NgDictionary | Promise<NgDictionary> {
-  const { calls, load, counters, log } = parts;
-  if (request.command === 'offer' && calls.table.call(request.callId) === null) {
-    const refusal = parts.draining()
-      ? drainRefusal
-      : calls.table.ownCount >= parts.maxCalls()
-        ? fullRefusal
-        : load.refusal(calls.table.ownCount);
-    if (refusal !== null) {
-      counters.rejectedSessions += 1;
-      log.error('control', refusal.logText, request.callId);
-      if (request.supportsLoadLimit) {
-        return new Map([
-          ['result', 'load limit'],
-          ['message', refusal.message],
-        ]);
-      }
-      throw new NgError('rejected', 'Parallel session limit reached');
-    }
-  }
+  const { calls, counters, log } = parts;
+  const refusal = request.command === 'offer' ? refusalOf(parts, request) : null;
+  if (refusal !== null) return refusal;
   try {
-    const { result, saved } = calls.signalling.signal(request.command, request, {
-      client: formatSource(source),
-      address: source.address,
-      // A shorter one always fits, JSON's escapes included.
-      accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
-    });
+    const client = clientOf(source, fits);
+    const { result, saved } = calls.signalling.signal(request.command, request, client);
     if (request.flags.has('debug') && calls.table.call(request.callId) !== null)
       log.setCallDebug(request.callId, true);
     for (const warning of result.warnings) log.warning('control', warning, request.callId);
@@ -166,13 +222,7 @@ function signal(
       return reply;
     });
   } catch (error) {
-    if (!(error instanceof SignallingError)) throw error;
-    const { cause } = error;
-    if (cause instanceof SdpError) {
-      const where = cause.offset < 0 ? '' : ` at offset ${cause.offset}`;
-      log.error('control', `Error parsing SDP${where}: ${cause.message}`, request.callId);
-    }
-    throw new NgError('rejected', error.message, { cause: error });
+    throw rejected(parts, request.callId, error);
   }
 }
 

@@ -197,6 +197,7 @@ export class CallDraft {
       aliases: [],
       sdpReceived: null,
       sdpSent: null,
+      passedOn: '',
       ssrcTable: [],
       carried: nothingCarried,
     };
@@ -236,6 +237,7 @@ export class CallDraft {
       streams: [],
       endpointMaps: [],
       subscriptions: [],
+      passedOn: '',
       endpointLearning,
       ssrcTable: [],
       sdes: null,

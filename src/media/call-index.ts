@@ -2,11 +2,12 @@
  * Who is subscribed to whom, and where packets go because of it: the one place that says so, read by
  * the plan, the store, `query`, the final statistics and the CLI. Made for one published state.
  *
- * The rules, as seen on rtpengine 10.5: a subscription to RTCP only brings no RTP. A subscriber on hold by a
+ * The rules, as seen on rtpengine 10.5: a subscription to RTCP only brings no RTP, one to the egress no RTCP. A subscriber on hold by a
  * zero address stays a target of the routes (they are stored so, `rtp_sinks-N`), but is sent nothing until
  * it has an address again: `isHeld`.
  */
 import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
+import { sendsTo } from './media-attributes.js';
 
 /** A media that gets what another one sends, and how. */
 export interface Subscriber {
@@ -25,6 +26,10 @@ const nowhere: RouteTargets = { rtp: [], rtcp: [] };
 
 /** Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known. */
 export const isHeld = (stream: Stream): boolean => stream.flags.has('zero-address');
+
+/** Parties of a dialogue are sent whatever comes; who has subscribed, only what his body asks for (12.5 seen). */
+const listens = ({ direction }: Media, { offerAnswer }: Subscription): boolean =>
+  offerAnswer || sendsTo(direction);
 
 /** Entities of one kind by their ids, which are their positions unless one before them is gone. */
 export class ById<T extends { readonly id: number }> {
@@ -102,9 +107,10 @@ export class CallIndex {
     for (const { media: to, subscription } of subscribers) {
       const rtpTarget = this.#streamAt(to, pairStart);
       const rtcpTarget = to.rtcpMux ? rtpTarget : this.#streamAt(to, pairStart + 1);
-      const wantsRtp = stream.component === 1 && !subscription.rtcpOnly;
+      const wantsRtp =
+        stream.component === 1 && !subscription.rtcpOnly && listens(to, subscription);
       if (wantsRtp && rtpTarget !== undefined) rtp.push(rtpTarget);
-      if (rtcpTarget !== undefined) rtcp.push(rtcpTarget);
+      if (rtcpTarget !== undefined && !subscription.egress) rtcp.push(rtcpTarget);
     }
     return { rtp, rtcp };
   }

@@ -171,6 +171,8 @@ export interface Participant {
   sdpReceived: SdpMemory | null;
   /** What was sent to this participant last. */
   sdpSent: SdpMemory | null;
+  /** Lines of the session in its last body that are passed on as they are, each with its line end. */
+  passedOn: string;
   /** SSRCs with their SRTP packet indexes as decimal strings, as stored. */
   ssrcTable: readonly Carried[];
   carried: Carried;
@@ -227,6 +229,8 @@ export interface Media {
   streams: readonly number[];
   endpointMaps: readonly number[];
   subscriptions: readonly Subscription[];
+  /** Lines of the section in the last body of its side that are passed on as they are (`Participant.passedOn`). */
+  passedOn: string;
   endpointLearning: EndpointLearning;
   ssrcTable: readonly Carried[];
   /** Keys of SDES; null: its RTP is plain, or secured by others than us. */
@@ -414,6 +418,7 @@ export const copyOfParticipant = (from: Participant): Participant => ({
   aliases: from.aliases,
   sdpReceived: from.sdpReceived,
   sdpSent: from.sdpSent,
+  passedOn: from.passedOn,
   ssrcTable: from.ssrcTable,
   carried: from.carried,
 });
@@ -443,6 +448,7 @@ export const copyOfMedia = (from: Media): Media => ({
   streams: from.streams,
   endpointMaps: from.endpointMaps,
   subscriptions: from.subscriptions,
+  passedOn: from.passedOn,
   endpointLearning: from.endpointLearning,
   ssrcTable: from.ssrcTable,
   sdes: from.sdes,

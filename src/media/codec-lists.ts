@@ -8,6 +8,14 @@ import type { SdpCodec } from '../sdp/types.js';
 export const isAudible = ({ encoding }: Pick<SdpCodec, 'encoding'>): boolean =>
   !/^(?:telephone-event|CN|)$/i.test(encoding);
 
+/** The same codec, whatever its number; one without a name is told by its number. */
+export const isSameCodec = (a: Codec, b: Codec): boolean =>
+  a.encoding === ''
+    ? a.payloadType === b.payloadType
+    : a.encoding.toLowerCase() === b.encoding.toLowerCase() &&
+      a.clockRate === b.clockRate &&
+      a.channels === b.channels;
+
 /** Whether the lists leave nothing of what the section has. */
 export function leavesNothing(
   codecs: readonly Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels' | 'fmtp'>[],

@@ -10,7 +10,9 @@ export type SignallingErrorCode =
   | 'sdp-not-writable'
   | 'reply-too-long'
   | 'too-many-medias'
-  | 'out-of-ports';
+  | 'out-of-ports'
+  | 'not-readable'
+  | 'refused-answer';
 
 /** A command that cannot be carried out; the previous state stands. */
 export class SignallingError extends Error {

@@ -19,6 +19,7 @@ import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { applySdes, needsDtls } from './sdes/apply.js';
 import { isRemovedExtension } from '../sdp/edits.js';
+import { passedOnOfMedia } from '../sdp/passed-on.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   bandwidthOf,
@@ -461,6 +462,7 @@ export function applySection(
   setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
   sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;
 
+  sender.passedOn = passedOnOfMedia(section);
   const mid = midOf(section);
   if (mid !== null) sender.mid = mid;
   if (kind === 'offer') {

@@ -11,6 +11,7 @@ import {
   type CallState,
   type Endpoint,
   type Media,
+  type Participant,
 } from './call-state.js';
 import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
@@ -81,10 +82,7 @@ function signal(
   request: SignallingRequest,
   context: SignallingContext,
 ): SignallingResult {
-  if (context.rejectInvalidSdp && hasTextAfterEmptyLine(request.sdp)) {
-    throw new SignallingError('bad-sdp', 'Failed to parse SDP');
-  }
-  const received = request.sdp === '' ? null : readSdp(request.sdp);
+  const received = request.sdp === '' ? null : readBody(request.sdp, context.rejectInvalidSdp);
   const isNewCall = previous === null;
   if (isNewCall && kind === 'answer') {
     throw new SignallingError('unknown-call', 'Unknown call-id');
@@ -92,7 +90,7 @@ function signal(
   if (received !== null && isLooped(received, request, context)) {
     return { state: null, sdp: request.sdp, isNewCall, warnings: [] };
   }
-  const draft = new CallDraft(previous ?? callFrom(request, context));
+  const draft = new CallDraft(previous ?? emptyCall(request.callId, context));
   draft.state.lastSignalMicros = context.nowMicros;
   draft.state.deletedMicros = 0;
   if (request.metadata !== null) draft.state.metadata = request.metadata;
@@ -116,10 +114,7 @@ function signal(
       assignPorts(kind, draft, pair, request, context);
     }
   } catch (error) {
-    if (error instanceof PortAllocationError) {
-      throw new SignallingError('out-of-ports', 'Ran out of ports', { cause: error });
-    }
-    throw sdpFailure(error);
+    throw bodyFailure(error);
   }
   warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair, request))));
   subscribeBothWays(draft, dialogue);
@@ -129,6 +124,14 @@ function signal(
 
 /** What rtpengine 10.5 cuts off, or refuses with reject-invalid-sdp. */
 const hasTextAfterEmptyLine = (sdp: string): boolean => /\n\r?\n[^\r\n]/.test(sdp);
+
+/** The document of a body that can be taken. @throws SignallingError */
+export function readBody(text: string, rejectInvalidSdp: boolean): SdpDocument {
+  if (rejectInvalidSdp && hasTextAfterEmptyLine(text)) {
+    throw new SignallingError('bad-sdp', 'Failed to parse SDP');
+  }
+  return readSdp(text);
+}
 
 function readSdp(text: string): SdpDocument {
   try {
@@ -150,7 +153,14 @@ function readSdp(text: string): SdpDocument {
   }
 }
 
-/** What to throw for a body that cannot be taken; other errors as they are. */
+/** What to throw for a body that cannot be taken, or that there are no ports for; other errors as they are. */
+export function bodyFailure(error: unknown): unknown {
+  if (error instanceof PortAllocationError) {
+    return new SignallingError('out-of-ports', 'Ran out of ports', { cause: error });
+  }
+  return sdpFailure(error);
+}
+
 function sdpFailure(error: unknown): unknown {
   if (!(error instanceof SdpError)) return error;
   if (error.code === 'too-many-medias') {
@@ -172,9 +182,10 @@ function isLooped(
   );
 }
 
-function callFrom(request: SignallingRequest, context: SignallingContext): CallState {
+/** A call in which nothing has been said yet. */
+export function emptyCall(callId: string, context: SignallingContext): CallState {
   return newCallState({
-    callId: request.callId,
+    callId,
     nowMicros: context.nowMicros,
     createdFrom: context.controlClient,
     createdFromAddress: context.controlAddress,
@@ -244,19 +255,31 @@ function chooseInterfaces(
   context: SignallingContext,
   warnings: string[],
 ): void {
-  const resolve = (wanted: string | null, current: string | null): string => {
-    if (wanted !== null) {
-      const found = context.interfaces.find(wanted, current);
-      if (found !== null) return found.name;
-      const family = familyNamed(wanted);
-      if (family !== null) return interfaceWith(family, current, context.interfaces);
-      warnings.push(`Interface '${wanted}' not found, using default`);
-    }
-    return current ?? context.interfaces.default.name;
-  };
   const named = kind === 'offer';
-  from.logicalInterface = resolve(named ? request.fromInterface : null, from.logicalInterface);
-  to.logicalInterface = resolve(named ? request.toInterface : null, to.logicalInterface);
+  chooseInterface(from, named ? request.fromInterface : null, context, warnings);
+  chooseInterface(to, named ? request.toInterface : null, context, warnings);
+}
+
+/** Returns the name of the interface that faces the participant: the wanted one, or as it was. */
+export function chooseInterface(
+  participant: Participant,
+  wanted: string | null,
+  { interfaces }: SignallingContext,
+  warnings: string[],
+): string {
+  const current = participant.logicalInterface;
+  const found = wanted === null ? null : interfaces.find(wanted, current);
+  const family = wanted === null || found !== null ? null : familyNamed(wanted);
+  if (wanted !== null && found === null && family === null) {
+    warnings.push(`Interface '${wanted}' not found, using default`);
+  }
+  const name =
+    found?.name ??
+    (family === null
+      ? (current ?? interfaces.default.name)
+      : interfaceWith(family, current, interfaces));
+  participant.logicalInterface = name;
+  return name;
 }
 
 function pairMedias(
@@ -277,31 +300,39 @@ function pairMedias(
       const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
       receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
       sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
-      const { address, fromSipSource } = signalledAddress(
-        section,
-        session,
-        sender.logicalInterface,
-        request,
-        context,
-      );
-      const removed = isRemoved(section, request.edits);
-      const rejected = section.port === 0 || removed || isEmptied(section, request);
-      if (kind === 'offer') setMediaFlag(receiver, 'left-out', removed);
-      pairs.push({
-        session,
-        section: rejected && section.port !== 0 ? { ...section, port: 0 } : section,
-        index,
-        sender,
-        receiver,
-        address,
-        fromSipSource,
-        rejected,
-        leftOut: receiver.flags.has('left-out'),
-        untouched: !isUdpProtocol(section.protocol),
-      });
+      pairs.push(pairOf(kind, { session, section, index, sender, receiver }, request, context));
     }
   }
   return pairs;
+}
+
+/** A section and the medias that it is about, with what the request makes of it. @throws SdpError */
+export function pairOf(
+  kind: SignallingKind,
+  parts: Pick<MediaPair, 'session' | 'section' | 'index' | 'sender' | 'receiver'>,
+  request: SignallingRequest,
+  context: SignallingContext,
+): MediaPair {
+  const { session, section, sender, receiver } = parts;
+  const { address, fromSipSource } = signalledAddress(
+    section,
+    session,
+    sender.logicalInterface,
+    request,
+    context,
+  );
+  const removed = isRemoved(section, request.edits);
+  const rejected = section.port === 0 || removed || isEmptied(section, request);
+  if (kind === 'offer') setMediaFlag(receiver, 'left-out', removed);
+  return {
+    ...parts,
+    section: rejected && section.port !== 0 ? { ...section, port: 0 } : section,
+    address,
+    fromSipSource,
+    rejected,
+    leftOut: receiver.flags.has('left-out'),
+    untouched: !isUdpProtocol(section.protocol),
+  };
 }
 
 /** Nothing is left of the section, and that is what the request wants. */

@@ -1,5 +1,5 @@
 /** From a call to what the relay has to do for it. Pure. */
-import { CallIndex, isHeld } from './call-index.js';
+import { CallIndex, isHeld, type RouteTargets, type Subscriber } from './call-index.js';
 import {
   noExtensions,
   type CallState,
@@ -8,6 +8,7 @@ import {
   type Media,
   type Stream,
 } from './call-state.js';
+import { isSameCodec } from './codec-lists.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { RewritePlan } from './packet-plan.js';
 import { ownRtcpOf } from './plan-streams.js';
@@ -165,20 +166,43 @@ const hasFeedback = (index: CallIndex, media: Media): boolean =>
 
 const nothingRenamed: ReadonlyMap<number, number> = new Map();
 
-/** Header extensions that the side of `target` is not to see are taken out. */
-function rewriteFor(index: CallIndex, target: Stream): RewritePlan | null {
-  const hidden = index.medias.get(target.mediaId)?.hiddenExtensions ?? noExtensions;
-  if (hidden.length === 0) return null;
+/**
+ * Header extensions that the side of `target` is not to see are taken out; who has subscribed gets codecs
+ * under the numbers of his answer.
+ */
+function rewriteFor(index: CallIndex, source: Media, target: Stream): RewritePlan | null {
+  const receiver = index.medias.get(target.mediaId);
+  const hidden = receiver?.hiddenExtensions ?? noExtensions;
+  const payloadTypes = receiver === undefined ? nothingRenamed : renumbered(source, receiver);
+  if (hidden.length === 0 && payloadTypes.size === 0) return null;
   const all = hidden === 'all';
   return {
-    ...{ payloadTypes: nothingRenamed, ssrcs: nothingRenamed, about: null },
+    ...{ payloadTypes, ssrcs: nothingRenamed, about: null },
     ...{ sequenceOffset: 0, timestampOffset: 0 },
-    extensions: {
-      ids: new Map(all ? [] : hidden.map((id) => [id, null])),
-      others: all ? 'remove' : 'keep',
-      mid: null,
-    },
+    extensions:
+      hidden.length === 0
+        ? null
+        : {
+            ids: new Map(all ? [] : hidden.map((id) => [id, null])),
+            others: all ? 'remove' : 'keep',
+            mid: null,
+          },
   };
+}
+
+/** Parties of a dialogue are sent the numbers that they asked for; of a subscriber nobody knows them. */
+function renumbered(source: Media, receiver: Media): ReadonlyMap<number, number> {
+  if (receiver.codecs === source.codecs) return nothingRenamed;
+  const subscription = receiver.subscriptions.find(({ mediaId }) => mediaId === source.id);
+  if (subscription?.offerAnswer !== false) return nothingRenamed;
+  const renamed = new Map<number, number>();
+  for (const codec of source.codecs) {
+    const own = receiver.codecs.find((each) => isSameCodec(each, codec));
+    if (own !== undefined && own.payloadType !== codec.payloadType) {
+      renamed.set(codec.payloadType, own.payloadType);
+    }
+  }
+  return renamed;
 }
 
 /** What the media sends is not passed on to the receiver. */
@@ -186,7 +210,7 @@ const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
   blockedSources.length > 0 && blockedSources.includes(media.id);
 
 function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
-  const { rtp, rtcp } = index.targetsOf(stream);
+  const { rtp, rtcp } = readersOf(index, media, index.targetsOf(stream));
   const opaque = kindOf(index, stream, media) === 'opaque';
   const add = (to: Stream, kind: RoutePlan['kind'], withoutFeedback: boolean): void => {
     // Written out, not spread: routes are the most numerous part of a plan.
@@ -196,7 +220,7 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
       toStream: to.id,
       kind,
       withoutFeedback,
-      rewrite: kind === 'rtcp' || opaque ? null : rewriteFor(index, to),
+      rewrite: kind === 'rtcp' || opaque ? null : rewriteFor(index, media, to),
       processor: null,
     });
   };
@@ -219,30 +243,39 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
   }
 }
 
+/** The other side of a dialogue; whoever else has subscribed has no say in how it is secured. */
+const opposites = (index: CallIndex, mediaId: number): readonly Subscriber[] =>
+  index.subscribersOf(mediaId).filter(({ subscription: { offerAnswer } }) => offerAnswer);
+
 function passesThrough(index: CallIndex, media: Media): boolean {
   if (media.sdes === null) return false;
   // One of several branches may have taken keys of ours: then nobody gets what he cannot read.
-  const subscribers = index.subscribersOf(media.id);
-  return (
-    subscribers.length > 0 &&
-    subscribers.every(({ media: { sdes } }) => passesKeys(media.sdes, sdes))
-  );
+  const others = opposites(index, media.id);
+  return others.length > 0 && others.every(({ media: { sdes } }) => passesKeys(media.sdes, sdes));
+}
+
+/** Of SRTP that passes through, subscribers without the keys of its ends get nothing: they could not read it. */
+function readersOf(index: CallIndex, media: Media, targets: RouteTargets): RouteTargets {
+  if (!passesThrough(index, media)) return targets;
+  const reads = ({ mediaId }: Stream): boolean =>
+    passesKeys(media.sdes, index.medias.get(mediaId)?.sdes ?? null);
+  return { rtp: targets.rtp.filter(reads), rtcp: targets.rtcp.filter(reads) };
 }
 
 /** A key of the other end is not ours to encrypt with. */
 const isForeign = (index: CallIndex, { id, sdes }: Media): boolean =>
   sdes !== null &&
   (sdes.passthrough ||
-    index.subscribersOf(id).some(({ media }) => media.sdes?.receive?.key === sdes.send?.key));
+    opposites(index, id).some(({ media }) => media.sdes?.receive?.key === sdes.send?.key));
 
 const noKeys = { receive: null, send: null } as const;
 
 /** Its SRTP ends elsewhere, but what it would get is decrypted here, or came in the clear. */
 const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
   isSecureProtocol(media.protocol) &&
-  index
-    .subscribersOf(media.id)
-    .some(({ media: { sdes, protocol } }) => sdes !== null || !isSecureProtocol(protocol));
+  opposites(index, media.id).some(
+    ({ media: { sdes, protocol } }) => sdes !== null || !isSecureProtocol(protocol),
+  );
 
 /** null: it is plain, or passes through. */
 function srtpOf(index: CallIndex, media: Media): TransportPlan['srtp'] {

@@ -48,10 +48,30 @@ export function deleteTarget(state: CallState, request: DeleteRequest): DeleteTa
   }
   chosen ??= byBranch;
   if (chosen === undefined) return { kind: 'none' };
-  return leavesDialogue(state, chosen)
+  return leavesSomebody(state, chosen)
     ? { kind: 'participant', participant: chosen }
     : { kind: 'call' };
 }
+
+/**
+ * Whether the call goes on without `gone`. A call without dialogues, or one that a subscriber leaves, does as
+ * long as there are two others (10.5 seen).
+ */
+function leavesSomebody(state: CallState, gone: Participant): boolean {
+  if (gone.associated.length > 0 || gone.branches.length > 0 || isUntagged(gone)) {
+    return leavesDialogue(state, gone);
+  }
+  let others = 0;
+  for (const id of present(state)) if (id !== gone.id) others += 1;
+  return others >= 2 && isSubscribed(state);
+}
+
+/** It was offered something and has not answered: in no dialogue yet. */
+const isUntagged = ({ tag }: Participant): boolean => tag === null;
+
+/** Somebody has subscribed to somebody, beyond the dialogues. */
+const isSubscribed = ({ medias }: CallState): boolean =>
+  medias.some(({ subscriptions }) => subscriptions.some(({ offerAnswer }) => !offerAnswer));
 
 /** "From-tag when the opposite side has no tag yet": an early dialogue told by a new to-tag. */
 function untaggedCounterpart(state: CallState): Participant | undefined {

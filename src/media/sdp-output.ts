@@ -11,6 +11,7 @@ import type { Dialogue } from './dialogue.js';
 import { isOnHold, type MediaPair } from './media-setup.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { cryptoLinesFor } from './sdes/apply.js';
+import { passedOnOfSession } from '../sdp/passed-on.js';
 import { renderSdp } from '../sdp/rewrite.js';
 import type {
   MediaEdit,
@@ -51,12 +52,18 @@ export function writeSdp(output: OutputRequest): string {
   }
   const first = document.sessions[0];
   if (first === undefined) return '';
-  dialogue.from.sdpReceived = memoryOf(first.origin, first, '');
+  rememberReceived(dialogue.from, first);
   if (countsVersions(request)) {
     countVersion(output, sessions);
   }
   remember(dialogue.to, first, sessions);
   return renderSdp(document, sessions);
+}
+
+/** Notes what a participant said of the session. */
+export function rememberReceived(from: Participant, session: SdpSession): void {
+  from.sdpReceived = memoryOf(session.origin, session, '');
+  from.passedOn = passedOnOfSession(session);
 }
 
 /** What is not RTP and runs over DTLS is secured end to end (RFC 8841, 8856). */

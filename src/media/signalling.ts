@@ -31,6 +31,8 @@ export interface SignallingContext {
   readonly ports: PortAllocator;
   /** Value of this process' loop-protection mark, 12 hex digits. */
   readonly instanceId: string;
+  /** s= of bodies that are made here. */
+  readonly softwareId: string;
   readonly endpointLearning: EndpointLearning;
   /** TOS byte of new calls. */
   readonly tos: number;

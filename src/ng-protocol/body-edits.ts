@@ -10,7 +10,7 @@ import {
   type NotedRequest,
 } from './notes.js';
 import { integerOf, wordsOf } from './values.js';
-import { newBodyEdits, type BodyEdits, type CodecLists } from '../sdp/edits.js';
+import { newBodyEdits, newCodecLists, type BodyEdits, type CodecLists } from '../sdp/edits.js';
 import type { AttributeEdits } from '../sdp/types.js';
 
 /** A request that is being read; `edits` is null until something asks for changes. */
@@ -233,7 +233,9 @@ const readPtime =
 // --- codec
 
 type ActedOn = keyof CodecLists;
-const actedOn: readonly ActedOn[] = ['strip', 'except', 'offer', 'mask', 'consume', 'transcode'];
+const actedOn: readonly ActedOn[] = [
+  ...(['strip', 'except', 'offer', 'mask', 'consume', 'transcode', 'accept'] as const),
+];
 const isActedOn = (list: string): list is ActedOn => actedOn.some((known) => known === list);
 
 /** Lists that want a codec to be run, wholly or in part. */
@@ -248,17 +250,23 @@ const knownLists: ReadonlySet<string> = new Set([...actedOn, ...transcoding, enc
 const doneOf = (list: string): string =>
   list === 'consume' ? ' (hidden, and nothing is transcoded)' : '';
 
+/** Whether the list counts in this command. */
+function countsIn({ command }: EditedRequest, list: string): boolean {
+  if (command === 'answer' || command === 'subscribe answer') return answerLists.has(list);
+  return command === 'offer' || command === 'publish' || command === 'subscribe request';
+}
+
 function addCodec(request: EditedRequest, list: string, codec: string): void {
-  const here =
-    request.command === 'offer' || (request.command === 'answer' && answerLists.has(list));
-  if (!here || list === encoding) {
+  if (!countsIn(request, list) || list === encoding) {
     noteIdle(request, `codec-${list}-${codec}`);
     return;
   }
-  if (transcoding.has(list)) noteUnsupported(request, `codec-${list}-${codec}${doneOf(list)}`);
+  const chosen = list === 'accept' && request.command === 'publish';
+  if (transcoding.has(list) && !chosen)
+    noteUnsupported(request, `codec-${list}-${codec}${doneOf(list)}`);
   if (!isActedOn(list)) return;
   const edits = editsOf(request);
-  edits.codecs ??= { strip: [], except: [], offer: [], mask: [], consume: [], transcode: [] };
+  edits.codecs ??= newCodecLists();
   if (edits.codecs[list].length < maxWords) edits.codecs[list].push(codec);
   else noteUnknown(request, `More than ${maxWords} codecs in the list '${list}'`);
 }
@@ -278,7 +286,8 @@ export function applyCodecWord(request: EditedRequest, word: string): void {
   const [, list = 'transcode', codec = word.replace(/^transcode-/, '')] =
     codecWord.exec(word) ?? [];
   // These count wherever they stand as flags (§4.4); nothing of theirs is done without a codec.
-  if (isSignalling(request) && list === 'accept') noteUnsupported(request, word);
+  const run = list === 'accept' && request.command !== 'publish';
+  if (isSignalling(request) && run) noteUnsupported(request, word);
   else addCodec(request, list, unescaped(codec));
 }
 

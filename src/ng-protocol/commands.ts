@@ -7,16 +7,19 @@ import type { NgDictionary } from './dictionary.js';
 import { NgError } from './errors.js';
 import { noteUnsupported } from './notes.js';
 import { noTemplates, readRequest, type ReadCommand, type Templates } from './interpret.js';
+import { noteIdleWords } from './one-sided.js';
 import { requestKeys } from './request-table.js';
 import type {
   DeleteRequest,
   ListRequest,
   NgRequest,
   OfferAnswerRequest,
+  PublishRequest,
   QueryRequest,
   RequestNotes,
   RestrictionCommand,
   RestrictionRequest,
+  UnsubscribeRequest,
 } from './requests.js';
 import { integerOf, stringOf } from './values.js';
 
@@ -35,10 +38,6 @@ const unsupportedCommands: ReadonlySet<string> = new Set([
   'play media',
   'stop media',
   'play DTMF',
-  'publish',
-  'subscribe request',
-  'subscribe answer',
-  'unsubscribe',
   'inject start',
   'inject stop',
   'connect',
@@ -54,6 +53,7 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'] as const),
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
   ...(['silence media', 'unsilence media'] as const),
+  ...(['publish', 'subscribe request', 'subscribe answer', 'unsubscribe'] as const),
 ]);
 
 // Most requests have none of these; sharing the empty ones spares allocations.
@@ -153,6 +153,40 @@ function parseRestriction(
   return request;
 }
 
+/** A body that is empty is missing (§3.2). */
+function assertBody<Read extends ReadCommand<string>>(
+  request: Read,
+): asserts request is Read & { sdp: string } {
+  required(request.sdp === '' ? null : request.sdp, 'SDP body');
+}
+
+function parsePublish(dictionary: NgDictionary, templates: Templates): PublishRequest {
+  const request: ReadCommand<'publish'> = readRequest('publish', dictionary, templates);
+  noteWhatTheBodyAsks(request);
+  noteIdleWords(request);
+  assertBody(request);
+  return request;
+}
+
+/** Tags and body of an answer are missed once the call is known (10.5 seen). */
+function parseSubscription<Command extends 'subscribe request' | 'subscribe answer'>(
+  command: Command,
+  dictionary: NgDictionary,
+  templates: Templates,
+): ReadCommand<Command> & Called {
+  const request = readRequest(command, dictionary, templates);
+  if (command === 'subscribe answer') noteWhatTheBodyAsks(request);
+  noteIdleWords(request);
+  assertCalled(request);
+  return request;
+}
+
+function parseUnsubscribe(dictionary: NgDictionary, templates: Templates): UnsubscribeRequest {
+  const request: ReadCommand<'unsubscribe'> = readRequest('unsubscribe', dictionary, templates);
+  assertCalled(request);
+  return request;
+}
+
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */
 function parseQuery(dictionary: NgDictionary): QueryRequest {
   return {
@@ -194,6 +228,13 @@ export function parseRequest(
     case 'silence media':
     case 'unsilence media':
       return parseRestriction(command, dictionary, templates);
+    case 'publish':
+      return parsePublish(dictionary, templates);
+    case 'subscribe request':
+    case 'subscribe answer':
+      return parseSubscription(command, dictionary, templates);
+    case 'unsubscribe':
+      return parseUnsubscribe(dictionary, templates);
     case 'query':
       return parseQuery(dictionary);
     case 'list':

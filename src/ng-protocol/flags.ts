@@ -19,7 +19,7 @@ export interface FlagRow {
   /** Spellings; a trailing `*` allows any case. */
   readonly names: readonly string[];
   /** The commands that act on it; in others it is named as without effect. */
-  readonly where: 'offer, answer' | 'answer' | 'delete' | 'everywhere';
+  readonly where: 'offer, answer' | 'answer' | 'delete' | 'everywhere' | readonly string[];
   /** In a `delete` its absence of effect matters: it is named as unsupported. */
   readonly unsupportedInDelete: boolean;
   /** A flag that this one takes back: the later one of the two wins (10.5 seen). */
@@ -60,6 +60,18 @@ const modelFlags = {
   recrypt: flag('recrypt'),
   /** What its sender dials is not passed on; 12.5 knows it, 10.5 does not. */
   'block-dtmf': flag('block-DTMF'),
+  /** The reply says which section of the body is whose (RFC 7866). */
+  siprec: flag('siprec', { where: ['subscribe request'] }),
+  /** What the other side is sent, without its RTCP. */
+  egress: flag('egress', { where: ['subscribe request'] }),
+  /** The body offers no media, until another request does. */
+  inactive: flag('inactive', { where: ['subscribe request'] }),
+  /** Media goes the other way, too. */
+  bidirectional: flag('bidirectional', { where: ['publish', 'subscribe request'] }),
+  /** Reports of the subscriber go to whom it is subscribed to. */
+  'mirror-rtcp': flag(['mirror-RTCP', 'RTCP-mirror'], { where: ['subscribe request'] }),
+  /** The answer need not take all codecs that were offered. */
+  'allow-transcoding': flag('allow-transcoding', { where: ['subscribe answer'] }),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -107,7 +119,6 @@ const unsupportedFlags: readonly string[] = [
   'trickle-ICE*',
   'fragment',
   'WebRTC*',
-  'allow-transcoding',
   'force-transcoding',
   'always-transcode',
   'inject-DTMF',
@@ -117,14 +128,8 @@ const unsupportedFlags: readonly string[] = [
   'block-short*',
   'audio-player',
   'player',
-  'siprec',
   'mix',
   'mixed',
-  'egress',
-  'inactive',
-  'bidirectional',
-  'mirror-RTCP',
-  'RTCP-mirror',
   'recording-announcement',
   'recording-VSC',
   'early-media',
@@ -167,6 +172,7 @@ const attributePrefixes: readonly string[] = [
 ];
 
 /** Prefixes that rtpengine takes only in offer, publish and subscribe request (§4.4). */
+const withAllPrefixes: ReadonlySet<string> = new Set(['offer', 'publish', 'subscribe request']);
 const offerOnlyPrefixes: readonly string[] = ['codec-transcode-', 'transcode-', 'codec-mask-'];
 
 /** Protocols that may stand among the flags, as they may in `rtpp-flags`. */
@@ -215,7 +221,7 @@ function prefixed(word: string, command: string): FlagMeaning | null {
   }
   const prefix = codecPrefixes.find((candidate) => word.startsWith(candidate));
   if (prefix === undefined || word.length === prefix.length) return null;
-  if (offerOnlyPrefixes.includes(prefix) && command !== 'offer') return null;
+  if (offerOnlyPrefixes.includes(prefix) && !withAllPrefixes.has(command)) return null;
   return { kind: 'codec' };
 }
 

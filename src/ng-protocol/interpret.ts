@@ -4,6 +4,7 @@ import type { NgDictionary, NgValue } from './dictionary.js';
 import { flagMeaning, flagRow, type RequestFlag } from './flags.js';
 import {
   isSignalling,
+  makesOffer,
   noteIdle,
   noteUnknown,
   noteUnsupported,
@@ -177,10 +178,14 @@ function setFlag({ flags }: ReadRequest, flag: RequestFlag): void {
 function noteModelFlag(request: ReadRequest, flag: RequestFlag): void {
   const { where, unsupportedInDelete } = flagRow(flag);
   if (where === 'everywhere') return;
+  if (typeof where !== 'string') {
+    if (!where.includes(request.command)) noteIdle(request, flag);
+    return;
+  }
   if (request.command === 'delete') {
     if (unsupportedInDelete) noteUnsupported(request, `${flag} in a delete`);
   } else if (!isSignalling(request) || where === 'delete') noteIdle(request, flag);
-  else if (where === 'answer' && request.command === 'offer') noteIdle(request, flag);
+  else if (where === 'answer' && makesOffer(request)) noteIdle(request, flag);
 }
 
 const transportBit: Readonly<Record<string, (bits: TransportBits) => void>> = {

@@ -40,6 +40,14 @@ function addOnce(notes: string[], what: string): void {
   if (notes.length < maxNotes && !notes.includes(note)) notes.push(note);
 }
 
-/** Whether the request carries a body: an offer or an answer. */
-export const isSignalling = ({ command }: NotedRequest): boolean =>
-  command === 'offer' || command === 'answer';
+const signalling: ReadonlySet<string> = new Set([
+  ...['offer', 'answer', 'publish', 'subscribe request', 'subscribe answer'],
+  ...['create', 'create answer'],
+]);
+
+/** Whether the request carries a body, or gets one. */
+export const isSignalling = ({ command }: NotedRequest): boolean => signalling.has(command);
+
+/** Whether the body of the reply is an offer. */
+export const makesOffer = ({ command }: NotedRequest): boolean =>
+  command === 'offer' || command === 'subscribe request' || command === 'create';

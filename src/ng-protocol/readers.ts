@@ -1,6 +1,12 @@
 /** How the value of a key is read: what `request-table.ts` is written with. */
 import type { NgValue } from './dictionary.js';
-import { isSignalling, noteIdle, noteUnknownWord, type NotedRequest } from './notes.js';
+import {
+  isSignalling,
+  noteIdle,
+  noteUnknown,
+  noteUnknownWord,
+  type NotedRequest,
+} from './notes.js';
 import { integerOf, stringOf, wordsOf } from './values.js';
 
 /** Reads the values of one key. */
@@ -102,4 +108,21 @@ export const idle = <Value>(
 
 /** A key of the commands about a participant: in an offer or answer it changes nothing. */
 export const selecting = <Value>(name: string, reader: Reader<Value>): Reader<Value> =>
-  idle(name, reader, isSignalling);
+  idle(name, reader, (request) => isSignalling(request) && request.command !== 'subscribe request');
+
+/** A key of these commands; in others it changes nothing. */
+export const only = <Value>(
+  name: string,
+  commands: readonly string[],
+  reader: Reader<Value>,
+): Reader<Value> => idle(name, reader, ({ command }) => !commands.includes(command));
+
+/** All strings of a list, most of them `most`. */
+export const strings = (most: number): Reader<readonly string[]> => ({
+  empty: [],
+  read: (value, request, before) => {
+    const all = [...before, ...wordsOf(value)];
+    if (all.length > most) noteUnknown(request, `More than ${most} words in a list`);
+    return all.slice(0, most);
+  },
+});

@@ -19,8 +19,10 @@ import {
   key,
   lastWord,
   lookUp,
+  only,
   optional,
   selecting,
+  strings,
   text,
   wordSet,
   type Reader,
@@ -244,8 +246,10 @@ const everybody: Reader<boolean> = {
   read: (value, request, before) => {
     let all = before;
     for (const word of wordsOf(value)) {
-      if (isSignalling(request)) noteIdle(request, 'all');
+      if (isSignalling(request) && request.command !== 'subscribe request')
+        noteIdle(request, 'all');
       if (word === 'all') all = true;
+      else if (word === 'offer-answer' && request.command === 'subscribe request') all = true;
       else if (flowSelections.has(word)) noteUnsupported(request, `all=${word}`);
       else if (word !== 'none') noteUnknownWord(request, 'all', word);
     }
@@ -311,6 +315,8 @@ export const requestKeys = {
   toLabel: key(selecting('to-label', text), 'to-label'),
   /** Flows by kind, of whoever is selected (`all` of `block media`); read with `all`. */
   flows: key<FlowSelection | null>({ empty: null, read: (_value, _request, before) => before }),
+  /** Several participants to hear. */
+  fromTags: key(only('from-tags', ['subscribe request', 'connect'], strings(1000)), 'from-tags'),
   /** Everybody, whoever else is named. */
   all: key(everybody, 'all'),
   dtmfSecurity: key(dtmfSecurity, 'DTMF-security'),
@@ -318,6 +324,11 @@ export const requestKeys = {
   /** Logical interface facing the sender of this SDP, and the one facing its receiver. */
   fromInterface: key(text, 'from-interface'),
   toInterface: key(text, 'to-interface'),
+  /** The one interface of a body that has one side only. */
+  interface: key(
+    only('interface', ['publish', 'subscribe request', 'create', 'transform'], text),
+    'interface',
+  ),
   replace: key(replace, 'replace'),
   rtcpMux: key(wordSet<RtcpMuxWord>('rtcp-mux', rtcpMuxWords), 'rtcp-mux', 'RTCP-mux'),
   ice: key(ice, 'ICE'),

@@ -85,6 +85,34 @@ export interface RestrictionRequest
   readonly flags: ReadonlySet<RequestFlag>;
 }
 
+/** Commands about subscriptions (§3.13): every field of the table. */
+export interface PublishRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'publish';
+  /** null: one is made up, and so is the from-tag. */
+  readonly callId: string | null;
+  readonly sdp: string;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+export interface SubscribeRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'subscribe request';
+  readonly callId: string;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+export interface SubscribeAnswerRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'subscribe answer';
+  readonly callId: string;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+export interface UnsubscribeRequest extends RequestNotes {
+  readonly command: 'unsubscribe';
+  readonly callId: string;
+  readonly toTag: string | null;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
 /** A parsed NG command; tell them apart by `command`. */
 export type NgRequest =
   | PingRequest
@@ -93,4 +121,8 @@ export type NgRequest =
   | QueryRequest
   | ListRequest
   | StatisticsRequest
-  | RestrictionRequest;
+  | RestrictionRequest
+  | PublishRequest
+  | SubscribeRequest
+  | SubscribeAnswerRequest
+  | UnsubscribeRequest;

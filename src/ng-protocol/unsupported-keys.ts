@@ -36,14 +36,12 @@ const idle =
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
-  'from-tags',
   'to-call-id',
   'source-tag',
   'source-call-id',
   'calls',
   'tags',
   'instance',
-  'interface',
   'media',
   'medias',
   'limit',

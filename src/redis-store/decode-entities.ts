@@ -264,6 +264,7 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     aliases: current ? members.strings(`tag_aliases-${id}`, 'tags', true) : unpackList(aliases),
     sdpReceived: readSdpMemory(fields, 'sdp_orig_', layout),
     sdpSent: readSdpMemory(fields, 'last_sdp_orig_', layout),
+    passedOn: fields.text(own.passedOn),
     ssrcTable: current ? [] : members.tables(`ssrc_table-${id}`, 'tags'),
     carried:
       unknownFlags === 0n
@@ -383,6 +384,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],
+    passedOn: fields.text(own.passedOn),
     endpointLearning: fields.oneOf(own.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,

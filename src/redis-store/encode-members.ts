@@ -223,6 +223,7 @@ export function participantFields(participant: Participant, encoding: Encoding):
     if (sdpSent.timing !== '') fields[own.lastSdpTiming] = form.text(sdpSent.timing);
     if (sdpSent.bodyDigest !== '') fields[own.lastSdpDigest] = form.text(sdpSent.bodyDigest);
   }
+  if (participant.passedOn !== '') fields[own.passedOn] = form.text(participant.passedOn);
   if (form.layout !== 'current' && participant.aliases.length > 0) {
     fields[own.aliases] = packList(participant.aliases);
   }
@@ -271,6 +272,7 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
     fields[own.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
   const blocked = index.stored(index.mediaAt, media.blockedSources);
   if (blocked.length > 0) fields[own.blockedSources] = blocked.join(' ');
+  if (media.passedOn !== '') fields[own.passedOn] = form.text(media.passedOn);
   if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
   return fields;
 }

@@ -114,6 +114,8 @@ export const own = {
   identity: 'rtprelay_dtls_identity',
   /** medias: credentials, tie-breaker and candidates of `MediaIce`. */
   ice: 'rtprelay_ice',
+  /** medias, tags: `Media.passedOn`, `Participant.passedOn`. */
+  passedOn: 'rtprelay_passed_on',
   /** medias: `Media.offered`. */
   offered: 'rtprelay_offered',
   /** medias: ids of header extensions that it is not sent, by blanks; or `all`. */

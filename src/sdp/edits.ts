@@ -9,7 +9,13 @@ export interface CodecLists {
   readonly mask: string[];
   readonly consume: string[];
   readonly transcode: string[];
+  /** Of a published body: what its answer may have. */
+  readonly accept: string[];
 }
+
+export const newCodecLists = (): CodecLists => ({
+  ...{ strip: [], except: [], offer: [], mask: [], consume: [], transcode: [], accept: [] },
+});
 
 export interface BodyEdits {
   /** By type of media; `session` for the lines before the first m=. null: none. */

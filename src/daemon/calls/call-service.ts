@@ -24,6 +24,7 @@ export interface CallServiceOptions
   readonly held: HeldAddresses;
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
+  readonly softwareId: string;
 }
 
 /** Thread: control. */

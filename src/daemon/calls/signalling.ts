@@ -8,6 +8,15 @@ import { PortReservation, type PortPool } from '../../media/port-pool.js';
 import type { PortFailure } from '../../media/relay.js';
 import { describeRestriction, restricted, type Restriction } from '../../media/restriction.js';
 import type { SignallingContext, SignallingRequest } from '../../media/signalling.js';
+import { publish, type Published } from '../../media/subscriptions/publish.js';
+import type { Subscribing } from '../../media/subscriptions/sources.js';
+import {
+  subscribeAnswer,
+  subscribeRequest,
+  unsubscribe,
+  type OfferedSubscription,
+  type SubscriptionResult,
+} from '../../media/subscriptions/subscribe.js';
 import { tooLong } from '../../ng-protocol/errors.js';
 import type { Log } from '../../observe/log.js';
 import { CommitError, type CallTable } from './call-table.js';
@@ -20,6 +29,8 @@ export interface SignallingOptions {
   readonly config: Config;
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
+  /** Session name of bodies that are made here. */
+  readonly softwareId: string;
   /** Makes a foreign call this node's own. */
   readonly takeOver: (callId: string, cause: string) => Promise<void>;
 }
@@ -32,9 +43,24 @@ export interface ControlClient {
   readonly accepts: (sdp: string) => boolean;
 }
 
+/** What the model makes of a command. */
+interface ModelResult {
+  /** null: nothing was taken in. */
+  readonly state: CallState | null;
+  readonly sdp?: string | null;
+}
+
+/** A command and the call that it changes. */
+interface Change {
+  readonly command: string;
+  readonly callId: string;
+  readonly previous: CallState | null;
+  readonly flags: SignallingRequest['flags'];
+}
+
 /** What has become of a command. */
-export interface Signalled {
-  readonly result: SignallingResult;
+export interface Signalled<Result = SignallingResult> {
+  readonly result: Result;
   /** Resolves once the store has the call (bounded). */
   readonly saved: Promise<unknown>;
 }
@@ -56,12 +82,65 @@ export class CallSignalling {
     const { callId } = request;
     const previous = table.call(callId);
     if (previous === null && kind === 'offer') log.notice('core', 'Creating new call', callId);
-    const signalled = this.#negotiate(kind, previous, request, client);
-    const { state } = signalled.result;
-    if (state === null) return signalled;
-    table.touch(state);
-    if (!this.#takesOver(previous)) return signalled;
-    return { result: signalled.result, saved: this.#options.takeOver(callId, `'${kind}'`) };
+    const model = kind === 'offer' ? offer : answer;
+    const change = { command: kind, callId, previous, flags: request.flags };
+    return this.#negotiate(change, client, (context) => model(previous, request, context));
+  }
+
+  /** A body that is answered here. @throws SignallingError; nothing has changed then. */
+  publish(request: SignallingRequest, client: ControlClient): Signalled<Published> {
+    const { table, log } = this.#options;
+    const { callId, flags } = request;
+    const previous = table.call(callId);
+    if (previous === null) log.notice('core', 'Creating new call', callId);
+    const change = { command: 'publish', callId, previous, flags };
+    return this.#negotiate(change, client, (context) => publish(previous, request, context));
+  }
+
+  /** Offers somebody what others send. @throws SignallingError; nothing has changed then. */
+  subscribeRequest(
+    request: Subscribing,
+    toTag: string,
+    client: ControlClient,
+  ): Signalled<OfferedSubscription> {
+    const previous = this.#known(request.callId, 'Unknown call-ID(s)');
+    const change = { command: 'subscribe request', previous, ...request };
+    return this.#negotiate(change, client, (context) =>
+      subscribeRequest(previous, request, toTag, context),
+    );
+  }
+
+  /** @throws SignallingError; nothing has changed then. */
+  subscribeAnswer(
+    request: SignallingRequest,
+    toTag: string,
+    client: ControlClient,
+  ): Signalled<SubscriptionResult> {
+    const previous = this.#known(request.callId, 'Unknown call-ID');
+    const change = { command: 'subscribe answer', previous, ...request };
+    return this.#negotiate(change, client, (context) =>
+      subscribeAnswer(previous, request, toTag, context),
+    );
+  }
+
+  /** @throws SignallingError; nothing has changed then. */
+  unsubscribe(
+    request: Pick<SignallingRequest, 'callId' | 'flags'>,
+    toTag: string,
+    client: ControlClient,
+  ): Signalled<SubscriptionResult> {
+    const previous = this.#known(request.callId, 'Unknown call-ID');
+    const change = { command: 'unsubscribe', previous, ...request };
+    return this.#negotiate(change, client, ({ nowMicros }) =>
+      unsubscribe(previous, toTag, nowMicros),
+    );
+  }
+
+  /** @throws SignallingError */
+  #known(callId: string, unknown: string): CallState {
+    const state = this.#options.table.call(callId);
+    if (state === null) throw new SignallingError('unknown-call', unknown);
+    return state;
   }
 
   /**
@@ -81,34 +160,46 @@ export class CallSignalling {
     return state?.ownership === 'foreign' && this.#options.config.redis?.activeSwitchover === true;
   }
 
-  /** The model, then the relay; a port held by another program costs another turn. */
-  #negotiate(
-    kind: 'offer' | 'answer',
-    previous: CallState | null,
-    request: SignallingRequest,
+  #negotiate<Result extends ModelResult>(
+    change: Change,
     client: ControlClient,
-  ): Signalled {
+    model: (context: SignallingContext) => Result,
+  ): Signalled<Result> {
+    const signalled = this.#commit(change, client, model);
+    const { state } = signalled.result;
+    if (state === null) return signalled;
+    const { table, takeOver } = this.#options;
+    table.touch(state);
+    if (!this.#takesOver(change.previous)) return signalled;
+    return { ...signalled, saved: takeOver(change.callId, `'${change.command}'`) };
+  }
+
+  /** The model, then the relay; a port held by another program costs another turn. */
+  #commit<Result extends ModelResult>(
+    { callId, previous, flags }: Change,
+    client: ControlClient,
+    model: (context: SignallingContext) => Result,
+  ): Signalled<Result> {
     const { table, pool } = this.#options;
-    const model = kind === 'offer' ? offer : answer;
     const nowMicros = table.now();
     for (let attempt = 0; ; attempt++) {
       const ports = new PortReservation(pool);
       try {
-        const result = model(previous, request, this.#contextOf(client, ports, nowMicros));
-        const { sdp, state } = result;
+        const result = model(this.#contextOf(client, ports, nowMicros));
+        const { sdp = null, state } = result;
         if (sdp !== null && !client.accepts(sdp)) {
           throw new SignallingError('reply-too-long', tooLong);
         }
         if (state === null) return { result, saved: Promise.resolve() };
-        const save = !request.flags.has('no-redis-update');
+        const save = !flags.has('no-redis-update');
         return { result, saved: table.commit(state, { media: 'reserved', save }) };
       } catch (error) {
         ports.rollback();
         if (!(error instanceof CommitError)) {
-          this.#logExhausted(error, request.callId, previous === null);
+          this.#logExhausted(error, callId, previous === null);
           throw error;
         }
-        this.#retryWithout(error.failures, attempt, request.callId);
+        this.#retryWithout(error.failures, attempt, callId);
       }
     }
   }
@@ -118,7 +209,7 @@ export class CallSignalling {
     ports: PortReservation,
     nowMicros: number,
   ): SignallingContext {
-    const { interfaces, config, instanceId } = this.#options;
+    const { interfaces, config, instanceId, softwareId } = this.#options;
     const { media, control, redis } = config;
     return {
       nowMicros,
@@ -127,6 +218,7 @@ export class CallSignalling {
       interfaces,
       ports,
       instanceId,
+      softwareId,
       endpointLearning: media.endpointLearning,
       tos: media.tos,
       sipSource: control.sipSource,

@@ -70,6 +70,7 @@ export class ModelCall {
       interfaces,
       ports: new CountingPorts(),
       instanceId: '0123456789ab',
+      softwareId: 'rtprelayd-test',
       endpointLearning: 'heuristic',
       tos: 0,
       sipSource: false,

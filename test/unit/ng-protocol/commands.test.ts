@@ -36,7 +36,7 @@ describe('commands', () => {
         .to.throw(NgError, 'Unrecognized command')
         .with.property('code', 'unknown-command');
     }
-    for (const command of ['play DTMF', 'publish', 'CLI']) {
+    for (const command of ['play DTMF', 'play media', 'CLI']) {
       expect(() => run({ command }), command)
         .to.throw(NgError, 'Unrecognized command')
         .with.property('code', 'command-not-supported');

@@ -5,7 +5,10 @@ import { flagWords } from '../../../src/ng-protocol/flags.js';
 import { knownKeys } from '../../../src/ng-protocol/interpret.js';
 import { SignallingError } from '../../../src/media/errors.js';
 import { body, ModelCall } from '../media/support.js';
-import { parsed, type Plain } from './support.js';
+import { newBodyEdits, newCodecLists } from '../../../src/sdp/edits.js';
+import { PublishedCall } from '../media/subscriptions/support.js';
+import { parseRequest, type NgRequest } from '../../../src/ng-protocol/commands.js';
+import { dictionary, parsed, type Plain } from './support.js';
 
 type Keys = Readonly<Record<string, Plain>>;
 
@@ -217,6 +220,119 @@ describe('every known word of an offer or answer is acted on, or told in the log
     }
   }
 });
+
+const acceptAll = {
+  ...newBodyEdits(),
+  codecs: { ...newCodecLists(), accept: ['any', 'all'] },
+};
+
+/** A published call with a dialogue besides; what `p` sends is subscribed to and answered. */
+function subscription(keys: Keys, notes: Set<string>): string {
+  const call = new PublishedCall();
+  call.offer(body(6000));
+  call.answer(body(7000), { label: 'on' });
+  call.publish(body(8000, held), { edits: acceptAll });
+  const note = (request: NgRequest): void => {
+    for (const text of [...request.unknown, ...request.unsupported, ...request.idle])
+      notes.add(text);
+  };
+  try {
+    const asked = dictionary({ 'call-id': 'call', 'from-tag': 'p', ...keys });
+    const request = parseRequest('subscribe request', asked);
+    note(request);
+    if (request.command !== 'subscribe request') return '';
+    const offered = call.subscribe(request.toTag ?? 's', { ...request, callId: 'call' });
+    return `${offered.sdp}${asText({ ...call.state, callId: '' })}`;
+  } catch (error) {
+    if (!(error instanceof SignallingError)) throw error;
+    return error.message;
+  }
+}
+
+function publication(keys: Keys, notes: Set<string>): string {
+  const call = new PublishedCall();
+  const given = { 'call-id': 'call', 'from-tag': 'p' };
+  const request = parseRequest('publish', dictionary({ ...given, ...keys }));
+  for (const text of [...request.unknown, ...request.unsupported, ...request.idle]) notes.add(text);
+  if (request.command !== 'publish') return '';
+  try {
+    const named = { callId: 'call', fromTag: request.fromTag ?? '' };
+    const sdp = call.publish(request.sdp, { ...request, ...named });
+    return `${sdp}${asText({ ...call.state, callId: '' })}`;
+  } catch (error) {
+    if (!(error instanceof SignallingError)) throw error;
+    return error.message;
+  }
+}
+
+type Play = (keys: Keys, notes: Set<string>) => string;
+
+const withFlag = (keys: Keys, word: string): Plain => [
+  word,
+  ...((keys['flags'] ?? []) as readonly string[]),
+];
+
+const withoutKeys = (text: string): string =>
+  text
+    .replace(/inline:[A-Za-z0-9+/]+/g, 'inline:KEY')
+    .replace(/"key":"[^"]+"|"master(?:Key|Salt)":"[^"]+"/g, '');
+
+const secured: Keys = { 'transport-protocol': 'RTP/SAVP', SDES: ['only-AEAD_AES_128_GCM'] };
+
+/** Plain, secured, and of which no codec is left. */
+const subscriptions: readonly Play[] = [
+  subscription,
+  (keys, notes) => withoutKeys(subscription({ ...secured, ...keys }, notes)),
+  (keys, notes) => subscription({ ...keys, flags: withFlag(keys, 'codec-strip-all') }, notes),
+];
+
+const oneWay = body(6000, [...held, 'a=rtcp-mux']);
+
+/** One way, both ways, and from behind a NAT. */
+const publications: readonly Play[] = [
+  (keys, notes) => publication({ sdp: oneWay, ...keys }, notes),
+  (keys, notes) => publication({ sdp: body(6000), ...keys }, notes),
+  (keys, notes) => {
+    const flags = withFlag(keys, 'SIP-source-address');
+    return publication({ sdp: oneWay, ...far, ...keys, flags }, notes);
+  },
+];
+
+const commands: readonly (readonly [string, readonly Play[]])[] = [
+  ['subscribe request', subscriptions],
+  ['publish', publications],
+];
+
+for (const [name, plays] of commands) {
+  describe(`every known word of a ${name} is acted on, or told in the log`, function () {
+    this.timeout(90_000);
+    const plain = plays.map((play) => play({}, new Set()));
+    const actedOn = (keys: Keys): boolean => {
+      const notes = new Set<string>();
+      return plays.some((play, at) => play(keys, notes) !== plain[at] || notes.size > 0);
+    };
+    /** What changes nothing where the present value is that already. */
+    const given: Readonly<Record<string, Plain>> = {
+      'from-tags': ['a'],
+      interface: 'ext',
+      address: '192.0.2.77',
+    };
+    it('keys', () => {
+      const idle = knownKeys.filter((key) => {
+        const hyphened = key.replaceAll(' ', '-');
+        const value = given[hyphened] ?? values[key] ?? values[hyphened] ?? 'on';
+        const named = hyphened === 'from-tags' ? { 'from-tag': 0 } : {};
+        return !elsewhere.has(key) && !actedOn({ ...named, [key]: value });
+      });
+      expect(idle).to.deep.equal([]);
+    });
+    it('flags', () => {
+      expect(
+        flagWords.filter((word) => !elsewhere.has(word) && !actedOn({ flags: [word] })),
+      ).to.deep.equal([]);
+    });
+  });
+}
 
 describe('what the body does not allow is told', () => {
   const noted = (keys: Keys, sdp: string): readonly string[] =>

@@ -213,6 +213,7 @@ function mediaOf(
           }),
           { maxLength: 3 },
         ),
+        passedOn: fc.constantFrom('', 'a=x-note:100% sure\r\na=maxptime:40\r\n'),
         endpointLearning: fc.constantFrom(...learningValues),
         ssrcTable: fc.constant([]),
         sdes: fc.constant(null),
@@ -278,6 +279,7 @@ function participantOf(id: number, medias: readonly number[]): fc.Arbitrary<Part
     aliases: fc.array(text, { maxLength: 2 }),
     sdpReceived: fc.option(memory),
     sdpSent: fc.option(memory),
+    passedOn: fc.constantFrom('', 'i=a session\r\na=tool:x\r\n'),
     ssrcTable: fc.constant([]),
     carried: fc.constant({}),
   });

@@ -223,7 +223,12 @@ export class Node {
       log: new Log({ sink, levels: new Map() }),
       ...{ counters: this.counters, config, limits: config.limits },
       clock: { nowMicros: () => this.now, wallOffsetMicros: () => this.wallOffset },
-      ...{ lived: this.lived, held: this.#held, instanceId: '0123456789ab' },
+      ...{
+        lived: this.lived,
+        held: this.#held,
+        instanceId: '0123456789ab',
+        softwareId: 'rtprelayd',
+      },
       release: (callId, database) => {
         this.released.push(`${callId} ${database}`);
         return Promise.resolve(this.holder);

@@ -1,0 +1,166 @@
+/** NG commands about subscriptions (ng-protocol.md §3.13) -> the call service -> reply dictionaries. */
+import { randomBytes } from 'node:crypto';
+import type { Participant } from '../media/call-state.js';
+import { SignallingError } from '../media/errors.js';
+import { receivesFrom, sendsTo } from '../media/media-attributes.js';
+import type { SignallingRequest } from '../media/signalling.js';
+import type { Source } from '../media/subscriptions/sources.js';
+import type {
+  PublishRequest,
+  SubscribeAnswerRequest,
+  SubscribeRequest,
+  UnsubscribeRequest,
+} from '../ng-protocol/commands.js';
+import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+import { NgError } from '../ng-protocol/errors.js';
+import type { Log } from '../observe/log.js';
+import type { CallService } from './calls/call-service.js';
+import type { ControlClient } from './calls/signalling.js';
+
+export interface SubscriptionParts {
+  readonly calls: CallService;
+  readonly log: Log;
+}
+
+const ok: readonly [string, NgValue] = ['result', 'ok'];
+
+/** A call-id or tag of our own. */
+export const newTag = (): string => randomBytes(32).toString('hex');
+
+/** A tag that is empty is none (10.5 seen). */
+const given = (tag: string | null): string | null => (tag === '' ? null : tag);
+
+function warn({ log }: SubscriptionParts, warnings: readonly string[], callId: string): void {
+  for (const warning of warnings) log.warning('control', warning, callId);
+}
+
+function debugging({ calls, log }: SubscriptionParts, callId: string, on: boolean): void {
+  if (on && calls.table.call(callId) !== null) log.setCallDebug(callId, true);
+}
+
+export async function publishing(
+  parts: SubscriptionParts,
+  request: PublishRequest & { readonly callId: string },
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId } = request;
+  const fromTag = request.fromTag ?? newTag();
+  const { result, saved } = parts.calls.signalling.publish({ ...request, fromTag }, client);
+  debugging(parts, callId, request.flags.has('debug'));
+  warn(parts, result.warnings, callId);
+  await saved;
+  return new Map<string, NgValue>([
+    ['sdp', result.sdp],
+    ['call-id', callId],
+    ['from-tag', fromTag],
+    ok,
+  ]);
+}
+
+export async function subscribing(
+  parts: SubscriptionParts,
+  request: SubscribeRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId } = request;
+  const toTag = given(request.toTag) ?? newTag();
+  const { result, saved } = parts.calls.signalling.subscribeRequest(request, toTag, client);
+  debugging(parts, callId, request.flags.has('debug'));
+  warn(parts, result.warnings, callId);
+  await saved;
+  const heard = [...new Set(result.sources.map(({ participant }) => participant))];
+  const reply = new Map<string, NgValue>([['sdp', result.sdp]]);
+  if (request.flags.has('siprec')) putLabels(reply, heard, result.sources);
+  const tags = heard.map(({ tag }) => tag ?? '');
+  const [only] = tags;
+  if (only !== undefined && tags.length === 1) reply.set('from-tag', only);
+  return reply
+    .set('from-tags', tags)
+    .set('to-tag', toTag)
+    .set(...ok);
+}
+
+const modeOf = ({ media: { direction } }: Source): string =>
+  receivesFrom(direction)
+    ? sendsTo(direction)
+      ? 'sendrecv'
+      : 'sendonly'
+    : sendsTo(direction)
+      ? 'recvonly'
+      : 'inactive';
+
+/** Which section is whose, by its label (RFC 4574, RFC 7866 §7.1.1). */
+function putLabels(
+  reply: Map<string, NgValue>,
+  heard: readonly Participant[],
+  sources: readonly Source[],
+): void {
+  const labels = new Map<string, NgValue>();
+  const tagMedias = heard.map((participant): NgDictionary => {
+    const entry = new Map<string, NgValue>([['tag', participant.tag ?? '']]);
+    if (participant.label !== null) entry.set('label', participant.label);
+    const own = sources.filter((source) => source.participant === participant);
+    const medias = own.map((source): NgDictionary => {
+      const { index, type, id } = source.media;
+      const mode = modeOf(source);
+      const described = new Map<string, NgValue>([
+        ['tag', participant.tag ?? ''],
+        ['index', index],
+        ['type', type],
+      ]);
+      if (participant.label !== null) described.set('label', participant.label);
+      labels.set(String(id), described.set('mode', mode));
+      return new Map<string, NgValue>([
+        ['index', index],
+        ['type', type],
+        ['label', String(id)],
+        ['mode', mode],
+      ]);
+    });
+    return entry.set('medias', medias);
+  });
+  reply.set('tag-medias', tagMedias).set('media-labels', labels);
+}
+
+/** The call comes first, then what is missing of the rest (10.5 seen). */
+function required(parts: SubscriptionParts, callId: string, toTag: string | null): string {
+  if (parts.calls.table.call(callId) === null) {
+    throw new SignallingError('unknown-call', 'Unknown call-ID');
+  }
+  if (toTag === null) throw new NgError('missing-key', 'No to-tag in message');
+  return toTag;
+}
+
+export async function answering(
+  parts: SubscriptionParts,
+  request: SubscribeAnswerRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId } = request;
+  const toTag = required(parts, callId, given(request.toTag));
+  if (request.sdp === null || request.sdp === '') {
+    throw new NgError('missing-key', 'No SDP body in message');
+  }
+  const body: SignallingRequest = {
+    ...request,
+    sdp: request.sdp,
+    fromTag: request.fromTag ?? '',
+  };
+  const { result, saved } = parts.calls.signalling.subscribeAnswer(body, toTag, client);
+  debugging(parts, callId, request.flags.has('debug'));
+  warn(parts, result.warnings, callId);
+  await saved;
+  return new Map([ok]);
+}
+
+export async function unsubscribing(
+  parts: SubscriptionParts,
+  request: UnsubscribeRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const toTag = required(parts, request.callId, given(request.toTag));
+  const { saved } = parts.calls.signalling.unsubscribe(request, toTag, client);
+  debugging(parts, request.callId, request.flags.has('debug'));
+  await saved;
+  return new Map([ok]);
+}

@@ -1,0 +1,46 @@
+/** What publishing and subscribing share: the sections of a body, and the ports of one side. */
+import type { CallDraft } from '../call-draft.js';
+import type { Media } from '../call-state.js';
+import { endpointMapFor, selectMap, servableFamily } from '../endpoint-maps.js';
+import type { SignallingContext } from '../signalling.js';
+import type { SdpDocument, SdpMedia, SdpSession } from '../../sdp/types.js';
+
+/** A section and its place in the body. */
+export interface Placed {
+  readonly session: SdpSession;
+  readonly section: SdpMedia;
+  /** From 1. */
+  readonly index: number;
+}
+
+export function flatSections({ sessions }: SdpDocument): readonly Placed[] {
+  const placed: Placed[] = [];
+  for (const session of sessions) {
+    for (const section of session.medias) {
+      placed.push({ session, section, index: placed.length + 1 });
+    }
+  }
+  return placed;
+}
+
+/** The ports that face a side with nobody opposite: those it has, or new ones. @throws PortAllocationError */
+export function facePorts(
+  draft: CallDraft,
+  media: Media,
+  portCount: number,
+  { interfaces, ports }: SignallingContext,
+): void {
+  media.desiredFamily = servableFamily(interfaces, media.logicalInterface, media.desiredFamily);
+  const numPorts = portCount === 1 && media.rtcpMux ? 1 : portCount * 2;
+  const wish = { opposite: null, numPorts, keepPorts: true };
+  selectMap(draft, media, endpointMapFor(draft, media, wish, interfaces, ports));
+}
+
+/** A refused media has none. */
+export function giveUpPorts(draft: CallDraft, media: Media): void {
+  for (const id of media.streams) {
+    const stream = draft.stream(id);
+    stream.sockets = [];
+    stream.selectedSocket = null;
+  }
+}
