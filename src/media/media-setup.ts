@@ -458,6 +458,12 @@ export function applySection(
     recrypt: request.flags.has('recrypt'),
     keepsProtocol: request.transportProtocol === null,
   });
+  if (request.generateRtcp !== null) {
+    // Both sides get it, whoever it was asked for (10.5 seen).
+    for (const media of [sender, receiver]) {
+      setMediaFlag(media, 'rtcp-generator', request.generateRtcp === 'on');
+    }
+  }
   setMediaFlag(sender, 'asymmetric', request.flags.has('asymmetric'));
   setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
   sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;

@@ -148,7 +148,7 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
     measured: false,
-    ownRtcp: ownRtcpOf(stream, media, kind),
+    ownRtcp: ownRtcpOf(state, stream, media, kind),
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,
@@ -232,8 +232,8 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
     if (someBlocked && receiver !== undefined && isBlocked(media, receiver)) continue;
     add(target, 'rtp', false);
   }
-  // Every datagram of an opaque stream goes the way of RTP.
-  if (opaque) return;
+  // Every datagram of an opaque stream goes the way of RTP; reports of our own replace the senders'.
+  if (opaque || media.flags.has('rtcp-generator')) return;
   const feedback = hasFeedback(index, media);
   for (const target of rtcp) {
     if (isHeld(target)) continue;

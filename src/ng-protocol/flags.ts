@@ -123,7 +123,6 @@ const unsupportedFlags: readonly string[] = [
   'always-transcode',
   'inject-DTMF',
   'detect-DTMF',
-  'generate-RTCP',
   'block-egress',
   'block-short*',
   'audio-player',
@@ -206,6 +205,7 @@ for (const name of unsupportedFlags) register(name, { kind: 'unsupported', inDel
 register('strip-extmap*', { kind: 'strip-extmap' });
 register('discard-recording', { kind: 'unsupported', inDelete: true });
 register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
+register('generate-RTCP', { kind: 'key', key: 'generate-RTCP', value: 'on' });
 register('all', { kind: 'key', key: 'all', value: 'all' });
 register('pad-crypto', { kind: 'key', key: 'SDES', value: 'pad' });
 

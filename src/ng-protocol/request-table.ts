@@ -241,6 +241,16 @@ const recordCall = optional<'on' | 'off' | 'discard'>((value, request) => {
   return undefined;
 });
 
+/** RTCP of the relay's own in place of the other side's (§4.5). */
+const generateRtcp = optional<'on' | 'off'>((value, request) => {
+  const word = stringOf(value);
+  if (word === 'on' || word === 'off') {
+    if (request.command === 'offer' || request.command === 'answer') return word;
+    noteIdle(request, `generate-RTCP=${word}`);
+  } else if (word !== null) noteUnknownWord(request, 'generate-RTCP', word);
+  return undefined;
+});
+
 const everybody: Reader<boolean> = {
   empty: false,
   read: (value, request, before) => {
@@ -364,6 +374,8 @@ export const requestKeys = {
   supportsLoadLimit: key(loadLimit, 'supports'),
   /** null: not mentioned. */
   recordCall: key(recordCall, 'record-call', 'record_call'),
+  /** null: as it was. */
+  generateRtcp: key(generateRtcp, 'generate-RTCP'),
 };
 
 type ValueOf<Key> = Key extends RequestKey<infer Value> ? Value : never;

@@ -98,7 +98,6 @@ const unsupportedByName: readonly (readonly [
   [['ICE-lite']],
   [['DTLS-fingerprint']],
   [['T.38-version', 'T38-version'], ['offer']],
-  [['generate-RTCP']],
   [['moh']],
   [['audio-player', 'player']],
   [['repacketize']],

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { mediaPlan } from '../../../src/media/plan.js';
 import type { MediaPlan, StreamPlan } from '../../../src/media/relay.js';
-import { interfaces, ModelCall } from './support.js';
+import { interfaces, ModelCall, type Keys } from './support.js';
 
 const body = (port: number, media: readonly string[], address = '192.0.2.1'): string =>
   ['v=0', `o=- 1 1 IN IP4 ${address}`, 's=-', `c=IN IP4 ${address}`, 't=0 0', ...media]
@@ -17,10 +17,16 @@ const video = [
 ];
 
 /** The plan of a call of two with these sections. */
-function planOf(media: readonly string[], calleePort = 6000): MediaPlan {
+function planOf(
+  media: readonly string[],
+  calleePort = 6000,
+  keys: Keys = {},
+  answerKeys: Keys = {},
+): MediaPlan {
   const call = new ModelCall();
-  call.offer(body(5000, media));
-  call.answer(body(calleePort, media, calleePort === 6000 ? '192.0.2.1' : '127.0.0.1'));
+  call.offer(body(5000, media), keys);
+  const address = calleePort === 6000 ? '192.0.2.1' : '127.0.0.1';
+  call.answer(body(calleePort, media, address), answerKeys);
   if (call.state === null) throw new Error('no call');
   return mediaPlan(call.state, interfaces);
 }
@@ -60,5 +66,16 @@ describe('the plan of a stream', () => {
     expect(rtp(planOf(audio)).some(({ loopCheck }) => loopCheck)).to.equal(false);
     // Nobody has that one.
     expect(rtp(planOf(audio, 49_000)).some(({ loopCheck }) => loopCheck)).to.equal(false);
+  });
+
+  it('gets reports of our own in place of the other side’s, both sides of a call', () => {
+    const plan = planOf(audio, 6000, { generateRtcp: 'on' });
+    const reports = rtp(plan).map(({ ownRtcp }) => ownRtcp?.reports);
+    expect(reports.map((each) => each?.intervalMs)).to.deep.equal([5000, 5000]);
+    for (const each of reports) expect(each?.cname).to.match(/^[0-9a-f]{12}$/);
+    expect(plan.routes.filter(({ kind }) => kind === 'rtcp')).to.deep.equal([]);
+    expect(planOf(audio).routes.filter(({ kind }) => kind === 'rtcp')).to.have.length(4);
+    const off = planOf(audio, 6000, { generateRtcp: 'on' }, { generateRtcp: 'off' });
+    expect(rtp(off).map(({ ownRtcp }) => ownRtcp)).to.deep.equal([null, null]);
   });
 });
