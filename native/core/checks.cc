@@ -87,12 +87,17 @@ bool Worker::install_ice(const TransportConfig& transport) {
   ice::Agent& agent = state.ice->agent;
   if (fresh && spec.resumed) {
     (void)agent.restore(resumed_state(spec, settings, port_ids), now_);
+    // What the plan has said is not told back.
+    if (agent.has_route())
+      use_route(state);
+    state.ice->route_changed = state.ice->status_is_new = false;
+    state.ice->told_controlling = agent.controlling();
   } else {
     (void)agent.configure(settings, now_);
     for (const ice::RemoteCandidate& candidate : spec.candidates)
       agent.add_remote(candidate);
   }
-  if (fresh)
+  if (fresh && !spec.resumed)
     state.ice->status_is_new = true;
   // The port may have been opened anew.
   if (agent.has_route())
@@ -127,7 +132,7 @@ void Worker::run_ice(Transport& transport) {
   timers_.set(end.timer, end.agent.deadline());
 }
 
-void Worker::follow_route(Transport& transport) {
+void Worker::use_route(Transport& transport) {
   const ice::Agent& agent = transport.ice->agent;
   const Port* const port = transport.config->checks->ports[agent.route().path];
   transport.egress = port;
@@ -135,6 +140,10 @@ void Worker::follow_route(Transport& transport) {
   publish(transport);
   transport.ice_view.port.store(port->id, std::memory_order_relaxed);
   transport.ice_view.priority.store(agent.route_priority(), std::memory_order_relaxed);
+}
+
+void Worker::follow_route(Transport& transport) {
+  use_route(transport);
   raise(transport, kIceSelected);
   begin_handshake(transport);
 }

@@ -128,6 +128,7 @@ private:
   void drop_ice(Transport& transport);
   /// After each input of the agent.
   void run_ice(Transport& transport);
+  void use_route(Transport& transport);
   void follow_route(Transport& transport);
   void install_association(const TransportConfig& transport);
   void begin_handshake(Transport& transport);

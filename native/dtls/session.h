@@ -107,6 +107,7 @@ private:
   void on_handshake_failed(Micros now);
   void read();
   void verify();
+  void release_buffers();
   bool export_keys(SrtpKeys& out) const;
   void set_deadline(Micros now);
   void set_status(SessionStatus status);

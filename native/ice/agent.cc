@@ -57,7 +57,9 @@ void Agent::take_over(Micros now) {
   next_check_ = now;
   if (selected() == nullptr)
     return;
-  consent_until_ = now + kConsentLostMicros;
+  used_since_ = now;
+  if (settings_.mode == Mode::kFull)
+    consent_until_ = now + kConsentLostMicros;
   probe(now);
 }
 
@@ -320,7 +322,8 @@ void Agent::on_success(Pair& pair, Micros now) {
   choose(now);
   if (&pair != selected())
     return;
-  consent_until_ = now + kConsentLostMicros;
+  if (settings_.mode == Mode::kFull)
+    consent_until_ = now + kConsentLostMicros;
   if (probing_) {
     probing_ = false;
     schedule_refresh(now);

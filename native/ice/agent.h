@@ -6,7 +6,8 @@
 // - Retransmissions begin after 100 ms as browsers do it, not after 500 (§14.3).
 // - Until a pair is nominated, media goes to the best valid one (§12.1 permits it).
 // - An agent that has lost consent, or that took a call over, goes on asking the last address until
-//   it is answered, even as lite: browsers that gave up return when they are asked.
+//   it is answered, even as lite: browsers that gave up return when they are asked. A lite one asks
+//   when it has not heard the peer's checks for long, and counts that as consent lost.
 #pragma once
 
 #include <cstddef>
@@ -36,6 +37,9 @@ constexpr Micros kNominationMicros = 100'000;
 /// RFC 7675 §5.1: a check every 5 s, give or take a fifth; consent ends 30 s after the last answer.
 constexpr Micros kConsentMicros = 5'000'000;
 constexpr Micros kConsentLostMicros = 30'000'000;
+/// A lite agent hears the peer's checks; after so long without one it asks by itself. A browser
+/// that has given up, because of an outage between, comes back only when it is asked.
+constexpr Micros kSilenceMicros = 15'000'000;
 /// A check of the last address after a takeover: first so often, then more rarely.
 constexpr Micros kProbeMicros = 50'000;
 constexpr Micros kSlowProbeMicros = 1'000'000;
@@ -212,6 +216,8 @@ private:
   void refresh(Micros now);
   void schedule_refresh(Micros now);
   void watch(Micros now);
+  void listen(Micros now);
+  [[nodiscard]] Micros heard_last() const;
   void choose(Micros now);
   void use(Pair& pair, Micros now);
   void probe(Micros now);
@@ -243,7 +249,11 @@ private:
   Micros first_valid_ = kNever;
   Micros refresh_at_ = kNever;
   Micros consent_until_ = kNever;
+  /// When the selected pair came into use, or this node took the call over.
+  Micros used_since_ = 0;
   bool probing_ = false;
+  /// It does so because the peer is silent.
+  bool asks_silent_peer_ = false;
   std::uint32_t probes_ = 0;
 };
 

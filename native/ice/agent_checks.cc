@@ -160,8 +160,31 @@ void Agent::probe(Micros now) {
   refresh_at_ = now;
 }
 
+Micros Agent::heard_last() const { return std::max(pairs_[selected_].heard, used_since_); }
+
+/// What consent is for a full agent: the checks of the peer, which a lite one answers.
+void Agent::listen(Micros now) {
+  const Micros silent = now - heard_last();
+  if (silent < kSilenceMicros) {
+    if (asks_silent_peer_) {
+      asks_silent_peer_ = probing_ = false;
+      refresh_at_ = kNever;
+    }
+    return set_status(AgentStatus::kConnected);
+  }
+  if (!probing_) {
+    asks_silent_peer_ = true;
+    probe(now);
+    probes_ = kFastProbes;
+  }
+  if (silent >= kConsentLostMicros)
+    set_status(AgentStatus::kDisconnected);
+}
+
 void Agent::watch(Micros now) {
   if (has_route_ && selected() != nullptr) {
+    if (settings_.mode == Mode::kLite)
+      return listen(now);
     if (now >= consent_until_) {
       consent_until_ = kNever;
       set_status(AgentStatus::kDisconnected);
@@ -195,6 +218,8 @@ void Agent::choose(Micros now) {
 void Agent::use(Pair& pair, Micros now) {
   selected_ = static_cast<std::size_t>(&pair - pairs_.data());
   former_ufrag_.clear();
+  used_since_ = now;
+  asks_silent_peer_ = false;
   if (settings_.mode == Mode::kFull)
     consent_until_ = now + kConsentLostMicros;
   probing_ = false;
@@ -234,7 +259,12 @@ Micros Agent::deadline() const {
   if (selected_ < pairs_.size()) {
     if (!settings_.remote.ufrag.empty())
       next = std::min(next, refresh_at_);
-    return std::min(next, consent_until_);
+    if (settings_.mode == Mode::kFull)
+      return std::min(next, consent_until_);
+    if (!probing_)
+      return std::min(next, heard_last() + kSilenceMicros);
+    return status_ == AgentStatus::kConnected ? std::min(next, heard_last() + kConsentLostMicros)
+                                              : next;
   }
   return status_ == AgentStatus::kChecking ? std::min(next, started_ + kFailedMicros) : next;
 }

@@ -55,6 +55,11 @@ class OpenSsl {
     return [part(0, 16), part(16, 32), part(32, 46), part(46, 60)];
   }
 
+  /** It says goodbye. */
+  end(): void {
+    this.child.stdin?.end();
+  }
+
   stop(): void {
     this.child.kill('SIGKILL');
   }
@@ -140,6 +145,9 @@ describe('secured transports of the native relay', () => {
         receive: { key: clientKey, salt: clientSalt },
       },
     });
+    events.length = 0;
+    peer.end();
+    expect(await dtlsEvent()).to.include({ generation: 3, status: 'closed', keys: null });
   });
 
   it('have the keys of a DTLS server', async () => {

@@ -358,13 +358,56 @@ TEST("ICE: lite answers, follows nominations, and asks nothing") {
   CHECK(last(alone.node).mapped == alone.peer.remote);
   alone.receive(make({.controlling = true, .nominates = true}));
   CHECK(agent.has_route() && agent.route() == alone.peer);
-  alone.node.sent.clear();
-  for (Micros now = 2; now < 100'000'000; now += 1'000'000)
+  // As long as the peer's checks come, here every 5 s, it sends nothing but answers.
+  for (Micros now = 2; now < 100'000'000; now += 1'000'000) {
+    if (now % 5'000'000 == 2)
+      alone.receive(make({.controlling = true}), now);
+    alone.node.sent.clear();
     agent.advance(now);
-  CHECK(alone.node.sent.empty() && agent.status() == AgentStatus::kConnected);
+    CHECK(alone.node.sent.empty() && agent.status() == AgentStatus::kConnected);
+  }
   // It can't control, whatever the numbers are.
   alone.receive(make({.controlling = false, .tie_breaker = 0}));
   CHECK(last(alone.node).error == kRoleConflict && !agent.controlling());
+}
+
+TEST("ICE: lite asks a peer that has fallen silent, until it is heard or answers") {
+  Alone alone(Mode::kLite, false);
+  Agent& agent = alone.node.agent;
+  const auto nominate = [&](Micros now) {
+    alone.receive(make({.controlling = true, .nominates = true}), now);
+    agent.advance(now);
+  };
+  nominate(1);
+  alone.node.sent.clear();
+  std::size_t rounds = 0;
+  Micros now = 1;
+  for (; now < 40'000'000 && rounds < 1000; ++rounds) {
+    now = std::max(agent.deadline(), now + 1);
+    const AgentStatus before = agent.status();
+    agent.advance(now);
+    if (before == AgentStatus::kConnected && agent.status() == AgentStatus::kDisconnected)
+      CHECK(now == 30'000'001);
+    if (now < 15'000'000)
+      CHECK(alone.node.sent.empty());
+  }
+  // Once a second, and not more often; the peer controls.
+  CHECK(alone.node.sent.size() >= 24 && alone.node.sent.size() <= 27 && rounds < 100);
+  CHECK(last(alone.node).controlled.has_value() && !last(alone.node).use_candidate);
+  CHECK(agent.status() == AgentStatus::kDisconnected && agent.has_route());
+  alone.answer(now);
+  agent.advance(now);
+  CHECK(agent.status() == AgentStatus::kConnected);
+  // Silent again, and heard.
+  now += 16'000'000;
+  agent.advance(now);
+  agent.advance(now);
+  alone.node.sent.clear();
+  nominate(now + 1);
+  alone.node.sent.clear();
+  for (Micros later = now + 2; later < now + 10'000'000; later += 100'000)
+    agent.advance(later);
+  CHECK(alone.node.sent.empty() && agent.status() == AgentStatus::kConnected);
 }
 
 TEST("ICE: a peer that gives its role up only at the second 487 is refused twice") {
