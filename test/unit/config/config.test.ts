@@ -159,12 +159,31 @@ describe('file and command line', () => {
 
 describe('options of other versions', () => {
   it('are named with the reason when they have no effect', () => {
-    const argv = ['--dtls-passive', '--homer=1.2.3.4:9060', '-k', '3', '-k', '4'];
+    const argv = ['--dtls-passive', '--homer-id=7', '-g', '1.2.3.4:2003', '-k', '3', '-k', '4'];
     expect(configOf([...minimal, ...argv]).warnings).to.deep.equal([
       'Options without effect, there is no --redis: subscribe-keyspace',
+      'Options without effect, there is no --graphite-interval: graphite',
+      'Options without effect, there is no --homer: homer-id',
       'Options without effect, DTLS-SRTP is not available in this version: dtls-passive',
-      'Options without effect, export of this telemetry is not available in this version: homer',
     ]);
+  });
+
+  it('say whom figures and notices go to', () => {
+    const { telemetry } = configOf([
+      ...minimal,
+      ...['--homer=[2001:db8::1]:9060', '--homer-protocol=TCP', '--homer-enable-ng'],
+      ...['-g', 'graphite.example.org:2003', '-G', '30', '--graphite-prefix=a.'],
+      ...['-b', 'http://%%:8000/RPC2', '-x', '2', '--log-facility-cdr=local1'],
+    ]);
+    expect(telemetry.homer).to.deep.include({ host: '2001:db8::1', port: 9060, protocol: 'tcp' });
+    expect(telemetry.homer).to.deep.include({ captureId: 2001, rtcp: true, ng: true });
+    expect(telemetry.graphite).to.deep.include({ host: 'graphite.example.org', port: 2003 });
+    expect(telemetry.graphite).to.deep.include({ intervalSeconds: 30, prefix: 'a.' });
+    expect(telemetry.xmlRpc).to.deep.equal({ url: 'http://%%:8000/RPC2', format: 2 });
+    expect(telemetry).to.include({ cdrFacility: 'local1', rtcpFacility: null, mqtt: null });
+    expect(refusal([...minimal, '--mqtt-host=broker']).message).to.include('mqtt-publish-topic');
+    expect(refusal([...minimal, '--b2b-url=ftp://x']).option).to.equal('b2b-url');
+    expect(refusal([...minimal, '--homer=nonsense:x']).option).to.equal('homer');
   });
 
   it('tell how MOS is estimated; of contradicting words the last holds', () => {
