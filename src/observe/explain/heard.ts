@@ -1,5 +1,6 @@
 /** What the packets of a direction say: what came, what was dropped and why, what left. */
 import { formatEndpoint, sameEndpoint, type Codec, type Endpoint } from '../../media/call-state.js';
+import type { DropReason } from '../../media/relay.js';
 import {
   admittedOf,
   ago,
@@ -104,7 +105,17 @@ function securityOf({ from, to }: DirectionEvidence): readonly Finding[] {
       ),
     );
   }
-  if ((drops['no-key'] ?? 0) > 0) {
+  const handshake = [from, to].find(({ media }) => media.security.mode === 'DTLS');
+  if ((drops['no-key'] ?? 0) > 0 && handshake !== undefined) {
+    const who = nameOf(handshake.participant);
+    findings.push(
+      cause(
+        'no-key',
+        `${drops['no-key']} packets were dropped because there are no keys: the DTLS handshake with ${who} is not complete.`,
+        `Compare the a=fingerprint and a=setup lines of ${who} with what it sends; with ICE its checks have to succeed first.`,
+      ),
+    );
+  } else if ((drops['no-key'] ?? 0) > 0) {
     findings.push(
       cause(
         'no-key',
@@ -115,6 +126,10 @@ function securityOf({ from, to }: DirectionEvidence): readonly Finding[] {
   }
   if (plain > 0 && from.media.sdes !== null) {
     findings.push(hint('other-drops', `${plain} packets of ${a} were neither RTP nor RTCP.`));
+  }
+  for (const [reason, what] of otherDrops) {
+    const count = drops[reason] ?? 0;
+    if (count > 0) findings.push(hint('other-drops', `${count} packets of ${a} ${what}.`));
   }
   const extra = srtpTagBytes(from);
   if (extra !== null) {
@@ -128,6 +143,16 @@ function securityOf({ from, to }: DirectionEvidence): readonly Finding[] {
   }
   return findings;
 }
+
+/** Drops that do not decide by themselves, in words. */
+const otherDrops: readonly (readonly [DropReason, string])[] = [
+  ['repeated', 'were dropped because their SRTP index was used before (sent twice, or replayed)'],
+  ['malformed', 'were dropped because they are no well-formed RTP or RTCP'],
+  ['truncated', 'were dropped because they are longer than any packet of media'],
+  ['loop', 'were dropped because they had come again and again: they go round in a circle'],
+  ['unknown-stream', 'were dropped because they belong to no section of its bundle'],
+  ['handshake-flood', 'were dropped because DTLS came faster than any handshake does'],
+];
 
 /** Bytes of 10 ms (of a frame) of codecs that have a constant rate. */
 const constantRate: ReadonlyMap<string, number> = new Map([

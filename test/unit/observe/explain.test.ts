@@ -1,0 +1,60 @@
+/** What explain makes of drops; the rest is set up for real in test/scenario/explain.test.ts. */
+import { expect } from 'chai';
+import type { DropReason, StreamStatistics } from '../../../src/media/relay.js';
+import { explain, type Explanation } from '../../../src/observe/explain/explain.js';
+import { explanationText } from '../../../src/observe/explain/text.js';
+import { body, ModelCall } from '../media/support.js';
+
+const nowMicros = 100e6;
+
+function explained(drops: Partial<Record<DropReason, number>>, dtls = false): Explanation {
+  const call = new ModelCall();
+  call.offer(body(6000));
+  call.answer(body(7000));
+  const { state } = call;
+  if (state === null) throw new Error('no call');
+  const medias = state.medias.map((media) => ({
+    ...media,
+    security: { ...media.security, ...(dtls ? { mode: 'DTLS' as const } : {}) },
+  }));
+  const streams = state.streams.map(({ id, endpoint }): StreamStatistics => ({
+    ...{ streamId: id, packets: 50, bytes: 8600, errors: 0, kernelPackets: 0, kernelBytes: 0 },
+    ...{ packetsOut: 40, bytesOut: 6880, lastPacketMicros: nowMicros, ssrc: 1, sources: [] },
+    ...{ endpoint, confirmed: true, received: true, drops: id === 0 ? drops : {} },
+  }));
+  return explain({
+    state: { ...state, medias },
+    ...{ statistics: { streams, ssrcs: [] }, traces: [], ports: new Map(), nowMicros },
+    ...{ timeoutSeconds: 60, ended: null },
+  });
+}
+
+const findingsOf = ({ directions }: Explanation): readonly string[] =>
+  directions.flatMap(({ findings }) => findings.map(({ text }) => text));
+
+describe('an explanation', () => {
+  it('is quiet about a call that flows', () => {
+    const explanation = explained({});
+    expect(explanation.summary).to.equal('Media flows in all directions.');
+    expect(findingsOf(explanation)).to.deep.equal([]);
+    expect(explanationText(explanation)).to.match(/^Call call: Media flows in all directions\.\n/);
+  });
+
+  it('says what other drops mean', () => {
+    const texts = findingsOf(explained({ loop: 3, repeated: 2, 'unknown-stream': 1 }));
+    expect(texts).to.deep.equal([
+      "2 packets of 'x' were dropped because their SRTP index was used before (sent twice, or replayed).",
+      "3 packets of 'x' were dropped because they had come again and again: they go round in a circle.",
+      "1 packets of 'x' were dropped because they belong to no section of its bundle.",
+    ]);
+  });
+
+  it('tells missing keys of DTLS from those of SDES', () => {
+    expect(findingsOf(explained({ 'no-key': 4 }, true))[0]).to.match(
+      /the DTLS handshake with 'x' is not complete\.$/,
+    );
+    expect(findingsOf(explained({ 'no-key': 4 }))[0]).to.match(
+      /because keys for 'a' or 'x' are missing\.$/,
+    );
+  });
+});
