@@ -272,14 +272,17 @@ PlanError check_ports(const PlanSpec& plan) {
 
 /// Every transport has one stream, or those of its table.
 PlanError check_streams(const PlanSpec& plan) {
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> wanted;
+  using Carried = std::pair<std::uint32_t, std::uint32_t>; // transport, stream
+  std::vector<Carried> wanted;
   for (const StreamSpec& stream : plan.streams)
     wanted.emplace_back(stream.transport, stream.id);
-  std::ranges::sort(wanted);
+  std::sort(wanted.begin(), wanted.end());
   std::size_t matched = 0;
   for (const TransportSpec& transport : plan.transports) {
-    const auto carried = std::ranges::equal_range(wanted, transport.id, {},
-                                                  [](const auto& pair) { return pair.first; });
+    auto first = std::lower_bound(wanted.begin(), wanted.end(), Carried(transport.id, 0));
+    std::vector<std::uint32_t> carried;
+    for (; first != wanted.end() && first->first == transport.id; ++first)
+      carried.push_back(first->second);
     matched += carried.size();
     if (!transport.table) {
       if (carried.size() != 1 || transport.demux == Demux::kTable)
@@ -289,10 +292,8 @@ PlanError check_streams(const PlanSpec& plan) {
     std::vector<std::uint32_t> named;
     for (const DemuxEntry& entry : transport.table->entries)
       named.push_back(entry.stream);
-    std::ranges::sort(named);
-    const auto ids = [](const auto& pair) { return pair.second; };
-    if (transport.demux != Demux::kTable || named.empty() ||
-        !std::ranges::equal(named, carried, {}, {}, ids))
+    std::sort(named.begin(), named.end());
+    if (transport.demux != Demux::kTable || named.empty() || named != carried)
       return PlanError::kBadValue;
   }
   return matched == wanted.size() ? PlanError::kNone : PlanError::kBadValue;

@@ -123,7 +123,8 @@ std::size_t write_elements(const ExtensionElements& elements, std::span<std::uin
       out[size] = element.id;
       out[size + 1] = static_cast<std::uint8_t>(element.data.size());
     } else {
-      out[size] = static_cast<std::uint8_t>((element.id << 4) | (element.data.size() - 1));
+      out[size] =
+          static_cast<std::uint8_t>((std::size_t{element.id} << 4) | (element.data.size() - 1));
     }
     std::ranges::copy(element.data, out.begin() + static_cast<std::ptrdiff_t>(size + head));
     size += head + element.data.size();
