@@ -24,6 +24,7 @@
       "sources": [
         "native/addon.cc",
         "native/api/datagram_socket.cc",
+        "native/api/dtls_identity.cc",
         "native/api/network_watch.cc",
         "native/api/process.cc",
         "native/api/relay_object.cc",

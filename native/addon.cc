@@ -4,6 +4,7 @@
 
 #include "api/addon_state.h"
 #include "api/datagram_socket.h"
+#include "api/dtls_identity.h"
 #include "api/network_watch.h"
 #include "api/process.h"
 #include "api/relay_object.h"
@@ -18,6 +19,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
+  exports.Set("createDtlsIdentity", Napi::Function::New(env, rtprelay::api::create_dtls_identity));
   exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));
   exports.Set("heldAddresses", Napi::Function::New(env, rtprelay::api::held_addresses));
   exports.Set("serviceManager", rtprelay::api::service_manager(env));

@@ -59,6 +59,10 @@ export interface MediaConfig {
   readonly numThreads: number;
   readonly mos: MosConfig;
   readonly ssrcReporting: SsrcReporting;
+  /** Prefer the server role in DTLS. */
+  readonly dtlsPassive: boolean;
+  /** Key of the DTLS certificate: bits of an RSA key, 0: on the curve P-256. */
+  readonly dtlsRsaBits: number;
 }
 
 /** What concerns signalling. */
@@ -254,6 +258,9 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     numThreads: threadsOf(options, host),
     mos: mosConfig(options),
     ssrcReporting: ssrcReportingOf(options),
+    dtlsPassive: options.flag('dtls-passive'),
+    dtlsRsaBits:
+      options.text('dtls-cert-cipher') === 'prime256v1' ? 0 : options.number('dtls-rsa-key-size'),
   };
 }
 

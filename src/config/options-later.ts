@@ -64,10 +64,7 @@ const firewall = later(4, 'management of firewall rules is', [
   flag('xtables', 'Use the old iptables interface'),
 ]);
 
-const crypto = later(2, 'DTLS-SRTP is', [
-  flag('dtls-passive', 'Prefer the server role in DTLS'),
-  text('dtls-cert-cipher', 'prime256v1', 'Key type of the certificate'),
-  int('dtls-rsa-key-size', 2048, 'Size of an RSA key', { ...count, unit: 'bits' }),
+const crypto = later(2, 'tuning of DTLS-SRTP by this option is', [
   int('dtls-mtu', 1200, 'Packet size of DTLS', { unit: 'bytes', minimum: 576, maximum: 65535 }),
   text('dtls-ciphers', null, 'OpenSSL cipher list of DTLS'),
   text('dtls-signature', 'SHA-256', 'Signature of the certificate'),

@@ -340,11 +340,25 @@ const redis: readonly OptionSpec[] = [
   ]),
 ];
 
+const security: readonly OptionSpec[] = [
+  flag('dtls-passive', 'Prefer the server role in DTLS', { tier: 2 }),
+  text('dtls-cert-cipher', 'prime256v1', 'Key type of the DTLS certificate: prime256v1 or RSA', {
+    tier: 2,
+  }),
+  int('dtls-rsa-key-size', 2048, 'Size of an RSA key', {
+    tier: 2,
+    unit: 'bits',
+    minimum: 2048,
+    maximum: 8192,
+  }),
+];
+
 /** Titles of the groups in `--help` and docs/config.md, with their rows. */
 export const optionGroups: readonly (readonly [title: string, rows: readonly OptionSpec[]])[] = [
   ['General', general],
   ['Media', mediaPlane],
   ['Control', control],
+  ['Security', security],
   ['Limits and timers', limits],
   ['Logging', logging],
   ['Redis', redis],

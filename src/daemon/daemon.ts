@@ -4,7 +4,9 @@ import { accessList, notAllowed } from '../config/access-list.js';
 import type { Config, ConfigSource, LogConfig, RedisConfig } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import { heldAddresses, NetworkWatch } from '../native/network.js';
+import { IdentitySource } from '../media/dtls/identity.js';
 import { InterfaceTable } from '../media/interfaces.js';
+import { createDtlsIdentity } from '../native/dtls.js';
 import { nativeProcess } from '../native/process.js';
 import { dropReasons } from '../media/plan-codec.js';
 import { PortPool } from '../media/port-pool.js';
@@ -213,11 +215,13 @@ export class Daemon {
     const held = this.#watchAddresses(interfaces);
     this.#held = held;
     const { limits } = this.#liveConfig;
+    const identities = new IdentitySource(() => createDtlsIdentity(config.media.dtlsRsaBits));
     const calls = new CallService({
       ...{ relay, pool, interfaces, log, config, limits, clock, held },
       ...{ store: this.#store, counters: this.#counters, lived: this.#lived },
       instanceId: randomBytes(6).toString('hex'),
       softwareId: config.control.softwareId ?? `rtprelayd-${this.#environment.version}`,
+      dtlsIdentity: () => identities.current(),
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
       onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
       isFollowed: (database) => keyspaces.followed.includes(database),

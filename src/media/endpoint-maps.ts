@@ -5,7 +5,7 @@
  */
 import type { CallDraft } from './call-draft.js';
 import type { AddressFamily, Endpoint, EndpointMap, Media } from './call-state.js';
-import type { InterfaceTable } from './interfaces.js';
+import type { InterfaceAddress, InterfaceTable } from './interfaces.js';
 import type { PortAllocator } from './port-pool.js';
 import { PortAllocationError } from './errors.js';
 import { isZeroAddress } from '../sdp/view.js';
@@ -28,6 +28,8 @@ export interface PortWish {
   readonly numPorts: number;
   /** Keep the present ports although the other side's endpoint changed (port-latching). */
   readonly keepPorts: boolean;
+  /** Ports on every address of the logical interface (ICE candidates), rather than on the first. */
+  readonly everyAddress: boolean;
 }
 
 /** The map for `wish`, an existing one where the rules allow it, else one with new ports. */
@@ -46,9 +48,9 @@ export function endpointMapFor(
         map.family === media.desiredFamily &&
         (map.numPorts >= wish.numPorts || map.numPorts === 1),
     );
-  const found = findMap(draft, media, usable, wish);
-  if (found !== null) return found;
-  return openMap(draft, media, wish, interfaces, ports);
+  const map = findMap(draft, media, usable, wish) ?? openMap(draft, media, wish, interfaces, ports);
+  if (wish.everyAddress) openOthers(draft, media, map, interfaces, ports);
+  return map;
 }
 
 function findMap(
@@ -88,20 +90,7 @@ function openMap(
   if (address === null) {
     throw new PortAllocationError('no-such-address', media.logicalInterface, wish.numPorts);
   }
-  const first = ports.allocate(address.address, wish.numPorts);
-  const sockets: number[] = [];
-  for (let i = 0; i < wish.numPorts; i++) {
-    const streamId = media.streams[i] ?? media.streams[0];
-    if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
-    const socket = draft.addSocket({
-      streamId,
-      port: first + i,
-      logicalInterface: media.logicalInterface,
-      addressIndex: address.index,
-      family: address.family,
-    });
-    sockets.push(socket.id);
-  }
+  const sockets = openSockets(draft, media, wish.numPorts, address, ports);
   return draft.addEndpointMap({
     mediaId: media.id,
     wildcard: wish.opposite === null,
@@ -113,19 +102,73 @@ function openMap(
   });
 }
 
-/** Makes the sockets of `map` the ones that the streams of `media` use. */
+/** Opens so many ports on one address. `address.family` is that of the list that its index counts in. */
+function openSockets(
+  draft: CallDraft,
+  media: Media,
+  numPorts: number,
+  address: Pick<InterfaceAddress, 'address' | 'family' | 'index'>,
+  ports: PortAllocator,
+): number[] {
+  const first = ports.allocate(address.address, numPorts);
+  const sockets: number[] = [];
+  for (let i = 0; i < numPorts; i++) {
+    const streamId = media.streams[i] ?? media.streams[0];
+    if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
+    const socket = draft.addSocket({
+      streamId,
+      port: first + i,
+      logicalInterface: media.logicalInterface,
+      addressIndex: address.index,
+      family: address.family,
+    });
+    sockets.push(socket.id);
+  }
+  return sockets;
+}
+
+/** Opens ports on the addresses that the map has none on. One that has no free ports is left out. */
+function openOthers(
+  draft: CallDraft,
+  media: Media,
+  map: EndpointMap,
+  interfaces: InterfaceTable,
+  ports: PortAllocator,
+): void {
+  const firstSocket = map.sockets[0]?.sockets[0];
+  if (firstSocket === undefined) return;
+  const { family } = draft.socket(firstSocket);
+  const open = new Set(map.sockets.map(({ addressIndex }) => addressIndex));
+  for (let index = 0; index < maxAddresses; index++) {
+    const local = interfaces.addressAt(map.logicalInterface, family, index);
+    if (local === null) return;
+    if (open.has(index)) continue;
+    try {
+      const address = { address: local.address, family, index };
+      const sockets = openSockets(draft, media, map.numPorts, address, ports);
+      map.sockets = [...map.sockets, { addressIndex: index, sockets }];
+    } catch (error) {
+      if (!(error instanceof PortAllocationError)) throw error;
+    }
+  }
+}
+
+/** As many as the relay's agent takes. */
+const maxAddresses = 16;
+
+/**
+ * Makes the sockets of `map` the ones that the streams of `media` use: those on its first address, or, where
+ * ICE has chosen, on that one.
+ */
 export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): void {
-  const sockets = map.sockets[0]?.sockets ?? [];
   media.streams.forEach((streamId, position) => {
     const stream = draft.stream(streamId);
-    const socketId = sockets[position];
-    if (socketId === undefined) {
-      stream.sockets = [];
-      stream.selectedSocket = null;
-      return;
-    }
-    stream.sockets = [socketId];
-    stream.selectedSocket = socketId;
+    const sockets = map.sockets.flatMap(({ sockets: group }) => group[position] ?? []);
+    const chosen = stream.selectedSocket;
+    const stays = media.ice.enabled && chosen !== null && sockets.includes(chosen);
+    if (!stays) stream.iceRoute = null;
+    stream.sockets = sockets;
+    stream.selectedSocket = stays ? chosen : (sockets[0] ?? null);
   });
 }
 

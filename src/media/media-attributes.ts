@@ -3,8 +3,7 @@
  * model's own terms; the Redis layout's bits and fields are derived from them (`redis-store/flags.ts`,
  * `redis-store/security-fields.ts`).
  *
- * Secure media and ICE are not carried out by anything yet: what a stored call has is kept and written
- * back. SRTP reads `SrtpKeys` and `SdesCrypto`, DTLS `MediaSecurity`, ICE `MediaIce`. Each of these objects is
+ * SRTP reads `SrtpKeys` and `SdesCrypto`, DTLS `MediaSecurity`, ICE `MediaIce`. Each of these objects is
  * immutable and replaced as a whole; medias without them share one.
  */
 import type { Endpoint } from './endpoint.js';
@@ -82,6 +81,10 @@ export interface MediaSecurity {
   readonly fingerprint: Fingerprint | null;
   /** null: none was needed, or it is not known (a call that rtpengine stored). */
   readonly identity: DtlsIdentity | null;
+  /** The peer's a=tls-id (RFC 8842 §4); null: none. */
+  readonly tlsId: string | null;
+  /** Counts the associations that were wanted. */
+  readonly generation: number;
 }
 
 export const plainMedia: MediaSecurity = Object.freeze({
@@ -91,6 +94,8 @@ export const plainMedia: MediaSecurity = Object.freeze({
   sdesOut: Object.freeze([]),
   fingerprint: null,
   identity: null,
+  tlsId: null,
+  generation: 0,
 });
 
 /** RFC 8839 §5.4. */

@@ -9,7 +9,6 @@ import {
   type Endpoint,
   type Extensions,
   type Media,
-  type MediaFlag,
   type Participant,
   type Stream,
   type StreamFlag,
@@ -17,7 +16,10 @@ import {
 import { answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
-import { applySdes, needsDtls } from './sdes/apply.js';
+import { applySecurity, passesThrough, protocolFor } from './security.js';
+import { offeredIce } from './ice/attributes.js';
+import { speaksIce } from './ice/plan.js';
+import { setMediaFlag, type MediaPair } from './media-pair.js';
 import { isRemovedExtension } from '../sdp/edits.js';
 import { passedOnOfMedia } from '../sdp/passed-on.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
@@ -30,36 +32,12 @@ import {
   hasRtcpMux,
   isFeedbackProtocol,
   isRtpProtocol,
-  isSecureProtocol,
   isZeroAddress,
   maxPtimeOf,
   midOf,
   ptimeOf,
   rtcpEndpointOf,
 } from '../sdp/view.js';
-
-/** One m= section together with the two medias it speaks of. */
-export interface MediaPair {
-  readonly session: SdpSession;
-  readonly section: SdpMedia;
-  /** Position over all sessions of the body, from 1. */
-  readonly index: number;
-  readonly sender: Media;
-  readonly receiver: Media;
-  /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
-  readonly address: string;
-  readonly fromSipSource: boolean;
-  /** The section is refused: port 0, or the request wants it so. */
-  readonly rejected: boolean;
-  /** It is not in the bodies for the receiver (sdp-media-remove). */
-  readonly leftOut: boolean;
-  /** Media that is not carried over UDP: its section is passed on as it is. */
-  readonly untouched: boolean;
-}
-
-export function setMediaFlag(media: Media, flag: MediaFlag, on: boolean): void {
-  media.flags = withFlag(media.flags, flag, on);
-}
 
 function setStreamFlag(stream: Stream, flag: StreamFlag, on: boolean): void {
   stream.flags = withFlag(stream.flags, flag, on);
@@ -98,19 +76,6 @@ export function ensureStreams(
     const rtcp = draft.addStream(media, 2, nowMicros);
     rtp.rtcpSibling = rtcp.id;
   }
-}
-
-/** `wanted` as far as it can be had: conversions from and to DTLS are not made. */
-export function convertibleProtocol(
-  section: SdpMedia,
-  session: SdpSession,
-  wanted: string | null,
-): string {
-  const received = section.protocol;
-  if (wanted === null || !isRtpProtocol(received) || !isRtpProtocol(wanted)) return received;
-  if (received.includes('TLS') !== wanted.includes('TLS')) return received;
-  const sameSecurity = isSecureProtocol(received) === isSecureProtocol(wanted);
-  return sameSecurity || !needsDtls(section, session) ? wanted : received;
 }
 
 const defaultPtimeMs = 20;
@@ -367,25 +332,41 @@ function isOwnPort({ address, port }: Endpoint, { interfaces, ports }: Signallin
   return false;
 }
 
+/** Where a side's ICE is passed through to that says no address yet: the candidate that it prefers. */
+function passedCandidate({ section, session, receiver, address }: MediaPair): Endpoint | null {
+  if (!receiver.flags.has('passthrough') || !isZeroAddress(address)) return null;
+  const candidates = (offeredIce(section, session)?.candidates ?? []).filter(
+    ({ component }) => component === 1,
+  );
+  candidates.sort((a, b) => b.priority - a.priority);
+  return candidates[0]?.endpoint ?? null;
+}
+
+/** @param checksOn ICE goes on: it knows where the side is. */
 function applyEndpoints(
   draft: CallDraft,
   pair: MediaPair,
   request: SignallingRequest,
   context: SignallingContext,
+  checksOn: boolean,
 ): void {
   const { section, sender } = pair;
   // Sections that are not relayed may come without c=.
   const address = pair.address === '' ? '0.0.0.0' : pair.address;
   const rtcp = rtcpEndpoint(pair);
-  const zeroAddress = isZeroAddress(pair.address);
+  const zeroAddress = isOnHold(pair);
+  const candidate = passedCandidate(pair);
   sender.streams.forEach((id, position) => {
     const stream = draft.stream(id);
     const explicit = position === 1 ? rtcp : null;
     const port = section.port === 0 ? position : section.port + position;
     // Beyond the last port there is nothing to send to; what comes is heard.
-    const endpoint = explicit ?? { address, port: port > highestPort ? 0 : port };
-    setRemote(stream, endpoint, zeroAddress);
+    const signalled = explicit ?? { address, port: port > highestPort ? 0 : port };
+    const endpoint = position === 0 ? (candidate ?? signalled) : signalled;
+    if (checksOn) stream.advertisedEndpoint = endpoint;
+    else setRemote(stream, endpoint, zeroAddress);
     if (isOwnPort(endpoint, context)) setMediaFlag(sender, 'loop-check', true);
+    setStreamFlag(stream, 'ice', sender.ice.enabled);
     if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
     setStreamFlag(stream, 'strict-source', request.flags.has('strict-source'));
     setStreamFlag(stream, 'media-handover', request.flags.has('media-handover'));
@@ -399,17 +380,6 @@ function applyEndpoints(
 function markMux(stream: Stream, media: Media): void {
   const muxed = media.rtcpMux;
   setStreamFlag(stream, stream.component === 1 ? 'rtcp' : 'fallback-rtcp', muxed);
-}
-
-/** Those of streams and sockets are of before; now the media's count. */
-function forgetStoredKeys(draft: CallDraft, medias: readonly Media[]): void {
-  for (const media of medias) {
-    for (const id of media.streams) {
-      const stream = draft.stream(id);
-      stream.srtp = null;
-      for (const socket of stream.sockets) draft.socket(socket).srtp = null;
-    }
-  }
 }
 
 /** The ids of what the receiver is not told of (RFC 8285 §8). */
@@ -440,24 +410,22 @@ export function applySection(
       answerer.ice === noIce ? noIceControlling : { ...answerer.ice, controlling: true };
   }
   setMediaFlag(sender, 'initialized', true);
+  const before = {
+    senderProtocol: sender.protocol,
+    receiverIsKnown: receiver.streams.some((id) => draft.stream(id).flags.has('filled')),
+  };
   sender.type = section.type;
   receiver.type = section.type;
   sender.protocol = section.protocol;
   if (kind === 'offer') {
-    receiver.protocol = convertibleProtocol(section, pair.session, request.transportProtocol);
+    const passed = passesThrough(kind, pair, request);
+    receiver.protocol = protocolFor(pair, request.transportProtocol, passed);
   } else if (receiver.protocol === '') {
     receiver.protocol = section.protocol;
   }
   for (const media of [sender, receiver]) {
     setMediaFlag(media, 'rtcp-fb', isFeedbackProtocol(media.protocol));
   }
-  const warnings = applySdes(pair, {
-    kind,
-    options: request.sdes,
-    opportunistic: request.opportunistic,
-    recrypt: request.flags.has('recrypt'),
-    keepsProtocol: request.transportProtocol === null,
-  });
   if (request.generateRtcp !== null) {
     // Both sides get it, whoever it was asked for (10.5 seen).
     for (const media of [sender, receiver]) {
@@ -488,13 +456,16 @@ export function applySection(
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
-  applyEndpoints(draft, pair, request, context);
+  const spokeIce = [speaksIce(sender), speaksIce(receiver)];
+  const warnings = applySecurity(draft, kind, pair, request, context, before);
+  applyEndpoints(draft, pair, request, context, spokeIce[0] === true && speaksIce(sender));
+  const checksOn = spokeIce[1] === true && speaksIce(receiver);
   for (const id of receiver.streams) {
     const stream = draft.stream(id);
-    learnAgain(stream);
+    if (!checksOn) learnAgain(stream);
     markMux(stream, receiver);
+    setStreamFlag(stream, 'ice', receiver.ice.enabled);
   }
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
-  if (sender.sdes !== null || receiver.sdes !== null) forgetStoredKeys(draft, [sender, receiver]);
   return warnings;
 }

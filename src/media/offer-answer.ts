@@ -18,13 +18,10 @@ import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import type { InterfaceTable } from './interfaces.js';
 import { PortAllocationError, SignallingError } from './errors.js';
-import {
-  applySection,
-  mediaAt,
-  setMediaFlag,
-  signalledAddress,
-  type MediaPair,
-} from './media-setup.js';
+import { applySection, mediaAt, signalledAddress } from './media-setup.js';
+import { setMediaFlag, type MediaPair } from './media-pair.js';
+import { applyFragment } from './ice/fragment.js';
+import { speaksIce } from './ice/plan.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
@@ -82,6 +79,7 @@ function signal(
   request: SignallingRequest,
   context: SignallingContext,
 ): SignallingResult {
+  if (request.flags.has('fragment')) return fragment(kind, previous, request, context);
   const received = request.sdp === '' ? null : readBody(request.sdp, context.rejectInvalidSdp);
   const isNewCall = previous === null;
   if (isNewCall && kind === 'answer') {
@@ -120,6 +118,24 @@ function signal(
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
   return { state: finished(draft.state, previous), sdp, isNewCall, warnings };
+}
+
+/** Candidates alone: nothing is answered. A call that is not known (any more) is none of an error, as with 10.5. */
+function fragment(
+  kind: SignallingKind,
+  previous: CallState | null,
+  request: SignallingRequest,
+  context: SignallingContext,
+): SignallingResult {
+  if (previous === null) {
+    const warnings = ['Candidates of a call that is not known are left out'];
+    return { state: null, sdp: null, isNewCall: false, warnings };
+  }
+  const draft = new CallDraft(previous);
+  draft.state.lastSignalMicros = context.nowMicros;
+  const tag = kind === 'offer' ? request.fromTag : (request.toTag ?? '');
+  const warnings = applyFragment(draft, draft.participantByTag(tag), request.sdp);
+  return { state: finished(draft.state, previous), sdp: null, isNewCall: false, warnings };
 }
 
 /** What rtpengine 10.5 cuts off, or refuses with reject-invalid-sdp. */
@@ -429,8 +445,12 @@ function closeStreams(draft: CallDraft, media: Media): void {
 }
 
 /** A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. */
-function keepsPorts({ section, session }: MediaPair, { flags }: SignallingRequest): boolean {
+function keepsPorts(
+  { section, session, receiver }: MediaPair,
+  { flags }: SignallingRequest,
+): boolean {
   if (flags.has('no-port-latching')) return false;
+  if (receiver.ice.enabled) return true;
   const direction = directionOf(section, session);
   return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
 }
@@ -472,6 +492,7 @@ function assignPorts(
       opposite: firstEndpoint(draft, sender),
       numPorts: receiverPorts,
       keepPorts: keepsPorts(pair, request),
+      everyAddress: speaksIce(receiver),
     },
     interfaces,
     ports,
@@ -485,6 +506,7 @@ function assignPorts(
       opposite: null,
       numPorts: settled ? single(sender) : full,
       keepPorts: true,
+      everyAddress: speaksIce(sender),
     },
     interfaces,
     ports,

@@ -21,7 +21,11 @@ import type {
   StreamPlan,
   TransportPlan,
 } from './relay.js';
+import { dtlsPlanOf, usesDtls } from './dtls/plan.js';
+import { speaksDtls } from './dtls/negotiation.js';
+import { icePlanOf, speaksIce } from './ice/plan.js';
 import { passesKeys } from './sdes/apply.js';
+import { lineOfKeys } from './sdes/stored.js';
 import { keyBytes, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
 import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
@@ -91,37 +95,40 @@ function transportPlan(
       .some(({ media: subscriber }) =>
         index.streams.get(subscriber.streams[position] ?? -1)?.flags.has('filled'),
       );
+  const confirmed = stream.flags.has('confirmed');
+  const ice = icePlanOf(index.state, media, stream);
   return {
     id: stream.id,
     ports,
     egressPort,
     remote: {
-      endpoint: reachable(stream.endpoint),
+      endpoint: ice === null || confirmed ? reachable(stream.endpoint) : null,
       signalledEndpoint: reachable(stream.advertisedEndpoint),
-      confirmed: stream.flags.has('confirmed'),
+      confirmed,
       generation: stream.latchEpoch,
     },
-    learning: asymmetric || awaitsAnswer ? 'off' : media.endpointLearning,
+    // With ICE only checked pairs count.
+    learning: asymmetric || awaitsAnswer || speaksIce(media) ? 'off' : media.endpointLearning,
     strictSource,
     mediaHandover: stream.flags.has('media-handover'),
     pierceNat: stream.flags.has('pierce-nat'),
     natWait: stream.flags.has('nat-wait'),
     demux: stream.component === 1 && media.rtcpMux ? 'rtcp-mux' : 'component',
-    ice: null,
-    dtls: null,
-    srtp: srtpOf(index, media),
+    ice,
+    dtls: dtlsPlanOf(media, stream),
+    srtp: srtpOf(index, media, stream),
   };
 }
 
-/** Not RTP, or SRTP whose keys are not here. */
+/** Not RTP, or passed through with the ends' own security and checks. */
 function isOpaque(index: CallIndex, media: Media): boolean {
-  if (!isRtpProtocol(media.protocol)) return true;
+  if (!isRtpProtocol(media.protocol) || isLeftToEnds(index, media)) return true;
   const isSrtp = isSecureProtocol(media.protocol) || media.sdes?.passthrough === true;
-  return isSrtp && srtpOf(index, media) === null;
+  return isSrtp && mediaSrtpOf(index, media) === null;
 }
 
 function kindOf(index: CallIndex, stream: Stream, media: Media): StreamPlan['kind'] {
-  if (stream.component === 2) return 'rtcp';
+  if (stream.component === 2) return isLeftToEnds(index, media) ? 'opaque' : 'rtcp';
   return isOpaque(index, media) ? 'opaque' : 'rtp';
 }
 
@@ -232,8 +239,14 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
     if (someBlocked && receiver !== undefined && isBlocked(media, receiver)) continue;
     add(target, 'rtp', false);
   }
-  // Every datagram of an opaque stream goes the way of RTP; reports of our own replace the senders'.
-  if (opaque || media.flags.has('rtcp-generator')) return;
+  // Every datagram of an opaque stream goes the way of RTP.
+  if (opaque) {
+    if (stream.component === 1) return;
+    for (const target of rtcp) if (!isHeld(target)) add(target, 'rtp', false);
+    return;
+  }
+  // Reports of our own replace the senders'.
+  if (media.flags.has('rtcp-generator')) return;
   const feedback = hasFeedback(index, media);
   for (const target of rtcp) {
     if (isHeld(target)) continue;
@@ -246,6 +259,11 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
 /** The other side of a dialogue; whoever else has subscribed has no say in how it is secured. */
 const opposites = (index: CallIndex, mediaId: number): readonly Subscriber[] =>
   index.subscribersOf(mediaId).filter(({ subscription: { offerAnswer } }) => offerAnswer);
+
+/** Asked for on all sides: SRTP, DTLS and STUN go from end to end. */
+const isLeftToEnds = (index: CallIndex, media: Media): boolean =>
+  media.flags.has('passthrough') &&
+  opposites(index, media.id).every(({ media: other }) => other.flags.has('passthrough'));
 
 function passesThrough(index: CallIndex, media: Media): boolean {
   if (media.sdes === null) return false;
@@ -274,12 +292,18 @@ const noKeys = { receive: null, send: null } as const;
 const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
   isSecureProtocol(media.protocol) &&
   opposites(index, media.id).some(
-    ({ media: { sdes, protocol } }) => sdes !== null || !isSecureProtocol(protocol),
+    ({ media: other }) => other.sdes !== null || !endsElsewhere(other),
   );
 
+const endsElsewhere = (media: Media): boolean =>
+  isSecureProtocol(media.protocol) && !speaksDtls(media);
+
 /** null: it is plain, or passes through. */
-function srtpOf(index: CallIndex, media: Media): TransportPlan['srtp'] {
+function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['srtp'] {
   const { sdes } = media;
+  if (isLeftToEnds(index, media)) return null;
+  if (usesDtls(media)) return 'DTLS';
+  if (media.flags.has('passthrough') && isSecureProtocol(media.protocol)) return noKeys;
   if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
   if (passesThrough(index, media)) return null;
   const isAgreed = sdes.receive !== null || sdes.send !== null || sdes.required;
@@ -287,6 +311,24 @@ function srtpOf(index: CallIndex, media: Media): TransportPlan['srtp'] {
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
+  };
+}
+
+function srtpOf(index: CallIndex, media: Media, stream: Stream): TransportPlan['srtp'] {
+  const srtp = mediaSrtpOf(index, media);
+  return srtp === 'DTLS' ? dtlsKeysOf(index, media, stream) : srtp;
+}
+
+/** What DTLS gave; nothing goes in the clear until then. */
+function dtlsKeysOf(index: CallIndex, media: Media, stream: Stream): TransportPlan['srtp'] {
+  const receive = index.state.sockets.find(
+    ({ id, srtp }) => srtp !== null && stream.sockets.includes(id),
+  );
+  if (stream.srtp === null || receive === undefined) return noKeys;
+  const [send, received] = [lineOfKeys(stream.srtp), lineOfKeys(receive.srtp)];
+  return {
+    receive: sessionPlan(media, 'receive', received),
+    send: sessionPlan(media, 'send', send),
   };
 }
 

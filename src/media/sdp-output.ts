@@ -8,7 +8,9 @@ import {
   type Stream,
 } from './call-state.js';
 import type { Dialogue } from './dialogue.js';
-import { isOnHold, type MediaPair } from './media-setup.js';
+import type { MediaPair } from './media-pair.js';
+import { isOnHold } from './media-setup.js';
+import { dtlsLinesFor, iceLinesFor, keepsAddress } from './secure-lines.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { cryptoLinesFor } from './sdes/apply.js';
 import { passedOnOfSession } from '../sdp/passed-on.js';
@@ -22,13 +24,7 @@ import type {
   SdpSession,
   SessionEdit,
 } from '../sdp/types.js';
-import {
-  codecsOf,
-  connectionOf,
-  hasRtcpMux,
-  isRtpProtocol,
-  isSecureProtocol,
-} from '../sdp/view.js';
+import { attributeOf, codecsOf, connectionOf, hasRtcpMux, isRtpProtocol } from '../sdp/view.js';
 
 export interface OutputRequest {
   readonly kind: SignallingKind;
@@ -83,19 +79,27 @@ function sessionEdit(
 ): SessionEdit {
   const { request, context } = output;
   const medias = pairs.map((pair) => mediaEdit(output, pair));
-  const secure = pairs.some(
-    (pair) => isOthers(output, pair) || hasOwnSecurity(pair.section.protocol),
-  );
+  const relayed = pairs.filter(({ rejected, untouched }) => !rejected && !untouched);
+  const passed = relayed.some(isPassed);
+  const lite = relayed.some(({ receiver: { ice } }) => ice.enabled && ice.lite);
+  const secure = passed || pairs.some((pair) => hasOwnSecurity(pair.section.protocol));
   return {
     origin: originFor(output, session, pairs),
     name: sessionName(output, session),
-    addedAttributes: request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : [],
-    stripIce: true,
+    addedAttributes: [
+      ...(request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : []),
+      ...(lite ? ['ice-lite'] : []),
+    ],
+    stripIce: !passed,
     stripSecurity: !secure,
+    stripGroups: !(passed && relayed.every(isPassed)),
     attributes: request.edits?.attributes?.get('session') ?? null,
     medias,
   };
 }
+
+/** Whoever passes SRTP, DTLS and ICE through keeps what the ends say of them. */
+const isPassed = ({ receiver }: MediaPair): boolean => receiver.flags.has('passthrough');
 
 function sessionName({ dialogue, request }: OutputRequest, session: SdpSession): string {
   const kept = dialogue.to.sdpSent?.sessionName;
@@ -135,11 +139,12 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
   const { section, receiver } = pair;
   const connection = localConnection(output, receiver, pair);
   const rtp = isRtpProtocol(section.protocol);
-  const secure = isOthers(output, pair);
+  const passed = isPassed(pair);
   const rtpStream = streamAt(draft, receiver, 0);
   const port = localPort(draft, rtpStream);
   const listed = rtp && !pair.rejected && !pair.untouched;
   const mux = kind === 'offer' ? offersMux(pair, request) : receiver.rtcpMux;
+  const stays = listed && keepsAddress(output, pair);
   return {
     kind: pair.leftOut
       ? 'left-out'
@@ -148,21 +153,30 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
         : pair.untouched
           ? 'keep'
           : 'relay',
-    port: pair.untouched ? section.port : port,
+    port: pair.untouched || stays ? section.port : port,
     protocol: receiver.protocol,
-    connection,
+    connection: stays ? (connectionOf(section, pair.session) ?? connection) : connection,
     formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
     addedCodecs: listed ? undescribed(pair) : [],
     rtp,
     // What the receiver reads: we send what comes from the other side, we take what it can get.
     direction: request.flags.has('original-sendrecv') ? 'keep' : receiver.direction,
-    rtcp: rtp ? rtcpAttribute(output, pair, port, mux, connection) : null,
-    rtcpMux: rtp && mux,
+    rtcp: !rtp
+      ? null
+      : stays
+        ? attributeOf(section, 'rtcp')
+        : rtcpAttribute(output, pair, port, mux, connection),
+    rtcpMux: rtp && (stays ? hasRtcpMux(section) : mux),
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
-    stripSecurity: rtp && !secure,
-    crypto: listed ? (cryptoLinesFor(kind, pair, request.sdes) ?? []) : [],
-    stripIce: true,
+    stripSecurity: rtp && !passed,
+    crypto: listed && !passed ? cryptoLinesFor(kind, pair, request.sdes) : [],
+    dtls: listed && !passed ? dtlsLinesFor(output, pair) : [],
+    ice:
+      pair.rejected || pair.untouched
+        ? []
+        : iceLinesFor(output, pair, mux && sharesRtcpPort(output, pair)),
+    keptIce: !passed ? 'none' : stays ? 'without-relays' : 'all',
     droppedExtensions: request.edits?.extensions ?? null,
     attributes: pair.rejected ? null : (request.edits?.attributes?.get(section.type) ?? null),
   };
@@ -177,13 +191,6 @@ function refusedFormats({ kind }: OutputRequest, pair: MediaPair): readonly stri
     return offered.map(({ payloadType }) => String(payloadType));
   }
   return receiver.formats === '' ? null : receiver.formats.split(' ');
-}
-
-/** Secured by others than us: whatever it says of keys is passed on. */
-function isOthers({ kind, request }: OutputRequest, pair: MediaPair): boolean {
-  return (
-    isSecureProtocol(pair.section.protocol) && cryptoLinesFor(kind, pair, request.sdes) === null
-  );
 }
 
 /** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */
@@ -205,6 +212,12 @@ function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
   return (hasRtcpMux(pair.section) || known) && !rtcpMux.has('demux');
 }
 
+/** Where RTCP is multiplexed: it is agreed on, or there is no other way. */
+const sharesRtcpPort = (
+  { kind, request }: Pick<OutputRequest, 'kind' | 'request'>,
+  { receiver }: MediaPair,
+): boolean => kind === 'answer' || receiver.rtcpMux || request.rtcpMux.has('require');
+
 function rtcpAttribute(
   { kind, draft, request }: OutputRequest,
   pair: MediaPair,
@@ -214,8 +227,7 @@ function rtcpAttribute(
 ): string | null {
   if (request.flags.has('no-rtcp-attribute')) return null;
   const rtcpPort = localPort(draft, streamAt(draft, pair.receiver, 1));
-  const settled = kind === 'answer' || pair.receiver.rtcpMux;
-  const shared = mux && (settled || request.rtcpMux.has('require'));
+  const shared = mux && sharesRtcpPort({ kind, request }, pair);
   const shown = shared || rtcpPort === 0 ? port : rtcpPort;
   return request.flags.has('full-rtcp-attribute')
     ? `${shown} IN ${connection.family} ${connection.address}`

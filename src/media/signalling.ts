@@ -3,6 +3,7 @@
  * and their types are the rows of the request table; the model knows nothing of dictionaries.
  */
 import type { EndpointLearning } from './call-state.js';
+import type { DtlsIdentity } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { PortAllocator } from './port-pool.js';
 import type { OfferAnswerRequest } from '../ng-protocol/requests.js';
@@ -41,4 +42,8 @@ export interface SignallingContext {
   /** Option reject-invalid-sdp: refuse what would else be repaired. */
   readonly rejectInvalidSdp: boolean;
   readonly redisHostedDb: number;
+  /** The certificate of new DTLS associations. @throws Error: none can be made */
+  readonly dtlsIdentity: () => DtlsIdentity;
+  /** Option dtls-passive: the other side begins the handshake, where it leaves us the choice. */
+  readonly dtlsPassive: boolean;
 }

@@ -1,11 +1,15 @@
 /** Every flag word of ng-protocol.md §4.8, spelled once, with its variants and prefix forms. */
 
+import type { NgValue } from './dictionary.js';
+
 /** What a word of the `flags` list means. */
 export type FlagMeaning =
   /** A flag that the call model knows. */
   | { readonly kind: 'model'; readonly flag: RequestFlag }
   /** The same as `key=value`. */
   | { readonly kind: 'key'; readonly key: string; readonly value: string }
+  /** The same as several keys. */
+  | { readonly kind: 'keys'; readonly keys: readonly (readonly [string, NgValue])[] }
   /** A codec of one of the lists, a line of `sdp-attr`: the word says it all. */
   | { readonly kind: 'codec' | 'attribute' }
   | { readonly kind: 'strip-extmap' }
@@ -72,6 +76,13 @@ const modelFlags = {
   'mirror-rtcp': flag(['mirror-RTCP', 'RTCP-mirror'], { where: ['subscribe request'] }),
   /** The answer need not take all codecs that were offered. */
   'allow-transcoding': flag('allow-transcoding', { where: ['subscribe answer'] }),
+  /** What was learned of the sides' ICE and SRTP is forgotten. */
+  reset: flag('reset'),
+  'reject-ice': flag(['reject-ICE', 'ICE-reject*']),
+  'trickle-ice': flag('trickle-ICE*'),
+  /** The body is one of RFC 8840: candidates alone. */
+  fragment: flag('fragment'),
+  'no-tls-id': flag('no-tls-id'),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -100,10 +111,7 @@ const acceptedFlags: readonly string[] = [
   'skip-recording-db*',
   'no-audio-player',
   'no-player',
-  'no-passthrough',
   'no-jitter-buffer',
-  'no-tls-id',
-  'passthrough',
   'static-codecs',
   'reorder-codecs',
   'symmetric-codecs',
@@ -113,12 +121,6 @@ const acceptedFlags: readonly string[] = [
 
 /** Known and not acted on. */
 const unsupportedFlags: readonly string[] = [
-  'reset',
-  'reject-ICE',
-  'ICE-reject*',
-  'trickle-ICE*',
-  'fragment',
-  'WebRTC*',
   'force-transcoding',
   'always-transcode',
   'inject-DTMF',
@@ -208,6 +210,18 @@ register('record-call', { kind: 'key', key: 'record-call', value: 'on' });
 register('generate-RTCP', { kind: 'key', key: 'generate-RTCP', value: 'on' });
 register('all', { kind: 'key', key: 'all', value: 'all' });
 register('pad-crypto', { kind: 'key', key: 'SDES', value: 'pad' });
+register('passthrough', { kind: 'key', key: 'passthrough', value: 'on' });
+register('no-passthrough', { kind: 'key', key: 'passthrough', value: 'off' });
+register('WebRTC*', {
+  kind: 'keys',
+  keys: [
+    ['transport-protocol', 'UDP/TLS/RTP/SAVPF'],
+    ['ICE', 'force'],
+    ['rtcp-mux', ['offer', 'require']],
+    ['SDES', ['off']],
+    ['flags', ['trickle-ICE', 'no-rtcp-attribute', 'generate-mid']],
+  ],
+});
 
 function prefixed(word: string, command: string): FlagMeaning | null {
   for (const [prefix, key] of prefixes) {
@@ -245,4 +259,5 @@ export const flagWords: readonly string[] = [
   ...acceptedFlags,
   ...unsupportedFlags,
   ...['record-call', 'all', 'pad-crypto', 'discard-recording', 'strip-extmap'],
+  ...['passthrough', 'no-passthrough', 'WebRTC'],
 ].map((name) => (name.endsWith('*') ? name.slice(0, -1) : name));

@@ -10,7 +10,7 @@ import {
   noteUnsupported,
   type NotedRequest,
 } from './notes.js';
-import { flowWords, readDtlsOff, requestKeys, type RequestFields } from './request-table.js';
+import { flowWords, requestKeys, type RequestFields } from './request-table.js';
 import type { RequestKey } from './readers.js';
 import { parseRtppFlags, type RtppWord } from './rtpp-flags.js';
 import { unsupportedKeys } from './unsupported-keys.js';
@@ -88,9 +88,6 @@ register(['all'], (request, value) => {
     else request.all = table.all.read(word, request, request.all);
   }
 });
-register(['DTLS-reverse'], (request, value) => {
-  if (readDtlsOff('DTLS-reverse', value, request)) request.dtlsOff = true;
-});
 register(['flags'], (request, value) => {
   for (const word of wordsOf(value)) applyFlag(request, word);
 });
@@ -149,6 +146,9 @@ function applyFlag(request: ReadRequest, word: string): void {
       return;
     case 'key':
       applyKey(request, meaning.key, meaning.value);
+      return;
+    case 'keys':
+      for (const [key, value] of meaning.keys) applyKey(request, key, value);
       return;
     case 'codec':
       applyCodecWord(request, word.replaceAll(' ', '-'));

@@ -4,15 +4,7 @@
  * Keys that are known and not acted on are in unsupported-keys.ts, flag words in flags.ts.
  */
 import { isList } from './bencode.js';
-import type { NgValue } from './dictionary.js';
-import {
-  isSignalling,
-  noteIdle,
-  noteUnknown,
-  noteUnknownWord,
-  noteUnsupported,
-  type NotedRequest,
-} from './notes.js';
+import { isSignalling, noteIdle, noteUnknown, noteUnknownWord, noteUnsupported } from './notes.js';
 import {
   idle,
   integer,
@@ -29,7 +21,8 @@ import {
   type RequestKey,
 } from './readers.js';
 import { opportunistic, sdes } from './sdes-words.js';
-import { describeValue, integerOf, offWords, stringOf, wordsOf } from './values.js';
+import { dtls, fingerprintHashes, ice, iceLite, passthrough } from './ice-dtls-words.js';
+import { describeValue, integerOf, stringOf, wordsOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
 import type { BodyEdits } from '../sdp/edits.js';
 
@@ -53,16 +46,6 @@ const rtcpMuxWords = {
   reject: 'reject',
 } as const;
 
-const iceWords = {
-  remove: 'remove',
-  force: 'force',
-  default: 'default',
-  optional: 'optional',
-  'force-relay': 'force-relay',
-  force_relay: 'force-relay',
-  'force relay': 'force-relay',
-} as const;
-
 const learningWords = {
   off: 'off',
   immediate: 'immediate',
@@ -74,12 +57,6 @@ const learningWords = {
 export type RtcpMuxWord = keyof typeof rtcpMuxWords;
 /** `replace` list words (§4.9), in one spelling. */
 export type ReplaceWord = (typeof replaceWords)[keyof typeof replaceWords];
-/** `ICE` key values that this version tells apart (§4.3). */
-export type IceWord = (typeof iceWords)[keyof typeof iceWords];
-
-/** Values of `ICE` that only 26.3 knows; `lite…` is matched by its prefix. */
-const unsupportedIceWords: ReadonlySet<string> = new Set(['trickle', 'ice2', 'no-lite']);
-
 /** Kinds of subscriptions that a block can be narrowed to (§3.9). */
 export type FlowSelection = 'flows' | 'offer-answer' | 'except-offer-answer';
 
@@ -118,22 +95,6 @@ const replace: Reader<ReadonlySet<ReplaceWord>> = {
     return words;
   },
 };
-
-const ice = optional<IceWord>((value, request) => {
-  let chosen: IceWord | undefined;
-  for (const spelled of wordsOf(value)) {
-    const word = lookUp<IceWord>(iceWords, spelled);
-    if (word !== null) {
-      chosen = word;
-      if (word !== 'remove' && word !== 'default') noteUnsupported(request, `ICE=${word}`);
-    } else if (unsupportedIceWords.has(spelled) || spelled.startsWith('lite-')) {
-      noteUnsupported(request, `ICE=${spelled}`);
-    } else {
-      noteUnknownWord(request, 'ICE', spelled);
-    }
-  }
-  return chosen;
-});
 
 /** `m=` protocol, in the spelling of SDP. */
 const transportProtocol = optional<string>((value, request) => {
@@ -291,23 +252,6 @@ const metadata = optional<string>((value, request) => {
   return typeof value === 'string' ? value : undefined;
 });
 
-const dtlsWords: ReadonlySet<string> = new Set(['passive', 'active']);
-
-/** Whether DTLS is switched off by the key `name`; what else it says is noted. */
-export function readDtlsOff(name: string, value: NgValue, request: NotedRequest): boolean {
-  const word = stringOf(value);
-  if (word === null) return false;
-  if (offWords.has(word)) return true;
-  if (!dtlsWords.has(word)) noteUnknownWord(request, name, word);
-  else (isSignalling(request) ? noteUnsupported : noteIdle)(request, `${name}=${word}`);
-  return false;
-}
-
-const dtlsOff: Reader<boolean> = {
-  empty: false,
-  read: (value, request, before) => readDtlsOff('DTLS', value, request) || before,
-};
-
 /** Field, reader, the key and its aliases. */
 export const requestKeys = {
   callId: key(text, 'call-id', 'call-ID'),
@@ -342,12 +286,20 @@ export const requestKeys = {
   replace: key(replace, 'replace'),
   rtcpMux: key(wordSet<RtcpMuxWord>('rtcp-mux', rtcpMuxWords), 'rtcp-mux', 'RTCP-mux'),
   ice: key(ice, 'ICE'),
+  /** Which sides are told that we are a lite agent (RFC 8445 §2.5); null: as before. */
+  iceLite: key(iceLite, 'ICE-lite'),
   /** `m=` protocol wanted towards the receiver; null: as received. */
   transportProtocol: key(transportProtocol, 'transport-protocol'),
   sdes: key(sdes, 'SDES', 'sdes'),
   /** Keys are offered with plain RTP as well (RFC 8643). */
   opportunistic: key(opportunistic, 'OSRTP', 'osrtp'),
-  dtlsOff: key(dtlsOff, 'DTLS'),
+  /** Towards the receiver of the body, and towards its sender. */
+  dtls: key(dtls('DTLS'), 'DTLS'),
+  dtlsReverse: key(dtls('DTLS-reverse'), 'DTLS-reverse'),
+  /** Hash of the fingerprint that is written; null: the peer's, or sha-256. */
+  dtlsFingerprint: key(lastWord('DTLS-fingerprint', fingerprintHashes), 'DTLS-fingerprint'),
+  /** ICE, DTLS and SRTP are left to the ends; null: not asked for. */
+  passthrough: key(passthrough, 'passthrough', 'passthru'),
   /** Changes to the body beyond those of relaying, by several keys (body-edits.ts); null: none. */
   edits: key<BodyEdits | null>({ empty: null, read: (_value, _request, before) => before }),
   /** Source of the SIP message. */

@@ -6,7 +6,8 @@ import type { RequestFlag } from './flags.js';
 import type { RequestFields } from './request-table.js';
 
 export type { RequestFlag } from './flags.js';
-export type { IceWord, ReplaceWord, RtcpMuxWord } from './request-table.js';
+export type { DtlsWord, IceLiteWord, IceWord, IceWords } from './ice-dtls-words.js';
+export type { ReplaceWord, RtcpMuxWord } from './request-table.js';
 export type { SdesWords } from './sdes-words.js';
 
 /** What every parsed request carries. */

@@ -6,6 +6,8 @@ import { offWords, wordsOf } from './values.js';
 /** What is asked for of keys. Suites by name in upper case. */
 export interface SdesWords {
   readonly off: boolean;
+  /** Before DTLS, where an offerer can do both. */
+  readonly preferred: boolean;
   readonly refused: readonly string[];
   /** Empty: all. Counts before `refused`. */
   readonly only: readonly string[];
@@ -27,6 +29,7 @@ export interface SdesWords {
 /** Nothing is said. */
 export const noSdesWords: SdesWords = Object.freeze({
   off: false,
+  preferred: false,
   refused: [],
   only: [],
   noNew: false,
@@ -41,6 +44,8 @@ export const noSdesWords: SdesWords = Object.freeze({
 });
 
 const plainWords: ReadonlyMap<string, Partial<SdesWords>> = new Map([
+  ['prefer', { preferred: true }],
+  ['priority', { preferred: true }],
   ['nonew', { noNew: true }],
   ['static', { keep: true }],
   ['pad', { pad: true }],
@@ -80,9 +85,6 @@ function changeBy(word: string, before: SdesWords): Partial<SdesWords> | null {
   }
 }
 
-/** Over DTLS, which does not end here. */
-const preferWords: ReadonlySet<string> = new Set(['prefer', 'priority']);
-
 export const sdes: Reader<SdesWords> = {
   empty: noSdesWords,
   read: (value, request, before) => {
@@ -90,7 +92,7 @@ export const sdes: Reader<SdesWords> = {
     for (const word of wordsOf(value)) {
       const change = changeBy(word, words);
       if (change !== null && isSignalling(request)) words = { ...words, ...change };
-      else if (change !== null || preferWords.has(word)) noteIdle(request, `SDES=${word}`);
+      else if (change !== null) noteIdle(request, `SDES=${word}`);
       else noteUnknownWord(request, 'SDES', word);
     }
     return words;

@@ -68,8 +68,6 @@ const elsewhere: readonly string[] = [
   'recording-media-slot-answer',
   'recording-media-slots',
   // Everything is.
-  'passthrough',
-  'passthru',
 ];
 
 /** Where a recording goes: nothing to say as long as nothing is recorded. */
@@ -95,8 +93,6 @@ const unsupportedByName: readonly (readonly [
   [['peer']],
   [['xmlrpc-callback']],
   [['media-echo']],
-  [['ICE-lite']],
-  [['DTLS-fingerprint']],
   [['T.38-version', 'T38-version'], ['offer']],
   [['moh']],
   [['audio-player', 'player']],

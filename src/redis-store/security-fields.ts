@@ -3,7 +3,6 @@ import type { Endpoint, IceRoute, Media } from '../media/call-state.js';
 import { canonicalAddress } from '../media/call-state.js';
 import {
   plainMedia,
-  type DtlsIdentity,
   type Fingerprint,
   type IceCandidate,
   type IceCredentials,
@@ -139,7 +138,9 @@ export function putSecurity(form: Writing, fields: Fields, { security }: Media):
     fields['fingerprint'] = form.blob(fingerprint.digest.padEnd(fingerprintBytes, '\0'));
   }
   if (identity !== null) {
-    fields[own.identity] = packList([identity.certificate, identity.privateKey]);
+    const { generation, tlsId } = security;
+    const { certificate, privateKey } = identity;
+    fields[own.identity] = packList([certificate, privateKey, String(generation), tlsId ?? '']);
   }
 }
 
@@ -150,12 +151,21 @@ function readFingerprint(fields: FieldReader): Fingerprint | null {
   return { hash, digest: unpadded(digest, digestBytes.get(hash), fingerprintBytes) };
 }
 
-function readIdentity(fields: FieldReader): DtlsIdentity | null {
+type Association = Pick<MediaSecurity, 'identity' | 'generation' | 'tlsId'>;
+
+/** Values of before have the certificate and its key alone. */
+function readAssociation(fields: FieldReader): Association {
   const text = fields.optional(own.identity);
-  if (text === null) return null;
-  const [certificate, privateKey] = unpackList(text);
+  if (text === null) return { identity: null, generation: 0, tlsId: null };
+  const [certificate, privateKey, count = '0', tlsId = ''] = unpackList(text);
+  const generation = parseInteger(count);
   if (certificate === undefined || privateKey === undefined) return fields.fail(own.identity);
-  return { certificate, privateKey };
+  if (generation === null || generation < 0 || generation > 0xffff_ffff) fields.fail(own.identity);
+  return {
+    identity: { certificate, privateKey },
+    generation,
+    tlsId: tlsId === '' ? null : tlsId,
+  };
 }
 
 /** @throws RestoreError */
@@ -163,10 +173,11 @@ export function readSecurity(fields: FieldReader, { mode, setup }: MediaModes): 
   const sdesIn = readCryptos(fields, 'sdes_in');
   const sdesOut = readCryptos(fields, 'sdes_out');
   const fingerprint = readFingerprint(fields);
-  const identity = readIdentity(fields);
+  const association = readAssociation(fields);
+  const { identity } = association;
   const isPlain = mode === 'plain' && setup === null && fingerprint === null && identity === null;
   if (isPlain && sdesIn.length === 0 && sdesOut.length === 0) return plainMedia;
-  return { mode, setup, sdesIn, sdesOut, fingerprint, identity };
+  return { mode, setup, sdesIn, sdesOut, fingerprint, ...association };
 }
 
 /** Candidates of one media; browsers have a few dozen at most. */

@@ -93,7 +93,8 @@ function keptSessionAttribute(name: string, edit: SessionEdit): boolean {
   if (name === 'sendrecv' || name === 'sendonly' || name === 'recvonly' || name === 'inactive') {
     return false;
   }
-  if (name === 'group' || name === 'rtpengine') return false;
+  if (name === 'group') return !edit.stripGroups;
+  if (name === 'rtpengine') return false;
   if (isIceAttribute(name)) return !edit.stripIce;
   if (securityNames.has(name)) return !edit.stripSecurity;
   return true;
@@ -124,9 +125,20 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
   if (edit.rtcpMux) out.push('a=rtcp-mux');
   if (!edit.stripSecurity) pushAttributes(out, media, (name) => securityNames.has(name));
   for (const line of edit.crypto) out.push(`a=crypto:${line}`);
+  for (const line of edit.dtls) out.push(`a=${line}`);
   if (edit.ptime !== null) out.push(`a=ptime:${edit.ptime}`);
   if (edit.rtp) pushAttributes(out, media, (name) => name === 'maxptime');
-  if (!edit.stripIce) pushAttributes(out, media, isIceAttribute);
+  if (edit.keptIce !== 'none') pushIce(out, media, edit.keptIce === 'all');
+  for (const line of edit.ice) out.push(`a=${line}`);
+}
+
+/** ICE of the section but for what ends the candidates: others follow. */
+function pushIce(out: string[], media: SdpMedia, relays: boolean): void {
+  for (const { name, value } of media.attributes) {
+    if (!isIceAttribute(name) || name === 'end-of-candidates') continue;
+    if (!relays && name === 'candidate' && / typ relay(?: |$)/.test(value ?? '')) continue;
+    out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
+  }
 }
 
 function writeUntouched(out: string[], media: SdpMedia, edit: MediaEdit): void {

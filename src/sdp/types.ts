@@ -129,8 +129,12 @@ export interface MediaEdit {
   readonly stripSecurity: boolean;
   /** Values of a=crypto to write. */
   readonly crypto: readonly string[];
-  /** Drop ICE attributes. */
-  readonly stripIce: boolean;
+  /** `setup`, `fingerprint`, `tls-id` to write, without `a=`. */
+  readonly dtls: readonly string[];
+  /** What is kept of the section's own ICE attributes, its `end-of-candidates` apart. */
+  readonly keptIce: 'none' | 'all' | 'without-relays';
+  /** ICE attributes to write, without `a=`. */
+  readonly ice: readonly string[];
   /** Header extensions that are not listed: URIs or `all`; null: none. */
   readonly droppedExtensions: ReadonlySet<string> | null;
   /** Applied to the lines of the section, last of all. */
@@ -141,10 +145,12 @@ export interface SessionEdit {
   /** The o= line to write. */
   readonly origin: SdpOrigin;
   readonly name: string;
-  /** Lines put at step 7 of the layout (`rtpengine:ID`), without `a=`. */
+  /** Lines put at steps 7 to 9 of the layout (`rtpengine:ID`, `ice-lite`), without `a=`. */
   readonly addedAttributes: readonly string[];
   readonly stripIce: boolean;
   readonly stripSecurity: boolean;
+  /** Drop `group`. */
+  readonly stripGroups: boolean;
   /** Applied to the lines before the first section, last of all. */
   readonly attributes: AttributeEdits | null;
   /** One entry for each media of the session, in order. */

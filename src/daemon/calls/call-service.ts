@@ -1,6 +1,7 @@
 /** The calls of this node: puts together what changes them, and shows them to others. */
 import type { Config, LimitConfig } from '../../config/config.js';
 import type { CallState } from '../../media/call-state.js';
+import type { DtlsIdentity } from '../../media/media-attributes.js';
 import type { CallStatistics, MediaRelay } from '../../media/relay.js';
 import type { CallMoment } from '../../redis-store/store.js';
 import { shiftedState, shiftedStatistics, type LivedTime } from '../clocks.js';
@@ -25,6 +26,8 @@ export interface CallServiceOptions
   /** Value of the loop-protection mark. */
   readonly instanceId: string;
   readonly softwareId: string;
+  /** The certificate of new DTLS associations. @throws Error: none can be made */
+  readonly dtlsIdentity: () => DtlsIdentity;
 }
 
 /** Thread: control. */

@@ -13,6 +13,7 @@ import type { RelayEvent } from '../../media/relay.js';
 import type { Log } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
 import { logLearned, logSendFailed } from './media-log.js';
+import { isSecurityEvent, withSecurityEvents, type SecurityEvent } from './security-events.js';
 
 type SrtpIndexEvent = Extract<RelayEvent, { readonly type: 'srtp-index' }>;
 
@@ -27,6 +28,26 @@ export function applyRelayEvents(table: CallTable, log: Log, events: readonly Re
   for (const [callId, ofCall] of byCall) {
     const state = table.call(callId);
     if (state !== null) applyToCall(table, log, state, ofCall);
+    const secured = ofCall.filter(isSecurityEvent);
+    if (secured.length > 0) applySecured(table, log, callId, secured);
+  }
+}
+
+/** Where ICE sends media to, and what DTLS gave: the plan names both, and the store has them. */
+function applySecured(
+  table: CallTable,
+  log: Log,
+  callId: string,
+  events: readonly SecurityEvent[],
+): void {
+  const state = table.call(callId);
+  const next = state === null ? null : withSecurityEvents(log, state, events, table.tellsOf(state));
+  if (next === null) return;
+  try {
+    void table.commit(next, { media: 'reserved' });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error('core', `Cannot go on with what ICE or DTLS agreed on: ${reason}`, callId);
   }
 }
 
@@ -40,6 +61,7 @@ function applyToCall(
   let learned = false;
   const indexes: SrtpIndexEvent[] = [];
   for (const event of events) {
+    if (isSecurityEvent(event)) continue;
     if (event.type === 'send-failed') {
       logSendFailed(log, state, event);
       continue;
@@ -74,7 +96,13 @@ function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): C
     const known = new Map(media.srtpIndexes.map((each) => [keyOf(each), each]));
     for (const { direction, indexes } of own) {
       const entry: StoredSrtpIndexes = { direction, ...indexes };
-      known.set(keyOf(entry), entry);
+      const before = known.get(keyOf(entry));
+      // RTP and RTCP on ports of their own have keys of their own, by DTLS.
+      known.set(keyOf(entry), {
+        ...entry,
+        rtp: entry.rtp ?? before?.rtp ?? null,
+        rtcp: entry.rtcp ?? before?.rtcp ?? null,
+      });
     }
     const changed = copyOfMedia(media);
     changed.srtpIndexes = [...known.values()];

@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.js';
 import type { CallState } from '../../media/call-state.js';
 import { PortAllocationError, SignallingError } from '../../media/errors.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
+import type { DtlsIdentity } from '../../media/media-attributes.js';
 import { answer, offer, type SignallingResult } from '../../media/offer-answer.js';
 import { PortReservation, type PortPool } from '../../media/port-pool.js';
 import type { PortFailure } from '../../media/relay.js';
@@ -31,6 +32,8 @@ export interface SignallingOptions {
   readonly instanceId: string;
   /** Session name of bodies that are made here. */
   readonly softwareId: string;
+  /** The certificate of new DTLS associations. @throws Error: none can be made */
+  readonly dtlsIdentity: () => DtlsIdentity;
   /** Makes a foreign call this node's own. */
   readonly takeOver: (callId: string, cause: string) => Promise<void>;
 }
@@ -224,6 +227,8 @@ export class CallSignalling {
       sipSource: control.sipSource,
       rejectInvalidSdp: control.rejectInvalidSdp,
       redisHostedDb: redis?.write.database ?? 0,
+      dtlsIdentity: this.#options.dtlsIdentity,
+      dtlsPassive: media.dtlsPassive,
     };
   }
 

@@ -5,10 +5,10 @@ import { cryptoLineText, readCryptoLine, type CryptoLine } from './crypto-line.j
 import { agreementOf, linesToOffer, withoutKeys, type SdesState } from './negotiation.js';
 import { securityOf } from './stored.js';
 import type { SdesWords } from '../../ng-protocol/requests.js';
-import type { SdpMedia, SdpSession } from '../../sdp/types.js';
-import { isRtpProtocol, isSecureProtocol } from '../../sdp/view.js';
+import type { SdpMedia } from '../../sdp/types.js';
+import { hasAttribute, isSecureProtocol } from '../../sdp/view.js';
 
-/** What an offer or answer asks for. */
+/** What an offer or answer asks for, and what DTLS leaves to keys. */
 export interface SdesRequest {
   readonly kind: 'offer' | 'answer';
   readonly options: SdesWords;
@@ -17,20 +17,12 @@ export interface SdesRequest {
   readonly recrypt: boolean;
   /** The request names no protocol: keys that came with plain RTP are passed on. */
   readonly keepsProtocol: boolean;
-}
-
-const isDtlsProtocol = (protocol: string): boolean => /^UDP\/TLS\//i.test(protocol);
-
-const hasAttribute = (
-  section: { readonly attributes: SdpMedia['attributes'] },
-  name: string,
-): boolean => section.attributes.some((attribute) => attribute.name === name);
-
-/** Secured by DTLS, and by no keys of its own: not ours to end (yet). */
-export function needsDtls(section: SdpMedia, session: SdpSession): boolean {
-  if (isDtlsProtocol(section.protocol)) return true;
-  const fingerprint = hasAttribute(section, 'fingerprint') || hasAttribute(session, 'fingerprint');
-  return fingerprint && !hasAttribute(section, 'crypto');
+  /** Of an offer: it can be answered by DTLS. Of an answer: it is. */
+  readonly senderDtls: boolean;
+  /** The receiver is offered DTLS as well; or is answered by it. */
+  readonly receiverDtls: boolean;
+  /** Of an answer: plain RTP was not offered. */
+  readonly required: boolean;
 }
 
 /** Lines that can be used; the others are told. */
@@ -48,15 +40,14 @@ function linesOf(section: SdpMedia, warnings: string[]): readonly CryptoLine[] {
 const hasKeys = (sdes: SdesState | null): boolean =>
   sdes !== null && (sdes.receive !== null || sdes.send !== null);
 
-/** Nothing of the former negotiation is left to keep. */
-const orNull = (media: Media, sdes: SdesState): SdesState | null =>
-  isSecureProtocol(media.protocol) || hasKeys(sdes) || sdes.offered.length + sdes.own.length > 0
-    ? sdes
-    : null;
+/** null: there is nothing to keep of the former negotiation, or DTLS does it. */
+function orNull(media: Media, sdes: SdesState, dtls: boolean): SdesState | null {
+  if (hasKeys(sdes) || sdes.offered.length + sdes.own.length > 0) return sdes;
+  return isSecureProtocol(media.protocol) && !dtls ? sdes : null;
+}
 
 export interface SecuredPair {
   readonly section: SdpMedia;
-  readonly session: SdpSession;
   readonly sender: Media;
   readonly receiver: Media;
 }
@@ -64,7 +55,8 @@ export interface SecuredPair {
 function applyOffer(pair: SecuredPair, request: SdesRequest, warnings: string[]): void {
   const { section, sender, receiver } = pair;
   const received = linesOf(section, warnings);
-  sender.sdes = orNull(sender, { ...(sender.sdes ?? withoutKeys), offered: received, own: [] });
+  const heard = { ...(sender.sdes ?? withoutKeys), offered: received, own: [] };
+  sender.sdes = orNull(sender, heard, request.senderDtls);
   const required = isSecureProtocol(receiver.protocol);
   const passedOn =
     received.length > 0 && request.keepsProtocol && !isSecureProtocol(sender.protocol);
@@ -75,25 +67,30 @@ function applyOffer(pair: SecuredPair, request: SdesRequest, warnings: string[])
         received,
         previous,
         options: request.options,
-        recrypt: request.recrypt,
+        // What its offerer is answered with may be DTLS: then we must not send with its keys.
+        recrypt: request.recrypt || request.senderDtls,
         random: randomBytes,
       })
     : [];
-  receiver.sdes = orNull(receiver, { ...(previous ?? withoutKeys), offered: [], own, required });
-  if (required && own.length === 0) {
+  const told = { ...(previous ?? withoutKeys), offered: [], own, required };
+  receiver.sdes = orNull(receiver, told, request.receiverDtls);
+  if (required && own.length === 0 && !request.receiverDtls) {
     warnings.push('SRTP is offered without keys; there will be no media with that side');
   }
 }
 
 function applyAnswer(pair: SecuredPair, request: SdesRequest, warnings: string[]): void {
   const { section, sender, receiver } = pair;
-  const offered = sender.sdes !== null && sender.sdes.own.length > 0;
+  const { senderDtls, receiverDtls } = request;
+  const required = request.required || sender.sdes?.required === true;
+  const offered = !senderDtls && sender.sdes !== null && sender.sdes.own.length > 0;
   const answered = linesOf(section, warnings);
+  const offersKeys = !receiverDtls && receiver.sdes !== null && receiver.sdes.offered.length > 0;
   const { answerer, offerer } = agreementOf({
     answerer: offered ? sender.sdes : null,
     answered,
-    answererMayBePlain: sender.sdes?.required !== true,
-    offerer: receiver.sdes !== null && receiver.sdes.offered.length > 0 ? receiver.sdes : null,
+    answererMayBePlain: !required,
+    offerer: offersKeys ? receiver.sdes : null,
     offererMayBePlain: !isSecureProtocol(receiver.protocol),
     options: request.options,
     recrypt: request.recrypt,
@@ -101,10 +98,10 @@ function applyAnswer(pair: SecuredPair, request: SdesRequest, warnings: string[]
   });
   const needed = (media: Media): SdesState | null =>
     isSecureProtocol(media.protocol) || media.sdes?.required === true ? withoutKeys : null;
-  const required = sender.sdes?.required === true;
-  const settled = answerer ?? (offered ? null : needed(sender));
+  const plain = offered || !required ? null : withoutKeys;
+  const settled = senderDtls ? null : (answerer ?? plain ?? (offered ? null : needed(sender)));
   sender.sdes = settled === null ? null : { ...settled, required };
-  receiver.sdes = offerer ?? needed(receiver);
+  receiver.sdes = receiverDtls ? null : (offerer ?? needed(receiver));
   if (sender.sdes !== null && sender.sdes.send === null) {
     warnings.push('The answer takes none of the keys that were offered; its media is not relayed');
   }
@@ -133,34 +130,33 @@ function forgetIndexes(media: Media, before: SdesState | null): void {
   }
 }
 
-function note(media: Media): void {
-  media.security = securityOf(media.security, media.sdes);
+/** Nobody's keys are looked at: SRTP is passed on. */
+export function withoutSdes(medias: readonly Media[]): void {
+  for (const media of medias) {
+    const before = media.sdes;
+    media.sdes = null;
+    forgetIndexes(media, before);
+    media.security = securityOf(media.security, null);
+  }
 }
 
 /** Whether a section without keys so far has some, or is to have some. */
 const asksForKeys = ({ section, sender, receiver }: SecuredPair, request: SdesRequest): boolean =>
-  request.kind === 'offer' &&
-  (request.opportunistic ||
-    isSecureProtocol(sender.protocol) ||
-    isSecureProtocol(receiver.protocol) ||
-    hasAttribute(section, 'crypto'));
+  request.senderDtls ||
+  request.receiverDtls ||
+  request.required ||
+  (request.kind === 'offer' &&
+    (request.opportunistic ||
+      isSecureProtocol(sender.protocol) ||
+      isSecureProtocol(receiver.protocol) ||
+      hasAttribute(section, 'crypto')));
 
-/** Settles `sdes` of both medias. Their protocols say already what each side speaks. */
+/** Settles `sdes` of both medias. Their protocols say already what each side speaks, and DTLS is settled. */
 export function applySdes(pair: SecuredPair, request: SdesRequest): readonly string[] {
-  const { section, session, sender, receiver } = pair;
-  const protocols = [section.protocol, sender.protocol, receiver.protocol];
-  if (section.port === 0 || !protocols.every(isRtpProtocol)) return [];
+  const { sender, receiver } = pair;
   const known = sender.sdes !== null || receiver.sdes !== null;
-  if (protocols.some(isDtlsProtocol) || needsDtls(section, session)) {
-    // Passed through as it is; the plan sees to it that nothing in the clear goes that way.
-    if (known) sender.sdes = receiver.sdes = null;
-    note(sender);
-    note(receiver);
-    return [];
-  }
   if (!known && !asksForKeys(pair, request)) {
-    note(sender);
-    note(receiver);
+    for (const media of [sender, receiver]) media.security = securityOf(media.security, null);
     return [];
   }
   const warnings: string[] = [];
@@ -171,25 +167,23 @@ export function applySdes(pair: SecuredPair, request: SdesRequest): readonly str
       if (media.sdes !== null) media.sdes = { ...media.sdes, passthrough: true };
   }
   if (request.kind === 'offer') applyOffer(pair, request, warnings);
-  else if (known) applyAnswer(pair, request, warnings);
+  else if (known || request.senderDtls || request.receiverDtls || request.required) {
+    applyAnswer(pair, request, warnings);
+  }
   forgetIndexes(sender, before[0]);
   forgetIndexes(receiver, before[1]);
-  note(sender);
-  note(receiver);
+  for (const media of [sender, receiver]) media.security = securityOf(media.security, media.sdes);
   return warnings;
 }
 
-/** Values of a=crypto for the receiver of the body; null: the section's own lines are not touched. */
+/** Values of a=crypto for the receiver of the body. */
 export function cryptoLinesFor(
   kind: 'offer' | 'answer',
-  { sender, receiver }: Pick<SecuredPair, 'sender' | 'receiver'>,
+  { receiver }: Pick<SecuredPair, 'receiver'>,
   { pad, lifetime }: SdesWords,
-): readonly string[] | null {
+): readonly string[] {
   const sdes = receiver.sdes;
-  if (sdes === null) {
-    const converted = isSecureProtocol(sender.protocol) && !isSecureProtocol(receiver.protocol);
-    return sender.sdes !== null || converted ? [] : null;
-  }
+  if (sdes === null) return [];
   const lines = kind === 'offer' ? sdes.own : sdes.send === null ? [] : [sdes.send];
   return lines.map((line) => cryptoLineText(line, { pad, lifetime }));
 }

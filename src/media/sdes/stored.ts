@@ -27,6 +27,10 @@ function cryptoOf(line: CryptoLine): SdesCrypto {
   };
 }
 
+/** Keys as a line, which has them in another form; null as `lineOf`. */
+export const lineOfKeys = (keys: SrtpKeys | null): CryptoLine | null =>
+  keys === null ? null : lineOf({ ...keys, tag: 0, lifetime: null });
+
 /** null: a suite that is unknown here, or a key of another length. */
 function lineOf(crypto: SdesCrypto): CryptoLine | null {
   const suite = srtpSuite(crypto.suite);
@@ -55,16 +59,21 @@ const listed = (chosen: CryptoLine | null, others: readonly CryptoLine[]): reado
 
 /** `security` with the keys of `sdes`: those in use first, then those that were offered. */
 export function securityOf(security: MediaSecurity, sdes: SdesState | null): MediaSecurity {
+  const dtls = security.mode === 'DTLS' || security.mode === 'SDES or DTLS';
   if (sdes === null) {
-    if (security.mode !== 'SDES') return security;
-    const plain: MediaSecurity = { ...security, mode: 'plain', sdesIn: [], sdesOut: [] };
-    return plain.setup === null && plain.fingerprint === null && plain.identity === null
-      ? plainMedia
-      : plain;
+    if (security.mode !== 'SDES' && security.mode !== 'SDES or DTLS') return security;
+    const plain: MediaSecurity = {
+      ...security,
+      mode: dtls ? 'DTLS' : 'plain',
+      sdesIn: [],
+      sdesOut: [],
+    };
+    const isPlain = plain.setup === null && plain.fingerprint === null && plain.identity === null;
+    return isPlain ? plainMedia : plain;
   }
   return {
     ...security,
-    mode: 'SDES',
+    mode: dtls ? 'SDES or DTLS' : 'SDES',
     sdesIn: listed(sdes.receive, sdes.offered),
     sdesOut: listed(sdes.send, sdes.own),
   };
@@ -93,7 +102,8 @@ export function sdesOf(
   protocol: string,
   marks: string | null,
 ): SdesState | null {
-  if (security.mode !== 'SDES' || !isRtpProtocol(protocol)) return null;
+  const { mode } = security;
+  if ((mode !== 'SDES' && mode !== 'SDES or DTLS') || !isRtpProtocol(protocol)) return null;
   const theirs = linesOf(security.sdesIn);
   const ours = linesOf(security.sdesOut);
   if (marks === null) {

@@ -8,14 +8,18 @@ import { restricted, type Restriction } from '../../../src/media/restriction.js'
 import { selectedParticipant, type Selection } from '../../../src/media/selection.js';
 import { body, interfaces, ModelCall } from './support.js';
 
-function established(lines: readonly string[] = [], protocol = 'RTP/AVP'): CallState {
+function established(
+  lines: readonly string[] = [],
+  protocol = 'RTP/AVP',
+  passthrough: true | null = null,
+): CallState {
   const call = new ModelCall();
   const sdp = (port: number, address?: string): string =>
     body(port, lines, address).replace(
       /(m=audio \d+) RTP\/AVP [^\r]*/,
       `$1 ${protocol} 8 0 9 18 101`,
     );
-  call.offer(sdp(6000));
+  call.offer(sdp(6000), { passthrough });
   call.answer(sdp(7000, '192.0.2.77'));
   if (call.state === null) throw new Error('no call');
   return call.state;
@@ -90,7 +94,7 @@ describe('a restriction', () => {
 
   it('SRTP that passes through has readable payload types', () => {
     const dtls = ['a=fingerprint:sha-256 00'];
-    const state = after(established(dtls, 'RTP/SAVP'), ['block media']);
+    const state = after(established(dtls, 'RTP/SAVP', true), ['block media']);
     const [rtp] = heardFrom(state, 'a');
     expect(rtp).to.include({ kind: 'opaque', blocked: false });
     expect(typesOf(rtp?.payloads ?? null)).to.deep.equal({ 101: 'forward' });

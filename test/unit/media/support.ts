@@ -35,6 +35,8 @@ export class CountingPorts implements PortAllocator {
   }
 }
 
+import { testIdentity } from '../../support/dtls-identity.js';
+
 export type Keys = Partial<SignallingRequest>;
 
 /** A request that asks for nothing. */
@@ -76,6 +78,8 @@ export class ModelCall {
       sipSource: false,
       rejectInvalidSdp: false,
       redisHostedDb: 0,
+      dtlsIdentity: () => testIdentity,
+      dtlsPassive: false,
       ...context,
     };
   }

@@ -45,8 +45,8 @@ describe('rtpp-flags', () => {
     expect(request.unknown).to.deep.equal([]);
     expect([...request.replace]).to.deep.equal(['origin']);
     expect([...request.flags]).to.deep.equal(['trust-address']);
+    expect(request.ice.mode).to.equal('remove');
     expect(request).to.include({
-      ice: 'remove',
       receivedFrom: '10.0.0.9',
       label: 'L',
       tos: 184,

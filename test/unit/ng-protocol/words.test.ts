@@ -5,11 +5,12 @@ import { parsed } from './support.js';
 const modelFlags = `trust-address SIP-source-address asymmetric strict-source media-handover
   port-latching no-port-latching unidirectional loop-protect no-rtcp-attribute full-rtcp-attribute
   original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs block-DTMF
+   reset reject-ICE trickle-ICE fragment no-tls-id
    to-tag fatal fast  debug debugging  single-codec
   allow-no-codec-media`;
-const otherFlags = `new-branch provisional  directional reset record-call exclude-recording discard-recording skip-recording-db
-  recording-announcement recording-VSC reject-ICE ICE-reject trickle-ICE fragment no-tls-id
-  pad-crypto WebRTC static-codecs reorder-codecs
+const otherFlags = `new-branch provisional  directional record-call exclude-recording discard-recording skip-recording-db
+  recording-announcement recording-VSC
+  pad-crypto static-codecs reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs allow-transcoding force-transcoding
   always-transcode  inject-DTMF detect-DTMF generate-RTCP
   block-egress block-short audio-player player no-audio-player no-player early-media

@@ -130,19 +130,32 @@ const keys: fc.Arbitrary<SrtpKeys> = fc
 const crypto: fc.Arbitrary<SdesCrypto> = fc
   .tuple(keys, fc.nat(0xffff_ffff), fc.constantFrom(null, '2^31', '1048576'))
   .map(([key, tag, lifetime]) => ({ ...key, tag, lifetime }));
-const security = ({ mode, setup }: MediaModes): fc.Arbitrary<MediaSecurity> =>
+/** Stored with the certificate. */
+const association = fc.option(
   fc.record({
-    mode: fc.constant(mode),
-    setup: fc.constant(setup),
-    sdesIn: fc.array(crypto, { maxLength: 3 }),
-    sdesOut: fc.array(crypto, { maxLength: 3 }),
-    fingerprint: fc.constantFrom(
-      null,
-      { hash: 'sha-256', digest: 'x'.repeat(32) },
-      { hash: 'x-other', digest: 'y'.repeat(64) },
-    ),
-    identity: fc.option(fc.record({ certificate: text, privateKey: text })),
-  });
+    identity: fc.record({ certificate: text, privateKey: text }),
+    tlsId: fc.option(fc.constant('t'.repeat(20))),
+    generation: fc.nat(0xffff_ffff),
+  }),
+);
+const security = ({ mode, setup }: MediaModes): fc.Arbitrary<MediaSecurity> =>
+  fc
+    .record({
+      mode: fc.constant(mode),
+      setup: fc.constant(setup),
+      sdesIn: fc.array(crypto, { maxLength: 3 }),
+      sdesOut: fc.array(crypto, { maxLength: 3 }),
+      fingerprint: fc.constantFrom(
+        null,
+        { hash: 'sha-256', digest: 'x'.repeat(32) },
+        { hash: 'x-other', digest: 'y'.repeat(64) },
+      ),
+      association,
+    })
+    .map(({ association: known, ...rest }) => ({
+      ...rest,
+      ...(known ?? { identity: null, tlsId: null, generation: 0 }),
+    }));
 const someEndpoint = fc.record({ address: fc.constantFrom('192.0.2.1', '2001:db8::1'), port });
 const credentials = fc.option(
   fc.record({ ufrag: fc.constantFrom('Ab+/', 'zz'), pwd: fc.constant('p'.repeat(22)) }),

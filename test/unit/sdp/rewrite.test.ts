@@ -25,7 +25,9 @@ const plainEdit: MediaEdit = {
   ptime: null,
   stripSecurity: true,
   crypto: [],
-  stripIce: true,
+  dtls: [],
+  keptIce: 'none',
+  ice: [],
   droppedExtensions: null,
   attributes: null,
 };
@@ -42,6 +44,7 @@ function editsFor(document: SdpDocument, { session = {}, medias = [] }: Changes)
     addedAttributes: [],
     stripIce: true,
     stripSecurity: true,
+    stripGroups: true,
     attributes: null,
     medias: sections.map((_section, position) => ({ ...plainEdit, ...medias[position] })),
     ...session,
@@ -196,7 +199,7 @@ describe('a section of a written body', () => {
       'a=setup:actpass',
       'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAA',
     ];
-    const edit = { stripSecurity: false, stripIce: false, ptime: 20 };
+    const edit = { stripSecurity: false, keptIce: 'all' as const, ptime: 20 };
     expect(section(lines, edit).slice(-5)).to.deep.equal([
       'a=setup:actpass',
       'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAA',

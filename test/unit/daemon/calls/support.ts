@@ -1,4 +1,5 @@
 /** A call service alone: a relay that does nothing, a store that remembers, clocks that stand still. */
+import { testIdentity } from '../../../support/dtls-identity.js';
 import { CallService } from '../../../../src/daemon/calls/call-service.js';
 import { LivedTime } from '../../../../src/daemon/clocks.js';
 import { HeldAddresses } from '../../../../src/daemon/process/held-addresses.js';
@@ -214,6 +215,7 @@ export class Node {
     };
     this.calls = new CallService({
       ...{ relay: this.relay, store: this.store, pool: this.pool },
+      dtlsIdentity: () => testIdentity,
       interfaces: new InterfaceTable(
         addresses.map((address, at) => ({
           name: at === 0 ? 'pub' : `pub${at}`,

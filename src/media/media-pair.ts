@@ -1,0 +1,25 @@
+/** One m= section and the two medias it speaks of. */
+import { withFlag, type Media, type MediaFlag } from './call-state.js';
+import type { SdpMedia, SdpSession } from '../sdp/types.js';
+
+export interface MediaPair {
+  readonly session: SdpSession;
+  readonly section: SdpMedia;
+  /** Position over all sessions of the body, from 1. */
+  readonly index: number;
+  readonly sender: Media;
+  readonly receiver: Media;
+  /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
+  readonly address: string;
+  readonly fromSipSource: boolean;
+  /** The section is refused: port 0, or the request wants it so. */
+  readonly rejected: boolean;
+  /** It is not in the bodies for the receiver (sdp-media-remove). */
+  readonly leftOut: boolean;
+  /** Media that is not carried over UDP: its section is passed on as it is. */
+  readonly untouched: boolean;
+}
+
+export function setMediaFlag(media: Media, flag: MediaFlag, on: boolean): void {
+  media.flags = withFlag(media.flags, flag, on);
+}
