@@ -61,6 +61,8 @@ export interface MediaConfig {
   readonly ssrcReporting: SsrcReporting;
   /** Prefer the server role in DTLS. */
   readonly dtlsPassive: boolean;
+  /** The keys of SRTP are logged. */
+  readonly logSrtpKeys: boolean;
   /** Key of the DTLS certificate: bits of an RSA key, 0: on the curve P-256. */
   readonly dtlsRsaBits: number;
 }
@@ -259,6 +261,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     mos: mosConfig(options),
     ssrcReporting: ssrcReportingOf(options),
     dtlsPassive: options.flag('dtls-passive'),
+    logSrtpKeys: options.flag('log-srtp-keys'),
     dtlsRsaBits:
       options.text('dtls-cert-cipher') === 'prime256v1' ? 0 : options.number('dtls-rsa-key-size'),
   };

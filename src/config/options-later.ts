@@ -68,7 +68,6 @@ const crypto = later(2, 'tuning of DTLS-SRTP by this option is', [
   int('dtls-mtu', 1200, 'Packet size of DTLS', { unit: 'bytes', minimum: 576, maximum: 65535 }),
   text('dtls-ciphers', null, 'OpenSSL cipher list of DTLS'),
   text('dtls-signature', 'SHA-256', 'Signature of the certificate'),
-  flag('log-srtp-keys', 'Log SRTP keys'),
   flag('debug-srtp', 'Log crypto internals'),
 ]);
 

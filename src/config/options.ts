@@ -341,6 +341,7 @@ const redis: readonly OptionSpec[] = [
 ];
 
 const security: readonly OptionSpec[] = [
+  flag('log-srtp-keys', 'Log SRTP keys, which else are never logged', { tier: 2 }),
   flag('dtls-passive', 'Prefer the server role in DTLS', { tier: 2 }),
   text('dtls-cert-cipher', 'prime256v1', 'Key type of the DTLS certificate: prime256v1 or RSA', {
     tier: 2,

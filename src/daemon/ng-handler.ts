@@ -17,7 +17,7 @@ import {
 } from '../ng-protocol/endpoint.js';
 import { NgError } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
-import { dumpText } from '../observe/dump.js';
+import { dumpText, withoutKeys } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
 import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary, type QueryOptions } from '../observe/query-reply.js';
@@ -271,13 +271,25 @@ function remove(
 /** Of a command's name in a log line: it comes off the wire. */
 const maxNameLength = 64;
 
-/** Writes rtpengine's log lines and counts commands. */
-export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog): NgObserver {
+/**
+ * Writes rtpengine's log lines and counts commands.
+ * @param showsKeys option log-srtp-keys.
+ */
+export function ngObserver(
+  log: Log,
+  counters: Counters,
+  malformed: MalformedLog,
+  showsKeys: boolean,
+): NgObserver {
   const said = new NotesSaid();
+  const dumped = (dictionary: NgDictionary): string => {
+    const text = dumpText(dictionary);
+    return showsKeys ? text : withoutKeys(text);
+  };
   return {
     received(command, source, callId, dictionary) {
       if (log.enabled(7, 'control', callId)) {
-        const dump = dumpText(dictionary);
+        const dump = dumped(dictionary);
         log.debug('control', `Dump for '${command}' from ${formatSource(source)}: ${dump}`, callId);
       }
       if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
@@ -288,7 +300,7 @@ export function ngObserver(log: Log, counters: Counters, malformed: MalformedLog
     replied(command, source, callId, elapsedMicros, reply) {
       if (log.enabled(7, 'control', callId)) {
         const to = formatSource(source);
-        log.debug('control', `Response dump for '${command}' to ${to}: ${dumpText(reply)}`, callId);
+        log.debug('control', `Response dump for '${command}' to ${to}: ${dumped(reply)}`, callId);
       }
       const seconds = elapsedMicros / 1e6;
       counters.commandDone(source.address, command, seconds, false);

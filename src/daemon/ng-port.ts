@@ -41,7 +41,7 @@ export class NgPort {
     this.#malformed = new MalformedLog(log);
     this.endpoint = new NgEndpoint({
       handler: (request, source, fits) => handleNg(parts, request, source, fits),
-      observer: ngObserver(log, parts.counters, this.#malformed),
+      observer: ngObserver(log, parts.counters, this.#malformed, config.media.logSrtpKeys),
       templates: parts.templates,
       cache: this.#replies,
       shorten: shorterReply,

@@ -97,6 +97,8 @@ function transportPlan(
       );
   const confirmed = stream.flags.has('confirmed');
   const ice = icePlanOf(index.state, media, stream);
+  // Of a call that another node has, no handshake is begun; an agent that stands by sees to it itself.
+  const waits = index.state.ownership === 'foreign' && ice === null && stream.srtp === null;
   return {
     id: stream.id,
     ports,
@@ -115,7 +117,7 @@ function transportPlan(
     natWait: stream.flags.has('nat-wait'),
     demux: stream.component === 1 && media.rtcpMux ? 'rtcp-mux' : 'component',
     ice,
-    dtls: dtlsPlanOf(media, stream),
+    dtls: waits ? null : dtlsPlanOf(media, stream),
     srtp: srtpOf(index, media, stream),
   };
 }

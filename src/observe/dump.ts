@@ -14,3 +14,7 @@ export function dumpText(value: NgValue): string {
   }
   return `[ ${(value as readonly NgValue[]).map(dumpText).join(', ')} ]`;
 }
+
+/** A dump without the keys of its a=crypto lines (RFC 4568 §9.1). */
+export const withoutKeys = (dump: string): string =>
+  dump.replace(/\binline:[A-Za-z0-9+/]+={0,2}/gi, 'inline:(hidden)');

@@ -1,56 +1,139 @@
 /** Calls of real browsers, headless, with fake cameras and microphones. */
 import { expect } from 'chai';
 import { browserInstalled, type BrowserName } from '../support/browsers/browser.js';
-import { BrowserNet, prepareForBrowsers } from '../support/browsers/browser-net.js';
+import {
+  BrowserNet,
+  callThrough,
+  prepareForBrowsers,
+  type NgWords,
+} from '../support/browsers/browser-net.js';
 import type { CallPage } from '../support/browsers/call-page.js';
+import { MediaDaemon, subjectKind } from '../support/daemons.js';
 import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
-import { until } from '../support/wait.js';
+import { audioSdp } from '../support/ng-client.js';
+import { mediaTarget } from '../support/sdp.js';
+import { pause, until } from '../support/wait.js';
 
-/** Packets of audio and frames of video come, and go on coming. */
-async function hears(page: CallPage, who: string): Promise<void> {
+const relayAddress = '10.0.0.2';
+const phoneAddress = '10.0.0.3';
+const ng = { address: relayAddress, port: 2223 };
+
+/** So much comes to a page, and then as much again. */
+async function hears(page: CallPage, who: string, kinds: readonly ('audio' | 'video')[]) {
+  const enough = { audio: 20, video: 5 };
   for (const round of ['first', 'more']) {
-    let [audio, video] = [0, 0];
+    const come = { audio: 0, video: 0 };
     await until(
       async () => {
         const progress = await page.takeProgress();
-        audio += progress.audio?.advanced ?? 0;
-        video += progress.video?.advanced ?? 0;
-        return audio >= 20 && video >= 5;
+        for (const kind of kinds) come[kind] += progress[kind]?.advanced ?? 0;
+        return kinds.every((kind) => come[kind] >= enough[kind]);
       },
-      `${round} audio and video at ${who}`,
+      `${round} ${kinds.join(' and ')} at ${who}`,
       20_000,
     );
   }
+}
+
+/** Packets that were lost on their way to the page, and those that came. */
+async function lossAt(page: CallPage): Promise<{ readonly lost: number; readonly come: number }> {
+  let [lost, come] = [0, 0];
+  for (const { packetsLost, packetsReceived } of await page.stats('inbound-rtp')) {
+    lost += Number(packetsLost ?? 0);
+    come += Number(packetsReceived ?? 0);
+  }
+  return { lost, come };
 }
 
 describe('browsers', function () {
   this.timeout(120_000);
   let namespace: NetworkNamespace;
   let net: BrowserNet;
+  let daemon: MediaDaemon;
+  let calls = 0;
 
   before(async function () {
     if (!namespacesAllowed()) this.skip();
     namespace = new NetworkNamespace('browsers');
     prepareForBrowsers(namespace);
+    for (const address of [relayAddress, phoneAddress]) {
+      namespace.addAddress('media0', `${address}/24`);
+    }
     net = await BrowserNet.open(namespace);
+    daemon = await MediaDaemon.start(subjectKind, {
+      ...{ namespace: namespace.name, interfaces: [relayAddress] },
+      ...{ controlAddress: ng.address, controlPort: ng.port, logLevel: 7 },
+      portRange: { min: 30_000, max: 30_999 },
+    });
+    await daemon.process.untilLogged('Startup complete');
   });
   after(async () => {
     await net?.close();
+    await daemon?.stop('SIGKILL');
     namespace?.remove();
   });
 
-  for (const [caller, callee] of [['chromium', 'firefox']] as const) {
-    it(`${caller} and ${callee} talk without a relay`, async function () {
-      if (!installed([caller, callee])) this.skip();
-      const [a, b] = [await net.page(caller), await net.page(callee)];
-      await a.accept(await b.answer(await a.offer()));
-      await hears(a, caller);
-      await hears(b, callee);
-      for (const page of [a, b]) {
-        expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
-      }
-    });
-  }
-});
+  const newCall = (): string => `call-${(calls += 1)}`;
 
-const installed = (names: readonly BrowserName[]): boolean => names.every(browserInstalled);
+  /** A video call that both pages can see and hear. */
+  async function talk(names: readonly [BrowserName, BrowserName], words: NgWords): Promise<void> {
+    const [caller, callee] = [await net.page(names[0]), await net.page(names[1])];
+    const setup = { callId: newCall(), offer: words, answer: words, relayOnly: true };
+    await callThrough(net, ng, { caller, callee }, setup);
+    for (const [at, page] of [caller, callee].entries()) {
+      await hears(page, names[at] ?? '', ['audio', 'video']);
+      expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
+      const { lost, come } = await lossAt(page);
+      expect(lost, `of ${come} packets`).to.be.at.most(come / 20);
+    }
+    await Promise.all([caller.close(), callee.close()]);
+  }
+
+  const pairs = [
+    ['chromium', 'chromium'],
+    ['firefox', 'firefox'],
+    ['chromium', 'firefox'],
+  ] as const;
+  const flags = ['trust-address'];
+  const ways: readonly (readonly [string, NgWords, (typeof pairs)[number][]])[] = [
+    ['ICE and DTLS end in the relay', { ICE: 'force', flags }, [...pairs]],
+    ['without a word about ICE', { flags }, [pairs[2]]],
+    ['passed through', { passthrough: 'on', flags }, [pairs[2]]],
+  ];
+  for (const [how, words, list] of ways) {
+    for (const pair of list) {
+      it(`${pair.join(' and ')}: ${how}`, async function () {
+        if (!pair.every(browserInstalled)) this.skip();
+        await talk(pair, words);
+      });
+    }
+  }
+
+  it('chromium and a plain telephone, PCMA', async function () {
+    if (!browserInstalled('chromium')) this.skip();
+    const page = await net.page('chromium', { video: false, prefer: ['audio/pcma'] });
+    const tags = { 'call-id': newCall(), 'from-tag': 'page' };
+    const ask = async (command: string, sdp: string, words: NgWords): Promise<string> => {
+      const { reply } = await net.phones.ng(ng, { command, ...tags, sdp, flags, ...words });
+      expect(reply['result'], JSON.stringify(reply)).to.equal('ok');
+      return String(reply['sdp']);
+    };
+    const toPhone = { ICE: 'remove', 'transport-protocol': 'RTP/AVP', 'rtcp-mux': ['demux'] };
+    const offered = await ask('offer', await page.offer(), toPhone);
+    expect(offered).to.match(/^m=audio \d+ RTP\/AVP 8/m);
+    expect(offered).not.to.match(/^a=(?:candidate|ice-|fingerprint|setup|crypto)/m);
+    await net.phones.open('phone', { address: phoneAddress, port: 6000 });
+    const answered = await ask('answer', audioSdp(6000, [], phoneAddress), { 'to-tag': 'phone' });
+    await page.accept(answered);
+    await net.phones.talk('voice', 'phone', mediaTarget(offered));
+    await hears(page, 'the page', ['audio']);
+    const before = (await net.phones.report()).strange;
+    await pause(500);
+    expect((await net.phones.report()).strange - before, 'packets at the phone').to.be.greaterThan(
+      9,
+    );
+    expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
+    await net.phones.hush('voice');
+    await page.close();
+  });
+});

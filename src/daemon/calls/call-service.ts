@@ -15,7 +15,7 @@ import { CallSignalling } from './signalling.js';
 
 export interface CallServiceOptions
   extends
-    CallTableOptions,
+    Omit<CallTableOptions, 'logSrtpKeys'>,
     Pick<OwnershipOptions, 'release' | 'isFollowed'>,
     Pick<EndingOptions, 'onEnded'> {
   readonly config: Config;
@@ -45,7 +45,11 @@ export class CallService {
   constructor(options: CallServiceOptions) {
     this.#options = options;
     const { relay, log, config } = options;
-    const table = new CallTable({ ...options, persistent: config.redis !== null });
+    const table = new CallTable({
+      ...options,
+      persistent: config.redis !== null,
+      logSrtpKeys: config.media.logSrtpKeys,
+    });
     const ownership = new CallOwnership({ ...options, table });
     const takeOver = (callId: string, cause: string): Promise<void> =>
       ownership.takeOver(callId, cause);

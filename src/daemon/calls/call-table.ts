@@ -17,6 +17,7 @@ import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import { committed, type CallStore, type SaveOutcome } from '../../redis-store/store.js';
 import type { Clock } from '../clocks.js';
+import { logKeys } from './key-log.js';
 import { movePorts, releasePorts, type PortMove } from './call-ports.js';
 
 export interface CallTableOptions {
@@ -27,6 +28,8 @@ export interface CallTableOptions {
   readonly log: Log;
   readonly counters: Counters;
   readonly clock: Clock;
+  /** Option log-srtp-keys. */
+  readonly logSrtpKeys: boolean;
   /** The store outlives the process; without: it does not. */
   readonly persistent?: boolean;
 }
@@ -144,6 +147,7 @@ export class CallTable {
       this.#reconcile(next, movePorts(pool, interfaces, previous, next));
     }
     this.#calls.set(callId, next);
+    if (this.#options.logSrtpKeys) logKeys(this.#options.log, previous, next);
     if (previous?.ownership === 'own') this.#own -= 1;
     if (next.ownership === 'own') this.#own += 1;
     if (previous === null) this.#options.counters.sessionsNow(this.#calls.size);

@@ -6,6 +6,7 @@ import type { Config, LimitConfig } from '../../config/config.js';
 import { withOwnership, withStreams } from '../../media/call-change.js';
 import { copyOfStream, sameEndpoint, type CallState, type Stream } from '../../media/call-state.js';
 import { withInterruptedDtls } from '../../media/dtls/interrupted.js';
+import { speaksDtls } from '../../media/dtls/negotiation.js';
 import { movedHere } from '../../media/ice/resume.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
@@ -287,9 +288,9 @@ export class CallOwnership {
 const speaksIce = ({ medias }: CallState): boolean =>
   medias.some(({ ice, flags }) => ice.enabled && !flags.has('passthrough'));
 
-/** An ICE agent has to know whose the call is: it begins to ask, or ceases to. */
+/** Agents have to know whose the call is: they begin to ask, or a handshake, or cease to. */
 const isToldToRelay = (state: CallState): 'reserved' | 'known' =>
-  speaksIce(state) ? 'reserved' : 'known';
+  speaksIce(state) || state.medias.some(speaksDtls) ? 'reserved' : 'known';
 
 /** A stored call as it is kept warm here; what the relay has learned goes on, unless the owner learns again. */
 function followedState(stored: CallState, database: number, previous: CallState | null): CallState {

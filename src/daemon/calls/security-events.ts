@@ -193,6 +193,10 @@ function dtlsStatus(
   stream.srtp = storedKeys(keys.suite, keys.send);
   changes.receiveWith(stream, storedKeys(keys.suite, keys.receive));
   stream.flags = withFlag(stream.flags, 'fingerprint-verified', true);
+  if (media.flags.has('dtls-interrupted')) {
+    media.flags = withFlag(media.flags, 'dtls-interrupted', false);
+    log.notice('crypto', 'The DTLS handshake that was cut off has ended well', callId);
+  }
   forgetIndexes(media, stream);
   return true;
 }

@@ -3,7 +3,8 @@ import { earliestDeletion, finished } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import type { CallState, Media, Participant } from '../call-state.js';
 import { isAudible } from '../codec-lists.js';
-import { applySection, ensureStreams, mediaAt, type MediaPair } from '../media-setup.js';
+import type { MediaPair } from '../media-pair.js';
+import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
 import {
   bodyFailure,
   chooseInterface,

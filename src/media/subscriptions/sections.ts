@@ -2,6 +2,7 @@
 import type { CallDraft } from '../call-draft.js';
 import type { Media } from '../call-state.js';
 import { endpointMapFor, selectMap, servableFamily } from '../endpoint-maps.js';
+import { speaksIce } from '../ice/plan.js';
 import type { SignallingContext } from '../signalling.js';
 import type { SdpDocument, SdpMedia, SdpSession } from '../../sdp/types.js';
 
@@ -32,7 +33,8 @@ export function facePorts(
 ): void {
   media.desiredFamily = servableFamily(interfaces, media.logicalInterface, media.desiredFamily);
   const numPorts = portCount === 1 && media.rtcpMux ? 1 : portCount * 2;
-  const wish = { opposite: null, numPorts, keepPorts: true };
+  const everyAddress = speaksIce(media);
+  const wish = { opposite: null, numPorts, keepPorts: true, everyAddress };
   selectMap(draft, media, endpointMapFor(draft, media, wish, interfaces, ports));
 }
 

@@ -8,7 +8,8 @@ import { type CallState, type Media, type Participant, type Subscription } from 
 import { isSameCodec } from '../codec-lists.js';
 import { SignallingError } from '../errors.js';
 import { directionOfFlags, sendsTo } from '../media-attributes.js';
-import { applySection, ensureStreams, mediaAt, type MediaPair } from '../media-setup.js';
+import type { MediaPair } from '../media-pair.js';
+import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
 import { bodyFailure, chooseInterface, pairOf, readBody } from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';

@@ -48,6 +48,8 @@ export class BrowserNet {
   }
 }
 
+const ownCandidate = /^a=candidate:.* 10\.0\.0\.1 .*\r\n/gm;
+
 /** What the proxy says of a call besides its tags and bodies. */
 export type NgWords = Readonly<Record<string, string | string[]>>;
 
@@ -63,9 +65,16 @@ export async function callThrough(
   net: BrowserNet,
   relay: Address,
   pages: { readonly caller: CallPage; readonly callee: CallPage },
-  words: { readonly callId: string; readonly offer?: NgWords; readonly answer?: NgWords },
+  words: {
+    readonly callId: string;
+    readonly offer?: NgWords;
+    readonly answer?: NgWords;
+    /** The pages are not told of each other's addresses: there is no way but through the relay. */
+    readonly relayOnly?: boolean;
+  },
 ): Promise<RelayedCall> {
-  const { callId } = words;
+  const { callId, relayOnly = false } = words;
+  const told = (sdp: string): string => (relayOnly ? sdp.replace(ownCandidate, '') : sdp);
   const ask = async (dictionary: NgDictionary): Promise<string> => {
     const { reply } = await net.phones.ng(relay, dictionary);
     if (reply['result'] !== 'ok') throw new Error(JSON.stringify(reply));
@@ -78,7 +87,7 @@ export async function callThrough(
     sdp: await pages.caller.offer(),
     ...words.offer,
   });
-  const answer = await pages.callee.answer(offered);
+  const answer = await pages.callee.answer(told(offered));
   const answered = await ask({
     command: 'answer',
     ...tags,
@@ -86,6 +95,6 @@ export async function callThrough(
     sdp: answer,
     ...words.answer,
   });
-  await pages.caller.accept(answered);
+  await pages.caller.accept(told(answered));
   return { callId, offered, answered };
 }

@@ -99,6 +99,11 @@ export class CallPage {
     return all.filter((entry) => entry['type'] === type);
   }
 
+  /** Ends its call; it has no further use. */
+  async close(): Promise<void> {
+    await this.#run('close');
+  }
+
   async screenshot(): Promise<Buffer> {
     return this.page.screenshot();
   }

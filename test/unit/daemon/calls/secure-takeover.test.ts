@@ -65,6 +65,21 @@ describe('a call with ICE', () => {
     }
   });
 
+  it('has its senders of video asked for key frames by whoever goes on with it', async () => {
+    const stored = storedCall();
+    const video = stored.medias.map((media) =>
+      Object.assign(copyOfMedia(media), { type: 'video' }),
+    );
+    const standby = new Node();
+    standby.calls.ownership.follow({ ...stored, medias: video }, 2);
+    expect(standby.relay.keyFramesAsked).to.deep.equal([]);
+    await standby.calls.ownership.takeOver('call', 'by command');
+    expect(standby.relay.keyFramesAsked).to.deep.equal(['call']);
+    const restarted = new Node();
+    restarted.calls.ownership.adopt({ ...stored, medias: video });
+    expect(restarted.relay.keyFramesAsked).to.deep.equal(['call']);
+  });
+
   it('is given to the relay when it changes hands: its agents begin to ask, or cease to', async () => {
     const node = new Node();
     node.calls.ownership.follow(storedIceCall('192.0.2.1'), 2);
@@ -86,6 +101,31 @@ describe('a call with ICE', () => {
       node.addressesChanged();
       await settled();
       expect(node.ownership()).to.equal(ownership);
+    }
+  });
+});
+
+describe('the keys of SRTP', () => {
+  const sdes = { offered: [], own: [], passthrough: false, required: true };
+  const line = { tag: 1, suite: 'AES_CM_128_HMAC_SHA1_80' as const, mki: null };
+  const open = { unencryptedSrtp: false, unencryptedSrtcp: false, unauthenticatedSrtp: false };
+  const keyed = (state: CallState): CallState => ({
+    ...state,
+    medias: state.medias.map((media) => {
+      const copy = copyOfMedia(media);
+      const key = Buffer.alloc(30, 0xab).toString('base64');
+      copy.sdes = { ...sdes, receive: null, send: { ...line, ...open, key } };
+      return copy;
+    }),
+  });
+
+  it('are in the log when that is asked for, once for each, and else never', () => {
+    for (const options of [[], ['--log-srtp-keys']]) {
+      const node = new Node({ options });
+      node.calls.ownership.follow(keyed(storedCall()), 2);
+      node.calls.ownership.follow(keyed(storedCall()), 2);
+      const said = node.lines.filter((text) => text.includes('abababab'));
+      expect(said).to.have.length(options.length === 0 ? 0 : 4);
     }
   });
 });
@@ -134,6 +174,31 @@ describe('a DTLS handshake that was under way when its node died', () => {
       expect(marks(node)).to.deep.equal([true, false]);
       expect(node.lines.join('\n')).to.match(/handshake of media 1 of '.*' *: unless it ends well/);
     }
+  });
+
+  it('is no more when the keys come after all', () => {
+    const node = new Node();
+    node.calls.ownership.adopt(storedDtlsCall(false));
+    const media = node.calls.table.call('call')?.medias[0];
+    const half = { key: Buffer.alloc(16, 1), salt: Buffer.alloc(14, 2) };
+    node.relay.raise({
+      ...{ type: 'dtls-status', callId: 'call', transportId: media?.streams[0] ?? -1 },
+      ...{ generation: media?.security.generation ?? -1, status: 'keyed' },
+      keys: { suite: 'AES_CM_128_HMAC_SHA1_80', send: half, receive: half },
+    });
+    expect(marks(node)).to.deep.equal([false, false]);
+    expect(node.lines.join('\n')).to.contain('cut off has ended well');
+    expect(node.lines.join('\n'), 'no key is logged').not.to.contain('0101');
+  });
+
+  it('begins at the standby once that has the call', async () => {
+    const node = new Node();
+    node.calls.ownership.follow(storedDtlsCall(false), 2);
+    const planned = (): readonly boolean[] =>
+      (node.relay.plans.get('call')?.transports ?? []).map(({ dtls }) => dtls !== null);
+    expect(planned()).not.to.include(true);
+    await node.calls.ownership.takeOver('call', 'by command');
+    expect(planned()[0]).to.equal(true);
   });
 
   it('is none where the keys are there', () => {
