@@ -33,10 +33,11 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
         'rtcpMux',
         'transportProtocol',
       ] as const),
-      ...(['sdes', 'opportunistic', 'addressFamily'] as const),
+      ...(['sdes', 'opportunistic', 'addressFamily', 'ice', 'dtlsReverse'] as const),
     ],
     flags: [
       ...aboutPorts,
+      ...(['block-dtmf', 'reset', 'fragment'] as const),
       ...([
         'single-codec',
         'reuse-codecs',
@@ -50,9 +51,14 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
   'subscribe request': {
     fields: [
       ...(['sdp', 'viaBranch', 'metadata', 'toInterface', 'receivedFrom'] as const),
-      ...(['endpointLearning', 'tos', 'dropTraffic', 'toLabel'] as const),
+      ...(['endpointLearning', 'tos', 'dropTraffic', 'toLabel', 'dtls', 'dtlsReverse'] as const),
     ],
-    flags: [...aboutSources, ...aboutPorts, 'original-sendrecv', 'recrypt', 'block-dtmf'],
+    flags: [
+      ...aboutSources,
+      ...aboutPorts,
+      ...(['original-sendrecv', 'recrypt', 'block-dtmf'] as const),
+      ...(['reset', 'reject-ice', 'fragment'] as const),
+    ],
   },
   'subscribe answer': {
     fields: [

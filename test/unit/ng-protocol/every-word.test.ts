@@ -324,11 +324,14 @@ const withoutKeys = (text: string): string =>
 
 const secured: Keys = { 'transport-protocol': 'RTP/SAVP', SDES: ['only-AEAD_AES_128_GCM'] };
 
-/** Plain, secured, and of which no codec is left. */
+const byIce: Keys = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force' };
+
+/** Plain, secured, of which no codec is left, and for a browser. */
 const subscriptions: readonly Play[] = [
   subscription,
   (keys, notes) => withoutKeys(subscription({ ...secured, ...keys }, notes)),
   (keys, notes) => subscription({ ...keys, flags: withFlag(keys, 'codec-strip-all') }, notes),
+  (keys, notes) => masked(subscription({ ...byIce, ...keys }, notes)),
 ];
 
 const oneWay = body(6000, [...held, 'a=rtcp-mux']);
@@ -337,6 +340,7 @@ const oneWay = body(6000, [...held, 'a=rtcp-mux']);
 const publications: readonly Play[] = [
   (keys, notes) => publication({ sdp: oneWay, ...keys }, notes),
   (keys, notes) => publication({ sdp: body(6000), ...keys }, notes),
+  (keys, notes) => masked(publication({ sdp: securedBody(6000, 'actpass'), ...keys }, notes)),
   (keys, notes) => {
     const flags = withFlag(keys, 'SIP-source-address');
     return publication({ sdp: oneWay, ...far, ...keys, flags }, notes);
