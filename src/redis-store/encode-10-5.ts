@@ -36,15 +36,13 @@ export function put105(out: Output, given: Omit<Encoding, 'form'>): void {
 }
 
 function callObject(state: CallState, encoding: Encoding): Fields {
-  const fields: Fields = {
-    ...callFields(state, encoding),
-    created_from: percentEncode(state.createdFrom),
-    created_from_addr: percentEncode(state.createdFromAddress),
-    redis_hosted_db: String(state.redisHostedDb),
-    recording_metadata: percentEncode(state.metadata),
-    block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))),
-    block_media: state.blockMedia ? '1' : '0',
-  };
+  const fields = callFields(state, encoding);
+  fields['created_from'] = percentEncode(state.createdFrom);
+  fields['created_from_addr'] = percentEncode(state.createdFromAddress);
+  fields['redis_hosted_db'] = String(state.redisHostedDb);
+  fields['recording_metadata'] = percentEncode(state.metadata);
+  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
+  fields['block_media'] = state.blockMedia ? '1' : '0';
   if (state.dropTraffic) fields[own.dropTraffic] = '1';
   if (state.silenceMedia) fields[own.silenceMedia] = '1';
   putCarried(form, fields, state.carried);

@@ -37,15 +37,13 @@ export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
 }
 
 function callObject(state: CallState, encoding: Encoding): Fields {
-  const fields: Fields = {
-    ...callFields(state, encoding),
-    created_from: percentEncode(state.createdFrom),
-    created_from_addr: percentEncode(state.createdFromAddress),
-    redis_hosted_db: String(state.redisHostedDb),
-    recording_metadata: percentEncode(state.metadata),
-    block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))),
-    call_flags: callFlags(state, encoding),
-  };
+  const fields = callFields(state, encoding);
+  fields['created_from'] = percentEncode(state.createdFrom);
+  fields['created_from_addr'] = percentEncode(state.createdFromAddress);
+  fields['redis_hosted_db'] = String(state.redisHostedDb);
+  fields['recording_metadata'] = percentEncode(state.metadata);
+  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
+  fields['call_flags'] = callFlags(state, encoding);
   putCarried(form, fields, state.carried);
   return fields;
 }

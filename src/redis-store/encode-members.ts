@@ -85,23 +85,22 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 
 /** `json`: the part of all layouts. The layout has no place for a TOS byte that is left alone. */
 export function callFields(state: CallState, encoding: Encoding): Fields {
-  const additional: Fields = { [own.uidByFamily]: '1' };
-  if (state.tos < 0) additional[own.tos] = String(state.tos);
-  if (state.ownershipEpoch > 0) additional[own.epoch] = String(state.ownershipEpoch);
-  return {
-    ...additional,
-    created: String(shifted(state.createdMicros, encoding.moment)),
-    destroyed: state.carried['destroyed'] ?? '0',
-    last_signal: timeOf(state.lastSignalMicros, encoding),
-    tos: String(Math.max(0, state.tos)),
-    deleted: timeOf(state.deletedMicros, encoding),
-    num_sfds: String(state.sockets.length),
-    num_streams: String(state.streams.length),
-    num_medias: String(state.medias.length),
-    num_tags: String(state.participants.length),
-    num_maps: String(state.endpointMaps.length),
-    ml_deleted: timeOf(state.participantDeletedMicros, encoding),
-  };
+  const fields: Fields = { [own.uidByFamily]: '1' };
+  if (state.tos < 0) fields[own.tos] = String(state.tos);
+  if (state.ownershipEpoch > 0) fields[own.epoch] = String(state.ownershipEpoch);
+  // One by one: members after a spread cost a tenth of the whole value.
+  fields['created'] = String(shifted(state.createdMicros, encoding.moment));
+  fields['destroyed'] = state.carried['destroyed'] ?? '0';
+  fields['last_signal'] = timeOf(state.lastSignalMicros, encoding);
+  fields['tos'] = String(Math.max(0, state.tos));
+  fields['deleted'] = timeOf(state.deletedMicros, encoding);
+  fields['num_sfds'] = String(state.sockets.length);
+  fields['num_streams'] = String(state.streams.length);
+  fields['num_medias'] = String(state.medias.length);
+  fields['num_tags'] = String(state.participants.length);
+  fields['num_maps'] = String(state.endpointMaps.length);
+  fields['ml_deleted'] = timeOf(state.participantDeletedMicros, encoding);
+  return fields;
 }
 
 /** The keys that a stream (a socket) had when it was stored, else those of its media. */
