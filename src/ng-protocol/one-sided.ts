@@ -1,6 +1,6 @@
 /** Words of an offer or answer that change nothing where there is one side only: publishing and subscribing. */
 import type { RequestFlag } from './flags.js';
-import { noteIdle } from './notes.js';
+import { noteIdle, noteUnsupported } from './notes.js';
 import type { ReadRequest } from './interpret.js';
 import { requestKeys, type RequestFields } from './request-table.js';
 
@@ -44,6 +44,7 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
         'recrypt',
         'original-sendrecv',
         'generate-mid',
+        'block-dtmf',
       ] as const),
       'allow-no-codec-media',
     ],
@@ -77,8 +78,25 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
   },
 };
 
+/** ICE and DTLS are negotiated in offers and answers. */
+const secured: IdleWords = {
+  fields: ['ice', 'iceLite', 'dtls', 'dtlsReverse', 'dtlsFingerprint'],
+  flags: ['reset', 'reject-ice', 'trickle-ice', 'fragment', 'no-tls-id'],
+};
+
+function noteSecured(request: ReadRequest): void {
+  const note = (word: string): void =>
+    noteUnsupported(request, `${word} in a '${request.command}'`);
+  for (const field of secured.fields) {
+    const { names, empty } = requestKeys[field];
+    if (request[field] !== empty) note(names[0] ?? field);
+  }
+  for (const flag of secured.flags) if (request.flags.has(flag)) note(flag);
+}
+
 /** Notes what is said and changes nothing; to be called once all keys have been read. */
 export function noteIdleWords(request: ReadRequest & { readonly command: OneSided }): void {
+  if (request.command !== 'subscribe answer') noteSecured(request);
   const { fields, flags } = idle[request.command];
   for (const field of fields) {
     const { names, empty } = requestKeys[field];

@@ -67,7 +67,6 @@ const elsewhere: readonly string[] = [
   'recording-media-slot-offer',
   'recording-media-slot-answer',
   'recording-media-slots',
-  // Everything is.
 ];
 
 /** Where a recording goes: nothing to say as long as nothing is recorded. */

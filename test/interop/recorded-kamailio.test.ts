@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { NgDictionary } from '../support/bencode.js';
 import { MediaDaemon, subjectKind } from '../support/daemons.js';
 import { decodeReply, type NgClient } from '../support/ng-client.js';
+import { laterKeys } from './side-by-side/expected-differences.js';
 import { sdpSections } from '../support/sdp.js';
 import { differences, flattenReply, Masks, type Flat } from './side-by-side/masking.js';
 
@@ -69,7 +70,10 @@ function outline(reply: NgDictionary): unknown {
   const { sdp } = reply;
   const media = typeof sdp === 'string' ? sdpSections(sdp).media : [];
   return {
-    keys: Object.keys(reply).toSorted(),
+    // Known to later releases.
+    keys: Object.keys(reply)
+      .filter((key) => key !== 'last redis update')
+      .toSorted(),
     result: reply['result'],
     media: media.map(([line]) => [line?.split(' ')[0], line?.split(' ')[1] === '0']),
   };
@@ -119,7 +123,10 @@ describe(`${subjectKind} and what Kamailio 5.6 sends`, () => {
       const { ours, theirs } = masksOf(callId);
       const found = atRecordedAddress(flattenReply(answered, ours));
       const recorded = atRecordedAddress(flattenReply(reply, theirs));
-      expect(differences(recorded, found)).to.deep.equal([]);
+      const different = differences(recorded, found).filter(
+        (each) => !laterKeys.pattern.test(each),
+      );
+      expect(different).to.deep.equal([]);
     });
   }
 

@@ -18,7 +18,7 @@ export interface GeneralDifference {
 }
 
 /** Keys and flags of `query` that 10.5 does not have. */
-const laterKeys: GeneralDifference = {
+export const laterKeys: GeneralDifference = {
   reason: 'The current release tells more of a call.',
   pattern: new RegExp(
     [
