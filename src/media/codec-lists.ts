@@ -25,6 +25,34 @@ export function leavesNothing(
   return lists !== null && codecs.length > 0 && shownCodecs(codecs, lists).length === 0;
 }
 
+/** Payload types that a codec is about: those it repeats (rtx, RFC 4588 §8.6) or carries (red, RFC 2198 §5). */
+function subjectsOf({ encoding, fmtp }: Codec): readonly number[] | null {
+  // rtx or red.
+  if (encoding.length !== 3) return null;
+  const name = encoding.toLowerCase();
+  if (name === 'rtx') {
+    const [, apt] = /(?:^|[;\s])apt\s*=\s*(\d{1,3})/i.exec(fmtp) ?? [];
+    return apt === undefined ? null : [Number(apt)];
+  }
+  if (name !== 'red' || !/^\d{1,3}(?:\/\d{1,3})*$/.test(fmtp)) return null;
+  return fmtp.split('/').map(Number);
+}
+
+/** Without those that are about codecs which are not there: browsers refuse such a section. */
+export function withoutOrphans(codecs: readonly Codec[]): readonly Codec[] {
+  let left = codecs;
+  if (!codecs.some((codec) => subjectsOf(codec) !== null)) return codecs;
+  for (;;) {
+    const types = new Set(left.map(({ payloadType }) => payloadType));
+    const kept = left.filter(
+      (codec) => subjectsOf(codec)?.every((type) => types.has(type)) !== false,
+    );
+    // A repetition of what has gone just now goes as well.
+    if (kept.length === left.length || kept.length === 0) return left;
+    left = kept;
+  }
+}
+
 /**
  * The codecs that the other side is shown; all of them when nothing would be left. (Where the request allows
  * sections without codecs, such a one has been refused before.)
@@ -36,10 +64,10 @@ export function shownTo(
 ): readonly Codec[] {
   const lists = request.edits?.codecs ?? null;
   const left = lists === null ? codecs : shownCodecs(codecs, lists);
-  const shown = left.length > 0 ? left : codecs;
+  const shown = withoutOrphans(left.length > 0 ? left : codecs);
   if (kind === 'offer' || !request.flags.has('single-codec')) return shown;
   const chosen = shown.find(isAudible);
-  return shown.filter((codec) => codec === chosen || !isAudible(codec));
+  return withoutOrphans(shown.filter((codec) => codec === chosen || !isAudible(codec)));
 }
 
 const nameOf = ({ encoding, clockRate, channels }: Codec): string =>

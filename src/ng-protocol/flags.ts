@@ -39,6 +39,9 @@ function flag(names: string | readonly string[], row: Partial<FlagRow> = {}): Fl
   };
 }
 
+/** Where ICE and DTLS are spoken. */
+const dialogues = ['offer', 'answer'] as const;
+
 /** The flags that are acted on. A new flag is one row; its type follows. */
 const modelFlags = {
   'trust-address': flag('trust-address', { instead: 'sip-source-address' }),
@@ -77,12 +80,12 @@ const modelFlags = {
   /** The answer need not take all codecs that were offered. */
   'allow-transcoding': flag('allow-transcoding', { where: ['subscribe answer'] }),
   /** What was learned of the sides' ICE and SRTP is forgotten. */
-  reset: flag('reset'),
-  'reject-ice': flag(['reject-ICE', 'ICE-reject*']),
-  'trickle-ice': flag('trickle-ICE*'),
+  reset: flag('reset', { where: dialogues }),
+  'reject-ice': flag(['reject-ICE', 'ICE-reject*'], { where: dialogues }),
+  'trickle-ice': flag('trickle-ICE*', { where: dialogues }),
   /** The body is one of RFC 8840: candidates alone. */
-  fragment: flag('fragment'),
-  'no-tls-id': flag('no-tls-id'),
+  fragment: flag('fragment', { where: dialogues }),
+  'no-tls-id': flag('no-tls-id', { where: dialogues }),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */

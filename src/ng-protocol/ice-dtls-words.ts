@@ -1,7 +1,20 @@
 /** The keys `ICE`, `ICE-lite`, `DTLS`, `DTLS-reverse`, `DTLS-fingerprint` and `passthrough` (ng-protocol.md §4.3). */
-import { isSignalling, noteIdle, noteUnknownWord, type NotedRequest } from './notes.js';
+import {
+  isSignalling,
+  noteIdle,
+  noteUnknownWord,
+  noteUnsupported,
+  type NotedRequest,
+} from './notes.js';
 import { lookUp, optional, type Reader } from './readers.js';
 import { offWords, stringOf, wordsOf } from './values.js';
+
+/** Whether the word is acted on; a subscriber and a publisher have neither ICE nor DTLS. */
+function isActedOn(request: NotedRequest, word: string): boolean {
+  if (request.command === 'offer' || request.command === 'answer') return true;
+  (isSignalling(request) ? noteUnsupported : noteIdle)(request, word);
+  return false;
+}
 
 const modes = {
   remove: 'remove',
@@ -73,8 +86,7 @@ export const ice: Reader<IceWords> = {
     for (const word of wordsOf(value)) {
       const change = iceChange(word);
       if (change === null) noteUnknownWord(request, 'ICE', word);
-      else if (isSignalling(request)) words = { ...words, ...change };
-      else noteIdle(request, `ICE=${word}`);
+      else if (isActedOn(request, `ICE=${word}`)) words = { ...words, ...change };
     }
     return words;
   },
@@ -85,8 +97,8 @@ export const iceLite = optional<IceLiteWord>((value, request) => {
   if (word === null) return undefined;
   const side = lookUp<IceLiteWord>(liteSides, word);
   if (side === null) noteUnknownWord(request, 'ICE-lite', word);
-  else if (!isSignalling(request)) noteIdle(request, `ICE-lite=${word}`);
-  return side ?? undefined;
+  else if (isActedOn(request, `ICE-lite=${word}`)) return side;
+  return undefined;
 });
 
 /** DTLS is not spoken with a side, or in this role (RFC 5763 §5). */
@@ -98,8 +110,7 @@ function dtlsWord(name: string, word: string, request: NotedRequest): DtlsWord |
     noteUnknownWord(request, name, word);
     return undefined;
   }
-  if (!isSignalling(request)) noteIdle(request, `${name}=${word}`);
-  return known;
+  return isActedOn(request, `${name}=${word}`) ? known : undefined;
 }
 
 export const dtls = (name: string): Reader<DtlsWord | null> =>
@@ -109,7 +120,7 @@ export const dtls = (name: string): Reader<DtlsWord | null> =>
   });
 
 /** Hashes of fingerprints (RFC 8122 §5) in their spelling. */
-export const fingerprintHashes = {
+const fingerprintHashes = {
   'sha-1': 'sha-1',
   'sha-224': 'sha-224',
   'sha-256': 'sha-256',
@@ -125,6 +136,15 @@ export const passthrough = optional<boolean>((value, request) => {
     noteUnknownWord(request, 'passthrough', word);
     return undefined;
   }
-  if (!on || !isSignalling(request)) noteIdle(request, `passthrough=${on ? 'on' : 'off'}`);
-  return on ? true : undefined;
+  if (!on) noteIdle(request, 'passthrough=off');
+  return on && isActedOn(request, 'passthrough=on') ? true : undefined;
+});
+
+export const fingerprintHash = optional<keyof typeof fingerprintHashes>((value, request) => {
+  const word = stringOf(value);
+  if (word === null) return undefined;
+  const hash = lookUp(fingerprintHashes, word.toLowerCase());
+  if (hash === null) noteUnknownWord(request, 'DTLS-fingerprint', word);
+  else if (isActedOn(request, `DTLS-fingerprint=${word}`)) return hash;
+  return undefined;
 });

@@ -21,7 +21,7 @@ import {
   type RequestKey,
 } from './readers.js';
 import { opportunistic, sdes } from './sdes-words.js';
-import { dtls, fingerprintHashes, ice, iceLite, passthrough } from './ice-dtls-words.js';
+import { dtls, fingerprintHash, ice, iceLite, passthrough } from './ice-dtls-words.js';
 import { describeValue, integerOf, stringOf, wordsOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
 import type { BodyEdits } from '../sdp/edits.js';
@@ -297,7 +297,7 @@ export const requestKeys = {
   dtls: key(dtls('DTLS'), 'DTLS'),
   dtlsReverse: key(dtls('DTLS-reverse'), 'DTLS-reverse'),
   /** Hash of the fingerprint that is written; null: the peer's, or sha-256. */
-  dtlsFingerprint: key(lastWord('DTLS-fingerprint', fingerprintHashes), 'DTLS-fingerprint'),
+  dtlsFingerprint: key(fingerprintHash, 'DTLS-fingerprint'),
   /** ICE, DTLS and SRTP are left to the ends; null: not asked for. */
   passthrough: key(passthrough, 'passthrough', 'passthru'),
   /** Changes to the body beyond those of relaying, by several keys (body-edits.ts); null: none. */

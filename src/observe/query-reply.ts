@@ -338,7 +338,7 @@ function streamDictionary(
     .set('endpoint', endpointDictionary(figures?.endpoint ?? stream.endpoint))
     .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
   const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
-  const suite = keys?.receive?.suite ?? keys?.send?.suite;
+  const suite = keys?.receive?.suite ?? keys?.send?.suite ?? stream.srtp?.suite;
   if (suite !== undefined) dictionary.set('crypto suite', suite);
   const user = Math.max(figures?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
