@@ -26,7 +26,18 @@ import { committed } from '../redis-store/store.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './calls/call-service.js';
 import type { ControlClient } from './calls/signalling.js';
-import { answering, newTag, publishing, subscribing, unsubscribing } from './ng-subscriptions.js';
+import {
+  answering,
+  connecting,
+  createAnswering,
+  creating,
+  forwarding,
+  meshing,
+  newTag,
+  publishing,
+  subscribing,
+  unsubscribing,
+} from './ng-subscriptions.js';
 import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
@@ -94,6 +105,29 @@ export function handleNg(
       return signalled(parts, request.callId, () =>
         unsubscribing(parts, request, clientOf(source, fits)),
       );
+    case 'connect':
+      return signalled(parts, request.callId, () =>
+        connecting(parts, request, clientOf(source, fits)),
+      );
+    case 'mesh':
+      return signalled(parts, request.calls[0] ?? '', () =>
+        meshing(parts, request, clientOf(source, fits)),
+      );
+    case 'create': {
+      const callId = request.callId ?? newTag();
+      const named = { ...request, callId };
+      return (
+        refusalOf(parts, named) ??
+        signalled(parts, callId, () => creating(parts, named, clientOf(source, fits)))
+      );
+    }
+    case 'create answer':
+      return signalled(parts, request.callId, () =>
+        createAnswering(parts, request, clientOf(source, fits)),
+      );
+    case 'start forwarding':
+    case 'stop forwarding':
+      return signalled(parts, request.callId, () => forwarding(parts, request));
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');

@@ -2,10 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Participant } from '../media/call-state.js';
 import { SignallingError } from '../media/errors.js';
+import { selectedParticipant } from '../media/selection.js';
 import { receivesFrom, sendsTo } from '../media/media-attributes.js';
 import type { SignallingRequest } from '../media/signalling.js';
 import type { Source } from '../media/subscriptions/sources.js';
 import type {
+  ConnectRequest,
+  CreateAnswerRequest,
+  CreateRequest,
+  ForwardingRequest,
+  MeshRequest,
   PublishRequest,
   SubscribeAnswerRequest,
   SubscribeRequest,
@@ -163,4 +169,111 @@ export async function unsubscribing(
   debugging(parts, request.callId, request.flags.has('debug'));
   await saved;
   return new Map([ok]);
+}
+
+function need(value: string | null, name: string): string {
+  if (value === null) throw new NgError('missing-key', `No ${name} in message`);
+  return value;
+}
+
+/** Calls stay apart: who is to hear whom has to be in one of them. */
+function notMerged(text: string, { log }: SubscriptionParts, callId: string): NgError {
+  log.error('control', `${text}: participants of different calls are not joined`, callId);
+  return new NgError('rejected', text);
+}
+
+export async function connecting(
+  parts: SubscriptionParts,
+  request: ConnectRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId, toCallId, flags, fromTags } = request;
+  if (toCallId !== null && toCallId !== callId) {
+    throw notMerged('Failed to merge two calls into one', parts, callId);
+  }
+  const sources = fromTags.length > 0 ? fromTags : [need(request.fromTag, 'from-tag')];
+  const to = [need(request.toTag, 'to-tag')];
+  const options = {
+    directional: flags.has('directional'),
+    bidirectional: flags.has('bidirectional'),
+    unsubscribe: false,
+    unknown: { from: 'From-tag not found', to: 'To-tag not found' },
+    unknownCall: 'Unknown call-ID',
+  };
+  const connections = sources.map((from) => ({ from, to }));
+  const { saved } = parts.calls.signalling.connect(request, connections, options, client);
+  await saved;
+  return new Map([ok]);
+}
+
+export async function meshing(
+  parts: SubscriptionParts,
+  request: MeshRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { calls, meshTags, flags } = request;
+  const [callId, ...others] = [...new Set(calls)];
+  if (callId === undefined) throw new NgError('rejected', 'Unknown call ID(s)');
+  if (others.length > 0) throw notMerged('Failed to merge calls', parts, callId);
+  const options = {
+    directional: true,
+    bidirectional: flags.has('bidirectional'),
+    unsubscribe: flags.has('unsubscribe'),
+    unknown: { from: 'Given from-tag not found', to: 'Given to-tag not found' },
+    unknownCall: 'Unknown call ID(s)',
+  };
+  const change = { command: 'mesh', callId, flags };
+  const { saved } = parts.calls.signalling.connect(change, meshTags, options, client);
+  await saved;
+  return new Map([ok]);
+}
+
+/** Of a `create` that names none. */
+const usualCodecs: readonly string[] = ['PCMA', 'PCMU'];
+
+export async function creating(
+  parts: SubscriptionParts,
+  request: CreateRequest & { readonly callId: string },
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId } = request;
+  const fromTag = request.fromTag ?? newTag();
+  const offered = request.edits?.codecs?.offer ?? [];
+  const codecs = offered.length > 0 ? offered : usualCodecs;
+  const wanted =
+    request.wantedMedia.length === 0
+      ? [{ type: 'audio', codecs }]
+      : request.wantedMedia.map((each) => (each.codecs.length > 0 ? each : { ...each, codecs }));
+  const body: SignallingRequest = { ...request, fromTag, sdp: '', edits: null };
+  const { result, saved } = parts.calls.signalling.create(body, wanted, client);
+  warn(parts, result.warnings, callId);
+  await saved;
+  return new Map<string, NgValue>([
+    ['call-id', callId],
+    ['from-tag', fromTag],
+    ['sdp', result.sdp],
+    ok,
+  ]);
+}
+
+export async function createAnswering(
+  parts: SubscriptionParts,
+  request: CreateAnswerRequest,
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { result, saved } = parts.calls.signalling.createAnswer(request, client);
+  warn(parts, result.warnings, request.callId);
+  await saved;
+  return new Map([ok]);
+}
+
+/** Nobody is there to forward to; as with rtpengine without its recording daemon (10.5 seen) that is no error. */
+export async function forwarding(
+  { calls }: SubscriptionParts,
+  request: ForwardingRequest,
+): Promise<NgDictionary> {
+  const state = calls.table.call(request.callId);
+  if (state === null) throw new SignallingError('unknown-call', 'Unknown call-ID');
+  selectedParticipant(state, request);
+  return Promise.resolve(new Map([ok]));
 }

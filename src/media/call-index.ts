@@ -104,7 +104,17 @@ export class CallIndex {
     const rtp: Stream[] = [];
     const rtcp: Stream[] = [];
     const pairStart = position - (position % 2);
+    const echo = media?.flags.has('echo') === true;
+    const isDiscarded = echo || media?.flags.has('blackhole') === true;
+    if (echo && media !== undefined) {
+      const own = this.#streamAt(media, pairStart);
+      if (stream.component === 1) rtp.push(stream);
+      const reports = media.rtcpMux ? own : this.#streamAt(media, pairStart + 1);
+      if (reports !== undefined) rtcp.push(reports);
+    }
     for (const { media: to, subscription } of subscribers) {
+      // What a side hears of itself, or what is discarded, goes to no other party of its dialogue.
+      if (isDiscarded && subscription.offerAnswer) continue;
       const rtpTarget = this.#streamAt(to, pairStart);
       const rtcpTarget = to.rtcpMux ? rtpTarget : this.#streamAt(to, pairStart + 1);
       const wantsRtp =

@@ -26,6 +26,7 @@ import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { subscribeBothWays } from './subscriptions.js';
+import { applyEcho } from './subscriptions/echo.js';
 import { parseSdp } from '../sdp/lines.js';
 import { isRemoved } from '../sdp/edits.js';
 import { SdpError, type SdpDocument, type SdpMedia } from '../sdp/types.js';
@@ -110,6 +111,9 @@ function signal(
     for (const pair of pairs) {
       warnings.push(...applySection(draft, kind, pair, request, context));
       assignPorts(kind, draft, pair, request, context);
+      const [offerer, answerer] =
+        kind === 'offer' ? [pair.sender, pair.receiver] : [pair.receiver, pair.sender];
+      applyEcho(offerer, answerer, request.mediaEcho);
     }
   } catch (error) {
     throw bodyFailure(error);

@@ -253,7 +253,12 @@ const doneOf = (list: string): string =>
 /** Whether the list counts in this command. */
 function countsIn({ command }: EditedRequest, list: string): boolean {
   if (command === 'answer' || command === 'subscribe answer') return answerLists.has(list);
-  return command === 'offer' || command === 'publish' || command === 'subscribe request';
+  return (
+    command === 'offer' ||
+    command === 'publish' ||
+    command === 'subscribe request' ||
+    (command === 'create' && list === 'offer')
+  );
 }
 
 function addCodec(request: EditedRequest, list: string, codec: string): void {

@@ -10,7 +10,10 @@ import { noTemplates, readRequest, type ReadCommand, type Templates } from './in
 import { noteIdleWords } from './one-sided.js';
 import { requestKeys } from './request-table.js';
 import type {
+  ConnectRequest,
+  CreateAnswerRequest,
   DeleteRequest,
+  ForwardingRequest,
   ListRequest,
   NgRequest,
   OfferAnswerRequest,
@@ -33,17 +36,11 @@ const unsupportedCommands: ReadonlySet<string> = new Set([
   'start recording',
   'stop recording',
   'pause recording',
-  'start forwarding',
-  'stop forwarding',
   'play media',
   'stop media',
   'play DTMF',
   'inject start',
   'inject stop',
-  'connect',
-  'create',
-  'create answer',
-  'mesh',
   'transform',
   'cli',
   'CLI',
@@ -54,6 +51,8 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
   ...(['silence media', 'unsilence media'] as const),
   ...(['publish', 'subscribe request', 'subscribe answer', 'unsubscribe'] as const),
+  ...(['connect', 'mesh', 'create', 'create answer'] as const),
+  ...(['start forwarding', 'stop forwarding'] as const),
 ]);
 
 // Most requests have none of these; sharing the empty ones spares allocations.
@@ -187,6 +186,43 @@ function parseUnsubscribe(dictionary: NgDictionary, templates: Templates): Unsub
   return request;
 }
 
+function parseConnect(dictionary: NgDictionary, templates: Templates): ConnectRequest {
+  const request: ReadCommand<'connect'> = readRequest('connect', dictionary, templates);
+  assertCalled(request);
+  return request;
+}
+
+function parseCreateAnswer(dictionary: NgDictionary, templates: Templates): CreateAnswerRequest {
+  const request: ReadCommand<'create answer'> = readRequest('create answer', dictionary, templates);
+  noteWhatTheBodyAsks(request);
+  assertBody(request);
+  assertCalled(request);
+  assertFrom(request);
+  return request;
+}
+
+function assertFrom<Read extends ReadCommand<string>>(
+  request: Read,
+): asserts request is Read & { fromTag: string } {
+  required(request.fromTag, 'from-tag');
+}
+
+function parseForwarding(
+  command: 'start forwarding' | 'stop forwarding',
+  dictionary: NgDictionary,
+  templates: Templates,
+): ForwardingRequest {
+  const request: ReadCommand<'start forwarding' | 'stop forwarding'> = readRequest(
+    command,
+    dictionary,
+    templates,
+  );
+  // There is no daemon that would take it; so it is with rtpengine without one (10.5 seen).
+  if (command === 'start forwarding') noteUnsupported(request, command);
+  assertCalled(request);
+  return request;
+}
+
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */
 function parseQuery(dictionary: NgDictionary): QueryRequest {
   return {
@@ -235,6 +271,17 @@ export function parseRequest(
       return parseSubscription(command, dictionary, templates);
     case 'unsubscribe':
       return parseUnsubscribe(dictionary, templates);
+    case 'connect':
+      return parseConnect(dictionary, templates);
+    case 'mesh':
+      return readRequest('mesh', dictionary, templates);
+    case 'create':
+      return readRequest('create', dictionary, templates);
+    case 'create answer':
+      return parseCreateAnswer(dictionary, templates);
+    case 'start forwarding':
+    case 'stop forwarding':
+      return parseForwarding(command, dictionary, templates);
     case 'query':
       return parseQuery(dictionary);
     case 'list':

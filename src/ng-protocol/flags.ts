@@ -42,6 +42,12 @@ function flag(names: string | readonly string[], row: Partial<FlagRow> = {}): Fl
 /** Where ICE and DTLS are spoken. */
 const dialogues = ['offer', 'answer'] as const;
 
+/** Commands about one participant, which a from-tag selects with it or without. */
+const directed: readonly string[] = [
+  ...['block media', 'unblock media', 'block DTMF', 'unblock DTMF', 'silence media'],
+  ...['unsilence media', 'connect', 'start forwarding', 'stop forwarding'],
+];
+
 /** The flags that are acted on. A new flag is one row; its type follows. */
 const modelFlags = {
   'trust-address': flag('trust-address', { instead: 'sip-source-address' }),
@@ -74,9 +80,15 @@ const modelFlags = {
   /** The body offers no media, until another request does. */
   inactive: flag('inactive', { where: ['subscribe request'] }),
   /** Media goes the other way, too. */
-  bidirectional: flag('bidirectional', { where: ['publish', 'subscribe request'] }),
+  bidirectional: flag('bidirectional', {
+    where: ['publish', 'subscribe request', 'connect', 'mesh'],
+  }),
   /** Reports of the subscriber go to whom it is subscribed to. */
   'mirror-rtcp': flag(['mirror-RTCP', 'RTCP-mirror'], { where: ['subscribe request'] }),
+  /** Only one side is to hear the other. */
+  directional: flag('directional', { where: directed }),
+  /** Whom it heard before it hears no more. */
+  unsubscribe: flag('unsubscribe', { where: ['mesh'] }),
   /** The answer need not take all codecs that were offered. */
   'allow-transcoding': flag('allow-transcoding', { where: ['subscribe answer'] }),
   /** What was learned of the sides' ICE and SRTP is forgotten. */
@@ -109,7 +121,6 @@ export const flagRow = (name: RequestFlag): FlagRow => modelFlags[name];
 const acceptedFlags: readonly string[] = [
   'new-branch',
   'provisional',
-  'directional',
   'exclude-recording',
   'skip-recording-db*',
   'no-audio-player',
@@ -137,7 +148,6 @@ const unsupportedFlags: readonly string[] = [
   'recording-announcement',
   'recording-VSC',
   'early-media',
-  'unsubscribe',
 ];
 
 /** Prefix of a word and the key whose value the rest of the word is. */

@@ -47,6 +47,7 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
         'block-dtmf',
       ] as const),
       'allow-no-codec-media',
+      'block-dtmf',
     ],
   },
   'subscribe request': {

@@ -3,7 +3,7 @@
  * type that of the reader. A new key is one row here; the request, its copy and its type follow.
  * Keys that are known and not acted on are in unsupported-keys.ts, flag words in flags.ts.
  */
-import { isList } from './bencode.js';
+import { isDictionary, isList } from './bencode.js';
 import { isSignalling, noteIdle, noteUnknown, noteUnknownWord, noteUnsupported } from './notes.js';
 import {
   idle,
@@ -252,6 +252,75 @@ const metadata = optional<string>((value, request) => {
   return typeof value === 'string' ? value : undefined;
 });
 
+const echoWords = {
+  blackhole: 'blackhole',
+  sinkhole: 'blackhole',
+  forward: 'forward',
+  backwards: 'backwards',
+  both: 'both',
+} as const;
+
+const echo = lastWord<(typeof echoWords)[keyof typeof echoWords]>('media-echo', echoWords);
+const mediaEcho = idle(
+  'media-echo',
+  echo,
+  ({ command }) => command !== 'offer' && command !== 'answer',
+);
+
+/** `{from: TAG, to: [TAG…]}` of a mesh. */
+export interface MeshTags {
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
+const maxMesh = 1000;
+
+const meshTags: Reader<readonly MeshTags[]> = only<readonly MeshTags[]>('tags', ['mesh'], {
+  empty: [],
+  read: (value, request, before) => {
+    const rows = isList(value) ? value : [value];
+    const read = rows.flatMap((row): readonly MeshTags[] => {
+      const from = isDictionary(row) ? stringOf(row.get('from')) : null;
+      const to = isDictionary(row) ? row.get('to') : undefined;
+      if (from === null || to === undefined) {
+        noteUnknown(request, "Ignoring a member of 'tags' without 'from' and 'to'");
+        return [];
+      }
+      return [{ from, to: wordsOf(to) }];
+    });
+    return [...before, ...read].slice(0, maxMesh);
+  },
+});
+
+/** A section that a `create` wants. */
+export interface WantedSection {
+  readonly type: string;
+  readonly codecs: readonly string[];
+}
+
+const maxSections = 100;
+
+const wantedMedia: Reader<readonly WantedSection[]> = only<readonly WantedSection[]>(
+  'media',
+  ['create'],
+  {
+    empty: [],
+    read: (value, request, before) => {
+      const rows = isList(value) ? value : [value];
+      const read = rows.flatMap((row): readonly WantedSection[] => {
+        const type = isDictionary(row) ? stringOf(row.get('type')) : null;
+        if (!isDictionary(row) || type === null || !/^[a-z]{1,32}$/.test(type)) {
+          noteUnknown(request, "Ignoring a member of 'media' without a type");
+          return [];
+        }
+        const codecs = row.get('codecs') ?? row.get('codec');
+        return [{ type, codecs: codecs === undefined ? [] : wordsOf(codecs) }];
+      });
+      return [...before, ...read].slice(0, maxSections);
+    },
+  },
+);
+
 /** Field, reader, the key and its aliases. */
 export const requestKeys = {
   callId: key(text, 'call-id', 'call-ID'),
@@ -324,6 +393,13 @@ export const requestKeys = {
   ),
   /** The proxy understands `result: load limit` (`supports: [load limit]`). */
   supportsLoadLimit: key(loadLimit, 'supports'),
+  mediaEcho: key(mediaEcho, 'media-echo'),
+  /** The other call of a `connect`; calls and tags of a `mesh`. */
+  toCallId: key(only('to-call-id', ['connect'], text), 'to-call-id'),
+  calls: key(only('calls', ['mesh'], strings(1000)), 'calls'),
+  meshTags: key(meshTags, 'tags'),
+  /** Sections of a body that is made here. */
+  wantedMedia: key(wantedMedia, 'media', 'medias'),
   /** null: not mentioned. */
   recordCall: key(recordCall, 'record-call', 'record_call'),
   /** null: as it was. */

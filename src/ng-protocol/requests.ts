@@ -114,6 +114,43 @@ export interface UnsubscribeRequest extends RequestNotes {
   readonly flags: ReadonlySet<RequestFlag>;
 }
 
+/** `connect` (§3.14): joins two participants. */
+export interface ConnectRequest
+  extends
+    RequestNotes,
+    Readonly<Pick<RequestFields, 'fromTag' | 'toTag' | 'toCallId' | 'fromTags'>> {
+  readonly command: 'connect';
+  readonly callId: string;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+/** `mesh` (§3.17). */
+export interface MeshRequest
+  extends RequestNotes, Readonly<Pick<RequestFields, 'calls' | 'meshTags'>> {
+  readonly command: 'mesh';
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+/** `create` and `create answer` (§3.16). */
+export interface CreateRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'create';
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+export interface CreateAnswerRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'create answer';
+  readonly callId: string;
+  readonly fromTag: string;
+  readonly sdp: string;
+  readonly flags: ReadonlySet<RequestFlag>;
+}
+
+/** `start forwarding`, `stop forwarding` (§3.10). */
+export interface ForwardingRequest extends RequestNotes, ParticipantSelection {
+  readonly command: 'start forwarding' | 'stop forwarding';
+  readonly callId: string;
+}
+
 /** A parsed NG command; tell them apart by `command`. */
 export type NgRequest =
   | PingRequest
@@ -126,4 +163,9 @@ export type NgRequest =
   | PublishRequest
   | SubscribeRequest
   | SubscribeAnswerRequest
-  | UnsubscribeRequest;
+  | UnsubscribeRequest
+  | ConnectRequest
+  | MeshRequest
+  | CreateRequest
+  | CreateAnswerRequest
+  | ForwardingRequest;

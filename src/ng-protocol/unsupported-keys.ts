@@ -36,14 +36,9 @@ const idle =
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
-  'to-call-id',
   'source-tag',
   'source-call-id',
-  'calls',
-  'tags',
   'instance',
-  'media',
-  'medias',
   'limit',
   'body',
   'file',
@@ -91,7 +86,6 @@ const unsupportedByName: readonly (readonly [
   [['outbound-peer']],
   [['peer']],
   [['xmlrpc-callback']],
-  [['media-echo']],
   [['T.38-version', 'T38-version'], ['offer']],
   [['moh']],
   [['audio-player', 'player']],

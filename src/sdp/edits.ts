@@ -141,3 +141,14 @@ export function isRemovedExtension(value: string, extensions: ReadonlySet<string
   const uri = value.trim().split(/\s+/, 2)[1];
   return uri !== undefined && extensions.has(uri);
 }
+
+/** `NAME[/clock[/channels]]` in its parts; 8000 Hz and one channel where it does not say. */
+export function parseCodecName(
+  specification: string,
+): Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels'> {
+  const [encoding = '', clock = '', channels = ''] = specification.split('/', 3);
+  const clockRate =
+    Number(clock) > 0 ? Number(clock) : encoding.toLowerCase() === 'opus' ? 48_000 : 8000;
+  const count = Number(channels) > 0 ? Number(channels) : encoding.toLowerCase() === 'opus' ? 2 : 1;
+  return { encoding, clockRate, channels: count };
+}

@@ -15,6 +15,9 @@ const nameOf = (attribute: string): string => {
   return colon < 0 ? attribute : attribute.slice(0, colon);
 };
 
+/** Of a longer body the lines that come first: whoever makes calls is not to fill the memory. */
+const maxLength = 4096;
+
 function linesOf(lines: readonly SdpLine[], types: string): string {
   let text = '';
   for (const { type, value } of lines) {
@@ -23,6 +26,7 @@ function linesOf(lines: readonly SdpLine[], types: string): string {
       const name = nameOf(value);
       if (madeAnew.has(name) || isIceAttribute(name)) continue;
     }
+    if (text.length + value.length > maxLength) break;
     text += `${type}=${value}\r\n`;
   }
   return text === '' ? text : detached(text);

@@ -42,3 +42,17 @@ const byNumber = new Map<number, StaticPayload>(
 export function staticPayload(payloadType: number): StaticPayload | null {
   return byNumber.get(payloadType) ?? null;
 }
+
+/** The static number of a codec; null: it has none. */
+export function staticPayloadTypeOf(
+  encoding: string,
+  clockRate: number,
+  channels: number,
+): number | null {
+  const name = encoding.toUpperCase();
+  const found = table.find(
+    ([, each, clock, count = 1]) =>
+      each.toUpperCase() === name && clock === clockRate && count === channels,
+  );
+  return found === undefined ? null : found[0];
+}

@@ -157,6 +157,75 @@ describe('one publisher and many subscribers', () => {
     ]);
   });
 
+  it('parties that were created are connected, both ways and one way', async () => {
+    const [a, b, c] = [await stage.phone(), await stage.phone(), await stage.phone()];
+    const targets = new Map<RtpEndpoint, { address: string; port: number }>();
+    for (const [tag, phone] of [
+      ['a', a],
+      ['b', b],
+      ['c', c],
+    ] as const) {
+      const created = await stage.ok('create', { 'from-tag': tag, codec: { offer: ['PCMU'] } });
+      expect(created).to.include({ 'call-id': stage.callId, 'from-tag': tag });
+      expect(created['sdp']).to.match(/m=audio \d+ RTP\/AVP 0\r\n/);
+      targets.set(phone, mediaTarget(String(created['sdp'])));
+      await stage.ok('create answer', { 'from-tag': tag, sdp: bodyOf(phone.port, '0') });
+    }
+    const say = async (phone: RtpEndpoint): Promise<readonly number[]> => {
+      const before = [a, b, c].map(({ received }) => received);
+      const target = targets.get(phone);
+      if (target !== undefined) await phone.sendRtp(target, 5);
+      await Promise.all([a, b, c].map((each) => each.settled()));
+      return [a, b, c].map(({ received }, at) => received - (before[at] ?? 0));
+    };
+    expect(await say(a)).to.deep.equal([0, 0, 0]);
+    await stage.ok('connect', { 'from-tag': 'a', 'to-tag': 'b' });
+    expect([await say(a), await say(b)]).to.deep.equal([
+      [0, 5, 0],
+      [5, 0, 0],
+    ]);
+    await stage.ok('connect', { 'from-tag': 'a', 'to-tag': 'c', flags: ['directional'] });
+    expect([await say(a), await say(c)]).to.deep.equal([
+      [0, 5, 5],
+      [0, 0, 0],
+    ]);
+    const tags = [{ from: 'b', to: ['c'] }];
+    await stage.ok('mesh', { calls: [stage.callId], tags });
+    expect(await say(b)).to.deep.equal([5, 0, 5]);
+    const wrong = await stage.ask('connect', { 'from-tag': 'a', 'to-tag': 'no' });
+    expect(wrong['error-reason']).to.equal('To-tag not found');
+    const other = await stage.ask('connect', {
+      'from-tag': 'a',
+      'to-tag': 'b',
+      'to-call-id': 'no',
+    });
+    expect(other['error-reason']).to.equal('Failed to merge two calls into one');
+  });
+
+  for (const [echo, fromA, fromX] of [
+    ['blackhole', [0, 0], [0, 0]],
+    ['forward', [0, 0], [0, 5]],
+    ['backwards', [5, 0], [0, 0]],
+    ['both', [5, 0], [0, 5]],
+  ] as const) {
+    it(`media-echo=${echo}: who hears himself, and whom nobody hears`, async () => {
+      const [a, x] = [await stage.phone(), await stage.phone()];
+      const offer = { 'from-tag': 'a', 'media-echo': echo, sdp: bodyOf(a.port, '0') };
+      const offered = await stage.ok('offer', offer);
+      const tags = { 'from-tag': 'a', 'to-tag': 'x' };
+      const answered = await stage.ok('answer', { ...tags, sdp: bodyOf(x.port, '0') });
+      await a.sendRtp(mediaTarget(String(answered['sdp'])), 5);
+      await Promise.all([a.settled(), x.settled()]);
+      expect([a.received, x.received]).to.deep.equal(fromA);
+      a.clear();
+      x.clear();
+      await x.sendRtp(mediaTarget(String(offered['sdp'])), 5);
+      await Promise.all([a.settled(), x.settled()]);
+      expect([a.received, x.received]).to.deep.equal(fromX);
+      for (const command of ['start forwarding', 'stop forwarding']) await stage.ok(command);
+    });
+  }
+
   it('wrong tags and calls are told in clear errors', async () => {
     const publisher = await stage.phone();
     await stage.publish(publisher);

@@ -9,6 +9,12 @@ import { PortReservation, type PortPool } from '../../media/port-pool.js';
 import type { PortFailure } from '../../media/relay.js';
 import { describeRestriction, restricted, type Restriction } from '../../media/restriction.js';
 import type { SignallingContext, SignallingRequest } from '../../media/signalling.js';
+import {
+  connect,
+  type ConnectOptions,
+  type Connection,
+} from '../../media/subscriptions/connect.js';
+import { create, createAnswer, type WantedMedia } from '../../media/subscriptions/create.js';
 import { publish, type Published } from '../../media/subscriptions/publish.js';
 import type { Subscribing } from '../../media/subscriptions/sources.js';
 import {
@@ -137,6 +143,40 @@ export class CallSignalling {
     return this.#negotiate(change, client, ({ nowMicros }) =>
       unsubscribe(previous, toTag, nowMicros),
     );
+  }
+
+  /** Joins participants of a call. @throws SignallingError; nothing has changed then. */
+  connect(
+    request: Pick<SignallingRequest, 'callId' | 'flags'> & { readonly command: string },
+    connections: readonly Connection[],
+    options: ConnectOptions & { readonly unknownCall: string },
+    client: ControlClient,
+  ): Signalled<SubscriptionResult> {
+    const previous = this.#known(request.callId, options.unknownCall);
+    return this.#negotiate({ previous, ...request }, client, ({ nowMicros }) =>
+      connect(previous, connections, options, nowMicros),
+    );
+  }
+
+  /** Offers somebody what nobody has sent. @throws SignallingError; nothing has changed then. */
+  create(
+    request: SignallingRequest,
+    wanted: readonly WantedMedia[],
+    client: ControlClient,
+  ): Signalled<Published> {
+    const { table, log } = this.#options;
+    const { callId, flags } = request;
+    const previous = table.call(callId);
+    if (previous === null) log.notice('core', 'Creating new call', callId);
+    const change = { command: 'create', callId, previous, flags };
+    return this.#negotiate(change, client, (context) => create(previous, request, wanted, context));
+  }
+
+  /** @throws SignallingError; nothing has changed then. */
+  createAnswer(request: SignallingRequest, client: ControlClient): Signalled<SubscriptionResult> {
+    const previous = this.#known(request.callId, 'unknown call-ID');
+    const change = { command: 'create answer', previous, ...request };
+    return this.#negotiate(change, client, (context) => createAnswer(previous, request, context));
   }
 
   /** @throws SignallingError */

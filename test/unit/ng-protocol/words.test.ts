@@ -7,15 +7,15 @@ const modelFlags = `trust-address SIP-source-address asymmetric strict-source me
   original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs block-DTMF
    reset reject-ICE trickle-ICE fragment no-tls-id
    to-tag fatal fast  debug debugging  single-codec
-  allow-no-codec-media allow-transcoding siprec egress inactive bidirectional mirror-RTCP`;
-const otherFlags = `new-branch provisional  directional record-call exclude-recording discard-recording skip-recording-db
+  allow-no-codec-media allow-transcoding siprec egress inactive bidirectional mirror-RTCP directional unsubscribe`;
+const otherFlags = `new-branch provisional  record-call exclude-recording discard-recording skip-recording-db
   recording-announcement recording-VSC
   pad-crypto static-codecs reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs  force-transcoding
   always-transcode  inject-DTMF detect-DTMF generate-RTCP
   block-egress block-short audio-player player no-audio-player no-player early-media
   no-jitter-buffer passthrough no-passthrough  mix mixed   
-   unsubscribe all strip-extmap endpoint-learning-off from-tags-x
+   all strip-extmap endpoint-learning-off from-tags-x
   OSRTP-offer replace-origin rtcp-mux-offer BUNDLE-accept codec-except-x codec-offer-x
   codec-strip-x codec-ignore-x codec-transcode-x transcode-x codec-mask-x codec-accept-x
   codec-consume-x codec-set-x SDES-off SDES-no-AES_CM_128_HMAC_SHA1_32 sdp-attr-add-none-x
