@@ -88,8 +88,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)agent.admits(from);
     rest = rest.subspan(4 + length);
   }
+  AgentState state = agent.state();
+  state.settings.takeovers += size % 3 == 0 ? 1 : 0;
   Agent next(outlet);
-  if (!next.restore(agent.state(), size % 3 == 0, now))
+  if (!next.restore(state, now))
     std::abort();
   next.advance(now);
   return 0;
