@@ -59,6 +59,10 @@ export interface MediaConfig {
   readonly numThreads: number;
   readonly mos: MosConfig;
   readonly ssrcReporting: SsrcReporting;
+  /** Every source is counted from its RTP. */
+  readonly measureRtp: boolean;
+  /** Mean interval of generated RTCP, ms. */
+  readonly rtcpIntervalMs: number;
   /** Prefer the server role in DTLS. */
   readonly dtlsPassive: boolean;
   /** The keys of SRTP are logged. */
@@ -260,6 +264,8 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     numThreads: threadsOf(options, host),
     mos: mosConfig(options),
     ssrcReporting: ssrcReportingOf(options),
+    measureRtp: options.flag('measure-rtp'),
+    rtcpIntervalMs: options.number('rtcp-interval'),
     dtlsPassive: options.flag('dtls-passive'),
     logSrtpKeys: options.flag('log-srtp-keys'),
     dtlsRsaBits:

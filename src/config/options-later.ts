@@ -124,8 +124,6 @@ const processing = later(3, 'media processing is', [
     minimum: 0,
     maximum: 10,
   }),
-  int('rtcp-interval', 5000, 'Interval of generated RTCP', ms),
-  flag('measure-rtp', 'Count lost, repeated and reordered packets'),
   text('moh-attr-name', null, 'Attribute added on hold'),
   int('moh-max-duration', 1800000, 'Longest music on hold', ms),
   int('moh-max-repeats', 999, 'Repetitions of music on hold', count),

@@ -108,6 +108,16 @@ const mediaPlane: readonly OptionSpec[] = [
     ['full', 'inline', 'global', 'none'],
     { tier: 3 },
   ),
+  flag(
+    'measure-rtp',
+    'Count each source from its RTP: lost, repeated, reordered; not in the kernel',
+    {
+      tier: 3,
+    },
+  ),
+  int('rtcp-interval', 5000, 'Interval of generated RTCP', {
+    ...{ unit: 'ms', minimum: 100, maximum: 600_000, tier: 3 },
+  }),
 ];
 
 const control: readonly OptionSpec[] = [

@@ -18,26 +18,27 @@ function keyFramesOf({ type, protocol, codecs }: Media): OwnRtcpPlan['keyFrames'
   return { pli: true, fir: false, payloadTypes };
 }
 
-/** rtpengine's default of `rtcp-interval`. */
-const reportIntervalMs = 5000;
-
 /** The name of the relay in its reports to a side: 12 hexadecimal digits as rtpengine's, the same on each node. */
 function cnameOf({ callId, createdMicros }: CallState, { participantId }: Media): string {
   const text = `${callId} ${createdMicros} ${participantId}`;
   return createHash('sha256').update(text, 'latin1').digest('hex').slice(0, 12);
 }
 
-/** RTCP of our own to whoever sends a stream of a media; null: it gets that of others alone. */
+/**
+ * RTCP of our own to whoever sends a stream of a media, every `intervalMs` in the mean; null: it gets that of
+ * others alone.
+ */
 export function ownRtcpOf(
   state: CallState,
   stream: Stream,
   media: Media,
   kind: StreamPlan['kind'],
+  intervalMs: number,
 ): OwnRtcpPlan | null {
   if (kind !== 'rtp') return null;
   const keyFrames = keyFramesOf(media);
   const reports = media.flags.has('rtcp-generator')
-    ? { intervalMs: reportIntervalMs, cname: cnameOf(state, media) }
+    ? { intervalMs, cname: cnameOf(state, media) }
     : null;
   if (keyFrames === null && reports === null) return null;
   const by = media.rtcpMux ? stream.id : (stream.rtcpSibling ?? stream.id);

@@ -37,8 +37,23 @@ export class MissingAddressError extends Error {
   }
 }
 
+/** What the node's configuration says of every call. */
+export interface PlanSettings {
+  /** Every source is counted from its RTP (option measure-rtp). */
+  readonly measureRtp: boolean;
+  /** Mean interval of generated RTCP (option rtcp-interval), ms. */
+  readonly rtcpIntervalMs: number;
+}
+
+/** rtpengine's. */
+export const defaultPlanSettings: PlanSettings = { measureRtp: false, rtcpIntervalMs: 5000 };
+
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
-export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPlan {
+export function mediaPlan(
+  state: CallState,
+  interfaces: InterfaceTable,
+  settings: PlanSettings = defaultPlanSettings,
+): MediaPlan {
   const index = new CallIndex(state);
   const open = new Map<number, number[]>();
   const ports: PortPlan[] = [];
@@ -58,7 +73,7 @@ export function mediaPlan(state: CallState, interfaces: InterfaceTable): MediaPl
     if (media === undefined) continue;
     const egress = egressPortOf(index, stream, media, openIds);
     transports.push(transportPlan(index, stream, media, open.get(stream.id) ?? [], egress));
-    streams.push(streamPlan(index, stream, media));
+    streams.push(streamPlan(index, stream, media, settings));
     addRoutes(routes, index, stream, media);
   }
   return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
@@ -134,7 +149,12 @@ function kindOf(index: CallIndex, stream: Stream, media: Media): StreamPlan['kin
   return isOpaque(index, media) ? 'opaque' : 'rtp';
 }
 
-function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan {
+function streamPlan(
+  index: CallIndex,
+  stream: Stream,
+  media: Media,
+  settings: PlanSettings,
+): StreamPlan {
   const { state } = index;
   const isRtp = isRtpProtocol(media.protocol);
   const receivers = index.receiversOf(media.id);
@@ -156,8 +176,8 @@ function streamPlan(index: CallIndex, stream: Stream, media: Media): StreamPlan 
     payloads: isRtp && stream.component === 1 ? payloadRules(restrictions, media, receivers) : null,
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
-    measured: false,
-    ownRtcp: ownRtcpOf(state, stream, media, kind),
+    measured: settings.measureRtp && kind === 'rtp',
+    ownRtcp: ownRtcpOf(state, stream, media, kind, settings.rtcpIntervalMs),
     initialStats: {
       packets: stream.stats.packets,
       bytes: stream.stats.bytes,

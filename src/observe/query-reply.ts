@@ -245,6 +245,10 @@ function sourceDictionary(shown: Shown, source: Source): NgDictionary {
   if (source.packets !== null) dictionary.set('packets', source.packets);
   if (source.lastTimestamp !== null) dictionary.set('last RTP timestamp', source.lastTimestamp);
   if (source.lastSequence !== null) dictionary.set('last RTP seq', source.lastSequence);
+  for (const name of ['lost', 'duplicates', 'reordered', 'jitter'] as const) {
+    const counted = source[name];
+    if (counted !== null) dictionary.set(name, counted);
+  }
   const quality = shown.quality.get(source.ssrc);
   if (quality !== undefined) {
     for (const [name, value] of ssrcDictionary(quality)) dictionary.set(name, value);

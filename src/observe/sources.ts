@@ -10,12 +10,20 @@ export interface Source {
   /** Of its last packet. */
   readonly lastTimestamp: number | null;
   readonly lastSequence: number | null;
+  /** Counted from its RTP (RFC 3550 A.3, A.8); jitter in units of the clock rate. */
+  readonly lost: number | null;
+  readonly duplicates: number | null;
+  readonly reordered: number | null;
+  readonly jitter: number | null;
 }
 
 /** The sources of a media in one direction, in the order of its streams, the one heard last first. */
 export type SourcesOf = (media: Media, direction: 'ingress' | 'egress') => readonly Source[];
 
-const uncounted = { packets: null, bytes: null, lastTimestamp: null, lastSequence: null } as const;
+const uncounted = {
+  ...({ packets: null, bytes: null, lastTimestamp: null, lastSequence: null } as const),
+  ...({ lost: null, duplicates: null, reordered: null, jitter: null } as const),
+} as const;
 
 /** Those that have sent RTP. All packets are of the only one; of several, what was counted. */
 function sourcesOfStream(figures: StreamStatistics | undefined): readonly Source[] {

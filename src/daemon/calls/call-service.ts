@@ -15,7 +15,7 @@ import { CallSignalling } from './signalling.js';
 
 export interface CallServiceOptions
   extends
-    Omit<CallTableOptions, 'logSrtpKeys'>,
+    Omit<CallTableOptions, 'logSrtpKeys' | 'planSettings'>,
     Pick<OwnershipOptions, 'release' | 'isFollowed'>,
     Pick<EndingOptions, 'onEnded'> {
   readonly config: Config;
@@ -49,6 +49,7 @@ export class CallService {
       ...options,
       persistent: config.redis !== null,
       logSrtpKeys: config.media.logSrtpKeys,
+      planSettings: config.media,
     });
     const ownership = new CallOwnership({ ...options, table });
     const takeOver = (callId: string, cause: string): Promise<void> =>

@@ -5,7 +5,7 @@
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { TellsOf } from '../../media/ice/resume.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
-import { mediaPlan } from '../../media/plan.js';
+import { mediaPlan, type PlanSettings } from '../../media/plan.js';
 import type { PortPool } from '../../media/port-pool.js';
 import {
   emptyPlan,
@@ -30,6 +30,7 @@ export interface CallTableOptions {
   readonly clock: Clock;
   /** Option log-srtp-keys. */
   readonly logSrtpKeys: boolean;
+  readonly planSettings: PlanSettings;
   /** The store outlives the process; without: it does not. */
   readonly persistent?: boolean;
 }
@@ -155,9 +156,9 @@ export class CallTable {
   }
 
   #reconcile(next: CallState, ports: PortMove): void {
-    const { relay, interfaces } = this.#options;
+    const { relay, interfaces, planSettings } = this.#options;
     try {
-      const outcome = relay.reconcile(mediaPlan(next, interfaces));
+      const outcome = relay.reconcile(mediaPlan(next, interfaces, planSettings));
       if (!outcome.ok) throw new CommitError(outcome.failures);
     } catch (error) {
       ports.undo();

@@ -120,6 +120,7 @@ describe('the query reply', () => {
       ['packets', 1],
       ['last RTP timestamp', 160],
       ['last RTP seq', 7],
+      ...(['lost', 'duplicates', 'reordered', 'jitter'] as const).map((name) => [name, 0]),
     ]);
     const second = member(reply, 'tags', 'a', 'medias', 0, 'ingress SSRCs', 1) as NgDictionary;
     expect([...second], 'not counted of it alone').to.deep.equal([['SSRC', 1]]);
