@@ -7,6 +7,7 @@ import { CallDraft } from '../call-draft.js';
 import { type CallState, type Media, type Participant, type Subscription } from '../call-state.js';
 import { isSameCodec } from '../codec-lists.js';
 import { SignallingError } from '../errors.js';
+import { speaksDtls } from '../dtls/negotiation.js';
 import { directionOfFlags, sendsTo } from '../media-attributes.js';
 import type { MediaPair } from '../media-pair.js';
 import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
@@ -163,8 +164,12 @@ function offerTo(
 }
 
 /** Its SRTP does not end here. */
-const isSecuredByOthers = ({ sdes, protocol }: Media): boolean =>
-  sdes === null ? isSecureProtocol(protocol) : sdes.passthrough;
+function isSecuredByOthers(media: Media): boolean {
+  const { sdes, protocol, flags } = media;
+  if (flags.has('passthrough') && isSecureProtocol(protocol)) return true;
+  if (speaksDtls(media)) return false;
+  return sdes === null ? isSecureProtocol(protocol) : sdes.passthrough;
+}
 
 /** SRTP that passes through cannot be shown to anybody who does not have the keys of its two ends. */
 const unreadable = ({ participant }: Source): SignallingError =>

@@ -1,0 +1,99 @@
+/** Who hears a party whose SRTP ends here: keys by DTLS, then a plain subscriber and one that has SRTP itself. */
+import { expect } from 'chai';
+import { MediaDaemon } from '../support/daemons.js';
+import type { NgClient } from '../support/ng-client.js';
+import { RtpEndpoint, type Destination } from '../support/rtp-endpoint.js';
+import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
+import { until } from '../support/wait.js';
+
+type Keys = Readonly<Record<string, unknown>>;
+
+const body = ({ port }: RtpEndpoint): string =>
+  buildSdp({ address: '127.0.0.1', media: [{ ...audio(port), formats: '0', lines: [] }] });
+
+describe('a subscriber of a party that has DTLS', function () {
+  this.timeout(30_000);
+  const phones: RtpEndpoint[] = [];
+  let daemon: MediaDaemon | undefined;
+  let ng: NgClient | undefined;
+
+  const signal = async (keys: Keys): Promise<string> => {
+    const reply = await ng?.ask(keys as Parameters<NgClient['ask']>[0]);
+    expect(reply, JSON.stringify(reply)).to.have.property('result', 'ok');
+    return String(reply?.['sdp']);
+  };
+  const phone = async (): Promise<RtpEndpoint> => {
+    const opened = await RtpEndpoint.open();
+    phones.push(opened);
+    return opened;
+  };
+
+  beforeEach(async () => {
+    daemon = await MediaDaemon.start('rtprelayd');
+    ng = daemon.client();
+  });
+
+  afterEach(async () => {
+    for (const each of phones.splice(0)) each.close();
+    ng?.close();
+    await daemon?.stop();
+  });
+
+  /** a is plain, calls through one call that makes it DTLS and another one that makes it plain again; what a sends to. */
+  async function call(a: RtpEndpoint, b: RtpEndpoint): Promise<Destination> {
+    const secure = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', SDES: ['off'] };
+    const [first, second] = [
+      { 'call-id': 'first', 'from-tag': 'a' },
+      { 'call-id': 'second', 'from-tag': 'a' },
+    ];
+    const secured = await signal({ command: 'offer', ...first, ...secure, sdp: body(a) });
+    const plain = { 'transport-protocol': 'RTP/AVP' };
+    await signal({ command: 'offer', ...second, ...plain, sdp: secured });
+    const answered = await signal({ command: 'answer', ...second, 'to-tag': 'b', sdp: body(b) });
+    return mediaTarget(await signal({ command: 'answer', ...first, 'to-tag': 'b', sdp: answered }));
+  }
+
+  it('hears in the clear what the other end has decrypted', async () => {
+    const [a, b, s] = [await phone(), await phone(), await phone()];
+    const target = await call(a, b);
+    const keys = { 'call-id': 'second', 'to-tag': 's' };
+    const offered = await signal({
+      ...{ command: 'subscribe request', ...keys, 'from-tag': 'a' },
+      'transport-protocol': 'RTP/AVP',
+    });
+    expect(offered).to.contain('RTP/AVP').and.not.to.contain('a=fingerprint');
+    await signal({ command: 'subscribe answer', ...keys, sdp: body(s) });
+    const send = setInterval(() => {
+      a.sendNext(target);
+    }, 20);
+    try {
+      await until(() => s.rtp.length >= 5 && b.rtp.length >= 5, 'both hear', 15_000);
+    } finally {
+      clearInterval(send);
+    }
+    for (const { bytes } of [...s.rtp, ...b.rtp]) {
+      expect(bytes.subarray(12)).to.deep.equal(Buffer.alloc(160, bytes.readUInt16BE(2) & 0xff));
+    }
+  });
+
+  it('has a handshake of its own where it is not asked to be plain', async () => {
+    const [a, b, s] = [await phone(), await phone(), await phone()];
+    const target = await call(a, b);
+    const keys = { 'call-id': 'second', 'to-tag': 's' };
+    const offered = await signal({ command: 'subscribe request', ...keys, 'from-tag': 'a' });
+    expect(offered).to.contain('UDP/TLS/RTP/SAVPF').and.to.contain('a=fingerprint');
+    const third = { 'call-id': 'third', 'from-tag': 'r' };
+    const plain = { 'transport-protocol': 'RTP/AVP' };
+    await signal({ command: 'offer', ...third, ...plain, sdp: offered });
+    const heard = await signal({ command: 'answer', ...third, 'to-tag': 's', sdp: body(s) });
+    await signal({ command: 'subscribe answer', ...keys, sdp: heard });
+    const send = setInterval(() => {
+      a.sendNext(target);
+    }, 20);
+    try {
+      await until(() => s.rtp.length >= 5 && b.rtp.length >= 5, 'both hear', 15_000);
+    } finally {
+      clearInterval(send);
+    }
+  });
+});
