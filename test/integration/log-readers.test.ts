@@ -174,7 +174,7 @@ describe('a log that nobody reads', () => {
   it('and a full disk has no room for a pidfile: a warning, no failed start', async function () {
     if (!mayMount()) this.skip();
     execFileSync('mkdir', [folder.file('disk')]);
-    const fill = smallDisk.replace('exec "$@"', '(cat /dev/zero > "$0/disk/more"; exec "$@")');
+    const fill = smallDisk.replace('exec "$@"', '{ cat /dev/zero > "$0/disk/more"; exec "$@"; }');
     const shown = fill.replace(' 2> "$0/disk/log"', '').replaceAll('cat', 'cat 2> /dev/null');
     const pidfile = `--pidfile=${folder.file('disk/pid')}`;
     const inside = ['-m', 'sh', '-c', shown, folder.path, process.execPath];
