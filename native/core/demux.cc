@@ -10,20 +10,13 @@ namespace rtprelay {
 namespace {
 
 constexpr std::uint16_t kAmbiguous = 0xffff;
-constexpr std::size_t kWord = 4;
-constexpr std::size_t kBlock = 24;
-constexpr std::size_t kSenderInfo = 20;
-constexpr std::uint8_t kSourceDescription = 202;
-constexpr std::uint8_t kBye = 203;
-constexpr std::uint8_t kExtendedReport = 207;
-constexpr std::uint8_t kMidItem = 15;
 
 using Bytes = std::span<const std::uint8_t>;
 
 /// Calls `visit(part)` for each packet of a compound one that is whole and has an SSRC.
 template <typename Visit> void each_part(Bytes packet, Visit visit) {
   while (packet.size() >= kRtcpHeaderSize && packet[0] >> 6 == 2) {
-    const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * kWord;
+    const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * kWordSize;
     if (length > packet.size())
       return;
     if (length >= kRtcpHeaderSize)
@@ -34,17 +27,17 @@ template <typename Visit> void each_part(Bytes packet, Visit visit) {
 
 /// Calls `visit(ssrc, item type, value)` for each item of an SDES packet.
 template <typename Visit> void each_item(Bytes packet, Visit visit) {
-  std::size_t at = kWord;
-  for (std::size_t i = 0; i < (packet[0] & 0x1fU) && at + kWord < packet.size(); ++i) {
+  std::size_t at = kWordSize;
+  for (std::size_t i = 0; i < (packet[0] & 0x1fU) && at + kWordSize < packet.size(); ++i) {
     const std::uint32_t ssrc = read_u32(packet, at);
-    at += kWord;
+    at += kWordSize;
     while (at < packet.size() && packet[at] != 0) {
       if (at + 2 > packet.size() || at + 2 + packet[at + 1] > packet.size())
         return;
       visit(ssrc, packet[at], packet.subspan(at + 2, packet[at + 1]));
       at += std::size_t{2} + packet[at + 1];
     }
-    at += kWord - at % kWord;
+    at += kWordSize - at % kWordSize;
   }
 }
 
@@ -61,9 +54,9 @@ public:
     case kRtcpSenderReport:
     case kRtcpReceiverReport:
       return take_report(part);
-    case kSourceDescription:
+    case kRtcpSourceDescription:
       return take_description(part);
-    case kBye:
+    case kRtcpBye:
       return take_bye(part);
     default:
       if (belongs(part))
@@ -95,13 +88,13 @@ private:
     const std::span<std::uint8_t> header = out_.subspan(begin);
     header[0] = static_cast<std::uint8_t>(0x80 | count);
     header[1] = type;
-    write_number(header.subspan(2), static_cast<std::uint16_t>((size_ - begin) / kWord - 1));
+    write_number(header.subspan(2), static_cast<std::uint16_t>((size_ - begin) / kWordSize - 1));
   }
 
   /// Of another stream's report the blocks alone: it becomes a receiver report.
   void take_report(Bytes part) {
     const bool is_sender = part[1] == kRtcpSenderReport;
-    const std::size_t fixed = kRtcpHeaderSize + (is_sender ? kSenderInfo : 0);
+    const std::size_t fixed = kRtcpHeaderSize + (is_sender ? kRtcpSenderInfoSize : 0);
     if (part.size() < fixed)
       return;
     const std::uint32_t sender = read_u32(part, 4);
@@ -109,11 +102,11 @@ private:
     const std::size_t begin = size_;
     append(part.first(own ? fixed : kRtcpHeaderSize));
     std::uint8_t count = 0;
-    const std::size_t end = std::min(part.size(), fixed + kBlock * (part[0] & 0x1fU));
-    for (std::size_t at = fixed; at + kBlock <= end; at += kBlock) {
+    const std::size_t end = std::min(part.size(), fixed + kRtcpReportBlockSize * (part[0] & 0x1fU));
+    for (std::size_t at = fixed; at + kRtcpReportBlockSize <= end; at += kRtcpReportBlockSize) {
       if (!hears(read_u32(part, at), sender))
         continue;
-      append(part.subspan(at, kBlock));
+      append(part.subspan(at, kRtcpReportBlockSize));
       ++count;
     }
     finish(begin, count, own ? part[1] : kRtcpReceiverReport, !own && count == 0);
@@ -129,26 +122,26 @@ private:
 
   void take_bye(Bytes part) {
     const std::size_t begin = size_;
-    append(part.first(kWord));
+    append(part.first(kWordSize));
     std::uint8_t count = 0;
-    const std::size_t end = std::min(part.size(), kWord * (1 + (part[0] & 0x1fU)));
-    for (std::size_t at = kWord; at + kWord <= end; at += kWord) {
+    const std::size_t end = std::min(part.size(), kWordSize * (1 + (part[0] & 0x1fU)));
+    for (std::size_t at = kWordSize; at + kWordSize <= end; at += kWordSize) {
       if (!sends(read_u32(part, at)))
         continue;
-      append(part.subspan(at, kWord));
+      append(part.subspan(at, kWordSize));
       ++count;
     }
-    finish(begin, count, kBye, count == 0);
+    finish(begin, count, kRtcpBye, count == 0);
   }
 
   /// Feedback, extended reports, and whatever else has a sender.
   [[nodiscard]] bool belongs(Bytes part) const {
     const std::uint32_t sender = read_u32(part, 4);
     const auto about = [&](std::size_t at) {
-      return part.size() >= at + kWord ? read_u32(part, at) : 0;
+      return part.size() >= at + kWordSize ? read_u32(part, at) : 0;
     };
-    if (part[1] == kExtendedReport)
-      return hears(about(kRtcpHeaderSize + kWord), sender);
+    if (part[1] == kRtcpExtendedReport)
+      return hears(about(kRtcpHeaderSize + kWordSize), sender);
     if (part[1] != kRtcpTransportFeedback && part[1] != kRtcpPayloadFeedback)
       return sends(sender);
     if (about(8) != 0)
@@ -246,10 +239,10 @@ std::optional<std::uint32_t> Demultiplexer::stream_of_rtp(DemuxState& state, Byt
 
 void Demultiplexer::learn_from_rtcp(DemuxState& state, Bytes packet) const {
   each_part(packet, [&](Bytes part) {
-    if (part[1] != kSourceDescription)
+    if (part[1] != kRtcpSourceDescription)
       return;
     each_item(part, [&](std::uint32_t ssrc, std::uint8_t type, Bytes value) {
-      if (type != kMidItem)
+      if (type != kRtcpMidItem)
         return;
       if (const auto stream = stream_of_mid(value))
         state.arriving.learn(ssrc, *stream);

@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "../bytes.h"
+#include "thread.h"
 
 namespace rtprelay {
 
@@ -26,12 +25,6 @@ constexpr std::uint8_t kAlertRecord = 21;
 constexpr std::uint8_t kHandshakeRecord = 22;
 /// Media goes first where both want a processor.
 constexpr int kNice = 10;
-
-Micros monotonic_micros() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
-}
 
 /// Whether the first fragment of a ClientHello outside of any association begins the datagram; its
 /// random number.
@@ -111,13 +104,7 @@ bool Handshakes::start() {
   wake_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_.valid())
     return false;
-  // The process' signals are for its main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_thread([this] { run(); });
   return thread_.joinable();
 }
 

@@ -10,7 +10,6 @@ namespace rtprelay {
 namespace {
 
 constexpr std::uint8_t kVersion = 0x80;
-constexpr std::uint8_t kSourceDescription = 202;
 constexpr std::uint8_t kCname = 1;
 /// RFC 5905 §6: 1900 to 1970, seconds.
 constexpr std::uint64_t kNtpOffset = 2'208'988'800;
@@ -68,7 +67,7 @@ void write_blocks(std::span<const ReportBlock> blocks, RtcpWriter& writer) {
 }
 
 void write_description(std::uint32_t ssrc, std::string_view cname, RtcpWriter& writer) {
-  writer.begin(1, kSourceDescription);
+  writer.begin(1, kRtcpSourceDescription);
   writer.number(ssrc);
   writer.u8(kCname);
   writer.text(cname);

@@ -7,12 +7,11 @@ namespace rtprelay {
 bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet) {
   if (packet.size() < kRtpHeaderSize)
     return false;
-  constexpr std::size_t kWord = 4;
-  std::size_t begin = kRtpHeaderSize + kWord * (packet[0] & 0x0fU);
+  std::size_t begin = kRtpHeaderSize + kWordSize * (packet[0] & 0x0fU);
   if ((packet[0] & 0x10) != 0) {
-    if (packet.size() < begin + kWord)
+    if (packet.size() < begin + kWordSize)
       return false;
-    begin += kWord + kWord * read_u16(packet, begin + 2);
+    begin += kWordSize + kWordSize * read_u16(packet, begin + 2);
   }
   if (packet.size() < begin)
     return false;

@@ -13,6 +13,8 @@ enum class PacketKind : std::uint8_t { kRtp, kRtcp, kStun, kDtls, kOther };
 
 /// RFC 3550 §5.1: fixed RTP header, bytes.
 constexpr std::size_t kRtpHeaderSize = 12;
+/// What RTP and RTCP count lengths in.
+constexpr std::size_t kWordSize = 4;
 /// RFC 3550 §6.4: RTCP header and SSRC of the sender, bytes.
 constexpr std::size_t kRtcpHeaderSize = 8;
 /// RFC 8489 §5: the magic cookie at offset 4.

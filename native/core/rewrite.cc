@@ -10,7 +10,6 @@ namespace rtprelay {
 
 namespace {
 
-constexpr std::size_t kWord = 4;
 /// RFC 8285 §4.2, §4.3: what the profile field says of the form of the elements.
 constexpr std::uint16_t kOneByteProfile = 0xbede;
 constexpr std::uint16_t kTwoByteProfile = 0x1000;
@@ -18,15 +17,6 @@ constexpr std::uint16_t kTwoByteProfile = 0x1000;
 constexpr std::uint8_t kLastOneByteId = 14;
 constexpr std::size_t kMaxOneByteData = 16;
 constexpr std::uint8_t kHasExtension = 0x10;
-
-constexpr std::size_t kReportBlock = 24;
-constexpr std::size_t kSenderInfo = 20;
-constexpr std::uint8_t kSourceDescription = 202;
-constexpr std::uint8_t kBye = 203;
-constexpr std::uint8_t kApplication = 204;
-constexpr std::uint8_t kExtendedReport = 207;
-/// RFC 9143 §16.1: the SDES item.
-constexpr std::uint8_t kMidItem = 15;
 
 std::uint32_t mapped(const SsrcMap& map, std::uint32_t ssrc) {
   const auto found = std::ranges::lower_bound(map, ssrc, {}, &SsrcPair::from);
@@ -44,7 +34,7 @@ bool is_two_byte(std::uint16_t profile) { return (profile & 0xfff0) == kTwoByteP
 std::size_t fixed_header_size(std::span<const std::uint8_t> packet) {
   if (packet.size() < kRtpHeaderSize || packet[0] >> 6 != 2)
     return 0;
-  const std::size_t size = kRtpHeaderSize + kWord * (packet[0] & 0x0fU);
+  const std::size_t size = kRtpHeaderSize + kWordSize * (packet[0] & 0x0fU);
   return size <= packet.size() ? size : 0;
 }
 
@@ -54,9 +44,9 @@ bool extension_of(std::span<const std::uint8_t> packet, std::size_t begin,
   out = {};
   if ((packet[0] & kHasExtension) == 0)
     return true;
-  if (packet.size() < begin + kWord)
+  if (packet.size() < begin + kWordSize)
     return false;
-  const std::size_t size = kWord + kWord * read_u16(packet, begin + 2);
+  const std::size_t size = kWordSize + kWordSize * read_u16(packet, begin + 2);
   if (packet.size() < begin + size)
     return false;
   out = packet.subspan(begin, size);
@@ -69,7 +59,7 @@ bool read_elements(std::span<const std::uint8_t> extension, ExtensionElements& o
   out.two_byte = is_two_byte(profile);
   if (!out.two_byte && profile != kOneByteProfile)
     return false;
-  std::span<const std::uint8_t> rest = extension.subspan(kWord);
+  std::span<const std::uint8_t> rest = extension.subspan(kWordSize);
   while (!rest.empty()) {
     if (rest[0] == 0) { // padding
       rest = rest.subspan(1);
@@ -113,11 +103,11 @@ ExtensionElements apply(const ExtensionRules& rules, const ExtensionElements& ca
 
 /// With its own header, padded; 0: it does not fit.
 std::size_t write_elements(const ExtensionElements& elements, std::span<std::uint8_t> out) {
-  std::size_t size = kWord;
+  std::size_t size = kWordSize;
   for (std::size_t i = 0; i < elements.size; ++i) {
     const ExtensionElement& element = elements.list[i];
     const std::size_t head = elements.two_byte ? 2 : 1;
-    if (out.size() < size + head + element.data.size() + kWord)
+    if (out.size() < size + head + element.data.size() + kWordSize)
       return 0;
     if (elements.two_byte) {
       out[size] = element.id;
@@ -129,10 +119,10 @@ std::size_t write_elements(const ExtensionElements& elements, std::span<std::uin
     std::ranges::copy(element.data, out.begin() + static_cast<std::ptrdiff_t>(size + head));
     size += head + element.data.size();
   }
-  while (size % kWord != 0)
+  while (size % kWordSize != 0)
     out[size++] = 0;
   write_number(out, elements.two_byte ? kTwoByteProfile : kOneByteProfile);
-  write_number(out.subspan(2), static_cast<std::uint16_t>(size / kWord - 1));
+  write_number(out.subspan(2), static_cast<std::uint16_t>(size / kWordSize - 1));
   return size;
 }
 
@@ -154,7 +144,7 @@ bool rewrite_extension(const ExtensionRules& rules, std::span<const std::uint8_t
   const ExtensionElements goes = apply(rules, came);
   if (goes.size == 0)
     return true;
-  left = out.size() < kWord ? 0 : write_elements(goes, out);
+  left = out.size() < kWordSize ? 0 : write_elements(goes, out);
   return left != 0;
 }
 
@@ -180,10 +170,10 @@ private:
 };
 
 void rewrite_blocks(const Rewrite& rewrite, std::span<std::uint8_t> blocks, std::size_t count) {
-  for (std::size_t i = 0; i < count && blocks.size() >= kReportBlock; ++i) {
+  for (std::size_t i = 0; i < count && blocks.size() >= kRtcpReportBlockSize; ++i) {
     map_at(rewrite.about, blocks, 0);
     write_number(blocks.subspan(8), read_u32(blocks, 8) - rewrite.about_sequence_offset);
-    blocks = blocks.subspan(kReportBlock);
+    blocks = blocks.subspan(kRtcpReportBlockSize);
   }
 }
 
@@ -204,22 +194,22 @@ void rewrite_feedback(const Rewrite& rewrite, std::span<std::uint8_t> packet) {
   const bool transport = packet[1] == kRtcpTransportFeedback;
   const std::span<std::uint8_t> control = packet.subspan(kFeedbackHeader);
   if (transport && format == 1) { // NACK
-    for (std::size_t at = 0; at + kWord <= control.size(); at += kWord)
+    for (std::size_t at = 0; at + kWordSize <= control.size(); at += kWordSize)
       take_off_sequence(rewrite, control, at);
   } else if ((transport && (format == 3 || format == 4)) ||
              (!transport && format >= 4 && format <= 7)) { // TMMBR, TMMBN; FIR, TSTR, TSTN, VBCM
     for (std::size_t at = 0; at + kEntry <= control.size(); at += kEntry)
       map_at(rewrite.about, control, at);
   } else if (!transport && format == 15 && control.size() >= kEntry && read_u32(control) == kRemb) {
-    for (std::size_t at = kEntry; at + kWord <= control.size(); at += kWord)
+    for (std::size_t at = kEntry; at + kWordSize <= control.size(); at += kWordSize)
       map_at(rewrite.about, control, at);
   }
 }
 
 /// RFC 3611 §4.
 void rewrite_extended(const Rewrite& rewrite, std::span<std::uint8_t> blocks) {
-  while (blocks.size() >= kWord) {
-    const std::size_t size = kWord + kWord * read_u16(blocks, 2);
+  while (blocks.size() >= kWordSize) {
+    const std::size_t size = kWordSize + kWordSize * read_u16(blocks, 2);
     if (size > blocks.size())
       return;
     const std::span<std::uint8_t> block = blocks.first(size);
@@ -235,7 +225,7 @@ void rewrite_extended(const Rewrite& rewrite, std::span<std::uint8_t> blocks) {
       take_off_sequence(rewrite, block, 10);
       break;
     case 5: // DLRR
-      for (std::size_t at = kWord; at + 12 <= size; at += 12)
+      for (std::size_t at = kWordSize; at + 12 <= size; at += 12)
         map_at(rewrite.about, block, at);
       break;
     case 7: // VoIP metrics
@@ -251,20 +241,20 @@ void rewrite_extended(const Rewrite& rewrite, std::span<std::uint8_t> blocks) {
 
 /// One chunk of an SDES packet, without its mid where the recipient has another. false: malformed.
 bool rewrite_chunk(const Rewrite& rewrite, std::span<const std::uint8_t>& chunks, Writer& out) {
-  if (chunks.size() < 2 * kWord)
+  if (chunks.size() < 2 * kWordSize)
     return false;
-  const std::span<std::uint8_t> ssrc = out.append(chunks.first(kWord));
+  const std::span<std::uint8_t> ssrc = out.append(chunks.first(kWordSize));
   if (ssrc.empty())
     return false;
   map_at(rewrite.ssrcs, ssrc, 0);
   const bool own_mid = rewrite.extensions && rewrite.extensions->mid_id != 0;
-  std::size_t at = kWord;
-  std::size_t written = kWord;
+  std::size_t at = kWordSize;
+  std::size_t written = kWordSize;
   while (at < chunks.size() && chunks[at] != 0) {
     if (at + 2 > chunks.size() || at + 2 + chunks[at + 1] > chunks.size())
       return false;
     const std::size_t size = std::size_t{2} + chunks[at + 1];
-    if (!(own_mid && chunks[at] == kMidItem)) {
+    if (!(own_mid && chunks[at] == kRtcpMidItem)) {
       if (out.append(chunks.subspan(at, size)).empty())
         return false;
       written += size;
@@ -274,24 +264,24 @@ bool rewrite_chunk(const Rewrite& rewrite, std::span<const std::uint8_t>& chunks
   if (at >= chunks.size())
     return false;
   // One zero at least, up to the next word.
-  constexpr std::array<std::uint8_t, kWord> kZeros{};
-  if (out.append(std::span(kZeros).first(kWord - written % kWord)).empty())
+  constexpr std::array<std::uint8_t, kWordSize> kZeros{};
+  if (out.append(std::span(kZeros).first(kWordSize - written % kWordSize)).empty())
     return false;
-  chunks = chunks.subspan(std::min(chunks.size(), at + kWord - at % kWord));
+  chunks = chunks.subspan(std::min(chunks.size(), at + kWordSize - at % kWordSize));
   return true;
 }
 
 bool rewrite_description(const Rewrite& rewrite, std::span<const std::uint8_t> packet,
                          Writer& out) {
   const std::size_t begin = out.size();
-  const std::span<std::uint8_t> header = out.append(packet.first(kWord));
+  const std::span<std::uint8_t> header = out.append(packet.first(kWordSize));
   if (header.empty())
     return false;
-  std::span<const std::uint8_t> chunks = packet.subspan(kWord);
+  std::span<const std::uint8_t> chunks = packet.subspan(kWordSize);
   for (std::size_t i = 0; i < (packet[0] & 0x1fU); ++i)
     if (!rewrite_chunk(rewrite, chunks, out))
       return false;
-  write_number(header.subspan(2), static_cast<std::uint16_t>((out.size() - begin) / kWord - 1));
+  write_number(header.subspan(2), static_cast<std::uint16_t>((out.size() - begin) / kWordSize - 1));
   // Padding (RFC 3550 §6.4.1) is not copied.
   header[0] &= 0xdf;
   return true;
@@ -300,28 +290,28 @@ bool rewrite_description(const Rewrite& rewrite, std::span<const std::uint8_t> p
 /// One packet of a compound one. false: malformed, or no room.
 bool rewrite_part(const Rewrite& rewrite, std::span<const std::uint8_t> packet, Writer& out) {
   const std::uint8_t type = packet[1];
-  if (type == kSourceDescription)
+  if (type == kRtcpSourceDescription)
     return rewrite_description(rewrite, packet, out);
   const std::span<std::uint8_t> written = out.append(packet);
   if (written.size() != packet.size())
     return false;
   const std::size_t count = packet[0] & 0x1f;
-  if (type == kBye) {
-    for (std::size_t i = 0; i < count && kWord * (i + 2) <= written.size(); ++i)
-      map_at(rewrite.ssrcs, written, kWord * (i + 1));
+  if (type == kRtcpBye) {
+    for (std::size_t i = 0; i < count && kWordSize * (i + 2) <= written.size(); ++i)
+      map_at(rewrite.ssrcs, written, kWordSize * (i + 1));
     return true;
   }
-  if (type < kRtcpSenderReport || type > kExtendedReport)
+  if (type < kRtcpSenderReport || type > kRtcpExtendedReport)
     return true;
   if (written.size() < kRtcpHeaderSize)
     return false;
   map_at(rewrite.ssrcs, written, 4);
   switch (type) {
   case kRtcpSenderReport:
-    if (written.size() < kRtcpHeaderSize + kSenderInfo)
+    if (written.size() < kRtcpHeaderSize + kRtcpSenderInfoSize)
       return false;
     write_number(written.subspan(16), read_u32(written, 16) + rewrite.timestamp_offset);
-    rewrite_blocks(rewrite, written.subspan(kRtcpHeaderSize + kSenderInfo), count);
+    rewrite_blocks(rewrite, written.subspan(kRtcpHeaderSize + kRtcpSenderInfoSize), count);
     break;
   case kRtcpReceiverReport:
     rewrite_blocks(rewrite, written.subspan(kRtcpHeaderSize), count);
@@ -330,11 +320,11 @@ bool rewrite_part(const Rewrite& rewrite, std::span<const std::uint8_t> packet, 
   case kRtcpPayloadFeedback:
     rewrite_feedback(rewrite, written);
     break;
-  case kExtendedReport:
+  case kRtcpExtendedReport:
     rewrite_extended(rewrite, written.subspan(kRtcpHeaderSize));
     break;
   default: // APP
-    static_assert(kApplication < kRtcpTransportFeedback);
+    static_assert(kRtcpApplication < kRtcpTransportFeedback);
     break;
   }
   return true;
@@ -370,7 +360,7 @@ std::size_t rewrite_rtp(const Rewrite& rewrite, std::span<const std::uint8_t> pa
   write_number(out.subspan(2),
                static_cast<std::uint16_t>(read_u16(packet, 2) + rewrite.sequence_offset));
   write_number(out.subspan(4), read_u32(packet, 4) + rewrite.timestamp_offset);
-  for (std::size_t at = 8; at < fixed; at += kWord)
+  for (std::size_t at = 8; at < fixed; at += kWordSize)
     map_at(rewrite.ssrcs, out, at);
   std::size_t size = fixed;
   if (rewrite.extensions) {
@@ -394,8 +384,8 @@ std::size_t rewrite_rtp(const Rewrite& rewrite, std::span<const std::uint8_t> pa
 std::size_t rewrite_rtcp(const Rewrite& rewrite, std::span<const std::uint8_t> packet,
                          std::span<std::uint8_t> out) {
   Writer writer(out);
-  while (packet.size() >= kWord && packet[0] >> 6 == 2) {
-    const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * kWord;
+  while (packet.size() >= kWordSize && packet[0] >> 6 == 2) {
+    const std::size_t length = (std::size_t{read_u16(packet, 2)} + 1) * kWordSize;
     const std::size_t before = writer.size();
     if (length > packet.size())
       break;

@@ -8,8 +8,6 @@ namespace rtprelay {
 
 namespace {
 
-constexpr std::size_t kReportBlockSize = 24;
-constexpr std::size_t kSenderPartSize = 20;
 constexpr Micros kMaxRoundTrip = 10'000'000;
 constexpr Micros kMinReportDistance = 1'000'000;
 constexpr std::uint32_t kDefaultClockRate = 8000;
@@ -34,8 +32,8 @@ RtcpItem read_block(std::span<const std::uint8_t> block, std::uint32_t reporter)
 
 bool read_report(std::span<const std::uint8_t> packet, std::size_t count, bool sender,
                  RtcpItems& out) {
-  std::size_t at = kRtcpHeaderSize + (sender ? kSenderPartSize : 0);
-  if (packet.size() < at + count * kReportBlockSize)
+  std::size_t at = kRtcpHeaderSize + (sender ? kRtcpSenderInfoSize : 0);
+  if (packet.size() < at + count * kRtcpReportBlockSize)
     return false;
   const std::uint32_t reporter = read_u32(packet, 4);
   if (sender) {
@@ -45,8 +43,8 @@ bool read_report(std::span<const std::uint8_t> packet, std::size_t count, bool s
     item.ntp_middle = read_u32(packet, 10);
     append(out, item);
   }
-  for (std::size_t i = 0; i < count; ++i, at += kReportBlockSize)
-    append(out, read_block(packet.subspan(at, kReportBlockSize), reporter));
+  for (std::size_t i = 0; i < count; ++i, at += kRtcpReportBlockSize)
+    append(out, read_block(packet.subspan(at, kRtcpReportBlockSize), reporter));
   return true;
 }
 

@@ -14,9 +14,19 @@ namespace rtprelay {
 
 constexpr std::uint8_t kRtcpSenderReport = 200;
 constexpr std::uint8_t kRtcpReceiverReport = 201;
+constexpr std::uint8_t kRtcpSourceDescription = 202;
+constexpr std::uint8_t kRtcpBye = 203;
+constexpr std::uint8_t kRtcpApplication = 204;
 /// RFC 4585 §6.1: transport layer and payload-specific feedback.
 constexpr std::uint8_t kRtcpTransportFeedback = 205;
 constexpr std::uint8_t kRtcpPayloadFeedback = 206;
+/// RFC 3611.
+constexpr std::uint8_t kRtcpExtendedReport = 207;
+/// RFC 9143 §16.1: the item of a source description.
+constexpr std::uint8_t kRtcpMidItem = 15;
+/// RFC 3550 §6.4.1: of a report block, and of what an SR says of its sender.
+constexpr std::size_t kRtcpReportBlockSize = 24;
+constexpr std::size_t kRtcpSenderInfoSize = 20;
 
 /// One report block, or the sender part of an SR (`about` is then 0 and `is_sender` set).
 struct RtcpItem {

@@ -13,24 +13,15 @@
 #include <cstring>
 #include <system_error>
 
-#include <ctime>
 #include <pthread.h>
-#include <signal.h>
 
 #include "association.h"
 #include "packet.h"
+#include "thread.h"
 
 namespace rtprelay {
 
-namespace {
-
-Micros monotonic_micros() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<Micros>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
-}
-
-} // namespace
+namespace {} // namespace
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
@@ -46,13 +37,7 @@ Worker::~Worker() {
 }
 
 bool Worker::start() {
-  // The process' signals are for its main thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_thread([this] { run(); });
   return thread_.joinable();
 }
 

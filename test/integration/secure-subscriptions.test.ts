@@ -11,6 +11,22 @@ type Keys = Readonly<Record<string, unknown>>;
 const body = ({ port }: RtpEndpoint): string =>
   buildSdp({ address: '127.0.0.1', media: [{ ...audio(port), formats: '0', lines: [] }] });
 
+/** Sends until each of `hearers` has some of it: handshakes take their time. */
+async function untilHeard(
+  from: RtpEndpoint,
+  target: Destination,
+  hearers: readonly RtpEndpoint[],
+): Promise<void> {
+  const send = setInterval(() => {
+    from.sendNext(target);
+  }, 20);
+  try {
+    await until(() => hearers.every(({ rtp }) => rtp.length >= 5), 'all hear', 15_000);
+  } finally {
+    clearInterval(send);
+  }
+}
+
 describe('a subscriber of a party that has DTLS', function () {
   this.timeout(30_000);
   const phones: RtpEndpoint[] = [];
@@ -63,14 +79,7 @@ describe('a subscriber of a party that has DTLS', function () {
     });
     expect(offered).to.contain('RTP/AVP').and.not.to.contain('a=fingerprint');
     await signal({ command: 'subscribe answer', ...keys, sdp: body(s) });
-    const send = setInterval(() => {
-      a.sendNext(target);
-    }, 20);
-    try {
-      await until(() => s.rtp.length >= 5 && b.rtp.length >= 5, 'both hear', 15_000);
-    } finally {
-      clearInterval(send);
-    }
+    await untilHeard(a, target, [b, s]);
     for (const { bytes } of [...s.rtp, ...b.rtp]) {
       expect(bytes.subarray(12)).to.deep.equal(Buffer.alloc(160, bytes.readUInt16BE(2) & 0xff));
     }
@@ -87,13 +96,6 @@ describe('a subscriber of a party that has DTLS', function () {
     await signal({ command: 'offer', ...third, ...plain, sdp: offered });
     const heard = await signal({ command: 'answer', ...third, 'to-tag': 's', sdp: body(s) });
     await signal({ command: 'subscribe answer', ...keys, sdp: heard });
-    const send = setInterval(() => {
-      a.sendNext(target);
-    }, 20);
-    try {
-      await until(() => s.rtp.length >= 5 && b.rtp.length >= 5, 'both hear', 15_000);
-    } finally {
-      clearInterval(send);
-    }
+    await untilHeard(a, target, [b, s]);
   });
 });

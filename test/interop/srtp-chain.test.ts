@@ -1,45 +1,10 @@
 /** SDES between us and rtpengine 10.5: what a plain phone sends through both arrives, whichever encrypts. */
 import { expect } from 'chai';
 import { srtpSuiteNames, type SrtpSuite } from '../../src/media/sdes/suites.js';
+import { plainBody, signal, talk, type Link } from '../support/chain.js';
 import { MediaDaemon, rtpengineInstalled } from '../support/daemons.js';
-import type { NgClient } from '../support/ng-client.js';
-import { RtpEndpoint, type Destination } from '../support/rtp-endpoint.js';
-import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
-import { pause } from '../support/wait.js';
-
-interface Link {
-  readonly name: string;
-  readonly client: NgClient;
-}
-
-const plainBody = (port: number): string =>
-  buildSdp({ address: '127.0.0.1', media: [{ ...audio(port), formats: '0', lines: [] }] });
-
-async function signal(link: Link, dictionary: Record<string, unknown>): Promise<string> {
-  const reply = await link.client.ask(dictionary as Parameters<NgClient['ask']>[0]);
-  expect(reply, `${link.name}: ${JSON.stringify(reply)}`).to.have.property('result', 'ok');
-  return String(reply['sdp']);
-}
-
-/** RTP and RTCP from one phone to the other. */
-async function talk(from: RtpEndpoint, to: RtpEndpoint, target: Destination): Promise<void> {
-  to.clear();
-  for (let count = 0; count < 12; count++) {
-    from.sendNext(target);
-    await pause(2);
-  }
-  from.sendReport({ ...target, port: target.port + 1 });
-  await to.settled();
-  expect(to.rtp.length, 'RTP packets').to.equal(12);
-  expect(to.rtcp.length, 'RTCP packets').to.equal(1);
-  for (const { bytes } of to.rtp) {
-    expect(bytes.length).to.equal(172);
-    expect(bytes.subarray(12).equals(Buffer.alloc(160, bytes.readUInt16BE(2) & 0xff))).to.equal(
-      true,
-    );
-  }
-  expect(to.rtcp[0]?.bytes.readUInt32BE(4)).to.equal(from.ssrc);
-}
+import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { mediaTarget } from '../support/sdp.js';
 
 /** a calls b: `first` makes SRTP of it, `second` RTP again; then both talk. */
 async function callThrough(

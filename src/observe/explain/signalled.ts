@@ -23,27 +23,18 @@ function holdOf({ from, to }: DirectionEvidence): Finding | null {
   const next =
     'Normal on hold. If nobody holds, look for the re-INVITE that should have ended it: it must reach the ' +
     'relay as an offer with a=sendrecv.';
+  const held = (text: string): Finding => cause('hold', text, next);
   if (isHeld(to.rtp.stream)) {
-    return cause(
-      'hold',
-      `${b} is on hold: its SDP has the address 0.0.0.0, so nothing is sent to it.`,
-      next,
-    );
+    return held(`${b} is on hold: its SDP has the address 0.0.0.0, so nothing is sent to it.`);
   }
   if (!receivesFrom(from.media.direction)) {
     const said = ownWords[from.media.direction];
-    return cause(
-      'hold',
-      `The call is on hold: ${a} is not to send (a=${said} between it and the relay).`,
-      next,
-    );
+    return held(`The call is on hold: ${a} is not to send (a=${said} between it and the relay).`);
   }
   if (!sendsTo(to.media.direction)) {
     const said = ownWords[to.media.direction];
-    return cause(
-      'hold',
+    return held(
       `The call is on hold: ${b} is to get nothing (a=${said} between it and the relay).`,
-      next,
     );
   }
   return null;
