@@ -1,4 +1,4 @@
-// Mocha's spec reporter that also leaves the totals where scripts/test adds them up.
+// Mocha's spec reporter that also leaves the totals, and the names of what failed, where scripts/test adds them up.
 'use strict';
 const { writeFileSync } = require('node:fs');
 const Mocha = require('mocha');
@@ -9,7 +9,13 @@ module.exports = class Totals extends Mocha.reporters.Spec {
     runner.once('end', () => {
       const { passes, failures, pending } = this.stats;
       const file = process.env.RTPRELAY_TOTALS;
-      if (file) writeFileSync(file, `${passes} ${failures} ${pending}\n`);
+      if (!file) return;
+      const names = this.failures.map((test) => `${test.fullTitle()}: ${firstLine(test.err)}\n`);
+      writeFileSync(file, [`${passes} ${failures} ${pending}\n`, ...names].join(''));
     });
   }
 };
+
+function firstLine(error) {
+  return String(error?.message ?? error).split('\n', 1)[0];
+}
