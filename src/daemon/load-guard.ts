@@ -27,10 +27,6 @@ export class LoadGuard {
     this.#current = current;
   }
 
-  get current(): MachineLoad {
-    return this.#current;
-  }
-
   /** Why a new call is refused; null when it may come. */
   refusal(sessions: number): LoadRefusal | null {
     const { maxSessions, maxLoad, maxCpuPercent, maxBandwidthBytesPerSecond } = this.limits;

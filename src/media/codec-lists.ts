@@ -39,7 +39,7 @@ function subjectsOf({ encoding, fmtp }: Codec): readonly number[] | null {
 }
 
 /** Without those that are about codecs which are not there: browsers refuse such a section. */
-export function withoutOrphans(codecs: readonly Codec[]): readonly Codec[] {
+function withoutOrphans(codecs: readonly Codec[]): readonly Codec[] {
   let left = codecs;
   if (!codecs.some((codec) => subjectsOf(codec) !== null)) return codecs;
   for (;;) {

@@ -30,7 +30,7 @@ import { keyBytes, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
 import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
 /** A socket of the call lies on an address that this node's interfaces do not have. */
-export class MissingAddressError extends Error {
+class MissingAddressError extends Error {
   override readonly name = 'MissingAddressError';
   constructor({ logicalInterface, family, addressIndex }: LocalSocket) {
     super(`no local address ${addressIndex} (${family} first) on interface '${logicalInterface}'`);
@@ -46,7 +46,7 @@ export interface PlanSettings {
 }
 
 /** rtpengine's. */
-export const defaultPlanSettings: PlanSettings = { measureRtp: false, rtcpIntervalMs: 5000 };
+const defaultPlanSettings: PlanSettings = { measureRtp: false, rtcpIntervalMs: 5000 };
 
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(

@@ -8,7 +8,7 @@ import type { NgDictionary, NgValue } from './dictionary.js';
 import { NgError } from './errors.js';
 
 /** Containers within containers. */
-export const maxJsonDepth = 64;
+const maxJsonDepth = 64;
 
 const escapes = /\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|.)/gis;
 

@@ -58,7 +58,7 @@ export const commitBounds = [
 ] as const;
 
 /** How long NG replies waited for the store. */
-export class CommitTimes {
+class CommitTimes {
   /** By class, the last is of those above all bounds. */
   readonly counts: number[] = [...commitBounds.map(() => 0), 0];
   seconds = 0;

@@ -63,7 +63,7 @@ export interface Encoding {
 }
 
 /** A time of the state as the layout has it; 0, which stands for never, stays. */
-export const timeOf = (micros: number, { form, moment }: Encoding): string =>
+const timeOf = (micros: number, { form, moment }: Encoding): string =>
   form.time(shifted(micros, moment));
 
 const shifted = (micros: number, { offsetMicros }: CallMoment): number =>

@@ -90,7 +90,7 @@ function recall<T>(list: Remembered<T>[], at: number, on: DependsOn, make: () =>
 }
 
 /** What was made for the groups of one call, in one format and by one clock. */
-export class GroupMemory {
+class GroupMemory {
   readonly #kinds = new Map<GroupKind, KindMemory>();
 
   constructor(

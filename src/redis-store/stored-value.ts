@@ -9,7 +9,7 @@ import { own, type BencodeCodec, type Secrets, type StoredFormat } from './schem
 import { noKeysError } from './sealing.js';
 
 /** Longer values are refused: a call with a hundred participants takes some 200 KiB. */
-export const maxValueBytes = 16 * 1024 * 1024;
+const maxValueBytes = 16 * 1024 * 1024;
 
 const codeOfBrace = 0x7b;
 const codeOfD = 0x64;

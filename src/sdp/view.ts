@@ -190,7 +190,7 @@ export function loopMarks(session: SdpSession): readonly string[] {
 const isBlank = (code: number): boolean => code === 32 || code === 9;
 
 /** Splits `PT rest`; `text` is the rest with its blanks. null when it does not start with a payload type. */
-export function payloadPrefix(
+function payloadPrefix(
   value: string,
 ): { payloadType: number; rest: string; text: string } | null {
   let at = 0;

@@ -78,11 +78,3 @@ export function listAt(dictionary: NgDictionary, key: string): readonly NgValue[
   const value = dictionary[key];
   return isList(value) ? value : [];
 }
-
-/** The string at `key`. Throws when there is none. */
-export function stringAt(dictionary: NgDictionary, key: string): string {
-  const value = dictionary[key];
-  if (typeof value !== 'string')
-    throw new Error(`no string ${key} in ${JSON.stringify(dictionary)}`);
-  return value;
-}

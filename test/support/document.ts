@@ -33,7 +33,7 @@ function blocksOf(text: string): readonly Block[] {
 }
 
 /** The sections of a document of docs/, with the blocks that are meant for a machine. */
-export function readDocument(name: string): readonly Section[] {
+function readDocument(name: string): readonly Section[] {
   const file = fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
   const parts = readFileSync(file, 'utf8').split(/^## /m).slice(1);
   return parts.map((part) => {
@@ -43,7 +43,7 @@ export function readDocument(name: string): readonly Section[] {
 }
 
 /** The section whose title begins so. @throws Error when the document has none. */
-export function sectionOf(document: readonly Section[], beginning: string): Section {
+function sectionOf(document: readonly Section[], beginning: string): Section {
   const found = document.find(({ title }) => title.startsWith(beginning));
   if (found === undefined) throw new Error(`the document has no section '${beginning}'`);
   return found;

@@ -32,7 +32,7 @@ export interface ListedFlow {
 }
 
 /** The phones' addresses. The last one is on the second cable. */
-export const phoneAddresses = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.1.1'] as const;
+const phoneAddresses = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.1.1'] as const;
 export const phoneAddress6 = 'fd00::1';
 export const relayAddress = '10.0.0.11';
 export const relayAddress6 = 'fd00::11';

@@ -49,7 +49,7 @@ function servicesOf(name: string): readonly string[] {
 }
 
 /** true when this machine has the package. */
-export function hasPackage(name: string): boolean {
+function hasPackage(name: string): boolean {
   try {
     return execFileSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], {
       encoding: 'utf8',

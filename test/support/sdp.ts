@@ -93,10 +93,3 @@ export function mediaTarget(body: string, index = 0): { address: string; port: n
   if (address === undefined || !Number.isInteger(port)) throw new Error(`no target in ${body}`);
   return { address, port };
 }
-
-/** Values of an attribute in a section, e.g. `ptime` → `['20']`. A flag attribute has the value ''. */
-export function attributeValues(lines: readonly string[], name: string): readonly string[] {
-  return lines
-    .filter((line) => line === `a=${name}` || line.startsWith(`a=${name}:`))
-    .map((line) => line.slice(name.length + 3));
-}

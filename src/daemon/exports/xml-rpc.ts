@@ -41,7 +41,7 @@ function bodyOf(method: string, params: readonly string[]): string {
 }
 
 /** What is sent about a call. */
-export function noticesOf(state: CallState, { url, format }: XmlRpcConfig): readonly Notice[] {
+function noticesOf(state: CallState, { url, format }: XmlRpcConfig): readonly Notice[] {
   const { callId, createdFromAddress, participants } = state;
   const host = createdFromAddress.includes(':') ? `[${createdFromAddress}]` : createdFromAddress;
   const common = { callId, url: url.replaceAll('%%', host) };

@@ -29,7 +29,7 @@ export interface HttpTls {
 }
 
 /** A listening address that cannot be had. */
-export class HttpBindError extends Error {
+class HttpBindError extends Error {
   override readonly name = 'HttpBindError';
 }
 

@@ -88,7 +88,7 @@ export function withoutDtls(security: MediaSecurity): MediaSecurity {
 }
 
 /** `security` as one in which DTLS is offered, or was taken. */
-export const withDtls = (security: MediaSecurity): MediaSecurity =>
+const withDtls = (security: MediaSecurity): MediaSecurity =>
   security.mode === 'SDES' || security.mode === 'SDES or DTLS'
     ? { ...security, mode: 'SDES or DTLS' }
     : { ...security, mode: 'DTLS' };

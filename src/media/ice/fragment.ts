@@ -21,7 +21,7 @@ function attributeOf(line: string): SdpAttribute | null {
 }
 
 /** Sections as a whole body's would count; what cannot be read is left out. */
-export function readFragment(text: string): readonly FragmentSection[] {
+function readFragment(text: string): readonly FragmentSection[] {
   const session: SdpAttribute[] = [];
   const sections: SdpAttribute[][] = [];
   for (const line of text.split(/\r?\n/)) {

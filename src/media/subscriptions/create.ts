@@ -26,7 +26,7 @@ export interface WantedMedia {
 const firstDynamic = 96;
 
 /** Static numbers where there are, else the first free dynamic ones (sdp-rules.md §4). */
-export function numbered(names: readonly string[]): readonly Codec[] {
+function numbered(names: readonly string[]): readonly Codec[] {
   let next = firstDynamic;
   return names.map((name): Codec => {
     const { encoding, clockRate, channels } = parseCodecName(name);

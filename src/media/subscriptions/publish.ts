@@ -32,7 +32,7 @@ const wellKnown: ReadonlySet<string> = new Set([
 type Named = Media['codecs'][number];
 
 /** The codecs that the answer to a published body takes. */
-export function publishedCodecs(
+function publishedCodecs(
   offered: readonly Named[],
   { edits }: Pick<SignallingRequest, 'edits'>,
 ): readonly Named[] {

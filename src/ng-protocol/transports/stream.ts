@@ -24,7 +24,7 @@ export interface StreamTransportOptions {
 }
 
 /** A listening address that cannot be had. `code` is the system's, e.g. `EADDRINUSE`. */
-export class StreamBindError extends Error {
+class StreamBindError extends Error {
   override readonly name = 'StreamBindError';
   constructor(
     readonly code: string,
@@ -54,7 +54,7 @@ const nameOf = (listen: StreamListenAddress): string => {
 };
 
 /** Listening NG stream sockets and their connections. Owns them until `close`. */
-export class StreamTransport {
+class StreamTransport {
   readonly #options: StreamTransportOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Map<Socket, string>();

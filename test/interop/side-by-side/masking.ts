@@ -87,7 +87,7 @@ function maskMediaLine(
 }
 
 /** Keys that phones have; all others are made by the daemons. */
-export const phoneKeys: ReadonlySet<string> = new Set([
+const phoneKeys: ReadonlySet<string> = new Set([
   'MDEyMzQ1Njc4OUFCQ0RFRjAxMjM0NTY3ODlBQkNE',
   'QkNERUYwMTIzNDU2Nzg5QUJDREVGMDEyMzQ1Njc4',
   'QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXI',

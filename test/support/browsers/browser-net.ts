@@ -8,7 +8,7 @@ import type { NgDictionary } from '../bencode.js';
 import { Browser, type BrowserName } from './browser.js';
 import { CallPage, type CallOptions } from './call-page.js';
 
-export const browserAddress = '10.0.0.1';
+const browserAddress = '10.0.0.1';
 
 /** Makes a namespace such that browsers gather one candidate in it, of `browserAddress`. */
 export function prepareForBrowsers(namespace: NetworkNamespace): void {

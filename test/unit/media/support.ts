@@ -21,7 +21,7 @@ export const interfaces = new InterfaceTable([
 ]);
 
 /** Hands out 40000, 40002, … */
-export class CountingPorts implements PortAllocator {
+class CountingPorts implements PortAllocator {
   #next = 40_000;
 
   isUsed(_localAddress: string, port: number): boolean {

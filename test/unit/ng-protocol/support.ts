@@ -5,7 +5,7 @@ import { parseRequest } from '../../../src/ng-protocol/commands.js';
 /** What tests write instead of Maps. */
 export type Plain = string | number | readonly Plain[] | { readonly [key: string]: Plain };
 
-export function toNg(value: Plain): NgValue {
+function toNg(value: Plain): NgValue {
   if (typeof value !== 'object') return value;
   if (Array.isArray(value)) return (value as readonly Plain[]).map(toNg);
   return dictionary(value as { readonly [key: string]: Plain });

@@ -78,7 +78,7 @@ export const observedCall: CliCall = {
   ],
 };
 
-export const someStatistics: CliStatistics = {
+const someStatistics: CliStatistics = {
   currentstatistics: {
     sessionsown: 1,
     sessionsforeign: 0,
