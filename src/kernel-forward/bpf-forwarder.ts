@@ -3,10 +3,10 @@ import type { Endpoint } from '../media/call-state.js';
 import { newBpfForwarder, type NativeBpfForwarder } from '../native/bpf.js';
 import type { KernelMode, VlanDevice } from './devices.js';
 import type { Flow } from './flows.js';
-import { KernelForwardError, type FlowFigures, type KernelForwarder } from './forwarder.js';
+import { KernelForwardError, type FlowCounters, type KernelForwarder } from './forwarder.js';
 
 /** Numbers of one flow, as in native/kernel_api/kernel_addon.cc. */
-const figuresPerFlow = 8;
+const countersPerFlow = 8;
 
 export type BpfMode = Exclude<KernelMode, 'nft'>;
 
@@ -18,8 +18,8 @@ export interface BpfForwarderOptions {
   readonly maxFlows: number;
 }
 
-function figuresAt(numbers: Float64Array, index: number): FlowFigures {
-  const at = (position: number): number => numbers[index * figuresPerFlow + position] ?? 0;
+function countersAt(numbers: Float64Array, index: number): FlowCounters {
+  const at = (position: number): number => numbers[index * countersPerFlow + position] ?? 0;
   return {
     packets: at(0),
     bytes: at(1),
@@ -76,18 +76,18 @@ export class BpfForwarder implements KernelForwarder {
     return flows.length === 0 ? null : this.#native.setFlows(flows);
   }
 
-  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  remove(locals: readonly Endpoint[]): readonly FlowCounters[] {
     if (locals.length === 0) return [];
-    const numbers = new Float64Array(locals.length * figuresPerFlow);
+    const numbers = new Float64Array(locals.length * countersPerFlow);
     this.#native.removeFlows(locals, numbers);
-    return locals.map((_, index) => figuresAt(numbers, index));
+    return locals.map((_, index) => countersAt(numbers, index));
   }
 
-  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  read(locals: readonly Endpoint[]): readonly FlowCounters[] {
     if (locals.length === 0) return [];
-    const numbers = new Float64Array(locals.length * figuresPerFlow);
+    const numbers = new Float64Array(locals.length * countersPerFlow);
     this.#native.read(locals, numbers);
-    return locals.map((_, index) => figuresAt(numbers, index));
+    return locals.map((_, index) => countersAt(numbers, index));
   }
 
   flows(): readonly Flow[] {

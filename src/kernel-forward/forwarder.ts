@@ -1,10 +1,10 @@
-/** The kernel's side of a forwarder: flows in, figures out. Each back end implements it. */
+/** The kernel's side of a forwarder: flows in, counters out. Each back end implements it. */
 import type { Endpoint } from '../media/call-state.js';
 import type { KernelMode, VlanDevice } from './devices.js';
 import type { Flow, FlowAbilities } from './flows.js';
 
 /** What a flow has forwarded since it was made, by whichever process. */
-export interface FlowFigures {
+export interface FlowCounters {
   readonly packets: number;
   /** UDP payload. */
   readonly bytes: number;
@@ -19,7 +19,7 @@ export interface FlowFigures {
   readonly jitter: number;
 }
 
-export const noFigures: FlowFigures = {
+export const noCounters: FlowCounters = {
   packets: 0,
   bytes: 0,
   lastPacketMicros: 0,
@@ -54,12 +54,12 @@ export interface KernelForwarder {
   setVlans(vlans: readonly VlanDevice[]): string | null;
   /** What was found out of next hops may be wrong now. */
   routesChanged(): void;
-  /** Adds and replaces; a replaced flow keeps its figures. Why not all of them are there, or null. */
+  /** Adds and replaces; a replaced flow keeps its counters. Why not all of them are there, or null. */
   set(flows: readonly Flow[]): string | null;
-  /** Removes flows; their last figures, in the same order. Unknown ones have none. */
-  remove(locals: readonly Endpoint[]): readonly FlowFigures[];
-  /** Figures of flows in the same order. */
-  read(locals: readonly Endpoint[]): readonly FlowFigures[];
+  /** Removes flows; their last counters, in the same order. Unknown ones have none. */
+  remove(locals: readonly Endpoint[]): readonly FlowCounters[];
+  /** Counters of flows in the same order. */
+  read(locals: readonly Endpoint[]): readonly FlowCounters[];
   flows(): readonly Flow[];
   /** Packets by what became of them, those of no flow too. */
   totals(): Readonly<Record<string, number>>;

@@ -1,9 +1,9 @@
 /**
  * A relay whose settled streams the kernel forwards. It wraps the relay in userspace, which keeps all
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
- * Figures of both are added up, so that nobody else knows where a packet went.
+ * Counters of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint, sameEndpoint } from '../media/call-state.js';
+import { formatEndpoint, sameEndpoint, type Endpoint } from '../media/call-state.js';
 import {
   closesCall,
   type CallStatistics,
@@ -15,7 +15,8 @@ import {
   type StreamStatistics,
 } from '../media/relay.js';
 import { current, flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
-import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
+import { addTo, FlowTotals, type CountedCall, type Totals } from './flow-totals.js';
+import { noCounters, type FlowCounters, type KernelForwarder } from './forwarder.js';
 
 export interface KernelRelayOptions {
   readonly inner: MediaRelay;
@@ -41,7 +42,7 @@ export interface KernelDescription {
   /** Packets by what became of them, those of no flow too. */
   readonly totals: Readonly<Record<string, number>>;
   /** `address:port` of the sender, of us, again of us, and of the receiver. */
-  readonly flows: readonly (FlowFigures & {
+  readonly flows: readonly (FlowCounters & {
     readonly from: string;
     readonly local: string;
     readonly source: string;
@@ -59,49 +60,13 @@ interface KernelCall {
   /** By `flowKey` of the local port. */
   flows: Map<string, StreamFlow>;
   /** Of flows that were taken out, by stream. */
-  readonly past: Map<number, FlowFigures>;
-  readonly pastOut: Map<number, FlowFigures>;
+  readonly past: Map<number, FlowCounters>;
+  readonly pastOut: Map<number, FlowCounters>;
   /** Transports that stay in userspace until then (CLOCK_MONOTONIC, µs); see `contestedMicros`. */
   readonly contested: Map<number, number>;
   /** Transports that learn again and keep their flow until then; see `keptMicros`. */
   readonly kept: Map<number, number>;
 }
-
-const sum = (a: FlowFigures, b: FlowFigures): FlowFigures => ({
-  packets: a.packets + b.packets,
-  bytes: a.bytes + b.bytes,
-  lastPacketMicros: Math.max(a.lastPacketMicros, b.lastPacketMicros),
-  ssrc: b.ssrc ?? a.ssrc,
-  dropped: a.dropped + b.dropped,
-  passedUp: a.passedUp + b.passedUp,
-  lost: a.lost + b.lost,
-  jitter: b.jitter,
-});
-
-const addTo = (map: Map<number, FlowFigures>, id: number, figures: FlowFigures): void => {
-  map.set(id, sum(map.get(id) ?? noFigures, figures));
-};
-
-interface Totals {
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-interface CallFigures extends Totals {
-  /** Wall clock, µs. */
-  readonly lastPacketMicros: number;
-}
-
-const noTotals: Totals = { packets: 0, bytes: 0 };
-
-const plus = (a: Totals, b: Totals, sign: 1 | -1 = 1): Totals => ({
-  packets: a.packets + sign * b.packets,
-  bytes: a.bytes + sign * b.bytes,
-});
-
-/** All flows are read about this often, and less often when there are many: s per flow. */
-const readSecondsPerFlow = 1 / 4000;
-const mostReadSeconds = 10;
 
 /**
  * A stream with media-handover that another source has taken over stays in userspace for so long, µs. Only
@@ -121,12 +86,7 @@ export class KernelRelay implements MediaRelay {
   /** Calls with contested or kept transports. */
   readonly #watched = new Set<string>();
   readonly #calls = new Map<string, KernelCall>();
-  /** Of calls that have ended. */
-  #ended = noTotals;
-  /** Of each call, and their sum, as of the last reading. */
-  readonly #read = new Map<string, CallFigures>();
-  #current = noTotals;
-  #nextReadMicros = 0;
+  readonly #totals: FlowTotals<Endpoint>;
   #flowCount = 0;
   /** Why everything is left to userspace. */
   #suspended: string | null = null;
@@ -140,6 +100,11 @@ export class KernelRelay implements MediaRelay {
 
   constructor(options: KernelRelayOptions) {
     this.#options = options;
+    this.#totals = new FlowTotals(
+      (locals) => options.forwarder.read(locals),
+      options.monotonicMicros,
+      (monotonic) => this.#wall(monotonic),
+    );
     const found = options.forwarder.adopted ? options.forwarder.flows() : [];
     this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
   }
@@ -183,9 +148,7 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
     this.#takeOut(call, [...call.flows.values()]);
-    for (const figures of call.past.values()) this.#ended = plus(this.#ended, figures);
-    this.#current = plus(this.#current, this.#read.get(callId) ?? noTotals, -1);
-    this.#read.delete(callId);
+    this.#totals.end(callId, call.past.values());
     this.#refused.delete(callId);
     this.#watched.delete(callId);
     this.#calls.delete(callId);
@@ -194,9 +157,9 @@ export class KernelRelay implements MediaRelay {
   #takeOut(call: KernelCall, flows: readonly StreamFlow[]): void {
     const last = this.#options.forwarder.remove(flows.map(({ flow }) => flow.local));
     flows.forEach(({ streamId, sinkId, flow }, at) => {
-      const figures = last[at] ?? noFigures;
-      addTo(call.past, streamId, figures);
-      addTo(call.pastOut, sinkId, figures);
+      const counters = last[at] ?? noCounters;
+      addTo(call.past, streamId, counters);
+      addTo(call.pastOut, sinkId, counters);
       if (call.flows.delete(flowKey(flow.local))) this.#flowCount -= 1;
     });
   }
@@ -249,14 +212,14 @@ export class KernelRelay implements MediaRelay {
 
   /** Part of what inherited flows have counted is in the stored statistics already. */
   #claim(call: KernelCall, flows: readonly StreamFlow[]): void {
-    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
-    const counted = new Map<number, FlowFigures>();
-    flows.forEach(({ streamId }, at) => addTo(counted, streamId, figures[at] ?? noFigures));
+    const counters = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const counted = new Map<number, FlowCounters>();
+    flows.forEach(({ streamId }, at) => addTo(counted, streamId, counters[at] ?? noCounters));
     for (const [streamId, { packets, bytes }] of counted) {
       const stored = call.plan.streams.find(({ id }) => id === streamId)?.initialStats;
       // Flows that are younger than what is stored have counted less.
       addTo(call.past, streamId, {
-        ...noFigures,
+        ...noCounters,
         packets: -Math.min(packets, stored?.kernelPackets ?? 0),
         bytes: -Math.min(bytes, stored?.kernelBytes ?? 0),
       });
@@ -342,18 +305,18 @@ export class KernelRelay implements MediaRelay {
     if (statistics === null || call === undefined) return statistics;
     if (call.flows.size === 0 && call.past.size === 0) return statistics;
     const flows = [...call.flows.values()];
-    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const counters = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
     const received = new Map(call.past);
     const sent = new Map(call.pastOut);
-    const now = new Map<number, FlowFigures>();
+    const now = new Map<number, FlowCounters>();
     flows.forEach(({ streamId, sinkId }, at) => {
-      const entry = figures[at] ?? noFigures;
+      const entry = counters[at] ?? noCounters;
       addTo(now, streamId, entry);
       addTo(received, streamId, entry);
       addTo(sent, sinkId, entry);
     });
     const streams = statistics.streams.map((entry) => {
-      const { packets, bytes } = now.get(entry.streamId) ?? noFigures;
+      const { packets, bytes } = now.get(entry.streamId) ?? noCounters;
       const added = this.#added(entry, received.get(entry.streamId), sent.get(entry.streamId));
       return { ...added, kernelPackets: packets, kernelBytes: bytes };
     });
@@ -362,8 +325,8 @@ export class KernelRelay implements MediaRelay {
 
   #added(
     entry: StreamStatistics,
-    received: FlowFigures = noFigures,
-    sent: FlowFigures = noFigures,
+    received: FlowCounters = noCounters,
+    sent: FlowCounters = noCounters,
   ): StreamStatistics {
     const lastKernelPacketMicros = this.#wall(received.lastPacketMicros);
     return {
@@ -386,28 +349,24 @@ export class KernelRelay implements MediaRelay {
     return monotonic === 0 ? 0 : Math.round(nowMicros() - (monotonicMicros() - monotonic));
   }
 
-  /** Asked once a second. */
   requestKeyFrames(callId: string): boolean {
     return this.#options.inner.requestKeyFrames(callId);
   }
 
+  /** Asked once a second. */
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
     this.#calmDown();
     this.#retry();
     this.#readAll();
     for (const [callId, micros] of this.#options.inner.lastActivity()) {
-      yield [callId, Math.max(micros, this.#read.get(callId)?.lastPacketMicros ?? 0)];
+      yield [callId, Math.max(micros, this.#totals.lastPacketMicros(callId))];
     }
   }
 
   totals(): RelayTotals {
     const { packets, bytes, errors } = this.#options.inner.totals();
-    this.#readAll();
-    return {
-      packets: packets + this.#ended.packets + this.#current.packets,
-      bytes: bytes + this.#ended.bytes + this.#current.bytes,
-      errors,
-    };
+    const kernel = this.kernelTotals();
+    return { packets: packets + kernel.packets, bytes: bytes + kernel.bytes, errors };
   }
 
   drops(): ReturnType<MediaRelay['drops']> {
@@ -419,12 +378,9 @@ export class KernelRelay implements MediaRelay {
   }
 
   /** The kernel's part of `totals`. */
-  kernelTotals(): { readonly packets: number; readonly bytes: number } {
+  kernelTotals(): Totals {
     this.#readAll();
-    return {
-      packets: this.#ended.packets + this.#current.packets,
-      bytes: this.#ended.bytes + this.#current.bytes,
-    };
+    return this.#totals.sum;
   }
 
   /** To be called every second. Where the kernel loses packets, userspace takes over. */
@@ -439,32 +395,14 @@ export class KernelRelay implements MediaRelay {
     );
   }
 
-  /** Reads the counters of all flows, unless that was done a moment ago. */
   #readAll(): void {
-    const { forwarder, monotonicMicros } = this.#options;
-    const now = monotonicMicros();
-    if (now < this.#nextReadMicros) return;
-    const seconds = Math.min(mostReadSeconds, this.#flowCount * readSecondsPerFlow);
-    this.#nextReadMicros = now + Math.max(0.5, seconds) * 1e6;
-    const owned = [...this.#calls].flatMap(([callId, { flows }]) =>
-      [...flows.values()].map(({ flow }) => ({ callId, local: flow.local })),
-    );
-    const figures = forwarder.read(owned.map(({ local }) => local));
-    const read = new Map<string, CallFigures>();
-    const add = (callId: string, entry: FlowFigures): void => {
-      const { packets, bytes, lastPacketMicros } = read.get(callId) ?? noFigures;
-      const last = Math.max(lastPacketMicros, this.#wall(entry.lastPacketMicros));
-      read.set(callId, { ...plus({ packets, bytes }, entry), lastPacketMicros: last });
-    };
-    for (const [callId, { past }] of this.#calls) {
-      for (const entry of past.values()) add(callId, entry);
-    }
-    owned.forEach(({ callId }, at) => add(callId, figures[at] ?? noFigures));
-    this.#read.clear();
-    this.#current = noTotals;
-    for (const [callId, entry] of read) {
-      this.#read.set(callId, entry);
-      this.#current = plus(this.#current, entry);
+    this.#totals.refresh(this.#counted(), this.#flowCount);
+  }
+
+  *#counted(): Generator<CountedCall<Endpoint>> {
+    for (const [callId, { past, flows }] of this.#calls) {
+      const locals = [...flows.values()].map(({ flow }) => flow.local);
+      yield { callId, past: past.values(), locals };
     }
   }
 
@@ -495,7 +433,7 @@ export class KernelRelay implements MediaRelay {
   describe(): KernelDescription {
     const { forwarder } = this.#options;
     const flows = forwarder.flows();
-    const figures = forwarder.read(flows.map(({ local }) => local));
+    const counters = forwarder.read(flows.map(({ local }) => local));
     return {
       mode: this.#suspended === null ? forwarder.mode : `${forwarder.mode}, suspended`,
       devices: forwarder.devices,
@@ -510,7 +448,7 @@ export class KernelRelay implements MediaRelay {
         source: formatEndpoint(flow.source),
         to: formatEndpoint(flow.destination),
         rtcpOnly: flow.rtcpOnly,
-        ...(figures[at] ?? noFigures),
+        ...(counters[at] ?? noCounters),
       })),
     };
   }

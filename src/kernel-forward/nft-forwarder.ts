@@ -2,7 +2,7 @@
 import type { Endpoint } from '../media/call-state.js';
 import type { Nft } from '../native/nft.js';
 import { flowKey, sameFlow, type Flow } from './flows.js';
-import { noFigures, type FlowFigures, type KernelForwarder } from './forwarder.js';
+import { noCounters, type FlowCounters, type KernelForwarder } from './forwarder.js';
 import type { SystemFiles } from './ip-forwarding.js';
 import { NftDevices } from './nft-devices.js';
 import type { TableListing } from './nft-listing.js';
@@ -169,33 +169,33 @@ export class NftForwarder implements KernelForwarder {
     return { slot, flow, admitted, count: none, lastPacketMicros: 0 };
   }
 
-  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  remove(locals: readonly Endpoint[]): readonly FlowCounters[] {
     const entries = locals.flatMap((local) => this.#flows.get(flowKey(local)) ?? []);
-    if (entries.length === 0) return locals.map(() => noFigures);
+    if (entries.length === 0) return locals.map(() => noCounters);
     const refusal = this.#change((changes) => {
       for (const entry of entries) changes.removeEntry(entry);
     });
     // Nothing more is counted now.
-    const figures = this.read(locals);
+    const counters = this.read(locals);
     for (const { flow } of entries) this.#flows.delete(flowKey(flow.local));
     if (refusal === null) this.#retired.push(...entries);
     // Packets of an ended call must not go on, least of all to whom their slot is given next.
     else this.#rebuild();
-    return figures;
+    return counters;
   }
 
   /**
    * nftables has no time of the last packet: it is the time of the first reading that found another
    * count. For flows of an earlier process that is the first reading at all.
    */
-  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  read(locals: readonly Endpoint[]): readonly FlowCounters[] {
     const entries = locals.map((local) => this.#flows.get(flowKey(local)) ?? null);
     this.#readCounts(entries.flatMap((entry) => entry ?? []));
     return entries.map((entry) => {
-      if (entry === null) return noFigures;
+      if (entry === null) return noCounters;
       const { flow, count, lastPacketMicros } = entry;
       const bytes = payloadBytes(count, flow);
-      return { ...noFigures, packets: count.packets, bytes, lastPacketMicros };
+      return { ...noCounters, packets: count.packets, bytes, lastPacketMicros };
     });
   }
 
@@ -318,10 +318,10 @@ export class NftForwarder implements KernelForwarder {
 
   #readCounts(entries: readonly KnownFlow[]): void {
     const marks = Uint32Array.from(entries, ({ slot }) => markOf(this.#table, slot));
-    const figures = this.#counters('counted', marks);
+    const counters = this.#counters('counted', marks);
     const now = this.#options.monotonicMicros();
     entries.forEach((entry, at) => {
-      const count = { packets: figures[2 * at] ?? 0, bytes: figures[2 * at + 1] ?? 0 };
+      const count = { packets: counters[2 * at] ?? 0, bytes: counters[2 * at + 1] ?? 0 };
       // Nothing is known of an element that is gone.
       if (count.packets <= entry.count.packets) return;
       entry.count = count;
@@ -331,9 +331,9 @@ export class NftForwarder implements KernelForwarder {
 
   /** Packets and bytes of each element, zeros for what is not there. */
   #counters(set: string, marks: Uint32Array): Float64Array {
-    const figures = new Float64Array(2 * marks.length);
-    if (marks.length > 0) this.#nft.counters(this.#table.name, set, marks, figures);
-    return figures;
+    const counters = new Float64Array(2 * marks.length);
+    if (marks.length > 0) this.#nft.counters(this.#table.name, set, marks, counters);
+    return counters;
   }
 
   /** Packets of all flows; null: the table is gone. */

@@ -14,8 +14,8 @@ export interface NativeBpfForwarder<Flow, Vlan> {
   routesChanged(): void;
   devices(): readonly string[];
   setFlows(flows: readonly Flow[]): string | null;
-  removeFlows(locals: readonly Endpoint[], figures: Float64Array): string | null;
-  read(locals: readonly Endpoint[], figures: Float64Array): void;
+  removeFlows(locals: readonly Endpoint[], counters: Float64Array): string | null;
+  read(locals: readonly Endpoint[], counters: Float64Array): void;
   flows(): readonly Flow[];
   totals(): Readonly<Record<string, number>>;
   close(): void;

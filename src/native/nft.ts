@@ -5,7 +5,7 @@ import { loadNative, NativeRelayError } from './addon.js';
 export interface Nft {
   run(commands: string, json: boolean): { readonly error: string | null; readonly output: string };
   exists(table: string, set: string): boolean;
-  counters(table: string, set: string, marks: Uint32Array, figures: Float64Array): string | null;
+  counters(table: string, set: string, marks: Uint32Array, counters: Float64Array): string | null;
   lock(name: string): string | null;
   unlock(): void;
 }

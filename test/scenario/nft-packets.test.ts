@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Flow } from '../../src/kernel-forward/flows.js';
-import type { FlowFigures } from '../../src/kernel-forward/forwarder.js';
+import type { FlowCounters } from '../../src/kernel-forward/forwarder.js';
 import type { Endpoint } from '../../src/media/call-state.js';
 import { TestProcess } from '../support/child-process.js';
 import { connectNamespaces, NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
@@ -335,7 +335,7 @@ describe('packets through nftables', function () {
       // What nobody has read when the table is removed is lost.
       expect((await second.read(flow.local))[0]).to.include({ packets: 3 + index });
     }
-    const last = (await second.call({ remove: [flow.local] })) as readonly FlowFigures[];
+    const last = (await second.call({ remove: [flow.local] })) as readonly FlowCounters[];
     expect(last[0]).to.include({ packets: 4, bytes: 2 * rtp.length });
   });
 

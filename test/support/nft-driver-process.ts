@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { FlowFigures } from '../../src/kernel-forward/forwarder.js';
+import type { FlowCounters } from '../../src/kernel-forward/forwarder.js';
 import type { Flow } from '../../src/kernel-forward/flows.js';
 import type { Endpoint } from '../../src/media/call-state.js';
 import type { NetworkNamespace } from './namespaces.js';
@@ -56,8 +56,8 @@ export class NftDriver {
     return this.#answer();
   }
 
-  async read(...locals: readonly Endpoint[]): Promise<readonly FlowFigures[]> {
-    return (await this.call({ read: locals })) as readonly FlowFigures[];
+  async read(...locals: readonly Endpoint[]): Promise<readonly FlowCounters[]> {
+    return (await this.call({ read: locals })) as readonly FlowCounters[];
   }
 
   async flows(): Promise<readonly Flow[]> {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { flowKey, type Flow } from '../../../src/kernel-forward/flows.js';
 import {
-  noFigures,
-  type FlowFigures,
+  noCounters,
+  type FlowCounters,
   type KernelForwarder,
 } from '../../../src/kernel-forward/forwarder.js';
 import { KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
@@ -22,8 +22,8 @@ import { facing, planOf, stream } from './flows.test.js';
 /** What was asked of the relay in userspace and of the kernel, in order. */
 const asked: string[] = [];
 
-const figuresOf = (packets: number): FlowFigures => ({
-  ...noFigures,
+const figuresOf = (packets: number): FlowCounters => ({
+  ...noCounters,
   packets,
   bytes: packets * 172,
   lastPacketMicros: packets === 0 ? 0 : 500,
@@ -49,12 +49,12 @@ class FakeForwarder {
     for (const flow of flows.slice(0, written)) this.held.set(flowKey(flow.local), flow);
     return this.refusal;
   }
-  remove(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  remove(locals: readonly Endpoint[]): readonly FlowCounters[] {
     if (locals.length > 0) asked.push(`remove ${locals.map(({ port }) => port).join()}`);
     for (const local of locals) this.held.delete(flowKey(local));
     return locals.map(() => figuresOf(this.counted));
   }
-  read(locals: readonly Endpoint[]): readonly FlowFigures[] {
+  read(locals: readonly Endpoint[]): readonly FlowCounters[] {
     return locals.map(() => figuresOf(this.counted));
   }
   flows(): readonly Flow[] {
