@@ -7,16 +7,12 @@ import { parseIniFile } from '../src/config/ini-file.js';
 import { defaultConfigFiles, defaultSection } from '../src/config/sources.js';
 import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
 import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
-import { commandUsage, isFailure } from '../src/daemon/cli/usage.js';
+import { commandUsage, controlOptions, isFailure } from '../src/daemon/cli/usage.js';
 
 const usage = `
     rtprelayctl [ OPTION... ] <command>
 
-    -ip <ipaddress>[:<port>]     the daemon's CLI address
-    -port <port>                 and its port
-    -timeout <seconds>           how long to wait for the answer, default 5
-    -config-file <file>          read listen-cli from this file, none: from no file
-    -config-section <name>       and from this section of it, default ${defaultSection}
+${controlOptions.map(([name, value, meaning]) => `    ${`-${name} <${value}>`.padEnd(29)}${meaning}`).join('\n')}
     -help                        this text
 
     Each option may be written with one dash or two, and its value behind a '='. Without -ip and -port the
@@ -79,8 +75,7 @@ function configured(named: string | null, section: string): { host: string; port
   }
 }
 
-const optionNames = ['ip', 'port', 'timeout', 'config-file', 'config-section'] as const;
-type OptionName = (typeof optionNames)[number];
+type OptionName = (typeof controlOptions)[number][0];
 
 interface Words {
   readonly options: ReadonlyMap<OptionName, string>;
@@ -94,7 +89,7 @@ function parse(words: readonly string[]): Words | null {
   for (; words[at]?.startsWith('-') === true; at += 1) {
     const [, written = '', attached] = /^--?([^=]*)(?:=(.*))?$/s.exec(words[at] ?? '') ?? [];
     if (written === 'help' || written === 'h') return null;
-    const name = optionNames.find((each) => each === written);
+    const name = controlOptions.map(([each]) => each).find((each) => each === written);
     if (name === undefined) fail(`rtprelayctl: unknown option ${words[at]}; see --help`);
     const value = attached ?? words[(at += 1)];
     if (value === undefined) fail(`rtprelayctl: -${name} needs a value; see --help`);

@@ -7,12 +7,14 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../dist/bin/rtprelayd.js', import.meta.url));
-const cache = fileURLToPath(new URL('../dist/bin/rtprelayd.bundle.js.cache', import.meta.url));
+/** One for each version of Node; the name is the launcher's, too. */
+const cache = fileURLToPath(new URL(`../dist/bin/cache/${process.version}`, import.meta.url));
 const calls = 40;
 const limitMs = 20_000;
 
@@ -165,6 +167,7 @@ async function signal(ask) {
 const redis = new StandIn();
 try {
   rmSync(cache, { force: true });
+  mkdirSync(dirname(cache), { recursive: true });
   const redisPort = await redis.listen();
   await live(redisPort, signal);
   if (redis.values.size !== calls) throw new Error(`${redis.values.size} calls were stored`);

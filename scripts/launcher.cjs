@@ -16,7 +16,8 @@ v8.setFlagsFromString('--semi-space-growth-factor=1');
 const filename = `${__dirname}/rtprelayd.bundle.js`;
 let cachedData;
 try {
-  cachedData = readFileSync(`${filename}.cache`);
+  // V8 refuses what another version has made: each Node has its own.
+  cachedData = readFileSync(`${__dirname}/cache/${process.version}`);
 } catch {
   // Not made yet: scripts/build-cache.mjs makes it.
 }

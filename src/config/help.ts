@@ -3,13 +3,15 @@ import type { CheckReport } from './config.js';
 import type { OptionSpec } from './option-spec.js';
 import { optionGroups } from './options.js';
 
-function defaultOf(option: OptionSpec): string | null {
+/** What `--help` names as the default; null: none. */
+export function defaultOf(option: OptionSpec): string | null {
   if (option.defaultText !== null) return option.defaultText;
   if (option.type === 'flag' || option.default === null || option.default === '') return null;
   return String(option.default);
 }
 
-function usage(option: OptionSpec): string {
+/** `-p, --pidfile=FILE`. */
+export function optionSyntax(option: OptionSpec): string {
   const short = option.short === null ? '' : `-${option.short}, `;
   const value = option.placeholder === null ? '' : `=${option.placeholder}`;
   return `${short}--${option.name}${value}`;
@@ -21,7 +23,8 @@ function rangeOf({ minimum, maximum }: OptionSpec): string | null {
   return maximum === null ? `from ${minimum}` : `${minimum} to ${maximum}`;
 }
 
-function remarks(option: OptionSpec): string {
+/** Range, unit, default in brackets, behind the help text. */
+export function optionRemarks(option: OptionSpec): string {
   const fallback = defaultOf(option);
   const range = rangeOf(option);
   const parts = [
@@ -43,9 +46,9 @@ export function helpText(): string {
   for (const [title, rows] of optionGroups) {
     lines.push(`${title}:`);
     for (const option of rows) {
-      const left = `  ${usage(option).padEnd(column)}`;
+      const left = `  ${optionSyntax(option).padEnd(column)}`;
       const separator = left.length > column + 2 ? `\n${' '.repeat(column + 2)}` : '';
-      lines.push(`${left}${separator}${option.help}${remarks(option)}`);
+      lines.push(`${left}${separator}${option.help}${optionRemarks(option)}`);
     }
     lines.push('');
   }

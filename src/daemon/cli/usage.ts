@@ -1,5 +1,14 @@
 /** What `rtprelayctl --help` lists, and which answers are failures. */
 
+/** Options of rtprelayctl itself: name, value, meaning. */
+export const controlOptions = [
+  ['ip', 'ipaddress[:port]', "the daemon's CLI address"],
+  ['port', 'port', 'and its port'],
+  ['timeout', 'seconds', 'how long to wait for the answer, default 5'],
+  ['config-file', 'file', 'read listen-cli from this file, none: from no file'],
+  ['config-section', 'name', 'and from this section of it, default rtpengine'],
+] as const;
+
 /** Commands with what they do. docs/cli.md says more. */
 export const commandUsage: readonly (readonly [command: string, meaning: string])[] = [
   ['help', 'the commands of the daemon; also behind list, set and params'],
