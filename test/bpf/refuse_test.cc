@@ -1,5 +1,6 @@
 // Packets that go up to userspace or are dropped, each for its counted reason, byte for byte as
 // they came.
+#include "../native/packet_table.h"
 #include "rows.h"
 
 using namespace rows;
@@ -22,6 +23,25 @@ frames::Bytes starting(std::uint8_t first) {
 }
 
 } // namespace
+
+ROW("a datagram of any kind goes where the table of packets says") {
+  const auto rows = packet_table::rows();
+  CHECK(rows.size() > 30);
+  for (const Version version : kBoth) {
+    FlowSpec spec = plain_flow(version);
+    spec.rtcp = Rtcp::kUp;
+    for (const auto& row : rows) {
+      const int failures = check::failures_here();
+      const Frame in = with_payload(version, row.bytes);
+      if (row.kernel == "forward")
+        forwarded(bench, spec, in, leaving(spec, in));
+      else
+        passed_up(bench, spec, in, row.kernel.c_str());
+      if (check::failures_here() != failures)
+        std::printf("  %s\n", row.line.c_str());
+    }
+  }
+}
 
 ROW("a port without flow goes up") {
   for (const Version version : kBoth) {

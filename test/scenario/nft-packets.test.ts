@@ -9,6 +9,7 @@ import type { Endpoint } from '../../src/media/call-state.js';
 import { TestProcess } from '../support/child-process.js';
 import { connectNamespaces, NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
 import { NftDriver } from '../support/nft-driver-process.js';
+import { packetTable } from '../support/packet-table.js';
 import { pause, until } from '../support/wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -185,6 +186,21 @@ describe('packets through nftables', function () {
       expect((await driver.read(local))[0]).to.include({ packets: 1 });
     });
   }
+
+  it('goes by the table of packets', async () => {
+    const driver = await startAttached();
+    const { a, b, la, lb } = families.IPv4;
+    const local = at(la, 30_000);
+    await driver.call({ set: [flowBetween(a, b, local, at(lb, 30_002))] });
+    const watcher = await watch(right, 'eth0');
+    const rows = packetTable();
+    expect(rows.length).to.be.greaterThan(30);
+    send(a, local, rows.map(({ hex }) => hex).join(','));
+    const wanted = rows.filter(({ kernel }) => kernel === 'forward').map(({ hex }) => hex);
+    const seen = await arrived(watcher, wanted.length);
+    expect(seen.map(({ payload }) => payload)).to.deep.equal(wanted);
+    expect((await driver.read(local))[0]).to.include({ packets: wanted.length });
+  });
 
   it('leaves a checksum of zero what it is', async () => {
     const driver = await startAttached();

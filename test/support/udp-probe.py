@@ -1,6 +1,6 @@
 """UDP packets as no socket of Node can send them, and what arrives on a device.
 
-    udp-probe.py send FROM PORT TO PORT PAYLOAD(hex) [ttl=N] [tos=N] [nochecksum] [options] [bytes=N]
+    udp-probe.py send FROM PORT TO PORT PAYLOAD(hex)[,PAYLOAD…] [ttl=N] [tos=N] [nochecksum] [options] [bytes=N]
     udp-probe.py watch DEVICE     a line of JSON for each UDP and ICMP packet
 """
 import json
@@ -29,11 +29,12 @@ def send(source, sport, target, dport, payload, *settings):
         elif name == "options":  # four times "no operation" (RFC 791 section 3.1)
             udp.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01\x01\x01\x01")
     udp.bind((source, int(sport)))
-    data = bytes.fromhex(payload)
-    for setting in settings:
-        if setting.startswith("bytes="):
-            data = data.ljust(int(setting[6:]), b"\x55")
-    udp.sendto(data, (target, int(dport)))
+    for one in payload.split(","):
+        data = bytes.fromhex(one)
+        for setting in settings:
+            if setting.startswith("bytes="):
+                data = data.ljust(int(setting[6:]), b"\x55")
+        udp.sendto(data, (target, int(dport)))
 
 
 def fold(data):
