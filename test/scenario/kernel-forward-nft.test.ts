@@ -2,13 +2,14 @@
  * nftables forward settled streams: a relay node with a cable to the machine of the phones. No BPF.
  */
 import { expect } from 'chai';
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TemporaryFolder, type TestProcess } from '../support/child-process.js';
-import { cpuSecondsDuring } from '../support/cpu-time.js';
-import { BpfFileSystem, obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
-import { namespacesAllowed } from '../support/namespaces.js';
+import {
+  BpfFileSystem,
+  obstacleToKernelForwarding,
+  obstacleToNft,
+} from '../support/kernel-forwarding.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
 
@@ -18,13 +19,6 @@ const calls = 105;
 const streams = calls * 2;
 const table = 'rtprelay_10_0_0_11_2223';
 
-/** Why not here, or null. */
-function obstacle(): string | null {
-  if (!namespacesAllowed()) return 'needs root';
-  if (!existsSync(`${root}build/Release/rtprelay-nft.node`)) return 'needs libnftables-dev';
-  return spawnSync('nft', ['list', 'tables']).status === 0 ? null : 'needs nftables';
-}
-
 /** As Docker and others set it. */
 const wall = 'table ip wall { chain f { type filter hook forward priority 0; policy drop; }; }';
 
@@ -33,7 +27,7 @@ describe('kernel forwarding by nftables', function () {
   let pair: Pair;
 
   before(function () {
-    if (obstacle() !== null) this.skip();
+    if (obstacleToNft() !== null) this.skip();
   });
   beforeEach(async () => {
     pair = new Pair();
@@ -65,61 +59,6 @@ describe('kernel forwarding by nftables', function () {
     await until(() => forwarded() > 1000, 'packets of all flows');
   }
   const tables = (): string => pair.one.namespace.run('nft', 'list', 'tables');
-
-  it('relays 105 calls both ways without a loss, unchanged and counted', async () => {
-    const daemon = await start();
-    // The firewall of docs/kernel-forwarding.md.
-    const media = 'ct state untracked udp dport 1024-65535 accept';
-    pair.one.namespace.run('nft', `${wall}; add rule ip wall f ${media}`);
-    const load = await talk(9);
-    const learning = await cpuSecondsDuring(daemon.pid, 2000);
-    await settled();
-    const afterwards = await cpuSecondsDuring(daemon.pid, 2000);
-    const report = await pair.reportOf(load);
-    expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
-    // It relayed 21,000 packets while it learned, and then none.
-    expect(afterwards).to.be.lessThan(learning / 2);
-    const lines = kernel().split('\n');
-    const counts = lines.flatMap((line) => Number(/\| (\d+) p,/.exec(line)?.[1] ?? '0'));
-    const sum = counts.reduce((a, b) => a + b, 0);
-    // Learning takes the first 3 s of a call.
-    expect(sum).to.be.greaterThan(report.sent * 0.4);
-    const total = new RegExp(`Total relayed packets *:?\\s*${report.sent}\\b`);
-    await until(() => total.test(pair.one.command(cli, 'list totals')), 'all packets counted');
-    const totals = pair.one.command(cli, 'list totals');
-    const kernelPackets = Number(/relayed packets \(kernel\)\D*(\d+)/i.exec(totals)?.[1]);
-    expect(kernelPackets).to.equal(sum);
-    expect(tables()).to.contain(table);
-    await daemon.stop();
-    expect(tables()).to.equal('table ip wall\n');
-  });
-
-  it('goes on without a daemon: killed and started twenty times, nothing is lost', async () => {
-    let daemon = await start();
-    const load = await talk(22);
-    await settled();
-    for (let time = 0; time < 20; time++) {
-      await pause(100);
-      await daemon.stop('SIGKILL');
-      await pause(250);
-      daemon = await start();
-      expect(daemon.log()).to.match(new RegExp(`${streams} flows found there`));
-      expect(flows()).to.equal(streams);
-    }
-    const report = await pair.reportOf(load);
-    expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
-    // Statistics go on: nothing is counted twice, and at most what no process had stored is missing:
-    // packets of the trial, which userspace relayed.
-    const counts = pair.one
-      .command(cli, 'list sessions phones10000-0')
-      .split('\n')
-      .flatMap((line) =>
-        line.includes('(RTCP)') ? [] : Number(/ (\d+) p,/.exec(line)?.[1] ?? []),
-      );
-    const packets = counts.filter((count) => count > 0);
-    expect(packets).to.have.lengthOf(2);
-    for (const count of packets) expect(count).to.be.within(1000, 1100);
-  });
 
   /** The daemon with some capabilities only. */
   const startWith = (capabilities: string, ...options: readonly string[]): TestProcess =>
@@ -193,18 +132,6 @@ describe('kernel forwarding by nftables', function () {
     await daemon.ended();
     expect(daemon.log()).to.match(/built without libnftables \(install libnftables-dev/);
     folder.remove();
-  });
-
-  it('removes the flows of calls that ended while no daemon was there', async () => {
-    const daemon = await start();
-    const load = await talk(4.5);
-    await until(() => flows() === streams, `${streams} flows`);
-    await pair.reportOf(load);
-    await daemon.stop('SIGKILL');
-    pair.hub.run('redis-cli', '-h', '10.0.0.1', '-n', '1', 'flushdb');
-    const next = await start();
-    await next.untilLogged(`Removed ${streams} kernel flows that belong to no call`);
-    expect(flows()).to.equal(0);
   });
 
   it('leaves everything to the daemon where a firewall drops what is forwarded', async () => {

@@ -1,12 +1,11 @@
 /**
- * The kernel forwards settled streams: a relay node with a cable to the machine of the phones, and a
- * BPF file system of the test's own.
+ * BPF forwards settled streams: what TC and XDP owe beyond kernel-forward-contract.test.ts. A relay node with a cable to
+ * the machine of the phones, and a BPF file system of the test's own.
  */
 import { expect } from 'chai';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TestProcess } from '../support/child-process.js';
-import { cpuSecondsDuring } from '../support/cpu-time.js';
 import { BpfFileSystem, obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
@@ -45,59 +44,6 @@ describe('kernel forwarding', function () {
     pair.talk({ ng: `${pair.one.address}:2223`, calls, seconds, portBase: 10_000 });
   const kernel = (): string => pair.one.command(cli, 'kernel');
   const flows = (): number => Number(/^Flows: (\d+)$/m.exec(kernel())?.[1] ?? Number.NaN);
-
-  for (const mode of ['tc', 'xdp', 'xdp-generic']) {
-    it(`by ${mode} relays 105 calls both ways without a loss, unchanged and counted`, async () => {
-      if (mode === 'xdp') pair.one.prepareNativeXdp();
-      const daemon = await start(mode);
-      const load = await talk(8);
-      const learning = await cpuSecondsDuring(daemon.pid, 2000);
-      await until(() => flows() === streams, `${streams} flows`);
-      const settled = await cpuSecondsDuring(daemon.pid, 2000);
-      const report = await pair.reportOf(load);
-      expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
-      // It relayed 21,000 packets while it learned, and then none.
-      expect(settled).to.be.lessThan(learning / 2);
-      const lines = kernel().split('\n');
-      const forwarded = lines.flatMap((line) => Number(/\| (\d+) p,/.exec(line)?.[1] ?? '0'));
-      const sum = forwarded.reduce((a, b) => a + b, 0);
-      // Learning takes the first 3 s of a call.
-      expect(sum).to.be.greaterThan(report.sent * 0.4);
-      const totals = pair.one.command(cli, 'list totals');
-      expect(totals).to.match(new RegExp(`Total relayed packets *:?\\s*${report.sent}\\b`));
-      // All but the first seconds of it, while the sources were learned.
-      const kernelPackets = Number(/relayed packets \(kernel\)\D*(\d+)/i.exec(totals)?.[1]);
-      expect(kernelPackets).to.equal(sum);
-      await daemon.stop();
-      expect(existsSync(bpf.file('relay')), 'pins').to.equal(false);
-    });
-  }
-
-  it('goes on without a daemon: killed and started twenty times, nothing is lost', async () => {
-    let daemon = await start('tc');
-    const load = await talk(22);
-    await until(() => flows() === streams, `${streams} flows`);
-    for (let time = 0; time < 20; time++) {
-      await pause(100);
-      await daemon.stop('SIGKILL');
-      await pause(250);
-      daemon = await start('tc');
-      expect(daemon.log()).to.match(new RegExp(`${streams} flows found there`));
-      expect(flows()).to.equal(streams);
-    }
-    const report = await pair.reportOf(load);
-    expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
-    // Statistics go on: nothing is counted twice, and at most what no process had stored is missing.
-    const counts = pair.one
-      .command(cli, 'list sessions phones10000-0')
-      .split('\n')
-      .flatMap((line) =>
-        line.includes('(RTCP)') ? [] : Number(/ (\d+) p,/.exec(line)?.[1] ?? []),
-      );
-    const packets = counts.filter((count) => count > 0);
-    expect(packets).to.have.lengthOf(2);
-    for (const count of packets) expect(count).to.be.within(1080, 1100);
-  });
 
   for (const [what, mode, options] of [
     ['a table of another size', 'tc', ['--max-sessions=200']],
@@ -181,17 +127,5 @@ describe('kernel forwarding', function () {
     const idle = text.split('\n').filter((line) => / \| 0 p,/.test(line));
     expect(idle, 'flows that forwarded nothing').to.deep.equal([]);
     await until(() => pair.two.sessions(cli).own === calls, 'all calls taken over');
-  });
-
-  it('removes the flows of calls that ended while no daemon was there', async () => {
-    const daemon = await start('tc');
-    const load = await talk(4.5);
-    await until(() => flows() === streams, `${streams} flows`);
-    await pair.reportOf(load);
-    await daemon.stop('SIGKILL');
-    pair.hub.run('redis-cli', '-h', '10.0.0.1', '-n', '1', 'flushdb');
-    const next = await start('tc');
-    await next.untilLogged(`Removed ${streams} kernel flows that belong to no call`);
-    expect(flows()).to.equal(0);
   });
 });

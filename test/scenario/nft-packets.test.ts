@@ -1,18 +1,17 @@
 /** What nftables make of single packets: phones on two networks, the relay between them. */
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Flow } from '../../src/kernel-forward/flows.js';
 import type { FlowCounters } from '../../src/kernel-forward/forwarder.js';
 import type { Endpoint } from '../../src/media/call-state.js';
 import { TestProcess } from '../support/child-process.js';
-import { connectNamespaces, NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
+import { obstacleToNft } from '../support/kernel-forwarding.js';
+import { connectNamespaces, NetworkNamespace } from '../support/namespaces.js';
 import { NftDriver } from '../support/nft-driver-process.js';
 import { packetTable } from '../support/packet-table.js';
 import { pause, until } from '../support/wait.js';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const probe = fileURLToPath(new URL('../support/udp-probe.py', import.meta.url));
 
 /** One packet that arrived, as udp-probe.py tells it. */
@@ -51,8 +50,7 @@ describe('packets through nftables', function () {
   let watchers: TestProcess[] = [];
 
   before(function () {
-    const possible = namespacesAllowed() && existsSync(`${root}build/Release/rtprelay-nft.node`);
-    if (!possible || spawnSync('nft', ['list', 'tables']).status !== 0) this.skip();
+    if (obstacleToNft() !== null) this.skip();
   });
 
   /** Phones at 10.1.0.2 and fd01::2, 10.2.0.2 and fd02::2; the relay is .1 and ::1. */

@@ -35,11 +35,18 @@ function canMount(): boolean {
   }
 }
 
-/** Why it cannot be tested here, or null. */
+/** Why BPF cannot be tested here, or null. */
 export function obstacleToKernelForwarding(): string | null {
   if (!namespacesAllowed()) return 'needs root';
   if (!existsSync(`${root}build/Release/rtprelay-kernel.node`)) return 'needs libbpf';
   if (!canMount()) return 'needs a kernel with a BPF file system, and the right to mount it';
   spawnSync(`${root}scripts/build-bpf`);
   return existsSync(`${root}build/bpf/forward.bpf.o`) ? null : 'needs clang';
+}
+
+/** Why nftables cannot be tested here, or null. */
+export function obstacleToNft(): string | null {
+  if (!namespacesAllowed()) return 'needs root';
+  if (!existsSync(`${root}build/Release/rtprelay-nft.node`)) return 'needs libnftables-dev';
+  return spawnSync('nft', ['list', 'tables']).status === 0 ? null : 'needs nftables';
 }
