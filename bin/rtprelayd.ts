@@ -10,6 +10,7 @@ import {
   reportReady,
   startInBackground,
 } from '../src/daemon/process/daemonize.js';
+import { tuneEngine } from '../src/daemon/process/engine.js';
 import { complain, logNodeMessages, settle } from '../src/daemon/process/last-words.js';
 import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
 import { ServiceManager } from '../src/daemon/process/service-manager.js';
@@ -36,6 +37,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
     });
     return;
   }
+  tuneEngine(process.env);
   const { socketStore } = config;
   const serviceManager = new ServiceManager(
     process.env,

@@ -53,8 +53,9 @@ class StandIn {
       case 'INFO':
         return bulk('run_id:0\r\nrole:master\r\n');
       case 'CLIENT':
-      case 'DEL':
         return ':1\r\n';
+      case 'DEL':
+        return `:${words.filter((key) => this.values.delete(key)).length}\r\n`;
       case 'SCAN':
         return `*2\r\n$1\r\n0\r\n${list([...this.values.keys()].map(bulk))}`;
       case 'HSCAN':
@@ -164,6 +165,13 @@ async function signal(ask) {
   await ask(`d7:command5:query7:call-id6:call-0e`);
 }
 
+/** As `signal`, then the calls end. */
+async function signalAndDelete(ask) {
+  await signal(ask);
+  for (let n = 0; n < calls; n++)
+    await ask(`d7:command6:delete7:call-id${string(`call-${n}`)}8:from-tag1:ae`);
+}
+
 const redis = new StandIn();
 try {
   rmSync(cache, { force: true });
@@ -171,7 +179,8 @@ try {
   const redisPort = await redis.listen();
   await live(redisPort, signal);
   if (redis.values.size !== calls) throw new Error(`${redis.values.size} calls were stored`);
-  const log = await live(redisPort, signal);
+  const log = await live(redisPort, signalAndDelete);
+  if (redis.values.size !== 0) throw new Error(`${redis.values.size} calls are left`);
   if (log.includes('the code cache is refused')) throw new Error('V8 refuses what it has made');
 } catch (error) {
   console.error(`no code cache: ${error.message}`);

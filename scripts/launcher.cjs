@@ -6,12 +6,7 @@
  */
 'use strict';
 const { readFileSync, writeFileSync } = require('node:fs');
-const v8 = require('node:v8');
 const vm = require('node:vm');
-
-// V8's young generation grows when src/daemon/memory-trim.ts says so. Set before anything is compiled, because a
-// code cache holds for the flags that it was made with: with others the daemon would compile all of it again.
-v8.setFlagsFromString('--semi-space-growth-factor=1');
 
 const filename = `${__dirname}/rtprelayd.bundle.js`;
 let cachedData;
@@ -22,7 +17,8 @@ try {
   // Not made yet: scripts/build-cache.mjs makes it.
 }
 const script = new vm.Script(readFileSync(filename, 'utf8'), { filename, cachedData });
-// For scripts/build-cache.mjs: keep what has been compiled until the process ends.
+// For scripts/build-cache.mjs: keep what has been compiled until the process ends. V8's flags must be those of the start
+// by then (src/daemon/process/engine.ts).
 const keep = process.env.RTPRELAY_KEEP_CODE_CACHE;
 if (keep !== undefined) {
   if (script.cachedDataRejected) console.error('the code cache is refused');

@@ -116,9 +116,10 @@ void Driver::take(std::string_view message) {
     if (!is_ok(message))
       errors_ += 1;
   }
+  const bool more = options_.triples == 0 || next_call_ < options_.triples;
   if (slot.step != Step::kDelete) {
     begin(index, slot.step == Step::kOffer ? Step::kAnswer : Step::kDelete);
-  } else if (now < end_ && options_.rate == 0) {
+  } else if (now < end_ && more && options_.rate == 0) {
     begin(index, Step::kOffer);
   } else {
     slot.idle = true;
@@ -175,7 +176,8 @@ int Driver::run() {
         return true;
     return false;
   };
-  while (now < limit && (now < end_ || busy())) {
+  const bool counted = options_.triples > 0;
+  while (now < limit && ((now < end_ && !counted) || busy())) {
     pollfd ready{fd_, POLLIN, 0};
     if (poll(&ready, 1, options_.rate > 0 ? 1 : 100) > 0) {
       const ssize_t size = recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);

@@ -19,6 +19,7 @@ constexpr const char* kUsage =
     "  --port-base P    first port of the phones, default 10000; 4 per call are used\n"
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
     "  --concurrency M  calls being set up at a time (control), default 16\n"
+    "  --triples N      calls in all (control), default as many as the time allows\n"
     "  --rate R         calls begun per second (control), default as many as can be\n"
     "  --no-delete      leave the calls standing (relay)\n"
     "  --direct         without a relay: phones send to each other (relay)\n"
@@ -94,6 +95,8 @@ loadgen::Options parse(int argc, char** argv) {
       options.call_prefix = value;
     } else if (name == "--rate") {
       read_number("--rate", value, options.rate);
+    } else if (name == "--triples") {
+      read_number("--triples", value, options.triples);
     } else if (name == "--concurrency") {
       read_number("--concurrency", value, options.concurrency);
     } else {

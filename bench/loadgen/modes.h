@@ -20,6 +20,8 @@ struct Options {
   double warmup = 0;
   std::uint16_t port_base = 10'000;
   std::uint32_t concurrency = 16;
+  /// Calls in all; 0: as many as the time allows.
+  std::uint64_t triples = 0;
   /// Calls begun per second; 0: as many as the daemon manages.
   double rate = 0;
   bool delete_calls = true;

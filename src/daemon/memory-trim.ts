@@ -69,13 +69,20 @@ const arrayLength = 1000;
 const youngGeneration = (): number =>
   getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
 
+let isHeld = false;
+
+/** From now on the young generation grows by `growYoungGeneration` alone. */
+export function holdYoungGeneration(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
+  isHeld = true;
+}
+
 /**
  * Grows the young generation to `youngBytes`, in a few milliseconds. V8 takes its size at the start only, or
- * grows it itself when much of it survives, without an end in between: so it is let do that here, and here
- * only (scripts/launcher.cjs).
+ * grows it itself when much of it survives, without an end in between: so it is let do that here, and here only.
  */
 export function growYoungGeneration(): void {
-  if (youngGeneration() >= youngBytes) return;
+  if (!isHeld || youngGeneration() >= youngBytes) return;
   setFlagsFromString('--semi-space-growth-factor=2');
   const survivors: number[][] = [];
   const enough = (4 * youngBytes) / (8 * arrayLength);
