@@ -349,7 +349,7 @@ describe('any call', () => {
             withoutDescriptors(state),
           );
         }),
-        { numRuns: 150 },
+        { numRuns: 80 },
       );
     });
   }
