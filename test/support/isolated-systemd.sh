@@ -2,12 +2,14 @@
 # Runs systemd as the init of a machine of its own, for tests of units.
 #
 #   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE [bare]    in the network namespace it shall have
+#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE debian ROOT    the same with the system in ROOT
 #   isolated-systemd.sh remove FOLDER CGROUP                afterwards: its control groups
 #
 # An init cleans up at boot: systemd-tmpfiles empties /tmp, other services write to /dev, /var and
 # /proc/sys. So it must not see the machine it runs on. Its root is a tmpfs that holds read-only views
-# (/usr with an overlay in memory, the checkout) and nothing else; the old root is unmounted before
-# systemd starts, and without that having worked it is not started. Control groups: a subtree of its own.
+# (/usr with an overlay in memory, the checkout) and nothing else, or an overlay in memory of a whole system
+# that debootstrap has made; the old root is unmounted before systemd starts, and without that having worked
+# it is not started. Control groups: a subtree of its own.
 set -euo pipefail
 
 boot() { # folder cgroup checkout node [bare]
@@ -26,8 +28,8 @@ read_only() { # from to
   mount -o remount,bind,ro "$2"
 }
 
-inside() {
-  local root=$1/root checkout=$3 node=$4 kind=${5-} file device
+machine_of_parts() { # root checkout node kind
+  local root=$1 checkout=$2 node=$3 kind=$4 file
   mount -t tmpfs -o mode=755,size=512m tmpfs "$root"
   cd "$root"
   mkdir -p usr etc/systemd/system etc/sysctl.d etc/default dev proc sys run tmp var/lib var/log \
@@ -64,7 +66,26 @@ inside() {
     mkdir -p etc/sysusers.d etc/rtprelay
     cp usr/lib/rtprelay/deploy/systemd/rtprelay.sysusers etc/sysusers.d/rtprelay.conf
   fi
+}
 
+debian_machine() { # folder root: the system in ROOT, which stays as it is
+  mount -t tmpfs -o mode=755,size=2g tmpfs "$1"
+  mkdir -p "$1/root" "$1/upper" "$1/work"
+  mount -t overlay -o lowerdir="$2",upperdir="$1/upper",workdir="$1/work" overlay "$1/root"
+  cd "$1/root"
+  mkdir -p old
+  printf '[Unit]\nDescription=Ready for the test\nRequires=sysinit.target\nAfter=sysinit.target\n' \
+    >etc/systemd/system/ready.target
+  ln -sf /dev/null etc/systemd/system/systemd-networkd.service
+  rm -f etc/resolv.conf
+  echo isolated >etc/hostname
+  printf '127.0.0.1 localhost isolated\n::1 localhost\n' >etc/hosts
+  tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
+  rm -rf run/* tmp/*
+}
+
+kernel_files() {
+  local device
   mount -t tmpfs -o mode=755 tmpfs dev
   mkdir dev/shm dev/pts dev/mqueue dev/hugepages
   chmod 1777 dev/shm
@@ -86,16 +107,25 @@ inside() {
   [ ! -e proc/sysrq-trigger ] || mount --bind dev/null proc/sysrq-trigger
   mount -t sysfs -o ro sysfs sys
   mount -t cgroup2 cgroup2 sys/fs/cgroup
+}
+
+inside() {
+  local folder=$1 checkout=$3 node=$4 kind=${5-} whole=overlayfs
+  if [ "$kind" = debian ]; then debian_machine "$folder" "$6"; else
+    machine_of_parts "$folder/root" "$checkout" "$node" "$kind"
+    whole=tmpfs
+  fi
+  kernel_files
 
   pivot_root . old
   cd /
   umount -l /old
   rmdir /old
   # The last look before systemd starts: nothing of the machine is in sight.
-  [ "$(stat -f -c %T /)" = tmpfs ] && [ "$(stat -f -c %T /tmp)" = tmpfs ] &&
-    [ "$(stat -f -c %T /dev)" = tmpfs ] && [ "$(stat -f -c %T /usr)" = overlayfs ] &&
+  [ "$(stat -f -c %T /)" = "$whole" ] && [ "$(stat -f -c %T /tmp)" = tmpfs ] &&
+    [ "$(stat -f -c %T /dev)" = tmpfs ] && [ "$(stat -f -c %T /usr)" = overlayfs ] && [ ! -e /old ] &&
     { [ ! -e /proc/sysrq-trigger ] || [ -c /proc/sysrq-trigger ]; } &&
-    [ ! -w /proc/sys/kernel/hostname ] && [ ! -w "/usr/lib/rtprelay/package.json" ] || {
+    [ ! -w /proc/sys/kernel/hostname ] && { [ "$kind" = debian ] || [ ! -w /usr/lib/rtprelay/package.json ]; } || {
     echo 'isolated-systemd: the isolation is not complete' >&2
     exit 1
   }

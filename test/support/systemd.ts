@@ -40,9 +40,23 @@ export class IsolatedSystemd {
     namespace: NetworkNamespace,
     kind: 'prepared' | 'bare' = 'prepared',
   ): Promise<IsolatedSystemd> {
+    const machine = await IsolatedSystemd.#boot(namespace, [kind]);
+    if (kind === 'prepared') machine.succeed('systemd-sysusers');
+    return machine;
+  }
+
+  /** Boots the system in `folder` (debootstrap), which itself stays as it is. */
+  static async bootDebian(namespace: NetworkNamespace, folder: string): Promise<IsolatedSystemd> {
+    return await IsolatedSystemd.#boot(namespace, ['debian', realpathSync(folder)]);
+  }
+
+  static async #boot(
+    namespace: NetworkNamespace,
+    kind: readonly string[],
+  ): Promise<IsolatedSystemd> {
     const folder = new TemporaryFolder('systemd');
     const group = `rtprelay-test-${randomBytes(3).toString('hex')}`;
-    const words = ['boot', folder.path, group, root, realpathSync(process.execPath), kind];
+    const words = ['boot', folder.path, group, root, realpathSync(process.execPath), ...kind];
     const child = new TestProcess('systemd', script, words, { namespace: namespace.name });
     const machine = new IsolatedSystemd(child, folder, group);
     try {
@@ -50,7 +64,6 @@ export class IsolatedSystemd {
         () => machine.run('systemctl', 'is-active', 'ready.target').output === 'active\n',
         20_000,
       );
-      if (kind === 'prepared') machine.succeed('systemd-sysusers');
       return machine;
     } catch (error) {
       await machine.stop();
@@ -61,6 +74,11 @@ export class IsolatedSystemd {
   /** Runs a program inside, at most 20 s. */
   run(...words: readonly string[]): Ran {
     return this.#run(words, '', 20_000);
+  }
+
+  /** The same with a time limit of its own, in ms. */
+  runWithin(limitMs: number, ...words: readonly string[]): Ran {
+    return this.#run(words, '', limitMs);
   }
 
   #run(words: readonly string[], input: string | Buffer, timeout: number): Ran {
