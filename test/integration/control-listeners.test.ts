@@ -59,7 +59,7 @@ describe('the control listeners', function () {
   before(async () => {
     authority = new CertificateAuthority('listeners');
     const { cert, key } = authority.issue('relay', 'IP:127.0.0.1');
-    [tcp, http, https] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort()];
+    [tcp, http, https] = [freeTcpPort(), freeTcpPort(), freeTcpPort()];
     daemon = await MediaDaemon.start('rtprelayd', {
       extra: [
         ...[`--listen-ng=unix:${unixPath}`, `--listen-tcp-ng=127.0.0.1:${tcp}`],
@@ -291,7 +291,7 @@ describe('a daemon whose control listeners', function () {
   });
 
   it('allow some networks answers nobody else', async () => {
-    const [tcp, http] = [await freeTcpPort(), await freeTcpPort()];
+    const [tcp, http] = [freeTcpPort(), freeTcpPort()];
     daemon = await MediaDaemon.start('rtprelayd', {
       extra: [
         ...[`--listen-tcp-ng=127.0.0.1:${tcp}`, `--listen-http=127.0.0.1:${http}`],
@@ -317,7 +317,7 @@ describe('a daemon whose control listeners', function () {
   });
 
   it('are none of UDP serves all the same', async () => {
-    const http = await freeTcpPort();
+    const http = freeTcpPort();
     const folder = new TemporaryFolder('tcp-only');
     const { TestProcess } = await import('../support/child-process.js');
     const program = new URL('../../dist/bin/rtprelayd.js', import.meta.url).pathname;

@@ -15,7 +15,7 @@ describe('drain', () => {
   let cliPort: number;
 
   async function start(...extra: readonly string[]): Promise<void> {
-    cliPort = await freeTcpPort();
+    cliPort = freeTcpPort();
     daemon = await MediaDaemon.start('rtprelayd', {
       mediaPorts: 40,
       extra: [`--listen-cli=127.0.0.1:${cliPort}`, '--delete-delay=0', ...extra],

@@ -25,8 +25,8 @@ describe('exports and top of a running daemon', function () {
     deaf.listen(0, '127.0.0.1');
     await once(deaf, 'listening');
     const { port } = deaf.address() as AddressInfo;
-    cli = await freeTcpPort();
-    const nobody = await freeTcpPort();
+    cli = freeTcpPort();
+    const nobody = freeTcpPort();
     daemon = await MediaDaemon.start('rtprelayd', {
       extra: [
         ...[`--listen-cli=127.0.0.1:${cli}`, `--homer=127.0.0.1:${port}`, '--homer-protocol=tcp'],

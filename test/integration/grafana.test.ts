@@ -37,7 +37,7 @@ describe('the Grafana board', () => {
   let scrape = '';
 
   before(async () => {
-    const http = await freeTcpPort();
+    const http = freeTcpPort();
     redis = await RedisProcess.start();
     daemon = await MediaDaemon.start('rtprelayd', {
       extra: [

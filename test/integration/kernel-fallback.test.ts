@@ -25,7 +25,7 @@ describe('without the right to load BPF programs', () => {
     const { min, max } = freeUdpRange(40);
     const words = ['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs', process.execPath];
     words.push(program, '--config-file=none', '-f', '-E', '--interface=127.0.0.1');
-    words.push(`--listen-ng=127.0.0.1:${ngPort}`, `--listen-cli=127.0.0.1:${await freeTcpPort()}`);
+    words.push(`--listen-ng=127.0.0.1:${ngPort}`, `--listen-cli=127.0.0.1:${freeTcpPort()}`);
     words.push(`--port-min=${min}`, `--port-max=${max}`, ...options);
     daemon = new TestProcess('rtprelayd', 'setpriv', words);
   }

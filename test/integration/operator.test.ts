@@ -28,7 +28,7 @@ describe('rtprelayctl', () => {
   let port: number;
   before(async () => {
     folder = new TemporaryFolder('ctl');
-    port = await freeTcpPort();
+    port = freeTcpPort();
     daemon = await MediaDaemon.start('rtprelayd', { extra: [`--listen-cli=127.0.0.1:${port}`] });
   });
   after(async () => {
@@ -142,7 +142,7 @@ describe('the CLI port', () => {
   const sockets: Socket[] = [];
 
   async function start(): Promise<void> {
-    port = await freeTcpPort();
+    port = freeTcpPort();
     const extra = [`--listen-cli=127.0.0.1:${port}`];
     daemon = await MediaDaemon.start('rtprelayd', { extra, mediaPorts: 400 });
     ng = daemon.client();

@@ -43,7 +43,7 @@ describe('a standby that follows a replica', function () {
   ];
 
   async function startStandby(options: readonly string[]): Promise<void> {
-    standbyCli = await freeTcpPort();
+    standbyCli = freeTcpPort();
     standby = await MediaDaemon.start('rtprelayd', {
       interfaces: [standbyAddress],
       portRange: ports,

@@ -47,7 +47,7 @@ class Servers {
   readonly #connections: Redis[] = [];
 
   async create(): Promise<void> {
-    for (const name of ['a', 'b', 'c'] as const) this.#ports.set(name, await freeTcpPort());
+    for (const name of ['a', 'b', 'c'] as const) this.#ports.set(name, freeTcpPort());
     await this.start('a');
     await this.start('b');
   }
@@ -133,7 +133,7 @@ class StandbyNode {
   }
 
   static async start(options: readonly string[], portRange: PortRange): Promise<StandbyNode> {
-    const cliPort = await freeTcpPort();
+    const cliPort = freeTcpPort();
     const extra = [`--listen-cli=127.0.0.1:${cliPort}`, '--active-switchover', ...options];
     const daemon = await MediaDaemon.start('rtprelayd', { portRange, extra });
     return new StandbyNode(daemon, cliPort);

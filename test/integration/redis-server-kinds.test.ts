@@ -141,7 +141,7 @@ describe('a Redis server', function () {
   });
 
   it('may be one of several, of which the master is used', async () => {
-    const nowhere = await freeTcpPort();
+    const nowhere = freeTcpPort();
     const [master, replica] = await startReplicated(1);
     servers.push(master, ...(replica === undefined ? [] : [replica]));
     const list = [nowhere, replica?.port, master.port].map((port) => `127.0.0.1:${port}`).join();
@@ -149,7 +149,7 @@ describe('a Redis server', function () {
   });
 
   it('that nobody can reach ends the start by its name, soon', async () => {
-    const ports = [await freeTcpPort(), await freeTcpPort()];
+    const ports = [freeTcpPort(), freeTcpPort()];
     const list = ports.map((port) => `127.0.0.1:${port}`);
     const reason = await refusal([`--redis=geheim@${list.join()}/1`]);
     for (const each of list) expect(reason).to.include(`${each}: Connection refused`);
@@ -191,7 +191,7 @@ describe('a Redis server', function () {
       files: CertificateFiles,
       clients: 'yes' | 'no',
     ): Promise<{ readonly redis: RedisProcess; readonly port: number }> {
-      const port = await freeTcpPort();
+      const port = freeTcpPort();
       const settings = ['--tls-port', String(port), '--tls-ca-cert-file', authority.file];
       settings.push('--tls-cert-file', files.cert, '--tls-key-file', files.key);
       settings.push('--tls-auth-clients', clients);
@@ -239,7 +239,7 @@ describe('a Redis server', function () {
     servers.push(master, ...(replica === undefined ? [] : [replica]));
     const sentinels = await Sentinels.start(1, master, 1, ['requirepass geheim']);
     try {
-      const nowhere = await freeTcpPort();
+      const nowhere = freeTcpPort();
       const url = `sentinel://127.0.0.1:${nowhere},${sentinels.addresses}/calls/6`;
       const env = { RTPENGINE_REDIS_SENTINEL_AUTH_PW: 'geheim' };
       await keepsCalls([`--redis=${url}`], { at: master, database: 6 }, env);

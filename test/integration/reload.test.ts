@@ -24,7 +24,7 @@ describe('the configuration of a running daemon', () => {
 
   beforeEach(async () => {
     folder = new TemporaryFolder('reload');
-    cliPort = await freeTcpPort();
+    cliPort = freeTcpPort();
     reloads = 0;
   });
   afterEach(async () => {
@@ -290,7 +290,7 @@ describe('the configuration of a running daemon', () => {
     it('keeps its TLS when a certificate cannot be read', async () => {
       const authority = new CertificateAuthority('reload');
       const { cert, key } = authority.issue('server', 'IP:127.0.0.1');
-      const port = await freeTcpPort();
+      const port = freeTcpPort();
       const settings = ['--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key];
       const server = await RedisProcess.start({
         settings: [...settings, '--tls-ca-cert-file', authority.file, '--tls-auth-clients', 'no'],

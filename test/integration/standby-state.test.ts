@@ -57,7 +57,7 @@ describe('a standby', function () {
       portRange: ports,
       extra: [`--redis=127.0.0.1:${redis.port}/0`, '--delete-delay=0'],
     });
-    standbyCli = await freeTcpPort();
+    standbyCli = freeTcpPort();
     standby = await MediaDaemon.start('rtprelayd', {
       interfaces: [absent.ipv4, absent.ipv6],
       portRange: ports,

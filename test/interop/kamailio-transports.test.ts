@@ -27,7 +27,7 @@ describe('Kamailio reaches the daemon', function () {
 
   before(async function () {
     if (!isInstalled('kamailio') || !isInstalled('sipp')) this.skip();
-    http = await freeTcpPort();
+    http = freeTcpPort();
     daemon = await MediaDaemon.start('rtprelayd', {
       extra: [
         ...['--delete-delay=0', `--listen-http=127.0.0.1:${http}`],

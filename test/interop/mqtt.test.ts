@@ -48,7 +48,7 @@ describe('MQTT', function () {
 
   before(async function () {
     if (!existsSync(broker) || !rtpengineInstalled) return this.skip();
-    port = await freeTcpPort();
+    port = freeTcpPort();
     writeFileSync(folder.file('conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
     server = await startBroker();
     reader = await connectAsync(`mqtt://127.0.0.1:${port}`);

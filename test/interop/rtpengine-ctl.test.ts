@@ -50,7 +50,7 @@ describe('rtpengine-ctl', function () {
   before(async function () {
     if (!existsSync(program) || !rtpengineInstalled) return this.skip();
     for (const kind of ['rtpengine', 'rtprelayd'] as const satisfies readonly DaemonKind[]) {
-      const port = await freeTcpPort();
+      const port = freeTcpPort();
       const daemon = await MediaDaemon.start(kind, { extra: [`--listen-cli=127.0.0.1:${port}`] });
       const client = daemon.client();
       const ids = { 'call-id': 'c1', 'from-tag': 'a' };

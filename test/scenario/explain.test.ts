@@ -45,7 +45,7 @@ describe('explain: why there is no audio', function () {
   let phones: RtpEndpoint[];
 
   before(async () => {
-    cli = await freeTcpPort();
+    cli = freeTcpPort();
     daemon = await MediaDaemon.start('rtprelayd', {
       interfaces: ['127.0.0.1', 'six/::1'],
       extra: [`--listen-cli=127.0.0.1:${cli}`],

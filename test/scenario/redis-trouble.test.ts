@@ -204,7 +204,7 @@ describe('Redis in trouble', function () {
   });
 
   it('away at the start, but not required: calls are written when it comes', async () => {
-    const port = await freeTcpPort();
+    const port = freeTcpPort();
     const running = await start(`127.0.0.1:${port}/0`, '--no-redis-required');
     expect(running.log()).to.match(/without Redis/);
     const load = await talk('talking', 3);

@@ -1,17 +1,77 @@
-/** Ports nobody uses at the moment, below the range from which the kernel hands out its own. */
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+/**
+ * Ports nobody uses at the moment, below the range from which the kernel hands out its own (of which a port that was free a
+ * moment ago may be somebody's connection by now). Test runs that go on side by side do not share them: each has
+ * leased a part of the range.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 
-const lowestPort = 16384;
-const highestPort = 32767;
+const lowestPort = 10_240;
+const highestPort = 32_767;
+/** Enough for the largest range that a test asks for. */
+const partSize = 2048;
+const leases = `${tmpdir()}/rtprelay-test-ports`;
+
+export interface PortRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** Who has a lease; this process where that is not to be read just now. */
+function holderOf(file: string): number {
+  try {
+    return Number(readFileSync(file, 'latin1')) || process.pid;
+  } catch {
+    return process.pid;
+  }
+}
+
+/** Makes the file of a lease; false: another process that lives has it. */
+function tryLease(file: string): boolean {
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' });
+      process.once('exit', () => {
+        rmSync(file, { force: true });
+      });
+      return true;
+    } catch {
+      if (isAlive(holderOf(file))) return false;
+      rmSync(file, { force: true });
+    }
+  }
+  return false;
+}
+
+/** A part that nobody else has; all of the range where there is none. */
+function leasedPart(): PortRange {
+  mkdirSync(leases, { recursive: true });
+  const parts = Math.floor((highestPort + 1 - lowestPort) / partSize);
+  const first = Math.floor(Math.random() * parts);
+  for (let tried = 0; tried < parts; tried += 1) {
+    const part = (first + tried) % parts;
+    const min = lowestPort + part * partSize;
+    if (tryLease(`${leases}/${min}`)) return { min, max: min + partSize - 1 };
+  }
+  return { min: lowestPort, max: highestPort };
+}
+
+let part: PortRange | null = null;
 /** Moves on with each range, so that what was given out last is given out again last. */
-let cursor = lowestPort + 2 * Math.floor((Math.random() * (highestPort - lowestPort)) / 2);
+let cursor = 0;
 
-function boundUdpPorts(): ReadonlySet<number> {
+function boundPorts(): ReadonlySet<number> {
   const ports = new Set<number>();
-  for (const file of ['/proc/net/udp', '/proc/net/udp6']) {
-    for (const line of readFileSync(file, 'latin1').split('\n').slice(1)) {
+  for (const file of ['udp', 'udp6', 'tcp', 'tcp6']) {
+    for (const line of readFileSync(`/proc/net/${file}`, 'latin1').split('\n').slice(1)) {
       const local = line.trim().split(/\s+/)[1];
       const port = local?.split(':').at(-1);
       if (port !== undefined) ports.add(Number.parseInt(port, 16));
@@ -20,16 +80,18 @@ function boundUdpPorts(): ReadonlySet<number> {
   return ports;
 }
 
-export interface PortRange {
-  readonly min: number;
-  readonly max: number;
-}
-
 /** `size` consecutive UDP ports (starting even) that are free now and were not given out lately. */
 export function freeUdpRange(size: number): PortRange {
-  const bound = boundUdpPorts();
-  for (let tried = 0; tried < highestPort - lowestPort;) {
-    if (cursor + size > highestPort) cursor = lowestPort;
+  if (part === null) {
+    part = leasedPart();
+    cursor = part.min + 2 * Math.floor((Math.random() * (part.max - part.min)) / 2);
+  }
+  const bound = boundPorts();
+  for (let tried = 0; tried < 2 * (part.max - part.min);) {
+    if (cursor + size > part.max) {
+      tried += part.max - cursor;
+      cursor = part.min;
+    }
     const min = cursor;
     let taken = -1;
     for (let port = min; port < min + size; port++) if (bound.has(port)) taken = port;
@@ -46,13 +108,7 @@ export function freeUdpPort(): number {
   return freeUdpRange(1).min;
 }
 
-/** One free TCP port on 127.0.0.1. */
-export async function freeTcpPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
-  return address.port;
+/** One free TCP port. */
+export function freeTcpPort(): number {
+  return freeUdpRange(1).min;
 }

@@ -22,7 +22,7 @@ export class RedisProcess {
 
   static async start(options: RedisOptions = {}): Promise<RedisProcess> {
     const folder = new TemporaryFolder('redis');
-    const port = options.port ?? (await freeTcpPort());
+    const port = options.port ?? (freeTcpPort());
     const words = [
       '--port',
       String(port),
@@ -148,7 +148,7 @@ export class Sentinels {
     const folders: TemporaryFolder[] = [];
     for (let index = 0; index < count; index += 1) {
       const folder = new TemporaryFolder('sentinel');
-      const port = await freeTcpPort();
+      const port = freeTcpPort();
       const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder.path}`];
       lines.push(`sentinel monitor calls 127.0.0.1 ${master.port} ${Math.floor(count / 2) + 1}`);
       lines.push('sentinel down-after-milliseconds calls 1000', ...settings);

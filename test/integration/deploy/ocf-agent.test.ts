@@ -44,7 +44,7 @@ describe('the OCF resource agent', function () {
   beforeEach(async () => {
     folder = new TemporaryFolder('ocf');
     ngPort = freeUdpPort();
-    const cliPort = await freeTcpPort();
+    const cliPort = freeTcpPort();
     writeFileSync(
       folder.file('relay.conf'),
       `[rtpengine]\ninterface = 127.0.0.1\nlisten-ng = 127.0.0.1:${ngPort}\n` +
