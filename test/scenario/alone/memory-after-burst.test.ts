@@ -1,8 +1,8 @@
 /** A burst of commands: what it took is given back, so that a container keeps its limit. */
 import { readFileSync } from 'node:fs';
-import { MediaDaemon } from '../support/daemons.js';
-import { audioSdp, type NgClient } from '../support/ng-client.js';
-import { until } from '../support/wait.js';
+import { MediaDaemon } from '../../support/daemons.js';
+import { audioSdp, type NgClient } from '../../support/ng-client.js';
+import { until } from '../../support/wait.js';
 
 const residentOf = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);

@@ -3,13 +3,13 @@
  * and no page notices that its connection was ever lost.
  */
 import { expect } from 'chai';
-import { browserInstalled, type BrowserName } from '../support/browsers/browser.js';
-import { BrowserNet, callThrough } from '../support/browsers/browser-net.js';
-import type { CallPage, MediaProgress } from '../support/browsers/call-page.js';
-import { isInstalled, type TestProcess } from '../support/child-process.js';
-import { namespacesAllowed } from '../support/namespaces.js';
-import { hubAddress, Pair, type PairNode } from '../support/pair.js';
-import { pause, until } from '../support/wait.js';
+import { browserInstalled, type BrowserName } from '../../support/browsers/browser.js';
+import { BrowserNet, callThrough } from '../../support/browsers/browser-net.js';
+import type { CallPage, MediaProgress } from '../../support/browsers/call-page.js';
+import { isInstalled, type TestProcess } from '../../support/child-process.js';
+import { namespacesAllowed } from '../../support/namespaces.js';
+import { hubAddress, Pair, type PairNode } from '../../support/pair.js';
+import { pause, until } from '../../support/wait.js';
 
 const virtual = '10.0.0.100';
 const [ngPort, cliPort] = [2223, 9900];

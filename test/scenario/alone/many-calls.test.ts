@@ -1,12 +1,12 @@
 /** 105 calls at once: without trouble, and through the death of the daemon. */
 import { expect } from 'chai';
-import type { TestProcess } from '../support/child-process.js';
-import { freeUdpPort, freeUdpRange, type PortRange } from '../support/free-ports.js';
-import { Load } from '../support/load.js';
-import { NgClient } from '../support/ng-client.js';
-import { startDaemon, startRedis } from '../support/processes.js';
-import type { RedisProcess } from '../support/redis-server.js';
-import { pause } from '../support/wait.js';
+import type { TestProcess } from '../../support/child-process.js';
+import { freeUdpPort, freeUdpRange, type PortRange } from '../../support/free-ports.js';
+import { Load } from '../../support/load.js';
+import { NgClient } from '../../support/ng-client.js';
+import { startDaemon, startRedis } from '../../support/processes.js';
+import type { RedisProcess } from '../../support/redis-server.js';
+import { pause } from '../../support/wait.js';
 
 const calls = 105;
 const portsOf = ({ min, max }: PortRange): readonly string[] => [

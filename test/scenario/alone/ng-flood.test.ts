@@ -2,13 +2,13 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { MediaDaemon } from '../support/daemons.js';
-import { TestProcess } from '../support/child-process.js';
-import { audioSdp, type NgClient } from '../support/ng-client.js';
-import { encodeBencode } from '../support/bencode.js';
-import { pause } from '../support/wait.js';
+import { MediaDaemon } from '../../support/daemons.js';
+import { TestProcess } from '../../support/child-process.js';
+import { audioSdp, type NgClient } from '../../support/ng-client.js';
+import { encodeBencode } from '../../support/bencode.js';
+import { pause } from '../../support/wait.js';
 
-const flooder = fileURLToPath(new URL('../support/datagram-flood.py', import.meta.url));
+const flooder = fileURLToPath(new URL('../../support/datagram-flood.py', import.meta.url));
 const perSecond = 20_000;
 const seconds = 2;
 const rounds = 2;
