@@ -166,7 +166,12 @@ export interface Participant {
   branches: readonly number[];
   /** Media ids in m= order. */
   medias: readonly number[];
+  /** Further tags that mean it: of answers after its first (ng-protocol.md §7), of its offers (`alias-key`). */
   aliases: readonly string[];
+  /** A final answer came from it: who answers with another tag is somebody else. */
+  answeredFinally: boolean;
+  /** What an unknown tag has to share with it to mean it, see `aliasKeyOf`; null: nothing. */
+  aliasKey: string | null;
   /** What this participant sent last. */
   sdpReceived: SdpMemory | null;
   /** What was sent to this participant last. */
@@ -360,6 +365,8 @@ export interface CallState {
   /** Control client that created the call, `ip:port`. */
   createdFrom: string;
   createdFromAddress: string;
+  /** Where to tell of its timeout in place of `createdFromAddress` (`xmlrpc-callback`); empty: there. */
+  noticeAddress: string;
   /** Number of the Redis database the call lives in. */
   redisHostedDb: number;
   /** Raised by each takeover; whoever has the highest owns the call (redis-store/fence.ts). */
@@ -416,6 +423,8 @@ export const copyOfParticipant = (from: Participant): Participant => ({
   branches: from.branches,
   medias: from.medias,
   aliases: from.aliases,
+  answeredFinally: from.answeredFinally,
+  aliasKey: from.aliasKey,
   sdpReceived: from.sdpReceived,
   sdpSent: from.sdpSent,
   passedOn: from.passedOn,
@@ -510,6 +519,7 @@ export function shallowCopyOf(state: CallState): CallState {
     tos: state.tos,
     createdFrom: state.createdFrom,
     createdFromAddress: state.createdFromAddress,
+    noticeAddress: state.noticeAddress,
     redisHostedDb: state.redisHostedDb,
     ownershipEpoch: state.ownershipEpoch,
     metadata: state.metadata,

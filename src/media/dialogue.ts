@@ -1,7 +1,8 @@
 /**
  * Which two participants a command speaks of (ng-protocol.md §7; behaviour of rtpengine 10.5 as
  * observed: branches adopt the participant that an offer left without a tag, and the dialogue used
- * last comes first).
+ * last comes first). Where 10.5 makes a further participant of each answer with another tag, the current
+ * release has it mean who was offered the body: with the ports of that body, media has nowhere else to go.
  */
 import type { CallDraft } from './call-draft.js';
 import type { Participant } from './call-state.js';
@@ -17,6 +18,20 @@ export interface DialogueRequest {
   readonly fromTag: string;
   readonly toTag: string | null;
   readonly viaBranch: string | null;
+}
+
+export interface OfferingRequest extends DialogueRequest {
+  /** What a new tag has to share with a known one to mean the same participant; null: it is another one. */
+  readonly aliasKey: string | null;
+}
+
+export interface AnsweringRequest extends DialogueRequest {
+  readonly toTag: string;
+  readonly newBranch: boolean;
+  /** Of the SIP message; null: not told. */
+  readonly sipCode: number | null;
+  /** Its code says nothing about the end of the dialogue's early days. */
+  readonly provisional: boolean;
 }
 
 const isPresent = (participant: Readonly<Participant>): boolean => participant.deletedMicros === 0;
@@ -55,14 +70,38 @@ function revive(participant: Participant): Participant {
   return participant;
 }
 
+/** Tags of one participant: a hostile sequence of answers must not make a call grow. */
+const maxAliases = 100;
+
+function addAlias(participant: Participant, tag: string): Participant {
+  if (participant.aliases.length < maxAliases) participant.aliases = [...participant.aliases, tag];
+  return participant;
+}
+
+function offerer(
+  draft: CallDraft,
+  { fromTag, aliasKey }: OfferingRequest,
+  nowMicros: number,
+): Participant {
+  const known = draft.participantByTag(fromTag);
+  if (known !== null) return known;
+  const same =
+    aliasKey === null
+      ? undefined
+      : draft.state.participants.find((each) => each.aliasKey === aliasKey && isPresent(each));
+  return same === undefined
+    ? draft.addParticipant(fromTag, nowMicros)
+    : addAlias(draft.participant(same.id), fromTag);
+}
+
 /** The dialogue of an offer; participants that do not exist yet are made. */
 export function offerDialogue(
   draft: CallDraft,
-  request: DialogueRequest,
+  request: OfferingRequest,
   nowMicros: number,
 ): Dialogue {
-  const known = draft.participantByTag(request.fromTag);
-  const from = known === null ? draft.addParticipant(request.fromTag, nowMicros) : revive(known);
+  const from = revive(offerer(draft, request, nowMicros));
+  if (request.aliasKey !== null) from.aliasKey = request.aliasKey;
   const to = offerCounterpart(draft, from, request, nowMicros);
   associate(from, to);
   return { from, to };
@@ -101,7 +140,7 @@ function offerCounterpart(
 /** The dialogue of an answer, in which `from` is the offerer and `to` the answerer. */
 export function answerDialogue(
   draft: CallDraft,
-  request: DialogueRequest & { readonly toTag: string },
+  request: AnsweringRequest,
   nowMicros: number,
 ): Dialogue {
   const from =
@@ -109,29 +148,41 @@ export function answerDialogue(
   const to = answerCounterpart(draft, from, request, nowMicros);
   revive(from);
   revive(to);
+  if (isFinal(request)) to.answeredFinally = true;
   associate(from, to);
   return { from, to };
 }
 
+/** Kamailio tells the code of the reply that an answer came with. */
+const isFinal = ({ sipCode, provisional }: AnsweringRequest): boolean =>
+  sipCode !== null && sipCode >= 200 && !provisional;
+
 function answerCounterpart(
   draft: CallDraft,
   from: Participant,
-  request: DialogueRequest & { readonly toTag: string },
+  request: AnsweringRequest,
   nowMicros: number,
 ): Participant {
   const { toTag, viaBranch } = request;
   const known = draft.participantByTag(toTag);
   if (known !== null && known !== from) return known;
   const candidates = counterparts(draft, from);
+  // Proxies send another via-branch with the reply than with the request, or none: then the partner
+  // of the latest offer is meant.
   const branch =
     viaBranch === null
       ? undefined
       : candidates.find((candidate) => candidate.viaBranch === viaBranch);
-  // Proxies send another via-branch with the reply than with the request, or none: then the partner
-  // of the latest offer is meant, unless another has answered already.
-  const unnamed = branch ?? (candidates[0]?.tag === null ? candidates[0] : undefined);
-  if (unnamed === undefined) return draft.addParticipant(toTag, nowMicros);
-  const named = draft.participant(unnamed.id);
-  named.tag = toTag;
-  return named;
+  const latest = candidates[0];
+  const unnamed = latest?.tag === null ? latest : candidates.find(({ tag }) => tag === null);
+  const partner = branch ?? unnamed ?? latest;
+  if (partner === undefined || known === from) return draft.addParticipant(toTag, nowMicros);
+  if (partner.tag === null) {
+    const named = draft.participant(partner.id);
+    named.tag = toTag;
+    return named;
+  }
+  const frozen = partner.answeredFinally && !request.provisional;
+  if (request.newBranch || frozen) return draft.addParticipant(toTag, nowMicros);
+  return addAlias(draft.participant(partner.id), toTag);
 }

@@ -3,6 +3,7 @@
  * Pure: from the call as it was and a request to the call as it will be and the SDP for the other
  * side. Ports come from the allocator passed in, the time from the context.
  */
+import { aliasKeyOf } from './alias-key.js';
 import { earliestDeletion, finished } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
 import {
@@ -95,9 +96,10 @@ function signal(
   if (request.metadata !== null) draft.state.metadata = request.metadata;
   if (request.tos !== null) draft.state.tos = request.tos;
   if (request.dropTraffic !== null) draft.state.dropTraffic = request.dropTraffic === 'start';
+  draft.state.noticeAddress = request.noticeAddress ?? draft.state.noticeAddress;
 
   const warnings: string[] = [];
-  const dialogue = findDialogue(kind, draft, request, context);
+  const dialogue = findDialogue(kind, draft, request, received, context);
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
   chooseInterfaces(kind, dialogue, request, context, warnings);
   if (received === null) {
@@ -219,20 +221,26 @@ function findDialogue(
   kind: SignallingKind,
   draft: CallDraft,
   request: SignallingRequest,
+  received: SdpDocument | null,
   context: SignallingContext,
 ): Dialogue {
+  const { fromTag, toTag, viaBranch, flags, sipCode } = request;
   let dialogue: Dialogue;
   if (kind === 'offer') {
-    dialogue = offerDialogue(draft, request, context.nowMicros);
+    const aliasKey = aliasKeyOf(request, received);
+    const offering = { fromTag, toTag, viaBranch, aliasKey };
+    dialogue = offerDialogue(draft, offering, context.nowMicros);
   } else {
-    if (request.toTag === null) {
+    if (toTag === null) {
       throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
     }
-    const { from, to } = answerDialogue(
-      draft,
-      { fromTag: request.fromTag, toTag: request.toTag, viaBranch: request.viaBranch },
-      context.nowMicros,
-    );
+    const answering = {
+      ...{ fromTag, toTag, viaBranch },
+      newBranch: flags.has('new-branch'),
+      sipCode: request.sipMessageType === 'request' ? null : sipCode,
+      provisional: flags.has('provisional'),
+    };
+    const { from, to } = answerDialogue(draft, answering, context.nowMicros);
     dialogue = { from: to, to: from };
   }
   if (dialogue.from === dialogue.to) {

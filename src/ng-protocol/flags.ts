@@ -98,6 +98,10 @@ const modelFlags = {
   /** The body is one of RFC 8840: candidates alone. */
   fragment: flag('fragment', { where: dialogues }),
   'no-tls-id': flag('no-tls-id', { where: dialogues }),
+  /** Who answers with an unknown tag is another party than the one that has answered already. */
+  'new-branch': flag('new-branch', { where: ['answer'] }),
+  /** `sip-code` is not the end of the early dialogue. */
+  provisional: flag('provisional', { where: ['answer'] }),
   /** 26.3 honours the key `to-tag` of a delete only with it, 10.5 always does. */
   'to-tag': flag('to-tag', { where: 'delete' }),
   /** An unknown call is an error rather than a warning. */
@@ -115,12 +119,10 @@ export type RequestFlag = keyof typeof modelFlags;
 export const flagRow = (name: RequestFlag): FlagRow => modelFlags[name];
 
 /**
- * Without effect: they turn off what is not done here (aliases of tags) or belong to commands and
- * features that do not exist here (recording, players, transcoders and the order of what they take).
+ * Without effect: they turn off what is not done here or belong to commands and features that do not
+ * exist here (recording, players, transcoders and the order of what they take).
  */
 const acceptedFlags: readonly string[] = [
-  'new-branch',
-  'provisional',
   'exclude-recording',
   'skip-recording-db*',
   'no-audio-player',

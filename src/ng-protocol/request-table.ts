@@ -4,7 +4,14 @@
  * Keys that are known and not acted on are in unsupported-keys.ts, flag words in flags.ts.
  */
 import { isDictionary, isList } from './bencode.js';
-import { isSignalling, noteIdle, noteUnknown, noteUnknownWord, noteUnsupported } from './notes.js';
+import {
+  isSignalling,
+  noteIdle,
+  noteUnknown,
+  noteUnknownWord,
+  noteUnsupported,
+  type NotedRequest,
+} from './notes.js';
 import {
   idle,
   integer,
@@ -125,6 +132,12 @@ const addressFamily = optional<'IP4' | 'IP6'>((value, request) => {
   return undefined;
 });
 
+const noticeAddress = optional<string>((value, request) => {
+  const address = canonicalAddress(stringOf(value) ?? '');
+  if (address === null) noteUnknown(request, `Ignoring 'xmlrpc-callback' that is no IP address`);
+  return address ?? undefined;
+});
+
 const mediaAddress = optional<string>((value, request) => {
   const address = stringOf(value);
   if (address === null) return undefined;
@@ -162,6 +175,26 @@ const dropTraffic: Reader<'start' | 'stop' | null> = {
     return chosen;
   },
 };
+
+/** What a SIP message was matters where its body answers. */
+const notAnswering = ({ command }: NotedRequest): boolean => command !== 'answer';
+
+const aliasKeyWords = {
+  sdp: 'sdp',
+  address: 'address',
+  endpoint: 'address',
+  off: null,
+  none: null,
+  no: null,
+} as const;
+
+const aliasKey = optional<'sdp' | 'address'>((value, request) => {
+  const word = stringOf(value);
+  if (word === null) return undefined;
+  if (Object.hasOwn(aliasKeyWords, word)) return aliasKeyWords[word as keyof typeof aliasKeyWords];
+  noteUnknownWord(request, 'alias-key', word);
+  return undefined;
+});
 
 const sipMessageType = optional<'request' | 'reply'>((value, request) => {
   const spelled = stringOf(value);
@@ -383,17 +416,30 @@ export const requestKeys = {
   deleteDelaySeconds: key(idle('delete-delay', deleteDelay), 'delete-delay', 'delete_delay'),
   dropTraffic: key(dropTraffic, 'drop-traffic'),
   sipMessageType: key(
-    idle('sip-message-type', sipMessageType),
+    idle('sip-message-type', sipMessageType, notAnswering),
     ...['sip-message-type', 'SIP-message-type', 'sip_message_type', 'SIP_message_type'],
   ),
-  // Branches are told by tags and via-branch alone, as with 10.5.
   sipCode: key(
-    idle('sip-code', integer(100, 699)),
+    idle('sip-code', integer(100, 699), notAnswering),
     ...['sip-code', 'sip-response-code', 'sip_code', 'sip_response_code'],
+  ),
+  /** What an unknown from-tag has to share with a known one to be an alias of it; null: it is another party. */
+  aliasKey: key(
+    idle('alias-key', aliasKey, ({ command }) => command !== 'offer'),
+    'alias-key',
   ),
   /** The proxy understands `result: load limit` (`supports: [load limit]`). */
   supportsLoadLimit: key(loadLimit, 'supports'),
   mediaEcho: key(mediaEcho, 'media-echo'),
+  /** Who is told of the call's timeout in place of the control client. */
+  noticeAddress: key(
+    idle(
+      'xmlrpc-callback',
+      noticeAddress,
+      ({ command }) => command !== 'offer' && command !== 'answer',
+    ),
+    'xmlrpc-callback',
+  ),
   /** The other call of a `connect`; calls and tags of a `mesh`. */
   toCallId: key(only('to-call-id', ['connect'], text), 'to-call-id'),
   calls: key(only('calls', ['mesh'], strings(1000)), 'calls'),

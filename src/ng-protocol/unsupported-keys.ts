@@ -81,11 +81,9 @@ const unsupportedByName: readonly (readonly [
   names: readonly string[],
   commands?: readonly string[],
 ])[] = [
-  [['alias-key']],
   [['inbound-peer']],
   [['outbound-peer']],
   [['peer']],
-  [['xmlrpc-callback']],
   [['T.38-version', 'T38-version'], ['offer']],
   [['moh']],
   [['audio-player', 'player']],

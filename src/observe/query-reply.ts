@@ -134,6 +134,7 @@ export function callDictionary(
   const dictionary = new Map<string, NgValue>()
     .set('created', seconds(state.createdMicros))
     .set('created_us', state.createdMicros % 1e6)
+    .set('created_ts', state.createdMicros / 1e6)
     .set('last signal', seconds(state.lastSignalMicros))
     .set('last redis update', seconds(options.storedMicros));
   if (state.metadata !== '') dictionary.set('metadata', state.metadata);

@@ -20,6 +20,7 @@ import {
   mediaFlagTables,
   mediaModesOf,
   parseBits,
+  finalResponseBit,
   participantBits,
   streamFlagTables,
   type FlagTable,
@@ -234,7 +235,8 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
   const mlFlags = flagged
     ? (parseBits(fields.text('ml_flags', '0')) ?? fields.fail('ml_flags'))
     : 0n;
-  const unknownFlags = mlFlags & ~(participantBits.blockMedia | participantBits.silenceMedia);
+  const known = participantBits.blockMedia | participantBits.silenceMedia;
+  const unknownFlags = mlFlags & ~(current ? known | finalResponseBit : known);
   const aliases = fields.text(own.aliases);
   return {
     id,
@@ -262,6 +264,10 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     branches: readBranches(id, fields, decoding),
     medias: members.references(`medias-${id}`, 'medias', counts.medias),
     aliases: current ? members.strings(`tag_aliases-${id}`, 'tags', true) : unpackList(aliases),
+    answeredFinally: current
+      ? (mlFlags & finalResponseBit) !== 0n
+      : fields.boolean(own.answeredFinally),
+    aliasKey: fields.optional(own.aliasKey),
     sdpReceived: readSdpMemory(fields, 'sdp_orig_', layout),
     sdpSent: readSdpMemory(fields, 'last_sdp_orig_', layout),
     passedOn: fields.text(own.passedOn),

@@ -11,6 +11,7 @@ import type {
   Stream,
   Subscription,
 } from '../media/call-state.js';
+import { canonicalAddress } from '../sdp/address.js';
 import {
   readMap,
   readMedia,
@@ -161,6 +162,7 @@ type Head = Pick<
   | 'tos'
   | 'createdFrom'
   | 'createdFromAddress'
+  | 'noticeAddress'
   | 'redisHostedDb'
   | 'ownershipEpoch'
   | 'metadata'
@@ -196,6 +198,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     tos: readTos(fields),
     createdFrom,
     createdFromAddress: fields.text('created_from_addr', flagged ? addressOf(createdFrom) : ''),
+    noticeAddress: canonicalAddress(fields.text(own.noticeAddress)) ?? '',
     redisHostedDb: fields.integer('redis_hosted_db', { min: 0, max: 0x7fff_ffff }),
     ownershipEpoch: fields.integer(own.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
     metadata: fields.text('recording_metadata'),

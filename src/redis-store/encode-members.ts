@@ -23,6 +23,7 @@ import {
   mediaBitsOf,
   mediaFlagTables,
   parseBits,
+  finalResponseBit,
   participantBits,
   streamFlagTables,
   type Layout,
@@ -87,6 +88,7 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 export function callFields(state: CallState, encoding: Encoding): Fields {
   const fields: Fields = { [own.uidByFamily]: '1' };
   if (state.tos < 0) fields[own.tos] = String(state.tos);
+  if (state.noticeAddress !== '') fields[own.noticeAddress] = state.noticeAddress;
   if (state.ownershipEpoch > 0) fields[own.epoch] = String(state.ownershipEpoch);
   // One by one: members after a spread cost a tenth of the whole value.
   fields['created'] = String(shifted(state.createdMicros, encoding.moment));
@@ -226,6 +228,8 @@ export function participantFields(participant: Participant, encoding: Encoding):
   if (form.layout !== 'current' && participant.aliases.length > 0) {
     fields[own.aliases] = packList(participant.aliases);
   }
+  if (form.layout !== 'current' && participant.answeredFinally) fields[own.answeredFinally] = '1';
+  if (participant.aliasKey !== null) fields[own.aliasKey] = form.text(participant.aliasKey);
   if (form.layout === '10.5') {
     if (participant.desiredFamily !== null) fields[own.family] = participant.desiredFamily;
   } else {
@@ -330,6 +334,7 @@ export function flaggedParticipant(participant: Participant, encoding: Encoding)
   let flags = carriedBits(participant.carried[unknownBitsName('ml_flags', form.layout)]);
   if (participant.blockMedia) flags |= participantBits.blockMedia;
   if (participant.silenceMedia) flags |= participantBits.silenceMedia;
+  if (form.layout === 'current' && participant.answeredFinally) flags |= finalResponseBit;
   fields['ml_flags'] = String(flags);
   // Required by readers; the family of the first media is what an unset one comes to.
   const firstMedia = index.medias.get(participant.medias[0] ?? -1);

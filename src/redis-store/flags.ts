@@ -248,6 +248,8 @@ export const mediaFlagTables: Readonly<Record<Layout, FlagTable<MediaBit>>> = {
 
 /** Bits of `ml_flags` and `call_flags` that the model knows; the others are carried. */
 export const participantBits = { blockMedia: 1n << 23n, silenceMedia: 1n << 24n } as const;
+/** In the current layout only. */
+export const finalResponseBit = 1n << 21n;
 export const callBits = {
   dropTraffic: 1n << 23n,
   foreign: 1n << 24n,

@@ -127,6 +127,8 @@ export const own = {
   /** tags. */
   family: 'rtprelay_family',
   aliases: 'rtprelay_aliases',
+  answeredFinally: 'rtprelay_final_response',
+  aliasKey: 'rtprelay_alias_key',
   branches: 'rtprelay_branches',
   sdpDigest: 'rtprelay_sdp_digest',
   lastSdpDigest: 'rtprelay_last_sdp_digest',
@@ -136,6 +138,7 @@ export const own = {
   /** call. */
   dropTraffic: 'rtprelay_drop_traffic',
   tos: 'rtprelay_tos',
+  noticeAddress: 'rtprelay_notice_address',
   /** 1: `local_intf_uid` and `loc-N` are meant as rtpengine means them; see `numbersByFamily`. */
   uidByFamily: 'rtprelay_uid_by_family',
   epoch: 'rtprelay_epoch',

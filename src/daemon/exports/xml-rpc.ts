@@ -41,9 +41,10 @@ function bodyOf(method: string, params: readonly string[]): string {
 }
 
 /** What is sent about a call. */
-function noticesOf(state: CallState, { url, format }: XmlRpcConfig): readonly Notice[] {
-  const { callId, createdFromAddress, participants } = state;
-  const host = createdFromAddress.includes(':') ? `[${createdFromAddress}]` : createdFromAddress;
+export function noticesOf(state: CallState, { url, format }: XmlRpcConfig): readonly Notice[] {
+  const { callId, createdFromAddress, noticeAddress, participants } = state;
+  const address = noticeAddress === '' ? createdFromAddress : noticeAddress;
+  const host = address.includes(':') ? `[${address}]` : address;
   const common = { callId, url: url.replaceAll('%%', host) };
   const tags = participants.flatMap(({ tag }) => (tag === null || tag === '' ? [] : [tag]));
   switch (format) {

@@ -22,7 +22,7 @@ export const laterKeys: GeneralDifference = {
   reason: 'The current release tells more of a call.',
   pattern: new RegExp(
     [
-      '^only rtprelayd: (?:last redis update|metadata) = ',
+      '^only rtprelayd: (?:created_ts|last redis update|metadata) = ',
       '^only rtprelayd: tags\\..*\\.(?:tag-aliases|VSC|(?:in|e)gress SSRCs|stats_out)(?: = .*)?$',
       '^only rtprelayd: tags\\..*\\.last (?:kernel|user) packet = <time>$',
       'flags: rtpengine \\[(?<before>.*?)(?<after>[^,\\]]+(?:, [^\\]]*)?)\\], ' +
@@ -45,7 +45,7 @@ export const generalDifferences: readonly GeneralDifference[] = [
     reason:
       'Without a from-tag 10.5 answers a delete with a bare ok; OpenSIPS never sends one and reads the statistics.',
     pattern:
-      /^only rtprelayd: (?:SSRC = \{\}|created(?:_us)? = <time>|last signal = <time>|tags|totals)$/,
+      /^only rtprelayd: (?:SSRC = \{\}|created(?:_us|_ts)? = <time>|last signal = <time>|tags|totals)$/,
   },
 ];
 
@@ -216,6 +216,36 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     sequence: 'body: an rtpmap that is none',
     reason: '10.5 keeps the malformed attribute beside the right one.',
     differences: ['1 offer: only rtpengine: sdp.media[0] "a=rtpmap:8 foo"'],
+  },
+  {
+    sequence: 'two branches, answer without via-branch',
+    reason:
+      'An answer with an unknown tag is that of a branch that has not answered yet, whose ports it was offered; 10.5 makes a third one.',
+    differences: [
+      '5 query: only rtpengine: tags.<untagged 1>',
+      '5 query: only rtpengine: tags.a.subscriptions[2]',
+      '5 query: only rtprelayd: tags.y.via-branch = "b1"',
+      '5 query: tags.y.medias[0].streams[0].local port: rtpengine <port 5>, rtprelayd <port 1>',
+      '5 query: tags.y.medias[0].streams[1].local port: rtpengine <port 5>+1, rtprelayd <port 1>+1',
+    ],
+  },
+  {
+    sequence: 'a second answer with another to-tag',
+    reason: 'An alias of the tag that answered first, as with the current release (§7).',
+    differences: [
+      '5 query: only rtpengine: tags.a.subscriptions[1]',
+      '5 query: only rtpengine: tags.y',
+    ],
+  },
+  {
+    sequence: 'first offer with a to-tag, answered by another',
+    reason: 'An alias of the tag that the offer named, as with the current release (§7).',
+    patterns: [
+      /^3 query: only rtpengine: tags\.(?:a\.subscriptions\[1\]|x)$/,
+      /^3 query: only rtprelayd: tags\.z\./,
+      /^3 query: tags\.a\.subscri(?:ber|ption)s\[0\]\.tag: rtpengine "x", rtprelayd "z"$/,
+      /^3 query: tags\.z\.medias\[0\]\.(?:flags|streams\[[01]\]\.flags): /,
+    ],
   },
   {
     sequence: 'a cookie used twice',

@@ -13,6 +13,7 @@ export type Flat = ReadonlyMap<string, string>;
 const timeKeys: ReadonlySet<string> = new Set([
   'created',
   'created_us',
+  'created_ts',
   'last signal',
   'last packet',
   'last kernel packet',

@@ -1,6 +1,6 @@
 /** Who speaks with whom: branches, tags, forking (results as observed with rtpengine 10.5). */
 import { expect } from 'chai';
-import { body, ModelCall, portOf } from './support.js';
+import { body, ModelCall, portOf, type Keys } from './support.js';
 
 const called = (port: number): string => body(port, [], '192.0.2.77');
 
@@ -36,6 +36,35 @@ describe('the dialogue of an offer', () => {
   });
 });
 
+describe('the tag of an offer', () => {
+  const keyed = (aliasKey: 'sdp' | 'address', fromTag = 'a'): Keys => ({ aliasKey, fromTag });
+
+  it('is an alias where the body is that of another', () => {
+    const call = new ModelCall();
+    const offered = call.offer(body(6000), keyed('sdp'));
+    expect(call.offer(body(6000), keyed('sdp', 'b'))).to.equal(offered);
+    expect(call.participant('a').aliases).to.deep.equal(['b']);
+    call.offer(body(6002), keyed('sdp', 'c'));
+    expect(call.state?.participants.map(({ tag }) => tag)).to.deep.equal(['a', null, 'c', null]);
+  });
+
+  it('is an alias where the first address is that of another', () => {
+    const call = new ModelCall();
+    call.offer(body(6000), keyed('address'));
+    call.offer(body(6000, ['a=x:1']), keyed('address', 'b'));
+    expect(call.participant('a').aliases).to.deep.equal(['b']);
+  });
+
+  it('is one of its own where not both ask', () => {
+    const call = new ModelCall();
+    call.offer(body(6000), keyed('sdp'));
+    call.offer(body(6000), { fromTag: 'b' });
+    call.offer(body(6000), keyed('address', 'c'));
+    expect(call.participant('a').aliases).to.deep.equal([]);
+    expect(call.participant('c').aliases).to.deep.equal([]);
+  });
+});
+
 describe('the dialogue of an answer', () => {
   it('names the partner that the offer was made to', () => {
     const call = new ModelCall();
@@ -62,20 +91,63 @@ describe('the dialogue of an answer', () => {
     expect(call.participant('x').viaBranch).to.equal('b2');
   });
 
-  it('is a new one when the latest partner has answered already', () => {
+  it('is whoever has not answered yet when the latest partner has', () => {
     const call = new ModelCall();
     call.offer(body(6000), { viaBranch: 'b1' });
     call.offer(body(6000), { viaBranch: 'b2' });
     call.answer(called(7000));
     call.answer(called(7200), { toTag: 'y' });
-    expect(call.state?.participants.map(({ tag }) => tag)).to.deep.equal(['a', null, 'x', 'y']);
+    expect(call.state?.participants.map(({ tag }) => tag)).to.deep.equal(['a', 'y', 'x']);
   });
+
+  it('is the partner that has answered already, by another tag', () => {
+    const call = new ModelCall();
+    call.offer(body(6000), { viaBranch: 'b1' });
+    call.answer(called(7000), { viaBranch: 'b1' });
+    call.answer(called(7200), { toTag: 'y', viaBranch: 'b1' });
+    call.answer(called(7400), { toTag: 'z' });
+    expect(call.state?.participants.map(({ tag }) => tag)).to.deep.equal(['a', 'x']);
+    expect(call.participant('x').aliases).to.deep.equal(['y', 'z']);
+    expect(call.stream('x').advertisedEndpoint?.port).to.equal(7400);
+    call.offer(called(7400), { fromTag: 'y', toTag: 'a' });
+    expect(call.state?.participants).to.have.lengthOf(2);
+  });
+
+  const separately: readonly (readonly [string, Keys, Keys])[] = [
+    ['it is said to be a new branch', {}, { flags: new Set(['new-branch']) }],
+    ['the first one was final', { sipCode: 200 }, {}],
+  ];
+  for (const [reason, first, second] of separately) {
+    it(`is a further one where ${reason}`, () => {
+      const call = new ModelCall();
+      call.offer(body(6000));
+      call.answer(called(7000), first);
+      call.answer(called(7200), { toTag: 'y', ...second });
+      expect(call.state?.participants.map(({ tag }) => tag)).to.deep.equal(['a', 'x', 'y']);
+    });
+  }
+
+  const together: readonly (readonly [string, Keys, Keys])[] = [
+    ['the first one was provisional by its code', { sipCode: 183 }, {}],
+    ['... or by its flag', { sipCode: 200, flags: new Set(['provisional']) }, {}],
+    ['the second says so', { sipCode: 200 }, { flags: new Set(['provisional']) }],
+    ['the code is that of a request', { sipCode: 200, sipMessageType: 'request' }, {}],
+  ];
+  for (const [reason, first, second] of together) {
+    it(`is the same one where ${reason}`, () => {
+      const call = new ModelCall();
+      call.offer(body(6000));
+      call.answer(called(7000), first);
+      call.answer(called(7200), { toTag: 'y', ...second });
+      expect(call.participant('x').aliases).to.deep.equal(['y']);
+    });
+  }
 
   it('of a second answerer takes the offerer over; the first still reaches it', () => {
     const call = new ModelCall();
     call.offer(body(6000));
     const first = call.answer(called(7000));
-    const second = call.answer(called(7300), { toTag: 'y' });
+    const second = call.answer(called(7300), { toTag: 'y', flags: new Set(['new-branch']) });
     expect(portOf(second)).not.to.equal(portOf(first));
     expect(call.heardBy('a')).to.deep.equal(['y', 'x']);
     expect(call.heardBy('x')).to.deep.equal([]);

@@ -7,8 +7,9 @@ const modelFlags = `trust-address SIP-source-address asymmetric strict-source me
   original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs block-DTMF
    reset reject-ICE trickle-ICE fragment no-tls-id
    to-tag fatal fast  debug debugging  single-codec
-  allow-no-codec-media allow-transcoding siprec egress inactive bidirectional mirror-RTCP directional unsubscribe`;
-const otherFlags = `new-branch provisional  record-call exclude-recording discard-recording skip-recording-db
+  allow-no-codec-media allow-transcoding siprec egress inactive bidirectional mirror-RTCP directional unsubscribe
+  new-branch provisional`;
+const otherFlags = `record-call exclude-recording discard-recording skip-recording-db
   recording-announcement recording-VSC
   pad-crypto static-codecs reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs  force-transcoding

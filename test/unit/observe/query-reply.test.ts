@@ -163,7 +163,16 @@ describe('the query reply', () => {
     call.offer(body(6000).replace('RTP/AVP', 'RTP/AVPF'), { metadata: 'about', toTag: 'x' });
     const reply = query(call, { streams: [], ssrcs: [] }, { storedMicros: 5_500_000 });
     expect([...reply.keys()]).to.deep.equal([
-      ...['created', 'created_us', 'last signal', 'last redis update', 'metadata', 'SSRC', 'tags'],
+      ...[
+        'created',
+        'created_us',
+        'created_ts',
+        'last signal',
+        'last redis update',
+        'metadata',
+        'SSRC',
+        'tags',
+      ],
       'totals',
     ]);
     expect(reply.get('last redis update')).to.equal(5);
