@@ -114,6 +114,10 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const known = error instanceof ConfigError;
   const text = error instanceof Error ? error.message : String(error);
-  complain(`${known ? '' : 'Fatal error: '}${text}\n`);
+  // Most often it is the relay that this one is to replace.
+  const hint = text.endsWith('EADDRINUSE')
+    ? ': another program has the port; if it is rtpengine, rtprelay-switch puts this daemon in its place'
+    : '';
+  complain(`${known ? '' : 'Fatal error: '}${text}${hint}\n`);
   process.exit(1);
 });
