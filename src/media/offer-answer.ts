@@ -25,6 +25,7 @@ import { applyFragment } from './ice/fragment.js';
 import { speaksIce } from './ice/plan.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
+import { noTwins, plainTwins } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { subscribeBothWays } from './subscriptions.js';
 import { applyEcho } from './subscriptions/echo.js';
@@ -321,6 +322,7 @@ function pairMedias(
   const pairs: MediaPair[] = [];
   let index = 0;
   for (const session of document.sessions) {
+    const twins = kind === 'offer' ? plainTwins(session, request.opportunistic) : noTwins;
     for (const section of session.medias) {
       index += 1;
       // Created receiver first, as the ids in the stored value show.
@@ -328,18 +330,23 @@ function pairMedias(
       const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
       receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
       sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
-      pairs.push(pairOf(kind, { session, section, index, sender, receiver }, request, context));
+      const parts = { session, section, index, sender, receiver };
+      pairs.push(pairOf(kind, parts, request, context, twins.has(section)));
     }
   }
   return pairs;
 }
 
-/** A section and the medias that it is about, with what the request makes of it. @throws SdpError */
+/**
+ * A section and the medias that it is about, with what the request makes of it. @throws SdpError
+ * @param isTwin it is left out: the secure section beside it is the same medium.
+ */
 export function pairOf(
   kind: SignallingKind,
   parts: Pick<MediaPair, 'session' | 'section' | 'index' | 'sender' | 'receiver'>,
   request: SignallingRequest,
   context: SignallingContext,
+  isTwin = false,
 ): MediaPair {
   const { session, section, sender, receiver } = parts;
   const { address, fromSipSource } = signalledAddress(
@@ -349,7 +356,7 @@ export function pairOf(
     request,
     context,
   );
-  const removed = isRemoved(section, request.edits);
+  const removed = isTwin || isRemoved(section, request.edits);
   const rejected = section.port === 0 || removed || isEmptied(section, request);
   if (kind === 'offer') setMediaFlag(receiver, 'left-out', removed);
   // Written out, not spread: all pairs have one hidden class, and everything that reads them is as fast.

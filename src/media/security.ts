@@ -174,7 +174,7 @@ const sdesRequestOf = (
 ): Parameters<typeof applySdes>[1] => ({
   kind,
   options: request.sdes,
-  opportunistic: request.opportunistic,
+  opportunistic: request.opportunistic.offers,
   recrypt: request.flags.has('recrypt'),
   keepsProtocol: request.transportProtocol === null,
   ...sides,

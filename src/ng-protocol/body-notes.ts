@@ -7,7 +7,7 @@ import { noSdesWords } from './sdes-words.js';
 function speaksOfKeys(request: ReadRequest, sdp: string): boolean {
   const wanted = request.transportProtocol ?? '';
   const secured = /a=crypto:|a=fingerprint:|^m=\S+ \S+ (?:UDP\/TLS\/)?RTP\/SAVP/im.test(sdp);
-  return secured || request.opportunistic || wanted.includes('RTP/SAVP');
+  return secured || request.opportunistic.offers || wanted.includes('RTP/SAVP');
 }
 
 /** To be called once all keys of an offer or answer have been read. */

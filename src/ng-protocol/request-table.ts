@@ -393,7 +393,6 @@ export const requestKeys = {
   /** `m=` protocol wanted towards the receiver; null: as received. */
   transportProtocol: key(transportProtocol, 'transport-protocol'),
   sdes: key(sdes, 'SDES', 'sdes'),
-  /** Keys are offered with plain RTP as well (RFC 8643). */
   opportunistic: key(opportunistic, 'OSRTP', 'osrtp'),
   /** Towards the receiver of the body, and towards its sender. */
   dtls: key(dtls('DTLS'), 'DTLS'),

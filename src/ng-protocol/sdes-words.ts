@@ -99,20 +99,32 @@ export const sdes: Reader<SdesWords> = {
   },
 };
 
-/** Whether keys are offered with plain RTP; they are taken from others in any case (10.5 seen). */
-export const opportunistic: Reader<boolean> = {
-  empty: false,
+/** Opportunistic SRTP. */
+export interface OpportunisticWords {
+  /** Keys are offered with plain RTP (RFC 8643); from others they are taken in any case (10.5 seen). */
+  readonly offers: boolean;
+  /** Of two sections of an offer that are one medium, plain and secure, the secure one is taken. */
+  readonly acceptsTwins: boolean;
+}
+
+const notOpportunistic: OpportunisticWords = Object.freeze({ offers: false, acceptsTwins: false });
+
+export const opportunistic: Reader<OpportunisticWords> = {
+  empty: notOpportunistic,
   read: (value, request, before) => {
-    let offers = before;
+    let { offers, acceptsTwins } = before;
     for (const word of wordsOf(value)) {
-      if (offWords.has(word) || /^accept(?:-RFC)?$/.test(word)) noteIdle(request, `OSRTP=${word}`);
-      else if (word === 'offer' || word === 'offer-RFC') {
-        if (isSignalling(request)) offers = true;
-        else noteIdle(request, `OSRTP=${word}`);
-      } else if (/^(?:offer|accept)-legacy$/.test(word)) {
-        (isSignalling(request) ? noteUnsupported : noteIdle)(request, `OSRTP=${word}`);
+      const makes = isSignalling(request) && (word === 'offer' || word === 'offer-RFC');
+      const takes = request.command === 'offer' && (word === 'accept' || word === 'accept-legacy');
+      if (makes) offers = true;
+      else if (takes) acceptsTwins = true;
+      else if (word === 'offer-legacy' && isSignalling(request)) {
+        noteUnsupported(request, `OSRTP=${word}`);
+      } else if (offWords.has(word) || /^(?:accept|offer)(?:-RFC|-legacy)?$/.test(word)) {
+        noteIdle(request, `OSRTP=${word}`);
       } else noteUnknownWord(request, 'OSRTP', word);
     }
-    return offers;
+    if (offers === before.offers && acceptsTwins === before.acceptsTwins) return before;
+    return { offers, acceptsTwins };
   },
 };
