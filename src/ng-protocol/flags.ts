@@ -39,8 +39,10 @@ function flag(names: string | readonly string[], row: Partial<FlagRow> = {}): Fl
   };
 }
 
-/** Where ICE and DTLS are spoken. */
+/** Where there are two sides. */
 const dialogues = ['offer', 'answer'] as const;
+/** Where somebody is offered ICE and DTLS, or answered by them. */
+const offering = [...dialogues, 'publish', 'subscribe request', 'create'] as const;
 
 /** Commands about one participant, which a from-tag selects with it or without. */
 const directed: readonly string[] = [
@@ -92,12 +94,12 @@ const modelFlags = {
   /** The answer need not take all codecs that were offered. */
   'allow-transcoding': flag('allow-transcoding', { where: ['subscribe answer'] }),
   /** What was learned of the sides' ICE and SRTP is forgotten. */
-  reset: flag('reset', { where: dialogues }),
-  'reject-ice': flag(['reject-ICE', 'ICE-reject*'], { where: dialogues }),
-  'trickle-ice': flag('trickle-ICE*', { where: dialogues }),
+  reset: flag('reset', { where: offering }),
+  'reject-ice': flag(['reject-ICE', 'ICE-reject*'], { where: [...dialogues, 'publish'] }),
+  'trickle-ice': flag('trickle-ICE*', { where: offering }),
   /** The body is one of RFC 8840: candidates alone. */
   fragment: flag('fragment', { where: dialogues }),
-  'no-tls-id': flag('no-tls-id', { where: dialogues }),
+  'no-tls-id': flag('no-tls-id', { where: offering }),
   /** Who answers with an unknown tag is another party than the one that has answered already. */
   'new-branch': flag('new-branch', { where: ['answer'] }),
   /** `sip-code` is not the end of the early dialogue. */

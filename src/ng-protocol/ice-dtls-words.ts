@@ -9,8 +9,15 @@ import {
 import { lookUp, optional, type Reader } from './readers.js';
 import { offWords, stringOf, wordsOf } from './values.js';
 
-/** Whether the word is acted on; a subscriber and a publisher have neither ICE nor DTLS. */
+/** Whether the word is acted on: there is a side that it can be about. */
 function isActedOn(request: NotedRequest, word: string): boolean {
+  if (isSignalling(request)) return true;
+  noteIdle(request, word);
+  return false;
+}
+
+/** Whether there are two sides, to which it can be left. */
+function isBetweenTwo(request: NotedRequest, word: string): boolean {
   if (request.command === 'offer' || request.command === 'answer') return true;
   (isSignalling(request) ? noteUnsupported : noteIdle)(request, word);
   return false;
@@ -137,7 +144,7 @@ export const passthrough = optional<boolean>((value, request) => {
     return undefined;
   }
   if (!on) noteIdle(request, 'passthrough=off');
-  return on && isActedOn(request, 'passthrough=on') ? true : undefined;
+  return on && isBetweenTwo(request, 'passthrough=on') ? true : undefined;
 });
 
 export const fingerprintHash = optional<keyof typeof fingerprintHashes>((value, request) => {

@@ -62,18 +62,16 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
   },
 };
 
-/** ICE and DTLS are negotiated in offers and answers; the readers of their keys note those. */
-const secured: readonly RequestFlag[] = [
-  ...(['reset', 'reject-ice', 'trickle-ice', 'fragment', 'no-tls-id'] as const),
-];
-
 /** Notes what is said and changes nothing; to be called once all keys have been read. */
 export function noteIdleWords(request: ReadRequest & { readonly command: OneSided }): void {
-  if (request.command !== 'subscribe answer') {
-    for (const flag of secured) {
-      if (request.flags.has(flag)) noteUnsupported(request, `${flag} in a '${request.command}'`);
-    }
+  // There is one side, however it is named.
+  request.dtls ??= request.dtlsReverse;
+  if (request.command === 'subscribe request' && request.dtls !== null && request.dtls !== 'off') {
+    // The offer leaves it to the subscriber.
+    noteIdle(request, `DTLS=${request.dtls}`);
   }
+  // Candidates alone are taken for the parties of offers and answers.
+  if (request.flags.has('fragment')) noteUnsupported(request, `fragment in a '${request.command}'`);
   const { fields, flags } = idle[request.command];
   for (const field of fields) {
     const { names, empty } = requestKeys[field];

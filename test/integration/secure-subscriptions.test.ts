@@ -98,4 +98,59 @@ describe('a subscriber of a party that has DTLS', function () {
     await signal({ command: 'subscribe answer', ...keys, sdp: heard });
     await untilHeard(a, target, [b, s]);
   });
+
+  for (const [name, words] of [
+    ['in the clear', {}],
+    ['with DTLS and all on one port', { flags: ['WebRTC'] }],
+  ] as const) {
+    it(`is reached by ICE, ${name}`, async () => {
+      const [a, b, s] = [await phone(), await phone(), await phone()];
+      const plainCall = { 'call-id': 'plain', 'from-tag': 'a' };
+      await signal({ command: 'offer', ...plainCall, sdp: body(a) });
+      const told = await signal({ command: 'answer', ...plainCall, 'to-tag': 'b', sdp: body(b) });
+      const keys = { 'call-id': 'plain', 'to-tag': 's' };
+      const offered = await signal({
+        ...{ command: 'subscribe request', ...keys, 'from-tag': 'a', ICE: 'force' },
+        ...words,
+      });
+      expect(offered).to.contain('a=candidate:').and.to.contain('a=ice-pwd:');
+      // The subscriber's agent is that of another call, which has a plain phone behind it.
+      const third = { 'call-id': 'third', 'from-tag': 'r' };
+      const plain = { 'transport-protocol': 'RTP/AVP', ICE: 'remove' };
+      await signal({ command: 'offer', ...third, ...plain, sdp: offered });
+      const heard = await signal({ command: 'answer', ...third, 'to-tag': 's', sdp: body(s) });
+      expect(heard).to.contain('a=candidate:');
+      await signal({ command: 'subscribe answer', ...keys, sdp: heard });
+      await untilHeard(a, mediaTarget(told), [b, s]);
+      const query = await ng?.ask({ command: 'query', 'call-id': 'plain' });
+      expect(JSON.stringify(query)).to.match(/"tag":"s".*"flags":\[[^\]]*"ICE"/);
+      // Asked again without a word about it, he is offered what he has.
+      const again = await signal({ command: 'subscribe request', ...keys, 'from-tag': 'a' });
+      expect(/a=ice-ufrag:\S+/.exec(again)?.[0]).to.equal(/a=ice-ufrag:\S+/.exec(offered)?.[0]);
+    });
+  }
+
+  it('of a publisher with ICE is reached by ICE, unless it is to be left out', async () => {
+    const [a, b, s] = [await phone(), await phone(), await phone()];
+    // The publisher's agent is that of another call.
+    const first = { 'call-id': 'first', 'from-tag': 'a' };
+    const offer = await signal({ command: 'offer', ...first, ICE: 'force', sdp: body(a) });
+    const published = { 'call-id': 'published', 'from-tag': 'p' };
+    const answer = await signal({ command: 'publish', ...published, sdp: offer });
+    expect(answer).to.contain('a=candidate:');
+    const target = mediaTarget(
+      await signal({ command: 'answer', ...first, 'to-tag': 'p', sdp: answer }),
+    );
+    const subscribe = { command: 'subscribe request', ...published };
+    expect(await signal({ ...subscribe, 'to-tag': 'b' })).to.contain('a=candidate:');
+    expect(await signal({ ...subscribe, 'to-tag': 's', ICE: 'remove' })).not.to.contain('a=ice-');
+    for (const [tag, phone] of [
+      ['b', b],
+      ['s', s],
+    ] as const) {
+      const keys = { 'call-id': 'published', 'to-tag': tag, sdp: body(phone) };
+      await signal({ command: 'subscribe answer', ...keys });
+    }
+    await untilHeard(a, target, [b, s]);
+  });
 });

@@ -137,11 +137,21 @@ function take(
     const pair = pairOf('offer', { ...placed, sender, receiver }, request, context);
     // Who stands in needs no keys: SRTP ends here.
     const transportProtocol = isFeedbackProtocol(placed.section.protocol) ? 'RTP/AVPF' : 'RTP/AVP';
-    const plain = { ...request, transportProtocol, edits: null };
+    const plain = { ...request, transportProtocol, edits: null, ...facingSender(request) };
     warnings.push(...applySection(draft, 'offer', pair, plain, context));
     return pair;
   });
 }
+
+/** The words of ICE that a publisher's own side has: nobody who stands in speaks it. */
+const facingSender = ({ ice, iceLite }: SignallingRequest): Partial<SignallingRequest> => ({
+  ice: { ...ice, mode: 'remove', lite: backwards(ice.lite) },
+  iceLite: backwards(iceLite),
+});
+
+/** There is one side only, however it is named. */
+const backwards = (word: SignallingRequest['iceLite']): SignallingRequest['iceLite'] =>
+  word === null || word === 'off' ? word : 'backward';
 
 const never = (): never => {
   throw new RangeError('a section without a media');
@@ -184,7 +194,9 @@ function answered(
   context: SignallingContext,
   warnings: string[],
 ): readonly MediaPair[] {
-  const local = { ...request, edits: null, receivedFrom: null, flags: localFlags(request) };
+  const ice = { ...request.ice, lite: null };
+  const plain = { edits: null, receivedFrom: null, ice, iceLite: null };
+  const local = { ...request, ...plain, flags: localFlags(request) };
   return flatSections(document).map((placed, at) => {
     const receiver = medias[at] ?? never();
     const sender = standIn.opposite(receiver);

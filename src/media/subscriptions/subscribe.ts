@@ -8,6 +8,7 @@ import { type CallState, type Media, type Participant, type Subscription } from 
 import { isSameCodec } from '../codec-lists.js';
 import { SignallingError } from '../errors.js';
 import { speaksDtls } from '../dtls/negotiation.js';
+import { speaksIce } from '../ice/plan.js';
 import { directionOfFlags, sendsTo } from '../media-attributes.js';
 import type { MediaPair } from '../media-pair.js';
 import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
@@ -150,9 +151,8 @@ function offerTo(
     const sender = standIn.opposite(receiver);
     const parts = { ...placed, sender, receiver };
     const pair = pairOf('offer', parts, asked, { ...context, sipSource: false });
-    const { ice } = receiver;
-    warnings.push(...applySection(draft, 'offer', pair, asked, context));
-    if (!receiver.ice.enabled) receiver.ice = ice;
+    const wanted = { ...asked, ice: iceFor(receiver, source.media, asked.ice) };
+    warnings.push(...applySection(draft, 'offer', pair, wanted, context));
     receiver.desiredFamily =
       request.addressFamily ?? knownFamily(draft, receiver) ?? source.media.desiredFamily;
     if (pair.rejected) giveUpPorts(draft, receiver);
@@ -161,6 +161,17 @@ function offerTo(
   });
   standIn.leave();
   return pairs;
+}
+
+/** Without a word about it he is offered ICE where the source speaks it (12.5 seen), or he himself does already. */
+function iceFor(
+  subscriber: Media,
+  source: Media,
+  words: SignallingRequest['ice'],
+): SignallingRequest['ice'] {
+  if (words.mode !== null && words.mode !== 'default') return words;
+  const speaks = subscriber.ice.enabled || speaksIce(source);
+  return speaks ? { ...words, mode: 'force' } : words;
 }
 
 /** Its SRTP does not end here. */

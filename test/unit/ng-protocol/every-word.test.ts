@@ -271,6 +271,34 @@ const acceptAll = {
   codecs: { ...newCodecLists(), accept: ['any', 'all'] },
 };
 
+const credentials = (text: string): string => /a=ice-ufrag:\S+/.exec(text)?.[0] ?? '';
+
+/** A subscriber who has been offered ICE is asked again: whether it is the same agent. */
+function resubscription(keys: Keys): string {
+  const call = new PublishedCall();
+  call.publish(body(8000, held), { edits: acceptAll });
+  const subscribe = (more: Keys): string => {
+    const request = parseRequest('subscribe request', dictionary({ ...given, ...byIce, ...more }));
+    if (request.command !== 'subscribe request') return '';
+    return call.subscribe('s', { ...request, callId: 'call' }).sdp;
+  };
+  return String(credentials(subscribe({})) === credentials(subscribe(keys)));
+}
+
+/** ... and a publisher. */
+function republication(keys: Keys): string {
+  const call = new PublishedCall();
+  const publish = (more: Keys): string => {
+    const sdp = securedBody(6000, 'actpass');
+    const request = parseRequest('publish', dictionary({ ...given, sdp, ...more }));
+    if (request.command !== 'publish') return '';
+    return call.publish(request.sdp, { ...request, callId: 'call', fromTag: 'p' });
+  };
+  return String(credentials(publish({})) === credentials(publish(keys)));
+}
+
+const given = { 'call-id': 'call', 'from-tag': 'p' };
+
 /** A published call with a dialogue besides; what `p` sends is subscribed to and answered. */
 function subscription(keys: Keys, notes: Set<string>): string {
   const call = new PublishedCall();
@@ -296,7 +324,6 @@ function subscription(keys: Keys, notes: Set<string>): string {
 
 function publication(keys: Keys, notes: Set<string>): string {
   const call = new PublishedCall();
-  const given = { 'call-id': 'call', 'from-tag': 'p' };
   const request = parseRequest('publish', dictionary({ ...given, ...keys }));
   for (const text of [...request.unknown, ...request.unsupported, ...request.idle]) notes.add(text);
   if (request.command !== 'publish') return '';
@@ -332,6 +359,7 @@ const subscriptions: readonly Play[] = [
   (keys, notes) => withoutKeys(subscription({ ...secured, ...keys }, notes)),
   (keys, notes) => subscription({ ...keys, flags: withFlag(keys, 'codec-strip-all') }, notes),
   (keys, notes) => masked(subscription({ ...byIce, ...keys }, notes)),
+  ({ flags }) => resubscription(flags === undefined ? {} : { flags }),
 ];
 
 const oneWay = body(6000, [...held, 'a=rtcp-mux']);
@@ -345,6 +373,7 @@ const publications: readonly Play[] = [
     const flags = withFlag(keys, 'SIP-source-address');
     return publication({ sdp: oneWay, ...far, ...keys, flags }, notes);
   },
+  ({ flags }) => republication(flags === undefined ? {} : { flags }),
 ];
 
 const commands: readonly (readonly [string, readonly Play[]])[] = [
@@ -361,15 +390,18 @@ for (const [name, plays] of commands) {
       return plays.some((play, at) => play(keys, notes) !== plain[at] || notes.size > 0);
     };
     /** What changes nothing where the present value is that already. */
-    const given: Readonly<Record<string, Plain>> = {
+    const telling: Readonly<Record<string, Plain>> = {
       'from-tags': ['a'],
       interface: 'ext',
       address: '192.0.2.77',
+      ICE: name === 'publish' ? 'remove' : 'force',
+      DTLS: name === 'publish' ? 'passive' : 'off',
+      'DTLS-reverse': name === 'publish' ? 'passive' : 'off',
     };
     it('keys', () => {
       const idle = knownKeys.filter((key) => {
         const hyphened = key.replaceAll(' ', '-');
-        const value = given[hyphened] ?? values[key] ?? values[hyphened] ?? 'on';
+        const value = telling[hyphened] ?? values[key] ?? values[hyphened] ?? 'on';
         const named = hyphened === 'from-tags' ? { 'from-tag': 0 } : {};
         return !elsewhere.has(key) && !actedOn({ ...named, [key]: value });
       });
