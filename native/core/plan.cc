@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
+#include "by_id.h"
 #include "plan_reader.h"
 
 namespace rtprelay {
@@ -243,35 +245,38 @@ RouteSpec read_route(Reader& reader) {
   return route;
 }
 
-template <typename Entries> std::vector<std::uint32_t> sorted_ids(const Entries& entries) {
-  std::vector<std::uint32_t> ids;
-  ids.reserve(entries.size());
-  for (const auto& entry : entries)
-    ids.push_back(entry.id);
-  std::sort(ids.begin(), ids.end());
-  return ids;
-}
-
-bool has_duplicate(const std::vector<std::uint32_t>& sorted) {
-  return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-}
-
-bool contains(const std::vector<std::uint32_t>& sorted, std::uint32_t id) {
-  return std::binary_search(sorted.begin(), sorted.end(), id);
-}
-
 /// Every port belongs to one transport.
-PlanError check_ports(const PlanSpec& plan) {
-  std::vector<std::uint32_t> owned;
-  for (const TransportSpec& transport : plan.transports)
-    owned.insert(owned.end(), transport.ports.begin(), transport.ports.end());
-  std::sort(owned.begin(), owned.end());
-  return has_duplicate(owned) || owned.size() != plan.ports.size() ? PlanError::kBadValue
-                                                                   : PlanError::kNone;
+PlanError check_ports(const PlanSpec& plan, const ById<PortSpec>& ports) {
+  std::size_t count = 0;
+  std::vector<bool> owned(plan.ports.size());
+  for (const TransportSpec& transport : plan.transports) {
+    for (const std::uint32_t id : transport.ports) {
+      const PortSpec* port = ports.find(id);
+      if (port == nullptr)
+        return PlanError::kUnknownId;
+      const auto position = static_cast<std::size_t>(port - plan.ports.data());
+      if (owned[position])
+        return PlanError::kBadValue;
+      owned[position] = true;
+      count += 1;
+    }
+  }
+  return count == plan.ports.size() ? PlanError::kNone : PlanError::kBadValue;
+}
+
+/// Each transport has the stream at its own position, and no table.
+bool streams_are_paired(const PlanSpec& plan) {
+  return std::ranges::equal(plan.streams, plan.transports,
+                            [](const StreamSpec& stream, const TransportSpec& transport) {
+                              return stream.transport == transport.id && !transport.table &&
+                                     transport.demux != Demux::kTable;
+                            });
 }
 
 /// Every transport has one stream, or those of its table.
 PlanError check_streams(const PlanSpec& plan) {
+  if (streams_are_paired(plan))
+    return PlanError::kNone;
   using Carried = std::pair<std::uint32_t, std::uint32_t>; // transport, stream
   std::vector<Carried> wanted;
   for (const StreamSpec& stream : plan.streams)
@@ -299,16 +304,13 @@ PlanError check_streams(const PlanSpec& plan) {
   return matched == wanted.size() ? PlanError::kNone : PlanError::kBadValue;
 }
 
-/// What changes headers needs to see them.
-bool rewrites_what_is_opaque(const PlanSpec& plan) {
-  std::vector<std::uint32_t> opaque;
-  for (const StreamSpec& stream : plan.streams)
-    if (stream.kind == StreamKind::kOpaque)
-      opaque.push_back(stream.id);
-  std::ranges::sort(opaque);
-  return std::ranges::any_of(plan.routes, [&opaque](const RouteSpec& route) {
-    return route.rewrite.has_value() && contains(opaque, route.from_stream);
-  });
+/// The streams of a route exist, and what changes headers sees them.
+PlanError check_route(const RouteSpec& route, const ById<StreamSpec>& streams) {
+  const StreamSpec* from = streams.find(route.from_stream);
+  if (from == nullptr || !streams.contains(route.to_stream))
+    return PlanError::kUnknownId;
+  return route.rewrite && from->kind == StreamKind::kOpaque ? PlanError::kBadValue
+                                                            : PlanError::kNone;
 }
 
 /// The route that an agent goes on with begins at a port of its transport.
@@ -323,37 +325,31 @@ PlanError check_ice(const TransportSpec& transport) {
 }
 
 PlanError check_references(const PlanSpec& plan) {
-  const auto ports = sorted_ids(plan.ports);
-  const auto transports = sorted_ids(plan.transports);
-  const auto streams = sorted_ids(plan.streams);
-  if (has_duplicate(ports) || has_duplicate(transports) || has_duplicate(streams) ||
-      has_duplicate(sorted_ids(plan.routes)))
+  const ById ports(plan.ports);
+  const ById transports(plan.transports);
+  const ById streams(plan.streams);
+  if (!ports.unique() || !transports.unique() || !streams.unique() || !ById(plan.routes).unique())
     return PlanError::kDuplicateId;
   for (const TransportSpec& transport : plan.transports) {
     if (!fits(plan, transport.unprotect, srtp::Purpose::kUnprotect) ||
         !fits(plan, transport.protect, srtp::Purpose::kProtect))
       return PlanError::kUnknownId;
-    if (transport.egress_port != kNoPort && !contains(ports, transport.egress_port))
+    if (transport.egress_port != kNoPort && !ports.contains(transport.egress_port))
       return PlanError::kUnknownId;
     if (transport.dtls && transport.dtls->identity >= plan.identities.size())
       return PlanError::kUnknownId;
     if (const PlanError error = transport.ice ? check_ice(transport) : PlanError::kNone;
         error != PlanError::kNone)
       return error;
-    for (const std::uint32_t id : transport.ports)
-      if (!contains(ports, id))
-        return PlanError::kUnknownId;
   }
   for (const StreamSpec& stream : plan.streams)
-    if (!contains(transports, stream.transport) ||
-        (stream.own_rtcp && !contains(streams, stream.own_rtcp->by)))
+    if (!transports.contains(stream.transport) ||
+        (stream.own_rtcp && !streams.contains(stream.own_rtcp->by)))
       return PlanError::kUnknownId;
   for (const RouteSpec& route : plan.routes)
-    if (!contains(streams, route.from_stream) || !contains(streams, route.to_stream))
-      return PlanError::kUnknownId;
-  if (rewrites_what_is_opaque(plan))
-    return PlanError::kBadValue;
-  const PlanError error = check_ports(plan);
+    if (const PlanError error = check_route(route, streams); error != PlanError::kNone)
+      return error;
+  const PlanError error = check_ports(plan, ports);
   return error == PlanError::kNone ? check_streams(plan) : error;
 }
 
@@ -361,6 +357,7 @@ PlanError check_references(const PlanSpec& plan) {
 template <typename Spec>
 void read_entries(Reader& reader, std::size_t count, std::vector<Spec>& out,
                   Spec (*read)(Reader&)) {
+  out.reserve(std::min(count, reader.left()));
   for (std::size_t i = 0; i < count && reader.ok(); ++i)
     out.push_back(read(reader));
 }

@@ -62,6 +62,7 @@
 #include "../ice/agent.h"
 #include "../srtp/session.h"
 #include "address.h"
+#include "boxed.h"
 #include "rewrite.h"
 
 namespace rtprelay {
@@ -195,10 +196,10 @@ struct TransportSpec {
   std::uint16_t unprotect = kNoSession;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
-  std::optional<IceSpec> ice;
-  std::optional<DtlsSpec> dtls;
+  Boxed<IceSpec> ice;
+  Boxed<DtlsSpec> dtls;
   /// With Demux::kTable.
-  std::optional<DemuxSpec> table;
+  Boxed<DemuxSpec> table;
 
   [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
 };
@@ -213,10 +214,10 @@ struct StreamSpec {
   std::uint64_t bytes = 0;
   std::uint64_t errors = 0;
   std::uint64_t last_packet_micros = 0;
-  std::optional<PayloadRules> payloads;
+  Boxed<PayloadRules> payloads;
   bool loop_checked = false;
   bool measured = false;
-  std::optional<OwnRtcpSpec> own_rtcp;
+  Boxed<OwnRtcpSpec> own_rtcp;
 };
 
 struct RouteSpec {
@@ -225,7 +226,7 @@ struct RouteSpec {
   std::uint32_t to_stream = 0;
   RouteKind kind = RouteKind::kRtp;
   bool without_feedback = false;
-  std::optional<Rewrite> rewrite;
+  Boxed<Rewrite> rewrite;
 };
 
 struct PlanSpec {

@@ -49,8 +49,17 @@ public:
       return result;
     const std::string_view host = text(length);
     const auto port = number<std::uint16_t>();
-    if (ok() && !parse_address(host, port, result))
+    if (!ok())
+      return result;
+    // Most addresses of a plan are those just before them, with other ports.
+    if (host != last_host_ && !parse_address(host, 0, last_address_)) {
+      last_host_ = {};
       fail(PlanError::kBadAddress);
+      return result;
+    }
+    last_host_ = host;
+    result = last_address_;
+    result.port = port;
     return result;
   }
 
@@ -174,10 +183,14 @@ public:
   [[nodiscard]] PlanError error() const { return error_; }
   [[nodiscard]] const std::uint8_t* position() const { return bytes_.data(); }
   [[nodiscard]] bool at_end() const { return bytes_.empty(); }
+  /// Bytes.
+  [[nodiscard]] std::size_t left() const { return bytes_.size(); }
 
 private:
   std::span<const std::uint8_t> bytes_;
   PlanError error_ = PlanError::kNone;
+  std::string_view last_host_;
+  SocketAddress last_address_;
 };
 
 // Sections of what goes beyond passing packets on.

@@ -5,6 +5,8 @@
 
 #include <poll.h>
 
+#include "by_id.h"
+
 namespace rtprelay {
 
 namespace {
@@ -20,38 +22,31 @@ constexpr std::size_t kComfortablePorts = 1024;
 /// Threads of handshakes: one for every so many workers.
 constexpr std::size_t kWorkersPerHandshakes = 2;
 
-/// The specs of a plan by id. A call may have hundreds of branches, so nothing is searched one by
-/// one.
-template <typename Spec> class SpecIndex {
-public:
-  explicit SpecIndex(const std::vector<Spec>& specs) {
-    sorted_.reserve(specs.size());
-    for (const Spec& spec : specs)
-      sorted_.push_back(&spec);
-    std::ranges::sort(sorted_, {}, &Spec::id);
-  }
-  [[nodiscard]] const Spec* find(std::uint32_t id) const {
-    const auto found = std::ranges::lower_bound(sorted_, id, {}, &Spec::id);
-    return found == sorted_.end() || (*found)->id != id ? nullptr : *found;
-  }
-
-private:
-  std::vector<const Spec*> sorted_;
-};
-
 /// Orders and finds what is held by id.
 constexpr auto id_of = [](const auto& entry) { return entry->id; };
 
 template <typename Entry>
 Entry* find(const std::vector<std::unique_ptr<Entry>>& entries, std::uint32_t id) {
+  if (entries.empty())
+    return nullptr;
+  const std::size_t likely = likely_position(entries.front()->id, id);
+  if (likely < entries.size() && entries[likely]->id == id)
+    return entries[likely].get();
   const auto found = std::ranges::lower_bound(entries, id, {}, id_of);
   return found == entries.end() || (*found)->id != id ? nullptr : found->get();
+}
+
+template <typename Entries> void sort_by_id(Entries& entries) {
+  if (!std::ranges::is_sorted(entries, {}, id_of))
+    std::ranges::sort(entries, {}, id_of);
 }
 
 /// Moves those of `from` for which `leaves` holds to `to`.
 template <typename Entry, typename Predicate>
 void move_out(std::vector<std::unique_ptr<Entry>>& from, std::vector<std::unique_ptr<Entry>>& to,
               Predicate leaves) {
+  if (std::ranges::none_of(from, [&](const auto& entry) { return leaves(*entry); }))
+    return;
   const auto stay = [&](const auto& entry) { return !leaves(*entry); };
   const auto gone = std::stable_partition(from.begin(), from.end(), stay);
   to.insert(to.end(), std::make_move_iterator(gone), std::make_move_iterator(from.end()));
@@ -63,18 +58,17 @@ template <typename Entry, typename Spec, typename Make>
 void add_missing(std::vector<std::unique_ptr<Entry>>& entries, const std::vector<Spec>& specs,
                  Make make) {
   entries.reserve(specs.size());
-  const auto staying = static_cast<std::ptrdiff_t>(entries.size());
-  for (const Spec& spec : specs) {
-    const std::ranges::subrange known(entries.begin(), entries.begin() + staying);
-    const auto found = std::ranges::lower_bound(known, spec.id, {}, id_of);
-    if (found == known.end() || (*found)->id != spec.id)
-      entries.push_back(make(spec));
-  }
-  std::ranges::sort(entries, {}, id_of);
+  std::vector<std::unique_ptr<Entry>> added;
+  for (const Spec& spec : specs)
+    if (find(entries, spec.id) == nullptr)
+      added.push_back(make(spec));
+  entries.insert(entries.end(), std::make_move_iterator(added.begin()),
+                 std::make_move_iterator(added.end()));
+  sort_by_id(entries);
 }
 
 /// The rewrite of a route in its snapshot; those that want the same share one.
-const Rewrite* share(const std::optional<Rewrite>& wanted, CallSnapshot& snapshot) {
+const Rewrite* share(const Boxed<Rewrite>& wanted, CallSnapshot& snapshot) {
   if (!wanted)
     return nullptr;
   for (const auto& known : snapshot.rewrites)
@@ -221,7 +215,7 @@ void Relay::wake_workers_for_orders() {
 }
 
 void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
-  const SpecIndex ports(plan.ports);
+  const ById ports(plan.ports);
   move_out(call.ports, order.retired_ports, [&](const Port& port) {
     const PortSpec* spec = ports.find(port.id);
     return spec == nullptr || spec->local != port.local;
@@ -241,10 +235,10 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     order.retired_sessions.push_back(std::move(entry->second));
     entry = call.sessions.erase(entry);
   }
-  const SpecIndex transports(plan.transports);
+  const ById transports(plan.transports);
   move_out(call.transports, order.retired_transports,
            [&](const Transport& transport) { return transports.find(transport.id) == nullptr; });
-  const SpecIndex streams(plan.streams);
+  const ById streams(plan.streams);
   move_out(call.streams, order.retired_streams,
            [&](const Stream& stream) { return streams.find(stream.id) == nullptr; });
   for (const auto& stream : order.retired_streams)
@@ -332,7 +326,8 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
 
 std::unique_ptr<const ChecksConfig> Relay::checks_of(const TransportSpec& spec, const Call& call) {
   auto checks = std::make_unique<ChecksConfig>();
-  checks->ice = spec.ice;
+  if (spec.ice)
+    checks->ice = *spec.ice;
   checks->signalled = spec.signalled;
   if (checks->ice && checks->ice->candidates.size() > ice::kMaxPairs) {
     std::ranges::stable_sort(checks->ice->candidates, std::ranges::greater{},
@@ -357,7 +352,7 @@ bool Relay::load_identities(const PlanSpec& plan, Identities& out) {
 
 void Relay::adopt_associations(const PlanSpec& plan, const Identities& identities, Call& call,
                                Exchange& order) {
-  const SpecIndex transports(plan.transports);
+  const ById transports(plan.transports);
   for (auto entry = call.associations.begin(); entry != call.associations.end();) {
     const TransportSpec* spec = transports.find(entry->first);
     if (spec != nullptr && spec->dtls && spec->dtls->generation == entry->second->generation) {
@@ -405,51 +400,48 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
     StreamConfig& config = snapshot.streams[i];
     config.state = find(call.streams, spec.id);
     config.state->position = i;
-    config.transport = &snapshot.transports[find(call.transports, spec.transport)->position];
+    TransportConfig& transport =
+        snapshot.transports[find(call.transports, spec.transport)->position];
+    config.transport = &transport;
     config.call = &snapshot;
     config.kind = spec.kind;
     config.blocked = spec.blocked;
     config.clock_rate = spec.clock_rate;
     if (spec.payloads)
       config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
-    snapshot.transports[find(call.transports, spec.transport)->position].stream = &config;
+    transport.stream = &config;
   }
 }
 
 void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
-  std::vector<const RouteSpec*> sorted;
-  sorted.reserve(plan.routes.size());
-  for (const RouteSpec& spec : plan.routes)
-    sorted.push_back(&spec);
   // Those of a stream lie together, RTP first.
-  std::ranges::stable_sort(sorted, {}, [](const RouteSpec* route) {
-    return std::pair(route->from_stream, route->kind);
-  });
-  snapshot.routes.resize(sorted.size());
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    const RouteSpec& spec = *sorted[i];
+  const auto order = [](const RouteSpec& route) {
+    return std::pair(route.from_stream, route.kind);
+  };
+  std::vector<RouteSpec> in_order;
+  if (!std::ranges::is_sorted(plan.routes, {}, order)) {
+    in_order = plan.routes;
+    std::ranges::stable_sort(in_order, {}, order);
+  }
+  const std::vector<RouteSpec>& routes = in_order.empty() ? plan.routes : in_order;
+  snapshot.routes.reserve(routes.size());
+  for (const RouteSpec& spec : routes) {
     const StreamConfig& to = snapshot.streams[find(call.streams, spec.to_stream)->position];
     const TransportConfig& transport = *to.transport;
-    snapshot.routes[i] = {transport.state,
-                          transport.egress,
-                          to.state,
-                          transport.sender,
-                          transport.has(kSecret),
-                          transport.has(kNatWait),
-                          spec.without_feedback,
-                          share(spec.rewrite, snapshot),
-                          to.own != nullptr && to.own->interval > 0 ? to.own->state : nullptr,
-                          transport.bundle == nullptr ? nullptr : transport.bundle->state};
+    snapshot.routes.push_back({transport.state, transport.egress, to.state, transport.sender,
+                               transport.has(kSecret), transport.has(kNatWait),
+                               spec.without_feedback, share(spec.rewrite, snapshot),
+                               to.own != nullptr && to.own->interval > 0 ? to.own->state : nullptr,
+                               transport.bundle == nullptr ? nullptr : transport.bundle->state});
   }
-  for (std::size_t first = 0; first < sorted.size();) {
-    const RouteSpec& spec = *sorted[first];
+  for (std::size_t first = 0; first < routes.size();) {
+    const RouteSpec& spec = routes[first];
     std::size_t end = first + 1;
-    while (end < sorted.size() && sorted[end]->from_stream == spec.from_stream &&
-           sorted[end]->kind == spec.kind)
+    while (end < routes.size() && order(routes[end]) == order(spec))
       ++end;
     StreamConfig& from = snapshot.streams[find(call.streams, spec.from_stream)->position];
-    auto& routes = spec.kind == RouteKind::kRtp ? from.rtp_routes : from.rtcp_routes;
-    routes = std::span<const RouteConfig>(snapshot.routes).subspan(first, end - first);
+    auto& own = spec.kind == RouteKind::kRtp ? from.rtp_routes : from.rtcp_routes;
+    own = std::span<const RouteConfig>(snapshot.routes).subspan(first, end - first);
     first = end;
   }
 }
@@ -479,7 +471,7 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
     fresh.push_back(port.get());
     call.ports.push_back(std::move(port));
   }
-  std::ranges::sort(call.ports, {}, id_of);
+  sort_by_id(call.ports);
   adopt(plan, call);
   adopt_associations(plan, identities, call, *order);
   order->previous.reset(call.snapshot);

@@ -6,7 +6,14 @@
  * zero address stays a target of the routes (they are stored so, `rtp_sinks-N`), but is sent nothing until
  * it has an address again: `isHeld`.
  */
-import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
+import type {
+  CallState,
+  LocalSocket,
+  Media,
+  Participant,
+  Stream,
+  Subscription,
+} from './call-state.js';
 import { sendsTo } from './media-attributes.js';
 
 /** A media that gets what another one sends, and how. */
@@ -65,6 +72,7 @@ export class CallIndex {
   readonly medias: ById<Media>;
   readonly streams: ById<Stream>;
   readonly participants: ById<Participant>;
+  #sockets: ById<LocalSocket> | null = null;
   readonly #subscribers = new Map<number, Subscriber[]>();
 
   constructor(readonly state: CallState) {
@@ -79,6 +87,11 @@ export class CallIndex {
         else list.push({ media, subscription });
       }
     }
+  }
+
+  get sockets(): ById<LocalSocket> {
+    this.#sockets ??= new ById(this.state.sockets);
+    return this.#sockets;
   }
 
   /** Those that get what the media sends, in the order of the call's medias. */

@@ -4,6 +4,7 @@
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 import type { DtlsIdentity, IceCredentials } from './media-attributes.js';
+import { isPiece, pieceSize, PlanPieces, type Piece } from './plan-pieces.js';
 import {
   demuxTableBound,
   ownRtcpBound,
@@ -117,8 +118,8 @@ class SessionTable {
   readonly list: NumberedSession[] = [];
   readonly #positions = new Map<string, number>();
 
-  constructor(plan: MediaPlan) {
-    for (const { srtp } of plan.transports) {
+  constructor({ transports }: Pick<MediaPlan, 'transports'>) {
+    for (const { srtp } of transports) {
       if (srtp === null) continue;
       this.#add(1, srtp.receive);
       this.#add(0, srtp.send);
@@ -143,8 +144,8 @@ class SessionTable {
 class IdentityTable {
   readonly list: DtlsIdentity[] = [];
 
-  constructor(plan: MediaPlan) {
-    for (const { dtls } of plan.transports)
+  constructor({ transports }: Pick<MediaPlan, 'transports'>) {
+    for (const { dtls } of transports)
       if (dtls !== null && this.position(dtls.identity) < 0) this.list.push(dtls.identity);
   }
 
@@ -154,6 +155,9 @@ class IdentityTable {
     );
   }
 }
+
+const noSessions = new SessionTable({ transports: [] });
+const noIdentities = new IdentityTable({ transports: [] });
 
 const iceFlags = ({ mode, controlling, remote, resumed, standby }: IcePlan): number =>
   (mode === 'lite' ? 1 : 0) |
@@ -231,11 +235,13 @@ function sizeBound(plan: MediaPlan): number {
 
 /**
  * Encodes plans into a buffer that is used again and again: the result is valid until the next
- * `encode`. Throws `PlanCodecError` for values that do not fit.
+ * `encode`. Throws `PlanCodecError` for values that do not fit. Of calls with many branches it keeps what it wrote, and
+ * writes what is not the same object as last time.
  */
 export class PlanEncoder {
   #buffer = Buffer.alloc(4096);
   #at = 0;
+  readonly #pieces = new PlanPieces();
   readonly #sink: PlanSink = {
     u8: (value) => {
       this.#u8(value);
@@ -292,10 +298,40 @@ export class PlanEncoder {
       this.#longText(certificate);
       this.#longText(privateKey);
     }
+    // What a transport says of sessions and certificates are positions in this plan's tables.
+    const secure = sessions.list.length + identities.list.length > 0;
+    const pieces = secure ? null : this.#pieces.of(plan);
+    if (pieces !== null) {
+      this.#list(plan.ports, pieces.ports, this.#port);
+      this.#list(plan.transports, pieces.transports, this.#plainTransport);
+      this.#list(plan.streams, pieces.streams, this.#stream);
+      this.#list(plan.routes, pieces.routes, this.#route);
+      return;
+    }
     for (const port of plan.ports) this.#port(port);
     for (const transport of plan.transports) this.#transport(transport, sessions, identities);
     for (const stream of plan.streams) this.#stream(stream);
     for (const route of plan.routes) this.#route(route);
+  }
+
+  #list<T>(list: readonly T[], pieces: Piece[], write: (this: this, entry: T) => void): void {
+    for (let start = 0; start < list.length; start += pieceSize) {
+      const number = start / pieceSize;
+      const known = pieces[number];
+      if (known !== undefined && isPiece(known, list, start)) {
+        this.#bytes(known.bytes);
+        continue;
+      }
+      const from = this.#at;
+      const entries = list.slice(start, start + pieceSize);
+      for (const entry of entries) write.call(this, entry);
+      pieces[number] = { entries, bytes: Buffer.from(this.#buffer.subarray(from, this.#at)) };
+    }
+    pieces.length = Math.ceil(list.length / pieceSize);
+  }
+
+  #plainTransport(transport: TransportPlan): void {
+    this.#transport(transport, noSessions, noIdentities);
   }
 
   #session({ purpose, session }: NumberedSession): void {

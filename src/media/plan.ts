@@ -48,6 +48,14 @@ export interface PlanSettings {
 /** rtpengine's. */
 const defaultPlanSettings: PlanSettings = { measureRtp: false, rtcpIntervalMs: 5000 };
 
+/** What a plan has of one stream. */
+export interface StreamPart {
+  readonly transport: TransportPlan;
+  readonly stream: StreamPlan;
+  /** The ids are positions in the plan. */
+  readonly routes: readonly RoutePlan[];
+}
+
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(
   state: CallState,
@@ -55,31 +63,62 @@ export function mediaPlan(
   settings: PlanSettings = defaultPlanSettings,
 ): MediaPlan {
   const index = new CallIndex(state);
-  const open = new Map<number, number[]>();
+  const sockets = openSockets(state);
   const ports: PortPlan[] = [];
-  for (const socket of state.sockets) {
-    if (!socket.open) continue;
-    ports.push(portPlan(socket, interfaces));
-    const ofStream = open.get(socket.streamId);
-    if (ofStream === undefined) open.set(socket.streamId, [socket.id]);
-    else ofStream.push(socket.id);
-  }
-  const openIds = new Set(ports.map(({ id }) => id));
+  for (const socket of state.sockets) if (socket.open) ports.push(portPlan(socket, interfaces));
   const transports: TransportPlan[] = [];
   const streams: StreamPlan[] = [];
   const routes: RoutePlan[] = [];
   for (const stream of state.streams) {
     const media = index.medias.get(stream.mediaId);
     if (media === undefined) continue;
-    const egress = egressPortOf(index, stream, media, openIds);
-    transports.push(transportPlan(index, stream, media, open.get(stream.id) ?? [], egress));
+    transports.push(transportPlan(index, stream, media, sockets.get(stream.id) ?? noSockets));
     streams.push(streamPlan(index, stream, media, settings));
-    addRoutes(routes, index, stream, media);
+    addRoutes(routes, 0, index, stream, media);
   }
   return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
 }
 
-function portPlan(socket: LocalSocket, interfaces: InterfaceTable): PortPlan {
+/**
+ * What `mediaPlan` makes of one stream.
+ * @param open as of `openSockets`. @param firstRoute id of its first route.
+ */
+export function streamPart(
+  index: CallIndex,
+  stream: Stream,
+  media: Media,
+  open: ReadonlyMap<number, readonly number[]>,
+  firstRoute: number,
+  settings: PlanSettings,
+): StreamPart {
+  const routes: RoutePlan[] = [];
+  addRoutes(routes, firstRoute, index, stream, media);
+  return {
+    transport: transportPlan(index, stream, media, open.get(stream.id) ?? noSockets),
+    stream: streamPlan(index, stream, media, settings),
+    routes,
+  };
+}
+
+const noSockets: readonly number[] = [];
+
+/** Ids of the open sockets by their streams; `of` null: of all streams. */
+export function openSockets(
+  { sockets }: CallState,
+  of: ReadonlySet<number> | null = null,
+): ReadonlyMap<number, readonly number[]> {
+  const open = new Map<number, number[]>();
+  for (const socket of sockets) {
+    if (!socket.open || of?.has(socket.streamId) === false) continue;
+    const ofStream = open.get(socket.streamId);
+    if (ofStream === undefined) open.set(socket.streamId, [socket.id]);
+    else ofStream.push(socket.id);
+  }
+  return open;
+}
+
+/** @throws MissingAddressError */
+export function portPlan(socket: LocalSocket, interfaces: InterfaceTable): PortPlan {
   const { logicalInterface, family, addressIndex } = socket;
   const local = interfaces.addressAt(logicalInterface, family, addressIndex);
   if (local === null) throw new MissingAddressError(socket);
@@ -97,7 +136,6 @@ function transportPlan(
   stream: Stream,
   media: Media,
   ports: readonly number[],
-  egressPort: number | null,
 ): TransportPlan {
   const position = media.streams.indexOf(stream.id);
   const asymmetric = media.flags.has('asymmetric');
@@ -117,7 +155,7 @@ function transportPlan(
   return {
     id: stream.id,
     ports,
-    egressPort,
+    egressPort: egressPortOf(index, stream, media),
     remote: {
       endpoint: ice === null || confirmed ? reachable(stream.endpoint) : null,
       signalledEndpoint: reachable(stream.advertisedEndpoint),
@@ -238,13 +276,20 @@ function renumbered(source: Media, receiver: Media): ReadonlyMap<number, number>
 const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
   blockedSources.length > 0 && blockedSources.includes(media.id);
 
-function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
+/** @param first id of the first in `routes`. */
+function addRoutes(
+  routes: RoutePlan[],
+  first: number,
+  index: CallIndex,
+  stream: Stream,
+  media: Media,
+): void {
   const { rtp, rtcp } = readersOf(index, media, index.targetsOf(stream));
   const opaque = kindOf(index, stream, media) === 'opaque';
   const add = (to: Stream, kind: RoutePlan['kind'], withoutFeedback: boolean): void => {
     // Written out, not spread: routes are the most numerous part of a plan.
     routes.push({
-      id: routes.length,
+      id: first + routes.length,
       fromStream: stream.id,
       toStream: to.id,
       kind,
@@ -380,18 +425,13 @@ function clockRateOf(media: Media): number {
  * With a single port for both (rtcp-mux) RTCP leaves from the RTP port. rtpengine leaves a socket that was
  * given up with its stream; nothing can be sent from it.
  */
-function egressPortOf(
-  index: CallIndex,
-  stream: Stream,
-  media: Media,
-  open: ReadonlySet<number>,
-): number | null {
-  const selected = usable(stream.selectedSocket, open);
+function egressPortOf(index: CallIndex, stream: Stream, media: Media): number | null {
+  const selected = usable(index, stream.selectedSocket);
   if (selected !== null || stream.component === 1) return selected;
   const rtpId = media.streams.find((id) => index.streams.get(id)?.rtcpSibling === stream.id);
   const rtp = rtpId === undefined ? undefined : index.streams.get(rtpId);
-  return usable(rtp?.selectedSocket ?? null, open);
+  return usable(index, rtp?.selectedSocket ?? null);
 }
 
-const usable = (socket: number | null, open: ReadonlySet<number>): number | null =>
-  socket !== null && open.has(socket) ? socket : null;
+const usable = (index: CallIndex, socket: number | null): number | null =>
+  socket !== null && index.sockets.get(socket)?.open === true ? socket : null;

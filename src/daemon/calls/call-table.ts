@@ -5,7 +5,8 @@
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { TellsOf } from '../../media/ice/resume.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
-import { mediaPlan, type PlanSettings } from '../../media/plan.js';
+import type { PlanSettings } from '../../media/plan.js';
+import { PlanMemory } from '../../media/plan-memory.js';
 import type { PortPool } from '../../media/port-pool.js';
 import {
   emptyPlan,
@@ -82,10 +83,12 @@ export class CallTable {
   readonly #options: CallTableOptions;
   readonly #calls = new Map<string, CallState>();
   readonly #times = new Map<string, CallTimes>();
+  readonly #plans: PlanMemory;
   #own = 0;
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#plans = new PlanMemory(options.interfaces, options.planSettings);
   }
 
   get calls(): ReadonlyMap<string, CallState> {
@@ -156,9 +159,8 @@ export class CallTable {
   }
 
   #reconcile(next: CallState, ports: PortMove): void {
-    const { relay, interfaces, planSettings } = this.#options;
     try {
-      const outcome = relay.reconcile(mediaPlan(next, interfaces, planSettings));
+      const outcome = this.#options.relay.reconcile(this.#plans.plan(next));
       if (!outcome.ok) throw new CommitError(outcome.failures);
     } catch (error) {
       ports.undo();
@@ -202,6 +204,7 @@ export class CallTable {
     releasePorts(pool, interfaces, state);
     this.#calls.delete(callId);
     this.#times.delete(callId);
+    this.#plans.forget(callId);
     log.setCallDebug(callId, false);
     if (state.ownership !== 'own') return committed;
     this.#own -= 1;
