@@ -3,15 +3,15 @@
  * one in both forms. Whatever the bytes are, the result is a consistent call (every id in it exists) or a
  * RestoreError.
  */
-import type {
-  CallState,
-  EndpointMap,
-  Media,
-  Participant,
-  Stream,
-  Subscription,
+import {
+  canonicalAddress,
+  type CallState,
+  type EndpointMap,
+  type Media,
+  type Participant,
+  type Stream,
+  type Subscription,
 } from '../media/call-state.js';
-import { canonicalAddress } from '../sdp/address.js';
 import {
   readMap,
   readMedia,

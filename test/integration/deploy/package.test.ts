@@ -131,7 +131,7 @@ describe('the Debian package', function () {
   });
 
   it('relays a call, from where it was unpacked', async () => {
-    const [port, cli, ports] = [freeUdpPort(), await freeTcpPort(), freeUdpRange(40)];
+    const [port, cli, ports] = [freeUdpPort(), freeTcpPort(), freeUdpRange(40)];
     const configuration = folder.file('rtprelay.conf');
     // The one of the package, with the addresses of the test.
     writeFileSync(
