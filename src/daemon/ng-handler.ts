@@ -1,6 +1,6 @@
 /** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3), and their log lines. */
 import type { Config, LimitConfig } from '../config/config.js';
-import { SignallingError } from '../media/errors.js';
+import { SignallingError, type SignallingErrorCode } from '../media/errors.js';
 import {
   isCommandName,
   type DeleteRequest,
@@ -64,6 +64,22 @@ const unmatched = "Call-ID not found or tags didn't match";
 
 /** Runs one parsed command. @throws NgError */
 export function handleNg(
+  parts: NgHandlerParts,
+  request: NgRequest,
+  source: NgSource,
+  fits: FitsReply,
+): NgDictionary | Promise<NgDictionary> {
+  return run(parts, aboutTheCall(parts, request), source, fits);
+}
+
+/** The request with the id under which its call is kept: it may have been merged into another one. */
+function aboutTheCall({ calls: { table } }: NgHandlerParts, request: NgRequest): NgRequest {
+  if (!('callId' in request) || request.callId === null) return request;
+  const callId = table.nameOf(request.callId);
+  return callId === request.callId ? request : { ...request, callId };
+}
+
+function run(
   parts: NgHandlerParts,
   request: NgRequest,
   source: NgSource,
@@ -203,6 +219,11 @@ const clientOf = (source: NgSource, fits: FitsReply): ControlClient => ({
   accepts: (sdp) => sdp.length < 16_384 || fits(new Map([['sdp', sdp], ok])),
 });
 
+/** Errors whose cause is for the operator alone. */
+const loggedCodes: ReadonlySet<SignallingErrorCode> = new Set<SignallingErrorCode>([
+  ...(['not-readable', 'refused-answer', 'not-mergeable'] as const),
+]);
+
 /** Says in the log what was wrong with a body, and why somebody cannot be subscribed. */
 function rejected({ log }: Pick<NgHandlerParts, 'log'>, callId: string, error: unknown): unknown {
   if (!(error instanceof SignallingError)) return error;
@@ -210,7 +231,7 @@ function rejected({ log }: Pick<NgHandlerParts, 'log'>, callId: string, error: u
   if (cause instanceof SdpError) {
     const where = cause.offset < 0 ? '' : ` at offset ${cause.offset}`;
     log.error('control', `Error parsing SDP${where}: ${cause.message}`, callId);
-  } else if (cause instanceof Error && (code === 'not-readable' || code === 'refused-answer')) {
+  } else if (cause instanceof Error && loggedCodes.has(code)) {
     log.error('control', `${error.message}: ${cause.message}`, callId);
   }
   return new NgError('rejected', error.message, { cause: error });

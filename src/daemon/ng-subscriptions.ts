@@ -21,7 +21,7 @@ import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
 import { NgError } from '../ng-protocol/errors.js';
 import type { Log } from '../observe/log.js';
 import type { CallService } from './calls/call-service.js';
-import type { ControlClient } from './calls/signalling.js';
+import type { ControlClient, Joining } from './calls/signalling.js';
 
 export interface SubscriptionParts {
   readonly calls: CallService;
@@ -176,21 +176,12 @@ function need(value: string | null, name: string): string {
   return value;
 }
 
-/** Calls stay apart: who is to hear whom has to be in one of them. */
-function notMerged(text: string, { log }: SubscriptionParts, callId: string): NgError {
-  log.error('control', `${text}: participants of different calls are not joined`, callId);
-  return new NgError('rejected', text);
-}
-
 export async function connecting(
   parts: SubscriptionParts,
   request: ConnectRequest,
   client: ControlClient,
 ): Promise<NgDictionary> {
   const { callId, toCallId, flags, fromTags } = request;
-  if (toCallId !== null && toCallId !== callId) {
-    throw notMerged('Failed to merge two calls into one', parts, callId);
-  }
   const sources = fromTags.length > 0 ? fromTags : [need(request.fromTag, 'from-tag')];
   const to = [need(request.toTag, 'to-tag')];
   const options = {
@@ -199,9 +190,15 @@ export async function connecting(
     unsubscribe: false,
     unknown: { from: 'From-tag not found', to: 'To-tag not found' },
     unknownCall: 'Unknown call-ID',
+    failure: 'Failed to merge two calls into one',
   };
   const connections = sources.map((from) => ({ from, to }));
-  const { saved } = parts.calls.signalling.connect(request, connections, options, client);
+  const joining: Joining = {
+    command: 'connect',
+    callIds: toCallId === null ? [callId] : [callId, toCallId],
+  };
+  const change = { ...joining, flags };
+  const { saved } = parts.calls.signalling.connect(change, connections, options, client);
   await saved;
   return new Map([ok]);
 }
@@ -214,15 +211,16 @@ export async function meshing(
   const { calls, meshTags, flags } = request;
   const [callId, ...others] = [...new Set(calls)];
   if (callId === undefined) throw new NgError('rejected', 'Unknown call ID(s)');
-  if (others.length > 0) throw notMerged('Failed to merge calls', parts, callId);
   const options = {
     directional: true,
     bidirectional: flags.has('bidirectional'),
     unsubscribe: flags.has('unsubscribe'),
     unknown: { from: 'Given from-tag not found', to: 'Given to-tag not found' },
     unknownCall: 'Unknown call ID(s)',
+    failure: 'Failed to merge calls',
   };
-  const change = { command: 'mesh', callId, flags };
+  const joining: Joining = { command: 'mesh', callIds: [callId, ...others] };
+  const change = { ...joining, flags };
   const { saved } = parts.calls.signalling.connect(change, meshTags, options, client);
   await saved;
   return new Map([ok]);

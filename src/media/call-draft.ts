@@ -73,6 +73,7 @@ export interface NewCall {
 export function newCallState(call: NewCall): CallState {
   return {
     callId: call.callId,
+    otherIds: [],
     createdMicros: call.nowMicros,
     lastSignalMicros: call.nowMicros,
     deletedMicros: 0,

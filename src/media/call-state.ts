@@ -354,6 +354,8 @@ export interface EndpointMap {
 
 export interface CallState {
   readonly callId: string;
+  /** Call-ids of the calls that were merged into it: they name it, too. */
+  otherIds: readonly string[];
   createdMicros: number;
   lastSignalMicros: number;
   /** Time of the scheduled deletion of the whole call, 0 when none is scheduled. */
@@ -512,6 +514,7 @@ export const copyOfEndpointMap = (from: EndpointMap): EndpointMap => ({
 export function shallowCopyOf(state: CallState): CallState {
   return {
     callId: state.callId,
+    otherIds: state.otherIds,
     createdMicros: state.createdMicros,
     lastSignalMicros: state.lastSignalMicros,
     deletedMicros: state.deletedMicros,

@@ -12,6 +12,7 @@ export type SignallingErrorCode =
   | 'too-many-medias'
   | 'out-of-ports'
   | 'not-readable'
+  | 'not-mergeable'
   | 'refused-answer';
 
 /** A command that cannot be carried out; the previous state stands. */

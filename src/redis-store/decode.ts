@@ -32,6 +32,7 @@ import {
   layoutOf,
   own,
   unknownBitsName,
+  unpackList,
   type CodecSettings,
   type IndexOfPosition,
   type StoredFormat,
@@ -155,6 +156,7 @@ function readCall(
 
 type Head = Pick<
   CallState,
+  | 'otherIds'
   | 'createdMicros'
   | 'lastSignalMicros'
   | 'deletedMicros'
@@ -191,6 +193,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
   const createdFrom = fields.text('created_from');
   const destroyed = fields.text('destroyed', '0');
   return {
+    otherIds: unpackList(fields.text(own.otherIds)),
     createdMicros: fields.integer('created', { min: 0, max: Number.MAX_SAFE_INTEGER }),
     lastSignalMicros,
     deletedMicros: readTime(fields, 'deleted', layout),

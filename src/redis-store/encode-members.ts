@@ -88,6 +88,7 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 export function callFields(state: CallState, encoding: Encoding): Fields {
   const fields: Fields = { [own.uidByFamily]: '1' };
   if (state.tos < 0) fields[own.tos] = String(state.tos);
+  if (state.otherIds.length > 0) fields[own.otherIds] = packList(state.otherIds);
   if (state.noticeAddress !== '') fields[own.noticeAddress] = state.noticeAddress;
   if (state.ownershipEpoch > 0) fields[own.epoch] = String(state.ownershipEpoch);
   // One by one: members after a spread cost a tenth of the whole value.

@@ -139,6 +139,7 @@ export const own = {
   dropTraffic: 'rtprelay_drop_traffic',
   tos: 'rtprelay_tos',
   noticeAddress: 'rtprelay_notice_address',
+  otherIds: 'rtprelay_call_ids',
   /** 1: `local_intf_uid` and `loc-N` are meant as rtpengine means them; see `numbersByFamily`. */
   uidByFamily: 'rtprelay_uid_by_family',
   epoch: 'rtprelay_epoch',

@@ -199,7 +199,7 @@ describe('one publisher and many subscribers', () => {
       'to-tag': 'b',
       'to-call-id': 'no',
     });
-    expect(other['error-reason']).to.equal('Failed to merge two calls into one');
+    expect(other['error-reason']).to.equal('Unknown call-ID');
   });
 
   for (const [echo, fromA, fromX] of [

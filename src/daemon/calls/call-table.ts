@@ -64,6 +64,8 @@ export interface CommitOptions {
   readonly media: 'reserved' | 'compared' | 'known';
   /** Whether an own call is written; default true. */
   readonly save?: boolean;
+  /** Calls that are part of this one from now on, their ports included. */
+  readonly absorbs?: readonly CallState[];
 }
 
 /** The relay cannot be as the next state wants it: ports cannot be opened. Nothing has changed. */
@@ -84,6 +86,8 @@ export class CallTable {
   readonly #calls = new Map<string, CallState>();
   readonly #times = new Map<string, CallTimes>();
   readonly #plans: PlanMemory;
+  /** Of calls that were merged into others: their ids, and those of the calls that go on. */
+  readonly #mergedInto = new Map<string, string>();
   #own = 0;
 
   constructor(options: CallTableOptions) {
@@ -100,11 +104,17 @@ export class CallTable {
   }
 
   call(callId: string): CallState | null {
-    return this.#calls.get(callId) ?? null;
+    return this.#calls.get(this.nameOf(callId)) ?? null;
+  }
+
+  /** The id under which a call is kept, whichever of its ids is given. */
+  nameOf(callId: string): string {
+    if (this.#mergedInto.size === 0 || this.#calls.has(callId)) return callId;
+    return this.#mergedInto.get(callId) ?? callId;
   }
 
   statisticsOf(callId: string): CallStatistics {
-    return this.#options.relay.statistics(callId) ?? noStatistics;
+    return this.#options.relay.statistics(this.nameOf(callId)) ?? noStatistics;
   }
 
   /** Whoever sends video is asked for a key frame: packets were lost, and its picture with them. */
@@ -114,7 +124,9 @@ export class CallTable {
 
   timesOf(callId: string): CallTimes {
     const now = this.now();
-    return this.#times.get(callId) ?? { born: now, alive: now, mediaFrom: now, stored: 0 };
+    return (
+      this.#times.get(this.nameOf(callId)) ?? { born: now, alive: now, mediaFrom: now, stored: 0 }
+    );
   }
 
   localAddressOf = (socket: LocalSocket): string =>
@@ -142,20 +154,61 @@ export class CallTable {
    * resolves once the store has an own call (bounded), and never rejects.
    * @throws CommitError, or Error when a port belongs to somebody else; nothing has changed then.
    */
-  commit(next: CallState, { media, save = true }: CommitOptions): Promise<SaveOutcome> {
+  commit(next: CallState, { media, save = true, absorbs }: CommitOptions): Promise<SaveOutcome> {
     const { callId } = next;
     const previous = this.#calls.get(callId) ?? null;
-    if (media === 'reserved') this.#reconcile(next, nothingMoved);
+    if (absorbs !== undefined && absorbs.length > 0) this.#absorb(next, absorbs);
+    else if (media === 'reserved') this.#reconcile(next, nothingMoved);
     if (media === 'compared') {
       const { pool, interfaces } = this.#options;
       this.#reconcile(next, movePorts(pool, interfaces, previous, next));
     }
     this.#calls.set(callId, next);
+    if (next.otherIds.length > 0) for (const id of next.otherIds) this.#mergedInto.set(id, callId);
     if (this.#options.logSrtpKeys) logKeys(this.#options.log, previous, next);
     if (previous?.ownership === 'own') this.#own -= 1;
     if (next.ownership === 'own') this.#own += 1;
     if (previous === null) this.#options.counters.sessionsNow(this.#calls.size);
-    return save ? this.save(next) : committed;
+    const saved = save ? this.save(next) : committed;
+    // Only then: the calls must never be in no value at all.
+    for (const { callId: gone } of absorbs ?? []) {
+      void saved.then(() => this.#options.store.remove(gone));
+    }
+    return saved;
+  }
+
+  /** The relay closes the sockets of the calls and opens them again as those of `next`. */
+  #absorb(next: CallState, absorbed: readonly CallState[]): void {
+    const { relay, log } = this.#options;
+    for (const { callId } of absorbed) relay.reconcile(emptyPlan(callId));
+    try {
+      this.#reconcile(next, nothingMoved);
+    } catch (error) {
+      for (const state of absorbed) relay.reconcile(this.#plans.plan(state));
+      throw error;
+    }
+    for (const { callId, ownership } of absorbed) {
+      this.#calls.delete(callId);
+      this.#times.delete(callId);
+      this.#plans.forget(callId);
+      log.setCallDebug(callId, false);
+      if (ownership === 'own') this.#own -= 1;
+    }
+  }
+
+  /** Lets go of calls that are part of another one, as its stored value says; their ports are free then. */
+  forgetMerged({ callId, otherIds }: CallState): void {
+    const { relay, pool, interfaces } = this.#options;
+    for (const id of otherIds) {
+      const state = this.#calls.get(id);
+      if (state === undefined || id === callId) continue;
+      relay.reconcile(emptyPlan(id));
+      releasePorts(pool, interfaces, state);
+      this.#calls.delete(id);
+      this.#times.delete(id);
+      this.#plans.forget(id);
+      if (state.ownership === 'own') this.#own -= 1;
+    }
   }
 
   #reconcile(next: CallState, ports: PortMove): void {
@@ -205,6 +258,7 @@ export class CallTable {
     this.#calls.delete(callId);
     this.#times.delete(callId);
     this.#plans.forget(callId);
+    for (const id of state.otherIds) this.#mergedInto.delete(id);
     log.setCallDebug(callId, false);
     if (state.ownership !== 'own') return committed;
     this.#own -= 1;

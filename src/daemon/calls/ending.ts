@@ -109,13 +109,14 @@ export class CallEnding {
 
   /** Ends a call: final statistics, ports, store. Resolves when the store has let go of it. */
   close(
-    callId: string,
+    named: string,
     reason: CloseReason,
-    statistics = this.#options.table.statisticsOf(callId),
+    statistics = this.#options.table.statisticsOf(named),
   ): Promise<unknown> {
     const { table, relay, log, counters } = this.#options;
-    const state = table.call(callId);
+    const state = table.call(named);
     if (state === null) return Promise.resolve();
+    const { callId } = state;
     const now = table.now();
     if (this.ended.wants(reason, now)) {
       this.ended.add({ reason, atMicros: now, state, statistics, traces: relay.traces(callId) });

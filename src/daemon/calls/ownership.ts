@@ -74,6 +74,7 @@ export class CallOwnership {
     const { table } = this.#options;
     if (table.call(stored.callId) !== null) return 'the call is already known';
     const state = this.#goOn(this.#fromStore(stored));
+    table.forgetMerged(state);
     try {
       // It is stored.
       void table.commit(state, { media: 'compared', save: false });
@@ -98,6 +99,7 @@ export class CallOwnership {
     // What a former owner has left behind.
     if (previous !== null && stored.ownershipEpoch < previous.ownershipEpoch) return;
     const state = followedState(stored, database, previous);
+    table.forgetMerged(state);
     try {
       void table.commit(state, { media: 'compared' });
     } catch (error) {

@@ -6,7 +6,7 @@ import type { InterfaceTable } from '../../media/interfaces.js';
 import type { DtlsIdentity } from '../../media/media-attributes.js';
 import { answer, offer, type SignallingResult } from '../../media/offer-answer.js';
 import { PortReservation, type PortPool } from '../../media/port-pool.js';
-import type { PortFailure } from '../../media/relay.js';
+import type { CallStatistics, PortFailure } from '../../media/relay.js';
 import { describeRestriction, restricted, type Restriction } from '../../media/restriction.js';
 import type { SignallingContext, SignallingRequest } from '../../media/signalling.js';
 import {
@@ -27,6 +27,7 @@ import {
 import { tooLong } from '../../ng-protocol/errors.js';
 import type { Log } from '../../observe/log.js';
 import { CommitError, type CallTable } from './call-table.js';
+import { mergedCalls, type MergeWords } from './merging.js';
 
 export interface SignallingOptions {
   readonly table: CallTable;
@@ -65,6 +66,14 @@ interface Change {
   readonly callId: string;
   readonly previous: CallState | null;
   readonly flags: SignallingRequest['flags'];
+  /** Calls that are part of `previous` and of its next state. */
+  readonly absorbs?: readonly CallState[];
+}
+
+/** A command that joins participants, and the calls they are in. */
+export interface Joining {
+  readonly command: string;
+  readonly callIds: readonly [string, ...string[]];
 }
 
 /** What has become of a command. */
@@ -145,17 +154,33 @@ export class CallSignalling {
     );
   }
 
-  /** Joins participants of a call. @throws SignallingError; nothing has changed then. */
+  /**
+   * Joins participants of a call, or of several that become one. @throws SignallingError; nothing has changed then.
+   */
   connect(
-    request: Pick<SignallingRequest, 'callId' | 'flags'> & { readonly command: string },
+    request: Pick<SignallingRequest, 'flags'> & Joining,
     connections: readonly Connection[],
-    options: ConnectOptions & { readonly unknownCall: string },
+    options: ConnectOptions & MergeWords & { readonly unknownCall: string },
     client: ControlClient,
   ): Signalled<SubscriptionResult> {
-    const previous = this.#known(request.callId, options.unknownCall);
-    return this.#negotiate({ previous, ...request }, client, ({ nowMicros }) =>
-      connect(previous, connections, options, nowMicros),
+    const { table, log } = this.#options;
+    const [callId, ...others] = request.callIds;
+    const first = this.#known(callId, options.unknownCall);
+    const absorbs = [...new Set(others.map((id) => this.#known(id, options.unknownCall)))].filter(
+      (state) => state !== first,
     );
+    const statisticsOf = (id: string): CallStatistics => table.statisticsOf(id);
+    const previous = mergedCalls([first, ...absorbs], statisticsOf, options);
+    const change = { command: request.command, callId: first.callId, previous, absorbs };
+    const signalled = this.#negotiate(
+      { ...change, flags: request.flags },
+      client,
+      ({ nowMicros }) => connect(previous, connections, options, nowMicros),
+    );
+    for (const { callId: gone } of absorbs) {
+      log.notice('core', `Call is part of '${first.callId}' from now on`, gone);
+    }
+    return signalled;
   }
 
   /** Offers somebody what nobody has sent. @throws SignallingError; nothing has changed then. */
@@ -219,7 +244,7 @@ export class CallSignalling {
 
   /** The model, then the relay; a port held by another program costs another turn. */
   #commit<Result extends ModelResult>(
-    { callId, previous, flags }: Change,
+    { callId, previous, flags, absorbs = [] }: Change,
     client: ControlClient,
     model: (context: SignallingContext) => Result,
   ): Signalled<Result> {
@@ -235,7 +260,7 @@ export class CallSignalling {
         }
         if (state === null) return { result, saved: Promise.resolve() };
         const save = !flags.has('no-redis-update');
-        return { result, saved: table.commit(state, { media: 'reserved', save }) };
+        return { result, saved: table.commit(state, { media: 'reserved', save, absorbs }) };
       } catch (error) {
         ports.rollback();
         if (!(error instanceof CommitError)) {

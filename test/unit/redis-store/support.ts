@@ -308,6 +308,7 @@ export const anyCall: fc.Arbitrary<CallState> = fc
     const range = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
     return fc.record({
       callId: text,
+      otherIds: fc.array(text, { maxLength: 2 }),
       createdMicros: micros,
       lastSignalMicros: micros,
       deletedMicros: fc.constantFrom(0, 7_000_000),
