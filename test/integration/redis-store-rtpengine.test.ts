@@ -1,8 +1,8 @@
 /** Values crossing between this store and rtpengine 10.5; skipped where that is not installed. */
 import { expect } from 'chai';
-import { spawnSync } from 'node:child_process';
 import type { CallState, SdpMemory } from '../../src/media/call-state.js';
 import type { NgValue } from '../../src/ng-protocol/dictionary.js';
+import { rtpengineInstalled } from '../support/daemons.js';
 import {
   makeStore,
   startRedis,
@@ -90,7 +90,7 @@ function withAdditions(state: CallState): CallState {
 describe('a call between rtpengine 10.5 and this store', () => {
   let redis: TestRedis;
   before(async function () {
-    if (spawnSync('rtpengine', ['--version']).error !== undefined) this.skip();
+    if (!rtpengineInstalled) this.skip();
     redis = await startRedis();
   });
   after(async () => {

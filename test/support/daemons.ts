@@ -1,9 +1,10 @@
 /** The media daemons: rtprelayd, and the rtpengine of Debian 12 and of Debian 13 as the references. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freeUdpPort, freeUdpRange, type PortRange } from './free-ports.js';
 import { NgClient } from './ng-client.js';
-import { isInstalled, TemporaryFolder, TestProcess } from './child-process.js';
+import { TemporaryFolder, TestProcess } from './child-process.js';
 import { rtpengine125Command } from './trixie.js';
 
 const builtDaemon = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
@@ -137,5 +138,10 @@ function daemonOptions(
   ];
 }
 
-/** true when Debian's rtpengine can be started. */
-export const rtpengineInstalled = isInstalled('rtpengine');
+/** What the installed rtpengine says of itself; empty where there is none. */
+const installedVersion = spawnSync('rtpengine', ['--version'], { encoding: 'latin1' });
+
+/** true when the rtpengine of Debian 12, which is the reference, can be started. Debian 13 has another one. */
+export const rtpengineInstalled = /Version: 10\.5\b/.test(
+  `${installedVersion.stdout ?? ''}${installedVersion.stderr ?? ''}`,
+);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { rtpengineInstalled } from '../../support/daemons.js';
 import { configError, configOf } from './support.js';
 
 const rtpengine = '/usr/bin/rtpengine';
@@ -31,7 +31,7 @@ const refused: readonly (readonly [argv: readonly string[], text: string | null]
 
 describe('command lines that rtpengine 10.5 refuses', function () {
   before(function () {
-    if (!existsSync(rtpengine)) this.skip();
+    if (!rtpengineInstalled) this.skip();
   });
 
   for (const [argv, text] of refused) {
