@@ -48,6 +48,7 @@ import {
 } from './process/local-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
 import { RateMeter } from './rate-meter.js';
+import { Rehearsal } from './rehearsal.js';
 
 export interface DaemonEnvironment {
   readonly config: Config;
@@ -104,6 +105,7 @@ export class Daemon {
   #explainer: Explainer | null = null;
   #exports: Exports | null = null;
   #operatorPorts: OperatorPorts | null = null;
+  #rehearsal: Rehearsal | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seconds = 0;
 
@@ -132,6 +134,23 @@ export class Daemon {
   /** Reads the configuration again; what became of it is in the log. Never rejects. */
   reload(): Promise<readonly string[]> {
     return this.#liveConfig.reload();
+  }
+
+  #rehearse(interfaces: InterfaceTable): void {
+    const { config, clock } = this.#environment;
+    const { limits } = this.#liveConfig;
+    if (this.#relay === null || this.#held === null) return;
+    this.#rehearsal = new Rehearsal({
+      ...{ config, limits, interfaces, clock, held: this.#held },
+      ...{ relay: this.#relay, store: this.#store, softwareId: this.#softwareId },
+      commands: () => this.#ngPort?.messages ?? 0,
+    });
+    this.#rehearsal.start(process.env);
+  }
+
+  get #softwareId(): string {
+    const { config, version } = this.#environment;
+    return config.control.softwareId ?? `rtprelayd-${version}`;
   }
 
   /** No new calls from now on; `onDrained` when the last one has ended. */
@@ -165,6 +184,7 @@ export class Daemon {
     else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
     this.#reloadable(interfaces, nonLocal);
     serviceManager.ready();
+    this.#rehearse(interfaces);
     if (config.media.kernelForward === 'none') {
       setTimeout(() => void this.#removeLeftForwarding(), unwantedMs).unref();
     }
@@ -220,7 +240,7 @@ export class Daemon {
       ...{ relay, pool, interfaces, log, config, limits, clock, held },
       ...{ store: this.#store, counters: this.#counters, lived: this.#lived },
       instanceId: randomBytes(6).toString('hex'),
-      softwareId: config.control.softwareId ?? `rtprelayd-${this.#environment.version}`,
+      softwareId: this.#softwareId,
       dtlsIdentity: () => identities.current(),
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
       onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
@@ -460,6 +480,7 @@ export class Daemon {
     log.info('core', `Version ${version} shutting down`);
     serviceManager.stopping();
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.#rehearsal?.stop();
     this.#ngPort?.close();
     this.#exports?.close();
     await this.#operatorPorts?.close();

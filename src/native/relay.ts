@@ -19,6 +19,7 @@ import type {
   StreamSource,
   StreamStatistics,
   StreamTrace,
+  TransportPlan,
 } from '../media/relay.js';
 import { srtpSuiteNames } from '../media/sdes/suites.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
@@ -230,6 +231,20 @@ function streamStatistics(
     received: number(figure.received) !== 0,
     drops: dropsOf(figures, at + figure.drops),
   };
+}
+
+/** What `NativeRelay.statistics` says of streams on which nothing has come yet. */
+export function silentStreams(plans: readonly TransportPlan[]): CallStatistics {
+  const figures = new Float64Array(figuresPerStream);
+  const streams: StreamStatistics[] = [];
+  for (const { id, remote } of plans) {
+    figures[figure.streamId] = id;
+    figures[figure.ssrc] = -1;
+    figures[figure.port] = remote.endpoint?.port ?? -1;
+    figures.fill(-1, figure.sources, figure.drops);
+    streams.push(streamStatistics(figures, 0, remote.endpoint?.address));
+  }
+  return { streams, ssrcs: [] };
 }
 
 function dtlsStatusEvent(event: NativeEvent): RelayEvent | null {

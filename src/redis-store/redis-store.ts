@@ -245,6 +245,12 @@ export class RedisStore implements CallStore {
     return this.#queue.put(state.callId, state);
   }
 
+  rehearse(state: CallState): void {
+    const moment = this.#options.moment(state.callId);
+    encodeCall(state, this.format ?? 'JSON', this.#settings, moment, this.#encoded);
+    this.#encoded.forget(state.callId);
+  }
+
   remove(callId: string): Promise<SaveOutcome> {
     if (this.#closed) return Promise.resolve('degraded');
     if (!this.#known.has(callId)) {

@@ -44,6 +44,8 @@ export interface CallStore {
   save(state: CallState): Promise<SaveOutcome>;
   /** Removes the call. Never rejects; bounded like `save`. */
   remove(callId: string): Promise<SaveOutcome>;
+  /** Makes of a state what would be stored, and stores nothing. */
+  rehearse?(state: CallState): void;
   /** false while the server does not answer and replies do not wait for it. */
   readonly healthy: boolean;
   /** Sends what is still queued (bounded) and disconnects. Stored calls stay. */

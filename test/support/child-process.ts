@@ -72,7 +72,8 @@ export class TestProcess {
     const [program = command, ...before] = words;
     this.#child = spawn(program, [...before, ...commandArguments], {
       cwd: options.cwd,
-      env: { ...environment, ...options.env },
+      // Hundreds of daemons are started, and few of them are asked much.
+      env: { RTPRELAY_REHEARSAL: 'no', ...environment, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     alive.add(this.#child);
