@@ -62,7 +62,7 @@ export class IsolatedSystemd {
     try {
       await child.until(
         () => machine.run('systemctl', 'is-active', 'ready.target').output === 'active\n',
-        20_000,
+        60_000,
       );
       return machine;
     } catch (error) {
