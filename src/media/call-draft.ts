@@ -24,7 +24,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
-import { noIce, plainMedia } from './media-attributes.js';
+import { noBundle, noIce, plainMedia } from './media-attributes.js';
 
 const noFlags: ReadonlySet<MediaFlag> = new Set();
 const rtpFlags: ReadonlySet<StreamFlag> = new Set<StreamFlag>(['rtp']);
@@ -234,6 +234,8 @@ export class CallDraft {
       rtcpMux: false,
       security: plainMedia,
       ice: noIce,
+      bundle: noBundle,
+      extensions: [],
       codecs: [],
       offered: null,
       hiddenExtensions: noExtensions,

@@ -18,7 +18,14 @@ import {
   type AddressFamily,
   type Endpoint,
 } from './endpoint.js';
-import type { MediaDirection, MediaIce, MediaSecurity, SrtpKeys } from './media-attributes.js';
+import type {
+  HeaderExtension,
+  MediaBundle,
+  MediaDirection,
+  MediaIce,
+  MediaSecurity,
+  SrtpKeys,
+} from './media-attributes.js';
 
 /** For readers of addresses that are to become part of a call. */
 export { canonicalAddress, familyOf, formatEndpoint, isZeroAddress, sameEndpoint };
@@ -219,6 +226,9 @@ export interface Media {
   rtcpMux: boolean;
   security: MediaSecurity;
   ice: MediaIce;
+  bundle: MediaBundle;
+  /** Header extensions that its side was told of or has told of; only where there are bundles. */
+  extensions: readonly HeaderExtension[];
   /** What was agreed on: those of the last answer, of the offer until there is one. */
   codecs: readonly Codec[];
   /**
@@ -452,6 +462,8 @@ export const copyOfMedia = (from: Media): Media => ({
   rtcpMux: from.rtcpMux,
   security: from.security,
   ice: from.ice,
+  bundle: from.bundle,
+  extensions: from.extensions,
   codecs: from.codecs,
   offered: from.offered,
   hiddenExtensions: from.hiddenExtensions,

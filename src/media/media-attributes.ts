@@ -150,3 +150,33 @@ export const noIce: MediaIce = Object.freeze({
 
 /** As `noIce` where the relay would be the controlling side: rtpengine notes it in plain calls, too. */
 export const noIceControlling: MediaIce = Object.freeze({ ...noIce, controlling: true });
+
+/** What a section shares with others of its side (RFC 9143). */
+export interface MediaBundle {
+  /** Of the groups of its side that of which it is, from 1; 0: none. */
+  readonly group: number;
+  /** Its place in the group, from 1. */
+  readonly order: number;
+  /** Id of the media whose transport it uses, its own where others use that; null: one for itself. */
+  readonly carrier: number | null;
+  /** An answer says so. Until then each section may still be on its own. */
+  readonly agreed: boolean;
+  /** Sources that its side has named (RFC 5576). */
+  readonly ssrcs: readonly number[];
+}
+
+export const noBundle: MediaBundle = Object.freeze({
+  group: 0,
+  order: 0,
+  carrier: null,
+  agreed: false,
+  ssrcs: Object.freeze([]),
+});
+
+/** a=extmap (RFC 8285 §5), as its side knows it. */
+export interface HeaderExtension {
+  readonly id: number;
+  readonly uri: string;
+  /** The other side has not declined it. */
+  readonly inUse: boolean;
+}

@@ -12,6 +12,16 @@ export interface MediaPair {
   /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
   readonly address: string;
   readonly fromSipSource: boolean;
+  /**
+   * The section that says where the sender is and how it is secured: that of its own, or of its bundle
+   * (RFC 9143 §7.1.3).
+   */
+  readonly transport: SdpMedia;
+  /**
+   * The pair whose section keeps a transport alive that lies in this one's medias, though this one is refused;
+   * null, each: not so.
+   */
+  readonly carries: { readonly sender: MediaPair | null; readonly receiver: MediaPair | null };
   /** The section is refused: port 0, or the request wants it so. */
   readonly rejected: boolean;
   /** It is not in the bodies for the receiver (sdp-media-remove). */
@@ -19,6 +29,8 @@ export interface MediaPair {
   /** Media that is not carried over UDP: its section is passed on as it is. */
   readonly untouched: boolean;
 }
+
+export const carriesNothing: MediaPair['carries'] = Object.freeze({ sender: null, receiver: null });
 
 export function setMediaFlag(media: Media, flag: MediaFlag, on: boolean): void {
   media.flags = withFlag(media.flags, flag, on);

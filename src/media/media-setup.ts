@@ -16,10 +16,11 @@ import {
 import { answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
-import { applySecurity, passesThrough, protocolFor } from './security.js';
+import { isBundled } from './bundle/negotiation.js';
+import { applySecurity, passesThrough, protocolFor, type Before } from './security.js';
 import { offeredIce } from './ice/attributes.js';
 import { speaksIce } from './ice/plan.js';
-import { setMediaFlag, type MediaPair } from './media-pair.js';
+import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { isRemovedExtension } from '../sdp/edits.js';
 import { passedOnOfMedia } from '../sdp/passed-on.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
@@ -198,9 +199,9 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
  * A zero address holds the call, unless ICE says where media go: browsers write it until they know
  * (sdp-rules.md §4, trickle ICE).
  */
-export function isOnHold({ address, section, session }: MediaPair): boolean {
+export function isOnHold({ address, transport, session }: MediaPair): boolean {
   if (!isZeroAddress(address)) return false;
-  return !(hasIceIn(section) || hasIceIn(session));
+  return !(hasIceIn(transport) || hasIceIn(session));
 }
 
 function applyDirection(pair: MediaPair): void {
@@ -241,16 +242,19 @@ function applyPtime(kind: SignallingKind, pair: MediaPair, { edits }: Signalling
 
 /** RTCP multiplexing (RFC 5761; options of ng-protocol.md §4.3, results as of sdp-rules.md §5). */
 function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
-  const { section, sender, receiver } = pair;
-  const present = isRtpProtocol(section.protocol) && hasRtcpMux(section);
+  const { section, transport, sender, receiver } = pair;
+  // In a bundle there is no other way (RFC 9143 §9.3).
+  const bundled = isBundled(sender);
+  const present = bundled || (isRtpProtocol(section.protocol) && hasRtcpMux(transport));
   if (kind === 'offer') {
-    const settled = present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept'));
-    sender.rtcpMux = present && !request.rtcpMux.has('reject');
+    const settled = bundled || (present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept')));
+    sender.rtcpMux = present && (bundled || !request.rtcpMux.has('reject'));
     // On the offerer: multiplexing is decided already, whatever the answerer says.
     setMediaFlag(sender, 'rtcp-mux-override', settled);
     setMediaFlag(receiver, 'rtcp-mux-override', true);
     setMediaFlag(receiver, 'rtcp-mux-offered', sender.rtcpMux);
     setMediaFlag(receiver, 'rtcp-mux-settled', sender.rtcpMux && settled);
+    if (isBundled(receiver)) receiver.rtcpMux = true;
     return;
   }
   sender.rtcpMux = present;
@@ -260,6 +264,7 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
   } else if (!receiver.flags.has('rtcp-mux-override')) {
     receiver.rtcpMux = receiver.rtcpMux && present;
   }
+  if (isBundled(receiver)) receiver.rtcpMux = true;
 }
 
 /**
@@ -314,8 +319,8 @@ function setRemote(stream: Stream, endpoint: Endpoint, zeroAddress: boolean): vo
 
 /** Where the RTCP of the first pair goes, as far as a=rtcp says something that can be followed. */
 function rtcpEndpoint(pair: MediaPair): Endpoint | null {
-  const { section, address, fromSipSource } = pair;
-  const explicit = rtcpEndpointOf(section);
+  const { transport, address, fromSipSource } = pair;
+  const explicit = rtcpEndpointOf(transport);
   if (explicit === null) return null;
   const named = fromSipSource ? null : explicit.address;
   const reachable = named !== null && familyOf(named) === familyOf(address);
@@ -350,7 +355,7 @@ function applyEndpoints(
   context: SignallingContext,
   checksOn: boolean,
 ): void {
-  const { section, sender } = pair;
+  const { transport, sender } = pair;
   // Sections that are not relayed may come without c=.
   const address = pair.address === '' ? '0.0.0.0' : pair.address;
   const rtcp = rtcpEndpoint(pair);
@@ -359,7 +364,7 @@ function applyEndpoints(
   sender.streams.forEach((id, position) => {
     const stream = draft.stream(id);
     const explicit = position === 1 ? rtcp : null;
-    const port = section.port === 0 ? position : section.port + position;
+    const port = transport.port === 0 ? position : transport.port + position;
     // Beyond the last port there is nothing to send to; what comes is heard.
     const signalled = explicit ?? { address, port: port > highestPort ? 0 : port };
     const endpoint = position === 0 ? (candidate ?? signalled) : signalled;
@@ -467,5 +472,33 @@ export function applySection(
     setStreamFlag(stream, 'ice', receiver.ice.enabled);
   }
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
+  return [...warnings, ...applyCarried(draft, kind, pair, request, context, before)];
+}
+
+/** A refused section whose medias carry a bundle: where it is and how it is secured says the bundle's section. */
+function applyCarried(
+  draft: CallDraft,
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+  before: Before,
+): readonly string[] {
+  if (pair.carries === carriesNothing) return [];
+  const warnings: string[] = [];
+  for (const side of ['sender', 'receiver'] as const) {
+    const live = pair.carries[side];
+    if (live === null) continue;
+    const standIn: Media = { ...live[side === 'sender' ? 'receiver' : 'sender'], streams: [] };
+    const { sender, receiver } =
+      side === 'sender'
+        ? { sender: pair.sender, receiver: standIn }
+        : { sender: standIn, receiver: pair.receiver };
+    const stood = { ...live, carries: carriesNothing, sender, receiver };
+    const spoke = speaksIce(sender);
+    warnings.push(...applySecurity(draft, kind, stood, request, context, before));
+    if (side === 'sender')
+      applyEndpoints(draft, stood, request, context, spoke && speaksIce(sender));
+  }
   return warnings;
 }

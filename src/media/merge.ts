@@ -14,6 +14,7 @@ import {
   type Stream,
 } from './call-state.js';
 import { earliestDeletion } from './call-change.js';
+import type { MediaBundle } from './media-attributes.js';
 
 /** How far the ids of the second call are moved. */
 type Offsets = CallState['nextIds'];
@@ -30,12 +31,17 @@ function movedParticipant(from: Participant, by: Offsets): Participant {
   };
 }
 
+function movedBundle(from: MediaBundle, by: Offsets): MediaBundle {
+  return from.carrier === null ? from : { ...from, carrier: from.carrier + by.media };
+}
+
 function movedMedia(from: Media, by: Offsets): Media {
   return {
     ...copyOfMedia(from),
     id: from.id + by.media,
     participantId: from.participantId + by.participant,
     blockedSources: moved(from.blockedSources, by.media),
+    bundle: movedBundle(from.bundle, by),
     streams: moved(from.streams, by.stream),
     endpointMaps: moved(from.endpointMaps, by.endpointMap),
     subscriptions: from.subscriptions.map((subscription) => ({

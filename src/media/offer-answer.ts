@@ -20,13 +20,16 @@ import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import type { InterfaceTable } from './interfaces.js';
 import { PortAllocationError, SignallingError } from './errors.js';
 import { applySection, mediaAt, signalledAddress } from './media-setup.js';
-import { setMediaFlag, type MediaPair } from './media-pair.js';
+import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
 import { speaksIce } from './ice/plan.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
 import { noTwins, plainTwins } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { applyBundles, usesOther } from './bundle/negotiation.js';
+import { applyExtensions } from './bundle/extensions.js';
+import { shareTransports } from './bundle/transport.js';
 import { subscribeBothWays } from './subscriptions.js';
 import { applyEcho } from './subscriptions/echo.js';
 import { parseSdp } from '../sdp/lines.js';
@@ -109,8 +112,12 @@ function signal(
   const document = completed(kind, received, draft, dialogue);
   let pairs: readonly MediaPair[];
   try {
-    pairs = pairMedias(kind, draft, dialogue, document, request, context);
-    if (kind === 'offer') forgetEarlierOffer(draft, dialogue, pairs.length);
+    const found = pairMedias(kind, draft, dialogue, document, request, context);
+    if (kind === 'offer') forgetEarlierOffer(draft, dialogue, found.length);
+    const bundled = applyBundles(kind, found, request);
+    pairs = bundled.pairs;
+    warnings.push(...bundled.warnings);
+    applyExtensions(kind, pairs, request);
     for (const pair of pairs) {
       warnings.push(...applySection(draft, kind, pair, request, context));
       assignPorts(kind, draft, pair, request, context);
@@ -118,6 +125,7 @@ function signal(
         kind === 'offer' ? [pair.sender, pair.receiver] : [pair.receiver, pair.sender];
       applyEcho(offerer, answerer, request.mediaEcho);
     }
+    shareTransports(draft, pairs);
   } catch (error) {
     throw bodyFailure(error);
   }
@@ -368,6 +376,8 @@ export function pairOf(
     receiver,
     address,
     fromSipSource,
+    transport: section,
+    carries: carriesNothing,
     rejected,
     leftOut: receiver.flags.has('left-out'),
     untouched: !isUdpProtocol(section.protocol),
@@ -470,6 +480,7 @@ function keepsPorts(
 ): boolean {
   if (flags.has('no-port-latching')) return false;
   if (receiver.ice.enabled) return true;
+  if (receiver.bundle.agreed) return true;
   const direction = directionOf(section, session);
   return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
 }
@@ -482,8 +493,8 @@ function assignPorts(
   request: SignallingRequest,
   context: SignallingContext,
 ): void {
-  const { section, sender, receiver } = pair;
-  const { interfaces, ports } = context;
+  const { sender, receiver } = pair;
+  const { interfaces } = context;
   receiver.desiredFamily = servableFamily(
     interfaces,
     receiver.logicalInterface,
@@ -495,15 +506,27 @@ function assignPorts(
     // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
     (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily,
   );
-  if (pair.rejected || pair.untouched) {
-    closeStreams(draft, sender);
-    closeStreams(draft, receiver);
-    return;
-  }
-  const full = section.portCount * 2;
-  const single = (media: Media): number => (section.portCount === 1 && media.rtcpMux ? 1 : full);
+  const isClosed = pair.rejected || pair.untouched;
+  if (isClosed && pair.carries.receiver === null) closeStreams(draft, receiver);
+  else if (!usesOther(receiver)) faceReceiver(kind, draft, pair, request, context);
+  if (isClosed && pair.carries.sender === null) closeStreams(draft, sender);
+  else if (!usesOther(sender)) faceSender(kind, draft, pair, context);
+}
+
+/** Ports that a side of the pair needs: with one for both RTP and RTCP, or `full`. */
+const portsFor = ({ rtcpMux }: Media, { section: { portCount } }: MediaPair): number =>
+  portCount === 1 && rtcpMux ? 1 : portCount * 2;
+
+function faceReceiver(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  { interfaces, ports }: SignallingContext,
+): void {
+  const { section, sender, receiver } = pair;
   const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp(pair);
-  const receiverPorts = required ? section.portCount : single(receiver);
+  const receiverPorts = required ? section.portCount : portsFor(receiver, pair);
   const receiverMap = endpointMapFor(
     draft,
     receiver,
@@ -517,13 +540,22 @@ function assignPorts(
     ports,
   );
   selectMap(draft, receiver, receiverMap);
+}
+
+function faceSender(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  { interfaces, ports }: SignallingContext,
+): void {
+  const { sender, section } = pair;
   const settled = sender.flags.has('rtcp-mux-override') || kind === 'answer';
   const senderMap = endpointMapFor(
     draft,
     sender,
     {
       opposite: null,
-      numPorts: settled ? single(sender) : full,
+      numPorts: settled ? portsFor(sender, pair) : section.portCount * 2,
       keepPorts: true,
       everyAddress: speaksIce(sender),
     },

@@ -6,6 +6,7 @@
 import { CallIndex, isHeld } from './call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
 import { speaksDtls } from './dtls/negotiation.js';
+import { noBundle } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
 import {
   mediaPlan,
@@ -120,6 +121,7 @@ export class PlanMemory {
 /** What it gets and what is sent to it depends on itself, and on what `looksOtherwise` compares of its opposites. */
 const isPlainMedia = (media: Media): boolean =>
   media.sdes === null &&
+  media.bundle === noBundle &&
   !media.flags.has('passthrough') &&
   !isSecureProtocol(media.protocol) &&
   !speaksDtls(media);

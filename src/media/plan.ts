@@ -1,13 +1,14 @@
 /** From a call to what the relay has to do for it. Pure. */
 import { CallIndex, isHeld, type RouteTargets, type Subscriber } from './call-index.js';
 import {
-  noExtensions,
   type CallState,
   type Endpoint,
   type LocalSocket,
   type Media,
   type Stream,
 } from './call-state.js';
+import { extensionRewrite } from './bundle/extensions.js';
+import { Bundles } from './bundle/plan.js';
 import { isSameCodec } from './codec-lists.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { RewritePlan } from './packet-plan.js';
@@ -63,6 +64,7 @@ export function mediaPlan(
   settings: PlanSettings = defaultPlanSettings,
 ): MediaPlan {
   const index = new CallIndex(state);
+  const bundles = new Bundles(index);
   const sockets = openSockets(state);
   const ports: PortPlan[] = [];
   for (const socket of state.sockets) if (socket.open) ports.push(portPlan(socket, interfaces));
@@ -72,8 +74,13 @@ export function mediaPlan(
   for (const stream of state.streams) {
     const media = index.medias.get(stream.mediaId);
     if (media === undefined) continue;
-    transports.push(transportPlan(index, stream, media, sockets.get(stream.id) ?? noSockets));
-    streams.push(streamPlan(index, stream, media, settings));
+    const transport = bundles.transportOf(stream, media);
+    if (transport === stream.id) {
+      const own = transportPlan(index, stream, media, sockets.get(stream.id) ?? noSockets);
+      const table = bundles.tableOf(stream, media);
+      transports.push(table === null ? own : { ...own, demux: table });
+    }
+    streams.push(streamPlan(index, stream, media, transport, settings));
     addRoutes(routes, 0, index, stream, media);
   }
   return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
@@ -95,7 +102,7 @@ export function streamPart(
   addRoutes(routes, firstRoute, index, stream, media);
   return {
     transport: transportPlan(index, stream, media, open.get(stream.id) ?? noSockets),
-    stream: streamPlan(index, stream, media, settings),
+    stream: streamPlan(index, stream, media, stream.id, settings),
     routes,
   };
 }
@@ -191,6 +198,7 @@ function streamPlan(
   index: CallIndex,
   stream: Stream,
   media: Media,
+  transport: number,
   settings: PlanSettings,
 ): StreamPlan {
   const { state } = index;
@@ -207,7 +215,7 @@ function streamPlan(
   };
   return {
     id: stream.id,
-    transport: stream.id,
+    transport,
     kind,
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
@@ -239,21 +247,14 @@ const nothingRenamed: ReadonlyMap<number, number> = new Map();
  */
 function rewriteFor(index: CallIndex, source: Media, target: Stream): RewritePlan | null {
   const receiver = index.medias.get(target.mediaId);
-  const hidden = receiver?.hiddenExtensions ?? noExtensions;
-  const payloadTypes = receiver === undefined ? nothingRenamed : renumbered(source, receiver);
-  if (hidden.length === 0 && payloadTypes.size === 0) return null;
-  const all = hidden === 'all';
+  if (receiver === undefined) return null;
+  const payloadTypes = renumbered(source, receiver);
+  const extensions = extensionRewrite(source, receiver);
+  if (extensions === null && payloadTypes.size === 0) return null;
   return {
     ...{ payloadTypes, ssrcs: nothingRenamed, about: null },
     ...{ sequenceOffset: 0, timestampOffset: 0 },
-    extensions:
-      hidden.length === 0
-        ? null
-        : {
-            ids: new Map(all ? [] : hidden.map((id) => [id, null])),
-            others: all ? 'remove' : 'keep',
-            mid: null,
-          },
+    extensions,
   };
 }
 

@@ -7,6 +7,8 @@ import {
   type SdpMemory,
   type Stream,
 } from './call-state.js';
+import { dropsTransportFeedback, extensionLines } from './bundle/extensions.js';
+import { carrierOf, groupLines, TransportLines } from './bundle/lines.js';
 import type { Dialogue } from './dialogue.js';
 import type { MediaPair } from './media-pair.js';
 import { isOnHold } from './media-setup.js';
@@ -78,7 +80,8 @@ function sessionEdit(
   pairs: readonly MediaPair[],
 ): SessionEdit {
   const { request, context } = output;
-  const medias = pairs.map((pair) => mediaEdit(output, pair));
+  const places = new TransportLines(pairs);
+  const medias = pairs.map((pair) => mediaEdit(output, pair, places));
   const relayed = pairs.filter(({ rejected, untouched }) => !rejected && !untouched);
   const passed = relayed.some(isPassed);
   const lite = relayed.some(({ receiver: { ice } }) => ice.enabled && ice.lite);
@@ -89,6 +92,7 @@ function sessionEdit(
     addedAttributes: [
       ...(request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : []),
       ...(lite ? ['ice-lite'] : []),
+      ...groupLines(pairs),
     ],
     stripIce: !passed,
     stripSecurity: !secure,
@@ -134,9 +138,13 @@ function originFor(
   return origin;
 }
 
-function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
+function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLines): MediaEdit {
   const { kind, draft, request } = output;
   const { section, receiver } = pair;
+  // Of a bundle the lines of its transport are those of the media that has it, and one section has them.
+  const carried = { ...pair, receiver: draft.media(carrierOf(receiver)) };
+  const saysWhere = places.has(pair);
+  const bundleOnly = places.isBundleOnly(pair);
   const connection = localConnection(output, receiver, pair);
   const rtp = isRtpProtocol(section.protocol);
   const passed = isPassed(pair);
@@ -153,7 +161,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
         : pair.untouched
           ? 'keep'
           : 'relay',
-    port: pair.untouched || stays ? section.port : port,
+    port: bundleOnly ? 0 : pair.untouched || stays ? section.port : port,
     protocol: receiver.protocol,
     connection: stays ? (connectionOf(section, pair.session) ?? connection) : connection,
     formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
@@ -161,7 +169,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     rtp,
     // What the receiver reads: we send what comes from the other side, we take what it can get.
     direction: request.flags.has('original-sendrecv') ? 'keep' : receiver.direction,
-    rtcp: !rtp
+    rtcp: !rtp || !saysWhere
       ? null
       : stays
         ? attributeOf(section, 'rtcp')
@@ -170,14 +178,17 @@ function mediaEdit(output: OutputRequest, pair: MediaPair): MediaEdit {
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
     stripSecurity: rtp && !passed,
-    crypto: listed && !passed ? cryptoLinesFor(kind, pair, request.sdes) : [],
-    dtls: listed && !passed ? dtlsLinesFor(output, pair) : [],
+    crypto: listed && !passed && saysWhere ? cryptoLinesFor(kind, carried, request.sdes) : [],
+    dtls: listed && !passed && saysWhere ? dtlsLinesFor(output, carried) : [],
     ice:
-      pair.rejected || pair.untouched
+      pair.rejected || pair.untouched || !saysWhere
         ? []
-        : iceLinesFor(output, pair, mux && sharesRtcpPort(output, pair)),
+        : iceLinesFor(output, carried, mux && sharesRtcpPort(output, pair)),
     keptIce: !passed ? 'none' : stays ? 'without-relays' : 'all',
+    bundleOnly: receiver.bundle.group > 0 ? bundleOnly : 'keep',
+    extensions: extensionLines(section, pair),
     droppedExtensions: request.edits?.extensions ?? null,
+    droppedFeedback: dropsTransportFeedback(kind, pair) ? 'transport-cc' : null,
     attributes: pair.rejected ? null : (request.edits?.attributes?.get(section.type) ?? null),
   };
 }
@@ -207,6 +218,8 @@ function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
   const { rtcpMux } = request;
   if (!isRtpProtocol(pair.section.protocol)) return false;
   if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
+  // RFC 9143 §9.3.
+  if (pair.receiver.bundle.group > 0) return true;
   // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out.
   const known = pair.receiver.rtcpMux;
   return (hasRtcpMux(pair.section) || known) && !rtcpMux.has('demux');

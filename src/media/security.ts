@@ -15,6 +15,7 @@ import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
 import { applySdes, withoutSdes } from './sdes/apply.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { noBundle } from './media-attributes.js';
 import { nothingToResume, type Media } from './call-state.js';
 import { hasAttribute, isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
@@ -62,7 +63,7 @@ function dtlsRequestOf(request: SignallingRequest, context: SignallingContext): 
   };
 }
 
-const hasCrypto = ({ section }: MediaPair): boolean => hasAttribute(section, 'crypto');
+const hasCrypto = ({ transport }: MediaPair): boolean => hasAttribute(transport, 'crypto');
 
 interface Sides {
   readonly senderDtls: boolean;
@@ -75,8 +76,8 @@ function applyDtls(
   request: SignallingRequest,
   context: SignallingContext,
 ): Sides {
-  const { section, session, sender, receiver } = pair;
-  const offered = offeredDtls(section, session);
+  const { transport, session, sender, receiver } = pair;
+  const offered = offeredDtls(transport, session);
   const wish = dtlsRequestOf(request, context);
   if (kind === 'offer') {
     hearOfferer(sender, offered, hasCrypto(pair), wish);
@@ -119,14 +120,14 @@ export function applySecurity(
   context: SignallingContext,
   before: Before,
 ): readonly string[] {
-  const { section, session, sender, receiver } = pair;
+  const { section, transport, session, sender, receiver } = pair;
   if (pair.rejected || pair.untouched) return [];
   const passed = passesThrough(kind, pair, request);
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
   const warnings = [
     ...applyIce(
       {
-        offered: offeredIce(section, session),
+        offered: offeredIce(transport, session),
         sender,
         receiver,
         receiverIsKnown: before.receiverIsKnown,
@@ -148,11 +149,18 @@ export function applySecurity(
     for (const media of [sender, receiver]) media.security = withoutDtls(media.security);
     withoutSdes([sender, receiver]);
   } else {
-    if (offeredDtls(section, session) === null && hasFingerprint(section, session)) {
+    if (offeredDtls(transport, session) === null && hasFingerprint(transport, session)) {
       warnings.push('A fingerprint that cannot be used counts as none');
     }
+    // Keys of one section that others send with, too, are the other side's no longer.
+    const isShared = [sender, receiver].some(({ bundle }) => bundle !== noBundle);
     const sides = applyDtls(kind, pair, request, context);
-    warnings.push(...applySdes(pair, sdesRequestOf(kind, request, sides, before)));
+    warnings.push(
+      ...applySdes(
+        { section: transport, sender, receiver },
+        sdesRequestOf(kind, request, sides, before, isShared),
+      ),
+    );
   }
   [sender, receiver].forEach((media, at) => {
     // Those of streams and sockets are of before; with SDES the media's count.
@@ -171,11 +179,12 @@ const sdesRequestOf = (
   request: SignallingRequest,
   sides: Sides,
   { senderProtocol }: Before,
+  isShared: boolean,
 ): Parameters<typeof applySdes>[1] => ({
   kind,
   options: request.sdes,
   opportunistic: request.opportunistic.offers,
-  recrypt: request.flags.has('recrypt'),
+  recrypt: isShared || request.flags.has('recrypt'),
   keepsProtocol: request.transportProtocol === null,
   ...sides,
   required: kind === 'answer' && isSecureProtocol(senderProtocol),

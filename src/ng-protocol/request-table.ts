@@ -53,6 +53,14 @@ const rtcpMuxWords = {
   reject: 'reject',
 } as const;
 
+const bundleWords = {
+  accept: 'accept',
+  offer: 'offer',
+  require: 'require',
+  strict: 'strict',
+  reject: 'reject',
+} as const;
+
 const learningWords = {
   off: 'off',
   immediate: 'immediate',
@@ -62,6 +70,8 @@ const learningWords = {
 
 /** `rtcp-mux` list words (§4.3). */
 export type RtcpMuxWord = keyof typeof rtcpMuxWords;
+/** `bundle` list words (§4.3). */
+export type BundleWord = keyof typeof bundleWords;
 /** `replace` list words (§4.9), in one spelling. */
 export type ReplaceWord = (typeof replaceWords)[keyof typeof replaceWords];
 /** Kinds of subscriptions that a block can be narrowed to (§3.9). */
@@ -92,6 +102,27 @@ const protocols: Readonly<Record<string, string>> = {
 };
 
 const allReplaceWords = wordSet<ReplaceWord>('replace', replaceWords);
+
+const allBundleWords = wordSet<BundleWord>('bundle', bundleWords);
+
+const bundle: Reader<ReadonlySet<BundleWord>> = {
+  empty: allBundleWords.empty,
+  read: (value, request, before) => {
+    const words = allBundleWords.read(value, request, before);
+    const { command } = request;
+    for (const word of words) {
+      // Bundles are between the parties of a dialogue.
+      if (isSignalling(request) && command !== 'offer' && command !== 'answer') {
+        const note = word === 'reject' ? noteIdle : noteUnsupported;
+        note(request, `bundle=${word} in '${command}'`);
+      } else if (command === 'answer' && word !== 'reject') noteIdle(request, `bundle=${word}`);
+    }
+    // Without a word for them there are none.
+    if (command === 'offer' && words.size === 1 && words.has('reject'))
+      noteIdle(request, 'bundle=reject');
+    return words;
+  },
+};
 
 const replace: Reader<ReadonlySet<ReplaceWord>> = {
   empty: allReplaceWords.empty,
@@ -386,6 +417,7 @@ export const requestKeys = {
     'interface',
   ),
   replace: key(replace, 'replace'),
+  bundle: key(bundle, 'bundle', 'BUNDLE'),
   rtcpMux: key(wordSet<RtcpMuxWord>('rtcp-mux', rtcpMuxWords), 'rtcp-mux', 'RTCP-mux'),
   ice: key(ice, 'ICE'),
   /** Which sides are told that we are a lite agent (RFC 8445 §2.5); null: as before. */

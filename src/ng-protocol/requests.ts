@@ -7,7 +7,7 @@ import type { RequestFields } from './request-table.js';
 
 export type { RequestFlag } from './flags.js';
 export type { DtlsWord, IceLiteWord, IceWord, IceWords } from './ice-dtls-words.js';
-export type { ReplaceWord, RtcpMuxWord } from './request-table.js';
+export type { BundleWord, ReplaceWord, RtcpMuxWord } from './request-table.js';
 export type { SdesWords } from './sdes-words.js';
 
 /** What every parsed request carries. */

@@ -98,7 +98,6 @@ const unsupportedByName: readonly (readonly [
 
 /** The keys of this file, each with its aliases; a space may stand for each hyphen. */
 export const unsupportedKeys: readonly (readonly [names: readonly string[], note: Noting])[] = [
-  [['bundle', 'BUNDLE'], unsupportedList('bundle')],
   [['T.38', 'T38'], unsupportedList('T.38', ['offer'])],
   ...unsupportedByName.map(
     ([names, commands]) => [names, unsupported(names[0] ?? '', commands)] as const,

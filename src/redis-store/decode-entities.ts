@@ -15,6 +15,7 @@ import type {
 } from '../media/call-state.js';
 import { canonicalAddress, nothingToResume } from '../media/call-state.js';
 import { sdesOf } from '../media/sdes/stored.js';
+import { readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { RestoreError } from './errors.js';
 import {
   mediaFlagTables,
@@ -383,6 +384,8 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     rtcpMux: modes.rtcpMux,
     security,
     ice: readIce(fields, modes.ice),
+    bundle: readBundle(fields, counts.medias),
+    extensions: readHeaderExtensions(fields),
     codecs,
     offered: readOffered(fields, codecs),
     hiddenExtensions: readExtensions(fields),

@@ -17,6 +17,7 @@ import type {
 import { formatEndpoint, withFlag } from '../media/call-state.js';
 import type { SrtpKeys } from '../media/media-attributes.js';
 import { sdesMarks, storedKeys } from '../media/sdes/stored.js';
+import { putBundle } from './bundle-fields.js';
 import { dialogueBits, isPublic, isUnanswered } from './derived.js';
 import {
   callBits,
@@ -276,6 +277,7 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
     fields[own.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
   const blocked = index.stored(index.mediaAt, media.blockedSources);
   if (blocked.length > 0) fields[own.blockedSources] = blocked.join(' ');
+  putBundle(fields, media, index);
   if (media.passedOn !== '') fields[own.passedOn] = form.text(media.passedOn);
   if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
   return fields;

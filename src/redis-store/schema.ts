@@ -114,6 +114,10 @@ export const own = {
   identity: 'rtprelay_dtls_identity',
   /** medias: credentials, tie-breaker and candidates of `MediaIce`. */
   ice: 'rtprelay_ice',
+  /** medias: `Media.bundle`: group, order, position of the carrier or -1, agreed, SSRCs by blanks. */
+  bundle: 'rtprelay_bundle',
+  /** medias: `id uri` of `Media.extensions`, `id- uri` of what was declined. */
+  extensions: 'rtprelay_extensions',
   /** medias, tags: `Media.passedOn`, `Participant.passedOn`. */
   passedOn: 'rtprelay_passed_on',
   /** medias: `Media.offered`. */

@@ -116,7 +116,11 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
   if (edit.mid !== null) out.push(`a=mid:${edit.mid}`);
   const label = attributeOf(media, 'label');
   if (label !== null) out.push(`a=label:${label}`);
-  if (media.attributes.some(({ name }) => name === 'bundle-only')) out.push('a=bundle-only');
+  const bundleOnly =
+    edit.bundleOnly === 'keep'
+      ? media.attributes.some(({ name }) => name === 'bundle-only')
+      : edit.bundleOnly;
+  if (bundleOnly) out.push('a=bundle-only');
   if (rejected) return;
   if (edit.rtp) writeCodecs(out, media, edit);
   writeOthers(out, media, edit);
@@ -151,12 +155,19 @@ function writeUntouched(out: string[], media: SdpMedia, edit: MediaEdit): void {
   for (const { type, value } of media.lines) out.push(`${type}=${value}`);
 }
 
-function pushCodec(out: string[], format: string, codec: SdpCodec): void {
+function pushCodec(
+  out: string[],
+  format: string,
+  codec: SdpCodec,
+  dropped: string | null = null,
+): void {
   if (codec.encoding === '') return;
   const channels = codec.channels > 1 ? `/${codec.channels}` : '';
   out.push(`a=rtpmap:${format} ${codec.encoding}/${codec.clockRate}${channels}`);
   if (codec.fmtp !== '') out.push(`a=fmtp:${format} ${codec.fmtp}`);
-  for (const feedback of codec.rtcpFeedback) out.push(`a=rtcp-fb:${format} ${feedback}`);
+  for (const feedback of codec.rtcpFeedback) {
+    if (feedback !== dropped) out.push(`a=rtcp-fb:${format} ${feedback}`);
+  }
 }
 
 /** Lists are shared by the sections that say the same; so are their lines. */
@@ -182,7 +193,8 @@ const isWholeList = (codecs: readonly SdpCodec[], formats: readonly string[]): b
 function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
   const listed = codecsOf(media);
   const formats = edit.formats ?? media.formats;
-  if (edit.addedCodecs.length === 0 && isWholeList(listed, formats)) {
+  const isWhole = edit.addedCodecs.length === 0 && isWholeList(listed, formats);
+  if (isWhole && edit.droppedFeedback === null) {
     for (const line of linesOf(listed)) out.push(line);
   } else {
     const codecs = new Map<string, SdpCodec>();
@@ -190,8 +202,12 @@ function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
     for (const codec of edit.addedCodecs) codecs.set(String(codec.payloadType), codec);
     for (const format of formats) {
       const codec = codecs.get(format);
-      if (codec !== undefined) pushCodec(out, format, codec);
+      if (codec !== undefined) pushCodec(out, format, codec, edit.droppedFeedback);
     }
+  }
+  if (edit.extensions !== null) {
+    for (const value of edit.extensions) out.push(`a=extmap:${value}`);
+    return;
   }
   const { droppedExtensions: dropped } = edit;
   for (const { name, value } of media.attributes) {
@@ -225,6 +241,7 @@ function writeOthers(out: string[], media: SdpMedia, edit: MediaEdit): void {
     if (placed.has(name) || isIceAttribute(name)) continue;
     if (edit.rtp && (placedRtp.has(name) || isCodecLine(media, attribute))) continue;
     if (edit.rtp && name === 'ptime' && ptimeWritten) continue;
+    if (name === 'rtcp-fb' && value === `* ${edit.droppedFeedback}`) continue;
     out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }
 }

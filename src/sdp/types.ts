@@ -135,8 +135,14 @@ export interface MediaEdit {
   readonly keptIce: 'none' | 'all' | 'without-relays';
   /** ICE attributes to write, without `a=`. */
   readonly ice: readonly string[];
+  /** Whether the section is only to be had in its bundle (RFC 9143 §6); keep: as received. */
+  readonly bundleOnly: boolean | 'keep';
+  /** Values of a=extmap to write; null: as received. */
+  readonly extensions: readonly string[] | null;
   /** Header extensions that are not listed: URIs or `all`; null: none. */
   readonly droppedExtensions: ReadonlySet<string> | null;
+  /** The kind of feedback (RFC 4585 §4.2) that is not listed; null: none. */
+  readonly droppedFeedback: string | null;
   /** Applied to the lines of the section, last of all. */
   readonly attributes: AttributeEdits | null;
 }

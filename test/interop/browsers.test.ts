@@ -76,7 +76,11 @@ describe('browsers', function () {
   const newCall = (): string => `call-${(calls += 1)}`;
 
   /** A video call that both pages can see and hear. */
-  async function talk(names: readonly [BrowserName, BrowserName], words: NgWords): Promise<void> {
+  async function talk(
+    names: readonly [BrowserName, BrowserName],
+    words: NgWords,
+    isBundled = false,
+  ): Promise<void> {
     const [caller, callee] = [await net.page(names[0]), await net.page(names[1])];
     const setup = { callId: newCall(), offer: words, answer: words, relayOnly: true };
     await callThrough(net, ng, { caller, callee }, setup);
@@ -85,6 +89,7 @@ describe('browsers', function () {
       expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
       const { lost, come } = await lossAt(page);
       expect(lost, `of ${come} packets`).to.be.at.most(come / 20);
+      if (isBundled) expect(await page.stats('transport'), names[at]).to.have.length(1);
     }
     await Promise.all([caller.close(), callee.close()]);
   }
@@ -107,6 +112,14 @@ describe('browsers', function () {
         await talk(pair, words);
       });
     }
+  }
+
+  const bundled: NgWords = { ICE: 'force', flags, bundle: ['accept'] };
+  for (const pair of pairs) {
+    it(`${pair.join(' and ')}: audio and video over one transport`, async function () {
+      if (!pair.every(browserInstalled)) this.skip();
+      await talk(pair, bundled, true);
+    });
   }
 
   it('chromium and a plain telephone, PCMA', async function () {

@@ -9,6 +9,7 @@ import {
   type StoredSrtpIndexes,
   type Stream,
 } from '../../media/call-state.js';
+import { withSharedTransports } from '../../media/bundle/transport.js';
 import type { RelayEvent } from '../../media/relay.js';
 import type { Log } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
@@ -82,7 +83,7 @@ function applyToCall(
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
   }
   if (changed.size === 0 && indexes.length === 0) return;
-  const next = withSrtpIndexes(withStreams(state, changed), indexes);
+  const next = withSrtpIndexes(withSharedTransports(withStreams(state, changed)), indexes);
   void table.commit(next, { media: 'known', save: learned || indexes.length > 0 });
 }
 

@@ -12,6 +12,7 @@ import {
   type StoredSrtpIndexes,
   type Stream,
 } from '../../media/call-state.js';
+import { withSharedTransports } from '../../media/bundle/transport.js';
 import { selectRoute, type TellsOf } from '../../media/ice/resume.js';
 import type { SrtpKeys } from '../../media/media-attributes.js';
 import type { DtlsKeys, RelayEvent } from '../../media/relay.js';
@@ -98,7 +99,7 @@ export function withSecurityEvents(
       changed = iceStatus(log, changes, stream, event) || changed;
     else changed = dtlsStatus(log, changes, stream, event) || changed;
   }
-  return changed ? changes.applied() : null;
+  return changed ? withSharedTransports(changes.applied()) : null;
 }
 
 type EventOf<Type extends SecurityEvent['type']> = Extract<SecurityEvent, { readonly type: Type }>;

@@ -7,10 +7,10 @@ import { copyOfMedia, shallowCopyOf, withFlag } from '../call-state.js';
  * A peer that has heard its ServerHello goes on repeating its own last flight, which nobody else can answer,
  * and one that was done does not begin again: then only a new association helps (a new offer).
  */
-function isUnderWay(state: CallState, { id, security, flags }: Media): boolean {
+function isUnderWay(state: CallState, { id, security, flags, bundle }: Media): boolean {
   const { mode, identity, fingerprint } = security;
   if (mode !== 'DTLS' || identity === null || fingerprint === null) return false;
-  if (flags.has('passthrough')) return false;
+  if (flags.has('passthrough') || (bundle.carrier !== null && bundle.carrier !== id)) return false;
   return state.streams.some(
     ({ mediaId, component, srtp, advertisedEndpoint }) =>
       mediaId === id && component === 1 && srtp === null && (advertisedEndpoint?.port ?? 0) > 0,

@@ -47,7 +47,10 @@ function mediaFor(
 ): Media | null {
   const medias = participant.medias.map((id) => draft.media(id));
   const named = mid === null ? undefined : medias.find((media) => media.mid === mid);
-  return named ?? (mid === null ? (medias[position] ?? null) : null);
+  const found = named ?? (mid === null ? (medias[position] ?? null) : null);
+  // Until the bundle is agreed on, each section may still need its own.
+  if (found === null || !found.bundle.agreed || found.bundle.carrier === null) return found;
+  return draft.media(found.bundle.carrier);
 }
 
 /** Adds the candidates of `text` to the medias of the participant. Returns what to warn of. */

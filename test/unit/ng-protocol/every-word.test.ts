@@ -28,6 +28,8 @@ const values: Readonly<Record<string, Plain>> = {
   replace: ['origin'],
   'rtcp-mux': ['require'],
   'RTCP-mux': ['require'],
+  bundle: ['offer'],
+  BUNDLE: ['offer'],
   ICE: 'force',
   'transport-protocol': 'RTP/SAVP',
   'received-from': ['IP4', '192.0.2.99'],
@@ -177,6 +179,16 @@ const scenes: readonly Scene[] = [
     },
   },
   {
+    name: 'an offer of a bundle',
+    play: (keys, notes) => {
+      const bundled = body(6000, ['a=mid:0', 'a=rtcp-mux']).replace(
+        'm=audio',
+        'a=group:BUNDLE 0\r\nm=audio',
+      );
+      return outcome(new ModelCall(), request(keys, notes, bundled));
+    },
+  },
+  {
     name: 'an answer by ICE and DTLS',
     play: (keys, notes) => {
       const call = new ModelCall();
@@ -246,7 +258,7 @@ describe('every known word of an offer or answer is acted on, or told in the log
     ['record-call', ['on', 'off', 'discard', 'no', 'yes']],
     ['drop-traffic', ['start']],
     ['endpoint-learning', ['off', 'immediate', 'delayed', 'no-such']],
-    ['bundle', ['accept', 'reject', 'strict']],
+    ['bundle', ['accept', 'offer', 'require', 'strict', 'reject']],
     [
       'transport-protocol',
       ['RTP/SAVP', 'RTP/SAVPF', 'RTP/AVPF', 'UDP/TLS/RTP/SAVPF', 'accept', 'X'],

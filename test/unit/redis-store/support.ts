@@ -20,7 +20,9 @@ import type {
   MediaSecurity,
   SdesCrypto,
   SrtpKeys,
+  MediaBundle,
 } from '../../../src/media/media-attributes.js';
+import { noBundle } from '../../../src/media/media-attributes.js';
 import { decodeBencode, encodeBencode } from '../../../src/ng-protocol/bencode.js';
 import {
   mediaFlagTables,
@@ -180,6 +182,18 @@ const ice = (marks: MediaIce): fc.Arbitrary<MediaIce> =>
     })
     .map((known) => ({ ...marks, ...known }));
 
+const bundleOf = (medias: number): fc.Arbitrary<MediaBundle> =>
+  fc.oneof(
+    fc.constant(noBundle),
+    fc.record({
+      group: fc.nat(3),
+      order: fc.nat(5),
+      carrier: fc.option(fc.nat(medias - 1)),
+      agreed: fc.boolean(),
+      ssrcs: fc.array(fc.nat(0xffff_ffff), { maxLength: 3 }),
+    }),
+  );
+
 function mediaOf(
   id: number,
   participantId: number,
@@ -225,6 +239,14 @@ function mediaOf(
             inject: fc.boolean(),
           }),
           { maxLength: 3 },
+        ),
+        bundle: bundleOf(all),
+        extensions: fc.constantFrom(
+          [],
+          [
+            { id: 4, uri: 'urn:ietf:params:rtp-hdrext:sdes:mid', inUse: true },
+            { id: 300, uri: 'urn:x', inUse: false },
+          ],
         ),
         passedOn: fc.constantFrom('', 'a=x-note:100% sure\r\na=maxptime:40\r\n'),
         endpointLearning: fc.constantFrom(...learningValues),

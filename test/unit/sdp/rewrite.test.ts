@@ -30,6 +30,9 @@ const plainEdit: MediaEdit = {
   ice: [],
   droppedExtensions: null,
   attributes: null,
+  bundleOnly: 'keep',
+  extensions: null,
+  droppedFeedback: null,
 };
 
 interface Changes {

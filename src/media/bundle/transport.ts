@@ -1,0 +1,84 @@
+/** Medias that use the transport of another one of their side (RFC 9143). Pure. */
+import type { CallDraft } from '../call-draft.js';
+import {
+  copyOfStream,
+  shallowCopyOf,
+  withFlag,
+  type CallState,
+  type Media,
+  type Stream,
+  type StreamFlag,
+} from '../call-state.js';
+import { noBundle } from '../media-attributes.js';
+import type { MediaPair } from '../media-pair.js';
+import { usesOther } from './negotiation.js';
+
+/** What a stream that has no transport of its own says of that which it uses. */
+const sharedFlags: readonly StreamFlag[] = ['confirmed', 'received', 'filled', 'ice'];
+
+/** @param agreed until then its section may still have to do without the others. */
+function copyWhereabouts(from: Readonly<Stream>, to: Stream, agreed: boolean): void {
+  to.selectedSocket = from.selectedSocket;
+  to.iceRoute = null;
+  if (!agreed) return;
+  to.endpoint = from.endpoint;
+  to.advertisedEndpoint = from.advertisedEndpoint;
+  for (const flag of sharedFlags) to.flags = withFlag(to.flags, flag, from.flags.has(flag));
+}
+
+/** Its own ports are given up: nobody was told of them, or the answer that bundles says that they are not used. */
+function givePortsUp(draft: CallDraft, media: Media): void {
+  for (const id of media.streams) {
+    const stream = draft.stream(id);
+    if (stream.sockets.length > 0) stream.sockets = [];
+    stream.selectedSocket = null;
+    stream.srtp = null;
+  }
+  const own = new Set(media.streams);
+  for (const { id, streamId, open } of draft.state.sockets) {
+    if (open && own.has(streamId)) draft.socket(id).open = false;
+  }
+  if (media.endpointMaps.length === 0) return;
+  draft.state.endpointMaps = draft.state.endpointMaps.filter(({ mediaId }) => mediaId !== media.id);
+  media.endpointMaps = [];
+}
+
+/** Gives the medias of a body that use others' transports those, once these have their ports. */
+export function shareTransports(draft: CallDraft, pairs: readonly MediaPair[]): void {
+  for (const pair of pairs) {
+    for (const media of [pair.receiver, pair.sender]) {
+      const { carrier } = media.bundle;
+      if (carrier === null || !usesOther(media)) continue;
+      givePortsUp(draft, media);
+      const [from] = draft.media(carrier).streams;
+      const [to] = media.streams;
+      if (from === undefined || to === undefined) continue;
+      copyWhereabouts(draft.stream(from), draft.stream(to), media.bundle.agreed);
+    }
+  }
+}
+
+/** The call with its shared transports told alike, after packets have taught something of them. */
+export function withSharedTransports(state: CallState): CallState {
+  if (state.medias.every(({ bundle }) => bundle === noBundle)) return state;
+  const byId = new Map(state.streams.map((stream) => [stream.id, stream]));
+  const medias = new Map(state.medias.map((media) => [media.id, media]));
+  const changed = new Map<number, Stream>();
+  for (const media of state.medias) {
+    if (!usesOther(media)) continue;
+    const from = byId.get(medias.get(media.bundle.carrier ?? -1)?.streams[0] ?? -1);
+    const to = byId.get(media.streams[0] ?? -1);
+    if (from === undefined || to === undefined) continue;
+    const copy = copyOfStream(to);
+    copyWhereabouts(from, copy, media.bundle.agreed);
+    const isSame =
+      copy.selectedSocket === to.selectedSocket &&
+      copy.endpoint === to.endpoint &&
+      copy.flags === to.flags;
+    if (!isSame) changed.set(to.id, copy);
+  }
+  if (changed.size === 0) return state;
+  const next = shallowCopyOf(state);
+  next.streams = state.streams.map((stream) => changed.get(stream.id) ?? stream);
+  return next;
+}
