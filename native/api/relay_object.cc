@@ -81,6 +81,42 @@ void write_figures(const StreamReading& reading, double* out) {
     put(drop.get());
 }
 
+/// Numbers of a stream for `glance`; in the order of src/native/relay.ts.
+constexpr std::size_t kGlance = 12;
+
+/// The latest report that came as this stream; null: none did.
+const QualityEntry* latest_report(const QualityTable& table, std::uint32_t stream_id) {
+  const QualityEntry* latest = nullptr;
+  for (const auto& [ssrc, reporter] : table.reporters())
+    if (reporter.reported && reporter.stream_id == stream_id &&
+        (latest == nullptr || reporter.latest.reported_at_seconds > latest->reported_at_seconds))
+      latest = &reporter.latest;
+  return latest;
+}
+
+void write_glance(const Stream& stream, const QualityTable& table, double* out) {
+  const StreamCounters& counters = stream.counters;
+  const std::uint64_t last = counters.last_packet.get();
+  const auto put = [&out](auto value) { *out++ = static_cast<double>(value); };
+  put(stream.id);
+  put(stream.base_packets + counters.packets.get());
+  put(stream.base_bytes + counters.bytes.get());
+  put(stream.base_errors + counters.errors.get());
+  put(counters.packets_out.get());
+  put(last != 0 ? last : stream.base_last_packet);
+  std::uint64_t lost = 0;
+  if (stream.receptions != nullptr)
+    for (const Reception& reception : std::as_const(*stream.receptions).all())
+      lost += reception.lost.get();
+  put(stream.receptions == nullptr ? -1.0 : static_cast<double>(lost));
+  const QualityEntry* report = latest_report(table, stream.id);
+  put(report == nullptr ? 0 : report->reported_at_seconds);
+  put(report == nullptr ? 0 : report->loss_percent);
+  put(report == nullptr ? 0 : report->jitter_ms);
+  put(report == nullptr ? 0 : report->mos);
+  put(report == nullptr ? 0 : report->round_trip_micros);
+}
+
 /// What is counted of one source; `CountedSource` of src/native/relay.ts.
 Napi::Object counted_source(Napi::Env env, std::uint32_t stream, const Reception& reception) {
   const std::uint64_t source = reception.source.get();
@@ -140,6 +176,7 @@ Napi::Value quality_object(Napi::Env env, std::uint32_t ssrc, const ReporterQual
   }
   object.Set("lowest", optional_entry(env, quality.lowest));
   object.Set("highest", optional_entry(env, quality.highest));
+  object.Set("latest", timed_entry(env, quality.latest));
   object.Set("progressionIntervalSeconds", number(env, quality.interval_seconds));
   Napi::Array progression = Napi::Array::New(env, quality.progression.size());
   for (std::uint32_t i = 0; i < quality.progression.size(); ++i)
@@ -287,6 +324,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
+                         InstanceMethod<&RelayObject::glance>("glance"),
                          InstanceMethod<&RelayObject::request_key_frames>("requestKeyFrames"),
                          InstanceMethod<&RelayObject::last_activity>("lastActivity"),
                          InstanceMethod<&RelayObject::totals>("totals"),
@@ -496,6 +534,25 @@ Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
   }
   result.Set("counted", counted);
   return result;
+}
+
+Napi::Value RelayObject::glance(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 2 || !info[1].IsTypedArray()) {
+    fail(env, "glance(callId: string, figures: Float64Array)");
+    return env.Undefined();
+  }
+  CallReading reading;
+  if (!relay_->read(byte_string(info[0]), reading))
+    return number(env, std::int64_t{-1});
+  auto figures = info[1].As<Napi::Float64Array>();
+  const std::size_t needed = reading.streams.size() * kGlance;
+  if (figures.ElementLength() >= needed)
+    for (std::size_t i = 0; i < reading.streams.size(); ++i)
+      write_glance(*reading.streams[i].stream, *reading.quality, figures.Data() + i * kGlance);
+  return number(env, static_cast<std::uint64_t>(needed));
 }
 
 Napi::Value RelayObject::last_activity(const Napi::CallbackInfo& info) {

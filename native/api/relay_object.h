@@ -20,6 +20,7 @@ public:
 
 private:
   Napi::Value reconcile(const Napi::CallbackInfo& info);
+  Napi::Value glance(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);
   Napi::Value request_key_frames(const Napi::CallbackInfo& info);
   Napi::Value last_activity(const Napi::CallbackInfo& info);

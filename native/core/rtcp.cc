@@ -223,6 +223,7 @@ void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint3
   if (entry.round_trip_leg_micros > 0 && other_leg > 0)
     entry.round_trip_micros = entry.round_trip_leg_micros + other_leg;
   entry.mos = rate(entry);
+  reporter->latest = entry;
   append_entry(*reporter, entry);
 }
 

@@ -95,6 +95,8 @@ struct ReporterQuality {
   std::optional<QualityEntry> highest;
   std::int64_t interval_seconds = 0;
   std::vector<QualityEntry> progression;
+  /// The last one, which a progression of a long call has not.
+  QualityEntry latest;
   bool reported = false;
 
   struct SentReport {

@@ -84,6 +84,8 @@ export interface ControlConfig {
   readonly https: { readonly cert: string; readonly key: string } | null;
   /** 0: Node's own. */
   readonly httpIdleTimeoutSeconds: number;
+  /** /live/ is served there. */
+  readonly livePage: boolean;
   /** `ADDR[/PREFIX]`, checked; empty: everybody may use the listeners. */
   readonly allow: readonly string[];
   readonly listenCli: readonly ListenAddress[];
@@ -295,6 +297,14 @@ function httpsOf(options: OptionReader): ControlConfig['https'] {
   return { cert, key: options.text('https-key') ?? cert };
 }
 
+function livePageOf(options: OptionReader): boolean {
+  if (!options.flag('live-page')) return false;
+  if (options.texts('listen-http').length + options.texts('listen-https').length === 0) {
+    bad('live-page', 'Option --live-page needs --listen-http or --listen-https');
+  }
+  return true;
+}
+
 const unixPrefix = 'unix:';
 
 function controlConfig(options: OptionReader): ControlConfig {
@@ -317,6 +327,7 @@ function controlConfig(options: OptionReader): ControlConfig {
     listenHttps: addresses('listen-https'),
     https: httpsOf(options),
     httpIdleTimeoutSeconds: options.number('http-idle-timeout'),
+    livePage: livePageOf(options),
     allow,
     listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
     controlTos: options.number('control-tos'),

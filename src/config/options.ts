@@ -154,6 +154,9 @@ const control: readonly OptionSpec[] = [
     ...seconds,
     tier: 4,
   }),
+  flag('live-page', 'Serve a page with the calls of this moment at /live/ of these listeners', {
+    own: true,
+  }),
   text('control-allow', null, 'Networks that may use the control listeners; none given: all', {
     list: true,
     placeholder: 'ADDR[/PREFIX]',

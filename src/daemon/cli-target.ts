@@ -14,6 +14,7 @@ import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
 import { familiesOf } from './families.js';
 import type { LiveConfig, RedisSettings } from './live-config.js';
+import type { NodeStatus } from './node-status.js';
 import { callStreams } from './stream-figures.js';
 import type { CallStreams } from './cli/streams.js';
 import { parameterLines } from './cli/parameters.js';
@@ -53,6 +54,7 @@ export interface CliTargetParts {
   readonly drain: Drain;
   readonly explain: (callId: string) => Explanation | null;
   readonly kernel: () => CliKernel | null;
+  readonly status: () => NodeStatus;
 }
 
 /** Settings kept in the limits; the others are fixed while the daemon runs. */
@@ -302,6 +304,10 @@ export class DaemonCliTarget implements CliTarget {
   makeAll(ownership: 'own' | 'foreign'): void {
     if (ownership === 'own') this.#parts.calls.ownership.takeOverAll();
     else this.#parts.calls.ownership.giveUpAll();
+  }
+
+  status(): NodeStatus {
+    return this.#parts.status();
   }
 
   kernel(): CliKernel | null {

@@ -88,6 +88,7 @@ export function shiftedStatistics(statistics: CallStatistics, micros: number): C
       lowest: ssrc.lowest === null ? null : entry(ssrc.lowest),
       highest: ssrc.highest === null ? null : entry(ssrc.highest),
       progression: ssrc.progression.map(entry),
+      ...(ssrc.latest === undefined ? {} : { latest: entry(ssrc.latest) }),
     })),
   };
 }

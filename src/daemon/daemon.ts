@@ -1,5 +1,6 @@
 /** The life of the daemon: the parts in the order in which they need each other, each second, and the end. */
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { accessList, notAllowed } from '../config/access-list.js';
 import type { Config, ConfigSource, LogConfig, RedisConfig } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
@@ -34,6 +35,8 @@ import { addressesOf, portCounter, thisMachine } from './machine.js';
 import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
+import type { LiveSource } from './live/viewers.js';
+import { statusLine, restoreText, type NodeStatus } from './node-status.js';
 import { openExports } from './open-exports.js';
 import { openRelay } from './open-relay.js';
 import { isReadByOthers, readKeyFile } from './key-file.js';
@@ -49,6 +52,7 @@ import {
 import type { ServiceManager } from './process/service-manager.js';
 import { RateMeter } from './rate-meter.js';
 import { Rehearsal } from './rehearsal.js';
+import { RestoreWatch } from './restore-watch.js';
 
 export interface DaemonEnvironment {
   readonly config: Config;
@@ -73,7 +77,7 @@ const unwantedMs = 1000;
 const allDrops = (drops: ReturnType<MediaRelay['drops']>): Readonly<Record<string, number>> =>
   Object.fromEntries(dropReasons.map((reason) => [reason, drops[reason] ?? 0]));
 
-/** How often the service manager gets a new status line. */
+/** How often the service manager gets a new status line; what goes on, every second. */
 const statusSeconds = 10;
 
 /** A running daemon. `start` resolves when commands are answered. */
@@ -91,6 +95,10 @@ export class Daemon {
     release: () => nativeProcess().releaseMemory(),
     heapUsed: () => process.memoryUsage().heapUsed,
   });
+  readonly #restoring = new RestoreWatch(
+    () => performance.now(),
+    (status) => this.#environment.serviceManager.status(restoreText(status)),
+  );
   #relay: MediaRelay | null = null;
   #kernelRelay: KernelRelay | null = null;
   #kernelDevices: KernelDevices | null = null;
@@ -265,10 +273,12 @@ export class Daemon {
   async #restore(calls: CallService, interfaces: InterfaceTable, freeBind: boolean): Promise<void> {
     const { config, log } = this.#environment;
     if (config.redis === null) return;
+    this.#restoring.begin();
     const report = await this.#store.restore(
-      (state) => calls.ownership.adopt(state),
+      (state) => this.#restoring.adopted(calls.ownership.adopt(state)),
       (sockets) => this.#openEarly(interfaces, sockets, freeBind),
     );
+    this.#restoring.end();
     log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
     const { keyspaces } = config.redis;
     if (keyspaces.length > 0) await this.#keyspaces?.follow(keyspaces);
@@ -319,6 +329,7 @@ export class Daemon {
       metrics: () => this.#metrics(),
       notReady: () => (this.#drain.active ? 'draining' : null),
       onNotice: (message) => this.#notices.say(message),
+      live: () => this.#liveSource(calls),
     });
     await this.#operatorPorts.open();
   }
@@ -361,6 +372,52 @@ export class Daemon {
         unfollow: (database) => this.#keyspaces?.unfollow(database) === true,
       },
       kernel: () => this.#kernelRelay?.describe() ?? null,
+      status: () => this.#status(),
+    };
+  }
+
+  /** What the live page shows. */
+  #liveSource({ table }: CallService): LiveSource {
+    const { clock } = this.#environment;
+    return {
+      calls: {
+        calls: () => table.calls,
+        glance: (callId) => this.#relay?.glance(callId) ?? null,
+        localAddressOf: table.localAddressOf,
+        nowMicros: clock.nowMicros,
+        costMs: () => performance.now(),
+      },
+      node: {
+        name: hostname(),
+        status: () => this.#status(),
+        gauges: () => this.#gauges(),
+        drops: () => allDrops(this.#relay?.drops() ?? {}),
+        nowMs: () => Date.now(),
+      },
+      explain: (callId) => this.#explainer?.explain(callId) ?? null,
+    };
+  }
+
+  #status(): NodeStatus {
+    const { clock, version } = this.#environment;
+    const table = this.#calls?.table;
+    const own = table?.ownCount ?? 0;
+    const kernel = this.#kernelRelay;
+    const redis = this.#redisStore;
+    return {
+      version,
+      uptimeSeconds: Math.max(0, (clock.nowMicros() - this.#counters.startedMicros) / 1e6),
+      own,
+      foreign: (table?.calls.size ?? 0) - own,
+      restore: this.#restoring.status,
+      drain: this.#drain.status,
+      reload: this.#liveConfig.reloadStatus,
+      store: redis === null ? 'none' : redis.healthy ? 'healthy' : 'degraded',
+      standby: this.#keyspaces?.states ?? [],
+      addresses: this.#held?.all() ?? [],
+      kernel: kernel === null ? null : { mode: kernel.mode, streams: kernel.streamCount() },
+      takeovers: this.#counters.takeovers,
+      takenOver: this.#counters.takenOver,
     };
   }
 
@@ -451,7 +508,8 @@ export class Daemon {
       this.#drain.check();
       this.#notices.everySecond();
       this.#seconds += 1;
-      if (this.#seconds % statusSeconds === 1) this.#reportStatus();
+      const isBusy = this.#drain.active || this.#restoring.status?.running === true;
+      if (isBusy || this.#seconds % statusSeconds === 1) this.#reportStatus();
     } catch (error) {
       log.error('core', `Timer: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -468,10 +526,7 @@ export class Daemon {
   }
 
   #reportStatus(): void {
-    const all = this.#calls?.table.calls.size ?? 0;
-    const own = this.#calls?.table.ownCount ?? 0;
-    const mode = this.#drain.active ? 'draining, ' : '';
-    this.#environment.serviceManager.status(`${mode}${own} calls, ${all - own} foreign calls`);
+    this.#environment.serviceManager.status(statusLine(this.#status()));
   }
 
   /** Orderly stop: every socket is closed; stored calls stay where they are. */

@@ -3,6 +3,7 @@
  * its next node), those that stand go on, and when the last one has ended the process does.
  */
 import type { Log } from '../observe/log.js';
+import type { DrainStatus } from './node-status.js';
 
 export interface DrainOptions {
   readonly log: Log;
@@ -20,6 +21,8 @@ export class Drain {
   /** By `livedMs`; Infinity: until the last call has ended. */
   #endsAtMs = Infinity;
   #done = false;
+  /** Own calls when it began. */
+  #calls = 0;
 
   constructor(options: DrainOptions) {
     this.#options = options;
@@ -30,9 +33,22 @@ export class Drain {
     return this.#active;
   }
 
+  /** How far it is; null: new calls are taken. */
+  get status(): DrainStatus | null {
+    if (!this.#active) return null;
+    const { ownCount, livedMs } = this.#options;
+    const left = ownCount();
+    const secondsLeft = Math.max(0, (this.#endsAtMs - livedMs()) / 1000);
+    return {
+      ...{ calls: Math.max(this.#calls, left), left },
+      secondsLeft: Number.isFinite(secondsLeft) ? secondsLeft : null,
+    };
+  }
+
   /** @param timeoutSeconds the process stops after so long whatever calls are left; 0: never. */
   begin(timeoutSeconds: number): void {
     const { log, ownCount, livedMs } = this.#options;
+    if (!this.#active) this.#calls = ownCount();
     this.#active = true;
     this.#endsAtMs = timeoutSeconds > 0 ? livedMs() + timeoutSeconds * 1000 : Infinity;
     const limit = timeoutSeconds > 0 ? `, ${timeoutSeconds} seconds at most` : '';

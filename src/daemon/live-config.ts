@@ -9,6 +9,7 @@ import type {
 import { parseInterfaces } from '../config/interfaces.js';
 import type { InterfaceTable, LocalAddress, LogicalInterface } from '../media/interfaces.js';
 import type { Log, LogSink } from '../observe/log.js';
+import type { ReloadStatus } from './node-status.js';
 import {
   changedMembers,
   failureText,
@@ -60,6 +61,7 @@ export class LiveConfig {
   /** A reload was asked for before there was a daemon to take it. */
   #due = false;
   #onRead: (() => void) | null = null;
+  #reloadStatus: ReloadStatus | null = null;
 
   constructor(options: LiveConfigOptions) {
     const { initial } = options;
@@ -154,13 +156,24 @@ export class LiveConfig {
     return done;
   }
 
+  /** What became of the last reload, or that one is under way; null: there was none. */
+  get reloadStatus(): ReloadStatus | null {
+    return this.#reloadStatus;
+  }
+
   async #reload(): Promise<readonly string[]> {
-    const { source, log, openLog, hasStderr } = this.#options;
-    const parts = this.#parts;
-    if (parts === null) {
+    if (this.#parts === null) {
       this.#due = true;
       return ['The configuration will be read again when the start is over'];
     }
+    this.#reloadStatus = { running: true, atMs: 0, lines: [] };
+    const lines = await this.#readAgain(this.#parts);
+    this.#reloadStatus = { running: false, atMs: Date.now(), lines };
+    return lines;
+  }
+
+  async #readAgain(parts: LiveParts): Promise<readonly string[]> {
+    const { source, log, openLog, hasStderr } = this.#options;
     try {
       const reload = new Reload(
         {

@@ -1,10 +1,12 @@
 /** CLI, and NG over TCP, Unix sockets, HTTP and WebSocket. What is not asked for is not loaded. */
 import type { ControlConfig } from '../config/config.js';
+import { ConfigError } from '../config/errors.js';
 import type { NgEndpoint } from '../ng-protocol/endpoint.js';
 import type { Log } from '../observe/log.js';
 import type { CliTargetParts } from './cli-target.js';
 import type { CliTarget } from './cli/target.js';
-import type { HttpService } from './http/service.js';
+import type { HttpService, LivePage } from './http/service.js';
+import type { LiveSource } from './live/viewers.js';
 import { thisMachine } from './machine.js';
 import { resolveListener } from './process/local-addresses.js';
 
@@ -21,6 +23,8 @@ export interface OperatorPortsOptions {
   /** Whether messages from an address are read. */
   readonly allowed: (address: string) => boolean;
   readonly onNotice: (message: string) => void;
+  /** What the live page shows. */
+  readonly live: () => LiveSource;
 }
 
 /** Thread: control. Owns its listeners until `close`. */
@@ -85,7 +89,20 @@ export class OperatorPorts {
     });
   }
 
-  async #httpService(): Promise<Pick<HttpService, 'cli' | 'metrics' | 'notReady'>> {
+  /** @throws ConfigError: its files are not there. */
+  async #livePage(): Promise<LivePage | null> {
+    if (!this.#options.control.livePage) return null;
+    const { liveAssets } = await import('./live/assets.js');
+    const { Viewers } = await import('./live/viewers.js');
+    try {
+      return { assets: liveAssets(), viewers: new Viewers(this.#options.live()) };
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ConfigError('bad-value', 'live-page', `--live-page: ${why}`, { cause });
+    }
+  }
+
+  async #httpService(): Promise<Pick<HttpService, 'cli' | 'metrics' | 'notReady' | 'live'>> {
     const report = this.#report;
     const target = await this.#cliTarget();
     const { runLine } = await import('./cli/run-line.js');
@@ -93,6 +110,7 @@ export class OperatorPorts {
       cli: (line) => runLine(target, line, report),
       metrics: await this.#options.metrics(),
       notReady: this.#options.notReady,
+      live: await this.#livePage(),
     };
   }
 }

@@ -64,7 +64,7 @@ function qualityOf(index: CallIndex, media: Media, statistics: CallStatistics): 
   );
   const reports = statistics.ssrcs
     .filter(({ streamId }) => listeners.has(streamId))
-    .flatMap(({ progression }) => progression.slice(-1));
+    .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
   return reports.reduce<MosEntry | null>(
     (latest, each) =>
       latest === null || each.reportedAtSeconds > latest.reportedAtSeconds ? each : latest,

@@ -12,6 +12,7 @@ import {
   type ReconcileResult,
   type RelayEvent,
   type RelayTotals,
+  type StreamGlance,
   type StreamStatistics,
 } from '../media/relay.js';
 import { current, flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
@@ -323,6 +324,37 @@ export class KernelRelay implements MediaRelay {
     return { ...statistics, streams };
   }
 
+  glance(callId: string): readonly StreamGlance[] | null {
+    const streams = this.#options.inner.glance(callId);
+    const call = this.#calls.get(callId);
+    if (streams === null || call === undefined) return streams;
+    if (call.flows.size === 0 && call.past.size === 0) return streams;
+    const flows = [...call.flows.values()];
+    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    return streams.map((entry) => {
+      let [received, sent] = [call.past.get(entry.streamId), call.pastOut.get(entry.streamId)];
+      let kernelPackets = 0;
+      flows.forEach(({ streamId, sinkId }, at) => {
+        const now = figures[at] ?? noFigures;
+        if (streamId === entry.streamId) {
+          received = sum(received ?? noFigures, now);
+          kernelPackets += now.packets;
+        }
+        if (sinkId === entry.streamId) sent = sum(sent ?? noFigures, now);
+      });
+      return {
+        ...{ ...entry, kernelPackets },
+        packets: entry.packets + (received?.packets ?? 0),
+        bytes: entry.bytes + (received?.bytes ?? 0),
+        packetsOut: entry.packetsOut + (sent?.packets ?? 0),
+        lastPacketMicros: Math.max(
+          entry.lastPacketMicros,
+          this.#wall(received?.lastPacketMicros ?? 0),
+        ),
+      };
+    });
+  }
+
   #added(
     entry: StreamStatistics,
     received: FlowCounters = noCounters,
@@ -429,13 +461,19 @@ export class KernelRelay implements MediaRelay {
     return this.#options.forwarder.totals();
   }
 
+  /** `tc`, or whatever forwards; `suspended` where nothing is forwarded any more. */
+  get mode(): string {
+    const { mode } = this.#options.forwarder;
+    return this.#suspended === null ? mode : `${mode}, suspended`;
+  }
+
   /** For the operator. */
   describe(): KernelDescription {
     const { forwarder } = this.#options;
     const flows = forwarder.flows();
     const counters = forwarder.read(flows.map(({ local }) => local));
     return {
-      mode: this.#suspended === null ? forwarder.mode : `${forwarder.mode}, suspended`,
+      mode: this.mode,
       devices: forwarder.devices,
       refused: {
         now: [...this.#refused.values()].reduce((a, b) => a + b, 0),

@@ -377,6 +377,8 @@ export interface SsrcStatistics {
   readonly highest: MosEntry | null;
   readonly progressionIntervalSeconds: number;
   readonly progression: readonly MosEntry[];
+  /** The last one; the progression of a long call leaves most out. */
+  readonly latest?: MosEntry;
 }
 
 /** Whom something came from or was about, how often, and when last (as `lastPacketMicros`). */
@@ -410,6 +412,22 @@ export interface StreamTrace {
   /** Packets that could not be sent to its endpoint, and the last errno. */
   readonly sendFailures: number;
   readonly sendErrno?: string;
+}
+
+/** The figures of a stream that are looked at again and again: few, and cheap to have. */
+export interface StreamGlance {
+  readonly streamId: number;
+  /** As in `StreamStatistics`. */
+  readonly packets: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly kernelPackets: number;
+  readonly packetsOut: number;
+  readonly lastPacketMicros: number;
+  /** RTP packets that are missing, of all its sources; null: they are not counted (`StreamPlan.measured`). */
+  readonly lost: number | null;
+  /** The last receiver report that came as this stream; null: none did. */
+  readonly report: Omit<MosEntry, 'roundTripLegMicros'> | null;
 }
 
 export interface CallStatistics {
@@ -509,6 +527,8 @@ export interface MediaRelay {
   requestKeyFrames(callId: string): boolean;
   /** null for an unknown call. */
   statistics(callId: string): CallStatistics | null;
+  /** null for an unknown call. */
+  glance(callId: string): readonly StreamGlance[] | null;
   /** As `StreamStatistics.lastPacketMicros`, of all streams of each call. */
   lastActivity(): Iterable<readonly [callId: string, lastPacketMicros: number]>;
   totals(): RelayTotals;

@@ -16,6 +16,7 @@ import type {
   RtcpCopy,
   SourceCounts,
   SrtpIndexes,
+  StreamGlance,
   StreamSource,
   StreamStatistics,
   StreamTrace,
@@ -59,6 +60,46 @@ const figure = {
   drops: 19,
 } as const;
 const figuresPerStream = figure.drops + dropReasons.length;
+
+/** Position of each number of a stream in a glance; as in native/api/relay_object.cc. */
+const glanced = {
+  ...({
+    streamId: 0,
+    packets: 1,
+    bytes: 2,
+    errors: 3,
+    packetsOut: 4,
+    lastPacketMicros: 5,
+  } as const),
+  ...({ lost: 6, reportedAt: 7, lossPercent: 8, jitterMs: 9, mos: 10, roundTrip: 11 } as const),
+} as const;
+const numbersPerGlance = 12;
+
+function streamGlance(figures: Float64Array, at: number): StreamGlance {
+  const number = (position: number): number => figures[at + position] ?? 0;
+  const lost = number(glanced.lost);
+  const reportedAtSeconds = number(glanced.reportedAt);
+  return {
+    streamId: number(glanced.streamId),
+    packets: number(glanced.packets),
+    bytes: number(glanced.bytes),
+    errors: number(glanced.errors),
+    kernelPackets: 0,
+    packetsOut: number(glanced.packetsOut),
+    lastPacketMicros: number(glanced.lastPacketMicros),
+    lost: lost < 0 ? null : lost,
+    report:
+      reportedAtSeconds === 0
+        ? null
+        : {
+            reportedAtSeconds,
+            packetLossPercent: number(glanced.lossPercent),
+            jitterMs: number(glanced.jitterMs),
+            mos: number(glanced.mos),
+            roundTripMicros: number(glanced.roundTrip),
+          },
+  };
+}
 
 interface NativeFailure {
   readonly portId: number;
@@ -119,6 +160,8 @@ interface AddonRelay {
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
   /** Fills `figures`; a number: how many are needed. null: no such call. */
   statistics(callId: string, figures: Float64Array): NativeStatistics | number | null;
+  /** Fills `figures` as far as all fit; how many there are. -1: no such call. */
+  glance(callId: string, figures: Float64Array): number;
   requestKeyFrames(callId: string): boolean;
   /** call-id, micros, call-id, micros, … */
   lastActivity(): readonly (string | number)[];
@@ -381,6 +424,21 @@ export class NativeRelay implements MediaRelay {
       );
     }
     return { streams, ssrcs };
+  }
+
+  glance(callId: string): readonly StreamGlance[] | null {
+    this.#assertOpen();
+    let numbers = this.#relay.glance(callId, this.#figures);
+    if (numbers > this.#figures.length) {
+      this.#figures = new Float64Array(numbers);
+      numbers = this.#relay.glance(callId, this.#figures);
+    }
+    if (numbers < 0) return null;
+    const streams: StreamGlance[] = [];
+    for (let at = 0; at < numbers; at += numbersPerGlance) {
+      streams.push(streamGlance(this.#figures, at));
+    }
+    return streams;
   }
 
   requestKeyFrames(callId: string): boolean {

@@ -6,6 +6,7 @@ import { streamsText } from './streams.js';
 import { countersText, totalsText } from './statistics.js';
 import { explanationText } from '../../observe/explain/text.js';
 import { printableJson, unprintable } from '../../observe/printable.js';
+import { statusText } from '../node-status.js';
 import type { CliCall, CliTarget } from './target.js';
 
 /** What a command answers. */
@@ -329,6 +330,13 @@ const interfaces = choice(
   ]),
 );
 
+/** Ours: `status [--json]`. */
+const status: Command = (target, [word]) => {
+  if (word !== undefined && word !== '--json') return unknown([word]);
+  const now = target.status();
+  return word === undefined ? statusText(now) : `${printableJson(JSON.stringify(now))}\n`;
+};
+
 /** Ours: as SIGHUP. */
 const reload: Command = async (target) => `${(await target.reload()).join('\n')}\n`;
 
@@ -353,6 +361,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['drain', drain],
   ['interface', interfaces],
   ['reload', reload],
+  ['status', status],
   ['explain', explain],
   ['streams', streamsText],
   ['debug', debug],

@@ -1,5 +1,6 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
+import type { NodeStatus } from '../node-status.js';
 import type { CallStreams } from './streams.js';
 import type { Explanation } from '../../observe/explain/explain.js';
 
@@ -171,6 +172,8 @@ export interface CliTarget {
   unfollow(database: number): boolean;
   /** Every call is this node's, or another's. */
   makeAll(ownership: 'own' | 'foreign'): void;
+  /** How the node is. */
+  status(): NodeStatus;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */
   kernel(): CliKernel | null;
   /** Reads the configuration again: what became of it, a line each. Never rejects. */

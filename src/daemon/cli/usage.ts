@@ -12,6 +12,7 @@ export const controlOptions = [
 /** Commands with what they do. docs/cli.md says more. */
 export const commandUsage: readonly (readonly [command: string, meaning: string])[] = [
   ['help', 'the commands of the daemon; also behind list, set and params'],
+  ['status [--json]', 'how the node is: restore, drain, reload, Redis, addresses, takeovers'],
   ['list numsessions', 'calls: own, foreign, total'],
   ['list sessions all|own|foreign', 'one line a call'],
   ['list sessions CALLID', 'one call in full'],

@@ -56,6 +56,10 @@ function isForeignPage(request: IncomingMessage): boolean {
   }
 }
 
+/** Does a browser show what it gets? */
+const wantsPage = ({ headers }: IncomingMessage): boolean =>
+  headers.accept?.includes('text/html') === true;
+
 type Headers = Readonly<Record<string, string>>;
 
 function answer(
@@ -201,7 +205,7 @@ export class HttpServer {
     if (isForeignPage(request)) {
       answer(response, 403, 'requests of other sites are refused\n');
     } else if (request.method === 'GET' || request.method === 'HEAD') {
-      await this.#get(path, response);
+      await this.#get(path, request, response);
     } else if (request.method === 'POST') {
       await this.#post(path, request, response);
     } else {
@@ -209,14 +213,23 @@ export class HttpServer {
     }
   }
 
-  async #get(path: string, response: ServerResponse): Promise<void> {
+  async #get(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { live } = this.#service;
     if (path === '/ping') {
       answer(response, 200, 'pong\n');
     } else if (path === '/metrics') {
       const text = await this.#service.metrics();
       answer(response, 200, Buffer.from(text), { 'content-type': metricsType });
     } else if (path === '/live') {
-      answer(response, 200, 'live\n');
+      // A probe gets what it always got; who asks for a page gets the page.
+      if (live !== null && wantsPage(request)) {
+        answer(response, 307, 'the page is at /live/\n', { location: '/live/', vary: 'accept' });
+      } else answer(response, 200, 'live\n', live === null ? {} : { vary: 'accept' });
+    } else if (path.startsWith('/live/')) {
+      const asset = live?.assets.get(path);
+      if (asset !== undefined) answer(response, 200, asset.body, asset.headers);
+      else if (live !== null) answer(response, 404, 'not found\n');
+      else answer(response, 404, 'the live page is off: --live-page\n');
     } else if (path === '/ready') {
       const reason = this.#service.notReady();
       answer(response, reason === null ? 200 : 503, `${reason ?? 'ready'}\n`);
@@ -259,6 +272,7 @@ export class HttpServer {
   /** Closes the listeners and ends every connection. */
   async close(): Promise<void> {
     this.#sockets.close();
+    this.#service.live?.viewers.close();
     const closing = this.#servers.splice(0).map(
       (server) =>
         new Promise<void>((resolve) => {

@@ -1,4 +1,16 @@
+import type { WebSocket } from 'ws';
 import type { NgEndpoint } from '../../ng-protocol/endpoint.js';
+import type { LiveAsset } from '../live/assets.js';
+
+/** The live page: its files by path, and those who look at it. */
+export interface LivePage {
+  readonly assets: ReadonlyMap<string, LiveAsset>;
+  readonly viewers: {
+    add(socket: WebSocket): void;
+    receive(socket: WebSocket, message: Buffer): void;
+    close(): void;
+  };
+}
 
 /** What the server serves. */
 export interface HttpService {
@@ -9,6 +21,8 @@ export interface HttpService {
   readonly metrics: () => Promise<string>;
   /** null: new calls are welcome; otherwise why not. */
   readonly notReady: () => string | null;
+  /** null: it is not served. */
+  readonly live: LivePage | null;
   readonly allowed: (address: string) => boolean;
   readonly onNotice: (message: string) => void;
 }

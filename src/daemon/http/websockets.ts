@@ -4,7 +4,13 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import type { Endpoint } from '../../media/call-state.js';
 import { maxMessageBytes, maxWaitingBytes, pingMs } from './limits.js';
+import type { LiveProtocol } from '../live/protocol.js';
 import type { HttpService } from './service.js';
+
+/** Sub-protocol of the live page. */
+const liveProtocol: LiveProtocol = 'live.rtprelay';
+
+type Service = Pick<HttpService, 'ng' | 'cli' | 'live' | 'onNotice'>;
 
 type Receive = (message: Buffer, source: Endpoint, reply: (bytes: Buffer) => void) => void;
 
@@ -15,14 +21,14 @@ function bytesOf(data: RawData): Buffer {
 
 /** Upgraded connections. They end with `close`, when they go silent, or when they do not read. */
 export class WebSockets {
-  readonly #service: Pick<HttpService, 'ng' | 'cli' | 'onNotice'>;
+  readonly #service: Service;
   readonly #protocols: ReadonlyMap<string, Receive>;
   readonly #server: WebSocketServer;
   /** Connections that have answered the last ping. */
   readonly #alive = new WeakSet<WebSocket>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(service: Pick<HttpService, 'ng' | 'cli' | 'onNotice'>) {
+  constructor(service: Service) {
     this.#service = service;
     this.#protocols = new Map<string, Receive>([
       ['echo.rtpengine.com', (message, _source, reply) => reply(message)],
@@ -48,17 +54,22 @@ export class WebSockets {
       maxPayload: maxMessageBytes,
       perMessageDeflate: false,
       clientTracking: true,
-      handleProtocols: (offered) =>
-        [...offered].find((protocol) => this.#protocols.has(protocol)) ?? false,
+      handleProtocols: (offered) => [...offered].find((protocol) => this.#knows(protocol)) ?? false,
     });
     this.#timer = setInterval(() => this.#ping(), pingMs);
     this.#timer.unref();
   }
 
+  #knows(protocol: string): boolean {
+    return (
+      this.#protocols.has(protocol) || (protocol === liveProtocol && this.#service.live !== null)
+    );
+  }
+
   /** Takes a connection over; one that asks for no sub-protocol of ours is refused. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
-    if (!offered.some((protocol) => this.#protocols.has(protocol.trim()))) {
+    if (!offered.some((protocol) => this.#knows(protocol.trim()))) {
       const body = `sub-protocols: ${[...this.#protocols.keys()].join(', ')}\n`;
       const head400 = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain';
       socket.end(`${head400}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
@@ -72,17 +83,26 @@ export class WebSockets {
   }
 
   #serve(client: WebSocket, source: Endpoint): void {
-    const receive = this.#protocols.get(client.protocol);
-    if (receive === undefined) {
-      client.terminate();
-      return;
-    }
     this.#alive.add(client);
     client.on('pong', () => this.#alive.add(client));
     // What is no WebSocket, or too long: the library closes the connection.
     client.on('error', (error) => {
       this.#service.onNotice(`WebSocket of ${source.address}: ${error.message}`);
     });
+    const { live } = this.#service;
+    if (client.protocol === liveProtocol && live !== null) {
+      client.on('message', (data) => {
+        this.#alive.add(client);
+        live.viewers.receive(client, bytesOf(data));
+      });
+      live.viewers.add(client);
+      return;
+    }
+    const receive = this.#protocols.get(client.protocol);
+    if (receive === undefined) {
+      client.terminate();
+      return;
+    }
     client.on('message', (data) => {
       this.#alive.add(client);
       receive(bytesOf(data), source, (bytes) => {

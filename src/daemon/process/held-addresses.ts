@@ -43,6 +43,11 @@ export class HeldAddresses {
     return since === undefined ? 0 : since;
   }
 
+  /** All media addresses, as far as is known now. */
+  all(): readonly { readonly address: string; readonly held: boolean }[] {
+    return [...this.#since].map(([address, since]) => ({ address, held: since !== null }));
+  }
+
   /** Asks the machine. News come by themselves, yet a process that was stopped has not read them. */
   refresh(): void {
     const { addresses, look, nowMicros, onMoved } = this.#options;

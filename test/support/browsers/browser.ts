@@ -25,6 +25,11 @@ export interface Page {
   readonly evaluate: (expression: string) => Promise<unknown>;
   /** PNG */
   readonly screenshot: () => Promise<Buffer>;
+  /** A command of the DevTools protocol; Chromium's pages alone take any. */
+  readonly command?: (
+    method: string,
+    parameters: Readonly<Record<string, unknown>>,
+  ) => Promise<unknown>;
 }
 
 const kinds: Readonly<Record<BrowserName, BrowserKind>> = { chromium, firefox };

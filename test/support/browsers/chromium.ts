@@ -50,6 +50,7 @@ async function openPage(control: RemoteControl, url: string): Promise<Page> {
       if (exceptionDetails === undefined) return result.value;
       throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     },
+    command: (method, parameters) => control.ask(method, parameters, place),
     screenshot: async () => {
       const shot = await control.ask('Page.captureScreenshot', { format: 'png' }, place);
       return Buffer.from((shot as { readonly data: string }).data, 'base64');

@@ -90,6 +90,10 @@ class FakeRelay implements MediaRelay {
     });
     return { streams: [entry(0), entry(1)], ssrcs: [] };
   }
+  glance(): null {
+    return null;
+  }
+
   *lastActivity(): Generator<readonly [string, number]> {
     yield ['call', 10];
   }

@@ -85,6 +85,10 @@ export class FakeRelay implements MediaRelay {
     return { streams, ssrcs: [] };
   }
 
+  glance(): null {
+    return null;
+  }
+
   *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
     for (const callId of this.plans.keys()) {
       yield [callId, Math.max(0, ...(this.#heard.get(callId)?.values() ?? []))];

@@ -1,5 +1,6 @@
 /** A daemon made of plain values. */
 import { logSubsystems, type LogSubsystem } from '../../../../src/config/subsystems.js';
+import type { NodeStatus } from '../../../../src/daemon/node-status.js';
 import type {
   CliCall,
   CliSetting,
@@ -210,6 +211,14 @@ export class FakeTarget implements CliTarget {
     if (at >= 0) this.followed.splice(at, 1);
     return at >= 0;
   }
+  status(): NodeStatus {
+    return {
+      ...{ version: '1', uptimeSeconds: 61, own: 2, foreign: 1, restore: null, drain: null },
+      ...{ reload: null, store: 'none', standby: [], addresses: [], kernel: null },
+      ...{ takeovers: 0, takenOver: 0 },
+    };
+  }
+
   kernel(): null {
     return null;
   }

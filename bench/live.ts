@@ -1,0 +1,83 @@
+/**
+ * npm run bench:live: what viewers of the live page cost. CPU time of the daemon with calls (all answered, some
+ * with media), without a viewer and with several, each of whom reads all that it is sent.
+ */
+import { readFileSync } from 'node:fs';
+import { WebSocket } from 'ws';
+import type { Frame, SortKey } from '../src/daemon/live/protocol.js';
+import { firstWish } from '../src/daemon/live/wish.js';
+import { MediaDaemon } from '../test/support/daemons.js';
+import { freeTcpPort } from '../test/support/free-ports.js';
+import { audioSdp } from '../test/support/ng-client.js';
+import { pause } from '../test/support/wait.js';
+
+const option = (name: string, fallback: number): number => {
+  const text = process.argv.find((word) => word.startsWith(`--${name}=`));
+  return text === undefined ? fallback : Number(text.slice(name.length + 3));
+};
+const calls = option('calls', 5000);
+const seconds = option('seconds', 20);
+const most = option('viewers', 4);
+
+/** CPU time of all its threads, ms (proc(5): utime and stime, in ticks of 10 ms). */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
+
+const http = await freeTcpPort();
+const withPage = !process.argv.includes('--without');
+const daemon = await MediaDaemon.start('rtprelayd', {
+  ...{ logLevel: 4, portRange: { min: 16_384, max: 65_000 } },
+  extra: [
+    `--listen-http=127.0.0.1:${http}`,
+    '--timeout=3600',
+    ...(withPage ? ['--live-page'] : []),
+  ],
+});
+const client = daemon.client();
+const viewers: { readonly socket: WebSocket; frames: number; bytes: number }[] = [];
+
+async function measure(what: string): Promise<number> {
+  await pause(2000);
+  const before = cpuMs(daemon.process.pid);
+  for (const viewer of viewers) [viewer.frames, viewer.bytes] = [0, 0];
+  await pause(seconds * 1000);
+  const percent = (cpuMs(daemon.process.pid) - before) / (seconds * 10);
+  const frames = viewers.reduce((sum, each) => sum + each.frames, 0);
+  const bytes = viewers.reduce((sum, each) => sum + each.bytes, 0);
+  console.log(`${what}: ${percent.toFixed(2)} % of a core, ${frames} frames, ${bytes} bytes`);
+  return percent;
+}
+
+try {
+  for (let at = 0; at < calls; at += 1) {
+    const call = { 'call-id': `call-${at}`, 'from-tag': `a${at}` };
+    await client.request({ command: 'offer', ...call, sdp: audioSdp(10_000) });
+    await client.request({ command: 'answer', ...call, 'to-tag': `b${at}`, sdp: audioSdp(10_002) });
+  }
+  const none = await measure(`${calls} calls, nobody looks${withPage ? '' : ', no page'}`);
+  const sorts: readonly SortKey[] = ['trouble', 'rate', 'loss', 'mos'];
+  for (let count = 1; withPage && count <= most; count *= 2) {
+    while (viewers.length < count) {
+      const socket = new WebSocket(`ws://127.0.0.1:${http}/live/feed`, 'live.rtprelay');
+      const viewer = { socket, frames: 0, bytes: 0 };
+      const sort = sorts[viewers.length % sorts.length] ?? 'trouble';
+      socket.on('open', () =>
+        socket.send(JSON.stringify({ ...firstWish, sort, from: 1000, count: 30, call: 'call-17' })),
+      );
+      socket.on('message', (data: Buffer) => {
+        const frame = JSON.parse(data.toString('utf8')) as Frame;
+        if (frame.list.rows.length > 0) viewer.frames += 1;
+        viewer.bytes += data.length;
+      });
+      viewers.push(viewer);
+    }
+    const percent = await measure(`${calls} calls, ${count} viewers`);
+    console.log(`  ${((percent - none) / count).toFixed(2)} % of a core for each`);
+  }
+} finally {
+  for (const { socket } of viewers) socket.terminate();
+  client.close();
+  await daemon.stop('SIGKILL');
+}

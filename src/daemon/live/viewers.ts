@@ -1,0 +1,150 @@
+/** Who looks at the live page: each gets frames of what it wishes to see, as fast as it reads them. */
+import type { WebSocket } from 'ws';
+import { callDetail } from './call-detail.js';
+import { CallList, Order, turnMs, type CallSource } from './call-list.js';
+import { NodeWatch, type NodeSource } from './node-watch.js';
+import type { Explanation } from '../../observe/explain/explain.js';
+import type { Frame, Wish } from './protocol.js';
+import { firstWish, parseWish } from './wish.js';
+
+/** What the page is made of. */
+export interface LiveSource {
+  readonly calls: CallSource;
+  readonly node: NodeSource;
+  readonly explain: (callId: string) => Explanation | null;
+}
+
+/** Viewers at a time; one more is told to come later. */
+export const maxViewers = 16;
+/** Codes of RFC 6455 §7.4.1 and of its registry: try again later, policy violation. */
+const tryLater = 1013;
+const notUnderstood = 1008;
+/** Bytes that wait for a viewer; with more it gets no further frame until it has read them. */
+const maxWaitingBytes = 256 * 1024;
+/** A wish is answered so soon, and not more often than that, ms. */
+const answerMs = 120;
+
+interface Viewer {
+  readonly socket: WebSocket;
+  readonly order: Order;
+  wish: Wish;
+  /** The last event that it was sent. */
+  event: number;
+  leftOut: number;
+  /** ms, when it was sent a frame. */
+  sentMs: number;
+  answer: NodeJS.Timeout | null;
+}
+
+/** Thread: control. Runs until `close`, with or without viewers: the last minutes are kept for them. */
+export class Viewers {
+  readonly #source: LiveSource;
+  readonly #list: CallList;
+  readonly #node: NodeWatch;
+  readonly #viewers = new Set<Viewer>();
+  readonly #timers: readonly NodeJS.Timeout[];
+
+  constructor(source: LiveSource) {
+    this.#source = source;
+    this.#list = new CallList(source.calls);
+    this.#node = new NodeWatch(source.node, source.calls.nowMicros());
+    this.#everySecond();
+    this.#timers = [
+      setInterval(() => this.#list.turn(), turnMs),
+      setInterval(() => this.#everySecond(), 1000),
+    ];
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  get count(): number {
+    return this.#viewers.size;
+  }
+
+  /** Serves a connection until it is closed, by whomever. */
+  add(socket: WebSocket): void {
+    if (this.#viewers.size >= maxViewers) {
+      socket.close(tryLater, `${maxViewers} viewers are there already`);
+      return;
+    }
+    const viewer: Viewer = {
+      ...{ socket, order: new Order(), wish: firstWish, event: 0, leftOut: 0 },
+      ...{ sentMs: -Infinity, answer: null },
+    };
+    this.#viewers.add(viewer);
+    socket.on('close', () => {
+      this.#viewers.delete(viewer);
+      if (viewer.answer !== null) clearTimeout(viewer.answer);
+    });
+  }
+
+  /** What a viewer says. */
+  receive(socket: WebSocket, message: Buffer): void {
+    const viewer = [...this.#viewers].find((each) => each.socket === socket);
+    if (viewer === undefined) return;
+    const wish = parseWish(message.toString('utf8'));
+    if (wish === null) {
+      socket.close(notUnderstood, 'that is no wish');
+      return;
+    }
+    viewer.wish = wish;
+    const waitMs = Math.max(0, viewer.sentMs + answerMs - this.#source.calls.costMs());
+    viewer.answer ??= setTimeout(() => {
+      viewer.answer = null;
+      this.#send(viewer);
+    }, waitMs).unref();
+  }
+
+  #everySecond(): void {
+    const { calls } = this.#source;
+    this.#list.compare();
+    this.#node.everySecond(calls.nowMicros(), this.#list.quality());
+    for (const viewer of this.#viewers) this.#send(viewer);
+  }
+
+  #send(viewer: Viewer): void {
+    const { socket } = viewer;
+    if (socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount > maxWaitingBytes) {
+      viewer.leftOut += 1;
+      return;
+    }
+    const frame = this.#frame(viewer);
+    if (frame === null) return;
+    viewer.sentMs = this.#source.calls.costMs();
+    viewer.event = this.#node.lastEvent;
+    socket.send(JSON.stringify(frame));
+  }
+
+  #frame({ wish, order, event, leftOut }: Viewer): Frame | null {
+    const { calls, explain } = this.#source;
+    const node = this.#node.figures(this.#viewers.size);
+    if (node === null) return null;
+    const tracks = order.of(wish, this.#list.all(), calls.costMs());
+    const nowMicros = calls.nowMicros();
+    // A shorter list than the viewer knew: it sees the end of it.
+    const from = Math.max(0, Math.min(wish.from, tracks.length - wish.count));
+    return {
+      node,
+      list: {
+        ...{ total: this.#list.size, matching: tracks.length, from },
+        rows: this.#list.rows(tracks, { from, count: wish.count }),
+        conditions: this.#list.conditions(),
+      },
+      call:
+        wish.call === null
+          ? null
+          : callDetail(wish.call, explain(wish.call), this.#list.fresh(wish.call), nowMicros),
+      events: this.#node.eventsAfter(event),
+      leftOut,
+    };
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const { socket, answer } of this.#viewers) {
+      if (answer !== null) clearTimeout(answer);
+      socket.terminate();
+    }
+    this.#viewers.clear();
+  }
+}

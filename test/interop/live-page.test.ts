@@ -1,0 +1,224 @@
+/** The live page in a browser: it shows what `query` says, and why nothing is heard; it keeps to itself. */
+import { expect } from 'chai';
+import { Browser, browserInstalled } from '../support/browsers/browser.js';
+import { LivePageInBrowser } from '../support/browsers/live-page.js';
+import { MediaDaemon } from '../support/daemons.js';
+import { LiveScene, wellBehaved, type SceneCall } from '../support/live-scene.js';
+import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
+import { until } from '../support/wait.js';
+
+const ngPort = 2223;
+const origin = 'http://127.0.0.1:8080';
+const desktop = { width: 1280, height: 800 };
+const telephone = { width: 360, height: 740, mobile: true };
+
+const call = (
+  id: string,
+  tags: readonly [string, string],
+  more: Partial<SceneCall> = {},
+): SceneCall => ({
+  ...{ id, tags, state: 'answered', phones: [wellBehaved, wellBehaved], ...more },
+});
+
+const mute = { ...wellBehaved, sends: false };
+
+interface QueriedStream {
+  readonly 'local port'?: number;
+  readonly stats: { readonly packets: number };
+}
+
+/** `[id, packets a second, MOS …]` of the rows that are shown, from the top. */
+const shownIds =
+  '[...document.querySelectorAll(".row:not([hidden]):not(.waiting)")].sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top).map((row) => row.querySelector(".id").textContent)';
+
+describe('live page', function () {
+  this.timeout(90_000);
+  let namespace: NetworkNamespace;
+  let daemon: MediaDaemon;
+  let scene: LiveScene;
+  let browser: Browser;
+  let page: LivePageInBrowser;
+
+  before(async function () {
+    if (!namespacesAllowed() || !browserInstalled('chromium')) this.skip();
+    namespace = new NetworkNamespace('live');
+    daemon = await MediaDaemon.start('rtprelayd', {
+      ...{ namespace: namespace.name, controlPort: ngPort },
+      portRange: { min: 30_000, max: 30_199 },
+      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
+    });
+    await daemon.process.untilLogged('Startup complete');
+    scene = await LiveScene.start(namespace, ngPort);
+    browser = await Browser.start('chromium', namespace.name);
+    page = await LivePageInBrowser.open(browser, origin, desktop);
+  });
+  after(async () => {
+    scene?.stop();
+    await browser?.stop();
+    await daemon?.stop('SIGKILL');
+    await namespace?.killAll();
+    browser?.removeFiles();
+    namespace?.remove();
+  });
+
+  it('says so when there are no calls', async () => {
+    await page.until(
+      'document.querySelector("#empty").innerText.startsWith("No calls")',
+      'the word',
+    );
+    expect(await page.text('#matching')).to.equal('0 calls');
+  });
+
+  it('shows what query says of a call', async () => {
+    await scene.ask({ op: 'call', call: call('well', ['alice', 'bob']) });
+    await page.until('document.querySelector(".row.ok .id")?.textContent === "well"', 'the call');
+    const rate = '.row .figure.in .num';
+    await page.until(
+      `Math.abs(Number(document.querySelector("${rate}").textContent) - 100) < 25`,
+      'its 100 packets a second',
+      40_000,
+    );
+    await page.click('.row');
+    await page.until('document.querySelectorAll("#detail .way").length === 2', 'its directions');
+    const reply = (await scene.ask({ op: 'query', id: 'well' })) as {
+      readonly tags: Record<string, { readonly medias: readonly { streams: QueriedStream[] }[] }>;
+    };
+    const rtp = (tag: string): QueriedStream | undefined => reply.tags[tag]?.medias[0]?.streams[0];
+    const ports =
+      '[...document.querySelectorAll(".station.port small")].map((each) => each.textContent)';
+    expect(await page.evaluate(ports)).to.deep.equal(
+      ['alice', 'bob'].map((tag) => `127.0.0.1:${rtp(tag)?.['local port'] ?? 0}`),
+    );
+    // What query has said is exceeded by what is shown a moment later.
+    const came = rtp('alice')?.stats.packets ?? Infinity;
+    const counted =
+      'Number(/^([\\d\\u202f]+) came/.exec(document.querySelector(".way p.facts").innerText)[1].replaceAll("\\u202f", ""))';
+    await page.until(`${counted} >= ${came}`, 'as many packets');
+    expect(Number(await page.evaluate(counted))).to.be.lessThan(came + 5000);
+    expect(await page.text('#detail .summary')).to.equal('Media flows in all directions.');
+    expect(await page.text('.station.userspace b')).to.equal('userspace');
+  });
+
+  it('marks where a broken call loses, with the sentence of explain', async () => {
+    await scene.ask({
+      op: 'call',
+      call: call('broken', ['carol', 'dave'], { phones: [wellBehaved, mute] }),
+    });
+    await page.until(
+      'document.querySelector(".row.one-way .id")?.textContent === "broken"',
+      'the call',
+      30_000,
+    );
+    const [first] = (await page.evaluate(shownIds)) as string[];
+    expect(first, 'the worst is first').to.equal('broken');
+    await page.click('.row.one-way');
+    await page.until('document.querySelector("#detail h2").textContent === "broken"', 'the call');
+    await page.until('document.querySelector("#detail .lane.loses") !== null', 'its path');
+    expect(await page.text('#detail .summary')).to.equal(
+      "Media flows one way only: 'carol' is heard by 'dave', not the other way round.",
+    );
+    const marked = await page.evaluate(
+      '[...document.querySelectorAll("#detail .lane.loses")].map((lane) => lane.className)',
+    );
+    // From dave, on the right, to his port.
+    expect(marked).to.deep.equal(['lane back hop4 still loses']);
+    expect(await page.text('#detail .way:last-child .cause')).to.match(
+      /packets have left for 'dave' at 127\.0\.0\.1:\d+, and nothing has come from it/,
+    );
+  });
+
+  it('is used by keyboard', async () => {
+    await page.press('Escape');
+    expect(await page.evaluate('document.querySelector("#detail").hidden')).to.equal(true);
+    await page.press('Home');
+    await page.press('ArrowDown');
+    await page.press('Enter');
+    await page.until('!document.querySelector("#detail").hidden', 'a call');
+    expect(await page.text('#detail h2')).to.equal('well');
+    await page.press('Escape');
+    await page.press('/', 'Slash');
+    expect(await page.evaluate('document.activeElement.id')).to.equal('search');
+  });
+
+  it('finds and sorts at the daemon', async () => {
+    for (const [id, tags] of [
+      ['third', ['erin', 'frank']],
+      ['fourth', ['grace', 'heidi']],
+    ] as const) {
+      await scene.ask({ op: 'call', call: call(id, tags) });
+    }
+    await page.type('HEIDI');
+    await page.until(`JSON.stringify(${shownIds}) === '["fourth"]'`, 'what was searched');
+    expect(await page.text('#matching')).to.equal('1 of 4');
+    await page.evaluate(
+      '(search => { search.value = ""; search.dispatchEvent(new Event("input")); })(document.querySelector("#search"))',
+    );
+    await page.click('#columns [data-sort="id"]');
+    const inOrder = (ids: readonly string[]): Promise<void> =>
+      page.until(`JSON.stringify(${shownIds}) === '${JSON.stringify(ids)}'`, ids.join(', '));
+    await inOrder(['broken', 'fourth', 'third', 'well']);
+    await page.click('#columns [data-sort="id"]');
+    await inOrder(['well', 'third', 'fourth', 'broken']);
+  });
+
+  it('is dark and light, as the system has it or as it is told', async () => {
+    const ground = 'getComputedStyle(document.body).backgroundColor';
+    await page.prefer('light');
+    const light = await page.evaluate(ground);
+    await page.prefer('dark');
+    const dark = await page.evaluate(ground);
+    expect(dark).to.not.equal(light);
+    await page.click('#theme');
+    await page.prefer('light');
+    expect(await page.evaluate(ground), 'dark by choice').to.equal(dark);
+    await page.click('#theme');
+    await page.prefer('dark');
+    expect(await page.evaluate(ground), 'light by choice').to.equal(light);
+  });
+
+  it('fits a telephone', async () => {
+    await page.resize(telephone);
+    const wide = 'document.documentElement.scrollWidth > document.documentElement.clientWidth';
+    await page.until(`!(${wide})`, 'a list without scrolling sideways');
+    await page.click('.row');
+    await page.until('document.querySelectorAll("#detail .way").length === 2', 'the call');
+    expect(await page.evaluate(wide)).to.equal(false);
+    const box = 'document.querySelector("#detail")';
+    expect(await page.evaluate(`${box}.scrollWidth <= ${box}.clientWidth`)).to.equal(true);
+    expect(await page.evaluate(`${box}.getBoundingClientRect().width`)).to.equal(telephone.width);
+    await page.click('#detail .close');
+    await page.resize(desktop);
+  });
+
+  it('asks nobody else for anything, and does nothing that its policy forbids', async () => {
+    const asked = (await page.evaluate(
+      'performance.getEntriesByType("resource").map(({ name }) => name)',
+    )) as string[];
+    expect(asked.length).to.be.greaterThan(2);
+    for (const name of asked) expect(name.startsWith(`${origin}/live/`), name).to.equal(true);
+    expect(await page.evaluate('window.violations')).to.deep.equal([]);
+    // The policy is in force: what is inline does not run.
+    await page.evaluate(
+      '(() => { const script = document.createElement("script"); script.textContent = "window.ran = true"; document.body.append(script); })()',
+    );
+    await page.until('window.violations.length > 0', 'a violation');
+    expect(await page.evaluate('window.ran === undefined')).to.equal(true);
+  });
+
+  it('says that the daemon is gone, and comes back with the next one', async () => {
+    await daemon.stop('SIGKILL');
+    await page.until('document.querySelector("#link").dataset.state === "lost"', 'the loss');
+    expect(await page.text('#banner')).to.match(/^No connection to the daemon, trying again/);
+    daemon = await MediaDaemon.start('rtprelayd', {
+      ...{ namespace: namespace.name, controlPort: ngPort },
+      portRange: { min: 30_000, max: 30_199 },
+      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
+    });
+    await page.until(
+      'document.querySelector("#link").dataset.state === "live"',
+      'the feed',
+      40_000,
+    );
+    await until(async () => (await page.text('#matching')) === '0 calls', 'an empty list');
+  });
+});

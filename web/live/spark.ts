@@ -1,0 +1,68 @@
+/** A line of the last five minutes, without axes. */
+import type { Trace } from '../../src/daemon/live/protocol.js';
+import { svg } from './dom.js';
+
+const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const width = 60;
+const height = 20;
+
+/** From 0 to 1 for each point; null: not known. */
+export const pointsOf = ({ points }: Trace): readonly (number | null)[] =>
+  [...points].map((point) =>
+    point === '-' ? null : Math.max(0, digits.indexOf(point)) / (digits.length - 1),
+  );
+
+const yOf = (value: number): string => (height - 1 - value * (height - 2)).toFixed(2);
+
+/** Line and area of a trace; where nothing is known, there is a gap. */
+function paths(trace: Trace): readonly [line: string, area: string] {
+  let [line, area] = ['', ''];
+  let start: number | null = null;
+  const values = pointsOf(trace);
+  const offset = width - values.length;
+  const finish = (end: number): void => {
+    if (start !== null) area += `L${end} ${height}L${start} ${height}Z`;
+    start = null;
+  };
+  values.forEach((value, at) => {
+    const x = offset + at + 0.5;
+    if (value === null) {
+      finish(x - 1);
+      return;
+    }
+    const step = `${start === null ? 'M' : 'L'}${x} ${yOf(value)}`;
+    line += step;
+    area += step;
+    start ??= x;
+  });
+  finish(offset + values.length - 0.5);
+  return [line, area];
+}
+
+export class Spark {
+  readonly node: SVGElement;
+  readonly #line = svg('path', { class: 'line' });
+  readonly #area = svg('path', { class: 'area' });
+  #drawn = '';
+
+  /** @param kind class of its colour. */
+  constructor(kind: string) {
+    this.node = svg(
+      'svg',
+      {
+        ...{ class: `spark ${kind}`, viewBox: `0 0 ${width} ${height}` },
+        ...{ preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+      },
+      this.#area,
+      this.#line,
+    );
+  }
+
+  draw(trace: Trace): void {
+    if (trace.points === this.#drawn) return;
+    this.#drawn = trace.points;
+    const [line, area] = paths(trace);
+    this.#line.setAttribute('d', line);
+    this.#area.setAttribute('d', area);
+  }
+}
