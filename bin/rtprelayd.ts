@@ -49,7 +49,8 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   const clock = new SteadyClock(Date.now, monotonicMs());
   const functions = nativeProcess();
   functions.ignoreSignals();
-  const logEnvironment = { nowMicros, functions, pid: process.pid };
+  const journalStream = process.env['JOURNAL_STREAM'];
+  const logEnvironment = { nowMicros, functions, pid: process.pid, journalStream };
   const log = await createLog(config.log, logEnvironment);
   logNodeMessages(log);
   const version = programVersion();

@@ -8,6 +8,7 @@ import type { Explanation } from '../observe/explain/explain.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
+import type { RecentLine } from '../observe/recent-lines.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './calls/call-service.js';
 import type { Clock } from './clocks.js';
@@ -258,6 +259,10 @@ export class DaemonCliTarget implements CliTarget {
     else if (live.redis === null) return 'there is no Redis';
     else live.changeRedis({ [setting]: value });
     return null;
+  }
+
+  recentLines(callId: string): readonly RecentLine[] {
+    return this.#parts.log.recentOf(callId);
   }
 
   logLevel(subsystem: LogSubsystem): number {

@@ -255,6 +255,7 @@ export class Daemon {
       isFollowed: (database) => keyspaces.followed.includes(database),
     });
     this.#calls = calls;
+    log.tagsBy((callId, port) => calls.table.tagOf(callId, port));
     const timeoutSeconds = (): number => limits.timeoutSeconds;
     this.#explainer = new Explainer({ calls, relay, interfaces, held, timeoutSeconds });
     this.#meter = new RateMeter({

@@ -74,6 +74,7 @@ class StandInRelay implements MediaRelay {
     return silentStreams(plan.transports);
   }
 
+  glance = (): null => null;
   requestKeyFrames = (): boolean => false;
   lastActivity = (): readonly (readonly [string, number])[] => [];
   totals = (): ReturnType<MediaRelay['totals']> => this.#real.totals();

@@ -330,27 +330,25 @@ export class KernelRelay implements MediaRelay {
     if (streams === null || call === undefined) return streams;
     if (call.flows.size === 0 && call.past.size === 0) return streams;
     const flows = [...call.flows.values()];
-    const figures = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const counters = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
+    const received = new Map(call.past);
+    const sent = new Map(call.pastOut);
+    const now = new Map<number, FlowCounters>();
+    flows.forEach(({ streamId, sinkId }, at) => {
+      const entry = counters[at] ?? noCounters;
+      addTo(now, streamId, entry);
+      addTo(received, streamId, entry);
+      addTo(sent, sinkId, entry);
+    });
     return streams.map((entry) => {
-      let [received, sent] = [call.past.get(entry.streamId), call.pastOut.get(entry.streamId)];
-      let kernelPackets = 0;
-      flows.forEach(({ streamId, sinkId }, at) => {
-        const now = figures[at] ?? noFigures;
-        if (streamId === entry.streamId) {
-          received = sum(received ?? noFigures, now);
-          kernelPackets += now.packets;
-        }
-        if (sinkId === entry.streamId) sent = sum(sent ?? noFigures, now);
-      });
+      const came = received.get(entry.streamId) ?? noCounters;
       return {
-        ...{ ...entry, kernelPackets },
-        packets: entry.packets + (received?.packets ?? 0),
-        bytes: entry.bytes + (received?.bytes ?? 0),
-        packetsOut: entry.packetsOut + (sent?.packets ?? 0),
-        lastPacketMicros: Math.max(
-          entry.lastPacketMicros,
-          this.#wall(received?.lastPacketMicros ?? 0),
-        ),
+        ...entry,
+        packets: entry.packets + came.packets,
+        bytes: entry.bytes + came.bytes,
+        kernelPackets: (now.get(entry.streamId) ?? noCounters).packets,
+        packetsOut: entry.packetsOut + (sent.get(entry.streamId) ?? noCounters).packets,
+        lastPacketMicros: Math.max(entry.lastPacketMicros, this.#wall(came.lastPacketMicros)),
       };
     });
   }

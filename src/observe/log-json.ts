@@ -16,7 +16,8 @@ const pinoLevels: Readonly<Record<string, number>> = {
 };
 
 /**
- * A sink that writes `{"level":"INFO","time":EPOCH,"subsystem":…,"callId":…,"port":…,"message":…}`.
+ * A sink that writes `{"level":"INFO","time":EPOCH,"subsystem":…,"callId":…,"port":…,"tag":…,"message":…}`
+ * (docs/log.schema.json).
  *
  * @param nowMicros wall clock in µs; null: no `time`.
  */
@@ -58,9 +59,14 @@ export async function createJsonSink(
       return output.empty;
     },
     close: () => output.close(),
-    write: (level, subsystem, callId, message, port = null) => {
-      const fields = callId === null ? { subsystem } : { subsystem, callId };
-      byLevel.get(level)?.(port === null ? fields : { ...fields, port }, message);
+    write: (level, subsystem, callId, message, port = null, tag = null) => {
+      const fields = {
+        subsystem,
+        ...(callId === null ? {} : { callId }),
+        ...(port === null ? {} : { port }),
+        ...(tag === null ? {} : { tag }),
+      };
+      byLevel.get(level)?.(fields, message);
     },
   };
 }

@@ -1,5 +1,6 @@
 /** From the log section of the configuration to a `Log`. */
 import type { LogConfig } from '../config/config.js';
+import { JournalSink, journalSocket, leadsToJournal } from './journal.js';
 import { descriptorOutlet } from './log-output.js';
 import type { OutputFunctions } from '../native/process.js';
 import { DescriptorSink, facilityNumber, SyslogConnection, SyslogSink } from './log-sinks.js';
@@ -15,13 +16,17 @@ export interface LogEnvironment {
   readonly descriptor?: number;
   /** Socket of the system log; default /dev/log. */
   readonly syslogPath?: string;
+  /** JOURNAL_STREAM: which descriptor leads to the journal. */
+  readonly journalStream?: string | undefined;
+  /** Socket of the journal; default journald's. */
+  readonly journalPath?: string;
 }
 
 /** The log that the configuration asks for. Resolves at once unless JSON lines are wanted. */
 export async function createLog(config: LogConfig, environment: LogEnvironment): Promise<Log> {
   const { levels, markPrefix, markSuffix } = config;
   const sink = await createSink(config, environment);
-  return new Log({ sink, levels, markPrefix, markSuffix });
+  return new Log({ sink, levels, markPrefix, markSuffix, nowMicros: environment.nowMicros });
 }
 
 /** Do lines go to stderr? JSON always does. */
@@ -42,7 +47,14 @@ export async function createSink(config: LogConfig, environment: LogEnvironment)
     });
     return new SyslogSink(connection, config.facility, format);
   }
-  const outlet = descriptorOutlet(environment.descriptor ?? 2, functions);
+  const descriptor = environment.descriptor ?? 2;
+  if (!config.json && leadsToJournal(descriptor, environment.journalStream)) {
+    return new JournalSink({
+      ...{ functions, format, programName: config.programName },
+      path: environment.journalPath ?? journalSocket,
+    });
+  }
+  const outlet = descriptorOutlet(descriptor, functions);
   const shownTime = config.timestamps ? nowMicros : null;
   if (!config.json) return new DescriptorSink(outlet, shownTime, format);
   const { createJsonSink } = await import('./log-json.js');

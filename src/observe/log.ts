@@ -7,6 +7,7 @@
  * of a start that may take 100 ms in all. `--log-format=json` uses pino (log-json.ts).
  */
 import type { LogSubsystem } from '../config/subsystems.js';
+import { RecentLines, type RecentLine } from './recent-lines.js';
 
 /** Levels with syslog's numbers (RFC 5424 §6.2.1). */
 export const logLevel = {
@@ -43,13 +44,14 @@ export interface LogSink {
   close?(): void;
   /** Opens again what may have been replaced meanwhile (log rotation, a restarted syslog). */
   reopen?(): void;
-  /** `port`: the local media port that the line is about. */
+  /** `port`: the local media port that the line is about; `tag`: of whom it is. */
   write(
     level: LogLevel,
     subsystem: LogSubsystem,
     callId: string | null,
     message: string,
     port?: number | null,
+    tag?: string | null,
   ): void;
 }
 
@@ -61,6 +63,8 @@ export interface LogOptions {
   /** Put around private data; empty by default. */
   readonly markPrefix?: string;
   readonly markSuffix?: string;
+  /** Wall clock in µs; with it the last lines of calls are kept. */
+  readonly nowMicros?: () => number;
 }
 
 const lowest = -1;
@@ -74,12 +78,26 @@ export class Log {
   #markSuffix: string;
   /** Calls of which every line is written (`debug CALLID on`). */
   readonly #debugged = new Set<string>();
+  readonly #nowMicros: (() => number) | null;
+  readonly #recent = new RecentLines();
+  #tagOf: (callId: string, port: number) => string | null = () => null;
 
   constructor(options: LogOptions) {
     this.#sink = options.sink;
     this.#levels = new Map(options.levels);
     this.#markPrefix = options.markPrefix ?? '';
     this.#markSuffix = options.markSuffix ?? '';
+    this.#nowMicros = options.nowMicros ?? null;
+  }
+
+  /** Who knows of whom a local media port of a call is. */
+  tagsBy(tagOf: (callId: string, port: number) => string | null): void {
+    this.#tagOf = tagOf;
+  }
+
+  /** The last lines of a call, the oldest first, as far as they are kept. */
+  recentOf(callId: string): readonly RecentLine[] {
+    return this.#recent.of(callId);
   }
 
   /** Would a line of this level be written? */
@@ -100,8 +118,16 @@ export class Log {
     port: number | null = null,
   ): void {
     if (!this.enabled(level, subsystem, callId)) return;
-    const shown = callId === null ? null : this.mark(callId);
-    this.#sink.write(level, subsystem, shown, message, port);
+    if (callId === null) {
+      this.#sink.write(level, subsystem, null, message, port);
+      return;
+    }
+    if (this.#nowMicros !== null) {
+      const atMicros = this.#nowMicros();
+      this.#recent.add({ atMicros, level, subsystem, callId, message, port });
+    }
+    const tag = port === null ? null : this.#tagOf(callId, port);
+    this.#sink.write(level, subsystem, this.mark(callId), message, port, tag);
   }
 
   critical(subsystem: LogSubsystem, message: string, callId: string | null = null): void {

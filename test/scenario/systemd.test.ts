@@ -132,6 +132,34 @@ describe('the systemd units', function () {
     expect(machine.journal('rtprelay')).to.include('Startup complete');
   });
 
+  it('write to the journal with fields where the log is stderr', async () => {
+    const conf = '/etc/rtprelay/a.conf';
+    machine.succeed('sh', '-c', `cp ${conf} ${conf}.was && echo log-stderr = true >>${conf}`);
+    try {
+      start('rtprelay@a', 3001);
+      const words = ['relay', '--ng', '127.0.0.1:3001', '--calls', '1', '--seconds', '1'];
+      const load = new TestProcess('loadgen', loadgen, words, { namespace: namespace.name });
+      expect(await load.ended(30_000), load.log()).to.equal(0);
+      const entries = machine
+        .succeed('journalctl', '--no-pager', '--output=json', '--unit=rtprelay@a')
+        .split('\n')
+        .filter((line) => line.includes('Confirmed peer address'))
+        .map((line) => JSON.parse(line) as Readonly<Record<string, string>>);
+      const [entry] = entries;
+      expect(entry).to.include({ PRIORITY: '6', SYSLOG_IDENTIFIER: 'rtpengine' });
+      expect(entry?.['_PID']).to.equal(mainPid('rtprelay@a'));
+      expect(Number(entry?.['MEDIA_PORT'])).to.be.within(30_001, 31_000);
+      expect(entry?.['TAG']).to.match(/./);
+      const callId = entry?.['CALL_ID'] ?? '';
+      expect(entry?.['MESSAGE']).to.include(`INFO: [${callId} port`);
+      const found = machine.succeed('journalctl', '--no-pager', '-o', 'cat', `CALL_ID=${callId}`);
+      expect(found).to.include('Confirmed peer address');
+      expect(found).not.to.include('Startup complete');
+    } finally {
+      machine.succeed('mv', `${conf}.was`, conf);
+    }
+  });
+
   it('give it what kernel forwarding needs when the drop-in says so', async () => {
     const dropIn = '/etc/systemd/system/rtprelay.service.d/kernel-forward.conf';
     machine.succeed(

@@ -133,6 +133,15 @@ export class CallTable {
     this.#options.interfaces.addressAt(socket.logicalInterface, socket.family, socket.addressIndex)
       ?.address ?? '';
 
+  /** Whose a local media port of a call is; null: nobody's. */
+  tagOf(callId: string, port: number): string | null {
+    const state = this.#calls.get(callId);
+    const socket = state?.sockets.find((each) => each.port === port);
+    const stream = state?.streams.find(({ sockets }) => sockets.includes(socket?.id ?? -1));
+    const media = state?.medias.find(({ id }) => id === stream?.mediaId);
+    return state?.participants.find(({ id }) => id === media?.participantId)?.tag ?? null;
+  }
+
   /** How peers know the sockets of a call. */
   tellsOf({ sockets }: CallState): TellsOf {
     return (socketId) => {

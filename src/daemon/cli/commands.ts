@@ -5,6 +5,7 @@ import { changeSettingText, settingNamed, settingNames, settingText } from './se
 import { streamsText } from './streams.js';
 import { countersText, totalsText } from './statistics.js';
 import { explanationText } from '../../observe/explain/text.js';
+import { recentLineText } from '../../observe/recent-text.js';
 import { printableJson, unprintable } from '../../observe/printable.js';
 import { statusText } from '../node-status.js';
 import type { CliCall, CliTarget } from './target.js';
@@ -330,6 +331,18 @@ const interfaces = choice(
   ]),
 );
 
+/** Ours: `log CALLID`. */
+const log: Command = (target, words) => {
+  const name = words.join(' ');
+  if (name === '') return more;
+  const exact = target.recentLines(name);
+  const lines = exact.length > 0 ? exact : target.recentLines(unprintable(name));
+  if (lines.length === 0) {
+    return `No lines of the log are kept of this call (${name}): the last 10,000 of all calls are.\n`;
+  }
+  return lines.map(recentLineText).join('');
+};
+
 /** Ours: `status [--json]`. */
 const status: Command = (target, [word]) => {
   if (word !== undefined && word !== '--json') return unknown([word]);
@@ -362,6 +375,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['interface', interfaces],
   ['reload', reload],
   ['status', status],
+  ['log', log],
   ['explain', explain],
   ['streams', streamsText],
   ['debug', debug],

@@ -1,5 +1,6 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
+import type { RecentLine } from '../../observe/recent-lines.js';
 import type { NodeStatus } from '../node-status.js';
 import type { CallStreams } from './streams.js';
 import type { Explanation } from '../../observe/explain/explain.js';
@@ -157,6 +158,8 @@ export interface CliTarget {
   setting(name: CliSetting): number;
   /** Takes a value that is valid by itself; returns why it cannot be had, or null when it is set. */
   changeSetting(name: CliSetting, value: number): string | null;
+  /** The last lines of the log that are a call's, as far as they are kept. */
+  recentLines(callId: string): readonly RecentLine[];
   logLevel(subsystem: LogSubsystem): number;
   setLogLevel(subsystem: LogSubsystem, level: number): void;
   /** false: unknown call. */

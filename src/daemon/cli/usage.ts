@@ -35,6 +35,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['call CALLID info|terminate|debug on|off', 'one call'],
   ['call CALLID tag TAG info', 'one participant'],
   ['explain CALLID [--json]', 'why there is no audio, and what to do'],
+  ['log CALLID', 'the last lines of the log that are its'],
   ['top [--once] [--json] [--interval=S]', 'calls and streams by rate, loss and jitter; q ends it'],
   ['streams', 'all streams with their counters, as JSON'],
   ['debug CALLID on|off', 'debug lines for one call'],
@@ -46,7 +47,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
 ];
 
 const failures =
-  /^\n?(Unknown or incomplete command|Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
+  /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
 
 /** Does the daemon's answer say that it did not do what it was asked? */
 export function isFailure(answer: string): boolean {

@@ -1,5 +1,6 @@
 /** A daemon made of plain values. */
 import { logSubsystems, type LogSubsystem } from '../../../../src/config/subsystems.js';
+import type { RecentLine } from '../../../../src/observe/recent-lines.js';
 import type { NodeStatus } from '../../../../src/daemon/node-status.js';
 import type {
   CliCall,
@@ -211,6 +212,12 @@ export class FakeTarget implements CliTarget {
     if (at >= 0) this.followed.splice(at, 1);
     return at >= 0;
   }
+  recentLines(callId: string): readonly RecentLine[] {
+    if (callId !== 'mosx') return [];
+    const what = { level: 6, subsystem: 'core', message: 'Received command', port: null } as const;
+    return [{ atMicros: 1.5e15, callId, ...what }];
+  }
+
   status(): NodeStatus {
     return {
       ...{ version: '1', uptimeSeconds: 61, own: 2, foreign: 1, restore: null, drain: null },
