@@ -45,6 +45,7 @@ Napi::Function DatagramSocket::define(Napi::Env env) {
                          InstanceMethod<&DatagramSocket::send>("send"),
                          InstanceMethod<&DatagramSocket::refused>("refused"),
                          InstanceMethod<&DatagramSocket::address>("address"),
+                         InstanceMethod<&DatagramSocket::mark>("mark"),
                          InstanceMethod<&DatagramSocket::close>("close"),
                      });
 }
@@ -96,16 +97,30 @@ DatagramSocket::~DatagramSocket() { shut_down(); }
 bool DatagramSocket::bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind,
                           int& error) {
   SocketStore& store = Napi::Env(environment_).GetInstanceData<AddonState>()->sockets;
+  family_ = local.family;
   fd_ = store.take(local);
   // Requests that came while no process was there wait in it.
-  if (fd_.valid())
+  if (fd_.valid()) {
+    set_tos(fd_.get(), local.family, tos);
     return true;
+  }
   fd_ = open_udp_socket(local, tos, free_bind ? FreeBind::kYes : FreeBind::kNo, error,
                         receive_buffer);
   if (!fd_.valid())
     return false;
   store.keep(local, fd_.get());
   return true;
+}
+
+// mark(tos): TOS byte of what is sent from now on.
+Napi::Value DatagramSocket::mark(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsNumber()) {
+    fail(info.Env(), "mark(tos: number)", EINVAL);
+    return info.Env().Undefined();
+  }
+  if (fd_.valid())
+    set_tos(fd_.get(), family_, info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
 }
 
 // start(onMessages(lengths: number[], hosts: string[], ports: number[]): number, onError(code));

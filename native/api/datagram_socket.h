@@ -50,6 +50,7 @@ private:
   Napi::Value send(const Napi::CallbackInfo& info);
   Napi::Value refused(const Napi::CallbackInfo& info);
   Napi::Value address(const Napi::CallbackInfo& info);
+  Napi::Value mark(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind, int& error);
@@ -66,6 +67,7 @@ private:
 
   napi_env environment_;
   FileDescriptor fd_;
+  Family family_ = Family::kIpv4;
   LoopHandles* handles_ = nullptr;
   Napi::FunctionReference listener_;
   Napi::FunctionReference error_listener_;

@@ -233,6 +233,15 @@ Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
                                                          : std::int64_t{-1}));
     return object;
   }
+  if ((record.events & kDigitEnded) != 0) {
+    object.Set("streamId", Napi::Number::New(env, record.stream_id));
+    object.Set("ssrc", Napi::Number::New(env, record.ssrc));
+    object.Set("digit", Napi::Number::New(env, record.digit));
+    object.Set("volume", Napi::Number::New(env, record.volume));
+    object.Set("durationUnits", Napi::Number::New(env, record.duration));
+    object.Set("endpoint", env.Null());
+    return object;
+  }
   if (record.handshake != nullptr) {
     write_handshake(env, *record.handshake, object);
     return object;

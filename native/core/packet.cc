@@ -4,25 +4,32 @@
 
 namespace rtprelay {
 
-bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet) {
+std::span<std::uint8_t> rtp_payload(std::span<std::uint8_t> packet, bool& valid) {
+  valid = false;
   if (packet.size() < kRtpHeaderSize)
-    return false;
+    return {};
   std::size_t begin = kRtpHeaderSize + kWordSize * (packet[0] & 0x0fU);
   if ((packet[0] & 0x10) != 0) {
     if (packet.size() < begin + kWordSize)
-      return false;
+      return {};
     begin += kWordSize + kWordSize * read_u16(packet, begin + 2);
   }
   if (packet.size() < begin)
-    return false;
+    return {};
   std::size_t end = packet.size();
   const std::size_t padding = (packet[0] & 0x20) != 0 ? packet[end - 1] : 0;
   // A padding that is not one is payload.
   if (padding <= end - begin)
     end -= padding;
-  std::fill(packet.begin() + static_cast<std::ptrdiff_t>(begin),
-            packet.begin() + static_cast<std::ptrdiff_t>(end), octet);
-  return true;
+  valid = true;
+  return packet.subspan(begin, end - begin);
+}
+
+bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet) {
+  bool valid = false;
+  const std::span<std::uint8_t> payload = rtp_payload(packet, valid);
+  std::fill(payload.begin(), payload.end(), octet);
+  return valid;
 }
 
 bool starts_with_rtcp(std::span<const std::uint8_t> packet) {

@@ -27,6 +27,8 @@ constexpr std::uint8_t kRtcpLastType = 207;
 /// Overwrites the payload of an RTP packet, i.e. what follows CSRCs and header extension (RFC 3550
 /// §5.1, §5.3.1) up to the padding, if any. false: the header is longer than the packet.
 bool overwrite_payload(std::span<std::uint8_t> packet, std::uint8_t octet);
+/// What `overwrite_payload` overwrites; `valid` is false where the header is broken.
+std::span<std::uint8_t> rtp_payload(std::span<std::uint8_t> packet, bool& valid);
 
 /// Whether what `classify` takes for RTCP really starts with a packet of RTCP: a known type with
 /// the marker bit's place set and a length that fits. On a port without rtcp-mux it may be RTP of a

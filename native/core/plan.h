@@ -103,8 +103,11 @@ enum class PayloadAction : std::uint8_t {
   kSilencePcma,
   kSilencePcmu,
   kSilenceG722,
+  /// Digits (RFC 4733): forwarded or not, control is told of each when it has ended.
+  kDigit,
+  kDigitDrop,
 };
-constexpr std::uint8_t kPayloadActions = 5;
+constexpr std::uint8_t kPayloadActions = 7;
 
 struct PayloadRules {
   /// For packets that are neither RTP nor RTCP, STUN or DTLS; forward or drop.

@@ -519,6 +519,7 @@ void Relay::free_returned(bool wait) {
     }
     drain_samples();
     drain_progress();
+    drain_digits();
     drain_events();
     drain_handshakes();
     for (const auto& order : done) {
@@ -561,6 +562,24 @@ void Relay::drain_progress() {
   }
 }
 
+void Relay::drain_digits() {
+  for (const auto& worker : workers_) {
+    DigitEnd digit;
+    while (worker->take_digit(digit)) {
+      TransportEventRecord record;
+      record.call_id = *digit.transport->call_id;
+      record.transport_id = digit.transport->id;
+      record.events = kDigitEnded;
+      record.stream_id = digit.stream_id;
+      record.ssrc = digit.ssrc;
+      record.digit = digit.event;
+      record.volume = digit.volume;
+      record.duration = digit.duration;
+      events_.push_back(std::move(record));
+    }
+  }
+}
+
 void Relay::drain_handshakes() {
   for (const auto& handshakes : handshakes_) {
     for (HandshakeEvent* next = handshakes->take_events(); next != nullptr;) {
@@ -582,8 +601,8 @@ void Relay::drain_events() {
     while (transport != nullptr) {
       // Clearing the bits allows the worker to link the transport anew.
       Transport* following = Mailbox<Transport>::next(transport);
-      const std::uint32_t bits =
-          transport->events.exchange(0, std::memory_order_acq_rel) & ~std::uint32_t{kSrtpIndex};
+      const std::uint32_t bits = transport->events.exchange(0, std::memory_order_acq_rel) &
+                                 ~std::uint32_t{kSrtpIndex | kDigitEnded};
       TransportEventRecord record;
       record.call_id = *transport->call_id;
       record.transport_id = transport->id;

@@ -56,6 +56,12 @@ struct TransportEventRecord {
   std::uint32_t ice_priority = 0;
   ice::AgentStatus ice_status = ice::AgentStatus::kChecking;
   bool ice_controlling = false;
+  /// With kDigitEnded, alone.
+  std::uint32_t stream_id = 0;
+  std::uint32_t ssrc = 0;
+  std::uint8_t digit = 0;
+  std::uint8_t volume = 0;
+  std::uint16_t duration = 0;
   /// With kDtlsStatus, alone.
   std::unique_ptr<const HandshakeEvent> handshake;
 };
@@ -186,6 +192,7 @@ private:
   void drain_samples();
   void drain_events();
   void drain_progress();
+  void drain_digits();
   void drain_handshakes();
   static std::uint64_t last_packet(const Call& call);
 

@@ -83,6 +83,10 @@ struct Stream {
   std::unique_ptr<Receptions> receptions;
   std::unique_ptr<OwnRtcp> own_rtcp;
 
+  /// SSRC and timestamp of the digit that control was told of last. Thread: worker only.
+  std::uint64_t last_digit = 0;
+  bool digit_told = false;
+
   /// Restored counts, to be added to the counters.
   const std::uint64_t base_packets;
   const std::uint64_t base_bytes;

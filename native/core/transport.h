@@ -51,6 +51,8 @@ enum TransportEvent : std::uint32_t {
   kIceStatus = 32,
   /// In the events of the thread of handshakes.
   kDtlsStatus = 64,
+  /// Something is in the worker's ring of digits.
+  kDigitEnded = 128,
 };
 
 /// What ICE has found beyond the endpoint, which is published as a learned one is.

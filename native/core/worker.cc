@@ -298,8 +298,38 @@ bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet, P
     return silence(stream, packet, 0xff);
   case PayloadAction::kSilenceG722:
     return silence(stream, packet, 0xfa);
+  case PayloadAction::kDigit:
+    note_digit(stream, packet);
+    return true;
+  case PayloadAction::kDigitDrop:
+    note_digit(stream, packet);
+    drop(*stream.state, DropReason::kBlocked);
+    return false;
   }
   return true;
+}
+
+// The last packet of a digit comes three times (RFC 4733 §2.5.1.4), each with its first timestamp.
+void Worker::note_digit(const StreamConfig& stream, const InPacket& packet) {
+  bool valid = false;
+  const std::span<const std::uint8_t> payload = rtp_payload(packet.bytes, valid);
+  if (payload.size() < kWordSize || (payload[1] & 0x80) == 0)
+    return;
+  const std::uint64_t mark =
+      (static_cast<std::uint64_t>(read_u32(packet.bytes, 8)) << 32U) | read_u32(packet.bytes, 4);
+  Stream& state = *stream.state;
+  if (state.digit_told && state.last_digit == mark)
+    return;
+  state.digit_told = true;
+  state.last_digit = mark;
+  const DigitEnd digit{.transport = stream.transport->state,
+                       .stream_id = state.id,
+                       .ssrc = read_u32(packet.bytes, 8),
+                       .event = payload[0],
+                       .volume = static_cast<std::uint8_t>(payload[1] & 0x3fU),
+                       .duration = read_u16(payload, 2)};
+  if (digits_.push(digit))
+    raise(*stream.transport->state, kDigitEnded);
 }
 
 bool Worker::silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet) {

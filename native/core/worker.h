@@ -47,6 +47,21 @@ struct SrtpProgress {
 
 constexpr std::size_t kSrtpProgress = 1024;
 
+/// A digit that has ended (RFC 4733 §2.3).
+struct DigitEnd {
+  Transport* transport = nullptr;
+  std::uint32_t stream_id = 0;
+  std::uint32_t ssrc = 0;
+  std::uint8_t event = 0;
+  /// dBm0 without its sign.
+  std::uint8_t volume = 0;
+  /// In units of the RTP clock.
+  std::uint16_t duration = 0;
+};
+
+/// People and gateways dial some ten a second; what is more is lost.
+constexpr std::size_t kDigitEnds = 256;
+
 /// Longest RTCP that is copied, bytes; longer ones are cut.
 constexpr std::size_t kRtcpCopyBytes = 1472;
 /// Copies that wait for the control thread.
@@ -103,6 +118,7 @@ public:
   Transport* take_events() { return events_.take_all(); }
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
   bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
+  bool take_digit(DigitEnd& out) { return digits_.pop(out); }
   /// From now on RTCP is copied for `take_rtcp`.
   void copy_rtcp();
   bool take_rtcp(RtcpCopy& out) { return rtcp_copies_ != nullptr && rtcp_copies_->pop(out); }
@@ -161,7 +177,8 @@ private:
   /// What its headers say of its sender.
   void examine(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   /// What its payload type has in store for it; false: the packet goes no further.
-  static bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
+  bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
+  void note_digit(const StreamConfig& stream, const InPacket& packet);
   static bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
   /// true: another one has sent last, which is remembered.
   static bool note_source(StreamCounters& counters, std::uint64_t source);
@@ -227,6 +244,7 @@ private:
   Mailbox<Flight> flights_;
   SpscRing<QualitySample, kQualitySamples> samples_;
   SpscRing<SrtpProgress, kSrtpProgress> progress_;
+  SpscRing<DigitEnd, kDigitEnds> digits_;
   /// Made before `copies_rtcp_` is set.
   std::unique_ptr<SpscRing<RtcpCopy, kRtcpCopies>> rtcp_copies_;
   std::atomic<bool> copies_rtcp_{false};

@@ -3,7 +3,6 @@
  * so that an existing rtpengine configuration goes on starting, and named in one warning line.
  */
 import { flag, float, int, later, text, words, type OptionSpec } from './option-spec.js';
-import { syslogFacilities } from './subsystems.js';
 
 const count = { minimum: 0 } as const;
 const ms = { unit: 'ms', minimum: 0 } as const;
@@ -12,10 +11,8 @@ const s = { unit: 's', minimum: 0 } as const;
 const threads = { minimum: -1 } as const;
 const path = { placeholder: 'FILE' } as const;
 const directory = { placeholder: 'DIRECTORY' } as const;
-const address = { placeholder: '[ADDR:]PORT' } as const;
 const port = { minimum: 0, maximum: 65535 } as const;
 const secret = { secret: true } as const;
-const facility = { placeholder: 'daemon|local0|...|local7' } as const;
 
 const transports = later(2, 'this option of the control protocols is', [
   int('http-threads', null, 'Threads for HTTP', {
@@ -105,7 +102,6 @@ const processing = later(3, 'media processing is', [
     maximum: 100,
   }),
   text('cn-payload', null, 'Comfort noise that replaces silence', { list: true }),
-  text('dtmf-log-dest', null, 'UDP address told of DTMF events', address),
   flag('dtmf-log-ng-tcp', 'Tell TCP NG clients of DTMF events'),
   flag('dtmf-no-suppress', 'Let audio through during DTMF events'),
   flag('dtmf-no-log-injects', 'Do not report injected DTMF'),
@@ -162,7 +158,6 @@ const playback = later(3, 'playback is', [
 
 const telemetry = later(3, 'export of this telemetry is', [
   text('janus-secret', null, 'Janus admin secret', secret),
-  words('log-facility-dtmf', null, 'Syslog facility of DTMF records', syslogFacilities, facility),
 ]);
 
 /** Groups without effect in this version, by title. */

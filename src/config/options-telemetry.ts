@@ -59,4 +59,6 @@ export const telemetryOptions: readonly OptionSpec[] = [
   }),
   words('log-facility-cdr', null, 'Syslog facility of call records', syslogFacilities, facility),
   words('log-facility-rtcp', null, 'Syslog facility of RTCP records', syslogFacilities, facility),
+  words('log-facility-dtmf', null, 'Syslog facility of DTMF records', syslogFacilities, facility),
+  text('dtmf-log-dest', null, 'UDP address told of each digit that is dialled, in JSON', receiver),
 ];

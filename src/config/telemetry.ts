@@ -54,6 +54,8 @@ export interface TelemetryConfig {
   readonly mqtt: MqttConfig | null;
   readonly xmlRpc: XmlRpcConfig | null;
   /** Syslog facilities; null: no such records. */
+  /** Who is told of the digits that are dialled; null: nobody. */
+  readonly digits: { readonly to: Receiver | null; readonly facility: string | null } | null;
   readonly cdrFacility: string | null;
   readonly rtcpFacility: string | null;
 }
@@ -130,6 +132,12 @@ function xmlRpcOf(options: OptionReader): XmlRpcConfig | null {
   return { url, format: format === 1 || format === 2 ? format : 0 };
 }
 
+function digitsOf(options: OptionReader): TelemetryConfig['digits'] {
+  const to = receiver(options, 'dtmf-log-dest');
+  const facility = options.text('log-facility-dtmf');
+  return to === null && facility === null ? null : { to, facility };
+}
+
 /** @throws ConfigError */
 export function telemetryConfig(options: OptionReader): TelemetryConfig {
   return {
@@ -137,6 +145,7 @@ export function telemetryConfig(options: OptionReader): TelemetryConfig {
     homer: homerOf(options),
     mqtt: mqttOf(options),
     xmlRpc: xmlRpcOf(options),
+    digits: digitsOf(options),
     cdrFacility: options.text('log-facility-cdr'),
     rtcpFacility: options.text('log-facility-rtcp'),
   };

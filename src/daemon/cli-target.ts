@@ -41,6 +41,8 @@ export interface CliTargetParts {
   readonly calls: CallService;
   readonly log: Log;
   readonly live: LiveConfig;
+  /** TOS byte of what the NG ports send. */
+  readonly controlTos: { get(): number; set(tos: number): void };
   /** Limits of the process. */
   readonly process: Pick<AddonProcess, 'openFiles' | 'setOpenFiles'>;
   readonly counters: Counters;
@@ -234,6 +236,7 @@ export class DaemonCliTarget implements CliTarget {
   setting(name: CliSetting): number {
     const { live, process } = this.#parts;
     if (name === 'maxopenfiles') return process.openFiles()[0];
+    if (name === 'controltos') return this.#parts.controlTos.get();
     return this.#configured(name, live.limits, live.redis);
   }
 
@@ -251,6 +254,10 @@ export class DaemonCliTarget implements CliTarget {
       if (value < leastOpenFiles) return `can't set it under ${leastOpenFiles}`;
       const errno = process.setOpenFiles(value);
       return errno === 0 ? null : `errno = ${errno}`;
+    }
+    if (name === 'controltos') {
+      this.#parts.controlTos.set(value);
+      return null;
     }
     const limit = limitNames[name];
     const setting = redisNames[name];

@@ -26,6 +26,8 @@ import type { CliTargetParts } from './cli-target.js';
 import { LivedTime, type SteadyClock } from './clocks.js';
 import { Drain } from './drain.js';
 import type { Exports } from './exports/exports.js';
+import { digitJson } from '../observe/digit-text.js';
+import type { DigitListener } from './calls/media-events.js';
 import { Explainer } from './explain-call.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { Keyspaces } from './keyspaces.js';
@@ -252,6 +254,7 @@ export class Daemon {
       dtlsIdentity: () => identities.current(),
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
       onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
+      onDigit: (state, event) => this.#digitEnded(state, event),
       isFollowed: (database) => keyspaces.followed.includes(database),
     });
     this.#calls = calls;
@@ -351,6 +354,13 @@ export class Daemon {
     this.#exports?.ngAnswered(callId, source, query, reply, atMicros);
   }
 
+  #digitEnded(...[state, event]: Parameters<DigitListener>): void {
+    if (this.#exports === null) return;
+    const { clock } = this.#environment;
+    const json = digitJson(state, event, clock.nowMicros() + clock.wallOffsetMicros());
+    if (json !== null) this.#exports.digit(json);
+  }
+
   #callEnded(state: CallState, statistics: CallStatistics, reason: CloseReason): void {
     if (this.#exports === null || this.#calls === null) return;
     const { clock } = this.#environment;
@@ -365,6 +375,12 @@ export class Daemon {
       ...{ calls, log, clock, drain: this.#drain, counters: this.#counters },
       live: this.#liveConfig,
       explain: (callId) => this.#explainer?.explain(callId) ?? null,
+      controlTos: {
+        get: () => this.#ngPort?.tos ?? 0,
+        set: (tos) => {
+          if (this.#ngPort !== null) this.#ngPort.tos = tos;
+        },
+      },
       process: nativeProcess(),
       gauges: () => this.#gauges(),
       keyspaces: {

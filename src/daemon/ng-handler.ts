@@ -36,6 +36,7 @@ import {
   newTag,
   publishing,
   subscribing,
+  transforming,
   unsubscribing,
 } from './ng-subscriptions.js';
 import { NotesSaid } from './note-log.js';
@@ -137,6 +138,14 @@ function run(
         signalled(parts, callId, () => creating(parts, named, clientOf(source, fits)))
       );
     }
+    case 'transform': {
+      const callId = request.callId ?? newTag();
+      const named = { ...request, callId };
+      return (
+        refusalOf(parts, named) ??
+        signalled(parts, callId, () => transforming(parts, named, clientOf(source, fits)))
+      );
+    }
     case 'create answer':
       return signalled(parts, request.callId, () =>
         createAnswering(parts, request, clientOf(source, fits)),
@@ -221,7 +230,7 @@ const clientOf = (source: NgSource, fits: FitsReply): ControlClient => ({
 
 /** Errors whose cause is for the operator alone. */
 const loggedCodes: ReadonlySet<SignallingErrorCode> = new Set<SignallingErrorCode>([
-  ...(['not-readable', 'refused-answer', 'not-mergeable'] as const),
+  ...(['not-readable', 'refused-answer', 'not-possible'] as const),
 ]);
 
 /** Says in the log what was wrong with a body, and why somebody cannot be subscribed. */

@@ -26,6 +26,7 @@ export interface NgPortOptions {
 
 /** Thread: control. Owns its sockets until `close`. */
 export class NgPort {
+  #tos: number;
   readonly #parts: NgHandlerParts;
   readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
   readonly #malformed: MalformedLog;
@@ -38,6 +39,7 @@ export class NgPort {
   constructor({ parts, listen, freeBind, allowed, onNotAllowed, capture }: NgPortOptions) {
     const { log, config } = parts;
     this.#parts = parts;
+    this.#tos = config.control.controlTos;
     this.#malformed = new MalformedLog(log);
     this.endpoint = new NgEndpoint({
       handler: (request, source, fits) => handleNg(parts, request, source, fits),
@@ -72,6 +74,16 @@ export class NgPort {
   /** Messages worked on so far. */
   get messages(): number {
     return this.#messages;
+  }
+
+  /** TOS byte of replies from now on. */
+  get tos(): number {
+    return this.#tos;
+  }
+
+  set tos(tos: number) {
+    this.#tos = tos;
+    this.#transport.mark(tos);
   }
 
   everySecond(): void {

@@ -15,6 +15,7 @@ import type {
   PublishRequest,
   SubscribeAnswerRequest,
   SubscribeRequest,
+  TransformRequest,
   UnsubscribeRequest,
 } from '../ng-protocol/commands.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
@@ -263,6 +264,39 @@ export async function createAnswering(
   warn(parts, result.warnings, request.callId);
   await saved;
   return new Map([ok]);
+}
+
+export async function transforming(
+  parts: SubscriptionParts,
+  request: TransformRequest & { readonly callId: string },
+  client: ControlClient,
+): Promise<NgDictionary> {
+  const { callId, transformMedias, instance } = request;
+  const { signalling } = parts.calls;
+  if (instance === signalling.instanceId) {
+    throw new NgError('rejected', 'Transform loop detected');
+  }
+  if (transformMedias === null) throw new NgError('rejected', 'Failed to set up transform');
+  const fromTag = request.fromTag ?? newTag();
+  const body: SignallingRequest = { ...request, fromTag, sdp: '' };
+  const { result, saved } = signalling.transform(body, transformMedias, client);
+  warn(parts, result.warnings, callId);
+  await saved;
+  const media = result.medias.map(({ id, local }): NgDictionary => {
+    const family = local.address.includes(':') ? 'IP6' : 'IP4';
+    return new Map<string, NgValue>([
+      ['id', id],
+      ['family', family],
+      ['address', local.address],
+      ['port', local.port],
+    ]);
+  });
+  return new Map<string, NgValue>([
+    ['call-id', callId],
+    ['from-tag', fromTag],
+    ['media', media],
+    ok,
+  ]);
 }
 
 /** Nobody is there to forward to; as with rtpengine without its recording daemon (10.5 seen) that is no error. */

@@ -12,7 +12,7 @@ export type SignallingErrorCode =
   | 'too-many-medias'
   | 'out-of-ports'
   | 'not-readable'
-  | 'not-mergeable'
+  | 'not-possible'
   | 'refused-answer';
 
 /** A command that cannot be carried out; the previous state stands. */

@@ -40,22 +40,24 @@ const isPayloadType = ({ payloadType }: Codec): boolean => payloadType >= 0 && p
 
 /**
  * The rules for what `media` sends; null: everything is forwarded. `listeners` are those who hear it:
- * a payload type means what the SDP of its receiver says (RFC 3264 §5.1).
+ * a payload type means what the SDP of its receiver says (RFC 3264 §5.1). `tellsDigits`: somebody wants to know
+ * of each digit that is dialled.
  */
 export function payloadRules(
   restrictions: Restrictions,
   media: Media,
   listeners: readonly Media[],
+  tellsDigits = false,
 ): PayloadRules | null {
   const { blockMedia, blockDtmf, silenceMedia } = restrictions;
-  if (!blockMedia && blockDtmf === 'off' && !silenceMedia) return null;
+  if (!blockMedia && blockDtmf === 'off' && !silenceMedia && !tellsDigits) return null;
   const types = new Map<number, PayloadAction>();
   if (silenceMedia && !blockMedia && media.type === 'audio') {
     for (const [type, action] of staticSilence) types.set(type, action);
   }
   for (const codec of [media, ...listeners].flatMap(({ codecs }) => codecs)) {
     if (!isPayloadType(codec)) continue;
-    const action = actionOf(codec, restrictions);
+    const action = actionOf(codec, restrictions, tellsDigits);
     if (action === (blockMedia ? 'drop' : 'forward')) types.delete(codec.payloadType);
     else types.set(codec.payloadType, action);
   }
@@ -66,8 +68,12 @@ export function payloadRules(
 function actionOf(
   codec: Codec,
   { blockMedia, blockDtmf, silenceMedia }: Restrictions,
+  tellsDigits: boolean,
 ): PayloadAction {
-  if (isDtmf(codec)) return blockDtmf === 'off' ? 'forward' : 'drop';
+  if (isDtmf(codec)) {
+    const passes = blockDtmf === 'off';
+    return tellsDigits ? (passes ? 'digit' : 'digit-drop') : passes ? 'forward' : 'drop';
+  }
   if (blockMedia) return 'drop';
   return (silenceMedia ? silences.get(codec.encoding.toUpperCase()) : undefined) ?? 'forward';
 }

@@ -76,6 +76,8 @@ const actionCodes: Readonly<Record<PayloadAction, number>> = {
   'silence-pcma': 2,
   'silence-pcmu': 3,
   'silence-g722': 4,
+  digit: 5,
+  'digit-drop': 6,
 };
 
 const portModeCodes: Readonly<Record<PortPlan['mode'], number>> = { bound: 0 };

@@ -44,10 +44,16 @@ export interface PlanSettings {
   readonly measureRtp: boolean;
   /** Mean interval of generated RTCP (option rtcp-interval), ms. */
   readonly rtcpIntervalMs: number;
+  /** Each digit that is dialled is told (options dtmf-log-dest, log-facility-dtmf). */
+  readonly tellsDigits: boolean;
 }
 
 /** rtpengine's. */
-const defaultPlanSettings: PlanSettings = { measureRtp: false, rtcpIntervalMs: 5000 };
+const defaultPlanSettings: PlanSettings = {
+  measureRtp: false,
+  rtcpIntervalMs: 5000,
+  tellsDigits: false,
+};
 
 /** What a plan has of one stream. */
 export interface StreamPart {
@@ -219,7 +225,10 @@ function streamPlan(
     kind,
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
-    payloads: isRtp && stream.component === 1 ? payloadRules(restrictions, media, receivers) : null,
+    payloads:
+      isRtp && stream.component === 1
+        ? payloadRules(restrictions, media, receivers, settings.tellsDigits && kind === 'rtp')
+        : null,
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
     measured: settings.measureRtp && kind === 'rtp',

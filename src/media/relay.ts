@@ -23,7 +23,10 @@ export type PayloadAction =
   /** The payload is overwritten with the codec's octet for silence. */
   | 'silence-pcma'
   | 'silence-pcmu'
-  | 'silence-g722';
+  | 'silence-g722'
+  /** Digits (RFC 4733), forwarded or not: each is told when it has ended. */
+  | 'digit'
+  | 'digit-drop';
 
 /** What is done with RTP packets by payload type (block and silence commands). */
 export interface PayloadRules {
@@ -490,6 +493,20 @@ export type RelayEvent =
       readonly status: DtlsStatus;
       /** With `keyed`, null otherwise. */
       readonly keys: DtlsKeys | null;
+    }
+  | {
+      /** A digit of RFC 4733 has ended (`PayloadAction` digit). */
+      readonly type: 'digit-ended';
+      readonly callId: string;
+      readonly transportId: number;
+      readonly streamId: number;
+      readonly ssrc: number;
+      /** 0 to 15 are the keys of a telephone, * and # are 10 and 11. */
+      readonly digit: number;
+      /** dBm0 without its sign. */
+      readonly volume: number;
+      /** In units of the RTP clock of the codec. */
+      readonly durationUnits: number;
     }
   | {
       /** The first failure, and then once a minute while they go on. */

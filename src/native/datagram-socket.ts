@@ -25,6 +25,7 @@ interface AddonDatagramSocket {
   refused(): RefusedMessages | null;
   send(bytes: Buffer, host: string, port: number): boolean;
   address(): { readonly address: string; readonly port: number };
+  mark(tos: number): void;
   close(): void;
 }
 
@@ -99,6 +100,11 @@ export class NativeDatagramSocket {
 
   send(bytes: Buffer, host: string, port: number): boolean {
     return !this.#closed && this.#socket.send(bytes, host, port);
+  }
+
+  /** TOS byte of what is sent from now on. */
+  mark(tos: number): void {
+    if (!this.#closed) this.#socket.mark(tos);
   }
 
   /** Sends what is queued. */

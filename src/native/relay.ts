@@ -113,7 +113,7 @@ interface NativeEvent {
   readonly transportId: number;
   /**
    * 1 first packet, 2 endpoint learned, 4 packets could not be sent, 16 ICE route, 32 ICE status; alone: 8
-   * SRTP indexes, 64 DTLS status.
+   * SRTP indexes, 64 DTLS status, 128 digit.
    */
   readonly bits: number;
   readonly generation: number;
@@ -127,6 +127,11 @@ interface NativeEvent {
   readonly ssrc?: number;
   readonly rtpIndex?: number;
   readonly rtcpIndex?: number;
+  /** With bit 128, and then beside `ssrc` alone. */
+  readonly streamId?: number;
+  readonly digit?: number;
+  readonly volume?: number;
+  readonly durationUnits?: number;
   /** With bit 16 or 32. */
   readonly portId?: number;
   readonly priority?: number;
@@ -191,6 +196,7 @@ const srtpIndexBit = 8;
 const iceSelectedBit = 16;
 const iceStatusBit = 32;
 const dtlsStatusBit = 64;
+const digitEndedBit = 128;
 const maxWorkers = 64;
 
 /** In the order of native/ice/agent.h. */
@@ -329,6 +335,12 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
       };
       const direction = sends === true ? 'send' : 'receive';
       events.push({ type: 'srtp-index', callId, transportId, direction, indexes });
+      continue;
+    }
+    if ((bits & digitEndedBit) !== 0) {
+      const { streamId = -1, ssrc = 0, digit = 0, volume = 0, durationUnits = 0 } = event;
+      const told = { callId, transportId, streamId, ssrc, digit, volume, durationUnits };
+      events.push({ type: 'digit-ended', ...told });
       continue;
     }
     if ((bits & dtlsStatusBit) !== 0) {

@@ -24,6 +24,7 @@ import type {
   RestrictionRequest,
   UnsubscribeRequest,
 } from './requests.js';
+import { transformMedias } from './transform.js';
 import { integerOf, stringOf } from './values.js';
 
 export type * from './requests.js';
@@ -41,7 +42,6 @@ const unsupportedCommands: ReadonlySet<string> = new Set([
   'play DTMF',
   'inject start',
   'inject stop',
-  'transform',
   'cli',
   'CLI',
 ]);
@@ -51,7 +51,7 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
   ...(['silence media', 'unsilence media'] as const),
   ...(['publish', 'subscribe request', 'subscribe answer', 'unsubscribe'] as const),
-  ...(['connect', 'mesh', 'create', 'create answer'] as const),
+  ...(['connect', 'mesh', 'create', 'create answer', 'transform'] as const),
   ...(['start forwarding', 'stop forwarding'] as const),
 ]);
 
@@ -279,6 +279,10 @@ export function parseRequest(
       return readRequest('create', dictionary, templates);
     case 'create answer':
       return parseCreateAnswer(dictionary, templates);
+    case 'transform': {
+      const request: ReadCommand<'transform'> = readRequest('transform', dictionary, templates);
+      return Object.assign(request, { transformMedias: transformMedias(dictionary) });
+    }
     case 'start forwarding':
     case 'stop forwarding':
       return parseForwarding(command, dictionary, templates);

@@ -42,7 +42,7 @@ function addOnce(notes: string[], what: string): void {
 
 const signalling: ReadonlySet<string> = new Set([
   ...['offer', 'answer', 'publish', 'subscribe request', 'subscribe answer'],
-  ...['create', 'create answer'],
+  ...['create', 'create answer', 'transform'],
 ]);
 
 /** Whether the request carries a body, or gets one. */

@@ -366,10 +366,12 @@ const maxSections = 100;
 
 const wantedMedia: Reader<readonly WantedSection[]> = only<readonly WantedSection[]>(
   'media',
-  ['create'],
+  ['create', 'transform'],
   {
     empty: [],
     read: (value, request, before) => {
+      // Those of a transform are read by themselves (transform.ts).
+      if (request.command === 'transform') return before;
       const rows = isList(value) ? value : [value];
       const read = rows.flatMap((row): readonly WantedSection[] => {
         const type = isDictionary(row) ? stringOf(row.get('type')) : null;
@@ -475,6 +477,8 @@ export const requestKeys = {
   toCallId: key(only('to-call-id', ['connect'], text), 'to-call-id'),
   calls: key(only('calls', ['mesh'], strings(1000)), 'calls'),
   meshTags: key(meshTags, 'tags'),
+  /** Who asks for a `transform`, by its loop-protection mark. */
+  instance: key(only('instance', ['transform'], text), 'instance'),
   /** Sections of a body that is made here. */
   wantedMedia: key(wantedMedia, 'media', 'medias'),
   /** null: not mentioned. */

@@ -4,11 +4,13 @@
  */
 import type { RequestFlag } from './flags.js';
 import type { RequestFields } from './request-table.js';
+import type { TransformMedia } from './transform.js';
 
 export type { RequestFlag } from './flags.js';
 export type { DtlsWord, IceLiteWord, IceWord, IceWords } from './ice-dtls-words.js';
 export type { BundleWord, ReplaceWord, RtcpMuxWord } from './request-table.js';
 export type { SdesWords } from './sdes-words.js';
+export type { TransformCodec, TransformMedia } from './transform.js';
 
 /** What every parsed request carries. */
 export interface RequestNotes {
@@ -145,6 +147,14 @@ export interface CreateAnswerRequest extends RequestNotes, Readonly<RequestField
   readonly flags: ReadonlySet<RequestFlag>;
 }
 
+/** `transform` (§3.18): what comes is sent on elsewhere. */
+export interface TransformRequest extends RequestNotes, Readonly<RequestFields> {
+  readonly command: 'transform';
+  readonly flags: ReadonlySet<RequestFlag>;
+  /** null: there is none that could be read. */
+  readonly transformMedias: readonly TransformMedia[] | null;
+}
+
 /** `start forwarding`, `stop forwarding` (§3.10). */
 export interface ForwardingRequest extends RequestNotes, ParticipantSelection {
   readonly command: 'start forwarding' | 'stop forwarding';
@@ -168,4 +178,5 @@ export type NgRequest =
   | MeshRequest
   | CreateRequest
   | CreateAnswerRequest
+  | TransformRequest
   | ForwardingRequest;

@@ -38,7 +38,6 @@ const idle =
 const elsewhere: readonly string[] = [
   'source-tag',
   'source-call-id',
-  'instance',
   'limit',
   'body',
   'file',

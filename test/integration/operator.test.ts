@@ -121,6 +121,29 @@ describe('rtprelayctl', () => {
     ng.close();
   });
 
+  /** TOS byte of the answer to a ping. */
+  function tosOfReply(): number {
+    const script = [
+      'import socket, sys',
+      's = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)',
+      's.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)',
+      's.settimeout(20)',
+      "s.sendto(b'tos d7:command4:pinge', ('127.0.0.1', int(sys.argv[1])))",
+      '_, control, _, _ = s.recvmsg(1000, 100)',
+      'print(control[0][2][0])',
+    ];
+    const ng = String(daemon.controlPort);
+    const { stdout } = spawnSync('python3', ['-c', script.join('\n'), ng], { encoding: 'utf8' });
+    return Number(stdout);
+  }
+
+  it('set controltos marks what the NG port sends from then on', () => {
+    expect(tosOfReply()).to.equal(0);
+    expect(ctl('-port', String(port), 'set', 'controltos', '184').code).to.equal(0);
+    expect(ctl('-port', String(port), 'list', 'controltos').stdout).to.equal('184\n');
+    expect(tosOfReply()).to.equal(184);
+  });
+
   it('succeeds otherwise', () => {
     for (const line of [
       'list totals',

@@ -9,7 +9,7 @@ import type { HeldAddresses } from '../process/held-addresses.js';
 import { CallSweep } from './call-sweep.js';
 import { CallTable, type CallTableOptions } from './call-table.js';
 import { CallEnding, type EndingOptions } from './ending.js';
-import { applyRelayEvents } from './media-events.js';
+import { applyRelayEvents, type DigitListener } from './media-events.js';
 import { CallOwnership, type OwnershipOptions } from './ownership.js';
 import { CallSignalling } from './signalling.js';
 
@@ -28,6 +28,8 @@ export interface CallServiceOptions
   readonly softwareId: string;
   /** The certificate of new DTLS associations. @throws Error: none can be made */
   readonly dtlsIdentity: () => DtlsIdentity;
+  /** A digit was dialled (PlanSettings.tellsDigits). */
+  readonly onDigit?: DigitListener;
 }
 
 /** Thread: control. */
@@ -49,7 +51,11 @@ export class CallService {
       ...options,
       persistent: config.redis !== null,
       logSrtpKeys: config.media.logSrtpKeys,
-      planSettings: config.media,
+      planSettings: {
+        measureRtp: config.media.measureRtp,
+        rtcpIntervalMs: config.media.rtcpIntervalMs,
+        tellsDigits: config.telemetry.digits !== null,
+      },
     });
     const ownership = new CallOwnership({ ...options, table });
     const takeOver = (callId: string, cause: string): Promise<void> =>
@@ -64,7 +70,7 @@ export class CallService {
       ...{ limits: options.limits, lived: options.lived, held: options.held },
       activeSwitchover: config.redis?.activeSwitchover === true,
     });
-    relay.onEvents((events) => applyRelayEvents(table, log, events));
+    relay.onEvents((events) => applyRelayEvents(table, log, events, options.onDigit));
   }
 
   /** A call as others are to see it: its moments are those of the wall clock. */

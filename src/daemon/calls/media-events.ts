@@ -18,8 +18,19 @@ import { isSecurityEvent, withSecurityEvents, type SecurityEvent } from './secur
 
 type SrtpIndexEvent = Extract<RelayEvent, { readonly type: 'srtp-index' }>;
 
+/** Who is told of the digits that are dialled. */
+export type DigitListener = (
+  state: CallState,
+  event: Extract<RelayEvent, { readonly type: 'digit-ended' }>,
+) => void;
+
 /** Takes the relay's events in. Each call that is concerned gets one new state, whatever has happened. */
-export function applyRelayEvents(table: CallTable, log: Log, events: readonly RelayEvent[]): void {
+export function applyRelayEvents(
+  table: CallTable,
+  log: Log,
+  events: readonly RelayEvent[],
+  onDigit: DigitListener = () => undefined,
+): void {
   const byCall = new Map<string, RelayEvent[]>();
   for (const event of events) {
     const others = byCall.get(event.callId);
@@ -28,7 +39,10 @@ export function applyRelayEvents(table: CallTable, log: Log, events: readonly Re
   }
   for (const [callId, ofCall] of byCall) {
     const state = table.call(callId);
-    if (state !== null) applyToCall(table, log, state, ofCall);
+    if (state !== null) {
+      applyToCall(table, log, state, ofCall);
+      for (const event of ofCall) if (event.type === 'digit-ended') onDigit(state, event);
+    }
     const secured = ofCall.filter(isSecurityEvent);
     if (secured.length > 0) applySecured(table, log, callId, secured);
   }
@@ -62,7 +76,7 @@ function applyToCall(
   let learned = false;
   const indexes: SrtpIndexEvent[] = [];
   for (const event of events) {
-    if (isSecurityEvent(event)) continue;
+    if (isSecurityEvent(event) || event.type === 'digit-ended') continue;
     if (event.type === 'send-failed') {
       logSendFailed(log, state, event);
       continue;

@@ -55,10 +55,10 @@ export function mergedCalls(
   for (const other of others) {
     if (other.ownership !== 'own' || state.ownership !== 'own') {
       const cause = new Error('a call of another node is not merged');
-      throw new SignallingError('not-mergeable', failure, { cause });
+      throw new SignallingError('not-possible', failure, { cause });
     }
     if (tagsCollide(state, other)) {
-      throw new SignallingError('not-mergeable', `${failure} (tag collision)`);
+      throw new SignallingError('not-possible', `${failure} (tag collision)`);
     }
     state = merged(state, resumable(other, statisticsOf(other.callId)));
   }

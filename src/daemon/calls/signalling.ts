@@ -17,6 +17,7 @@ import {
 import { create, createAnswer, type WantedMedia } from '../../media/subscriptions/create.js';
 import { publish, type Published } from '../../media/subscriptions/publish.js';
 import type { Subscribing } from '../../media/subscriptions/sources.js';
+import { transform, type Transformed } from '../../media/subscriptions/transform.js';
 import {
   subscribeAnswer,
   subscribeRequest,
@@ -24,6 +25,7 @@ import {
   type OfferedSubscription,
   type SubscriptionResult,
 } from '../../media/subscriptions/subscribe.js';
+import type { TransformMedia } from '../../ng-protocol/commands.js';
 import { tooLong } from '../../ng-protocol/errors.js';
 import type { Log } from '../../observe/log.js';
 import { CommitError, type CallTable } from './call-table.js';
@@ -195,6 +197,27 @@ export class CallSignalling {
     if (previous === null) log.notice('core', 'Creating new call', callId);
     const change = { command: 'create', callId, previous, flags };
     return this.#negotiate(change, client, (context) => create(previous, request, wanted, context));
+  }
+
+  /** Media that is sent back elsewhere. @throws SignallingError; nothing has changed then. */
+  transform(
+    request: SignallingRequest,
+    wanted: readonly TransformMedia[],
+    client: ControlClient,
+  ): Signalled<Transformed> {
+    const { table, log } = this.#options;
+    const { callId, flags } = request;
+    const previous = table.call(callId);
+    if (previous === null) log.notice('core', 'Creating new call', callId);
+    const change = { command: 'transform', callId, previous, flags };
+    return this.#negotiate(change, client, (context) =>
+      transform(previous, request, wanted, context),
+    );
+  }
+
+  /** The loop-protection mark of this process. */
+  get instanceId(): string {
+    return this.#options.instanceId;
   }
 
   /** @throws SignallingError; nothing has changed then. */

@@ -10,6 +10,7 @@ import { facilityNumber, type Syslog } from '../../observe/log-sinks.js';
 import { printable } from '../../observe/printable.js';
 import { rtcpJson, rtcpLine } from '../../observe/rtcp-text.js';
 import type { Gauges } from '../../observe/statistics.js';
+import { DatagramReceiver } from './datagram-receiver.js';
 import { HomerExport, hepRtcp } from './homer.js';
 import { TcpLine } from './tcp-line.js';
 import { postXml, XmlRpcNotices } from './xml-rpc.js';
@@ -55,6 +56,7 @@ export class Exports {
   readonly #options: ExportsOptions;
   readonly #homer: HomerExport | null;
   readonly #xmlRpc: XmlRpcNotices | null;
+  readonly #digits: DatagramReceiver | null;
   readonly #syslog: Syslog | null;
   readonly #graphite: { readonly line: TcpLine; readonly report: GraphiteReport } | null;
   #seconds = 0;
@@ -73,7 +75,11 @@ export class Exports {
             onInfo: (message, callId) => log.info('core', message, callId),
             onWarning: (message, callId) => log.warning('core', message, callId),
           });
-    const records = config.cdrFacility !== null || config.rtcpFacility !== null;
+    const { cdrFacility, rtcpFacility, digits } = config;
+    const records = [cdrFacility, rtcpFacility, digits?.facility ?? null].some((f) => f !== null);
+    const digitsTo = digits?.to ?? null;
+    this.#digits =
+      digitsTo === null ? null : new DatagramReceiver(digitsTo, 'DTMF events', onNotice);
     this.#syslog = records ? options.openSyslog() : null;
     this.#graphite = this.#openGraphite(onNotice);
   }
@@ -111,6 +117,13 @@ export class Exports {
     this.#record(config.cdrFacility, line);
   }
 
+  /** A digit was dialled, as JSON. */
+  digit(json: string): void {
+    const facility = this.#options.config.digits?.facility ?? null;
+    if (facility !== null) this.#record(facility, json);
+    this.#digits?.send(Buffer.from(json, 'latin1'));
+  }
+
   rtcp(event: RtcpCopy, offsetMicros: number): void {
     const { config } = this.#options;
     const { callId, bytes, source, local } = event;
@@ -145,6 +158,7 @@ export class Exports {
     this.#options.mqtt?.close();
     this.#graphite?.line.close();
     this.#homer?.close();
+    this.#digits?.close();
     this.#xmlRpc?.close();
     this.#syslog?.close();
   }

@@ -47,6 +47,8 @@ export interface DatagramSocket {
   refused(): RefusedDatagrams | null;
   /** false: the socket is closed, its queue is full, or nothing can be sent to that address. */
   send(bytes: Buffer, host: string, port: number): boolean;
+  /** TOS byte (IPv6: traffic class) of what is sent from now on. */
+  mark(tos: number): void;
   /** Sends what is queued. */
   close(): void;
 }
@@ -161,6 +163,11 @@ export class UdpTransport {
   /** What the sockets did not take since they were asked last, of those that refused any. */
   takeRefused(): readonly RefusedDatagrams[] {
     return this.#sockets.map((socket) => socket.refused()).filter((entry) => entry !== null);
+  }
+
+  /** TOS byte of what is sent from now on. */
+  mark(tos: number): void {
+    for (const socket of this.#sockets) socket.mark(tos);
   }
 
   /** Closes every socket; replies given afterwards go to `onError`. */

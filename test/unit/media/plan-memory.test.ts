@@ -12,7 +12,7 @@ import { body, ModelCall } from './support.js';
 import { PublishedCall } from './subscriptions/support.js';
 
 const branches = 24;
-const settings = { measureRtp: false, rtcpIntervalMs: 5000 };
+const settings = { measureRtp: false, rtcpIntervalMs: 5000, tellsDigits: false };
 const callee = (port: number, ...lines: readonly string[]): string =>
   body(port, lines, '192.0.2.77');
 

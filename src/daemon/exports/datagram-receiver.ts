@@ -1,0 +1,44 @@
+/** Somebody who is sent datagrams, and never answers. */
+import { createSocket, type Socket } from 'node:dgram';
+
+/** Datagrams on their way through the resolver and the socket; more are left out. */
+const mostUnderWay = 1000;
+
+/** Thread: control. */
+export class DatagramReceiver {
+  readonly #socket: Socket;
+  #underWay = 0;
+  #failed = false;
+
+  /** @param name what is sent, for the log; the first failure in a row is told. */
+  constructor(
+    private readonly to: { readonly host: string; readonly port: number },
+    private readonly name: string,
+    private readonly onNotice: (message: string) => void,
+  ) {
+    this.#socket = createSocket(to.host.includes(':') ? 'udp6' : 'udp4');
+    this.#socket.unref();
+    this.#socket.on('error', (error) => this.#failedBy(error));
+  }
+
+  send(bytes: Buffer): void {
+    if (this.#underWay >= mostUnderWay) return;
+    this.#underWay += 1;
+    this.#socket.send(bytes, this.to.port, this.to.host, (error) => {
+      this.#underWay -= 1;
+      if (error === null) this.#failed = false;
+      else this.#failedBy(error);
+    });
+  }
+
+  #failedBy(error: NodeJS.ErrnoException): void {
+    const { host, port } = this.to;
+    if (!this.#failed)
+      this.onNotice(`${this.name} to ${host}:${port}: ${error.code ?? error.message}`);
+    this.#failed = true;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}

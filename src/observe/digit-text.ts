@@ -1,0 +1,33 @@
+/** A digit that was dialled, as rtpengine tells of it (options.md §9.2). */
+import type { CallState, Media } from '../media/call-state.js';
+import type { RelayEvent } from '../media/relay.js';
+
+type DigitEnded = Extract<RelayEvent, { readonly type: 'digit-ended' }>;
+
+/** Units of telephone-event per second where its rtpmap is not known. */
+const usualRate = 8000;
+
+const rateOf = ({ codecs }: Media): number => {
+  const rate = codecs.find(({ encoding }) => encoding.toLowerCase() === 'telephone-event');
+  return rate === undefined || rate.clockRate <= 0 ? usualRate : rate.clockRate;
+};
+
+/** One JSON object, its members in rtpengine's order; null: the stream is gone. @param nowMicros by the wall clock. */
+export function digitJson(state: CallState, event: DigitEnded, nowMicros: number): string | null {
+  const stream = state.streams.find(({ id }) => id === event.streamId);
+  const media = state.medias.find(({ id }) => id === stream?.mediaId);
+  const source = state.participants.find(({ id }) => id === media?.participantId);
+  if (stream === undefined || media === undefined || source === undefined) return null;
+  return JSON.stringify({
+    callid: state.callId,
+    source_tag: source.tag ?? '',
+    source_label: source.label ?? '',
+    tags: state.participants.flatMap(({ tag }) => (tag === null ? [] : [tag])),
+    type: 'DTMF',
+    timestamp: Math.floor(nowMicros / 1e6),
+    source_ip: stream.endpoint?.address ?? '',
+    event: event.digit,
+    duration: Math.round((event.durationUnits * 1000) / rateOf(media)),
+    volume: event.volume,
+  });
+}
