@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { parseListenAddress } from '../src/config/addresses.js';
 import { parseIniFile } from '../src/config/ini-file.js';
 import { defaultConfigFiles, defaultSection } from '../src/config/sources.js';
+import { captureOptions, runCapture, type CaptureAnswer } from '../src/daemon/cli/capture.js';
 import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
 import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
 import { commandUsage, controlOptions, isFailure } from '../src/daemon/cli/usage.js';
@@ -154,8 +155,34 @@ async function snapshot(): Promise<StreamsSnapshot> {
   return parseSnapshot(Buffer.concat(chunks).toString('utf8'));
 }
 
+async function captured(callId: string): Promise<CaptureAnswer> {
+  const chunks: Buffer[] = [];
+  await ask(`capture ${callId}`, (bytes) => chunks.push(bytes));
+  const text = Buffer.concat(chunks).toString('latin1');
+  try {
+    return JSON.parse(text) as CaptureAnswer;
+  } catch {
+    throw new Error(text.trim());
+  }
+}
+
+async function capture(rest: readonly string[]): Promise<void> {
+  const options = captureOptions(rest);
+  if (typeof options === 'string') fail(`rtprelayctl: ${options}`);
+  const done = await runCapture(
+    options,
+    () => captured(options.callId),
+    (end) => process.on('SIGINT', end).on('SIGTERM', end),
+  );
+  process.stdout.write(done);
+}
+
 async function run(): Promise<void> {
   const [first, ...rest] = command.split(/\s+/);
+  if (first === 'capture' && rest.length !== 1) {
+    await capture(rest);
+    return;
+  }
   if (first === 'top') {
     const options = topOptions(rest);
     if (typeof options === 'string') fail(`rtprelayctl: ${options}`);

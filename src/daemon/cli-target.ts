@@ -8,6 +8,7 @@ import type { Explanation } from '../observe/explain/explain.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { heardCodec } from '../observe/query-reply.js';
+import type { NgExchange } from '../observe/ng-memory.js';
 import type { RecentLine } from '../observe/recent-lines.js';
 import { statisticsSections, type Gauges } from '../observe/statistics.js';
 import type { CallService } from './calls/call-service.js';
@@ -17,6 +18,7 @@ import { familiesOf } from './families.js';
 import type { LiveConfig, RedisSettings } from './live-config.js';
 import type { NodeStatus } from './node-status.js';
 import { callStreams } from './stream-figures.js';
+import type { CaptureAnswer } from './cli/capture.js';
 import type { CallStreams } from './cli/streams.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
@@ -58,6 +60,9 @@ export interface CliTargetParts {
   readonly explain: (callId: string) => Explanation | null;
   readonly kernel: () => CliKernel | null;
   readonly status: () => NodeStatus;
+  /** NG messages of a call, as far as they are kept. */
+  readonly exchanges: (callId: string) => readonly NgExchange[];
+  readonly ngAddress: () => Endpoint;
 }
 
 /** Settings kept in the limits; the others are fixed while the daemon runs. */
@@ -316,6 +321,27 @@ export class DaemonCliTarget implements CliTarget {
   makeAll(ownership: 'own' | 'foreign'): void {
     if (ownership === 'own') this.#parts.calls.ownership.takeOverAll();
     else this.#parts.calls.ownership.giveUpAll();
+  }
+
+  capture(callId: string): CaptureAnswer | null {
+    const { calls, exchanges, ngAddress } = this.#parts;
+    const state = calls.table.call(callId);
+    const kept = exchanges(callId);
+    if (state === null && kept.length === 0) return null;
+    const open = (state?.sockets ?? []).filter((socket) => socket.open);
+    return {
+      callId,
+      ports: open.map((socket) => ({
+        address: calls.table.localAddressOf(socket),
+        port: socket.port,
+      })),
+      ng: ngAddress(),
+      exchanges: kept.map(({ atMicros, source, query, reply }) => ({
+        ...{ atMicros, source },
+        query: query.toString('base64'),
+        reply: reply.toString('base64'),
+      })),
+    };
   }
 
   status(): NodeStatus {

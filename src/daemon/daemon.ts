@@ -15,6 +15,7 @@ import type { CallState } from '../media/call-state.js';
 import type { CallStatistics, MediaRelay } from '../media/relay.js';
 import type { NgCapture } from '../ng-protocol/endpoint.js';
 import { Counters, type CloseReason } from '../observe/counters.js';
+import { NgMemory } from '../observe/ng-memory.js';
 import type { Log, LogSink } from '../observe/log.js';
 import type { Gauges } from '../observe/statistics.js';
 import { MemoryStore } from '../redis-store/memory-store.js';
@@ -101,6 +102,7 @@ export class Daemon {
     () => performance.now(),
     (status) => this.#environment.serviceManager.status(restoreText(status)),
   );
+  readonly #ngMemory = new NgMemory();
   #relay: MediaRelay | null = null;
   #kernelRelay: KernelRelay | null = null;
   #kernelDevices: KernelDevices | null = null;
@@ -320,8 +322,7 @@ export class Daemon {
       },
       ...ngOptions,
       allowed,
-      capture:
-        config.telemetry.homer?.ng === true ? (capture) => this.#captureNg(capture) : undefined,
+      capture: (capture) => this.#captureNg(capture),
       onNotAllowed: (address) =>
         this.#notices.say(`NG message from ${address} refused: ${notAllowed}`),
     });
@@ -349,8 +350,10 @@ export class Daemon {
   }
 
   #captureNg({ callId, source, query, reply }: NgCapture): void {
-    const { clock } = this.#environment;
+    const { clock, config } = this.#environment;
     const atMicros = clock.nowMicros() + clock.wallOffsetMicros();
+    this.#ngMemory.add({ callId, atMicros, source, query, reply });
+    if (config.telemetry.homer?.ng !== true) return;
     this.#exports?.ngAnswered(callId, source, query, reply, atMicros);
   }
 
@@ -390,6 +393,8 @@ export class Daemon {
       },
       kernel: () => this.#kernelRelay?.describe() ?? null,
       status: () => this.#status(),
+      exchanges: (callId) => this.#ngMemory.of(callId),
+      ngAddress: () => this.#ngPort?.addresses[0] ?? { address: '127.0.0.1', port: 0 },
     };
   }
 

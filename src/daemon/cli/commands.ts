@@ -343,6 +343,16 @@ const log: Command = (target, words) => {
   return lines.map(recentLineText).join('');
 };
 
+/** Ours: what `rtprelayctl capture` asks. */
+const capture: Command = (target, words) => {
+  const name = words.join(' ');
+  if (name === '') return more;
+  const answer = target.capture(name) ?? target.capture(unprintable(name));
+  return answer === null
+    ? `No such call '${name}'\n`
+    : `${printableJson(JSON.stringify(answer))}\n`;
+};
+
 /** Ours: `status [--json]`. */
 const status: Command = (target, [word]) => {
   if (word !== undefined && word !== '--json') return unknown([word]);
@@ -376,6 +386,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['reload', reload],
   ['status', status],
   ['log', log],
+  ['capture', capture],
   ['explain', explain],
   ['streams', streamsText],
   ['debug', debug],

@@ -1,5 +1,6 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
+import type { CaptureAnswer } from './capture.js';
 import type { RecentLine } from '../../observe/recent-lines.js';
 import type { NodeStatus } from '../node-status.js';
 import type { CallStreams } from './streams.js';
@@ -175,6 +176,8 @@ export interface CliTarget {
   unfollow(database: number): boolean;
   /** Every call is this node's, or another's. */
   makeAll(ownership: 'own' | 'foreign'): void;
+  /** What `rtprelayctl capture` has to know of a call; null: unknown. */
+  capture(callId: string): CaptureAnswer | null;
   /** How the node is. */
   status(): NodeStatus;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */

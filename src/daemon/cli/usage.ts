@@ -36,6 +36,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['call CALLID tag TAG info', 'one participant'],
   ['explain CALLID [--json]', 'why there is no audio, and what to do'],
   ['log CALLID', 'the last lines of the log that are its'],
+  ['capture CALLID FILE [--seconds=N]', 'its packets and NG messages as pcapng; default 10 s'],
   ['top [--once] [--json] [--interval=S]', 'calls and streams by rate, loss and jitter; q ends it'],
   ['streams', 'all streams with their counters, as JSON'],
   ['debug CALLID on|off', 'debug lines for one call'],

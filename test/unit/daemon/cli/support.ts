@@ -1,5 +1,6 @@
 /** A daemon made of plain values. */
 import { logSubsystems, type LogSubsystem } from '../../../../src/config/subsystems.js';
+import type { CaptureAnswer } from '../../../../src/daemon/cli/capture.js';
 import type { RecentLine } from '../../../../src/observe/recent-lines.js';
 import type { NodeStatus } from '../../../../src/daemon/node-status.js';
 import type {
@@ -216,6 +217,11 @@ export class FakeTarget implements CliTarget {
     if (callId !== 'mosx') return [];
     const what = { level: 6, subsystem: 'core', message: 'Received command', port: null } as const;
     return [{ atMicros: 1.5e15, callId, ...what }];
+  }
+
+  capture(callId: string): CaptureAnswer | null {
+    if (callId !== 'mosx') return null;
+    return { callId, ports: [], ng: { address: '127.0.0.1', port: 2223 }, exchanges: [] };
   }
 
   status(): NodeStatus {

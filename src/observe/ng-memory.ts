@@ -1,0 +1,52 @@
+/** The last NG messages of calls, for `rtprelayctl capture`. Bounded in number, size and rate. */
+import type { Endpoint } from '../media/call-state.js';
+
+export interface NgExchange {
+  readonly callId: string;
+  /** Wall clock, of the reply. */
+  readonly atMicros: number;
+  readonly source: Endpoint;
+  readonly query: Buffer;
+  readonly reply: Buffer;
+}
+
+const mostExchanges = 2000;
+const mostBytes = 4 * 1024 * 1024;
+/** With more of them in a second each would be gone before anybody can ask, and keeping them costs. */
+const mostPerSecond = 50;
+
+const sizeOf = ({ query, reply }: NgExchange): number => query.length + reply.length;
+
+export class NgMemory {
+  #exchanges: NgExchange[] = [];
+  #bytes = 0;
+  #second = 0;
+  #inSecond = 0;
+
+  add(exchange: NgExchange): void {
+    const second = Math.floor(exchange.atMicros / 1e6);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#inSecond = 0;
+    }
+    this.#inSecond += 1;
+    if (this.#inSecond > mostPerSecond) return;
+    // Copies: a part of a receive buffer would keep all of it.
+    const kept = {
+      ...exchange,
+      query: Buffer.from(exchange.query),
+      reply: Buffer.from(exchange.reply),
+    };
+    this.#exchanges.push(kept);
+    this.#bytes += sizeOf(kept);
+    while (this.#exchanges.length > mostExchanges || this.#bytes > mostBytes) {
+      const oldest = this.#exchanges.shift();
+      if (oldest !== undefined) this.#bytes -= sizeOf(oldest);
+    }
+  }
+
+  /** Those of a call, the oldest first. */
+  of(callId: string): readonly NgExchange[] {
+    return this.#exchanges.filter((exchange) => exchange.callId === callId);
+  }
+}
