@@ -35,7 +35,12 @@ import { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
 import { addressesOf, portCounter, thisMachine } from './machine.js';
-import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js';
+import {
+  collectorOfV8,
+  freeYoungGeneration,
+  growYoungGeneration,
+  MemoryTrim,
+} from './memory-trim.js';
 import { NgPort, type NgPortOptions } from './ng-port.js';
 import { Notices } from './notices.js';
 import type { LiveSource } from './live/viewers.js';
@@ -94,6 +99,7 @@ export class Daemon {
   readonly #lived: LivedTime;
   readonly #memory = new MemoryTrim({
     grow: growYoungGeneration,
+    free: freeYoungGeneration,
     collect: collectorOfV8(),
     release: () => nativeProcess().releaseMemory(),
     heapUsed: () => process.memoryUsage().heapUsed,
@@ -526,7 +532,7 @@ export class Daemon {
       this.#kernelRelay?.watch();
       this.#calls?.sweep();
       this.#ngPort?.everySecond();
-      this.#memory.everySecond(this.#ngPort?.messages ?? 0);
+      this.#memory.everySecond(this.#ngPort?.messages ?? 0, this.#counters.commandsDone);
       this.#drain.check();
       this.#notices.everySecond();
       this.#seconds += 1;

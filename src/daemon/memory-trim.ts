@@ -11,6 +11,8 @@ import { runInNewContext } from 'node:vm';
 export interface MemoryTrimOptions {
   /** Gives the young generation its room for many commands. */
   readonly grow: () => void;
+  /** Lets the young generation grow as V8 likes, or no more. */
+  readonly free: (isFree: boolean) => void;
   /** Whole collection of JavaScript's heap. */
   readonly collect: () => void;
   /** The C library gives free pages back. */
@@ -23,6 +25,8 @@ export interface MemoryTrimOptions {
 const commandsWorthIt = 1000;
 /** With so many per second what they leave behind is worth room. */
 const busyCommands = 100;
+/** With so many answered per second the calls that they are about take more memory than what V8 would have. */
+const manyCommands = 1500;
 /** Fewer than this per second is quiet. */
 const quietCommands = 20;
 const quietSeconds = 5;
@@ -37,13 +41,17 @@ export class MemoryTrim {
   #seen = 0;
   #pending = 0;
   #quiet = 0;
+  #answered = 0;
+  #isFree = false;
 
   constructor(options: MemoryTrimOptions) {
     this.#options = options;
   }
 
-  /** To be called once a second with the number of commands so far. */
-  everySecond(commands: number): void {
+  /** To be called once a second with the numbers so far: of commands, and of those that were some and are answered. */
+  everySecond(commands: number, answered: number): void {
+    this.#free(answered - this.#answered >= manyCommands);
+    this.#answered = answered;
     const done = commands - this.#seen;
     this.#seen = commands;
     this.#pending += done;
@@ -56,12 +64,19 @@ export class MemoryTrim {
     this.#options.release();
     if (this.#quiet === repliesGoneSeconds) this.#pending = 0;
   }
+
+  #free(isFree: boolean): void {
+    if (isFree === this.#isFree) return;
+    this.#isFree = isFree;
+    this.#options.free(isFree);
+  }
 }
 
 /**
  * V8's young generation while many commands come, bytes of both halves. In 1 MiB, its first size, much of what
  * belongs to commands in progress has to be copied: 5 to 10 % of a command's time more than with this. The 32 that V8
- * would take save as much again, and stay for seconds after a flood: more than a third of what the daemon needs.
+ * would take save as much again, and stay for seconds after a flood: more than a third of what the daemon needs. So
+ * it gets them only where so many calls are set up that it needs more anyway.
  */
 export const youngBytes = 8 * 1024 * 1024;
 const arrayLength = 1000;
@@ -70,11 +85,23 @@ const youngGeneration = (): number =>
   getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
 
 let isHeld = false;
+let isFree = false;
 
-/** From now on the young generation grows by `growYoungGeneration` alone. */
+const allowGrowth = (isAllowed: boolean): void => {
+  setFlagsFromString(`--semi-space-growth-factor=${isAllowed ? 2 : 1}`);
+};
+
+/** From now on the young generation grows by `growYoungGeneration` and `freeYoungGeneration` alone. */
 export function holdYoungGeneration(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
+  allowGrowth(false);
   isHeld = true;
+}
+
+/** V8 may let it grow to what it takes for right (32 MiB), or no more. */
+export function freeYoungGeneration(isToBeFree: boolean): void {
+  if (!isHeld) return;
+  isFree = isToBeFree;
+  allowGrowth(isFree);
 }
 
 /**
@@ -82,13 +109,13 @@ export function holdYoungGeneration(): void {
  * grows it itself when much of it survives, without an end in between: so it is let do that here, and here only.
  */
 export function growYoungGeneration(): void {
-  if (!isHeld || youngGeneration() >= youngBytes) return;
-  setFlagsFromString('--semi-space-growth-factor=2');
+  if (!isHeld || isFree || youngGeneration() >= youngBytes) return;
+  allowGrowth(true);
   const survivors: number[][] = [];
   const enough = (4 * youngBytes) / (8 * arrayLength);
   while (youngGeneration() < youngBytes && survivors.length < enough)
     survivors.push(new Array<number>(arrayLength).fill(0));
-  setFlagsFromString('--semi-space-growth-factor=1');
+  allowGrowth(false);
 }
 
 /** V8's own collector; taken out of it when it is needed first. */

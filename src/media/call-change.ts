@@ -80,15 +80,23 @@ function sameEntity<E extends Entity>(a: E, b: E): boolean {
   return true;
 }
 
-/** Puts those back that came out as they were. */
-function share<E extends Entity>(next: E[], previous: readonly E[]): void {
+/** Puts those back that came out as they were. `isOther`: a quick look at what nearly always differs. */
+function share<E extends Entity>(
+  next: E[],
+  previous: readonly E[],
+  isOther: ((entity: E, before: E) => boolean) | null = null,
+): void {
   for (let at = 0; at < next.length; at++) {
     const entity = next[at];
     const before = previous[at];
     if (entity === before || entity === undefined || before === undefined) continue;
-    if (before.id === entity.id && sameEntity(entity, before)) next[at] = before;
+    if (before.id !== entity.id || isOther?.(entity, before) === true) continue;
+    if (sameEntity(entity, before)) next[at] = before;
   }
 }
+
+const learnsAnew = (stream: Stream, before: Stream): boolean =>
+  stream.latchEpoch !== before.latchEpoch;
 
 /**
  * A finished draft: its entities that came out as they were are those of the state before, so that whoever
@@ -98,7 +106,7 @@ export function finished(draft: DraftState, previous: CallState | null): CallSta
   if (previous === null) return draft;
   share(draft.participants, previous.participants);
   share(draft.medias, previous.medias);
-  share(draft.streams, previous.streams);
+  share(draft.streams, previous.streams, learnsAnew);
   share(draft.sockets, previous.sockets);
   share(draft.endpointMaps, previous.endpointMaps);
   return draft;

@@ -40,17 +40,23 @@ function moveToFront(ids: readonly number[], id: number): readonly number[] {
   return ids[0] === id ? ids : [id, ...ids.filter((other) => other !== id)];
 }
 
+const nobody: readonly Readonly<Participant>[] = [];
+
 /** Participants in dialogue with `from`, the one used last first. */
 function counterparts(draft: CallDraft, from: Participant): readonly Readonly<Participant>[] {
-  const ids = new Set<number>();
+  const found = new Set<Readonly<Participant>>();
+  const add = (id: number): void => {
+    const participant = draft.participantAsIs(id);
+    if (isPresent(participant)) found.add(participant);
+  };
   for (const mediaId of from.medias) {
     for (const subscription of draft.mediaAsIs(mediaId).subscriptions) {
-      if (subscription.offerAnswer) ids.add(draft.mediaAsIs(subscription.mediaId).participantId);
+      if (subscription.offerAnswer) add(draft.mediaAsIs(subscription.mediaId).participantId);
     }
   }
-  for (const id of from.associated) ids.add(id);
-  for (const id of from.branches) ids.add(id);
-  return [...ids].map((id) => draft.participantAsIs(id)).filter(isPresent);
+  for (const id of from.associated) add(id);
+  for (const id of from.branches) add(id);
+  return found.size === 0 ? nobody : [...found];
 }
 
 function associate(from: Participant, to: Participant): void {

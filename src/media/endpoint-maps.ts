@@ -161,15 +161,19 @@ const maxAddresses = 16;
  * ICE has chosen, on that one.
  */
 export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): void {
-  media.streams.forEach((streamId, position) => {
+  for (const [position, streamId] of media.streams.entries()) {
     const stream = draft.stream(streamId);
-    const sockets = map.sockets.flatMap(({ sockets: group }) => group[position] ?? []);
+    const sockets: number[] = [];
+    for (const { sockets: group } of map.sockets) {
+      const socket = group[position];
+      if (socket !== undefined) sockets.push(socket);
+    }
     const chosen = stream.selectedSocket;
     const stays = media.ice.enabled && chosen !== null && sockets.includes(chosen);
     if (!stays) stream.iceRoute = null;
     stream.sockets = sockets;
     stream.selectedSocket = stays ? chosen : (sockets[0] ?? null);
-  });
+  }
 }
 
 /** The family a logical interface can serve: the wanted one, or else that of its first address. */

@@ -111,6 +111,7 @@ function signal(
   }
   const document = completed(kind, received, draft, dialogue);
   let pairs: readonly MediaPair[];
+  const doubts: string[] = [];
   try {
     const found = pairMedias(kind, draft, dialogue, document, request, context);
     if (kind === 'offer') forgetEarlierOffer(draft, dialogue, found.length);
@@ -129,7 +130,10 @@ function signal(
   } catch (error) {
     throw bodyFailure(error);
   }
-  warnings.push(...new Set(pairs.flatMap((pair) => doubtsAbout(kind, pair, request))));
+  for (const pair of pairs)
+    for (const doubt of doubtsAbout(kind, pair, request))
+      if (!doubts.includes(doubt)) doubts.push(doubt);
+  warnings.push(...doubts);
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
   return { state: finished(draft.state, previous), sdp, isNewCall, warnings };
@@ -244,7 +248,9 @@ function findDialogue(
       throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
     }
     const answering = {
-      ...{ fromTag, toTag, viaBranch },
+      fromTag,
+      toTag,
+      viaBranch,
       newBranch: flags.has('new-branch'),
       sipCode: request.sipMessageType === 'request' ? null : sipCode,
       provisional: flags.has('provisional'),

@@ -165,6 +165,12 @@ class Encoder {
   #bytes = Buffer.allocUnsafeSlow(8192);
   #at = 0;
 
+  /** One for all: an iterator over a map makes a pair of each member. */
+  readonly #member = (member: NgValue, key: string): void => {
+    this.#string(key);
+    this.#value(member);
+  };
+
   encode(value: NgValue, prefix: string): Buffer {
     this.#at = 0;
     this.#text(prefix);
@@ -222,10 +228,7 @@ class Encoder {
     else if (typeof value === 'number') this.#number(value);
     else if (isDictionary(value)) {
       this.#byte(codeOfD);
-      for (const [key, member] of value) {
-        this.#string(key);
-        this.#value(member);
-      }
+      value.forEach(this.#member);
       this.#byte(codeOfE);
     } else {
       this.#byte(codeOfL);

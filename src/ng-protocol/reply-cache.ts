@@ -34,24 +34,33 @@ const maxPerCookie = 16;
 /** Estimated cost of a reply beyond its bytes and its request's: cookie, map entry, place. */
 const bytesPerEntry = 200;
 
+/** Places in one chunk, at most. */
+const maxPlaces = 4096;
+/** No place. */
+const none = -1;
+
+/** Numbers of a place, in `Chunk.places`; all small, so that thousands of replies are no work for the collector. */
+const field = {
+  /** Of the cookie. */
+  hash: 0,
+  /** The cookie lies before the request's body, that before the reply. */
+  at: 1,
+  bodyAt: 2,
+  replyAt: 3,
+  end: 4,
+  /** An earlier request with the same cookie (or hash), nearly always another one's: its place, or `none`. */
+  earlier: 5,
+} as const;
+const fields = 6;
+
 interface Chunk {
+  readonly slot: number;
   readonly bytes: Buffer;
-  readonly places: Place[];
+  /** `fields` for each. A place is known by `slot * maxPlaces` and its number in the chunk. */
+  readonly places: number[];
   readonly startedMs: number;
   used: number;
   lastMs: number;
-}
-
-/** Where one request and its reply are. */
-interface Place {
-  readonly cookie: string;
-  readonly chunk: Chunk;
-  /** The request's body lies before the reply. */
-  readonly bodyAt: number;
-  readonly replyAt: number;
-  readonly end: number;
-  /** An earlier request with the same cookie, nearly always another one's. */
-  earlier: Place | null;
 }
 
 /** A request that is worked on. */
@@ -64,15 +73,21 @@ interface Pending {
   readonly count: number;
 }
 
-const isOf = ({ chunk, bodyAt, replyAt }: Place, { body }: NgMessage): boolean =>
-  replyAt - bodyAt === body.length && body.compare(chunk.bytes, bodyAt, replyAt) === 0;
+/** FNV-1a, to 30 bits: a number that needs no memory of its own. With a start that nobody outside knows. */
+const hashStart = Math.floor(Math.random() * 0x1_0000_0000);
 
-/** Forgets what is too long ago. */
-function cutOff(latest: Place): void {
-  let last = latest;
-  for (let known = 1; known < maxPerCookie && last.earlier !== null; known += 1)
-    last = last.earlier;
-  last.earlier = null;
+function hashOf(cookie: string): number {
+  let hash = hashStart;
+  for (let at = 0; at < cookie.length; at++)
+    hash = Math.imul(hash ^ cookie.charCodeAt(at), 0x01000193);
+  return hash & 0x3fff_ffff;
+}
+
+function hasCookie(bytes: Buffer, start: number, end: number, cookie: string): boolean {
+  if (end - start !== cookie.length) return false;
+  for (let at = 0; at < cookie.length; at++)
+    if (bytes[start + at] !== cookie.charCodeAt(at)) return false;
+  return true;
 }
 
 /** Thread: control. Owned by the endpoint; has no timers. */
@@ -83,8 +98,10 @@ export class ReplyCache {
   readonly #chunkBytes: number;
   /** By cookie. */
   readonly #inProgress = new Map<string, Pending>();
-  /** The latest of each cookie. */
-  readonly #places = new Map<string, Place>();
+  /** The latest place of each cookie, by its hash. */
+  readonly #latest = new Map<number, number>();
+  /** By slot. */
+  readonly #slots: (Chunk | undefined)[] = [];
   #size = 0;
   /** Oldest first; the last one is being filled. */
   readonly #chunks: Chunk[] = [];
@@ -104,31 +121,78 @@ export class ReplyCache {
 
   /** The reply given to this request, or null. */
   lookup(message: NgMessage): Buffer | null {
-    if (this.#places.get(message.cookie) === undefined) return null;
+    const hash = hashOf(message.cookie);
+    if (!this.#latest.has(hash)) return null;
     // What is due may be this very reply.
     this.expire();
-    let place = this.#places.get(message.cookie) ?? null;
-    while (place !== null && !isOf(place, message)) place = place.earlier;
-    return place === null ? null : place.chunk.bytes.subarray(place.replyAt, place.end);
+    let place = this.#latest.get(hash) ?? none;
+    while (place !== none) {
+      const chunk = this.#chunkOf(place);
+      if (this.#isOf(chunk, place, message))
+        return chunk.bytes.subarray(
+          this.#number(place, field.replyAt),
+          this.#number(place, field.end),
+        );
+      place = this.#number(place, field.earlier);
+    }
+    return null;
+  }
+
+  #chunkOf(place: number): Chunk {
+    const chunk = this.#slots[Math.floor(place / maxPlaces)];
+    if (chunk === undefined) throw new Error('a place without its chunk');
+    return chunk;
+  }
+
+  #number(place: number, name: (typeof field)[keyof typeof field]): number {
+    return this.#chunkOf(place).places[(place % maxPlaces) * fields + name] ?? none;
+  }
+
+  #isOf({ bytes }: Chunk, place: number, { cookie, body }: NgMessage): boolean {
+    const bodyAt = this.#number(place, field.bodyAt);
+    const replyAt = this.#number(place, field.replyAt);
+    return (
+      replyAt - bodyAt === body.length &&
+      hasCookie(bytes, this.#number(place, field.at), bodyAt, cookie) &&
+      body.compare(bytes, bodyAt, replyAt) === 0
+    );
   }
 
   /** Keeps a reply and hands it to the duplicates that wait for it. */
   store(message: NgMessage, reply: Buffer): void {
     const { cookie, body } = message;
-    const length = body.length + reply.length;
+    const hash = hashOf(cookie);
+    const length = cookie.length + body.length + reply.length;
     const chunk = this.#chunkFor(length);
-    const bodyAt = chunk.used - chunk.places.length * bytesPerEntry;
+    const count = chunk.places.length / fields;
+    const at = chunk.used - count * bytesPerEntry;
+    const bodyAt = at + chunk.bytes.write(cookie, at, 'latin1');
     const replyAt = bodyAt + body.copy(chunk.bytes, bodyAt);
     const end = replyAt + reply.copy(chunk.bytes, replyAt);
     chunk.used += length + bytesPerEntry;
     chunk.lastMs = this.#nowMs();
-    const earlier = this.#places.get(cookie) ?? null;
-    const place: Place = { cookie, chunk, bodyAt, replyAt, end, earlier };
-    chunk.places.push(place);
-    this.#places.set(cookie, place);
+    const earlier = this.#latest.get(hash) ?? none;
+    const place = chunk.slot * maxPlaces + count;
+    chunk.places.push(hash, at, bodyAt, replyAt, end, earlier);
+    this.#latest.set(hash, place);
     this.#size += 1;
-    if (earlier !== null) cutOff(place);
+    if (earlier !== none) this.#cutOff(place);
     for (const waiter of this.#finish(message)) waiter(reply);
+  }
+
+  /** Forgets what is too long ago. */
+  #cutOff(latest: number): void {
+    let last = latest;
+    for (let known = 1; known < maxPerCookie; known += 1) {
+      const earlier = this.#number(last, field.earlier);
+      if (earlier === none) return;
+      last = earlier;
+    }
+    this.#cutBehind(last);
+  }
+
+  #cutBehind(place: number): void {
+    this.#chunkOf(place).places[(place % maxPlaces) * fields + field.earlier] = none;
   }
 
   /** Notes that the request is being worked on; ended by `store`. The body must stay as it is until then. */
@@ -189,13 +253,17 @@ export class ReplyCache {
     if (
       newest !== undefined &&
       newest.used + needed <= newest.bytes.length &&
+      newest.places.length < maxPlaces * fields &&
       nowMs - newest.startedMs < this.#generationMs
     ) {
       return newest;
     }
     while (this.#chunks.length >= this.#maxChunks) this.#dropOldest();
     const bytes = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, needed));
-    const chunk: Chunk = { bytes, places: [], startedMs: nowMs, used: 0, lastMs: nowMs };
+    const free = this.#slots.indexOf(undefined);
+    const slot = free < 0 ? this.#slots.length : free;
+    const chunk: Chunk = { slot, bytes, places: [], startedMs: nowMs, used: 0, lastMs: nowMs };
+    this.#slots[slot] = chunk;
     this.#chunks.push(chunk);
     return chunk;
   }
@@ -203,19 +271,30 @@ export class ReplyCache {
   #dropOldest(): void {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return;
-    for (const place of chunk.places) this.#forget(place);
-    this.#size -= chunk.places.length;
+    const count = chunk.places.length / fields;
+    for (let number = 0; number < count; number++)
+      this.#forget(chunk.slot * maxPlaces + number, chunk);
+    this.#slots[chunk.slot] = undefined;
+    this.#size -= count;
   }
 
-  #forget(place: Place): void {
-    const latest = this.#places.get(place.cookie);
-    if (latest === undefined || latest === place) {
-      this.#places.delete(place.cookie);
+  #forget(place: number, chunk: Chunk): void {
+    const hash = this.#number(place, field.hash);
+    let later = this.#latest.get(hash) ?? none;
+    if (later === none) return;
+    // Chunks go the oldest first, so a place of this one that is the latest was the last.
+    if (this.#chunkOf(later) === chunk) {
+      this.#latest.delete(hash);
       return;
     }
-    // Chunks go the oldest first, so it is the last one, and those of its chunk are gone with it.
-    let later = latest;
-    while (later.earlier !== null && later.earlier.chunk !== place.chunk) later = later.earlier;
-    later.earlier = null;
+    for (;;) {
+      const earlier = this.#number(later, field.earlier);
+      if (earlier === none) return;
+      if (this.#chunkOf(earlier) === chunk) {
+        this.#cutBehind(later);
+        return;
+      }
+      later = earlier;
+    }
   }
 }

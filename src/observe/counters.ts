@@ -82,6 +82,8 @@ export class Counters {
     'final-timeout': 0,
     'offer-timeout': 0,
   };
+  /** Commands that rtpengine has and that were answered without an error. */
+  commandsDone = 0;
   managedSessions = 0;
   rejectedSessions = 0;
   /** Most calls at a time. */
@@ -119,6 +121,7 @@ export class Counters {
     );
     if (isError) figures.errors += 1;
     if (!isKnown) return;
+    if (!isError) this.commandsDone += 1;
     this.interval.commandDone(command, seconds);
     const done = figures.commands.get(command);
     if (done === undefined) {

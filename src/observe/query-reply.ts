@@ -10,7 +10,13 @@ import type {
   Stream,
   StreamFlag,
 } from '../media/call-state.js';
-import { receivesFrom, sendsTo } from '../media/media-attributes.js';
+import {
+  noIce,
+  noIceControlling,
+  plainMedia,
+  receivesFrom,
+  sendsTo,
+} from '../media/media-attributes.js';
 import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
 import { sourcesIn, type Source, type SourcesOf } from './sources.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
@@ -88,6 +94,64 @@ const mediaFlagTexts: readonly (readonly [(media: Media) => boolean, string])[] 
   [flagged('transcoding'), 'transcoding'],
   [flagged('block-egress'), 'block egress'],
 ];
+
+interface FlagTexts extends Pick<Media, 'direction' | 'rtcpMux' | 'security' | 'ice'> {
+  readonly texts: readonly string[];
+}
+
+/** By the flags of a media, which calls share; the rest that the texts depend on is compared. */
+const knownMediaTexts = new WeakMap<Media['flags'], FlagTexts[]>();
+/** Combinations that are remembered for each. */
+const maxKnownTexts = 8;
+
+const sameForTexts = (a: FlagTexts, b: Media): boolean =>
+  a.direction === b.direction &&
+  a.rtcpMux === b.rtcpMux &&
+  a.security === b.security &&
+  a.ice === b.ice;
+
+function mediaTexts(media: Media): readonly string[] {
+  let known = knownMediaTexts.get(media.flags);
+  if (known === undefined) {
+    known = [];
+    knownMediaTexts.set(media.flags, known);
+  }
+  for (const each of known) if (sameForTexts(each, media)) return each.texts;
+  const texts: string[] = [];
+  for (const [applies, text] of mediaFlagTexts) if (applies(media)) texts.push(text);
+  // Security and ICE of their own: no other call has them.
+  const { direction, rtcpMux, security, ice } = media;
+  const isShared = security === plainMedia && (ice === noIce || ice === noIceControlling);
+  if (isShared && known.length < maxKnownTexts)
+    known.push({ direction, rtcpMux, security, ice, texts });
+  return texts;
+}
+
+/** By the flags of a stream, then by whether it is confirmed and kernelized. */
+const knownStreamTexts = new WeakMap<Stream['flags'], (readonly string[])[]>();
+
+function streamTexts(
+  flags: Stream['flags'],
+  confirmed: boolean,
+  kernelized: boolean,
+): readonly string[] {
+  let known = knownStreamTexts.get(flags);
+  if (known === undefined) {
+    known = [];
+    knownStreamTexts.set(flags, known);
+  }
+  const key = (confirmed ? 1 : 0) + (kernelized ? 2 : 0);
+  const before = known[key];
+  if (before !== undefined) return before;
+  const texts: string[] = [];
+  for (const [flag, text] of streamFlagTexts) {
+    const isSet =
+      flag === 'confirmed' ? confirmed : flag === 'kernelized' ? kernelized : flags.has(flag);
+    if (isSet) texts.push(text);
+  }
+  known[key] = texts;
+  return texts;
+}
 
 /** Protocols that 10.5 names; others have no `protocol`. */
 const namedProtocols: ReadonlySet<string> = new Set([
@@ -265,8 +329,6 @@ function mediaDictionary(shown: Shown, media: Media): NgDictionary {
   const dictionary = new Map<string, NgValue>().set('index', media.index).set('type', media.type);
   if (namedProtocols.has(media.protocol)) dictionary.set('protocol', media.protocol);
   if (codec !== null) dictionary.set('codec', codec);
-  const flags: string[] = [];
-  for (const [applies, text] of mediaFlagTexts) if (applies(media)) flags.push(text);
   if (reportsIn(options, 'inline')) {
     for (const direction of ['ingress', 'egress'] as const) {
       const sources = shown.sourcesOf(media, direction);
@@ -281,7 +343,7 @@ function mediaDictionary(shown: Shown, media: Media): NgDictionary {
       'streams',
       streams.map((stream) => streamDictionary(state, stream, byStream.get(stream.id), options)),
     )
-    .set('flags', flags);
+    .set('flags', mediaTexts(media));
 }
 
 const familyText = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
@@ -328,16 +390,6 @@ function streamDictionary(
   }
   const confirmed = figures?.confirmed === true && figures.received;
   const kernelized = figures !== undefined && figures.kernelPackets > 0;
-  const flags: string[] = [];
-  for (const [flag, text] of streamFlagTexts) {
-    const isSet =
-      flag === 'confirmed'
-        ? confirmed
-        : flag === 'kernelized'
-          ? kernelized
-          : stream.flags.has(flag);
-    if (isSet) flags.push(text);
-  }
   const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
     .set('endpoint', endpointDictionary(figures?.endpoint ?? stream.endpoint))
@@ -350,7 +402,7 @@ function streamDictionary(
     .set('last packet', seconds(last))
     .set('last kernel packet', seconds(figures?.lastKernelPacketMicros ?? 0))
     .set('last user packet', seconds(figures?.lastUserPacketMicros === undefined ? last : user))
-    .set('flags', flags);
+    .set('flags', streamTexts(stream.flags, confirmed, kernelized));
   if (figures !== undefined && figures.ssrc !== null) dictionary.set('SSRC', figures.ssrc);
   const { packets, bytes, errors } = figures ?? stream.stats;
   return dictionary
@@ -358,8 +410,13 @@ function streamDictionary(
     .set('stats_out', countsDictionary(figures?.packetsOut ?? 0, figures?.bytesOut ?? 0, 0));
 }
 
-const countsDictionary = (packets: number, bytes: number, errors: number): NgDictionary =>
+const newCounts = (packets: number, bytes: number, errors: number): NgDictionary =>
   new Map<string, NgValue>().set('packets', packets).set('bytes', bytes).set('errors', errors);
+
+const nothingCounted = newCounts(0, 0, 0);
+
+const countsDictionary = (packets: number, bytes: number, errors: number): NgDictionary =>
+  packets === 0 && bytes === 0 && errors === 0 ? nothingCounted : newCounts(packets, bytes, errors);
 
 function totals(state: CallState, byStream: ReadonlyMap<number, StreamStatistics>): NgDictionary {
   const rtp = { packets: 0, bytes: 0, errors: 0 };

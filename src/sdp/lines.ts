@@ -182,7 +182,18 @@ export function leadingNumber(text: string): number {
   return at === start ? -1 : number;
 }
 
-const tokensOf = (value: string): string[] => value.split(' ').filter((token) => token !== '');
+/** What blanks separate. */
+function tokensOf(value: string): string[] {
+  const tokens: string[] = [];
+  let start = 0;
+  while (start < value.length) {
+    const blank = value.indexOf(' ', start);
+    const end = blank < 0 ? value.length : blank;
+    if (end > start) tokens.push(value.slice(start, end));
+    start = end + 1;
+  }
+  return tokens;
+}
 
 /** Names of protocols as they are written; they compare without case (RFC 8866 §5.14). */
 const protocolNames: ReadonlyMap<string, string> = new Map(

@@ -78,6 +78,7 @@ function pushLines(
 const bandwidthOrder: readonly string[] = ['AS', 'RR', 'RS', 'CT', 'TIAS'];
 
 function pushBandwidth(out: string[], lines: SdpMedia['lines']): void {
+  if (!lines.some(({ type }) => type === 'b')) return;
   const values = lines.flatMap(({ type, value }) => (type === 'b' ? [value] : []));
   const place = (value: string): number => {
     const at = bandwidthOrder.indexOf(value.slice(0, Math.max(0, value.indexOf(':'))));

@@ -56,12 +56,13 @@ const valueOf = (attributes: readonly SdpAttribute[], name: string): string | nu
 const isSetup = (value: string | undefined): value is OfferedSetup =>
   value === 'active' || value === 'passive' || value === 'actpass';
 
+const isFingerprint = ({ name }: SdpAttribute): boolean => name === 'fingerprint';
+
 /** Whether a fingerprint is there that `offeredDtls` cannot use. */
 export const hasFingerprint = (
   media: Pick<SdpMedia, 'attributes'>,
   session: Pick<SdpSession, 'attributes'>,
-): boolean =>
-  [...media.attributes, ...session.attributes].some(({ name }) => name === 'fingerprint');
+): boolean => media.attributes.some(isFingerprint) || session.attributes.some(isFingerprint);
 
 /** DTLS of a section, its own attributes before those of the session; null: it does not speak it. */
 export function offeredDtls(

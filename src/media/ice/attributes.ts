@@ -100,10 +100,10 @@ function candidatesIn(attributes: Attributes): readonly IceCandidate[] {
   return candidates;
 }
 
-const optionsIn = (attributes: Attributes): readonly string[] =>
-  attributes.flatMap(({ name, value }) =>
-    name === 'ice-options' && value !== null ? value.split(/\s+/) : [],
-  );
+function addOptions(options: string[], attributes: Attributes): void {
+  for (const { name, value } of attributes)
+    if (name === 'ice-options' && value !== null) options.push(...value.split(/\s+/));
+}
 
 /** ICE of a section; null: it does not speak it. */
 export function offeredIce(
@@ -112,7 +112,9 @@ export function offeredIce(
 ): OfferedIce | null {
   const own = media.attributes;
   const shared = session.attributes;
-  const options = [...optionsIn(own), ...optionsIn(shared)];
+  const options: string[] = [];
+  addOptions(options, own);
+  addOptions(options, shared);
   const spoken =
     has(own, 'candidate') ||
     has(own, 'ice-ufrag') ||

@@ -7,17 +7,23 @@ describe('memory after a burst', () => {
   let heap: number;
   let commands: number;
   let grown: number;
+  let answered: number;
   let trim: MemoryTrim;
-  const seconds = (count: number, perSecond = 0): void => {
-    for (let i = 0; i < count; i++) trim.everySecond((commands += perSecond));
+  let freed: boolean[];
+  const seconds = (count: number, perSecond = 0, answeredPerSecond = 0): void => {
+    for (let i = 0; i < count; i++)
+      trim.everySecond((commands += perSecond), (answered += answeredPerSecond));
   };
   beforeEach(() => {
     done = [];
     grown = 0;
     heap = 20e6;
     commands = 0;
+    answered = 0;
+    freed = [];
     trim = new MemoryTrim({
       grow: () => (grown += 1),
+      free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       heapUsed: () => heap,
@@ -45,6 +51,7 @@ describe('memory after a burst', () => {
     expect(done).to.deep.equal([]);
     trim = new MemoryTrim({
       grow: () => (grown += 1),
+      free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       heapUsed: () => heap,
@@ -60,6 +67,15 @@ describe('memory after a burst', () => {
     expect(grown).to.equal(0);
     seconds(10, 100);
     expect(grown).to.equal(10);
+  });
+
+  it('is what V8 likes while many are answered, not while rubbish comes', () => {
+    seconds(10, 20_000, 100);
+    expect(freed).to.deep.equal([]);
+    seconds(10, 2000, 2000);
+    expect(freed).to.deep.equal([true]);
+    seconds(10, 2000, 100);
+    expect(freed).to.deep.equal([true, false]);
   });
 
   it('has room for them, and no more than that', () => {
