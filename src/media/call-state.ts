@@ -110,6 +110,10 @@ export type MediaFlag =
   | 'rtcp-mux-settled'
   /** Its DTLS handshake was under way when the process that made it ended. */
   | 'dtls-interrupted'
+  /** Its side asks for key frames by FIR and does not know PLI (RFC 5104 §4.3.1). */
+  | 'fir-alone'
+  /** ICE has begun anew since it last chose a route. */
+  | 'ice-restarted'
   | 'audio-player-implicit';
 
 /** Values of `block_dtmf` (redis-layout.md §6.9). */

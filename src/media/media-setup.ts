@@ -399,6 +399,14 @@ function hiddenExtensions(section: SdpMedia, hidden: ReadonlySet<string> | null)
   return ids.length === 0 ? noExtensions : [...new Set(ids)];
 }
 
+/** RFC 5104 §7.1, RFC 4585 §4.2: it has announced FIR, and no PLI. */
+function knowsFirAlone({ attributes }: SdpMedia): boolean {
+  const kinds = attributes.flatMap(({ name, value }) =>
+    name === 'rtcp-fb' && value !== null ? value.replace(/^\S+\s+/, '').trim() : [],
+  );
+  return kinds.includes('ccm fir') && !kinds.includes('nack pli');
+}
+
 /** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
   draft: CallDraft,
@@ -456,6 +464,7 @@ export function applySection(
     rs: bandwidthOf(section, 'RS') ?? -1,
   };
   receiver.hiddenExtensions = hiddenExtensions(section, request.edits?.extensions ?? null);
+  if (section.type === 'video') setMediaFlag(sender, 'fir-alone', knowsFirAlone(section));
   applyCodecs(kind, pair, request);
   applyDirection(pair);
   applyRtcpMux(kind, pair, request);

@@ -12,10 +12,11 @@ const hasPicture = ({ encoding, payloadType }: Codec): boolean =>
   payloadType >= 0 && payloadType <= 127 && !withoutPicture.has(encoding.toLowerCase());
 
 /** The stream's sender can be asked for a key frame: it sends video and takes part in feedback (RFC 4585). */
-function keyFramesOf({ type, protocol, codecs }: Media): OwnRtcpPlan['keyFrames'] {
+function keyFramesOf({ type, protocol, codecs, flags }: Media): OwnRtcpPlan['keyFrames'] {
   if (type !== 'video' || !isFeedbackProtocol(protocol)) return null;
   const payloadTypes = codecs.filter(hasPicture).map(({ payloadType }) => payloadType);
-  return { pli: true, fir: false, payloadTypes };
+  const fir = flags.has('fir-alone');
+  return { pli: !fir, fir, payloadTypes };
 }
 
 /** The name of the relay in its reports to a side: 12 hexadecimal digits as rtpengine's, the same on each node. */

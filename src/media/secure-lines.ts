@@ -1,6 +1,6 @@
 /** The lines about security and ICE in the body for a side (sdp-rules.md §6, §7). */
 import type { CallDraft } from './call-draft.js';
-import type { LocalSocket, Media } from './call-state.js';
+import type { Endpoint, LocalSocket, Media } from './call-state.js';
 import { fingerprintText } from './dtls/attributes.js';
 import { fingerprintOf } from './dtls/identity.js';
 import { speaksDtls, tlsIdOf } from './dtls/negotiation.js';
@@ -76,6 +76,37 @@ function priorityFor(
   return (appearance === 'relay' ? relayPriority : hostPriority)(at.index, at.component);
 }
 
+/** Where ICE is done: the stream, the place of the chosen socket among its own, and the peer (RFC 8839 §4.4.1.2.2). */
+interface Chosen {
+  readonly index: number;
+  readonly remote: Endpoint;
+}
+
+function chosenOf(draft: CallDraft, media: Media, component: 1 | 2): Chosen | null {
+  const id = media.streams[component - 1];
+  if (id === undefined || media.flags.has('ice-restarted')) return null;
+  const { iceRoute, selectedSocket, endpoint, sockets } = draft.stream(id);
+  if (iceRoute === null || selectedSocket === null || endpoint === null) return null;
+  const index = sockets.indexOf(selectedSocket);
+  return index < 0 ? null : { index, remote: endpoint };
+}
+
+/** `1 ADDRESS PORT 2 ADDRESS PORT`, of a controlling side's offer once ICE is done (RFC 8839 §5.2); null: it is not. */
+function remoteCandidates(
+  { kind, draft }: LineRequest,
+  media: Media,
+  components: 1 | 2,
+): string | null {
+  if (kind !== 'offer' || !media.ice.controlling || media.flags.has('passthrough')) return null;
+  const words: string[] = [];
+  for (const component of ([1, 2] as const).slice(0, components)) {
+    const chosen = chosenOf(draft, media, component);
+    if (chosen === null) return null;
+    words.push(`${component} ${chosen.remote.address} ${chosen.remote.port}`);
+  }
+  return words.join(' ');
+}
+
 function candidatesFor(
   lines: LineRequest,
   pair: MediaPair,
@@ -88,7 +119,9 @@ function candidatesFor(
   const both = isRtpProtocol(section.protocol) && !sharesPort;
   return ([1, 2] as const).slice(0, both ? 2 : 1).flatMap((component) => {
     const sockets = socketsOf(draft, receiver, component);
+    const chosen = appearance === 'own' ? chosenOf(draft, receiver, component) : null;
     return sockets.flatMap((socket, index) => {
+      if (chosen !== null && chosen.index !== index) return [];
       const { logicalInterface, family, addressIndex, port } = socket;
       const local = context.interfaces.addressAt(logicalInterface, family, addressIndex);
       if (local === null) return [];
@@ -128,6 +161,9 @@ export function iceLinesFor(
   }
   for (const candidate of candidatesFor(lines, pair, sharesPort))
     out.push(`candidate:${candidateText(candidate)}`);
+  const both = isRtpProtocol(pair.section.protocol) && !sharesPort;
+  const remote = remoteCandidates(lines, pair.receiver, both ? 2 : 1);
+  if (remote !== null) out.push(`remote-candidates:${remote}`);
   const ended = passed
     ? offeredIce(pair.section, pair.session)?.endOfCandidates === true
     : ice.trickle;

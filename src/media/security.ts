@@ -124,6 +124,7 @@ export function applySecurity(
   if (pair.rejected || pair.untouched) return [];
   const passed = passesThrough(kind, pair, request);
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
+  const told = [sender, receiver].map(({ ice }) => ice.local);
   const warnings = [
     ...applyIce(
       {
@@ -143,6 +144,11 @@ export function applySecurity(
       passed,
     ),
   ];
+  [sender, receiver].forEach((media, at) => {
+    // What was chosen before counts no longer (RFC 8445 §9).
+    const was = told[at] ?? null;
+    if (was !== media.ice.local) setMediaFlag(media, 'ice-restarted', was !== null);
+  });
   if (![section.protocol, sender.protocol, receiver.protocol].every(isRtpProtocol)) return warnings;
   const known = [sender, receiver].map(associationOf);
   if (passed) {

@@ -113,6 +113,9 @@ function selected(
   const local = changes.tellsOf(event.portId);
   if (!stream.sockets.includes(event.portId) || local === null) return false;
   selectRoute(stream, event, local);
+  const media = changes.mediaOf(stream);
+  if (media?.flags.has('ice-restarted') === true)
+    media.flags = withFlag(media.flags, 'ice-restarted', false);
   const to = log.mark(formatEndpoint(event.endpoint));
   const { callId } = changes.state;
   log.info('ice', `ICE: media goes to ${to}`, callId, changes.portOf(stream));

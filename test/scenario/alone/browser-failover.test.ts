@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai';
 import { browserInstalled, type BrowserName } from '../../support/browsers/browser.js';
-import { BrowserNet, callThrough } from '../../support/browsers/browser-net.js';
+import { BrowserNet, callThrough, type NgWords } from '../../support/browsers/browser-net.js';
 import type { CallPage, MediaProgress } from '../../support/browsers/call-page.js';
 import { isInstalled, type TestProcess } from '../../support/child-process.js';
 import { namespacesAllowed } from '../../support/namespaces.js';
@@ -13,7 +13,9 @@ import { pause, until } from '../../support/wait.js';
 
 const virtual = '10.0.0.100';
 const [ngPort, cliPort] = [2223, 9900];
-const words = { ICE: 'force', flags: ['trust-address'] };
+const apart = { ICE: 'force', flags: ['trust-address'] };
+/** Audio and video over one transport. */
+const bundled = { ...apart, bundle: ['accept'] };
 
 describe('a video call of two browsers', function () {
   this.timeout(180_000);
@@ -43,12 +45,18 @@ describe('a video call of two browsers', function () {
       ...[`--redis=${hubAddress}:6379/${node.number}`, ...more],
     ]);
 
-  async function call(caller: BrowserName, callee: BrowserName): Promise<void> {
+  async function call(
+    caller: BrowserName,
+    callee: BrowserName,
+    words: NgWords = bundled,
+  ): Promise<void> {
     const [a, b] = [await net.page(caller), await net.page(callee)];
     const relay = { address: pair.one.address, port: ngPort };
     const setup = { callId: 'video', offer: words, answer: words };
     await callThrough(net, relay, { caller: a, callee: b }, setup);
     pages = [a, b];
+    for (const page of pages)
+      expect(await page.stats('transport')).to.have.length(words === bundled ? 1 : 2);
     await heard('at the beginning');
   }
 
@@ -103,15 +111,15 @@ describe('a video call of two browsers', function () {
     if (!names.every(browserInstalled)) test.skip();
   };
 
-  for (const [caller, callee] of [
-    ['chromium', 'chromium'],
-    ['firefox', 'firefox'],
+  for (const [caller, callee, words] of [
+    ['chromium', 'chromium', bundled],
+    ['firefox', 'firefox', apart],
   ] as const) {
     it(`goes on when its relay is killed and started again (${caller}, ${callee})`, async function () {
       skipUnless(this, caller, callee);
       pair.one.addAddress(virtual);
       const relay = await startRelay(pair.one, virtual);
-      await call(caller, callee);
+      await call(caller, callee, words);
       await relay.stop('SIGKILL');
       await relayIsGone();
       await startRelay(pair.one, virtual);

@@ -1,6 +1,7 @@
 /** ICE in offers and answers: what each side is told, and what the relay has to do for it. */
 import { expect } from 'chai';
-import type { CallState, Media } from '../../../src/media/call-state.js';
+import { copyOfStream, type CallState, type Media } from '../../../src/media/call-state.js';
+import { selectRoute } from '../../../src/media/ice/resume.js';
 import { candidateText, offeredIce, readCandidate } from '../../../src/media/ice/attributes.js';
 import {
   foundationOf,
@@ -194,6 +195,59 @@ describe('ICE towards a side', () => {
     call.answer(iceBody(7000, 'wxyz'));
     const [, offerer] = mediasOf(call);
     expect(offerer.ice).to.deep.include({ peerIsLite: true, controlling: true });
+  });
+});
+
+/** The agents have found a way to each side: from which of its sockets, to where. */
+function choose(call: ModelCall): void {
+  const { state } = call;
+  if (state === null) throw new Error('no call');
+  const streams = state.streams.map((stream) => {
+    const [portId] = stream.sockets;
+    if (portId === undefined) return stream;
+    const copy = copyOfStream(stream);
+    const endpoint = { address: '192.0.2.77', port: 1000 + stream.component };
+    selectRoute(copy, { portId, endpoint, priority: 5 }, { address: '203.0.113.5', port: 1 });
+    return copy;
+  });
+  call.state = { ...state, streams };
+}
+
+describe('ICE that is done', () => {
+  const twoAddresses = new InterfaceTable([
+    {
+      name: 'pub',
+      addresses: ['127.0.0.1', '127.0.0.2'].map((address) => ({
+        ...{ family: 'IP4' as const, address, advertised: address },
+      })),
+    },
+  ]);
+  const settled = (): ModelCall => {
+    const call = new AnyCall({ interfaces: twoAddresses });
+    expect(linesOf(call.offer(iceBody(6000, 'abcd')), 'candidate')).to.have.length(4);
+    call.answer(iceBody(7000, 'wxyz'));
+    choose(call);
+    return call;
+  };
+
+  it('shows in further bodies the address that was chosen, and in the offer of a controlling side the peer', () => {
+    const call = settled();
+    const again = call.offer(iceBody(6000, 'abcd'), { toTag: 'x' });
+    expect(linesOf(again, 'candidate')).to.have.length(2);
+    expect(valueOf(again, 'remote-candidates')).to.equal('1 192.0.2.77 1001 2 192.0.2.77 1002');
+    const answered = call.answer(iceBody(7000, 'wxyz'));
+    expect(linesOf(answered, 'candidate')).to.have.length(2);
+    expect(answered).not.to.contain('remote-candidates');
+    // There the other side is in control.
+    const back = call.offer(iceBody(7000, 'wxyz'), { fromTag: 'x', toTag: 'a' });
+    expect(linesOf(back, 'candidate')).to.have.length(2);
+    expect(back).not.to.contain('remote-candidates');
+  });
+
+  it('begins anew with all of them for a side that restarts', () => {
+    const call = settled();
+    call.offer(iceBody(6000, 'efgh'), { toTag: 'x' });
+    expect(linesOf(call.answer(iceBody(7000, 'wxyz')), 'candidate')).to.have.length(4);
   });
 });
 

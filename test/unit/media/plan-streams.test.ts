@@ -53,6 +53,16 @@ describe('the plan of a stream', () => {
     expect(muxed.map(({ id, ownRtcp }) => ownRtcp?.by === id)).to.deep.equal([true, true]);
   });
 
+  it('asks by FIR those who have announced it and no PLI', () => {
+    const asked = (...feedback: string[]): unknown =>
+      rtp(planOf([...video, ...feedback.map((kind) => `a=rtcp-fb:96 ${kind}`)])).map(
+        ({ ownRtcp }) => [ownRtcp?.keyFrames?.pli, ownRtcp?.keyFrames?.fir],
+      )[0];
+    expect(asked('ccm fir')).to.deep.equal([false, true]);
+    expect(asked('ccm fir', 'nack pli')).to.deep.equal([true, false]);
+    expect(asked('nack')).to.deep.equal([true, false]);
+  });
+
   it('has none for audio, nor for a side that takes no part in feedback', () => {
     expect(rtp(planOf(audio)).map(({ ownRtcp }) => ownRtcp)).to.deep.equal([null, null]);
     const plain = video.map((line) => line.replace('AVPF', 'AVP'));
