@@ -280,7 +280,7 @@ for (const suite of suites) {
       ).to.deep.equal([]);
       expect(
         machine.shell(
-          'getent passwd rtprelay; getent group rtprelay; ls /run | grep rtprelay; true',
+          '{ getent passwd rtprelay; getent group rtprelay; ls /run | grep rtprelay; } || true',
         ),
       ).to.equal('');
       expect(
