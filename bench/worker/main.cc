@@ -44,11 +44,12 @@ public:
     port->local = spec.local;
     return port;
   }
-  void mark(const Port& /*port*/, int /*tos*/) override {}
-  bool watch(Port& port) override {
-    ports_.push_back(&port);
+  void mark(Port& /*port*/, int /*tos*/) override {}
+  const Port* watch(std::span<const std::unique_ptr<Port>> ports) override {
+    for (const auto& port : ports)
+      ports_.push_back(port.get());
     ready_.store(ports_.size() == 2 * kCalls, std::memory_order_release);
-    return true;
+    return nullptr;
   }
   void resume(Port& /*port*/) override {}
   void close(Port& /*port*/) override {}
@@ -130,9 +131,13 @@ PlanSpec call(std::size_t number) {
 
 } // namespace
 
-/// In place of the one of epoll_io.cc.
+/// In place of those of epoll_io.cc and steered_io.cc.
 std::unique_ptr<PacketIo> make_epoll_io(FreeBind /*free_bind*/) {
   return std::make_unique<MemoryIo>();
+}
+
+std::unique_ptr<PacketIo> make_steered_io(const SteeredIoOptions& /*options*/, int& /*error*/) {
+  return nullptr;
 }
 
 } // namespace rtprelay
@@ -141,7 +146,7 @@ int main() {
   using namespace rtprelay;
   RelayOptions options;
   Relay relay(options, {[](void*) {}, nullptr});
-  if (!relay.start())
+  if (int error = 0; !relay.start(error))
     return 1;
   for (std::size_t i = 0; i < kCalls; ++i) {
     std::vector<PortFailure> failures;

@@ -341,6 +341,8 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::traces>("traces"),
                          InstanceMethod<&RelayObject::on_events>("onEvents"),
                          InstanceMethod<&RelayObject::on_rtcp>("onRtcp"),
+                         InstanceMethod<&RelayObject::bind_ports>("bindPorts"),
+                         InstanceMethod<&RelayObject::release_left_ports>("releaseLeftPorts"),
                          InstanceMethod<&RelayObject::close>("close"),
                      });
 }
@@ -351,7 +353,7 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
       !info[3].IsBoolean() || !info[4].IsBoolean()) {
     fail(info.Env(),
          "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
-         "listeningMos: boolean)");
+         "listeningMos: boolean, portsMap?: number, socketsMap?: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -374,11 +376,16 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   if (info[3].As<Napi::Boolean>().Value())
     options.mos.formula = MosRule::Formula::kLegacy;
   options.mos.listening = info[4].As<Napi::Boolean>().Value();
+  if (info.Length() > 6 && info[5].IsNumber() && info[6].IsNumber())
+    options.steering = {info[5].As<Napi::Number>().Int32Value(),
+                        info[6].As<Napi::Number>().Int32Value()};
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
-  if (!relay_->start()) {
+  int error = 0;
+  if (!relay_->start(error)) {
     shut_down();
-    fail(info.Env(), "the media threads cannot be started (descriptors or threads exhausted)");
+    const std::string reason = strerrordesc_np(error);
+    fail(info.Env(), ("the media threads cannot be started: " + reason).c_str());
   }
 }
 
@@ -638,6 +645,19 @@ Napi::Value RelayObject::on_rtcp(const Napi::CallbackInfo& info) {
   rtcp_listener_ = Napi::Persistent(info[0].As<Napi::Function>());
   relay_->copy_rtcp();
   return env.Undefined();
+}
+
+Napi::Value RelayObject::bind_ports(const Napi::CallbackInfo& info) {
+  if (is_open(info.Env()))
+    relay_->bind_ports();
+  return info.Env().Undefined();
+}
+
+Napi::Value RelayObject::release_left_ports(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  return number(env, static_cast<std::uint64_t>(relay_->release_left_ports()));
 }
 
 Napi::Value RelayObject::close(const Napi::CallbackInfo& info) {

@@ -29,6 +29,8 @@ private:
   Napi::Value traces(const Napi::CallbackInfo& info);
   Napi::Value on_events(const Napi::CallbackInfo& info);
   Napi::Value on_rtcp(const Napi::CallbackInfo& info);
+  Napi::Value bind_ports(const Napi::CallbackInfo& info);
+  Napi::Value release_left_ports(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   /// Frees the threads; called by JS, by the collector, and before the environment ends, because a

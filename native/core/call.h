@@ -150,6 +150,8 @@ struct Exchange : MailboxLink {
   std::vector<std::unique_ptr<SrtpSession>> retired_sessions;
   std::vector<std::shared_ptr<Association>> retired_associations;
   std::unique_ptr<QualityTable> retired_quality;
+  /// Steered ports get sockets of their own.
+  bool binds_ports = false;
   /// A snapshot that stays: its senders of video are asked for key frames.
   const CallSnapshot* key_frames_of = nullptr;
 };

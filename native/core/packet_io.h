@@ -33,7 +33,10 @@ struct Slot {
 };
 
 struct InPacket {
+  /// null until `resolve` when it came to a steered port, and afterwards if that is none of ours.
   Port* port = nullptr;
+  /// Where it came to, of a steered port.
+  SocketAddress local;
   SocketAddress source;
   /// In a `Slot`: there is room before and behind.
   std::span<std::uint8_t> bytes;
@@ -73,17 +76,26 @@ public:
   virtual std::unique_ptr<Port> open(const PortSpec& spec, int tos, FileDescriptor inherited,
                                      int& error) = 0;
   /// Sets IP_TOS / IPV6_TCLASS of what is sent from it; -1 means the system default.
-  virtual void mark(const Port& port, int tos) = 0;
-  /// From now on its packets are returned; those of an inherited port wait until `resume`. The port
-  /// may only be freed after `close`. false: errno says why not.
-  virtual bool watch(Port& port) = 0;
+  virtual void mark(Port& port, int tos) = 0;
+  /// From now on their packets are returned; those of an inherited port wait until `resume`. The
+  /// ports may only be freed after `close`. Returns the first for which it could not be done (errno
+  /// says why), or null.
+  virtual const Port* watch(std::span<const std::unique_ptr<Port>> ports) = 0;
   virtual void resume(Port& port) = 0;
+  /// They will be closed, and their addresses may be opened anew before that.
+  virtual void retire(std::span<const std::unique_ptr<Port>> /*ports*/) {}
   // Thread: worker.
+  /// After `watch`, before its packets are looked at. Once or more often.
+  virtual void know(Port& /*port*/) {}
   /// After this no packet of `port` is returned any more.
   virtual void close(Port& port) = 0;
   /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call. ICMP errors
   /// come among the packets.
   virtual Received receive(std::span<InPacket> out, int timeout_ms) = 0;
+  /// Finds the ports of packets that came to steered ones, with those that are known by now.
+  virtual void resolve(std::span<InPacket> /*packets*/) {}
+  /// Gives every steered port a socket of its own.
+  virtual void bind_all() {}
   /// Sends what it can and marks it `sent`; never blocks.
   virtual void send(std::span<OutPacket> packets) = 0;
   // Thread: any.
@@ -92,5 +104,22 @@ public:
 
 /// One kernel socket per port, epoll. null when the kernel refuses (descriptors).
 std::unique_ptr<PacketIo> make_epoll_io(FreeBind free_bind);
+
+class PortSteering;
+class SocketStore;
+
+struct SteeredIoOptions {
+  FreeBind free_bind = FreeBind::kNo;
+  /// The number of the worker.
+  std::uint32_t worker = 0;
+  /// Outlives it.
+  PortSteering* steering = nullptr;
+  /// Where sockets of an earlier process come from and ours are kept; null: nowhere.
+  SocketStore* sockets = nullptr;
+};
+
+/// One kernel socket for all ports of a family; what cannot be steered has a socket of its own.
+/// null: `error` is the errno.
+std::unique_ptr<PacketIo> make_steered_io(const SteeredIoOptions& options, int& error);
 
 } // namespace rtprelay

@@ -1,6 +1,7 @@
 // A local UDP port.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "address.h"
@@ -13,12 +14,23 @@ struct TransportConfig;
 /// Opened, marked, watched and closed by a `PacketIo` alone. Kept from snapshot to snapshot while
 /// its id and address stay.
 struct Port {
+  /// Its own socket; none while it is steered.
   FileDescriptor fd;
   SocketAddress local;
   std::uint32_t id = 0;
   /// Opened by an earlier process: its packets wait until the port's call is known to the worker.
   // Thread: control only.
   bool inherited = false;
+  /// Its packets come to the worker's socket for all ports. Changed by the worker alone once it
+  /// knows the port.
+  bool steered = false;
+  /// It was opened so: what its socket is like, if it gets one, is the worker's affair.
+  // Thread: written before any worker knows it.
+  bool opened_steered = false;
+  /// The worker knows it. Thread: worker only.
+  bool known = false;
+  /// TOS or traffic class of what a steered port sends. Thread: written by control.
+  std::atomic<std::uint8_t> tos{0};
   /// Where packets that arrive here belong. Thread: worker only.
   const TransportConfig* transport = nullptr;
 };

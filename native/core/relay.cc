@@ -84,9 +84,25 @@ Relay::Relay(RelayOptions options, Notifier notifier)
 
 Relay::~Relay() { close(); }
 
-bool Relay::start() {
+std::unique_ptr<PacketIo> Relay::make_io(std::size_t worker, int& error) {
+  if (steering_ != nullptr)
+    return make_steered_io(
+        {options_.free_bind, static_cast<std::uint32_t>(worker), steering_.get(), sockets_}, error);
+  auto io = make_epoll_io(options_.free_bind);
+  if (io == nullptr)
+    error = errno;
+  return io;
+}
+
+bool Relay::start(int& error) {
+  error = EAGAIN;
+  if (options_.steering.ports >= 0) {
+    steering_ = PortSteering::make(options_.steering, error);
+    if (steering_ == nullptr)
+      return false;
+  }
   for (std::size_t i = 0; i < std::max<std::size_t>(options_.workers, 1); ++i) {
-    auto io = make_epoll_io(options_.free_bind);
+    auto io = make_io(i, error);
     if (io == nullptr)
       return false;
     workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch));
@@ -100,6 +116,34 @@ bool Relay::start() {
       return false;
   }
   return true;
+}
+
+void Relay::bind_ports() {
+  if (steering_ == nullptr || !steering_->on())
+    return;
+  steering_->turn_off();
+  for (const auto& worker : workers_) {
+    auto order = std::make_unique<Exchange>();
+    order->binds_ports = true;
+    outstanding_ += 1;
+    worker->post(std::move(order));
+  }
+  wake_workers_for_orders();
+}
+
+std::size_t Relay::release_left_ports() {
+  return steering_ == nullptr ? 0 : steering_->release_left();
+}
+
+std::size_t Relay::worker_for(const PlanSpec& plan) const {
+  if (steering_ == nullptr)
+    return next_worker();
+  for (const PortSpec& spec : plan.ports) {
+    const auto slot = steering_->left_slot(spec.local);
+    if (slot && *slot / 2 < workers_.size())
+      return *slot / 2;
+  }
+  return next_worker();
 }
 
 std::size_t Relay::next_worker() const {
@@ -124,7 +168,7 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     return PlanError::kNone;
   }
   const bool fresh = known == calls_.end();
-  const std::size_t worker = fresh ? next_worker() : known->second.worker;
+  const std::size_t worker = fresh ? worker_for(plan) : known->second.worker;
   Identities identities;
   if (!load_identities(plan, identities))
     return PlanError::kBadIdentity;
@@ -178,6 +222,8 @@ std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, int tos, std::size_
     // The port (or descriptor) may be one of ours that a worker is about to give back.
     wake_workers_for_orders();
     free_returned(true);
+    if (steering_ != nullptr)
+      steering_->look_again();
     port = io.open(spec, tos, FileDescriptor(), error);
   }
   return port;
@@ -191,17 +237,17 @@ void Relay::forget(const NewPorts& opened) {
 
 bool Relay::watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures) {
   PacketIo& io = workers_[worker]->io();
-  for (const auto& port : opened)
-    if (!io.watch(*port))
-      failures.push_back({port->id, port->local, errno});
-  if (failures.empty())
+  const Port* const refused = io.watch(opened);
+  if (refused == nullptr)
     return true;
+  failures.push_back({refused->id, refused->local, errno});
   give_up(worker, std::move(opened));
   return false;
 }
 
 void Relay::give_up(std::size_t worker, NewPorts opened) {
   forget(opened);
+  workers_[worker]->io().retire(opened);
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
@@ -221,6 +267,7 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     return spec == nullptr || spec->local != port.local;
   });
   loads_[call.worker] -= order.retired_ports.size();
+  workers_[call.worker]->io().retire(order.retired_ports);
   if (sockets_ != nullptr)
     for (const auto& port : order.retired_ports)
       sockets_->forget(port->local);
@@ -465,10 +512,13 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
       io.mark(*port, plan.tos);
     call.tos = plan.tos;
   }
-  std::vector<Port*> fresh;
+  std::vector<Port*> inherited;
   for (auto& port : opened) {
     loads_[call.worker] += 1;
-    fresh.push_back(port.get());
+    if (sockets_ != nullptr && port->fd.valid())
+      sockets_->keep(port->local, port->fd.get());
+    if (port->inherited)
+      inherited.push_back(port.get());
     call.ports.push_back(std::move(port));
   }
   sort_by_id(call.ports);
@@ -479,14 +529,9 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
   call.snapshot = order->next.get();
   outstanding_ += 1;
   workers_[call.worker]->post(std::move(order));
-  if (sockets_ == nullptr)
-    return;
-  for (Port* port : fresh) {
-    sockets_->keep(port->local, port->fd.get());
-    // Only now does the worker know where the packets belong that have waited.
-    if (port->inherited)
-      io.resume(*port);
-  }
+  // Only now does the worker know where the packets belong that have waited.
+  for (Port* port : inherited)
+    io.resume(*port);
 }
 
 void Relay::remove(const std::string& call_id) {

@@ -15,6 +15,7 @@
 #include "handshakes.h"
 #include "identity_cache.h"
 #include "plan.h"
+#include "port_steering.h"
 #include "rtcp.h"
 #include "socket_store.h"
 #include "worker.h"
@@ -27,6 +28,8 @@ struct RelayOptions {
   FreeBind free_bind = FreeBind::kNo;
   /// Where sockets of an earlier process come from and ours are kept; null: nowhere.
   SocketStore* sockets = nullptr;
+  /// Without them each port has a socket.
+  SteeringMaps steering{};
   /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
   /// clock.
   Micros epoch = 0;
@@ -105,8 +108,12 @@ public:
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
-  /// false when the threads cannot be started; the relay is then unusable.
-  bool start();
+  /// false when the threads cannot be started; the relay is then unusable. `error`: the errno.
+  bool start(int& error);
+  /// Steering has come to an end: every port gets a socket of its own.
+  void bind_ports();
+  /// Ports that an earlier process had steered and no call has: they are no longer. How many.
+  std::size_t release_left_ports();
   /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
   /// means that nothing was changed.
   PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
@@ -188,6 +195,9 @@ private:
   static void configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void remove(const std::string& call_id);
   std::size_t next_worker() const;
+  /// Where an earlier process had the call, if it is known: what waits is there.
+  std::size_t worker_for(const PlanSpec& plan) const;
+  std::unique_ptr<PacketIo> make_io(std::size_t worker, int& error);
   void free_returned(bool wait);
   void drain_samples();
   void drain_events();
@@ -200,6 +210,8 @@ private:
   const Notifier notifier_;
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;
+  /// null: ports are not steered.
+  std::unique_ptr<PortSteering> steering_;
   std::vector<std::unique_ptr<Worker>> workers_;
   /// Stopped before the workers that they send through.
   std::vector<std::unique_ptr<Handshakes>> handshakes_;

@@ -45,6 +45,12 @@ void set_tos(int fd, Family family, int tos) {
   }
 }
 
+SocketAddress local_address(int fd) {
+  KernelAddress address{};
+  socklen_t length = sizeof(address);
+  return getsockname(fd, &address.generic, &length) == 0 ? from_kernel(address) : SocketAddress{};
+}
+
 void report_unreachable(int fd, Family family) {
   const int on = 1;
   const bool v4 = family == Family::kIpv4;

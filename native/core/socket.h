@@ -45,6 +45,9 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
 FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind free_bind,
                                  int& error);
 
+/// What the socket is bound to; kNone: no internet address.
+SocketAddress local_address(int fd);
+
 /// From now on ICMP errors about packets sent from the socket are kept for `take_socket_error`. The
 /// next system call on it may fail with the error and has to be repeated.
 void report_unreachable(int fd, Family family);

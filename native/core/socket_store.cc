@@ -25,14 +25,7 @@ bool bound_udp_address(int fd, SocketAddress& out) {
   socklen_t length = sizeof(type);
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_DGRAM)
     return false;
-  KernelAddress address{};
-  length = sizeof(address);
-  if (getsockname(fd, &address.generic, &length) != 0)
-    return false;
-  const sa_family_t family = address.generic.sa_family;
-  if (family != AF_INET && family != AF_INET6)
-    return false;
-  out = from_kernel(address);
+  out = local_address(fd);
   return out.port != 0;
 }
 
@@ -85,6 +78,16 @@ FileDescriptor SocketStore::take(const SocketAddress& local) {
   FileDescriptor fd = std::move(found->second);
   inherited_.erase(found);
   return fd;
+}
+
+FileDescriptor SocketStore::take_by_cookie(std::uint64_t cookie) {
+  for (auto& [local, fd] : inherited_) {
+    std::uint64_t each = 0;
+    socklen_t length = sizeof(each);
+    if (getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &each, &length) == 0 && each == cookie)
+      return take(SocketAddress(local));
+  }
+  return {};
 }
 
 void SocketStore::keep(const SocketAddress& local, int fd) {

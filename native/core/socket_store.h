@@ -31,6 +31,8 @@ public:
   void open_early(const SocketAddress& local, FreeBind free_bind);
   /// The inherited (or early) socket that is bound to `local`, or an invalid one.
   FileDescriptor take(const SocketAddress& local);
+  /// The same by SO_COOKIE.
+  FileDescriptor take_by_cookie(std::uint64_t cookie);
   /// Has a copy of a socket stored, unless one is already. The descriptor has to stay open until
   /// `forget` or the next `flush` that returns true.
   void keep(const SocketAddress& local, int fd);

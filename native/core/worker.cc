@@ -71,7 +71,9 @@ void Worker::run() {
     // Orders first: whoever reads a reply and then sends must meet the state that the reply speaks
     // of. What they retire is given back only after the packets, which may refer to it.
     Exchange* done = orders_.empty() ? nullptr : execute_orders();
-    process({in_.data(), received.packets});
+    const std::span<InPacket> packets(in_.data(), received.packets);
+    io_->resolve(packets);
+    process(packets);
     give_back(done);
     if (!flights_.empty())
       send_flights();
@@ -106,6 +108,8 @@ void Worker::give_back(Exchange* order) {
 }
 
 void Worker::execute(Exchange& order) {
+  if (order.binds_ports)
+    io_->bind_all();
   // Closed here, not where the order comes back: the control thread has enough to do.
   for (const auto& port : order.retired_ports)
     io_->close(*port);
@@ -132,8 +136,10 @@ void Worker::retire_transport(Transport& transport) {
 void Worker::install(CallSnapshot& snapshot) {
   for (const TransportConfig& transport : snapshot.transports)
     install_transport(transport);
-  for (const PortBinding& binding : snapshot.ports)
+  for (const PortBinding& binding : snapshot.ports) {
     binding.port->transport = binding.transport;
+    io_->know(*binding.port);
+  }
 }
 
 void Worker::install_transport(const TransportConfig& transport) {
@@ -187,7 +193,7 @@ void Worker::process(std::span<const InPacket> packets) {
 }
 
 void Worker::process_packet(InPacket packet) {
-  const TransportConfig* transport = packet.port->transport;
+  const TransportConfig* transport = packet.port == nullptr ? nullptr : packet.port->transport;
   if (transport == nullptr)
     return;
   if (packet.unreachable != 0) {

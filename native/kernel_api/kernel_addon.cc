@@ -7,6 +7,7 @@
 #include <napi.h>
 
 #include "../kernel/kernel_forwarder.h"
+#include "steering_object.h"
 
 namespace rtprelay::kernel {
 
@@ -293,6 +294,7 @@ namespace {
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("KernelForwarder", ForwarderObject::define(env));
+  define_steering(env, exports);
   return exports;
 }
 

@@ -54,7 +54,8 @@ export interface MediaConfig {
   readonly kernelForwardSetForwarding: boolean;
   /** Refuse to start when the kernel cannot forward though it should. */
   readonly noFallback: boolean;
-  readonly portMode: 'bound';
+  /** `auto`: steered where that is permitted. */
+  readonly portMode: 'auto' | 'bound' | 'steered';
   /** Worker threads of the packet path. */
   readonly numThreads: number;
   readonly mos: MosConfig;
@@ -233,6 +234,11 @@ function kernelForwardOf(options: OptionReader): MediaConfig['kernelForward'] {
   return known.find((each) => each === mode) ?? 'none';
 }
 
+function portModeOf(options: OptionReader): MediaConfig['portMode'] {
+  const mode = options.text('port-mode');
+  return mode === 'auto' || mode === 'steered' ? mode : 'bound';
+}
+
 function interfacesOf(options: OptionReader, portMin: number, portMax: number): InterfaceSpecs {
   const specs = parseInterfaces(options.texts('interface'), options.sections.interfaces);
   for (const { name, ports } of specs.interfaces) {
@@ -262,7 +268,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     kernelForwardPins: options.text('kernel-forward-pins'),
     kernelForwardSetForwarding: options.flag('kernel-forward-set-forwarding'),
     noFallback: options.flag('no-fallback'),
-    portMode: 'bound',
+    portMode: portModeOf(options),
     numThreads: threadsOf(options, host),
     mos: mosConfig(options),
     ssrcReporting: ssrcReportingOf(options),

@@ -93,7 +93,13 @@ const mediaPlane: readonly OptionSpec[] = [
   flag('kernel-forward-set-forwarding', 'Switch IP forwarding on where nft needs it', {
     own: true,
   }),
-  words('port-mode', 'bound', 'How media ports are opened', ['bound'], { own: true }),
+  words(
+    'port-mode',
+    'bound',
+    'How media ports are opened: a socket each, or steered by BPF to one for each thread',
+    ['auto', 'bound', 'steered'],
+    { own: true },
+  ),
   words(
     'mos',
     'CQ',

@@ -61,6 +61,7 @@ import type { ServiceManager } from './process/service-manager.js';
 import { RateMeter } from './rate-meter.js';
 import { Rehearsal } from './rehearsal.js';
 import { RestoreWatch } from './restore-watch.js';
+import type { SteeredPorts } from './steered-ports.js';
 
 export interface DaemonEnvironment {
   readonly config: Config;
@@ -112,6 +113,7 @@ export class Daemon {
   #relay: MediaRelay | null = null;
   #kernelRelay: KernelRelay | null = null;
   #kernelDevices: KernelDevices | null = null;
+  #steered: SteeredPorts | null = null;
   #store: CallStore = new MemoryStore();
   #redisStore: RedisStore | null = null;
   #calls: CallService | null = null;
@@ -224,10 +226,11 @@ export class Daemon {
   async #openCalls(interfaces: InterfaceTable, freeBind: boolean): Promise<CallService> {
     const { config, log, clock, serviceManager } = this.#environment;
     const opened = await openRelay({ config, log, clock, interfaces, freeBind });
-    const { relay, kernelRelay, kernelDevices } = opened;
+    const { relay, kernelRelay, kernelDevices, steered } = opened;
     this.#relay = relay;
     this.#kernelRelay = kernelRelay;
     this.#kernelDevices = kernelDevices;
+    this.#steered = steered;
     const { portMin: min, portMax: max, endpointLearning } = config.media;
     const pool = new PortPool(
       { min, max },
@@ -494,6 +497,8 @@ export class Daemon {
     const { serviceManager, log } = this.#environment;
     const flows = this.#kernelRelay?.releaseUnclaimed() ?? 0;
     if (flows > 0) log.info('core', `Removed ${flows} kernel flows that belong to no call`);
+    const ports = this.#steered?.releaseLeft() ?? 0;
+    if (ports > 0) log.info('core', `Closed ${ports} steered ports that belong to no call`);
     const count = serviceManager.releaseRest();
     if (count > 0) log.info('core', `Closed ${count} inherited sockets that belong to no call`);
   }
@@ -529,6 +534,7 @@ export class Daemon {
       this.#meter?.measure();
       this.#exports?.everySecond();
       this.#kernelDevices?.everySecond();
+      this.#steered?.everySecond();
       this.#kernelRelay?.watch();
       this.#calls?.sweep();
       this.#ngPort?.everySecond();
@@ -572,5 +578,6 @@ export class Daemon {
     this.#kernelDevices?.close();
     this.#held?.close();
     this.#relay?.close();
+    this.#steered?.close(serviceManager.keepsSockets);
   }
 }

@@ -1,6 +1,5 @@
 /** Chooses and starts kernel forwarding. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Config } from '../config/config.js';
 import { devicesFor } from '../kernel-forward/devices.js';
@@ -13,8 +12,8 @@ import { networkDevices } from '../native/network.js';
 import { familyOf, type Family } from '../kernel-forward/nft-ruleset.js';
 import { builtFile } from '../native/addon.js';
 import type { Log } from '../observe/log.js';
+import { mountBpfFor, pinDirectoryOf } from './bpf-pins.js';
 
-const bpfFileSystem = '/sys/fs/bpf';
 const leastFlows = 64;
 /** Ports that a call of audio and video has for RTP, on one address. */
 const flowsPerCall = 8;
@@ -26,29 +25,6 @@ export class FallbackError extends Error {
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
-
-/** One directory for each instance: several may run on a machine. */
-function pinDirectoryOf(config: Config): string {
-  if (config.media.kernelForwardPins !== null) return config.media.kernelForwardPins;
-  const { listenNg, listenTcpNg, listenHttp, listenHttps } = config.control;
-  const [first] = [...listenNg, ...listenTcpNg, ...listenHttp, ...listenHttps];
-  const address = first?.host ?? 'any';
-  const name = `${address}_${first?.port ?? 0}`.replace(/[^A-Za-z0-9_-]/g, '-');
-  return `${bpfFileSystem}/rtprelay-${name}`;
-}
-
-/** Mounts the kernel's own BPF file system where a machine without systemd has none. */
-function mountBpf(): void {
-  // Its failure shows when the directory is opened, with a better reason.
-  const mounted = spawnSync('mountpoint', ['-q', bpfFileSystem]).status === 0;
-  if (mounted || process.getuid?.() !== 0) return;
-  try {
-    mkdirSync(bpfFileSystem, { recursive: true });
-  } catch {
-    return;
-  }
-  spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
-}
 
 /** Where media may come in. */
 export interface MediaAddresses {
@@ -67,7 +43,7 @@ function maxFlowsOf(config: Config, ports: number): number {
 /** @throws KernelForwardError */
 function openBpf(config: Config, mode: BpfMode, ports: number): BpfForwarder {
   const pinDirectory = pinDirectoryOf(config);
-  if (pinDirectory.startsWith(`${bpfFileSystem}/`)) mountBpf();
+  mountBpfFor(pinDirectory);
   return new BpfForwarder({
     pinDirectory,
     objectPath: builtFile('bpf', 'forward.bpf.o'),

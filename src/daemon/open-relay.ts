@@ -2,12 +2,12 @@
 import type { Config } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
-import { NativeRelay } from '../native/relay.js';
 import type { MediaRelay } from '../media/relay.js';
 import type { Log } from '../observe/log.js';
 import type { SteadyClock } from './clocks.js';
 import type { KernelDevices } from './kernel-devices.js';
 import { addressesOf, portCount } from './machine.js';
+import { openPorts, type SteeredPorts } from './steered-ports.js';
 
 export interface OpenRelayOptions {
   readonly config: Config;
@@ -23,20 +23,29 @@ export interface OpenedRelay {
   /** null: nothing is forwarded in the kernel. */
   readonly kernelRelay: KernelRelay | null;
   readonly kernelDevices: KernelDevices | null;
+  /** null: each port has a socket. */
+  readonly steered: SteeredPorts | null;
 }
+
+type InKernel = Omit<OpenedRelay, 'steered'>;
 
 /** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
-  const { config, clock, freeBind } = options;
+  const { config, clock, freeBind, log, interfaces } = options;
   const { epochMicros } = clock;
   const { numThreads: workers, mos } = config.media;
-  const inner = new NativeRelay({ workers, freeBind, epochMicros, mos });
-  const alone = { relay: inner, kernelRelay: null, kernelDevices: null };
+  const { relay: inner, steered } = openPorts({
+    ...{ config, log, ports: portCount(interfaces, config.media) },
+    relay: { workers, freeBind, epochMicros, mos },
+  });
+  const alone = { relay: inner, kernelRelay: null, kernelDevices: null, steered };
   if (config.media.kernelForward === 'none') return alone;
   try {
-    return (await openInKernel(options, inner)) ?? alone;
+    const inKernel = await openInKernel(options, inner);
+    return inKernel === null ? alone : { ...inKernel, steered };
   } catch (error) {
     inner.close();
+    steered?.close(false);
     throw error;
   }
 }
@@ -44,7 +53,7 @@ export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay>
 async function openInKernel(
   { config, log, clock, interfaces }: OpenRelayOptions,
   inner: MediaRelay,
-): Promise<OpenedRelay | null> {
+): Promise<InKernel | null> {
   const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
     await Promise.all([
       import('./kernel.js'),

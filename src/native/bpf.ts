@@ -22,16 +22,56 @@ export interface NativeBpfForwarder<Flow, Vlan> {
   remove(): string | null;
 }
 
-/** Nothing is open yet. @throws NativeRelayError */
-export function newBpfForwarder<Flow, Vlan>(): NativeBpfForwarder<Flow, Vlan> {
+/** native/kernel_api/steering_object.cc */
+export interface NativeSteering {
+  /** null, or why not. */
+  open(pinDirectory: string, objectPath: string, maxPorts: number): string | null;
+  state(): {
+    /** Ports of an earlier process were found. */
+    readonly adopted: boolean;
+    /** Why something was made anew, or empty. */
+    readonly note: string;
+    /** Descriptors of the maps. */
+    readonly ports: number;
+    readonly sockets: number;
+  };
+  /** true: the program is where it was. false: it was detached, and is there again. A string: it is not. */
+  check(): boolean | string;
+  /** The kernel goes on. */
+  close(): void;
+  /** Nothing is left in the kernel. null, or why that is not so. */
+  remove(): string | null;
+}
+
+interface KernelAddon {
+  readonly KernelForwarder: new () => unknown;
+  readonly Steering: new () => NativeSteering;
+  readonly removeLeftSteering: (pinDirectory: string) => string | null;
+}
+
+/** @throws NativeRelayError */
+function kernelAddon(): KernelAddon {
   try {
-    const { KernelForwarder } = loadNative('rtprelay-kernel') as {
-      readonly KernelForwarder: new () => NativeBpfForwarder<Flow, Vlan>;
-    };
-    return new KernelForwarder();
+    return loadNative('rtprelay-kernel') as KernelAddon;
   } catch (cause) {
     if (!(cause instanceof NativeRelayError) || cause.code !== 'addon-not-built') throw cause;
     const help = 'built without libbpf: install libbpf-dev, run npm run build';
     throw new NativeRelayError('addon-not-built', help, { cause });
   }
 }
+
+/** Nothing is open yet. @throws NativeRelayError */
+export function newBpfForwarder<Flow, Vlan>(): NativeBpfForwarder<Flow, Vlan> {
+  const { KernelForwarder } = kernelAddon();
+  return new KernelForwarder() as NativeBpfForwarder<Flow, Vlan>;
+}
+
+/** Nothing is open yet. @throws NativeRelayError */
+export function newSteering(): NativeSteering {
+  const { Steering } = kernelAddon();
+  return new Steering();
+}
+
+/** What a process with steered ports has left. null, or why it may go on. @throws NativeRelayError */
+export const removeLeftSteering = (pinDirectory: string): string | null =>
+  kernelAddon().removeLeftSteering(pinDirectory);

@@ -40,6 +40,14 @@ export interface NativeRelayOptions {
     readonly formula: 'G.107' | 'legacy';
     readonly kind: 'conversational' | 'listening';
   };
+  /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
+  readonly steering?: SteeringMaps;
+}
+
+/** Descriptors, which the caller closes. */
+export interface SteeringMaps {
+  readonly ports: number;
+  readonly sockets: number;
 }
 
 /** Position of each number of a stream, then the drops by reason; as in native/api/relay_object.cc. */
@@ -176,6 +184,8 @@ interface AddonRelay {
   traces(callId: string): readonly StreamTrace[];
   onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void;
   onEvents(listener: (events: readonly NativeEvent[]) => void): void;
+  bindPorts(): void;
+  releaseLeftPorts(): number;
   close(): void;
 }
 
@@ -186,6 +196,8 @@ interface Addon {
     epochMicros: number,
     legacyMos: boolean,
     listeningMos: boolean,
+    portsMap?: number,
+    socketsMap?: number,
   ) => AddonRelay;
 }
 
@@ -397,6 +409,8 @@ export class NativeRelay implements MediaRelay {
         epochMicros,
         options.mos?.formula === 'legacy',
         options.mos?.kind === 'listening',
+        options.steering?.ports,
+        options.steering?.sockets,
       );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
@@ -494,6 +508,18 @@ export class NativeRelay implements MediaRelay {
   onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void {
     this.#assertOpen();
     this.#relay.onRtcp(listener);
+  }
+
+  /** Ports are steered no longer: each gets a socket of its own. */
+  bindPorts(): void {
+    this.#assertOpen();
+    this.#relay.bindPorts();
+  }
+
+  /** Ports that an earlier process had steered and no call has (yet) are closed. Returns how many. */
+  releaseLeftPorts(): number {
+    this.#assertOpen();
+    return this.#relay.releaseLeftPorts();
   }
 
   close(): void {

@@ -9,6 +9,10 @@ import { rtpengine125Command } from './trixie.js';
 
 const builtDaemon = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
 
+/** RTPRELAY_PORT_MODE: whatever is tested here is tested with this `--port-mode`. */
+const givenMode = process.env['RTPRELAY_PORT_MODE'] ?? '';
+export const givenPortMode = givenMode === '' ? [] : [`--port-mode=${givenMode}`];
+
 /** `rtpengine` is what is installed here, `rtpengine-12.5` that of Debian 13 (see trixie.ts). */
 export type DaemonKind = 'rtprelayd' | 'rtpengine' | 'rtpengine-12.5';
 
@@ -61,7 +65,7 @@ export class MediaDaemon {
     const control = `${controlAddress}:${controlPort}`;
     // In a root of its own rtpengine has no such folder.
     const pidFile = kind === 'rtpengine-12.5' ? null : folder.file('pid');
-    const words = daemonOptions(options, ports, control, pidFile);
+    const words = daemonOptions(kind, options, ports, control, pidFile);
     const namespace = options.namespace === undefined ? {} : { namespace: options.namespace };
     const [program, ...first] = commandOf(kind);
     const env = options.env ?? {};
@@ -117,12 +121,14 @@ function commandOf(kind: DaemonKind): readonly [string, ...string[]] {
 }
 
 function daemonOptions(
+  kind: DaemonKind,
   options: DaemonOptions,
   ports: PortRange,
   control: string,
   pidFile: string | null,
 ): readonly string[] {
   const interfaces = options.interfaces ?? ['127.0.0.1'];
+  const portMode = kind === 'rtprelayd' ? givenPortMode : [];
   return [
     '--config-file=none',
     ...interfaces.map((each) => `--interface=${each}`),
@@ -134,6 +140,7 @@ function daemonOptions(
     `--port-max=${ports.max}`,
     ...(pidFile === null ? [] : [`--pidfile=${pidFile}`]),
     `--log-level=${options.logLevel ?? 6}`,
+    ...portMode,
     ...(options.extra ?? []),
   ];
 }

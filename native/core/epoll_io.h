@@ -1,0 +1,61 @@
+// One kernel socket per port.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include <sys/epoll.h>
+
+#include "packet_io.h"
+
+namespace rtprelay {
+
+/// A port has one packet at a time nearly always, so one recvfrom per ready port and
+/// level-triggered epoll is cheapest: two system calls per relayed packet and a share of
+/// epoll_wait. A second packet on the same port is found by the next round, which keeps the ports'
+/// turns fair.
+class EpollIo : public PacketIo {
+public:
+  explicit EpollIo(FreeBind free_bind) : free_bind_(free_bind), slots_(kBatchSize) {}
+
+  /// false: errno says why.
+  bool start();
+
+  std::unique_ptr<Port> open(const PortSpec& spec, int tos, FileDescriptor inherited,
+                             int& error) override;
+  void mark(Port& port, int tos) override;
+  const Port* watch(std::span<const std::unique_ptr<Port>> ports) override;
+  void resume(Port& port) override;
+  void close(Port& port) override;
+  Received receive(std::span<InPacket> out, int timeout_ms) override;
+  void send(std::span<OutPacket> packets) override;
+  void wake() override;
+
+protected:
+  [[nodiscard]] FreeBind free_bind() const { return free_bind_; }
+  /// Memory of the packets that `receive` returns, each in its place.
+  [[nodiscard]] std::vector<Slot>& slots() { return slots_; }
+  /// Has `take_other` called when `fd` can be read. false: errno says why.
+  bool watch_other(int fd, void* tag);
+  /// Takes packets of what `tag` stands for to `out` from `taken` on, which it raises. false: it is
+  /// a port.
+  virtual bool take_other(void* /*tag*/, std::span<InPacket> /*out*/, std::size_t& /*taken*/) {
+    return false;
+  }
+  bool watch_one(Port& port);
+  static void send_one(OutPacket& packet);
+
+private:
+  bool control(int operation, Port& port, std::uint32_t events);
+  bool receive_one(Port& port, std::size_t slot, InPacket& packet);
+  void take(const epoll_event& event, std::span<InPacket> out, Received& result);
+
+  FileDescriptor epoll_;
+  FileDescriptor wake_;
+  FreeBind free_bind_;
+  std::vector<Slot> slots_;
+  /// Who has its turn first, so that nobody waits for ever behind a busy one.
+  std::size_t first_ = 0;
+};
+
+} // namespace rtprelay

@@ -1,0 +1,327 @@
+#include "steered_io.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+
+#include "../bpf/steer.h"
+#include "icmp.h"
+#include "socket_store.h"
+
+namespace rtprelay {
+
+namespace {
+
+/// Receive buffer of a socket for all ports of a worker, bytes (the kernel doubles it): a tenth of
+/// a second of 100,000 packets/s, but not seconds of stale audio of few calls.
+constexpr int kSteeredBufferBytes = 4 * 1024 * 1024;
+
+/// Steered packets find their socket wherever it is bound; here nobody else sends to it.
+SocketAddress quiet_address(Family family) {
+  SocketAddress address;
+  (void)parse_address(family == Family::kIpv4 ? "127.82.84.80" : "100::5254:5050", 0, address);
+  return address;
+}
+
+bool tells_destination(int fd, Family family) {
+  const int on = 1;
+  return family == Family::kIpv4
+             ? setsockopt(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, &on, sizeof(on)) == 0
+             : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, &on, sizeof(on)) == 0;
+}
+
+/// Where a packet was sent to; kNone: the kernel has not said it.
+SocketAddress destination_of(msghdr& message) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    const bool v4 = each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_ORIGDSTADDR;
+    const bool v6 = each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_ORIGDSTADDR;
+    if (!v4 && !v6)
+      continue;
+    KernelAddress address{};
+    std::memcpy(&address, CMSG_DATA(each), v4 ? sizeof(address.v4) : sizeof(address.v6));
+    return from_kernel(address);
+  }
+  return {};
+}
+
+/// A raw socket that gets ICMP errors and nothing else.
+FileDescriptor open_icmp(Family family, int& error) {
+  const bool v4 = family == Family::kIpv4;
+  FileDescriptor fd(socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                           v4 ? static_cast<int>(IPPROTO_ICMP) : IPPROTO_ICMPV6));
+  icmp_filter filter4{};
+  filter4.data =
+      ~((1U << ICMP_DEST_UNREACH) | (1U << ICMP_TIME_EXCEEDED) | (1U << ICMP_PARAMETERPROB));
+  icmp6_filter filter6{};
+  std::ranges::fill(filter6.data, ~0U);
+  filter6.data[0] = ~((1U << ICMPV6_DEST_UNREACH) | (1U << ICMPV6_PKT_TOOBIG) |
+                      (1U << ICMPV6_TIME_EXCEED) | (1U << ICMPV6_PARAMPROB));
+  const bool filtered =
+      fd.valid() &&
+      (v4 ? setsockopt(fd.get(), SOL_RAW, ICMP_FILTER, &filter4, sizeof(filter4)) == 0
+          : setsockopt(fd.get(), IPPROTO_ICMPV6, ICMPV6_FILTER, &filter6, sizeof(filter6)) == 0);
+  if (filtered)
+    return fd;
+  error = errno;
+  return {};
+}
+
+std::vector<SocketAddress> steered_of(std::span<const std::unique_ptr<Port>> ports, Family family) {
+  std::vector<SocketAddress> locals;
+  for (const auto& port : ports)
+    if (port->local.family == family && !port->fd.valid())
+      locals.push_back(port->local);
+  return locals;
+}
+
+} // namespace
+
+SteeredIo::SteeredIo(const SteeredIoOptions& options)
+    : EpollIo(options.free_bind), steering_(*options.steering), worker_(options.worker),
+      headers_(kBatchSize), parts_(kBatchSize), sources_(kBatchSize), controls_(kBatchSize) {
+  channels_[0].family = Family::kIpv4;
+  channels_[1].family = Family::kIpv6;
+}
+
+std::uint32_t SteeredIo::slot_of(Family family) const {
+  return steer_slot(worker_, static_cast<flow_family>(family));
+}
+
+bool SteeredIo::start(SocketStore* sockets, int& error) {
+  if (!EpollIo::start()) {
+    error = errno;
+    return false;
+  }
+  if (!start_channel(channels_[0], sockets, error))
+    return false;
+  // Without IPv6 on this machine it has sockets of their own for that, i.e. none.
+  int ignored = 0;
+  if (!start_channel(channels_[1], sockets, ignored))
+    channels_[1].socket = FileDescriptor();
+  return true;
+}
+
+bool SteeredIo::start_channel(Channel& channel, SocketStore* sockets, int& error) {
+  channel.icmp = open_icmp(channel.family, error);
+  if (!channel.icmp.valid() || !channel.sender.open(channel.family, error) ||
+      !open_socket(channel, sockets, error))
+    return false;
+  if (watch_other(channel.socket.get(), &channel) && watch_other(channel.icmp.get(), &channel.icmp))
+    return true;
+  error = errno;
+  return false;
+}
+
+bool SteeredIo::open_socket(Channel& channel, SocketStore* sockets, int& error) {
+  const std::uint32_t slot = slot_of(channel.family);
+  const std::uint64_t cookie = steering_.cookie_of(slot);
+  FileDescriptor fd;
+  if (sockets != nullptr && cookie != 0)
+    fd = sockets->take_by_cookie(cookie);
+  const bool inherited = fd.valid();
+  if (!inherited) {
+    fd = open_udp_socket(quiet_address(channel.family), -1, FreeBind::kYes, error,
+                         kSteeredBufferBytes);
+    if (!fd.valid())
+      return false;
+  }
+  if (!tells_destination(fd.get(), channel.family) ||
+      (!inherited && !steering_.set_socket(slot, fd.get()))) {
+    error = errno;
+    return false;
+  }
+  channel.socket = std::move(fd);
+  if (sockets != nullptr)
+    sockets->keep(local_address(channel.socket.get()), channel.socket.get());
+  return true;
+}
+
+bool SteeredIo::can_steer(Family family) const {
+  return steering_.on() && channels_[index_of(family)].socket.valid();
+}
+
+std::unique_ptr<Port> SteeredIo::open(const PortSpec& spec, int tos, FileDescriptor inherited,
+                                      int& error) {
+  // What waits in an inherited socket is not lost this way.
+  if (inherited.valid() || !can_steer(spec.local.family))
+    return EpollIo::open(spec, tos, std::move(inherited), error);
+  error = steering_.check(spec.local, free_bind());
+  if (error != 0)
+    return nullptr;
+  auto port = std::make_unique<Port>();
+  port->local = spec.local;
+  port->id = spec.id;
+  port->steered = true;
+  port->opened_steered = true;
+  SteeredIo::mark(*port, tos);
+  return port;
+}
+
+void SteeredIo::mark(Port& port, int tos) {
+  port.tos.store(static_cast<std::uint8_t>(std::max(tos, 0)), std::memory_order_relaxed);
+  if (!port.opened_steered)
+    EpollIo::mark(port, tos);
+}
+
+const Port* SteeredIo::watch(std::span<const std::unique_ptr<Port>> ports) {
+  for (const auto& port : ports)
+    if (port->fd.valid() && !watch_one(*port))
+      return port.get();
+  for (const Channel& channel : channels_) {
+    const std::vector<SocketAddress> locals = steered_of(ports, channel.family);
+    std::size_t done = steering_.steer(locals, slot_of(channel.family));
+    // The table is full, or gone.
+    for (const auto& port : ports) {
+      if (done == locals.size())
+        break;
+      if (port->local != locals[done])
+        continue;
+      if (!bind_own(*port))
+        return port.get();
+      ++done;
+    }
+  }
+  return nullptr;
+}
+
+bool SteeredIo::bind_own(Port& port) {
+  int error = 0;
+  FileDescriptor fd =
+      open_media_socket(port.local, port.tos.load(std::memory_order_relaxed), free_bind(), error);
+  if (!fd.valid()) {
+    errno = error;
+    return false;
+  }
+  report_unreachable(fd.get(), port.local.family);
+  port.fd = std::move(fd);
+  port.steered = false;
+  return watch_one(port);
+}
+
+void SteeredIo::retire(std::span<const std::unique_ptr<Port>> ports) {
+  std::vector<SocketAddress> locals;
+  locals.reserve(ports.size());
+  for (const auto& port : ports)
+    locals.push_back(port->local);
+  if (steering_.on())
+    steering_.unsteer(locals);
+}
+
+void SteeredIo::know(Port& port) {
+  if (port.known)
+    return;
+  port.known = true;
+  if (!port.steered)
+    return;
+  ports_.insert(port);
+  if (binds_)
+    (void)bind_own(port);
+}
+
+void SteeredIo::close(Port& port) {
+  ports_.erase(port);
+  if (port.fd.valid())
+    EpollIo::close(port);
+  port.transport = nullptr;
+}
+
+void SteeredIo::bind_all() {
+  binds_ = true;
+  ports_.each([this](Port& port) {
+    if (port.steered)
+      (void)bind_own(port);
+  });
+}
+
+bool SteeredIo::take_other(void* tag, std::span<InPacket> out, std::size_t& taken) {
+  for (Channel& channel : channels_) {
+    if (tag == &channel) {
+      take_packets(channel, out, taken);
+      return true;
+    }
+    if (tag == &channel.icmp) {
+      take_errors(channel, out, taken);
+      return true;
+    }
+  }
+  return false;
+}
+
+void SteeredIo::take_packets(Channel& channel, std::span<InPacket> out, std::size_t& taken) {
+  const std::size_t first = taken;
+  for (std::size_t i = first; i < out.size(); ++i) {
+    const std::span<std::uint8_t> buffer = slots()[i].body();
+    parts_[i] = {buffer.data(), buffer.size()};
+    msghdr& header = headers_[i].msg_hdr;
+    header.msg_name = &sources_[i].generic;
+    header.msg_namelen = sizeof(sources_[i]);
+    header.msg_iov = &parts_[i];
+    header.msg_iovlen = 1;
+    header.msg_control = controls_[i].bytes.data();
+    header.msg_controllen = controls_[i].bytes.size();
+  }
+  const int count =
+      recvmmsg(channel.socket.get(), &headers_[first], static_cast<unsigned>(out.size() - first),
+               MSG_DONTWAIT | MSG_TRUNC, nullptr);
+  for (int i = 0; i < count; ++i) {
+    InPacket& packet = out[taken];
+    msghdr& header = headers_[taken].msg_hdr;
+    const std::span<std::uint8_t> buffer = slots()[taken].body();
+    const std::size_t size = headers_[taken].msg_len;
+    packet.port = nullptr;
+    packet.local = destination_of(header);
+    packet.source = from_kernel(sources_[taken]);
+    packet.truncated = size > buffer.size();
+    packet.bytes = buffer.first(std::min(size, buffer.size()));
+    packet.unreachable = 0;
+    ++taken;
+  }
+}
+
+void SteeredIo::take_errors(Channel& channel, std::span<InPacket> out, std::size_t& taken) {
+  const std::span<std::uint8_t> buffer = slots()[taken].body();
+  const ssize_t size = recv(channel.icmp.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (size <= 0)
+    return;
+  const std::span<const std::uint8_t> bytes = buffer.first(static_cast<std::size_t>(size));
+  IcmpError error;
+  const bool ours =
+      channel.family == Family::kIpv4 ? parse_icmp4(bytes, error) : parse_icmp6(bytes, error);
+  if (!ours)
+    return;
+  InPacket& packet = out[taken++];
+  packet.port = nullptr;
+  packet.local = error.local;
+  packet.source = error.remote;
+  packet.unreachable = error.error;
+}
+
+void SteeredIo::resolve(std::span<InPacket> packets) {
+  for (InPacket& packet : packets)
+    if (packet.port == nullptr)
+      packet.port = ports_.find(packet.local);
+}
+
+void SteeredIo::send(std::span<OutPacket> packets) {
+  for (OutPacket& packet : packets) {
+    if (packet.port->steered)
+      channels_[index_of(packet.port->local.family)].sender.add(packet);
+    else
+      send_one(packet);
+  }
+  for (Channel& channel : channels_)
+    channel.sender.flush();
+}
+
+std::unique_ptr<PacketIo> make_steered_io(const SteeredIoOptions& options, int& error) {
+  auto io = std::make_unique<SteeredIo>(options);
+  if (!io->start(options.sockets, error))
+    return nullptr;
+  return io;
+}
+
+} // namespace rtprelay

@@ -1,0 +1,33 @@
+/** Where the kernel keeps what outlives the process. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import type { Config } from '../config/config.js';
+
+const bpfFileSystem = '/sys/fs/bpf';
+
+/** One directory for each instance: several may run on a machine. */
+export function pinDirectoryOf(config: Config): string {
+  if (config.media.kernelForwardPins !== null) return config.media.kernelForwardPins;
+  const { listenNg, listenTcpNg, listenHttp, listenHttps } = config.control;
+  const [first] = [...listenNg, ...listenTcpNg, ...listenHttp, ...listenHttps];
+  const address = first?.host ?? 'any';
+  const name = `${address}_${first?.port ?? 0}`.replace(/[^A-Za-z0-9_-]/g, '-');
+  return `${bpfFileSystem}/rtprelay-${name}`;
+}
+
+/** Mounts the kernel's own BPF file system where a machine without systemd has none. */
+export function mountBpfFor(pinDirectory: string): void {
+  if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return;
+  // Its failure shows when the directory is opened, with a better reason.
+  const mounted = spawnSync('mountpoint', ['-q', bpfFileSystem]).status === 0;
+  if (mounted || process.getuid?.() !== 0) return;
+  try {
+    mkdirSync(bpfFileSystem, { recursive: true });
+  } catch {
+    return;
+  }
+  spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
+}
+
+/** Steered ports have a directory beside that of the flows: each is locked and cleared by itself. */
+export const steeringDirectoryOf = (config: Config): string => `${pinDirectoryOf(config)}-ports`;
