@@ -342,6 +342,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::on_events>("onEvents"),
                          InstanceMethod<&RelayObject::on_rtcp>("onRtcp"),
                          InstanceMethod<&RelayObject::bind_ports>("bindPorts"),
+                         InstanceMethod<&RelayObject::expect_ports>("expectPorts"),
                          InstanceMethod<&RelayObject::release_left_ports>("releaseLeftPorts"),
                          InstanceMethod<&RelayObject::close>("close"),
                      });
@@ -651,6 +652,30 @@ Napi::Value RelayObject::bind_ports(const Napi::CallbackInfo& info) {
   if (is_open(info.Env()))
     relay_->bind_ports();
   return info.Env().Undefined();
+}
+
+// expectPorts(hosts, ports)
+Napi::Value RelayObject::expect_ports(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 2 || !info[0].IsArray() || !info[1].IsArray()) {
+    fail(env, "expectPorts(hosts: string[], ports: number[])");
+    return env.Undefined();
+  }
+  const auto hosts = info[0].As<Napi::Array>();
+  const auto ports = info[1].As<Napi::Array>();
+  std::vector<SocketAddress> locals;
+  for (std::uint32_t i = 0; i < std::min(hosts.Length(), ports.Length()); ++i) {
+    SocketAddress local;
+    const std::uint32_t port = Napi::Value(ports[i]).ToNumber().Uint32Value();
+    if (port > 0 && port <= 65'535 &&
+        parse_address(Napi::Value(hosts[i]).ToString().Utf8Value(),
+                      static_cast<std::uint16_t>(port), local))
+      locals.push_back(local);
+  }
+  relay_->expect_ports(locals);
+  return env.Undefined();
 }
 
 Napi::Value RelayObject::release_left_ports(const Napi::CallbackInfo& info) {

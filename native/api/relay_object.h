@@ -30,6 +30,7 @@ private:
   Napi::Value on_events(const Napi::CallbackInfo& info);
   Napi::Value on_rtcp(const Napi::CallbackInfo& info);
   Napi::Value bind_ports(const Napi::CallbackInfo& info);
+  Napi::Value expect_ports(const Napi::CallbackInfo& info);
   Napi::Value release_left_ports(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

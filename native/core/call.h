@@ -152,6 +152,8 @@ struct Exchange : MailboxLink {
   std::unique_ptr<QualityTable> retired_quality;
   /// Steered ports get sockets of their own.
   bool binds_ports = false;
+  /// All calls of an earlier process are known.
+  bool ends_waiting = false;
   /// A snapshot that stays: its senders of video are asked for key frames.
   const CallSnapshot* key_frames_of = nullptr;
 };

@@ -19,7 +19,7 @@ constexpr std::size_t kHeadRoom = 64;
 constexpr std::size_t kTailRoom = srtp::kMaxGrowth;
 /// Packets handled per round; bounds the work between two looks at the mailbox, and what is lost
 /// when the process is killed with packets in its hands.
-constexpr std::size_t kBatchSize = 16;
+constexpr std::size_t kBatchSize = 32;
 
 /// Memory of one packet: it lies at `kHeadRoom`, and may grow both ways.
 struct Slot {
@@ -96,6 +96,8 @@ public:
   virtual void resolve(std::span<InPacket> /*packets*/) {}
   /// Gives every steered port a socket of its own.
   virtual void bind_all() {}
+  /// All calls that there were are known: packets for other ports wait no longer.
+  virtual void end_waiting() {}
   /// Sends what it can and marks it `sent`; never blocks.
   virtual void send(std::span<OutPacket> packets) = 0;
   // Thread: any.

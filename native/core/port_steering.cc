@@ -146,6 +146,19 @@ void PortSteering::unsteer(std::span<const SocketAddress> locals) {
   }
 }
 
+void PortSteering::expect(std::span<const SocketAddress> locals, std::uint32_t worker) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const std::uint32_t slot = steer_slot(worker, static_cast<flow_family>(family));
+    std::vector<SocketAddress> fresh;
+    for (const SocketAddress& local : locals)
+      if (local.family == family && !left_.contains(local))
+        fresh.push_back(local);
+    const std::size_t done = steer(fresh, slot);
+    for (const SocketAddress& local : std::span(fresh).first(done))
+      left_[local] = slot;
+  }
+}
+
 std::optional<std::uint32_t> PortSteering::left_slot(const SocketAddress& local) const {
   const auto found = left_.find(local);
   return found == left_.end() ? std::nullopt : std::optional(found->second);

@@ -48,6 +48,8 @@ public:
   /// They come nowhere any more.
   void unsteer(std::span<const SocketAddress> locals);
 
+  /// Has packets for ports that no earlier process had come to a worker, as if it had had them.
+  void expect(std::span<const SocketAddress> locals, std::uint32_t worker);
   /// The slot that an earlier process had a port's packets come to, as long as nobody has opened
   /// it.
   [[nodiscard]] std::optional<std::uint32_t> left_slot(const SocketAddress& local) const;

@@ -122,17 +122,35 @@ void Relay::bind_ports() {
   if (steering_ == nullptr || !steering_->on())
     return;
   steering_->turn_off();
+  order_all(&Exchange::binds_ports);
+}
+
+void Relay::order_all(bool Exchange::*what) {
   for (const auto& worker : workers_) {
     auto order = std::make_unique<Exchange>();
-    order->binds_ports = true;
+    (*order).*what = true;
     outstanding_ += 1;
     worker->post(std::move(order));
   }
   wake_workers_for_orders();
 }
 
+void Relay::expect_ports(std::span<const SocketAddress> locals) {
+  if (steering_ == nullptr || !steering_->on())
+    return;
+  // As many to each as it would get one after the other; those of a call stand side by side.
+  for (std::size_t at = 0; at < locals.size(); at += kComfortablePorts) {
+    const std::size_t count = std::min(kComfortablePorts, locals.size() - at);
+    const std::size_t worker = at / kComfortablePorts % workers_.size();
+    steering_->expect(locals.subspan(at, count), static_cast<std::uint32_t>(worker));
+  }
+}
+
 std::size_t Relay::release_left_ports() {
-  return steering_ == nullptr ? 0 : steering_->release_left();
+  if (steering_ == nullptr)
+    return 0;
+  order_all(&Exchange::ends_waiting);
+  return steering_->release_left();
 }
 
 std::size_t Relay::worker_for(const PlanSpec& plan) const {

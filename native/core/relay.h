@@ -112,7 +112,10 @@ public:
   bool start(int& error);
   /// Steering has come to an end: every port gets a socket of its own.
   void bind_ports();
-  /// Ports that an earlier process had steered and no call has: they are no longer. How many.
+  /// Ports of calls that will be reconciled in a moment: packets for them wait from now on.
+  void expect_ports(std::span<const SocketAddress> locals);
+  /// All those calls are here. Ports that an earlier process had steered, or that were expected,
+  /// and no call has are steered no longer. How many.
   std::size_t release_left_ports();
   /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
   /// means that nothing was changed.
@@ -197,6 +200,7 @@ private:
   std::size_t next_worker() const;
   /// Where an earlier process had the call, if it is known: what waits is there.
   std::size_t worker_for(const PlanSpec& plan) const;
+  void order_all(bool Exchange::*what);
   std::unique_ptr<PacketIo> make_io(std::size_t worker, int& error);
   void free_returned(bool wait);
   void drain_samples();

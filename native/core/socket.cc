@@ -89,6 +89,11 @@ int take_socket_error(int fd, SocketAddress& about) {
   return 0;
 }
 
+void set_receive_buffer(int fd, int bytes) {
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0)
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind free_bind, int& error,
                                int receive_buffer_bytes) {
   const bool v4 = local.family == Family::kIpv4;
@@ -105,12 +110,7 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
     (void)setsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_FREEBIND : IPV6_FREEBIND,
                      &on, sizeof(on));
   }
-  // Beyond net.core.rmem_max where the process may.
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes,
-                 sizeof(receive_buffer_bytes)) != 0) {
-    (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
-                     sizeof(receive_buffer_bytes));
-  }
+  set_receive_buffer(fd.get(), receive_buffer_bytes);
   if (tos > 0)
     set_tos(fd.get(), local.family, tos);
   KernelAddress address;

@@ -33,6 +33,9 @@ enum class FreeBind : std::uint8_t { kNo, kYes };
 /// overload.
 constexpr int kReceiveBufferBytes = 32 * 1024;
 
+/// Asks for a receive buffer, beyond net.core.rmem_max where the process may.
+void set_receive_buffer(int fd, int bytes);
+
 /// Opens a non-blocking UDP socket bound to `local`. On failure returns an invalid descriptor and
 /// sets `error` to the errno. The socket is never connected: a connected one would answer other
 /// sources with ICMP errors and so make it impossible to notice a peer that has moved.

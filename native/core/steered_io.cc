@@ -15,9 +15,10 @@ namespace rtprelay {
 
 namespace {
 
-/// Receive buffer of a socket for all ports of a worker, bytes (the kernel doubles it): a tenth of
-/// a second of 100,000 packets/s, but not seconds of stale audio of few calls.
-constexpr int kSteeredBufferBytes = 4 * 1024 * 1024;
+/// Receive buffer of a socket for all ports of a worker, bytes (the kernel doubles it): for each of
+/// them as much as its own socket would have, within these limits.
+constexpr int kSmallestBufferBytes = 1024 * 1024;
+constexpr int kLargestBufferBytes = 64 * 1024 * 1024;
 
 /// Steered packets find their socket wherever it is bound; here nobody else sends to it.
 SocketAddress quiet_address(Family family) {
@@ -125,7 +126,7 @@ bool SteeredIo::open_socket(Channel& channel, SocketStore* sockets, int& error) 
   const bool inherited = fd.valid();
   if (!inherited) {
     fd = open_udp_socket(quiet_address(channel.family), -1, FreeBind::kYes, error,
-                         kSteeredBufferBytes);
+                         kSmallestBufferBytes);
     if (!fd.valid())
       return false;
   }
@@ -167,7 +168,22 @@ void SteeredIo::mark(Port& port, int tos) {
     EpollIo::mark(port, tos);
 }
 
+void SteeredIo::fit_buffers() {
+  const auto wanted = static_cast<std::int64_t>(count_) * kReceiveBufferBytes;
+  int bytes = std::max(buffer_bytes_, kSmallestBufferBytes);
+  while (bytes < wanted && bytes < kLargestBufferBytes)
+    bytes *= 2;
+  if (bytes == buffer_bytes_)
+    return;
+  buffer_bytes_ = bytes;
+  for (const Channel& channel : channels_)
+    if (channel.socket.valid())
+      set_receive_buffer(channel.socket.get(), bytes);
+}
+
 const Port* SteeredIo::watch(std::span<const std::unique_ptr<Port>> ports) {
+  count_ += ports.size();
+  fit_buffers();
   for (const auto& port : ports)
     if (port->fd.valid() && !watch_one(*port))
       return port.get();
@@ -203,6 +219,7 @@ bool SteeredIo::bind_own(Port& port) {
 }
 
 void SteeredIo::retire(std::span<const std::unique_ptr<Port>> ports) {
+  count_ -= ports.size();
   std::vector<SocketAddress> locals;
   locals.reserve(ports.size());
   for (const auto& port : ports)
@@ -218,6 +235,7 @@ void SteeredIo::know(Port& port) {
   if (!port.steered)
     return;
   ports_.insert(port);
+  parked_.look();
   if (binds_)
     (void)bind_own(port);
 }
@@ -301,9 +319,27 @@ void SteeredIo::take_errors(Channel& channel, std::span<InPacket> out, std::size
 }
 
 void SteeredIo::resolve(std::span<InPacket> packets) {
-  for (InPacket& packet : packets)
-    if (packet.port == nullptr)
-      packet.port = ports_.find(packet.local);
+  for (InPacket& packet : packets) {
+    if (packet.port != nullptr)
+      continue;
+    packet.port = ports_.find(packet.local);
+    if (packet.port == nullptr && waits_)
+      (void)parked_.park(packet);
+  }
+}
+
+Received SteeredIo::receive(std::span<InPacket> out, int timeout_ms) {
+  if (!parked_.may_have())
+    return EpollIo::receive(out, timeout_ms);
+  // Before what comes now.
+  return {parked_.take(ports_, out), false};
+}
+
+void SteeredIo::end_waiting() {
+  waits_ = false;
+  // What has come for calls that are known is theirs still.
+  if (!parked_.may_have())
+    parked_.clear();
 }
 
 void SteeredIo::send(std::span<OutPacket> packets) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "epoll_io.h"
+#include "parked_packets.h"
 #include "port_steering.h"
 #include "port_table.h"
 #include "raw_sender.h"
@@ -28,6 +29,8 @@ public:
   void close(Port& port) override;
   void resolve(std::span<InPacket> packets) override;
   void bind_all() override;
+  void end_waiting() override;
+  Received receive(std::span<InPacket> out, int timeout_ms) override;
   void send(std::span<OutPacket> packets) override;
 
 protected:
@@ -47,6 +50,7 @@ private:
 
   static constexpr std::size_t index_of(Family family) { return family == Family::kIpv4 ? 0 : 1; }
   [[nodiscard]] std::uint32_t slot_of(Family family) const;
+  void fit_buffers();
   bool start_channel(Channel& channel, SocketStore* sockets, int& error);
   bool open_socket(Channel& channel, SocketStore* sockets, int& error);
   /// false: it has to have a socket of its own.
@@ -61,6 +65,11 @@ private:
   std::array<Channel, 2> channels_;
   PortTable ports_;
   bool binds_ = false;
+  ParkedPackets parked_;
+  bool waits_ = true;
+  // Thread: control only.
+  std::size_t count_ = 0;
+  int buffer_bytes_ = 0;
   std::vector<mmsghdr> headers_;
   std::vector<iovec> parts_;
   std::vector<KernelAddress> sources_;

@@ -110,6 +110,8 @@ void Worker::give_back(Exchange* order) {
 void Worker::execute(Exchange& order) {
   if (order.binds_ports)
     io_->bind_all();
+  if (order.ends_waiting)
+    io_->end_waiting();
   // Closed here, not where the order comes back: the control thread has enough to do.
   for (const auto& port : order.retired_ports)
     io_->close(*port);

@@ -309,7 +309,11 @@ export class Daemon {
       const address = interfaces.addressAt(logicalInterface, family, addressIndex)?.address;
       return address === undefined ? [] : [{ address, port }];
     });
-    this.#environment.serviceManager.openEarly(endpoints, freeBind);
+    if (this.#steered === null) {
+      this.#environment.serviceManager.openEarly(endpoints, freeBind);
+    } else {
+      this.#steered.expect(endpoints);
+    }
   }
 
   /** Where commands come in. */

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { Config } from '../config/config.js';
+import type { Endpoint } from '../media/call-state.js';
 import { builtFile, messageOf, NativeRelayError } from '../native/addon.js';
 import { newSteering, removeLeftSteering, type NativeSteering } from '../native/bpf.js';
 import { NativeRelay, type NativeRelayOptions } from '../native/relay.js';
@@ -16,9 +17,14 @@ export class SteeredPorts {
 
   constructor(
     private readonly steering: NativeSteering,
-    private readonly relay: Pick<NativeRelay, 'bindPorts' | 'releaseLeftPorts'>,
+    private readonly relay: Pick<NativeRelay, 'bindPorts' | 'expectPorts' | 'releaseLeftPorts'>,
     private readonly log: Log,
   ) {}
+
+  /** Ports of calls that are about to be restored: packets for them wait from now on. */
+  expect(endpoints: readonly Endpoint[]): void {
+    if (!this.#over) this.relay.expectPorts(endpoints);
+  }
 
   /** Ports of an earlier process that no call has: whoever binds them may have them. */
   releaseLeft(): number {

@@ -185,6 +185,7 @@ interface AddonRelay {
   onRtcp(listener: (copies: readonly RtcpCopy[]) => void): void;
   onEvents(listener: (events: readonly NativeEvent[]) => void): void;
   bindPorts(): void;
+  expectPorts(hosts: readonly string[], ports: readonly number[]): void;
   releaseLeftPorts(): number;
   close(): void;
 }
@@ -516,7 +517,17 @@ export class NativeRelay implements MediaRelay {
     this.#relay.bindPorts();
   }
 
-  /** Ports that an earlier process had steered and no call has (yet) are closed. Returns how many. */
+  /** Ports of calls that are about to be restored: where ports are steered, packets wait from now on. */
+  expectPorts(endpoints: readonly Endpoint[]): void {
+    this.#assertOpen();
+    const hosts = endpoints.map(({ address }) => address);
+    this.#relay.expectPorts(
+      hosts,
+      endpoints.map(({ port }) => port),
+    );
+  }
+
+  /** All those are restored; ports that no call has are closed. Returns how many. */
   releaseLeftPorts(): number {
     this.#assertOpen();
     return this.#relay.releaseLeftPorts();

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { noStats, type Endpoint } from '../../src/media/call-state.js';
 import { NativeRelayError } from '../../src/native/addon.js';
-import { NativeRelay } from '../../src/native/relay.js';
+import type { NativeRelay } from '../../src/native/relay.js';
 import {
   emptyPlan,
   type MediaPlan,
@@ -16,6 +16,7 @@ import {
   type StreamStatistics,
 } from '../../src/media/relay.js';
 import { facingPort, planOfSides, side, type FacingPort, type Side } from '../support/plans.js';
+import { openTestRelay, portModes, steeringMissing, type PortMode } from '../support/port-modes.js';
 
 const loopback4 = '127.0.0.1';
 const loopback6 = '::1';
@@ -126,8 +127,9 @@ function residentKib(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
 }
 
-describe('native relay', () => {
+const behaviour = (mode: PortMode): void => {
   let relay: NativeRelay;
+  let close: () => void;
   let phones: Phone[];
 
   async function phone(address = loopback4): Promise<Phone> {
@@ -136,13 +138,17 @@ describe('native relay', () => {
     return opened;
   }
 
+  before(function () {
+    if (mode === 'steered' && steeringMissing() !== null) this.skip();
+  });
+
   beforeEach(() => {
-    relay = new NativeRelay({ workers: 2 });
+    ({ relay, close } = openTestRelay(mode, { workers: 2 }));
     phones = [];
   });
 
   afterEach(() => {
-    relay.close();
+    close();
     for (const opened of phones) opened.close();
   });
 
@@ -314,9 +320,9 @@ describe('native relay', () => {
     const port = facingPort(1, 0, '192.0.2.1', 40_000);
     const plan = planOfSides([side(0, { egressPort: 1, rtpTo: [] })], [port], { callId: 'x' });
     expect(relay.reconcile(plan)).to.deep.include({ ok: false });
-    const elsewhere = new NativeRelay({ workers: 1, freeBind: true });
+    const elsewhere = openTestRelay(mode, { workers: 1, freeBind: true });
     try {
-      expect(elsewhere.reconcile(plan)).to.deep.equal({ ok: true });
+      expect(elsewhere.relay.reconcile(plan)).to.deep.equal({ ok: true });
     } finally {
       elsewhere.close();
     }
@@ -363,4 +369,6 @@ describe('native relay', () => {
     relay.close();
     expect(() => relay.totals()).to.throw(NativeRelayError, 'closed');
   });
-});
+};
+
+for (const mode of portModes) describe(`native relay, ports ${mode}`, () => behaviour(mode));

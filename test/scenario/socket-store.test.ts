@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
 import { Load } from '../support/load.js';
 import { audioSdp, NgClient } from '../support/ng-client.js';
+import { givenPortMode } from '../support/daemons.js';
 import { startRedis } from '../support/processes.js';
 import type { RedisProcess } from '../support/redis-server.js';
 import { ServiceManagerProcess } from '../support/service-manager.js';
@@ -16,7 +17,7 @@ const portsPerCall = 4;
 const packetMs = 100;
 const seconds = 9;
 /** kBatchSize of native/core/packet_io.h. */
-const roundPackets = 16;
+const roundPackets = 32;
 
 describe('sockets kept by the service manager', function () {
   this.timeout(120_000);
@@ -34,6 +35,7 @@ describe('sockets kept by the service manager', function () {
       ...[process.execPath, program, '--config-file=none', '-f', '-E', '--socket-store=yes'],
       ...['--interface=127.0.0.1', `--listen-ng=127.0.0.1:${ngPort}`, `--redis=${redis.url()}`],
       ...[`--port-min=${min}`, `--port-max=${max}`, '--delete-delay=0'],
+      ...givenPortMode,
     ];
     manager = new ServiceManagerProcess(command);
     ng = new NgClient(ngPort);

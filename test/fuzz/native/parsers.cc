@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../../../native/core/demux.h"
+#include "../../../native/core/icmp.h"
 #include "../../../native/core/packet.h"
 #include "../../../native/core/plan.h"
 #include "../../../native/core/reception.h"
@@ -72,6 +73,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       !std::equal(packet.begin(), packet.begin() + 12, rest.begin()))
     std::abort();
   change(rest);
+  IcmpError error;
+  if (parse_icmp4(rest, error) && (error.error == 0 || !error.local.valid()))
+    std::abort();
+  if (parse_icmp6(rest, error) && (error.error == 0 || !error.remote.valid()))
+    std::abort();
   RtcpItems items;
   (void)parse_rtcp(rest, items);
   QualityTable table;
