@@ -754,6 +754,9 @@ bool Relay::take_rtcp(RtcpCopy& out) {
 
 void Relay::close() {
   sockets_ = nullptr;
+  // What is steered stays so: it is the next process', as the sockets are.
+  if (steering_ != nullptr)
+    steering_->turn_off();
   for (const auto& handshakes : handshakes_)
     handshakes->stop();
   // First the threads: what they have received already must still find its call.
