@@ -1,11 +1,11 @@
 /**
  * What relaying costs: CPU per packet, loss and latency at 20,000 packets/s, the highest rate without
- * loss, memory and descriptors per call; rtprelayd and rtpengine in turn. See bench/README.md.
+ * loss, memory and descriptors per call; rtprelayd with both port modes and rtpengine in turn. See bench/README.md.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { positive, readArguments } from './lib/arguments.js';
 import { addSample, report, type Samples } from './lib/report.js';
-import { inRig, machine, prepare, type DaemonName } from './lib/rig.js';
+import { inRig, machine, prepare, withPortModes, type MeasuredName } from './lib/rig.js';
 
 const given = readArguments(process.argv.slice(2), {
   daemon: 'both',
@@ -19,7 +19,7 @@ const calls = positive('calls', given.calls);
 const seconds = positive('seconds', given.seconds);
 const ramp =
   given.ramp === 'none' ? [] : given.ramp.split(',').map((rate) => positive('ramp', rate));
-const daemons = prepare(given.daemon);
+const daemons = withPortModes(prepare(given.daemon));
 
 const packetsPerCallSecond = 100; // two directions, 20 ms
 const heldCalls = 1000;
@@ -33,7 +33,7 @@ interface LoadReport {
 }
 
 const samples: Samples = new Map();
-const note = (daemon: DaemonName, measure: string, value: number): void =>
+const note = (daemon: MeasuredName, measure: string, value: number): void =>
   addSample(samples, measure, daemon, value);
 
 const words = (count: number, duration: number): readonly string[] => [
@@ -42,7 +42,7 @@ const words = (count: number, duration: number): readonly string[] => [
 ];
 
 /** CPU over the middle of the run, so that set-up and tear-down do not count. */
-async function steady(daemon: DaemonName): Promise<void> {
+async function steady(daemon: MeasuredName): Promise<void> {
   await inRig(async (rig) => {
     await rig.startDaemon(daemon);
     let cpu = 0;
@@ -64,7 +64,7 @@ async function steady(daemon: DaemonName): Promise<void> {
 }
 
 /** The highest rate of the ramp at which nothing is lost and latency stays within its limit. */
-async function highest(daemon: DaemonName): Promise<void> {
+async function highest(daemon: MeasuredName): Promise<void> {
   let best = 0;
   for (const rate of ramp) {
     const result = (await inRig(async (rig) => {
@@ -82,7 +82,7 @@ async function highest(daemon: DaemonName): Promise<void> {
   note(daemon, `highest rate of ${ramp.join(', ')} without loss, packets/s`, best);
 }
 
-async function footprint(daemon: DaemonName): Promise<void> {
+async function footprint(daemon: MeasuredName): Promise<void> {
   await inRig(async (rig) => {
     await rig.startDaemon(daemon);
     // The first call pays for what all share.
@@ -106,4 +106,9 @@ for (let run = 0; run < runs; run++) {
     await footprint(daemon);
   }
 }
-report('relay', machine(), samples);
+report(
+  'relay',
+  machine(),
+  samples,
+  daemons.filter((name) => name !== 'rtpengine'),
+);

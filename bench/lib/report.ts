@@ -29,17 +29,30 @@ function cell(values: readonly number[] | undefined): string {
   return `${short(median(values))} (${short(low)}-${short(high)})`;
 }
 
-/** Prints `measure | rtprelayd | rtpengine | ratio` and writes build/bench/NAME.json. */
-export function report(name: string, machine: string, samples: Samples): void {
-  const rows = [['measure: median (range)', 'rtprelayd', 'rtpengine', 'rtprelayd/rtpengine']];
+/**
+ * Prints `measure | each of ours | rtpengine | ratio of each of ours` and writes build/bench/NAME.json.
+ * @param ours what is compared with rtpengine.
+ */
+export function report(
+  name: string,
+  machine: string,
+  samples: Samples,
+  ours: readonly string[] = ['rtprelayd'],
+): void {
+  const ratios = ours.map((each) => `${each}/rtpengine`);
+  const rows = [['measure: median (range)', ...ours, 'rtpengine', ...ratios]];
   for (const [measure, byDaemon] of samples) {
-    const ours = byDaemon.get('rtprelayd');
     const theirs = byDaemon.get('rtpengine');
-    const ratio =
-      ours === undefined || theirs === undefined ? '-' : short(median(ours) / median(theirs));
-    rows.push([measure, cell(ours), cell(theirs), ratio]);
+    const ratio = (values: readonly number[] | undefined): string =>
+      values === undefined || theirs === undefined ? '-' : short(median(values) / median(theirs));
+    rows.push([
+      measure,
+      ...ours.map((each) => cell(byDaemon.get(each))),
+      cell(theirs),
+      ...ours.map((each) => ratio(byDaemon.get(each))),
+    ]);
   }
-  const widths = [0, 1, 2, 3].map((column) =>
+  const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
   );
   console.log(`\n${name} on ${machine}`);

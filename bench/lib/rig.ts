@@ -11,12 +11,16 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 
 export type DaemonName = 'rtprelayd' | 'rtpengine';
+/** The same with `--port-mode=steered`, where that makes a difference. */
+export type MeasuredName = DaemonName | 'rtprelayd-steered';
 
 export const ngPort = 2223;
 const redisPort = 6379;
 
-const daemonWords: Readonly<Record<DaemonName, readonly string[]>> = {
-  rtprelayd: [process.execPath, `${root}dist/bin/rtprelayd.js`],
+const ours = [process.execPath, `${root}dist/bin/rtprelayd.js`];
+const daemonWords: Readonly<Record<MeasuredName, readonly string[]>> = {
+  rtprelayd: [...ours, '--port-mode=bound'],
+  'rtprelayd-steered': [...ours, '--port-mode=steered'],
   rtpengine: ['rtpengine'],
 };
 
@@ -71,7 +75,7 @@ export class Rig {
     return `127.0.0.1:${redisPort}/0`;
   }
 
-  async startDaemon(name: DaemonName, extra: readonly string[] = []): Promise<void> {
+  async startDaemon(name: MeasuredName, extra: readonly string[] = []): Promise<void> {
     const pidfile = `--pidfile=/tmp/${this.#name}.pid`;
     this.#daemon = this.#start([...daemonWords[name], ...common, pidfile, ...extra], 'ignore');
     for (let tries = 0; tries < 100; tries++) {
@@ -178,6 +182,12 @@ export function prepare(wanted: string): readonly DaemonName[] {
   if (chosen.length === 0) throw new Error(`--daemon=${wanted}: both, rtprelayd or rtpengine`);
   return chosen;
 }
+
+/** With both port modes. */
+export const withPortModes = (daemons: readonly DaemonName[]): readonly MeasuredName[] =>
+  daemons.flatMap((name): readonly MeasuredName[] =>
+    name === 'rtprelayd' ? [name, 'rtprelayd-steered'] : [name],
+  );
 
 /** One line on what all of this ran on. */
 export function machine(): string {

@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 namespace rtprelay {
@@ -68,41 +67,15 @@ void EpollIo::close(Port& port) {
   port.transport = nullptr;
 }
 
-void EpollIo::gather() {
-  static const std::int64_t most =
-      getenv("RTPRELAY_GATHER") ? atol(getenv("RTPRELAY_GATHER")) : kGatherNanos;
-  if (full_ || interval_ > kGatherBelowNanos || most == 0)
-    return;
-  const timespec pause{0, std::min(kGatheredPackets * interval_, most)};
-  (void)nanosleep(&pause, nullptr);
-}
-
-void EpollIo::note_rate(std::size_t packets) {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  const std::int64_t now = time.tv_sec * kSlow + time.tv_nsec;
-  if (packets == 0 || round_ == 0) {
-    round_ = round_ == 0 ? now : round_;
-    return;
-  }
-  const std::int64_t latest = std::min((now - round_) / static_cast<std::int64_t>(packets), kSlow);
-  interval_ += (latest - interval_) / 8;
-  round_ = now;
-}
-
 Received EpollIo::receive(std::span<InPacket> out, int timeout_ms) {
   Received result;
   std::array<epoll_event, kBatchSize> events;
   const std::size_t room = std::min(out.size(), events.size());
-  if (timeout_ms != 0)
-    gather();
   const int ready = epoll_wait(epoll_.get(), events.data(), static_cast<int>(room), timeout_ms);
   const std::size_t count = ready < 0 ? 0 : static_cast<std::size_t>(ready);
   for (std::size_t i = 0; i < count; ++i)
     take(events[(first_ + i) % count], out, result);
   ++first_;
-  full_ = result.packets == out.size();
-  note_rate(result.packets);
   return result;
 }
 

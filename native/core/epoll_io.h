@@ -10,13 +10,6 @@
 
 namespace rtprelay {
 
-/// A thread with much to do lets packets come together for a moment before it looks for them again:
-/// fewer system calls for each. This many, if they come within this time.
-constexpr std::int64_t kGatheredPackets = 8;
-constexpr std::int64_t kGatherNanos = 200'000;
-/// Below 10,000 packets/s a round would have one packet all the same.
-constexpr std::int64_t kGatherBelowNanos = 100'000;
-
 /// A port has one packet at a time nearly always, so one recvfrom per ready port and
 /// level-triggered epoll is cheapest: two system calls per relayed packet and a share of
 /// epoll_wait. A second packet on the same port is found by the next round, which keeps the ports'
@@ -53,8 +46,6 @@ protected:
   static void send_one(OutPacket& packet);
 
 private:
-  void gather();
-  void note_rate(std::size_t packets);
   bool control(int operation, Port& port, std::uint32_t events);
   bool receive_one(Port& port, std::size_t slot, InPacket& packet);
   void take(const epoll_event& event, std::span<InPacket> out, Received& result);
@@ -65,12 +56,6 @@ private:
   std::vector<Slot> slots_;
   /// Who has its turn first, so that nobody waits for ever behind a busy one.
   std::size_t first_ = 0;
-  /// The last round ended then; 0: there was none.
-  std::int64_t round_ = 0;
-  /// From one packet to the next, ns: of the last rounds, the latest counts most.
-  std::int64_t interval_ = kSlow;
-  bool full_ = false;
-  static constexpr std::int64_t kSlow = 1'000'000'000;
 };
 
 } // namespace rtprelay
