@@ -130,6 +130,7 @@ function residentKib(): number {
 const behaviour = (mode: PortMode): void => {
   let relay: NativeRelay;
   let close: () => void;
+  let detach: () => void;
   let phones: Phone[];
 
   async function phone(address = loopback4): Promise<Phone> {
@@ -143,7 +144,7 @@ const behaviour = (mode: PortMode): void => {
   });
 
   beforeEach(() => {
-    ({ relay, close } = openTestRelay(mode, { workers: 2 }));
+    ({ relay, close, detach } = openTestRelay(mode, { workers: 2 }));
     phones = [];
   });
 
@@ -314,6 +315,32 @@ const behaviour = (mode: PortMode): void => {
     expect(openSockets()).to.equal(before);
     a.send(rtp(1), facing[0]);
     await until('still relayed', () => b.received.length === 1);
+  });
+
+  it('goes on with sockets when ports can be steered no longer', async () => {
+    const [a, b] = [await phone(), await phone()];
+    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
+    a.send(rtp(1), facing[0]);
+    await until('relayed', () => b.received.length === 1);
+    relay.bindPorts();
+    detach();
+    // Both what is there and what is new.
+    const [c, d] = [await phone(), await phone()];
+    const later = await twoParty(c.endpoint, d.endpoint);
+    expect(relay.reconcile({ ...later.plan, callId: 'later' })).to.deep.equal({ ok: true });
+    for (const [from, to, port] of [
+      [a, b, facing[0]],
+      [b, a, facing[1]],
+      [c, d, later.facing[0]],
+    ] as const) {
+      const before = to.received.length;
+      for (let sequence = 2; to.received.length === before; sequence++) {
+        expect(sequence).to.be.lessThan(200);
+        from.send(rtp(sequence), port);
+        await sleep(10);
+      }
+    }
   });
 
   it('names an address that is not local', () => {

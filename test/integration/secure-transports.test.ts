@@ -8,12 +8,13 @@ import { readFileSync } from 'node:fs';
 
 import type { DtlsIdentity, Fingerprint } from '../../src/media/media-attributes.js';
 import type { DtlsPlan, IcePlan, MediaPlan, RelayEvent } from '../../src/media/relay.js';
-import { NativeRelay } from '../../src/native/relay.js';
+import type { NativeRelay } from '../../src/native/relay.js';
 import { CertificateAuthority, type CertificateFiles } from '../support/certificates.js';
 import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
 import { facingPort, planOfSides, side } from '../support/plans.js';
 import { bindingRequest, stunType } from '../support/stun.js';
 import { until } from '../support/wait.js';
+import { givenMode, openTestRelay } from '../support/port-modes.js';
 
 const loopback = '127.0.0.1';
 const profile = 'SRTP_AES128_CM_SHA1_80';
@@ -94,12 +95,13 @@ describe('secured transports of the native relay', () => {
     ...{ identity: identityOf(ours), fingerprint: fingerprintOf(theirs) },
   };
   let relay: NativeRelay;
+  let closeRelay: () => void;
   let events: RelayEvent[];
   let ports: [number, number];
   const closing: (() => void)[] = [];
 
   beforeEach(() => {
-    relay = new NativeRelay({ workers: 1 });
+    ({ relay, close: closeRelay } = openTestRelay(givenMode, { workers: 1 }));
     events = [];
     relay.onEvents((batch) => events.push(...batch));
     const { min } = freeUdpRange(2);
@@ -108,7 +110,7 @@ describe('secured transports of the native relay', () => {
 
   afterEach(() => {
     for (const close of closing.splice(0)) close();
-    relay.close();
+    closeRelay();
   });
 
   after(() => {

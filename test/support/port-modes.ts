@@ -7,6 +7,10 @@ import { NativeRelay, type NativeRelayOptions } from '../../src/native/relay.js'
 export const portModes = ['bound', 'steered'] as const;
 export type PortMode = (typeof portModes)[number];
 
+/** That of RTPRELAY_PORT_MODE. */
+export const givenMode: PortMode =
+  portModes.find((mode) => mode === process.env['RTPRELAY_PORT_MODE']) ?? 'bound';
+
 let count = 0;
 
 const pinDirectory = (): string => `/sys/fs/bpf/rtprelay-test-${process.pid}-${(count += 1)}-ports`;
@@ -31,22 +35,26 @@ export function steeringMissing(): string | null {
 
 export interface TestRelay {
   readonly relay: NativeRelay;
+  /** The program is detached, as far as there is one. */
+  readonly detach: () => void;
   readonly close: () => void;
 }
 
 export function openTestRelay(mode: PortMode, options: NativeRelayOptions): TestRelay {
   if (mode === 'bound') {
     const relay = new NativeRelay(options);
-    return { relay, close: () => relay.close() };
+    return { relay, detach: () => undefined, close: () => relay.close() };
   }
   const steering = openSteering();
   const { ports, sockets } = steering.state();
   const relay = new NativeRelay({ ...options, steering: { ports, sockets } });
+  const detach = (): void => void steering.remove();
   return {
     relay,
+    detach,
     close: () => {
       relay.close();
-      steering.remove();
+      detach();
     },
   };
 }

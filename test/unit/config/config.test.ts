@@ -217,7 +217,9 @@ describe('options of other versions', () => {
     expect(
       configOf([...minimal, '--table=0', '--kernel-forward=none']).media.kernelForward,
     ).to.equal('none');
-    expect(refusal([...minimal, '--port-mode=steered']).message).to.include('bound');
+    expect(configOf([...minimal, '--port-mode=steered']).media.portMode).to.equal('steered');
+    expect(configOf(minimal).media.portMode).to.equal('bound');
+    expect(refusal([...minimal, '--port-mode=shared']).message).to.include('auto, bound, steered');
   });
 });
 
