@@ -285,8 +285,22 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
 
 /** `pt/encoding/clock/channels/bitrate/ptime/fmtp` of each codec; most often they are those agreed on. */
 function offeredText(offered: readonly Codec[], agreed: readonly Codec[]): string {
-  const text = packList(offered.map(offeredCodecText));
-  return text !== '' && text === packList(agreed.map(offeredCodecText)) ? sameAsAgreed : text;
+  if (offered.length === 0) return '';
+  if (offered === agreed) return sameAsAgreed;
+  const text = packedCodecs(offered);
+  return text === packedCodecs(agreed) ? sameAsAgreed : text;
+}
+
+/** Calls share their lists of codecs. */
+const knownCodecs = new WeakMap<readonly Codec[], string>();
+
+function packedCodecs(codecs: readonly Codec[]): string {
+  let text = knownCodecs.get(codecs);
+  if (text === undefined) {
+    text = packList(codecs.map(offeredCodecText));
+    knownCodecs.set(codecs, text);
+  }
+  return text;
 }
 
 const offeredCodecText = (codec: Codec): string =>

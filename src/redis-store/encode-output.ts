@@ -5,7 +5,7 @@
  * same. Of other entities a group depends on the members that it is made of, not on the whole: in a call of
  * hundreds of branches the offerer changes with each of them.
  */
-import type { Member, Tree } from './schema.js';
+import type { Fields, Member, Tree } from './schema.js';
 import type { StoredIndex } from './subscriptions.js';
 
 /** The groups, in the order in which they are written. */
@@ -135,6 +135,31 @@ export class TreeOutput implements Output {
   }
 }
 
+/** The value as JSON, all of it made anew; each character is a byte. */
+export class TextOutput implements Output {
+  #text = '';
+
+  member(name: string, value: Member): void {
+    this.#add(name, value);
+  }
+
+  group(_kind: GroupKind, _at: number, _on: DependsOn, make: () => Members): void {
+    for (const [name, value] of make()) this.#add(name, value);
+  }
+
+  fact(_kind: GroupKind, _at: number, _on: DependsOn, make: () => boolean): boolean {
+    return make();
+  }
+
+  #add(name: string, value: Member): void {
+    this.#text += `${this.#text === '' ? '{' : ','}${quoted(name)}:${jsonOf(value)}`;
+  }
+
+  get bytes(): Buffer {
+    return Buffer.from(`${this.#text}}`, 'latin1');
+  }
+}
+
 /** The value as JSON, from what is remembered as far as it holds; each character is a byte. Something that is no group's comes first. */
 export class RememberingOutput implements Output {
   readonly #memory: GroupMemory;
@@ -208,9 +233,35 @@ const closing = Buffer.from('}');
 function textOf(members: Members): string {
   let text = '';
   for (const [name, value] of members) {
-    text += `${text === '' ? '' : ','}"${name}":${JSON.stringify(value)}`;
+    text += `${text === '' ? '' : ','}${quoted(name)}:${jsonOf(value)}`;
   }
   return text;
+}
+
+/** What JSON does not take as it is. */
+const toEscape = /["\\\x00-\x1f\ud800-\udfff]/;
+
+const quoted = (text: string): string => (toEscape.test(text) ? JSON.stringify(text) : `"${text}"`);
+
+function fieldsText(fields: Fields): string {
+  let text = '';
+  for (const name in fields) {
+    const value = fields[name];
+    if (value !== undefined) text += `${text === '' ? '{' : ','}${quoted(name)}:${quoted(value)}`;
+  }
+  return text === '' ? '{}' : `${text}}`;
+}
+
+const isFields = (value: Member): value is Fields => !Array.isArray(value);
+
+/** As JSON.stringify, which finds out anew each time that there are but strings. */
+function jsonOf(value: Member): string {
+  if (isFields(value)) return fieldsText(value);
+  let text = '';
+  for (const item of value) {
+    text += `${text === '' ? '[' : ','}${typeof item === 'string' ? quoted(item) : fieldsText(item)}`;
+  }
+  return text === '' ? '[]' : `${text}]`;
 }
 
 /** Calls with fewer medias are written whole: remembering them would cost more memory than it saves time. */
