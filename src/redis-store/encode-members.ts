@@ -184,20 +184,39 @@ function putOptional(form: Form, fields: Fields, name: string, value: string | n
   if (value !== null) fields[name] = form.text(value);
 }
 
-/** `sdp_orig_*` (sent by the participant) and `last_sdp_orig_*` (sent to it). */
-function putSdpMemory(form: Form, fields: Fields, prefix: string, memory: SdpMemory): void {
-  fields[`${prefix}username`] = form.text(memory.username);
-  fields[`${prefix}session_id`] = form.text(memory.sessionId);
+const memoryNames = (prefix: string) => ({
+  username: `${prefix}username`,
+  sessionId: `${prefix}session_id`,
+  versionText: `${prefix}version_str`,
+  version: `${prefix}version_num`,
+  parsed: `${prefix}parsed`,
+  networkType: `${prefix}address_network_type`,
+  addressType: `${prefix}address_address_type`,
+  address: `${prefix}address_address`,
+});
+
+/** Sent by the participant, and sent to it. */
+const receivedNames = memoryNames('sdp_orig_');
+const sentNames = memoryNames('last_sdp_orig_');
+
+function putSdpMemory(
+  form: Form,
+  fields: Fields,
+  names: typeof receivedNames,
+  memory: SdpMemory,
+): void {
+  fields[names.username] = form.text(memory.username);
+  fields[names.sessionId] = form.text(memory.sessionId);
   if (form.layout === '12.5') {
-    fields[`${prefix}version_str`] = form.text(memory.version);
-    fields[`${prefix}version_num`] = /^[0-9]{1,19}$/.test(memory.version) ? memory.version : '0';
+    fields[names.versionText] = form.text(memory.version);
+    fields[names.version] = /^[0-9]{1,19}$/.test(memory.version) ? memory.version : '0';
   } else {
-    fields[`${prefix}version_num`] = form.text(memory.version);
+    fields[names.version] = form.text(memory.version);
   }
-  fields[`${prefix}parsed`] = '1';
-  fields[`${prefix}address_network_type`] = form.text(memory.networkType);
-  fields[`${prefix}address_address_type`] = form.text(memory.addressType);
-  fields[`${prefix}address_address`] = form.text(memory.address);
+  fields[names.parsed] = '1';
+  fields[names.networkType] = form.text(memory.networkType);
+  fields[names.addressType] = form.text(memory.addressType);
+  fields[names.address] = form.text(memory.address);
 }
 
 /** `tag-N`: the part of all layouts. The members of `sdp_*` have a place in the current one only. */
@@ -217,11 +236,11 @@ export function participantFields(participant: Participant, encoding: Encoding):
   if (sdpReceived !== null) {
     fields['sdp_session_name'] = form.text(sdpReceived.sessionName);
     fields['sdp_session_timing'] = form.text(sdpReceived.timing);
-    putSdpMemory(form, fields, 'sdp_orig_', sdpReceived);
+    putSdpMemory(form, fields, receivedNames, sdpReceived);
     if (sdpReceived.bodyDigest !== '') fields[own.sdpDigest] = form.text(sdpReceived.bodyDigest);
   }
   if (sdpSent !== null) {
-    putSdpMemory(form, fields, 'last_sdp_orig_', sdpSent);
+    putSdpMemory(form, fields, sentNames, sdpSent);
     if (sdpSent.sessionName !== '') fields[own.lastSdpName] = form.text(sdpSent.sessionName);
     if (sdpSent.timing !== '') fields[own.lastSdpTiming] = form.text(sdpSent.timing);
     if (sdpSent.bodyDigest !== '') fields[own.lastSdpDigest] = form.text(sdpSent.bodyDigest);

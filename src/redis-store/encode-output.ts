@@ -241,7 +241,19 @@ function textOf(members: Members): string {
 /** What JSON does not take as it is. */
 const toEscape = /["\\\x00-\x1f\ud800-\udfff]/;
 
-const quoted = (text: string): string => (toEscape.test(text) ? JSON.stringify(text) : `"${text}"`);
+/** Longest string that is looked at here; for it a call into the runtime costs as much. */
+const maxInlineLength = 32;
+
+function isPlain(text: string): boolean {
+  if (text.length > maxInlineLength) return !toEscape.test(text);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code === 0x22 || code === 0x5c || code >= 0xd800) return false;
+  }
+  return true;
+}
+
+const quoted = (text: string): string => (isPlain(text) ? `"${text}"` : JSON.stringify(text));
 
 function fieldsText(fields: Fields): string {
   let text = '';
