@@ -7,7 +7,7 @@ import type { NgDictionary } from '../support/bencode.js';
 import { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
 import { buildSdp, mediaTarget } from '../support/sdp.js';
-import { until } from '../support/wait.js';
+import { pause, until } from '../support/wait.js';
 
 const here = '127.0.0.1';
 
@@ -301,4 +301,54 @@ describe('a fan-out and the end of its process', () => {
       }
     });
   }
+
+  it('goes on at a warm standby with another address, packet by packet, while its node is dead', async () => {
+    const connection = redis?.connect();
+    await connection?.config('SET', 'notify-keyspace-events', 'KA');
+    connection?.disconnect();
+    const portRange = freeUdpRange(30);
+    const owner = await MediaDaemon.start('rtprelayd', {
+      ...{ portRange, extra: [`--redis=${redis?.url(4) ?? ''}`] },
+    });
+    const standby = await MediaDaemon.start('rtprelayd', {
+      ...{ portRange, interfaces: ['127.0.0.2'] },
+      extra: [
+        ...[`--redis=${redis?.url(5) ?? ''}`, '--subscribe-keyspace=4', '--active-switchover'],
+      ],
+    });
+    const [ng, later] = [owner.client(), standby.client()];
+    const stage = new Stage(ng, 'forked for a standby');
+    try {
+      const publisher = await stage.phone();
+      const target = await stage.publish(publisher);
+      const subscribers: RtpEndpoint[] = [];
+      for (let at = 0; at < 8; at += 1) {
+        const phone = await stage.phone();
+        subscribers.push(phone);
+        await stage.subscribe(phone, `s${at}`);
+      }
+      await publisher.sendRtp(target, 10);
+      await until(() => subscribers.every(({ received }) => received === 10), 'of the owner');
+      const warm = async (): Promise<boolean> => {
+        const query = await later.ask({ command: 'query', 'call-id': stage.callId });
+        return Object.keys(query['tags'] ?? {}).length === 9;
+      };
+      while (!(await warm())) await pause(20);
+      await owner.stop('SIGKILL');
+      await publisher.sendRtp({ ...target, address: '127.0.0.2' }, 50);
+      await until(() => subscribers.every(({ received }) => received === 60), 'of the standby');
+      for (const phone of subscribers) {
+        expect(phone.sequenceNumbers()).to.deep.equal(Array.from({ length: 60 }, (_, i) => i + 1));
+      }
+      const list = await later.ask({ command: 'statistics' });
+      expect(list['statistics']).to.have.nested.property('currentstatistics.sessionsown', 1);
+      await new Stage(later, stage.callId).ok('delete', { 'delete-delay': 0 });
+    } finally {
+      stage.close();
+      ng.close();
+      later.close();
+      await owner.stop();
+      await standby.stop();
+    }
+  });
 });
