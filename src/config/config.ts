@@ -68,6 +68,8 @@ export interface MediaConfig {
   readonly dtlsPassive: boolean;
   /** The keys of SRTP are logged. */
   readonly logSrtpKeys: boolean;
+  /** Where recordings are wanted; nothing is recorded. null: nowhere. */
+  readonly recordingDir: string | null;
   /** Key of the DTLS certificate: bits of an RSA key, 0: on the curve P-256. */
   readonly dtlsRsaBits: number;
 }
@@ -276,6 +278,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     rtcpIntervalMs: options.number('rtcp-interval'),
     dtlsPassive: options.flag('dtls-passive'),
     logSrtpKeys: options.flag('log-srtp-keys'),
+    recordingDir: options.text('recording-dir'),
     dtlsRsaBits:
       options.text('dtls-cert-cipher') === 'prime256v1' ? 0 : options.number('dtls-rsa-key-size'),
   };

@@ -153,6 +153,17 @@ function run(
     case 'start forwarding':
     case 'stop forwarding':
       return signalled(parts, request.callId, () => forwarding(parts, request));
+    case 'start recording':
+    case 'stop recording':
+    case 'pause recording':
+      if (parts.calls.table.call(request.callId) === null) {
+        throw new NgError('rejected', 'Unknown call-id');
+      }
+      // Whoever has named a folder for it counts on it.
+      if (parts.config.media.recordingDir !== null) {
+        throw new NgError('command-not-supported', 'Unrecognized command');
+      }
+      return new Map([ok]);
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');

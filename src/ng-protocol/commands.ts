@@ -19,6 +19,7 @@ import type {
   OfferAnswerRequest,
   PublishRequest,
   QueryRequest,
+  RecordingRequest,
   RequestNotes,
   RestrictionCommand,
   RestrictionRequest,
@@ -34,9 +35,6 @@ const defaultListLimit = 32;
 
 /** Commands of rtpengine that this version answers with `Unrecognized command`. */
 const unsupportedCommands: ReadonlySet<string> = new Set([
-  'start recording',
-  'stop recording',
-  'pause recording',
   'play media',
   'stop media',
   'play DTMF',
@@ -53,6 +51,7 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['publish', 'subscribe request', 'subscribe answer', 'unsubscribe'] as const),
   ...(['connect', 'mesh', 'create', 'create answer', 'transform'] as const),
   ...(['start forwarding', 'stop forwarding'] as const),
+  ...(['start recording', 'stop recording', 'pause recording'] as const),
 ]);
 
 // Most requests have none of these; sharing the empty ones spares allocations.
@@ -223,6 +222,22 @@ function parseForwarding(
   return request;
 }
 
+/** Nothing is recorded; so it is with rtpengine without a folder for it (10.5 and 12.5 seen). */
+function parseRecording(
+  command: RecordingRequest['command'],
+  dictionary: NgDictionary,
+  templates: Templates,
+): RecordingRequest {
+  const request: ReadCommand<RecordingRequest['command']> = readRequest(
+    command,
+    dictionary,
+    templates,
+  );
+  if (command === 'start recording') noteUnsupported(request, command);
+  assertCalled(request);
+  return request;
+}
+
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */
 function parseQuery(dictionary: NgDictionary): QueryRequest {
   return {
@@ -286,6 +301,10 @@ export function parseRequest(
     case 'start forwarding':
     case 'stop forwarding':
       return parseForwarding(command, dictionary, templates);
+    case 'start recording':
+    case 'stop recording':
+    case 'pause recording':
+      return parseRecording(command, dictionary, templates);
     case 'query':
       return parseQuery(dictionary);
     case 'list':

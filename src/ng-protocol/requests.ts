@@ -161,6 +161,12 @@ export interface ForwardingRequest extends RequestNotes, ParticipantSelection {
   readonly callId: string;
 }
 
+/** `start recording`, `stop recording`, `pause recording` (§3.7). */
+export interface RecordingRequest extends RequestNotes {
+  readonly command: 'start recording' | 'stop recording' | 'pause recording';
+  readonly callId: string;
+}
+
 /** A parsed NG command; tell them apart by `command`. */
 export type NgRequest =
   | PingRequest
@@ -179,4 +185,5 @@ export type NgRequest =
   | CreateRequest
   | CreateAnswerRequest
   | TransformRequest
-  | ForwardingRequest;
+  | ForwardingRequest
+  | RecordingRequest;

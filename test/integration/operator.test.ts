@@ -158,6 +158,28 @@ describe('rtprelayctl', () => {
   });
 });
 
+describe('recording commands', () => {
+  for (const [words, result] of [
+    [[], 'ok'],
+    [['--recording-dir=/tmp'], 'error'],
+  ] as const) {
+    it(`are answered ${result} with the options [${words.join(' ')}]`, async () => {
+      const daemon = await MediaDaemon.start('rtprelayd', { extra: words, mediaPorts: 20 });
+      const ng = daemon.client();
+      try {
+        const keys = { 'call-id': 'c', 'from-tag': 'a' };
+        await ng.ask({ command: 'offer', ...keys, sdp: audioSdp(5000) });
+        const reply = await ng.ask({ command: 'start recording', ...keys });
+        expect(reply['result']).to.equal(result);
+        expect(daemon.process.log()).to.contain('without effect: start recording');
+      } finally {
+        ng.close();
+        await daemon.stop();
+      }
+    });
+  }
+});
+
 describe('the CLI port', () => {
   let daemon: MediaDaemon;
   let ng: NgClient;

@@ -340,8 +340,13 @@ describe('a fan-out and the end of its process', () => {
       for (const phone of subscribers) {
         expect(phone.sequenceNumbers()).to.deep.equal(Array.from({ length: 60 }, (_, i) => i + 1));
       }
-      const list = await later.ask({ command: 'statistics' });
-      expect(list['statistics']).to.have.nested.property('currentstatistics.sessionsown', 1);
+      const owned = async (): Promise<boolean> => {
+        const { statistics } = await later.ask({ command: 'statistics' });
+        return (
+          (statistics as Record<string, NgDictionary>)['currentstatistics']?.['sessionsown'] === 1
+        );
+      };
+      while (!(await owned())) await pause(50);
       await new Stage(later, stage.callId).ok('delete', { 'delete-delay': 0 });
     } finally {
       stage.close();

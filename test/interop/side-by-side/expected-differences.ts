@@ -130,6 +130,8 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
       '2 connect: error-reason: rtpengine "Unrecognized command", rtprelayd "No to-tag in message"',
       '3 create: rtpengine "error" "Unrecognized command", rtprelayd "ok"',
       '4 create answer: error-reason: rtpengine "Unrecognized command", rtprelayd "No SDP body in message"',
+      '1 pause recording: error-reason: rtpengine "Unrecognized command", rtprelayd "Unknown call-id"',
+      '6 transform: error-reason: rtpengine "Unrecognized command", rtprelayd "Failed to set up transform"',
       '5 mesh: error-reason: rtpengine "Unrecognized command", rtprelayd "Unknown call ID(s)"',
     ],
   },
