@@ -6,28 +6,20 @@
 import { aliasKeyOf } from './alias-key.js';
 import { earliestDeletion, finished } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
-import {
-  familyOf,
-  type AddressFamily,
-  type CallState,
-  type Endpoint,
-  type Media,
-  type Participant,
-} from './call-state.js';
+import { familyOf, type AddressFamily, type CallState, type Participant } from './call-state.js';
 import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
-import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import type { InterfaceTable } from './interfaces.js';
 import { PortAllocationError, SignallingError } from './errors.js';
 import { applySection, mediaAt, signalledAddress } from './media-setup.js';
+import { assignPorts, familyNamed } from './port-assignment.js';
 import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
-import { speaksIce } from './ice/plan.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
 import { noTwins, plainTwins } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
-import { applyBundles, usesOther } from './bundle/negotiation.js';
+import { applyBundles } from './bundle/negotiation.js';
 import { applyExtensions } from './bundle/extensions.js';
 import { shareTransports } from './bundle/transport.js';
 import { subscribeBothWays } from './subscriptions.js';
@@ -38,7 +30,6 @@ import { SdpError, type SdpDocument, type SdpMedia } from '../sdp/types.js';
 import {
   codecsOf,
   connectionOf,
-  directionOf,
   isRtpProtocol,
   isUdpProtocol,
   isZeroAddress,
@@ -270,12 +261,6 @@ function findDialogue(
   return dialogue;
 }
 
-/** Without interfaces of these names they are the families of a bridge between IPv4 and IPv6. */
-function familyNamed(wanted: string | null): AddressFamily | null {
-  if (wanted === 'internal') return 'IP4';
-  return wanted === 'external' ? 'IP6' : null;
-}
-
 /** The interface in use or the default one; where it lacks the family, the first that has it. */
 function interfaceWith(
   family: AddressFamily,
@@ -438,137 +423,6 @@ function forgetEarlierOffer(draft: CallDraft, { from, to }: Dialogue, sections: 
     const media = draft.media(id);
     if (media.index > sections) media.offered = null;
   }
-}
-
-function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
-  const id = media.streams[0];
-  return id === undefined ? null : draft.stream(id).advertisedEndpoint;
-}
-
-function wantedFamily(
-  kind: SignallingKind,
-  draft: CallDraft,
-  pair: MediaPair,
-  request: SignallingRequest,
-  { interfaces }: SignallingContext,
-): AddressFamily {
-  if (request.addressFamily !== null) return request.addressFamily;
-  const named = kind === 'offer' ? familyNamed(request.toInterface) : null;
-  if (
-    named !== null &&
-    interfaces.find(request.toInterface ?? '', pair.receiver.logicalInterface) === null
-  )
-    return named;
-  const known = firstEndpoint(draft, pair.receiver);
-  if (known !== null && known.address !== '') return familyOf(known.address);
-  return pair.sender.desiredFamily;
-}
-
-/** Family of the ports that a side was told last; null: none. */
-function shownFamily(draft: CallDraft, media: Media): AddressFamily | null {
-  const id = media.streams[0];
-  const socket = id === undefined ? null : draft.stream(id).selectedSocket;
-  return socket === null ? null : draft.socketAsIs(socket).family;
-}
-
-function closeStreams(draft: CallDraft, media: Media): void {
-  for (const id of media.streams) {
-    const stream = draft.stream(id);
-    stream.sockets = [];
-    stream.selectedSocket = null;
-  }
-}
-
-/** A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. */
-function keepsPorts(
-  { section, session, receiver }: MediaPair,
-  { flags }: SignallingRequest,
-): boolean {
-  if (flags.has('no-port-latching')) return false;
-  if (receiver.ice.enabled) return true;
-  if (receiver.bundle.agreed) return true;
-  const direction = directionOf(section, session);
-  return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
-}
-
-/** Picks or opens the local ports that face both sides of the pair. */
-function assignPorts(
-  kind: SignallingKind,
-  draft: CallDraft,
-  pair: MediaPair,
-  request: SignallingRequest,
-  context: SignallingContext,
-): void {
-  const { sender, receiver } = pair;
-  const { interfaces } = context;
-  receiver.desiredFamily = servableFamily(
-    interfaces,
-    receiver.logicalInterface,
-    wantedFamily(kind, draft, pair, request, context),
-  );
-  sender.desiredFamily = servableFamily(
-    interfaces,
-    sender.logicalInterface,
-    // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
-    (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily,
-  );
-  const isClosed = pair.rejected || pair.untouched;
-  if (isClosed && pair.carries.receiver === null) closeStreams(draft, receiver);
-  else if (!usesOther(receiver)) faceReceiver(kind, draft, pair, request, context);
-  if (isClosed && pair.carries.sender === null) closeStreams(draft, sender);
-  else if (!usesOther(sender)) faceSender(kind, draft, pair, context);
-}
-
-/** Ports that a side of the pair needs: with one for both RTP and RTCP, or `full`. */
-const portsFor = ({ rtcpMux }: Media, { section: { portCount } }: MediaPair): number =>
-  portCount === 1 && rtcpMux ? 1 : portCount * 2;
-
-function faceReceiver(
-  kind: SignallingKind,
-  draft: CallDraft,
-  pair: MediaPair,
-  request: SignallingRequest,
-  { interfaces, ports }: SignallingContext,
-): void {
-  const { section, sender, receiver } = pair;
-  const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp(pair);
-  const receiverPorts = required ? section.portCount : portsFor(receiver, pair);
-  const receiverMap = endpointMapFor(
-    draft,
-    receiver,
-    {
-      opposite: firstEndpoint(draft, sender),
-      numPorts: receiverPorts,
-      keepPorts: keepsPorts(pair, request),
-      everyAddress: speaksIce(receiver),
-    },
-    interfaces,
-    ports,
-  );
-  selectMap(draft, receiver, receiverMap);
-}
-
-function faceSender(
-  kind: SignallingKind,
-  draft: CallDraft,
-  pair: MediaPair,
-  { interfaces, ports }: SignallingContext,
-): void {
-  const { sender, section } = pair;
-  const settled = sender.flags.has('rtcp-mux-override') || kind === 'answer';
-  const senderMap = endpointMapFor(
-    draft,
-    sender,
-    {
-      opposite: null,
-      numPorts: settled ? portsFor(sender, pair) : section.portCount * 2,
-      keepPorts: true,
-      everyAddress: speaksIce(sender),
-    },
-    interfaces,
-    ports,
-  );
-  selectMap(draft, sender, senderMap);
 }
 
 const isRtp = (pair: MediaPair): boolean => isRtpProtocol(pair.section.protocol);

@@ -1,5 +1,6 @@
 /** Calls of real browsers, headless, with fake cameras and microphones. */
 import { expect } from 'chai';
+import { fileURLToPath } from 'node:url';
 import { browserInstalled, type BrowserName } from '../support/browsers/browser.js';
 import {
   BrowserNet,
@@ -8,9 +9,11 @@ import {
   type NgWords,
 } from '../support/browsers/browser-net.js';
 import type { CallPage } from '../support/browsers/call-page.js';
+import { isInstalled } from '../support/child-process.js';
 import { MediaDaemon, subjectKind } from '../support/daemons.js';
 import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
 import { audioSdp } from '../support/ng-client.js';
+import { hasKamailioModule, Kamailio, Sipp } from '../support/sip.js';
 import { mediaTarget } from '../support/sdp.js';
 import { pause, until } from '../support/wait.js';
 
@@ -121,6 +124,46 @@ describe('browsers', function () {
       await talk(pair, bundled, true);
     });
   }
+
+  it('chromium, by SIP over WebSocket, and SIPp behind a Kamailio, PCMA', async function () {
+    const ready = ['kamailio', 'sipp'].every(isInstalled) && browserInstalled('chromium');
+    if (!ready || !hasKamailioModule('websocket')) this.skip();
+    const folder = fileURLToPath(new URL('kamailio/', import.meta.url));
+    const place = { namespace: namespace.name, address: phoneAddress };
+    const media = { address: phoneAddress, port: 6100 };
+    await net.phones.open('sipp', media);
+    const callee = Sipp.start({
+      ...{ scenario: `${folder}callee-plain.xml`, place, keys: { rtp_port: media.port } },
+    });
+    const proxy = await Kamailio.start({
+      ...{ config: `${folder}websocket.cfg`, tcp: true },
+      place: { ...place, address: relayAddress },
+      defines: {
+        RTPENGINE_SOCK: `udp:${ng.address}:${ng.port}`,
+        CALLEE_URI: `sip:${phoneAddress}:${callee.port}`,
+      },
+    });
+    try {
+      const page = await net.page('chromium', { video: false, prefer: ['audio/pcma'] });
+      const target = `${relayAddress}:${proxy.port}`;
+      expect(await page.invite(`ws://${target}/sip`, `sip:callee@${target}`)).to.equal(200);
+      const port = await callee.logged('invited');
+      await net.phones.talk('to the page', 'sipp', { address: relayAddress, port });
+      await hears(page, 'the page', ['audio']);
+      const before = (await net.phones.report()).strange;
+      await pause(500);
+      const heard = (await net.phones.report()).strange - before;
+      expect(heard, 'packets at SIPp').to.be.greaterThan(9);
+      expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
+      await page.hangUp();
+      await callee.finished();
+      await net.phones.hush('to the page');
+      await page.close();
+    } finally {
+      await proxy.stop();
+      await callee.stop();
+    }
+  });
 
   it('chromium and a plain telephone, PCMA', async function () {
     if (!browserInstalled('chromium')) this.skip();

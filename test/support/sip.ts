@@ -1,12 +1,28 @@
 /** Kamailio and SIPp as test programs. */
+import { existsSync, readdirSync } from 'node:fs';
 import { freeUdpPort } from './free-ports.js';
 import { TemporaryFolder, TestProcess } from './child-process.js';
 import { pause } from './wait.js';
+
+/** Modules of some packages are no part of the main one. */
+export const hasKamailioModule = (name: string): boolean =>
+  readdirSync('/usr/lib').some((folder) =>
+    existsSync(`/usr/lib/${folder}/kamailio/modules/${name}.so`),
+  );
 
 export interface KamailioOptions {
   readonly config: string;
   /** Names given with `-A`; strings are quoted. */
   readonly defines: Readonly<Record<string, string>>;
+  /** Somewhere else than on the loopback: the namespace, and its address. */
+  readonly place?: Place;
+  /** It listens by TCP, too. */
+  readonly tcp?: boolean;
+}
+
+export interface Place {
+  readonly namespace: string;
+  readonly address: string;
 }
 
 /** A Kamailio on a free UDP port of the loopback. */
@@ -25,8 +41,17 @@ export class Kamailio {
       `${name}="${value}"`,
     ]);
     const where = ['-f', options.config, '-Y', folder.path, '-w', folder.path];
-    const words = ['-DD', '-E', '-l', `udp:127.0.0.1:${port}`, '-P', folder.file('pid')];
-    const child = new TestProcess('kamailio', 'kamailio', [...where, ...words, ...defines]);
+    const { address = '127.0.0.1', namespace } = options.place ?? {};
+    const sockets = ['udp', ...(options.tcp === true ? ['tcp'] : [])].flatMap((protocol) => [
+      ...['-l', `${protocol}:${address}:${port}`],
+    ]);
+    const words = ['-DD', '-E', ...sockets, '-P', folder.file('pid')];
+    const child = new TestProcess(
+      'kamailio',
+      'kamailio',
+      [...where, ...words, ...defines],
+      namespace === undefined ? {} : { namespace },
+    );
     const kamailio = new Kamailio(child, port, folder);
     // It answers from the moment its workers run, which it does not log at this level.
     await child.untilLogged(/rtp proxy|rtpengine instance|Listening on/);
@@ -50,6 +75,8 @@ export interface SippOptions {
   readonly pauseMs?: number;
   /** Values of the keywords in the scenario, e.g. `rtp_port`. */
   readonly keys?: Readonly<Record<string, string | number>>;
+  /** Somewhere else than on the loopback. */
+  readonly place?: Place;
 }
 
 /** One SIPp phone that makes (or takes) one call. What its scenario logs can be waited for. */
@@ -69,7 +96,8 @@ export class Sipp {
     const folder = new TemporaryFolder('sipp');
     const port = freeUdpPort();
     const logFile = folder.file('log');
-    const remote = options.remotePort === undefined ? [] : [`127.0.0.1:${options.remotePort}`];
+    const { address = '127.0.0.1', namespace } = options.place ?? {};
+    const remote = options.remotePort === undefined ? [] : [`${address}:${options.remotePort}`];
     const callId = options.callId === undefined ? [] : ['-cid_str', options.callId];
     const keys = Object.entries(options.keys ?? {});
     const child = new TestProcess(
@@ -77,7 +105,7 @@ export class Sipp {
       'sipp',
       [
         ...remote,
-        ...['-sf', options.scenario, '-m', '1', '-i', '127.0.0.1', '-p', String(port), '-nostdin'],
+        ...['-sf', options.scenario, '-m', '1', '-i', address, '-p', String(port), '-nostdin'],
         ...['-d', String(options.pauseMs ?? 2000), '-timeout', '40s', '-timeout_error'],
         ...[
           '-trace_logs',
@@ -90,7 +118,7 @@ export class Sipp {
         ...callId,
         ...keys.flatMap(([name, value]) => ['-key', name, String(value)]),
       ],
-      { cwd: folder.path },
+      { cwd: folder.path, ...(namespace === undefined ? {} : { namespace }) },
     );
     return new Sipp(child, port, folder, () => folder.read('log'));
   }

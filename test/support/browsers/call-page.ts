@@ -75,6 +75,16 @@ export class CallPage {
     await this.#run('accept', sdp);
   }
 
+  /** Calls by SIP over WebSocket, by way of a proxy. @returns the status of the final response. */
+  async invite(proxy: string, uri: string): Promise<number> {
+    return Number(await this.#run('invite', proxy, uri));
+  }
+
+  /** Ends what `invite` began. */
+  async hangUp(): Promise<void> {
+    await this.#run('hangUp');
+  }
+
   async connectionState(): Promise<string> {
     return String(await this.#run('state'));
   }

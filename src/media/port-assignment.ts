@@ -1,0 +1,147 @@
+/** Which local ports face the two sides of a section (sdp-rules.md §9). */
+import { usesOther } from './bundle/negotiation.js';
+import type { CallDraft } from './call-draft.js';
+import { familyOf, type AddressFamily, type Endpoint, type Media } from './call-state.js';
+import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
+import { speaksIce } from './ice/plan.js';
+import type { MediaPair } from './media-pair.js';
+import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { directionOf, isRtpProtocol } from '../sdp/view.js';
+
+/** Without interfaces of these names they are the families of a bridge between IPv4 and IPv6. */
+export function familyNamed(wanted: string | null): AddressFamily | null {
+  if (wanted === 'internal') return 'IP4';
+  return wanted === 'external' ? 'IP6' : null;
+}
+
+function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
+  const id = media.streams[0];
+  return id === undefined ? null : draft.stream(id).advertisedEndpoint;
+}
+
+function wantedFamily(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  { interfaces }: SignallingContext,
+): AddressFamily {
+  if (request.addressFamily !== null) return request.addressFamily;
+  const named = kind === 'offer' ? familyNamed(request.toInterface) : null;
+  if (
+    named !== null &&
+    interfaces.find(request.toInterface ?? '', pair.receiver.logicalInterface) === null
+  )
+    return named;
+  const known = firstEndpoint(draft, pair.receiver);
+  if (known !== null && known.address !== '') return familyOf(known.address);
+  return pair.sender.desiredFamily;
+}
+
+/** Family of the ports that a side was told last; null: none. */
+function shownFamily(draft: CallDraft, media: Media): AddressFamily | null {
+  const id = media.streams[0];
+  const socket = id === undefined ? null : draft.stream(id).selectedSocket;
+  return socket === null ? null : draft.socketAsIs(socket).family;
+}
+
+function closeStreams(draft: CallDraft, media: Media): void {
+  for (const id of media.streams) {
+    const stream = draft.stream(id);
+    stream.sockets = [];
+    stream.selectedSocket = null;
+  }
+}
+
+/** A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. */
+function keepsPorts(
+  { section, session, receiver }: MediaPair,
+  { flags }: SignallingRequest,
+): boolean {
+  if (flags.has('no-port-latching')) return false;
+  if (receiver.ice.enabled) return true;
+  if (receiver.bundle.agreed) return true;
+  const direction = directionOf(section, session);
+  return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
+}
+
+/** Picks or opens the local ports that face both sides of the pair. */
+export function assignPorts(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): void {
+  const { sender, receiver } = pair;
+  const { interfaces } = context;
+  receiver.desiredFamily = servableFamily(
+    interfaces,
+    receiver.logicalInterface,
+    wantedFamily(kind, draft, pair, request, context),
+  );
+  sender.desiredFamily = servableFamily(
+    interfaces,
+    sender.logicalInterface,
+    // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
+    (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily,
+  );
+  const isClosed = pair.rejected || pair.untouched;
+  if (isClosed && pair.carries.receiver === null) closeStreams(draft, receiver);
+  else if (!usesOther(receiver)) faceReceiver(kind, draft, pair, request, context);
+  if (isClosed && pair.carries.sender === null) closeStreams(draft, sender);
+  else if (!usesOther(sender)) faceSender(kind, draft, pair, context);
+}
+
+/** Ports that a side of the pair needs: with one for both RTP and RTCP, or `full`. */
+const portsFor = ({ rtcpMux }: Media, { section: { portCount } }: MediaPair): number =>
+  portCount === 1 && rtcpMux ? 1 : portCount * 2;
+
+function faceReceiver(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  request: SignallingRequest,
+  { interfaces, ports }: SignallingContext,
+): void {
+  const { section, sender, receiver } = pair;
+  const required =
+    kind === 'offer' && request.rtcpMux.has('require') && isRtpProtocol(pair.section.protocol);
+  const receiverPorts = required ? section.portCount : portsFor(receiver, pair);
+  const receiverMap = endpointMapFor(
+    draft,
+    receiver,
+    {
+      opposite: firstEndpoint(draft, sender),
+      numPorts: receiverPorts,
+      keepPorts: keepsPorts(pair, request),
+      everyAddress: speaksIce(receiver),
+    },
+    interfaces,
+    ports,
+  );
+  selectMap(draft, receiver, receiverMap);
+}
+
+function faceSender(
+  kind: SignallingKind,
+  draft: CallDraft,
+  pair: MediaPair,
+  { interfaces, ports }: SignallingContext,
+): void {
+  const { sender, section } = pair;
+  const settled = sender.flags.has('rtcp-mux-override') || kind === 'answer';
+  const senderMap = endpointMapFor(
+    draft,
+    sender,
+    {
+      opposite: null,
+      numPorts: settled ? portsFor(sender, pair) : section.portCount * 2,
+      keepPorts: true,
+      everyAddress: speaksIce(sender),
+    },
+    interfaces,
+    ports,
+  );
+  selectMap(draft, sender, senderMap);
+}
