@@ -169,21 +169,25 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
     rtp,
     // What the receiver reads: we send what comes from the other side, we take what it can get.
     direction: request.flags.has('original-sendrecv') ? 'keep' : receiver.direction,
-    rtcp: !rtp || !saysWhere
-      ? null
-      : stays
-        ? attributeOf(section, 'rtcp')
-        : rtcpAttribute(output, pair, port, mux, connection),
+    rtcp:
+      !rtp || !saysWhere
+        ? null
+        : stays
+          ? attributeOf(section, 'rtcp')
+          : rtcpAttribute(output, pair, port, mux, connection),
     rtcpMux: rtp && (stays ? hasRtcpMux(section) : mux),
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
     stripSecurity: rtp && !passed,
     crypto: listed && !passed && saysWhere ? cryptoLinesFor(kind, carried, request.sdes) : [],
-    dtls: listed && !passed && saysWhere ? dtlsLinesFor(output, carried) : [],
+    dtls: listed && !passed ? dtlsLinesFor(output, carried) : [],
     ice:
-      pair.rejected || pair.untouched || !saysWhere
+      pair.rejected || pair.untouched
         ? []
-        : iceLinesFor(output, carried, mux && sharesRtcpPort(output, pair)),
+        : iceLinesFor(output, carried, {
+            sharesPort: mux && sharesRtcpPort(output, pair),
+            candidates: saysWhere,
+          }),
     keptIce: !passed ? 'none' : stays ? 'without-relays' : 'all',
     bundleOnly: receiver.bundle.group > 0 ? bundleOnly : 'keep',
     extensions: extensionLines(section, pair),

@@ -141,14 +141,18 @@ function candidatesFor(
   });
 }
 
-/**
- * Attributes for the receiver of the body, without `a=`: credentials, options, candidates.
- * @param sharesPort RTCP goes with RTP.
- */
+export interface IceLinesWanted {
+  /** RTCP goes with RTP. */
+  readonly sharesPort: boolean;
+  /** Of the sections of a bundle one has them. */
+  readonly candidates: boolean;
+}
+
+/** Attributes for the receiver of the body, without `a=`: credentials, options, candidates. */
 export function iceLinesFor(
   lines: LineRequest,
   pair: MediaPair,
-  sharesPort: boolean,
+  { sharesPort, candidates }: IceLinesWanted,
 ): readonly string[] {
   const { ice, flags } = pair.receiver;
   if (!ice.enabled) return [];
@@ -159,6 +163,7 @@ export function iceLinesFor(
     out.push(`ice-ufrag:${ice.local.ufrag}`, `ice-pwd:${ice.local.pwd}`);
     if (options.length > 0) out.push(`ice-options:${options.join(' ')}`);
   }
+  if (!candidates) return out;
   for (const candidate of candidatesFor(lines, pair, sharesPort))
     out.push(`candidate:${candidateText(candidate)}`);
   const both = isRtpProtocol(pair.section.protocol) && !sharesPort;

@@ -37,7 +37,10 @@ export class TransportLines {
     );
   }
 
-  /** Address, candidates, fingerprint and keys are said once for all of a bundle (RFC 9143 §7.1.3). */
+  /**
+   * Candidates, RTCP's port and keys are said once for all of a bundle (RFC 9143 §7.1.3). Credentials and fingerprint
+   * are in each section, as browsers write them themselves: Firefox 153 cannot do without.
+   */
   has({ receiver, index }: MediaPair): boolean {
     return !isBundled(receiver) || this.#tagged.has(index);
   }

@@ -90,7 +90,10 @@ const groupsOf = (sdp: string): readonly string[] =>
   [...sdp.matchAll(/^a=group:BUNDLE (.*)$/gm)].map(([, mids = '']) => mids.trim());
 const linesOf = (sdp: string, at: number, pattern: RegExp): readonly string[] =>
   (sectionsOf(sdp)[at] ?? []).filter((line) => pattern.test(line));
-const aboutTransport = /^a=(?:candidate|ice-|fingerprint|setup|tls-id|end-of|crypto|rtcp:)/;
+/** What a bundle has once. */
+const aboutTransport = /^a=(?:candidate|end-of|crypto|rtcp:|remote-candidates)/;
+/** What each of its sections has. */
+const aboutPeer = /^a=(?:ice-ufrag|ice-pwd|fingerprint|setup|tls-id)/;
 
 const planOf = ({ state }: ModelCall): MediaPlan => {
   if (state === null) throw new Error('no call');
@@ -165,7 +168,7 @@ describe('bundles', () => {
       for (const at of [0, 1]) expect(linesOf(offered, at, /rtcp-mux/)).to.have.length(1);
     });
 
-    it('are answered with one port, its credentials and candidates once', () => {
+    it('are answered with one port, its candidates once, its credentials in each section', () => {
       const { answer } = open();
       expect(groupsOf(answer)).to.deep.equal(['0 1']);
       const [audio = 0, video = 0] = portsOf(answer);
@@ -173,6 +176,7 @@ describe('bundles', () => {
       // Candidates of both families.
       expect(linesOf(answer, 0, /^a=(?:ice-ufrag|candidate|fingerprint|setup)/)).to.have.length(5);
       expect(linesOf(answer, 1, aboutTransport)).to.deep.equal([]);
+      expect(linesOf(answer, 1, aboutPeer)).to.deep.equal(linesOf(answer, 0, aboutPeer));
       expect(linesOf(answer, 1, /^a=(?:mid|rtcp-mux)/)).to.deep.equal(['a=mid:1', 'a=rtcp-mux']);
     });
 
