@@ -8,13 +8,16 @@ import { fileURLToPath } from 'node:url';
 import { cliAsk } from '../support/cli.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { freeTcpPort, freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
 import { audioSdp, type NgClient } from '../support/ng-client.js';
-import { steeringMissing } from '../support/port-modes.js';
+import { portModes, steeringMissing } from '../support/port-modes.js';
 import { startRedis } from '../support/processes.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
 import { mediaTarget } from '../support/sdp.js';
 import { until } from '../support/wait.js';
 
+const largePackets = fileURLToPath(new URL('../support/large-packets.py', import.meta.url));
+const daemonProgram = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
 const detachLink = fileURLToPath(new URL('../support/detach-link.py', import.meta.url));
 const steered = ['--port-mode=steered'];
 
@@ -153,4 +156,30 @@ describe('steered ports whose daemon is killed', function () {
     await daemon.stop();
     await redis.stop();
   });
+});
+
+describe('packets that are larger than the MTU', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (steeringMissing() !== null || !namespacesAllowed()) this.skip();
+  });
+
+  for (const mode of portModes) {
+    for (const address of ['127.0.0.1', '::1']) {
+      it(`leave in fragments and marked, ports ${mode}, from ${address}`, () => {
+        const namespace = new NetworkNamespace('mtu');
+        try {
+          namespace.ip('link', 'set', 'lo', 'mtu', '1500');
+          const found = namespace.run('python3', largePackets, daemonProgram, mode, address);
+          expect(JSON.parse(found)).to.deep.equal(
+            [172, 1472, 1473, 3000, 8900].map((size) => ({
+              ...{ size, same: true, from: true, tos: [184] },
+            })),
+          );
+        } finally {
+          namespace.remove();
+        }
+      });
+    }
+  }
 });

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TestProcess, type StartOptions } from './child-process.js';
+import { givenPortMode } from './daemons.js';
 import type { LoadReport } from './load.js';
 import { connectNamespaces, NetworkNamespace } from './namespaces.js';
 import { IsolatedSystemd } from './systemd.js';
@@ -59,7 +60,7 @@ export class PairNode {
 
   /** Starts a relay in the foreground, its log on stderr, and waits until it answers. */
   async startRelay(options: readonly string[]): Promise<TestProcess> {
-    const words = ['--config-file=none', '-f', '-E', ...options];
+    const words = ['--config-file=none', '-f', '-E', ...givenPortMode, ...options];
     const daemon = this.start('rtprelayd', process.execPath, [program, ...words]);
     await daemon.untilLogged('Startup complete');
     return daemon;
