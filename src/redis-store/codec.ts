@@ -4,13 +4,7 @@ import { put105 } from './encode-10-5.js';
 import { put125 } from './encode-12-5.js';
 import { putCurrent } from './encode-current.js';
 import type { Encoding } from './encode-members.js';
-import {
-  RememberingOutput,
-  TextOutput,
-  TreeOutput,
-  type EncodedCalls,
-  type Output,
-} from './encode-output.js';
+import { RememberingOutput, TreeOutput, type EncodedCalls, type Output } from './encode-output.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
 import { SealingOutput } from './sealing.js';
 import { asItIs, type CallMoment } from './store.js';
@@ -43,14 +37,11 @@ export function encodeCall(
     putCall(out, format, given);
     return out.bytes;
   }
-  if (format !== 'bencode') {
-    const out = new TextOutput();
-    putCall(out, format, given);
-    return out.bytes;
-  }
   const out = new TreeOutput();
   putCall(out, format, given);
-  return settings.bencode.encode(bencodeOf(out.tree));
+  return format === 'bencode'
+    ? settings.bencode.encode(bencodeOf(out.tree))
+    : Buffer.from(JSON.stringify(out.tree), 'latin1');
 }
 
 function putCall(to: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {

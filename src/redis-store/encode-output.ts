@@ -5,7 +5,7 @@
  * same. Of other entities a group depends on the members that it is made of, not on the whole: in a call of
  * hundreds of branches the offerer changes with each of them.
  */
-import type { Fields, Member, Tree } from './schema.js';
+import type { Member, Tree } from './schema.js';
 import type { StoredIndex } from './subscriptions.js';
 
 /** The groups, in the order in which they are written. */
@@ -135,31 +135,6 @@ export class TreeOutput implements Output {
   }
 }
 
-/** The value as JSON, all of it made anew; each character is a byte. */
-export class TextOutput implements Output {
-  #text = '';
-
-  member(name: string, value: Member): void {
-    this.#add(name, value);
-  }
-
-  group(_kind: GroupKind, _at: number, _on: DependsOn, make: () => Members): void {
-    for (const [name, value] of make()) this.#add(name, value);
-  }
-
-  fact(_kind: GroupKind, _at: number, _on: DependsOn, make: () => boolean): boolean {
-    return make();
-  }
-
-  #add(name: string, value: Member): void {
-    this.#text += `${this.#text === '' ? '{' : ','}${quoted(name)}:${jsonOf(value)}`;
-  }
-
-  get bytes(): Buffer {
-    return Buffer.from(`${this.#text}}`, 'latin1');
-  }
-}
-
 /** The value as JSON, from what is remembered as far as it holds; each character is a byte. Something that is no group's comes first. */
 export class RememberingOutput implements Output {
   readonly #memory: GroupMemory;
@@ -233,47 +208,9 @@ const closing = Buffer.from('}');
 function textOf(members: Members): string {
   let text = '';
   for (const [name, value] of members) {
-    text += `${text === '' ? '' : ','}${quoted(name)}:${jsonOf(value)}`;
+    text += `${text === '' ? '' : ','}"${name}":${JSON.stringify(value)}`;
   }
   return text;
-}
-
-/** What JSON does not take as it is. */
-const toEscape = /["\\\x00-\x1f\ud800-\udfff]/;
-
-/** Longest string that is looked at here; for it a call into the runtime costs as much. */
-const maxInlineLength = 32;
-
-function isPlain(text: string): boolean {
-  if (text.length > maxInlineLength) return !toEscape.test(text);
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code < 0x20 || code === 0x22 || code === 0x5c || code >= 0xd800) return false;
-  }
-  return true;
-}
-
-const quoted = (text: string): string => (isPlain(text) ? `"${text}"` : JSON.stringify(text));
-
-function fieldsText(fields: Fields): string {
-  let text = '';
-  for (const name in fields) {
-    const value = fields[name];
-    if (value !== undefined) text += `${text === '' ? '{' : ','}${quoted(name)}:${quoted(value)}`;
-  }
-  return text === '' ? '{}' : `${text}}`;
-}
-
-const isFields = (value: Member): value is Fields => !Array.isArray(value);
-
-/** As JSON.stringify, which finds out anew each time that there are but strings. */
-function jsonOf(value: Member): string {
-  if (isFields(value)) return fieldsText(value);
-  let text = '';
-  for (const item of value) {
-    text += `${text === '' ? '[' : ','}${typeof item === 'string' ? quoted(item) : fieldsText(item)}`;
-  }
-  return text === '' ? '[]' : `${text}]`;
 }
 
 /** Calls with fewer medias are written whole: remembering them would cost more memory than it saves time. */
