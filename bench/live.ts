@@ -25,7 +25,7 @@ function cpuMs(pid: number): number {
   return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
-const http = await freeTcpPort();
+const http = freeTcpPort();
 const withPage = !process.argv.includes('--without');
 const daemon = await MediaDaemon.start('rtprelayd', {
   ...{ logLevel: 4, portRange: { min: 16_384, max: 65_000 } },

@@ -40,7 +40,7 @@ describe('live page: the server', function () {
   const sockets: WebSocket[] = [];
 
   before(async () => {
-    [http, plainHttp, cli] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort()];
+    [http, plainHttp, cli] = [freeTcpPort(), freeTcpPort(), freeTcpPort()];
     plain = await MediaDaemon.start('rtprelayd', {
       extra: [`--listen-http=127.0.0.1:${plainHttp}`],
     });

@@ -112,6 +112,25 @@ function heading(call: CallDetail): readonly Node[] {
   ];
 }
 
+/** Ways that go on and lose something. */
+const lossyWays = ({ ways }: CallDetail): readonly Way[] =>
+  ways.filter(({ flows, losesAt }) => flows && losesAt !== null);
+
+/** `explain`'s sentence; that something is lost on a way that flows, is no matter of it. */
+function summaryOf(call: CallDetail): string {
+  const losses = lossyWays(call).map(
+    ({ from, lossPercent, losesAt }) =>
+      ` ${percent(lossPercent)} % of what ${shown(from.name)} sends is lost ${losesAt === null ? '' : hopNames[losesAt]}.`,
+  );
+  return shown(call.summary) + losses.join('');
+}
+
+function levelOf(call: CallDetail): 'good' | 'fair' | 'bad' {
+  const { known, ended, foreign, ways } = call;
+  if (!known || ended || (!foreign && ways.some(({ flows }) => !flows))) return 'bad';
+  return lossyWays(call).length > 0 ? 'fair' : 'good';
+}
+
 export class CallPane {
   readonly #pane = byId('detail');
   readonly #body = element('div', { class: 'body' });
@@ -153,14 +172,9 @@ export class CallPane {
     const text = JSON.stringify(call);
     if (text === this.#drawn) return;
     this.#drawn = text;
-    const bad = call.ways.some(({ losesAt }) => losesAt !== null) || !call.known || call.ended;
     this.#body.replaceChildren(
       ...heading(call),
-      element(
-        'p',
-        { class: `summary ${bad ? 'bad' : 'good'}`, role: 'status' },
-        shown(call.summary),
-      ),
+      element('p', { class: `summary ${levelOf(call)}`, role: 'status' }, summaryOf(call)),
       element('ul', { class: 'findings' }, ...findingsOf(call.findings.slice(1))),
       ...pairsOf(call.ways).flatMap((pair) => [
         drawPath(pair),

@@ -165,7 +165,7 @@ async function copyPackets(
     ended = true;
     child.kill('SIGINT');
   };
-  let wrong: unknown = null;
+  const wrong: Error[] = [];
   child.stderr?.on('data', (bytes: Buffer) => {
     if (said.length < 2000) said += bytes.toString('latin1');
   });
@@ -174,7 +174,7 @@ async function copyPackets(
       file.addPackets(reader, bytes);
       if (file.full) end();
     } catch (error) {
-      wrong = error;
+      wrong.push(error instanceof Error ? error : new Error(String(error)));
       end();
     }
   });
@@ -182,7 +182,8 @@ async function copyPackets(
   onEnd(end);
   await new Promise((resolve) => child.on('close', resolve));
   clearTimeout(timer);
-  if (wrong !== null) throw wrong;
+  const [first] = wrong;
+  if (first !== undefined) throw first;
   if (!ended) throw new Error(`cannot capture: ${said.trim().split('\n').at(-1) ?? 'it ended'}`);
 }
 

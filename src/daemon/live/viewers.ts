@@ -24,6 +24,9 @@ const maxWaitingBytes = 256 * 1024;
 /** A wish is answered so soon, and not more often than that, ms. */
 const answerMs = 120;
 
+/** The list is compared with the calls there are this often, and whenever their number differs. */
+const compareSeconds = 3;
+
 interface Viewer {
   readonly socket: WebSocket;
   readonly order: Order;
@@ -43,6 +46,7 @@ export class Viewers {
   readonly #node: NodeWatch;
   readonly #viewers = new Set<Viewer>();
   readonly #timers: readonly NodeJS.Timeout[];
+  #seconds = 0;
 
   constructor(source: LiveSource) {
     this.#source = source;
@@ -96,7 +100,10 @@ export class Viewers {
 
   #everySecond(): void {
     const { calls } = this.#source;
-    this.#list.compare();
+    this.#seconds += 1;
+    // As many as before may be others.
+    const isDue = this.#seconds % compareSeconds === 1;
+    if (isDue || calls.calls().size !== this.#list.size) this.#list.compare();
     this.#node.everySecond(calls.nowMicros(), this.#list.quality());
     for (const viewer of this.#viewers) this.#send(viewer);
   }

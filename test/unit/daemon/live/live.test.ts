@@ -1,6 +1,6 @@
 /** What the live page is made of, without a daemon: traces, conditions, hops, events, wishes. */
 import { expect } from 'chai';
-import { hopOf, losesAt } from '../../../../src/daemon/live/call-detail.js';
+import { losesAt, type hopOf } from '../../../../src/daemon/live/call-detail.js';
 import { CallList, Order, type CallSource } from '../../../../src/daemon/live/call-list.js';
 import { combined, History, slots, traceOf } from '../../../../src/daemon/live/history.js';
 import { NodeWatch } from '../../../../src/daemon/live/node-watch.js';
