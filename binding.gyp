@@ -26,6 +26,7 @@
         "native/api/datagram_socket.cc",
         "native/api/dtls_identity.cc",
         "native/api/network_watch.cc",
+        "native/api/pair.cc",
         "native/api/process.cc",
         "native/api/relay_object.cc",
         "native/api/service_manager.cc",
@@ -37,6 +38,7 @@
         "native/core/handshakes.cc",
         "native/core/icmp.cc",
         "native/core/intake.cc",
+        "native/core/journal.cc",
         "native/core/latch.cc",
         "native/core/netlink.cc",
         "native/core/own_packets.cc",
@@ -74,6 +76,20 @@
         "native/srtp/session_cipher.cc",
         "native/srtp/ssrc_table.cc",
         "native/srtp/suite.cc"
+      ]
+    },
+    {
+      # Needs nothing of Node: it starts it.
+      "target_name": "rtprelay-pair",
+      "type": "executable",
+      "cflags_cc!": ["-fPIC"],
+      "ldflags": ["-static"],
+      "sources": [
+        "native/pair/keeper.cc",
+        "native/pair/launch.cc",
+        "native/pair/main.cc",
+        "native/pair/message.cc",
+        "native/pair/store.cc"
       ]
     }
   ],

@@ -11,6 +11,8 @@ import {
   startInBackground,
 } from '../src/daemon/process/daemonize.js';
 import { tuneEngine } from '../src/daemon/process/engine.js';
+import { becomePair, wantsPair } from '../src/daemon/pair/launch.js';
+import { PairMember } from '../src/daemon/pair/member.js';
 import { complain, logNodeMessages, settle } from '../src/daemon/process/last-words.js';
 import { removePidfile, writePidfile } from '../src/daemon/process/pidfile.js';
 import { ServiceManager } from '../src/daemon/process/service-manager.js';
@@ -38,7 +40,17 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
     return;
   }
   tuneEngine(process.env);
-  const { socketStore } = config;
+  if (!background && wantsPair(config, process.env)) {
+    const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+    const why = becomePair(command);
+    complain(`No process pair, the daemon is alone: ${why}\n`);
+  }
+  if (config.pair === 'yes' && config.media.portMode !== 'bound')
+    complain(`No process pair with --port-mode=${config.media.portMode}, the daemon is alone\n`);
+  const member = PairMember.of(process.env);
+  // The parent is the process that signals are for.
+  const ownPid = member === null ? process.pid : process.ppid;
+  const socketStore = member === null ? config.socketStore : 'yes';
   const serviceManager = new ServiceManager(
     process.env,
     process.pid,
@@ -65,16 +77,28 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
         log.error('core', `Stopping: ${error instanceof Error ? error.message : String(error)}`);
       })
       .then(() => {
-        if (config.pidfile !== null) removePidfile(config.pidfile, process.pid);
+        if (config.pidfile !== null && member?.isActive !== false)
+          removePidfile(config.pidfile, ownPid);
         return settle(log, patienceMs);
       })
       .finally(() => process.exit());
   };
   const onDrained = (): void => stop();
   const daemon = new Daemon({
-    ...{ config, source, log, version, clock, onDrained, serviceManager },
+    ...{ config, source, log, version, clock, onDrained, serviceManager, member },
     openLog: (wanted) => createSink(wanted, logEnvironment),
     hasStderr: () => !background || logsToStderr(config.log),
+  });
+  member?.onHandOver(() => {
+    stopping = true;
+    void daemon
+      .handOver()
+      .then(() => settle(log, patienceMs))
+      .finally(() => process.exit());
+  });
+  member?.onAlone(() => {
+    if (!member.isActive) process.exit(0);
+    log.warning('core', 'The parent has ended: this process goes on, and none is ready after it');
   });
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
@@ -87,7 +111,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
   if (config.pidfile !== null) {
-    const problem = writePidfile(config.pidfile, process.pid);
+    const problem = writePidfile(config.pidfile, ownPid);
     if (problem !== null) log.warning('core', problem);
   }
   log.info('core', `Startup complete, version ${version}`);

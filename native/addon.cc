@@ -6,6 +6,7 @@
 #include "api/datagram_socket.h"
 #include "api/dtls_identity.h"
 #include "api/network_watch.h"
+#include "api/pair.h"
 #include "api/process.h"
 #include "api/relay_object.h"
 #include "api/service_manager.h"
@@ -19,6 +20,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
+  exports.Set("PairMember", rtprelay::api::PairMember::define(env));
+  exports.Set("executeProgram", Napi::Function::New(env, rtprelay::api::execute_program));
   exports.Set("createDtlsIdentity", Napi::Function::New(env, rtprelay::api::create_dtls_identity));
   exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));
   exports.Set("heldAddresses", Napi::Function::New(env, rtprelay::api::held_addresses));

@@ -55,21 +55,21 @@ double type_of(std::uint64_t source) {
 void write_figures(const StreamReading& reading, double* out) {
   const Stream& stream = *reading.stream;
   const StreamCounters& counters = stream.counters;
-  const std::uint64_t packets = stream.base_packets + counters.packets.get();
+  const std::uint64_t packets = stream.base.packets + counters.packets.get();
   const std::uint64_t ssrc = counters.ssrc.get();
   const std::uint64_t last = counters.last_packet.get();
   const auto put = [&out](std::uint64_t value) { *out++ = static_cast<double>(value); };
   put(stream.id);
   put(packets);
-  put(stream.base_bytes + counters.bytes.get());
-  put(stream.base_errors + counters.errors.get());
+  put(stream.base.bytes + counters.bytes.get());
+  put(stream.base.errors + counters.errors.get());
   put(counters.packets_out.get());
   put(counters.bytes_out.get());
-  put(last != 0 ? last : stream.base_last_packet);
+  put(last != 0 ? last : stream.base.last_packet);
   *out++ = ssrc_of(ssrc);
   *out++ = reading.latch.endpoint.valid() ? reading.latch.endpoint.port : -1;
   put(reading.latch.confirmed ? 1 : 0);
-  put(last != 0 || stream.base_packets > 0 ? 1 : 0);
+  put(last != 0 || stream.base.packets > 0 ? 1 : 0);
   const auto put_source = [&out](std::uint64_t source) {
     *out++ = ssrc_of(source);
     *out++ = type_of(source);
@@ -99,11 +99,11 @@ void write_glance(const Stream& stream, const QualityTable& table, double* out) 
   const std::uint64_t last = counters.last_packet.get();
   const auto put = [&out](auto value) { *out++ = static_cast<double>(value); };
   put(stream.id);
-  put(stream.base_packets + counters.packets.get());
-  put(stream.base_bytes + counters.bytes.get());
-  put(stream.base_errors + counters.errors.get());
+  put(stream.base.packets + counters.packets.get());
+  put(stream.base.bytes + counters.bytes.get());
+  put(stream.base.errors + counters.errors.get());
   put(counters.packets_out.get());
-  put(last != 0 ? last : stream.base_last_packet);
+  put(last != 0 ? last : stream.base.last_packet);
   std::uint64_t lost = 0;
   if (stream.receptions != nullptr)
     for (const Reception& reception : std::as_const(*stream.receptions).all())
@@ -331,6 +331,9 @@ void fail(Napi::Env env, const char* message) {
 Napi::Function RelayObject::define(Napi::Env env) {
   return DefineClass(env, "Relay",
                      {
+                         InstanceMethod<&RelayObject::activate>("activate"),
+                         InstanceMethod<&RelayObject::pause>("pause"),
+                         InstanceMethod<&RelayObject::rebase>("rebase"),
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
                          InstanceMethod<&RelayObject::glance>("glance"),
@@ -350,11 +353,11 @@ Napi::Function RelayObject::define(Napi::Env env) {
 
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 5 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
-      !info[3].IsBoolean() || !info[4].IsBoolean()) {
+  if (info.Length() < 6 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
+      !info[3].IsBoolean() || !info[4].IsBoolean() || !info[5].IsBoolean()) {
     fail(info.Env(),
          "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
-         "listeningMos: boolean, portsMap?: number, socketsMap?: number)");
+         "listeningMos: boolean, dormant: boolean, portsMap?: number, socketsMap?: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -377,9 +380,10 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   if (info[3].As<Napi::Boolean>().Value())
     options.mos.formula = MosRule::Formula::kLegacy;
   options.mos.listening = info[4].As<Napi::Boolean>().Value();
-  if (info.Length() > 6 && info[5].IsNumber() && info[6].IsNumber())
-    options.steering = {info[5].As<Napi::Number>().Int32Value(),
-                        info[6].As<Napi::Number>().Int32Value()};
+  options.dormant = info[5].As<Napi::Boolean>().Value();
+  if (info.Length() > 7 && info[6].IsNumber() && info[7].IsNumber())
+    options.steering = {info[6].As<Napi::Number>().Int32Value(),
+                        info[7].As<Napi::Number>().Int32Value()};
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   int error = 0;
@@ -470,6 +474,50 @@ bool RelayObject::is_open(Napi::Env env) {
     return true;
   fail(env, "the relay is closed");
   return false;
+}
+
+Napi::Value RelayObject::activate(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (is_open(env) && !relay_->activate())
+    fail(env, "the media threads cannot be started (threads exhausted)");
+  return env.Undefined();
+}
+
+Napi::Value RelayObject::pause(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  relay_->pause();
+  // What it has just learned is told before others go on.
+  deliver_events();
+  return env.Undefined();
+}
+
+// rebase(callId: string, figures: Float64Array): stream, packets, bytes, errors, last packet of
+// each
+Napi::Value RelayObject::rebase(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsTypedArray()) {
+    fail(env, "rebase(callId: string, figures: Float64Array)");
+    return env.Undefined();
+  }
+  constexpr std::size_t kPerStream = 5;
+  const std::string call_id = byte_string(info[0]);
+  const auto figures = info[1].As<Napi::Float64Array>();
+  for (std::size_t at = 0; at + kPerStream <= figures.ElementLength(); at += kPerStream) {
+    const auto number = [&](std::size_t position) {
+      return static_cast<std::uint64_t>(std::max(figures[at + position], 0.0));
+    };
+    StreamBase base;
+    base.packets = number(1);
+    base.bytes = number(2);
+    base.errors = number(3);
+    base.last_packet = number(4);
+    relay_->rebase(call_id, static_cast<std::uint32_t>(number(0)), base);
+  }
+  return env.Undefined();
 }
 
 Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {

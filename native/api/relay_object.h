@@ -19,6 +19,9 @@ public:
   ~RelayObject() override;
 
 private:
+  Napi::Value activate(const Napi::CallbackInfo& info);
+  Napi::Value pause(const Napi::CallbackInfo& info);
+  Napi::Value rebase(const Napi::CallbackInfo& info);
   Napi::Value reconcile(const Napi::CallbackInfo& info);
   Napi::Value glance(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);

@@ -163,7 +163,7 @@ void Worker::install_association(const TransportConfig& transport) {
 /// An active association begins as soon as its packets have a way.
 void Worker::begin_handshake(Transport& transport) {
   Association* const association = transport.association;
-  if (association == nullptr || association->begun || association->established ||
+  if (dormant_ || association == nullptr || association->begun || association->established ||
       association->role != dtls::Role::kActive)
     return;
   const SocketAddress& endpoint = transport.latch.endpoint();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include "by_id.h"
@@ -80,7 +81,8 @@ const Rewrite* share(const Boxed<Rewrite>& wanted, CallSnapshot& snapshot) {
 } // namespace
 
 Relay::Relay(RelayOptions options, Notifier notifier)
-    : options_(options), notifier_(notifier), sockets_(options.sockets) {}
+    : options_(options), dormant_(options.dormant), notifier_(notifier), sockets_(options.sockets) {
+}
 
 Relay::~Relay() { close(); }
 
@@ -107,15 +109,53 @@ bool Relay::start(int& error) {
       return false;
     workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch));
     loads_.push_back(0);
-    if (!workers_.back()->start())
-      return false;
   }
-  for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes) {
+  for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes)
     handshakes_.push_back(std::make_unique<Handshakes>(notifier_));
-    if (!handshakes_.back()->start())
-      return false;
+  return dormant_ || start_threads();
+}
+
+bool Relay::start_threads() {
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->start(); }) &&
+         std::ranges::all_of(handshakes_, [](const auto& each) { return each->start(); });
+}
+
+bool Relay::activate() {
+  if (!dormant_)
+    return true;
+  dormant_ = false;
+  for (auto& [id, call] : calls_) {
+    for (const auto& [transport, association] : call.associations)
+      association->handshakes->adopt(association, association->told_fingerprint);
+    // Its handshakes begin with the next plan, even if that is the same.
+    if (!call.associations.empty())
+      call.plan.clear();
   }
-  return true;
+  return start_threads();
+}
+
+void Relay::pause() {
+  for (const auto& handshakes : handshakes_)
+    handshakes->stop();
+  for (const auto& worker : workers_)
+    worker->stop();
+}
+
+void Relay::post(std::size_t worker, std::unique_ptr<Exchange> order) {
+  outstanding_ += 1;
+  workers_[worker]->post(std::move(order));
+  if (!dormant_)
+    return;
+  // No thread has it: it is obeyed here and now.
+  workers_[worker]->obey_dormant();
+  free_returned(false);
+}
+
+void Relay::rebase(const std::string& call_id, std::uint32_t stream_id, const StreamBase& base) {
+  const auto found = calls_.find(call_id);
+  Stream* stream = found == calls_.end() ? nullptr : find(found->second.streams, stream_id);
+  if (stream != nullptr)
+    stream->base = base;
 }
 
 void Relay::bind_ports() {
@@ -221,7 +261,7 @@ bool Relay::open_ports(const PlanSpec& plan, const Call* call, std::size_t worke
     if (kept != nullptr && kept->local == spec.local)
       continue;
     int error = 0;
-    auto port = open_port(spec, plan.tos, worker, error);
+    auto port = open_port(spec, call, plan.tos, worker, error);
     if (port == nullptr) {
       failures.push_back({spec.id, spec.local, error});
     } else {
@@ -231,10 +271,17 @@ bool Relay::open_ports(const PlanSpec& plan, const Call* call, std::size_t worke
   return failures.empty();
 }
 
-std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, int tos, std::size_t worker,
-                                       int& error) {
+std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, const Call* call, int tos,
+                                       std::size_t worker, int& error) {
   PacketIo& io = workers_[worker]->io();
   FileDescriptor inherited = sockets_ == nullptr ? FileDescriptor() : sockets_->take(spec.local);
+  if (!inherited.valid() && call != nullptr) {
+    // Where a call comes from a store, its ports are numbered anew each time.
+    const auto same = std::ranges::find_if(
+        call->ports, [&spec](const auto& port) { return port->local == spec.local; });
+    if (same != call->ports.end())
+      inherited = FileDescriptor(fcntl((*same)->fd.get(), F_DUPFD_CLOEXEC, 0));
+  }
   auto port = io.open(spec, tos, std::move(inherited), error);
   if (port == nullptr && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
@@ -269,8 +316,7 @@ void Relay::give_up(std::size_t worker, NewPorts opened) {
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
-  outstanding_ += 1;
-  workers_[worker]->post(std::move(order));
+  post(worker, std::move(order));
 }
 
 void Relay::wake_workers_for_orders() {
@@ -310,7 +356,7 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     retiring_.insert(stream.get());
 }
 
-void Relay::adopt(const PlanSpec& plan, Call& call) {
+void Relay::adopt(const PlanSpec& plan, Call& call) const {
   add_missing(call.streams, plan.streams,
               [](const StreamSpec& spec) { return std::make_unique<Stream>(spec); });
   if (call.id == nullptr)
@@ -327,6 +373,12 @@ void Relay::adopt(const PlanSpec& plan, Call& call) {
         {spec.endpoint, spec.has(kConfirmed) && spec.endpoint.valid(), spec.generation});
     return transport;
   });
+  if (!dormant_)
+    return;
+  for (const StreamSpec& spec : plan.streams)
+    find(call.streams, spec.id)->base = StreamBase(spec);
+  for (const auto& transport : call.transports)
+    transport->received |= heard.contains(transport->id);
 }
 
 bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
@@ -433,6 +485,9 @@ void Relay::adopt_associations(const PlanSpec& plan, const Identities& identitie
     auto& known = call.associations[spec.id];
     if (known == nullptr) {
       known = make_association(spec, identities, call);
+    } else if (dormant_) {
+      known->established = spec.dtls->established;
+      known->told_fingerprint = spec.dtls->fingerprint;
     } else if (spec.dtls->fingerprint && known->told_fingerprint != spec.dtls->fingerprint) {
       known->told_fingerprint = spec.dtls->fingerprint;
       known->handshakes->inform(known, *spec.dtls->fingerprint);
@@ -454,7 +509,8 @@ Relay::make_association(const TransportSpec& spec, const Identities& identities,
   next_handshakes_ = (next_handshakes_ + 1) % handshakes_.size();
   association->handshakes = handshakes_[next_handshakes_].get();
   association->told_fingerprint = spec.dtls->fingerprint;
-  association->handshakes->adopt(association, spec.dtls->fingerprint);
+  if (!dormant_)
+    association->handshakes->adopt(association, spec.dtls->fingerprint);
   return association;
 }
 
@@ -545,8 +601,7 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
   order->previous.reset(call.snapshot);
   order->next = build_snapshot(plan, call);
   call.snapshot = order->next.get();
-  outstanding_ += 1;
-  workers_[call.worker]->post(std::move(order));
+  post(call.worker, std::move(order));
   // Only now does the worker know where the packets belong that have waited.
   for (Port* port : inherited)
     io.resume(*port);
@@ -562,9 +617,9 @@ void Relay::remove(const std::string& call_id) {
   adopt_associations({}, {}, call, *order);
   order->previous.reset(call.snapshot);
   order->retired_quality = std::move(call.quality);
-  outstanding_ += 1;
-  workers_[call.worker]->post(std::move(order));
+  const std::size_t worker = call.worker;
   calls_.erase(found);
+  post(worker, std::move(order));
 }
 
 void Relay::free_returned(bool wait) {
@@ -586,8 +641,10 @@ void Relay::free_returned(bool wait) {
     drain_events();
     drain_handshakes();
     for (const auto& order : done) {
+      // What was dropped while they slept they have never had.
       for (const auto& association : order->retired_associations)
-        association->handshakes->drop(association);
+        if (!dormant_)
+          association->handshakes->drop(association);
       for (const auto& stream : order->retired_streams) {
         ended_.add(stream->counters);
         add_drops(ended_drops_, stream->counters);
@@ -717,7 +774,7 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
 std::uint64_t Relay::last_packet(const Call& call) {
   std::uint64_t last = 0;
   for (const auto& stream : call.streams)
-    last = std::max({last, stream->base_last_packet, stream->counters.last_packet.get()});
+    last = std::max({last, stream->base.last_packet, stream->counters.last_packet.get()});
   return last;
 }
 

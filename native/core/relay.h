@@ -30,6 +30,9 @@ struct RelayOptions {
   SocketStore* sockets = nullptr;
   /// Without them each port has a socket.
   SteeringMaps steering{};
+  /// Another process has the calls: nothing is read, sent or done by time until `activate`. What
+  /// plans say of endpoints and counters holds, even if it was said differently before.
+  bool dormant = false;
   /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
   /// clock.
   Micros epoch = 0;
@@ -110,6 +113,12 @@ public:
 
   /// false when the threads cannot be started; the relay is then unusable. `error`: the errno.
   bool start(int& error);
+  /// The calls are this process' from now on. false: as `start`.
+  bool activate();
+  /// Stops the threads; packets wait in their sockets. Only `close` follows.
+  void pause();
+  /// What a stream of a call has counted in other processes. Without effect if there is no such.
+  void rebase(const std::string& call_id, std::uint32_t stream_id, const StreamBase& base);
   /// Steering has come to an end: every port gets a socket of its own.
   void bind_ports();
   /// Ports of calls that will be reconciled in a moment: packets for them wait from now on.
@@ -178,10 +187,11 @@ private:
   void give_up(std::size_t worker, NewPorts opened);
   /// Ports that were opened in vain: no copies are to be kept.
   void forget(const NewPorts& opened);
-  std::unique_ptr<Port> open_port(const PortSpec& spec, int tos, std::size_t worker, int& error);
+  std::unique_ptr<Port> open_port(const PortSpec& spec, const Call* call, int tos,
+                                  std::size_t worker, int& error);
   void apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
-  static void adopt(const PlanSpec& plan, Call& call);
+  void adopt(const PlanSpec& plan, Call& call) const;
   /// Makes the sessions that are new; false: OpenSSL or memory refuses.
   static bool adopt_sessions(const PlanSpec& plan, Call& call);
   /// false: one of them is none.
@@ -197,6 +207,8 @@ private:
   static void configure_packets(const PlanSpec& plan, CallSnapshot& snapshot);
   static void configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void remove(const std::string& call_id);
+  void post(std::size_t worker, std::unique_ptr<Exchange> order);
+  bool start_threads();
   std::size_t next_worker() const;
   /// Where an earlier process had the call, if it is known: what waits is there.
   std::size_t worker_for(const PlanSpec& plan) const;
@@ -211,6 +223,7 @@ private:
   static std::uint64_t last_packet(const Call& call);
 
   const RelayOptions options_;
+  bool dormant_;
   const Notifier notifier_;
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;

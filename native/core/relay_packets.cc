@@ -109,8 +109,7 @@ bool Relay::request_key_frames(const std::string& call_id) {
   const Call& call = found->second;
   auto order = std::make_unique<Exchange>();
   order->key_frames_of = call.snapshot;
-  outstanding_ += 1;
-  workers_[call.worker]->post(std::move(order));
+  post(call.worker, std::move(order));
   workers_[call.worker]->wake_for_orders();
   return true;
 }

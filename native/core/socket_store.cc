@@ -40,15 +40,20 @@ std::size_t SocketStore::Hash::operator()(const SocketAddress& address) const {
 std::size_t SocketStore::inherit(int first, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     FileDescriptor fd(first + static_cast<int>(i));
-    SocketAddress local;
-    if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 || !bound_udp_address(fd.get(), local))
-      continue;
-    const int flags = fcntl(fd.get(), F_GETFL);
-    (void)fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
-    stored_.insert(local);
-    inherited_[local] = std::move(fd);
+    (void)inherit(fd);
   }
   return inherited_.size();
+}
+
+bool SocketStore::inherit(FileDescriptor& fd) {
+  SocketAddress local;
+  if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 || !bound_udp_address(fd.get(), local))
+    return false;
+  const int flags = fcntl(fd.get(), F_GETFL);
+  (void)fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
+  stored_.insert(local);
+  inherited_[local] = std::move(fd);
+  return true;
 }
 
 bool SocketStore::open_channel(std::string_view path) {
@@ -93,21 +98,33 @@ FileDescriptor SocketStore::take_by_cookie(std::uint64_t cookie) {
 void SocketStore::keep(const SocketAddress& local, int fd) {
   if (!keeps_new_ || !channel_.valid() || !stored_.insert(local).second)
     return;
-  waiting_.push_back({local, fd});
+  waiting_.push_back({name_of(local), fd});
   (void)flush();
 }
 
 void SocketStore::forget(const SocketAddress& local) {
   if (stored_.erase(local) == 0 || !channel_.valid())
     return;
-  const auto unsent = std::ranges::find_if(waiting_, [&local](const Message& message) {
-    return message.fd >= 0 && message.local == local;
+  const std::string name = name_of(local);
+  const auto unsent = std::ranges::find_if(waiting_, [&name](const Message& message) {
+    return message.fd >= 0 && message.name == name;
   });
   if (unsent != waiting_.end()) {
     waiting_.erase(unsent);
     return;
   }
-  waiting_.push_back({local, -1});
+  waiting_.push_back({name, -1});
+  (void)flush();
+}
+
+bool SocketStore::keep_file(const std::string& name, int fd) {
+  return keeps_new_ && channel_.valid() && send(Message{name, fd}) == Outcome::kSent;
+}
+
+void SocketStore::forget_file(const std::string& name) {
+  if (!channel_.valid())
+    return;
+  waiting_.push_back({name, -1});
   (void)flush();
 }
 
@@ -137,7 +154,7 @@ bool SocketStore::notify(std::string_view text) {
 SocketStore::Outcome SocketStore::send(const Message& message) {
   // FDPOLL=0: an error of a socket is ours to read, it does not make the socket worthless.
   const std::string verb = message.fd >= 0 ? "FDSTORE=1\nFDPOLL=0" : "FDSTOREREMOVE=1";
-  return send(verb + "\nFDNAME=" + name_of(message.local), message.fd);
+  return send(verb + "\nFDNAME=" + message.name, message.fd);
 }
 
 SocketStore::Outcome SocketStore::send(std::string_view text, int fd) {

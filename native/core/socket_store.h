@@ -21,6 +21,9 @@ public:
   /// Takes over the sockets that the service manager passed on: `count` descriptors from `first`.
   /// Those that are no bound UDP sockets are closed. Returns how many are now waiting for `take`.
   std::size_t inherit(int first, std::size_t count);
+  /// The same of one that has come another way. false: it is no bound UDP socket, and still the
+  /// caller's.
+  bool inherit(FileDescriptor& fd);
   /// From now on `notify` goes to this socket (NOTIFY_SOCKET: a path, or `@` and an abstract name).
   /// false: it cannot be used.
   bool open_channel(std::string_view path);
@@ -43,13 +46,17 @@ public:
   std::size_t release_rest();
   /// Sends what could not be sent yet. false: some of it still waits for the service manager.
   bool flush();
+  /// Has a copy of any other descriptor kept under a name, in the place of one of the same name.
+  /// false: it cannot be now.
+  bool keep_file(const std::string& name, int fd);
+  void forget_file(const std::string& name);
   /// Tells the service manager, e.g. `READY=1`, before any socket that still waits. false: it was
   /// too busy. true: it was told, or there is none.
   bool notify(std::string_view text);
 
 private:
   struct Message {
-    SocketAddress local;
+    std::string name;
     /// -1: remove.
     int fd = -1;
   };

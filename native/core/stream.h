@@ -64,11 +64,22 @@ struct StreamCounters {
   std::array<Counter, kDropReasons> drops;
 };
 
+/// Restored counts, to be added to the counters.
+struct StreamBase {
+  StreamBase() = default;
+  explicit StreamBase(const StreamSpec& spec)
+      : packets(spec.packets), bytes(spec.bytes), errors(spec.errors),
+        last_packet(spec.last_packet_micros) {}
+
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t last_packet = 0;
+};
+
 /// Lives from the reconcile that brings the stream until the worker has dropped it.
 struct Stream {
-  Stream(const StreamSpec& spec)
-      : id(spec.id), base_packets(spec.packets), base_bytes(spec.bytes), base_errors(spec.errors),
-        base_last_packet(spec.last_packet_micros) {}
+  Stream(const StreamSpec& spec) : id(spec.id), base(spec) {}
 
   const std::uint32_t id;
   /// In the streams of the call's snapshot. Thread: control only.
@@ -87,11 +98,8 @@ struct Stream {
   std::uint64_t last_digit = 0;
   bool digit_told = false;
 
-  /// Restored counts, to be added to the counters.
-  const std::uint64_t base_packets;
-  const std::uint64_t base_bytes;
-  const std::uint64_t base_errors;
-  const std::uint64_t base_last_packet;
+  // Thread: control only.
+  StreamBase base;
 };
 
 } // namespace rtprelay

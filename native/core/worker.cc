@@ -51,6 +51,12 @@ void Worker::stop() {
 
 void Worker::finish() { give_back(execute_orders()); }
 
+void Worker::obey_dormant() {
+  dormant_ = true;
+  now_ = monotonic_micros();
+  finish();
+}
+
 void Worker::post(std::unique_ptr<Exchange> order) { orders_.push(order.release()); }
 
 void Worker::send_flight(std::unique_ptr<Flight> flight) {
@@ -65,6 +71,7 @@ void Worker::wake_for_orders() {
 
 void Worker::run() {
   pthread_setname_np(pthread_self(), "rtprelay-media");
+  dormant_ = false;
   while (!stopping_.load(std::memory_order_acquire)) {
     const Received received = io_->receive(in_, timeout_ms());
     now_ = monotonic_micros();
@@ -147,6 +154,10 @@ void Worker::install(CallSnapshot& snapshot) {
 void Worker::install_transport(const TransportConfig& transport) {
   Transport& state = *transport.state;
   state.config = &transport;
+  if (dormant_) {
+    drop_ice(state);
+    state.installed = false;
+  }
   const bool confirmed = transport.has(kConfirmed);
   const bool ice_ended = install_ice(transport);
   const bool anew = !state.installed || state.generation != transport.generation || ice_ended;

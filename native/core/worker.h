@@ -102,6 +102,9 @@ public:
   void stop();
   /// Executes the orders that are left, after `stop`.
   void finish();
+  /// Before `start`: executes the orders. What plans say holds, whatever earlier ones said, and
+  /// nothing is sent.
+  void obey_dormant();
   /// Takes ownership until the order comes back from `take_returned`. The order is obeyed before
   /// the next packet is looked at, but a sleeping worker is not woken for it: see
   /// `wake_for_orders`.
@@ -263,6 +266,7 @@ private:
   TimerHeap timers_;
   std::uint32_t random_;
   Micros now_ = 0;
+  bool dormant_ = false;
 };
 
 } // namespace rtprelay

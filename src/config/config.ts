@@ -179,6 +179,8 @@ export interface Config {
   readonly pidfile: string | null;
   /** Keep copies of the sockets in the service manager; auto: when it offers to. */
   readonly socketStore: 'auto' | 'yes' | 'no';
+  /** Whether a parent keeps the sockets and a second process is ready; auto: where it makes sense. */
+  readonly pair: 'auto' | 'yes' | 'no';
   /** SIGUSR1 drains instead of lowering the log levels. */
   readonly drainsOnSignal: boolean;
   /** File that was read, null when none was. */
@@ -538,6 +540,11 @@ function socketStoreOf(options: OptionReader): Config['socketStore'] {
   return mode === 'yes' || mode === 'no' ? mode : 'auto';
 }
 
+function pairOf(options: OptionReader): Config['pair'] {
+  const mode = options.flag('no-pair') ? 'no' : options.text('pair');
+  return mode === 'yes' || mode === 'no' ? mode : 'auto';
+}
+
 function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
@@ -562,6 +569,7 @@ function typed(options: OptionReader, { env, host }: Context): Config {
     foreground: options.flag('foreground'),
     pidfile: options.text('pidfile'),
     socketStore: socketStoreOf(options),
+    pair: pairOf(options),
     drainsOnSignal: options.given.has('drain-timeout'),
     configFile: options.file,
     given: options.given,

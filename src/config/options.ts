@@ -34,6 +34,14 @@ const general: readonly OptionSpec[] = [
     ['auto', 'yes', 'no'],
     { own: true },
   ),
+  words(
+    'pair',
+    'auto',
+    'Start as a parent that keeps the sockets and has a second process ready; auto: in the foreground, unless a service manager keeps the sockets',
+    ['auto', 'yes', 'no'],
+    { own: true },
+  ),
+  flag('no-pair', 'The daemon alone, as pair=no', { own: true }),
   int('num-threads', null, 'Number of worker threads', {
     minimum: 1,
     maximum: maxThreads,

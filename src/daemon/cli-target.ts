@@ -57,6 +57,8 @@ export interface CliTargetParts {
     readonly unfollow: (database: number) => boolean;
   };
   readonly drain: Drain;
+  /** As `CliTarget.upgrade`. */
+  readonly upgrade: () => boolean;
   readonly explain: (callId: string) => Explanation | null;
   readonly kernel: () => CliKernel | null;
   readonly status: () => NodeStatus;
@@ -362,6 +364,10 @@ export class DaemonCliTarget implements CliTarget {
 
   drain(timeoutSeconds: number | null): void {
     this.#parts.drain.begin(timeoutSeconds ?? this.#parts.live.limits.drainTimeoutSeconds);
+  }
+
+  upgrade(): boolean {
+    return this.#parts.upgrade();
   }
 
   cancelDrain(): boolean {

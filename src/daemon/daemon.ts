@@ -14,6 +14,8 @@ import { PortPool } from '../media/port-pool.js';
 import type { CallState } from '../media/call-state.js';
 import type { CallStatistics, MediaRelay } from '../media/relay.js';
 import type { NgCapture } from '../ng-protocol/endpoint.js';
+import { ReplyCache } from '../ng-protocol/reply-cache.js';
+import type { NativeRelay } from '../native/relay.js';
 import { Counters, type CloseReason } from '../observe/counters.js';
 import { NgMemory } from '../observe/ng-memory.js';
 import type { Log, LogSink } from '../observe/log.js';
@@ -46,9 +48,13 @@ import { Notices } from './notices.js';
 import type { LiveSource } from './live/viewers.js';
 import { statusLine, restoreText, type NodeStatus } from './node-status.js';
 import { openExports } from './open-exports.js';
-import { openRelay } from './open-relay.js';
+import { openInKernel, openRelay } from './open-relay.js';
+import { LateRelay } from './pair/late-relay.js';
+import type { PairMember } from './pair/member.js';
+import { PairSide } from './pair/pair-side.js';
+import { preload } from './pair/preload.js';
 import { isReadByOthers, readKeyFile } from './key-file.js';
-import { codecSettings, openRedisStore, storeLogOf } from './open-store.js';
+import { codecSettings, redisStoreOf, storeLogOf } from './open-store.js';
 import { OperatorPorts } from './operator-ports.js';
 import { HeldAddresses } from './process/held-addresses.js';
 import {
@@ -71,6 +77,8 @@ export interface DaemonEnvironment {
   /** The node has been drained: it is to be stopped. */
   readonly onDrained: () => void;
   readonly serviceManager: ServiceManager;
+  /** null: this process is alone. */
+  readonly member: PairMember | null;
   /** Where the configuration can be read again. */
   readonly source: ConfigSource;
   readonly openLog: (config: LogConfig) => Promise<LogSink>;
@@ -85,6 +93,9 @@ const unwantedMs = 1000;
 /** With zeroes: a rate needs a beginning. */
 const allDrops = (drops: ReturnType<MediaRelay['drops']>): Readonly<Record<string, number>> =>
   Object.fromEntries(dropReasons.map((reason) => [reason, drops[reason] ?? 0]));
+
+/** When control has been opened. */
+const settleMs = 50;
 
 /** How often the service manager gets a new status line; what goes on, every second. */
 const statusSeconds = 10;
@@ -111,6 +122,9 @@ export class Daemon {
   );
   readonly #ngMemory = new NgMemory();
   #relay: MediaRelay | null = null;
+  #innerRelay: NativeRelay | null = null;
+  #pair: PairSide | null = null;
+  readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
   #kernelRelay: KernelRelay | null = null;
   #kernelDevices: KernelDevices | null = null;
   #steered: SteeredPorts | null = null;
@@ -128,6 +142,8 @@ export class Daemon {
   #rehearsal: Rehearsal | null = null;
   #timer: NodeJS.Timeout | null = null;
   #seconds = 0;
+  #isContinued = false;
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(environment: DaemonEnvironment) {
     this.#environment = environment;
@@ -195,19 +211,112 @@ export class Daemon {
       config.control.listenNg.map((address) => resolveListener(address, machine, 'listen-ng')),
     );
     const calls = await this.#openCalls(interfaces, freeBind);
-    await this.#restore(calls, interfaces, freeBind);
+    if (!(await this.#goOn(calls, interfaces, freeBind))) {
+      await this.#redisStore?.start();
+      await this.#restore(calls, interfaces, freeBind);
+    }
     this.#kernelDevices?.start();
     await this.#openControl(calls, interfaces, { listen: listen.flat(), freeBind: standby });
     this.#timer = setInterval(() => this.#everySecond(), 1000);
     // Calls that are not restored yet will want the sockets that wait for them.
-    if (this.#store.healthy) this.#releaseRest();
-    else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
+    if (!this.#isContinued) {
+      if (this.#store.healthy) this.#releaseRest();
+      else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
+    }
     this.#reloadable(interfaces, nonLocal);
+    this.#pair?.noteProcess();
     serviceManager.ready();
-    this.#rehearse(interfaces);
+    if (!this.#isContinued) this.#rehearse(interfaces);
     if (config.media.kernelForward === 'none') {
       setTimeout(() => void this.#removeLeftForwarding(), unwantedMs).unref();
     }
+  }
+
+  /**
+   * As one of a pair: waits for its turn, and goes on where the process before has ended. false: there was
+   * none, everything is to be restored.
+   */
+  async #goOn(calls: CallService, interfaces: InterfaceTable, freeBind: boolean): Promise<boolean> {
+    const { config, log, clock, serviceManager, member } = this.#environment;
+    if (this.#pair === null || member === null) return false;
+    if (member.standsBy) await preload(config);
+    const ready = (): void => {
+      log.info('core', `Standing by for the active process: ${calls.table.calls.size} calls`);
+      serviceManager.ready();
+    };
+    const idle = (): void => void this.#lived.tick(clock.nowMicros());
+    const { goesOn, wasRestored } = await this.#pair.begin(ready, idle);
+    if (!goesOn && !member.standsBy) return false;
+    this.#isContinued = true;
+    this.#settled = this.#settle(calls, interfaces, wasRestored, freeBind);
+    return true;
+  }
+
+  /** Everything that control does not wait for. Never rejects. */
+  async #settle(
+    calls: CallService,
+    interfaces: InterfaceTable,
+    wasRestored: boolean,
+    freeBind: boolean,
+  ): Promise<void> {
+    const { config, log, clock } = this.#environment;
+    try {
+      // Control first.
+      await new Promise((resolve) => setTimeout(resolve, settleMs));
+      const own = [...calls.table.calls.values()].filter(({ ownership }) => ownership === 'own');
+      this.#redisStore?.continueFrom(own, this.#pair?.removed ?? []);
+      const started = this.#redisStore?.start(false);
+      const inner = this.#innerRelay;
+      if (inner !== null && config.media.kernelForward !== 'none') {
+        await this.#openKernel({ config, log, clock, interfaces }, inner);
+      }
+      await this.#pair?.settle((state) => calls.table.plan(state));
+      await started;
+      const { keyspaces = [] } = config.redis ?? {};
+      if (!wasRestored) await this.#restore(calls, interfaces, freeBind);
+      else if (keyspaces.length > 0) await this.#keyspaces?.follow(keyspaces);
+      this.#releaseRest();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error('core', `Not everything goes on as before: ${reason}`);
+    }
+  }
+
+  /** The kernel's flows have gone on by themselves. */
+  async #openKernel(
+    options: Parameters<typeof openInKernel>[0],
+    inner: NativeRelay,
+  ): Promise<void> {
+    if (!(this.#relay instanceof LateRelay) || this.#kernelRelay !== null) return;
+    const opened = await openInKernel(options, inner);
+    if (opened === null) return;
+    this.#kernelRelay = opened.kernelRelay;
+    this.#kernelDevices = opened.kernelDevices;
+    this.#relay.replace(opened.relay);
+    this.#kernelDevices?.start();
+  }
+
+  /**
+   * Leaves the calls to the process that stands by: from the moment on in which `serviceManager` is told,
+   * nothing is read, sent or written here.
+   */
+  async handOver(): Promise<void> {
+    const { log, serviceManager } = this.#environment;
+    await this.#settled;
+    log.notice('core', 'Handing over to another process');
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#ngPort?.close();
+    this.#innerRelay?.pause();
+    this.#pair?.leave();
+    this.#keyspaces?.close();
+    this.#redisStore?.abandon();
+    serviceManager.handedOver();
+    this.#kernelDevices?.close();
+    this.#kernelRelay?.leave();
+    this.#held?.close();
+    this.#exports?.close();
+    await this.#operatorPorts?.close();
+    this.#innerRelay?.close();
   }
 
   /** @throws ConfigError */
@@ -224,9 +333,12 @@ export class Daemon {
 
   /** Relay, store and what is done with calls. */
   async #openCalls(interfaces: InterfaceTable, freeBind: boolean): Promise<CallService> {
-    const { config, log, clock, serviceManager } = this.#environment;
-    const opened = await openRelay({ config, log, clock, interfaces, freeBind });
-    const { relay, kernelRelay, kernelDevices, steered } = opened;
+    const { config, log, clock, serviceManager, member } = this.#environment;
+    const dormant = member?.standsBy === true;
+    const opened = await openRelay({ config, log, clock, interfaces, freeBind, dormant });
+    const { inner, kernelRelay, kernelDevices, steered } = opened;
+    const relay = dormant ? new LateRelay(inner) : opened.relay;
+    this.#innerRelay = inner;
     this.#relay = relay;
     this.#kernelRelay = kernelRelay;
     this.#kernelDevices = kernelDevices;
@@ -241,7 +353,7 @@ export class Daemon {
     const settings = codecSettings(endpointLearning, interfaces, this.#openSecrets());
     const storeLog = storeLogOf(log);
     if (config.redis !== null) {
-      const store = await openRedisStore(config.redis, settings, storeLog, () => this.#calls);
+      const store = await redisStoreOf(config.redis, settings, storeLog, () => this.#calls);
       this.#redisStore = store;
       this.#store = store;
     }
@@ -251,6 +363,14 @@ export class Daemon {
       ownership: () => this.#calls?.ownership ?? null,
     });
     this.#keyspaces = keyspaces;
+    if (member !== null) {
+      this.#pair = new PairSide({
+        ...{ member, log, clock, settings, counters: this.#counters, replies: this.#replies },
+        calls: () => this.#calls,
+        relay: () => this.#innerRelay,
+        isRestored: () => this.#redisStore?.isRestored ?? true,
+      });
+    }
     const { inherited } = serviceManager;
     if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
     const held = this.#watchAddresses(interfaces);
@@ -263,6 +383,8 @@ export class Daemon {
       instanceId: randomBytes(6).toString('hex'),
       softwareId: this.#softwareId,
       dtlsIdentity: () => identities.current(),
+      mirror: this.#pair?.mirror,
+      standsBy: () => this.#pair?.standsBy === true,
       release: (callId, database, mine) => keyspaces.release(callId, database, mine),
       onEnded: (state, statistics, reason) => this.#callEnded(state, statistics, reason),
       onDigit: (state, event) => this.#digitEnded(state, event),
@@ -335,6 +457,9 @@ export class Daemon {
       },
       ...ngOptions,
       allowed,
+      replies: this.#replies,
+      onKept: (command, { cookie, body }, reply) =>
+        this.#pair?.mirror.replied(command, cookie, body, reply),
       capture: (capture) => this.#captureNg(capture),
       onNotAllowed: (address) =>
         this.#notices.say(`NG message from ${address} refused: ${notAllowed}`),
@@ -398,6 +523,7 @@ export class Daemon {
         },
       },
       process: nativeProcess(),
+      upgrade: () => this.#pair !== null && this.#environment.serviceManager.upgrade(),
       gauges: () => this.#gauges(),
       keyspaces: {
         followed: () => this.#keyspaces?.followed ?? [],
@@ -482,6 +608,7 @@ export class Daemon {
       watch: (onChange) => new NetworkWatch(onChange, 'devices'),
       nowMicros: clock.nowMicros,
       onMoved: (address, isHeld) => {
+        if (this.#pair?.standsBy === true) return;
         log.notice('core', `Media address ${address} has ${isHeld ? 'come' : 'left'}`);
         if (isHeld) this.#calls?.ownership.addressCame(address);
       },
@@ -537,6 +664,7 @@ export class Daemon {
       this.#countLivedTime();
       this.#meter?.measure();
       this.#exports?.everySecond();
+      this.#pair?.everySecond();
       this.#kernelDevices?.everySecond();
       this.#steered?.everySecond();
       this.#kernelRelay?.watch();
@@ -572,6 +700,7 @@ export class Daemon {
     const { log, version, serviceManager } = this.#environment;
     log.info('core', `Version ${version} shutting down`);
     serviceManager.stopping();
+    this.#pair?.mirror.close();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#rehearsal?.stop();
     this.#ngPort?.close();

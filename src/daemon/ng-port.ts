@@ -2,7 +2,7 @@
 import type { Endpoint } from '../media/call-state.js';
 import { NativeDatagramSocket } from '../native/datagram-socket.js';
 import { NgEndpoint, type NgEndpointOptions } from '../ng-protocol/endpoint.js';
-import { ReplyCache } from '../ng-protocol/reply-cache.js';
+import type { ReplyCache } from '../ng-protocol/reply-cache.js';
 import {
   maxDatagramBytes,
   openUdpTransport,
@@ -22,13 +22,16 @@ export interface NgPortOptions {
   readonly allowed: (address: string) => boolean;
   readonly onNotAllowed: (address: string) => void;
   readonly capture: NgEndpointOptions['capture'];
+  /** Replies to repeated requests. */
+  readonly replies: ReplyCache;
+  readonly onKept: NgEndpointOptions['onKept'];
 }
 
 /** Thread: control. Owns its sockets until `close`. */
 export class NgPort {
   #tos: number;
   readonly #parts: NgHandlerParts;
-  readonly #replies = new ReplyCache({ nowMs: () => performance.now() });
+  readonly #replies: ReplyCache;
   readonly #malformed: MalformedLog;
   readonly #transport: UdpTransport;
   /** For the other transports: all share one. */
@@ -36,8 +39,10 @@ export class NgPort {
   #messages = 0;
 
   /** @throws UdpBindError */
-  constructor({ parts, listen, freeBind, allowed, onNotAllowed, capture }: NgPortOptions) {
+  constructor(options: NgPortOptions) {
+    const { parts, listen, freeBind, allowed, onNotAllowed, capture, replies, onKept } = options;
     const { log, config } = parts;
+    this.#replies = replies;
     this.#parts = parts;
     this.#tos = config.control.controlTos;
     this.#malformed = new MalformedLog(log);
@@ -47,7 +52,7 @@ export class NgPort {
       templates: parts.templates,
       cache: this.#replies,
       shorten: shorterReply,
-      capture,
+      ...{ capture, onKept },
       nowMicros: () => performance.now() * 1000,
     });
     this.#transport = openUdpTransport({

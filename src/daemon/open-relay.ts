@@ -3,6 +3,7 @@ import type { Config } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import type { MediaRelay } from '../media/relay.js';
+import type { NativeRelay } from '../native/relay.js';
 import type { Log } from '../observe/log.js';
 import type { SteadyClock } from './clocks.js';
 import type { KernelDevices } from './kernel-devices.js';
@@ -16,10 +17,14 @@ export interface OpenRelayOptions {
   readonly interfaces: InterfaceTable;
   /** Bind addresses that the machine does not have (yet). */
   readonly freeBind: boolean;
+  /** The calls are another process'; the kernel's flows, too. */
+  readonly dormant: boolean;
 }
 
 export interface OpenedRelay {
   readonly relay: MediaRelay;
+  /** That in userspace. */
+  readonly inner: NativeRelay;
   /** null: nothing is forwarded in the kernel. */
   readonly kernelRelay: KernelRelay | null;
   readonly kernelDevices: KernelDevices | null;
@@ -27,22 +32,22 @@ export interface OpenedRelay {
   readonly steered: SteeredPorts | null;
 }
 
-type InKernel = Omit<OpenedRelay, 'steered'>;
+type InKernel = Omit<OpenedRelay, 'steered' | 'inner'>;
 
 /** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
-  const { config, clock, freeBind, log, interfaces } = options;
+  const { config, clock, freeBind, log, interfaces, dormant } = options;
   const { epochMicros } = clock;
   const { numThreads: workers, mos } = config.media;
   const { relay: inner, steered } = openPorts({
     ...{ config, log, ports: portCount(interfaces, config.media) },
-    relay: { workers, freeBind, epochMicros, mos },
+    relay: { workers, freeBind, epochMicros, mos, dormant },
   });
-  const alone = { relay: inner, kernelRelay: null, kernelDevices: null, steered };
-  if (config.media.kernelForward === 'none') return alone;
+  const alone = { relay: inner, inner, kernelRelay: null, kernelDevices: null, steered };
+  if (config.media.kernelForward === 'none' || dormant) return alone;
   try {
     const inKernel = await openInKernel(options, inner);
-    return inKernel === null ? alone : { ...inKernel, steered };
+    return inKernel === null ? alone : { ...inKernel, inner, steered };
   } catch (error) {
     inner.close();
     steered?.close(false);
@@ -50,8 +55,9 @@ export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay>
   }
 }
 
-async function openInKernel(
-  { config, log, clock, interfaces }: OpenRelayOptions,
+/** Puts the kernel before a relay; null: it is not to be had. @throws FallbackError */
+export async function openInKernel(
+  { config, log, clock, interfaces }: Omit<OpenRelayOptions, 'freeBind' | 'dormant'>,
   inner: MediaRelay,
 ): Promise<InKernel | null> {
   const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =

@@ -37,18 +37,17 @@ export function storeLogOf(log: Log): StoreLog {
 }
 
 /**
- * Opens the calls' database.
+ * The calls' database, not yet connected to.
  * @param calls null until there are any.
- * @throws StoreError
  */
-export async function openRedisStore(
+export async function redisStoreOf(
   redis: RedisConfig,
   settings: CodecSettings,
   log: StoreLog,
   calls: () => CallService | null,
 ): Promise<RedisStore> {
   const { RedisStore } = await import('../redis-store/redis-store.js');
-  const store = new RedisStore({
+  return new RedisStore({
     read: redis.read,
     write: redis.write,
     format: redis.format,
@@ -68,8 +67,6 @@ export async function openRedisStore(
     onLost: (callId, holder) => calls()?.ownership.lose(callId, holder),
     moment: (callId) => calls()?.storedMoment(callId) ?? asItIs,
   });
-  await store.start();
-  return store;
 }
 
 function* allOf(calls: CallService | null): Iterable<CallState> {

@@ -499,6 +499,13 @@ export class KernelRelay implements MediaRelay {
     return unclaimed.length;
   }
 
+  /** Another process goes on: everything stays in the kernel. */
+  leave(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.forwarder.close();
+  }
+
   /** A clean stop: nothing is left in the kernel. */
   close(): void {
     if (this.#closed) return;

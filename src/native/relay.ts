@@ -28,6 +28,8 @@ import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 export interface NativeRelayOptions {
   /** Threads of the packet path, 1-64. Default: the number of processors available. */
   readonly workers?: number;
+  /** Nothing is read or sent until `activate`. Default false. */
+  readonly dormant?: boolean;
   /** Bind addresses that the machine does not have (yet), e.g. a virtual address. Default false. */
   readonly freeBind?: boolean;
   /**
@@ -169,6 +171,9 @@ interface CountedSource extends SourceCounts {
 
 /** native/api/relay_object.h */
 interface AddonRelay {
+  activate(): void;
+  rebase(callId: string, figures: Float64Array): void;
+  pause(): void;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
   /** Fills `figures`; a number: how many are needed. null: no such call. */
@@ -197,6 +202,7 @@ interface Addon {
     epochMicros: number,
     legacyMos: boolean,
     listeningMos: boolean,
+    dormant: boolean,
     portsMap?: number,
     socketsMap?: number,
   ) => AddonRelay;
@@ -410,12 +416,35 @@ export class NativeRelay implements MediaRelay {
         epochMicros,
         options.mos?.formula === 'legacy',
         options.mos?.kind === 'listening',
+        options.dormant ?? false,
         options.steering?.ports,
         options.steering?.sockets,
       );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
     }
+  }
+
+  /** The calls are this process' from now on. Throws NativeRelayError when threads cannot be had. */
+  activate(): void {
+    this.#assertOpen();
+    try {
+      this.#relay.activate();
+    } catch (error) {
+      throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
+    }
+  }
+
+  /** What streams have counted in other processes: stream, packets, bytes, errors, last packet (µs) of each. */
+  rebase(callId: string, figures: Float64Array): void {
+    this.#assertOpen();
+    this.#relay.rebase(callId, figures);
+  }
+
+  /** Ends with what has been received; from then on packets wait in their sockets. */
+  pause(): void {
+    this.#assertOpen();
+    this.#relay.pause();
   }
 
   /** Throws NativeRelayError `invalid-plan` for a plan that contradicts itself. */

@@ -103,6 +103,8 @@ export interface NgEndpointOptions {
   readonly shorten: ShortenReply;
   /** Told of each command of a call once it is answered; must not throw. */
   readonly capture?: ((capture: NgCapture) => void) | undefined;
+  /** Told of each reply that is kept for repetitions of its request; must not throw. */
+  readonly onKept?: ((command: string, message: NgMessage, reply: Buffer) => void) | undefined;
   /** Monotonic clock in microseconds, for elapsed times. */
   readonly nowMicros: () => number;
 }
@@ -141,9 +143,11 @@ export class NgEndpoint {
   readonly #shorten: ShortenReply;
   readonly #nowMicros: () => number;
   readonly #capture: ((capture: NgCapture) => void) | undefined;
+  readonly #onKept: NgEndpointOptions['onKept'];
 
   constructor(options: NgEndpointOptions) {
     this.#capture = options.capture;
+    this.#onKept = options.onKept;
     this.#handler = options.handler;
     this.#observer = options.observer;
     this.#templates = options.templates ?? (() => noTemplates);
@@ -298,7 +302,10 @@ export class NgEndpoint {
 
   #send(exchange: Exchange, bytes: Buffer, kept: NgMessage | null): void {
     // Kept before it is sent, so that a failing transport cannot leave duplicates waiting.
-    if (kept !== null) this.#cache.store(kept, bytes);
+    if (kept !== null) {
+      this.#cache.store(kept, bytes);
+      this.#onKept?.(exchange.command ?? '', kept, bytes);
+    }
     exchange.reply(bytes);
     const { callId, cookie, body, source } = exchange;
     if (this.#capture === undefined || callId === null) return;

@@ -54,6 +54,8 @@ export class RedisStore implements CallStore {
   #healthy = false;
   /** `start` is over. */
   #started = false;
+  /** A process before this one has written the database that is written. */
+  #continues = false;
   #recovering: Promise<void> | null = null;
   /** Calls are still to be restored: the server was away, or a replica, which may have been behind. */
   #late: Late | null = null;
@@ -101,13 +103,17 @@ export class RedisStore implements CallStore {
    * Connects. @throws StoreError when that fails and the server is required; otherwise the store
    * starts degraded and writes what is in memory when the server appears.
    */
-  async start(): Promise<void> {
-    const { required, log } = this.#options;
+  async start(required = this.#options.required): Promise<void> {
+    const { log } = this.#options;
     try {
       await this.#openReader();
       await this.#connection.open(this.#attempts);
       await this.#findFormat();
-      if (this.#connection.writable) {
+      if (this.#continues) {
+        // What the process before had still to write nobody knows: all is written.
+        this.#started = true;
+        this.#recoverSoon(0);
+      } else if (this.#connection.writable) {
         this.#healthy = true;
         this.#queue.open();
         this.#prune();
@@ -131,6 +137,25 @@ export class RedisStore implements CallStore {
     this.#started = true;
     this.#recoverSoon(retryMs);
     this.#refreshRegularly();
+  }
+
+  /**
+   * Before `start`: these calls are in the database already, as far as the process before came, and the others
+   * were to be deleted. Memory is written over what is there.
+   */
+  continueFrom(own: Iterable<CallState>, removed: Iterable<string>): void {
+    this.#continues = true;
+    for (const { callId, ownershipEpoch } of own) this.#known.set(callId, ownershipEpoch);
+    for (const callId of removed) {
+      if (this.#known.has(callId)) continue;
+      this.#known.set(callId, 0);
+      this.#queue.markRemoved(callId);
+    }
+  }
+
+  /** Everything that is to be restored has been. */
+  get isRestored(): boolean {
+    return this.#late === null;
   }
 
   #refreshRegularly(): void {
@@ -279,12 +304,26 @@ export class RedisStore implements CallStore {
     });
   }
 
-  async close(): Promise<void> {
+  /** Another process goes on with the database: nothing is written any more. */
+  abandon(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopTimers();
+    this.#queue.shut();
+    this.#readConnection?.close();
+    this.#connection.close();
+  }
+
+  #stopTimers(): void {
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
     this.#replicaWait?.close();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopTimers();
     if (this.#connection.writable && this.format !== null) {
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {

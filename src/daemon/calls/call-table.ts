@@ -3,6 +3,9 @@
  * (signalling, media, a restore, another node, time) makes its next state and leaves the rest to it.
  */
 import type { CallState, LocalSocket } from '../../media/call-state.js';
+import { withOwnership } from '../../media/call-change.js';
+import { speaksDtls } from '../../media/dtls/negotiation.js';
+import { speaksIce } from '../../media/ice/plan.js';
 import type { TellsOf } from '../../media/ice/resume.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
 import type { PlanSettings } from '../../media/plan.js';
@@ -34,6 +37,16 @@ export interface CallTableOptions {
   readonly planSettings: PlanSettings;
   /** The store outlives the process; without: it does not. */
   readonly persistent?: boolean;
+  /** Told of every change of what a process that continues this one has to know. */
+  readonly mirror?: CallWatcher | undefined;
+  /** Another process of this node has the calls; nothing is begun for them here. */
+  readonly standsBy?: () => boolean;
+}
+
+/** Is told of calls after they have changed; must not throw. */
+export interface CallWatcher {
+  changed(state: CallState): void;
+  removed(callId: string): void;
 }
 
 /** What is remembered of a call besides its state: moments by the daemon's clock, µs. */
@@ -76,6 +89,10 @@ export class CommitError extends Error {
     super(`port ${first?.localPort ?? 0} cannot be opened: ${first?.errno ?? ''}`);
   }
 }
+
+/** Its agents and handshakes have to know whose it is. */
+export const needsOwner = ({ medias }: CallState): boolean =>
+  medias.some((media) => speaksIce(media) || speaksDtls(media));
 
 const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
 const nothingMoved: PortMove = { finish: () => undefined, undo: () => undefined };
@@ -178,6 +195,7 @@ export class CallTable {
     if (previous?.ownership === 'own') this.#own -= 1;
     if (next.ownership === 'own') this.#own += 1;
     if (previous === null) this.#options.counters.sessionsNow(this.#calls.size);
+    if (save || previous === null) this.#options.mirror?.changed(next);
     const saved = save ? this.save(next) : committed;
     // Only then: the calls must never be in no value at all.
     for (const { callId: gone } of absorbs ?? []) {
@@ -200,6 +218,7 @@ export class CallTable {
       this.#calls.delete(callId);
       this.#times.delete(callId);
       this.#plans.forget(callId);
+      this.#options.mirror?.removed(callId);
       log.setCallDebug(callId, false);
       if (ownership === 'own') this.#own -= 1;
     }
@@ -216,19 +235,32 @@ export class CallTable {
       this.#calls.delete(id);
       this.#times.delete(id);
       this.#plans.forget(id);
+      this.#options.mirror?.removed(id);
       if (state.ownership === 'own') this.#own -= 1;
     }
   }
 
+  /** While another process has the call nothing is begun here, as for one of another node. */
+  #asPlanned(state: CallState): CallState {
+    const isQuiet =
+      this.#options.standsBy?.() === true && state.ownership === 'own' && needsOwner(state);
+    return isQuiet ? withOwnership(state, { ownership: 'foreign' }) : state;
+  }
+
   #reconcile(next: CallState, ports: PortMove): void {
     try {
-      const outcome = this.#options.relay.reconcile(this.#plans.plan(next));
+      const outcome = this.#options.relay.reconcile(this.#plans.plan(this.#asPlanned(next)));
       if (!outcome.ok) throw new CommitError(outcome.failures);
     } catch (error) {
       ports.undo();
       throw error;
     }
     ports.finish();
+  }
+
+  /** Tells the relay of a call again, e.g. when the kernel has come before it. @throws what `commit` throws */
+  plan(state: CallState): void {
+    this.#reconcile(state, nothingMoved);
   }
 
   /** Writes a call again, if it is this node's. */
@@ -269,6 +301,7 @@ export class CallTable {
     this.#plans.forget(callId);
     for (const id of state.otherIds) this.#mergedInto.delete(id);
     log.setCallDebug(callId, false);
+    this.#options.mirror?.removed(callId);
     if (state.ownership !== 'own') return committed;
     this.#own -= 1;
     return store.remove(callId);

@@ -12,7 +12,7 @@ import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { CallStore, Holder } from '../../redis-store/store.js';
 import { shiftedState, type Clock, type LivedTime } from '../clocks.js';
-import { stalePacketMicros, type CallTable } from './call-table.js';
+import { needsOwner, stalePacketMicros, type CallTable } from './call-table.js';
 
 export interface OwnershipOptions {
   readonly table: CallTable;
@@ -84,6 +84,40 @@ export class CallOwnership {
     table.touch(state, table.now());
     table.requestKeyFrames(state);
     return null;
+  }
+
+  /**
+   * Takes in the newest state of a call of this node's former process, or of the one that is active still.
+   * @returns why it cannot be, or null.
+   */
+  mirror(stored: CallState): string | null {
+    const { table } = this.#options;
+    const state = this.#fromStore(stored);
+    try {
+      // Whoever has stored it goes on doing so.
+      void table.commit(state, { media: 'compared', save: false });
+    } catch (error) {
+      return reasonOf(error);
+    }
+    table.touch(state, table.now());
+    return null;
+  }
+
+  /** The former process has ended with this call: it is carried on here. */
+  goOn(callId: string): void {
+    const { table, log } = this.#options;
+    const state = table.call(callId);
+    if (state === null) return;
+    const now = table.now();
+    table.touch(state, now);
+    if (state.ownership === 'own') table.requestKeyFrames(state);
+    if (!needsOwner(state)) return;
+    try {
+      const next = state.ownership === 'own' ? this.#goOn(state) : state;
+      void table.commit(next, { media: 'reserved' });
+    } catch (error) {
+      log.error('core', `Cannot go on with ICE or DTLS: ${reasonOf(error)}`, callId);
+    }
   }
 
   /**

@@ -281,6 +281,12 @@ const drain: Command = (target, [word]) => {
   return `Draining, ${target.sessionCounts().own} calls left.\n`;
 };
 
+/** Ours: the process pair goes over to what is installed now. */
+const upgrade: Command = (target) =>
+  target.upgrade()
+    ? 'Upgrading: the log tells how it goes.\n'
+    : 'Fail upgrading; this daemon has no parent (--pair)\n';
+
 /** Ours. */
 const kernel: Command = (target) => {
   const state = target.kernel();
@@ -382,6 +388,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['standby', makeAll('foreign')],
   ['kernel', kernel],
   ['drain', drain],
+  ['upgrade', upgrade],
   ['interface', interfaces],
   ['reload', reload],
   ['status', status],

@@ -187,6 +187,8 @@ export interface CliTarget {
   processId(): number;
   /** Refuses new calls and ends the process after the last one; null: the time limit of the option. */
   drain(timeoutSeconds: number | null): void;
+  /** Has the parent start what is installed now and hand over to it; false: there is no parent. */
+  upgrade(): boolean;
   /** Takes new calls again; false: it was not draining. */
   cancelDrain(): boolean;
   /** Parameters as `name`, `value` lines: as they were configured last, and now. */

@@ -67,10 +67,22 @@ export class ServiceManager {
   /** The daemon answers. From now on the watchdog is told that it lives. */
   ready(): void {
     this.#notify(`READY=1\nMAINPID=${process.pid}`);
-    if (this.#watchdogMs <= 0) return;
+    if (this.#watchdogMs <= 0 || this.#watchdog !== null) return;
     // As sd_watchdog_enabled(3) advises; the timer's turn shows that the event loop turns.
     this.#watchdog = setInterval(() => this.#notify('WATCHDOG=1'), this.#watchdogMs / 2);
     this.#watchdog.unref();
+  }
+
+  /** To the parent of a pair: the other process may go on. Sent at once. */
+  handedOver(): void {
+    if (this.#watchdog !== null) clearInterval(this.#watchdog);
+    this.#notify('X_HANDED_OVER=1');
+  }
+
+  /** Asks the parent of a pair for a process of what is installed now. */
+  upgrade(): boolean {
+    this.#notify('X_UPGRADE=1');
+    return true;
   }
 
   stopping(): void {

@@ -240,6 +240,11 @@ export class FakeTarget implements CliTarget {
     this.asked.push(`drain ${timeoutSeconds ?? 'default'}`);
   }
 
+  upgrade(): boolean {
+    this.asked.push('upgrade');
+    return true;
+  }
+
   cancelDrain(): boolean {
     this.asked.push('cancel drain');
     return true;

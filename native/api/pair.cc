@@ -1,0 +1,213 @@
+#include "pair.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "addon_state.h"
+
+namespace rtprelay::api {
+
+namespace {
+
+/// More than the parent sends at once.
+constexpr std::size_t kMostFds = 253;
+
+std::string byte_string(const Napi::Value& value) {
+  std::size_t length = 0;
+  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok)
+    return {};
+  std::string result(length + 1, '\0');
+  napi_get_value_string_latin1(value.Env(), value, result.data(), result.size(), &length);
+  result.resize(length);
+  return result;
+}
+
+Napi::Value refuse(Napi::Env env, const char* signature) {
+  Napi::TypeError::New(env, signature).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+} // namespace
+
+Napi::Function PairMember::define(Napi::Env env) {
+  return DefineClass(env, "PairMember",
+                     {
+                         InstanceMethod<&PairMember::read>("read"),
+                         InstanceMethod<&PairMember::append>("append"),
+                         InstanceMethod<&PairMember::size>("size"),
+                         InstanceMethod<&PairMember::close>("close"),
+                     });
+}
+
+// PairMember(channel: number, listener: (what: string) => void)
+PairMember::PairMember(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<PairMember>(info), environment_(info.Env()),
+      sockets_(info.Env().GetInstanceData<AddonState>()->sockets),
+      journal_({[this](const std::string& name, int fd) { return sockets_.keep_file(name, fd); },
+                [this](const std::string& name) { sockets_.forget_file(name); }}) {
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction()) {
+    refuse(info.Env(), "PairMember(channel: number, listener: function)");
+    return;
+  }
+  channel_ = FileDescriptor(info[0].As<Napi::Number>().Int32Value());
+  (void)fcntl(channel_.get(), F_SETFD, FD_CLOEXEC);
+  listener_ = Napi::Persistent(info[1].As<Napi::Function>());
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(environment_, &loop);
+  poll_ = new uv_poll_t; // freed by libuv's close callback
+  if (uv_poll_init(loop, poll_, channel_.get()) != 0) {
+    delete poll_;
+    poll_ = nullptr;
+    refuse(info.Env(), "the event loop refuses the channel");
+    return;
+  }
+  poll_->data = this;
+  napi_add_env_cleanup_hook(environment_, on_cleanup, this);
+  uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT, on_poll);
+}
+
+PairMember::~PairMember() { shut_down(); }
+
+void PairMember::shut_down() {
+  if (poll_ == nullptr)
+    return;
+  napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
+  poll_->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(poll_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+  poll_ = nullptr;
+  channel_ = FileDescriptor();
+}
+
+void PairMember::on_cleanup(void* self) { static_cast<PairMember*>(self)->shut_down(); }
+
+void PairMember::on_poll(uv_poll_t* poll, int /*status*/, int /*events*/) {
+  auto* self = static_cast<PairMember*>(poll->data);
+  if (self != nullptr)
+    self->receive();
+}
+
+void PairMember::take(FileDescriptor fd) {
+  if (!sockets_.inherit(fd))
+    (void)journal_.adopt(std::move(fd));
+}
+
+void PairMember::tell(const char* what) {
+  Napi::Env env(environment_);
+  Napi::HandleScope scope(env);
+  listener_.MakeCallback(Value(), {Napi::String::New(env, what)});
+}
+
+void PairMember::receive() {
+  bool came = false;
+  while (channel_.valid()) {
+    char kind = 0;
+    iovec vector{&kind, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control;
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t size = recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+      break;
+    if (size <= 0) {
+      // Nobody is at the other end any more.
+      uv_poll_stop(poll_);
+      channel_ = FileDescriptor();
+      tell("alone");
+      return;
+    }
+    for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+         each = CMSG_NXTHDR(&message, each)) {
+      if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS)
+        continue;
+      const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      std::array<int, kMostFds> fds;
+      std::memcpy(fds.data(), CMSG_DATA(each), std::min(count, kMostFds) * sizeof(int));
+      for (std::size_t i = 0; i < std::min(count, kMostFds); ++i)
+        take(FileDescriptor(fds[i]));
+      came = true;
+    }
+    if (kind == 'A')
+      tell("active");
+    else if (kind == 'S')
+      tell("synced");
+    else if (kind == 'H')
+      tell("hand-over");
+  }
+  if (came)
+    tell("sockets");
+}
+
+/// [kind, key, value, moment in µs of CLOCK_MONOTONIC]; null: nothing new.
+Napi::Value PairMember::read(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!journal_.read(record_))
+    return env.Null();
+  Napi::Array result = Napi::Array::New(env, 4);
+  result.Set(0U, Napi::Number::New(env, static_cast<double>(record_.kind)));
+  napi_value key = nullptr;
+  napi_create_string_latin1(env, record_.key.data(), record_.key.size(), &key);
+  result.Set(1U, Napi::Value(env, key));
+  result.Set(2U, Napi::Buffer<std::uint8_t>::Copy(env, record_.value.data(), record_.value.size()));
+  result.Set(3U, Napi::Number::New(env, static_cast<double>(record_.moment)));
+  return result;
+}
+
+// append(kind: number, key: string, value: Buffer): boolean
+Napi::Value PairMember::append(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 3 || !info[0].IsNumber() || !info[1].IsString() || !info[2].IsBuffer())
+    return refuse(env, "append(kind: number, key: string, value: Buffer)");
+  const std::uint32_t kind = info[0].As<Napi::Number>().Uint32Value();
+  if (kind < 1 || kind > kLastJournalKind)
+    return refuse(env, "no such kind of record");
+  const auto value = info[2].As<Napi::Buffer<std::uint8_t>>();
+  const bool done = journal_.append(static_cast<JournalKind>(kind), byte_string(info[1]),
+                                    std::span(value.Data(), value.Length()), monotonic_micros());
+  return Napi::Boolean::New(env, done);
+}
+
+/// [bytes written, bytes that hold]
+Napi::Value PairMember::size(const Napi::CallbackInfo& info) {
+  Napi::Array result = Napi::Array::New(info.Env(), 2);
+  result.Set(0U, Napi::Number::New(info.Env(), static_cast<double>(journal_.size())));
+  result.Set(1U, Napi::Number::New(info.Env(), static_cast<double>(journal_.live())));
+  return result;
+}
+
+Napi::Value PairMember::close(const Napi::CallbackInfo& info) {
+  shut_down();
+  return info.Env().Undefined();
+}
+
+Napi::Value execute_program(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsArray())
+    return refuse(env, "executeProgram(path: string, words: string[])");
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const auto list = info[1].As<Napi::Array>();
+  std::vector<std::string> words;
+  for (std::uint32_t i = 0; i < list.Length(); ++i)
+    words.push_back(Napi::Value(list[i]).ToString().Utf8Value());
+  std::vector<char*> pointers;
+  for (std::string& word : words)
+    pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  // Node would have its standard descriptors closed.
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    (void)fcntl(fd, F_SETFD, 0);
+  execv(path.c_str(), pointers.data());
+  return Napi::Number::New(env, errno);
+}
+
+} // namespace rtprelay::api

@@ -1,0 +1,142 @@
+/** Writes into the journal what a process that continues this one has to know. */
+import type { CallState } from '../../media/call-state.js';
+import type { CallStatistics } from '../../media/relay.js';
+import { encodeCall } from '../../redis-store/codec.js';
+import { EncodedCalls } from '../../redis-store/encode-output.js';
+import type { CodecSettings } from '../../redis-store/schema.js';
+import type { CallMoment } from '../../redis-store/store.js';
+import { countersRecord } from './counters-record.js';
+import { recordKind, type PairMember } from './member.js';
+
+export interface MirrorOptions {
+  readonly member: PairMember;
+  readonly settings: CodecSettings;
+  /** Counters and clock at the time of writing. */
+  readonly moment: (callId: string) => CallMoment;
+  readonly statistics: (callId: string) => CallStatistics | null;
+  readonly calls: () => ReadonlyMap<string, CallState>;
+  /** Of the daemon's clock, µs. */
+  readonly epochMicros: number;
+  /** Said once: the next process will lack something. */
+  readonly onLost: (reason: string) => void;
+}
+
+/** The counters of each call are written that often, s. */
+const countersSeconds = 8;
+
+const nothing = Buffer.alloc(0);
+
+/** Commands that change nothing: whoever asks again is answered anew. */
+const readOnly: ReadonlySet<string> = new Set(['ping', 'query', 'list', 'statistics']);
+
+/** What stands before the value of a call. */
+export const ownershipLetter = { own: 'o', foreign: 'f' } as const;
+const prefix = { own: Buffer.from('o'), foreign: Buffer.from('f') } as const;
+
+/** Thread: control. */
+export class CallMirror {
+  readonly #options: MirrorOptions;
+  readonly #encoded = new EncodedCalls();
+  readonly #settings: CodecSettings;
+  #lost = false;
+  /** Only an active process writes. */
+  #isOpen = false;
+  /** Calls whose counters are still to be written in this round. */
+  #round: Iterator<string> | null = null;
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+    // It never leaves the memory of this machine.
+    this.#settings = { ...options.settings, secrets: null };
+  }
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  changed(state: CallState): void {
+    if (!this.#isOpen) return;
+    const { moment } = this.#options;
+    try {
+      const value = encodeCall(
+        ...([state, 'JSON', this.#settings, moment(state.callId), this.#encoded] as const),
+      );
+      this.#append(recordKind.call, state.callId, Buffer.concat([prefix[state.ownership], value]));
+    } catch (error) {
+      this.#lose(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  removed(callId: string): void {
+    if (!this.#isOpen) return;
+    this.#encoded.forget(callId);
+    this.#append(recordKind.removed, callId, nothing);
+  }
+
+  /** A reply that a repeated request is to get again, from whichever process. */
+  replied(command: string, cookie: string, body: Buffer, reply: Buffer): void {
+    if (!this.#isOpen || readOnly.has(command)) return;
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32LE(body.length);
+    this.#append(recordKind.reply, cookie, Buffer.concat([length, body, reply]));
+  }
+
+  /** What there is besides calls. */
+  process(value: Buffer): void {
+    if (this.#isOpen) this.#append(recordKind.process, '', value);
+  }
+
+  /** To be called once a second: the counters of a part of the calls. */
+  everySecond(): void {
+    if (!this.#isOpen) return;
+    const calls = this.#options.calls();
+    let left = Math.ceil(calls.size / countersSeconds);
+    // A call that has come or gone meanwhile is met or not.
+    this.#round ??= calls.keys();
+    for (; left > 0; left -= 1) {
+      const { value: callId, done } = this.#round.next();
+      if (done === true) {
+        this.#round = null;
+        return;
+      }
+      this.#counters(callId);
+    }
+  }
+
+  /** The counters of all calls, as far as they are written until then. */
+  everything(untilMs: number): void {
+    if (!this.#isOpen) return;
+    for (const callId of this.#options.calls().keys()) {
+      if (performance.now() >= untilMs) return;
+      this.#counters(callId);
+    }
+  }
+
+  #counters(callId: string): void {
+    const { statistics, calls, epochMicros } = this.#options;
+    const state = calls().get(callId);
+    const streams = statistics(callId)?.streams ?? [];
+    if (state === undefined || streams.every(({ packets }) => packets === 0)) return;
+    // Where the call is read, its streams are numbered as they stand.
+    const positions = new Map(state.streams.map(({ id }, position) => [id, position]));
+    const numbered = streams.flatMap((stream) => {
+      const streamId = positions.get(stream.streamId);
+      return streamId === undefined ? [] : [{ ...stream, streamId }];
+    });
+    this.#append(recordKind.counters, callId, countersRecord(numbered, epochMicros));
+  }
+
+  #append(kind: number, key: string, value: Buffer): void {
+    if (!this.#options.member.append(kind, key, value)) this.#lose('no memory for the journal');
+  }
+
+  #lose(reason: string): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#options.onLost(reason);
+  }
+}

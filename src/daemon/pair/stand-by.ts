@@ -1,0 +1,171 @@
+/**
+ * Follows the calls of the active process by its journal, so that everything is in place when that one ends:
+ * states, plans, open ports. And begins with what an earlier process has left, when there is no other any more.
+ */
+import type { CallState } from '../../media/call-state.js';
+import type { ReplyCache } from '../../ng-protocol/reply-cache.js';
+import { decodeCall } from '../../redis-store/codec.js';
+import type { CodecSettings } from '../../redis-store/schema.js';
+import { readCounters, type CallCounters } from './counters-record.js';
+import { recordKind, type JournalRecord, type PairMember } from './member.js';
+import { ownershipLetter } from './mirror.js';
+
+export interface StandByOptions {
+  readonly member: PairMember;
+  readonly settings: CodecSettings;
+  readonly epochMicros: number;
+  /** Takes the newest state of a call in; why it cannot be (its ports have not come yet), or null. */
+  readonly take: (state: CallState) => string | null;
+  readonly drop: (callId: string) => void;
+  readonly replies: ReplyCache;
+  readonly error: (message: string, callId: string) => void;
+}
+
+/** The journal is looked into that often, ms. */
+const lookMs = 100;
+/** Work on it without a pause, ms: the process has orders to obey. */
+const sliceMs = 10;
+/** Until the parent has sent everything. */
+const unsyncedMs = 5;
+const rememberedRemovals = 4096;
+
+/** Thread: control. */
+export class StandBy {
+  readonly #options: StandByOptions;
+  /** Calls that lack something, by call-id. */
+  readonly #waiting = new Map<string, CallState>();
+  readonly #counters = new Map<string, CallCounters>();
+  /** Call-ids of those that have ended lately. */
+  readonly #removed = new Set<string>();
+  #process: Buffer | null = null;
+  #records = 0;
+  /** Sockets have come since calls were tried that lacked some. */
+  #hasMore = false;
+
+  constructor(options: StandByOptions) {
+    this.#options = options;
+    options.member.onSockets(() => (this.#hasMore = true));
+  }
+
+  /** Counters by call-id, as far as any are known. */
+  get counters(): ReadonlyMap<string, CallCounters> {
+    return this.#counters;
+  }
+
+  get removed(): ReadonlySet<string> {
+    return this.#removed;
+  }
+
+  /** What the last process said of itself; null: nothing. */
+  get process(): Buffer | null {
+    return this.#process;
+  }
+
+  /** Records read so far. */
+  get records(): number {
+    return this.#records;
+  }
+
+  /**
+   * Follows until this process is active. `ready` is called when it has come as far as the other one, `idle`
+   * every 100 ms.
+   */
+  async follow(ready: () => void, idle: () => void): Promise<void> {
+    const { member } = this.#options;
+    let isActive = false;
+    let wake = (): void => undefined;
+    const activated = member.activated.then(() => {
+      isActive = true;
+      wake();
+    });
+    let told = false;
+    while (!isActive) {
+      const isDone = member.isSynced && this.#read(performance.now() + sliceMs);
+      if (isDone && this.#hasMore) this.#retry();
+      if (isDone && !told && this.#waiting.size === 0) {
+        told = true;
+        ready();
+      }
+      idle();
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        setTimeout(resolve, isDone ? lookMs : member.isSynced ? 1 : unsyncedMs);
+      });
+    }
+    await activated;
+  }
+
+  /** Takes in everything that is left; what cannot be is said and let go of. */
+  catchUp(): void {
+    this.#read(Infinity);
+    this.#retry();
+    for (const [callId, state] of this.#waiting) {
+      const reason = this.#options.take(state);
+      if (reason !== null) this.#options.error(`Cannot be taken over: ${reason}`, callId);
+    }
+    this.#waiting.clear();
+  }
+
+  /** false: the time was not enough. */
+  #read(untilMs: number): boolean {
+    for (let count = 1; ; count += 1) {
+      const record = this.#options.member.read();
+      if (record === null) return true;
+      this.#records += 1;
+      this.#apply(record);
+      if (performance.now() >= untilMs) return false;
+    }
+  }
+
+  #apply({ kind, key, value, moment }: JournalRecord): void {
+    const { epochMicros, replies } = this.#options;
+    if (kind === recordKind.call) this.#call(key, value);
+    else if (kind === recordKind.counters)
+      this.#counters.set(key, readCounters(value, epochMicros));
+    else if (kind === recordKind.removed) this.#remove(key);
+    else if (kind === recordKind.process) this.#process = value;
+    else if (
+      kind === recordKind.reply &&
+      moment + replyMicros > Number(process.hrtime.bigint()) / 1e3
+    ) {
+      const body = value.subarray(4, 4 + value.readUInt32LE(0));
+      replies.store({ cookie: key, body }, value.subarray(4 + body.length));
+    }
+  }
+
+  #call(callId: string, value: Buffer): void {
+    const { settings, error } = this.#options;
+    const ownership = value.toString('latin1', 0, 1) === ownershipLetter.own ? 'own' : 'foreign';
+    try {
+      const owner = { ownership, database: null } as const;
+      const { state } = decodeCall(callId, value.subarray(1), settings, owner);
+      this.#removed.delete(callId);
+      this.#waiting.delete(callId);
+      if (this.#options.take(state) !== null) this.#waiting.set(callId, state);
+    } catch (reason) {
+      error(`Cannot be read: ${reason instanceof Error ? reason.message : String(reason)}`, callId);
+    }
+  }
+
+  #remove(callId: string): void {
+    this.#waiting.delete(callId);
+    this.#counters.delete(callId);
+    this.#removed.add(callId);
+    for (const oldest of this.#removed) {
+      if (this.#removed.size <= rememberedRemovals) break;
+      this.#removed.delete(oldest);
+    }
+    this.#options.drop(callId);
+  }
+
+  /** More ports have come. */
+  #retry(): void {
+    this.#hasMore = false;
+    for (const [callId, state] of [...this.#waiting]) {
+      if (this.#options.take(state) === null) this.#waiting.delete(callId);
+    }
+  }
+}
+
+/** A request is not repeated after so long. */
+const replyMicros = 30e6;
