@@ -67,7 +67,7 @@ async function startRelay(pair: Pair, mode: Mode, pins: string): Promise<number>
     mode === 'rtpengine'
       ? node.start('rtpengine', 'rtpengine', [...common, '--table=-1', '--pidfile=/dev/null'])
       : node.start('rtprelayd', process.execPath, [
-          ...[`${root}dist/bin/rtprelayd.js`, ...common, `--kernel-forward=${mode}`],
+          ...[`${root}dist/bin/rtprelayd.js`, '--no-pair', ...common, `--kernel-forward=${mode}`],
           ...(mode === 'nft' ? ['--kernel-forward-set-forwarding'] : []),
           ...(mode === 'none' ? [] : [`--kernel-forward-pins=${pins}/relay`, '--no-fallback']),
         ]);

@@ -46,6 +46,7 @@ export class DemoDaemon {
       '--interface=127.0.0.1',
       `--listen-ng=127.0.0.1:${port}`,
       '--foreground',
+      '--no-pair',
       '--log-stderr',
     ];
     const daemon = new DemoDaemon(options, port, control);

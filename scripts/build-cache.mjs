@@ -123,7 +123,7 @@ async function live(redisPort, work) {
   const { NOTIFY_SOCKET: _none, ...env } = process.env;
   const child = spawn(process.execPath, [program, ...options], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...env, RTPRELAY_KEEP_CODE_CACHE: cache },
+    env: { ...env, RTPRELAY_PAIR: 'no', RTPRELAY_KEEP_CODE_CACHE: cache },
   });
   let log = '';
   child.stderr.on('data', (text) => (log += text));

@@ -57,7 +57,7 @@ function commandOf(setup: DaemonSetup): readonly string[] {
   if (daemon === 'rtpengine') return ['rtpengine', ...words];
   if (setup.follows !== undefined) words.push('--active-switchover');
   words.push(`--socket-store=${setup.store === 'systemd' ? 'yes' : 'no'}`);
-  return [process.execPath, `${root}dist/bin/rtprelayd.js`, ...words];
+  return [process.execPath, `${root}dist/bin/rtprelayd.js`, '--no-pair', ...words];
 }
 
 export class Daemon {

@@ -17,7 +17,7 @@ export type MeasuredName = DaemonName | 'rtprelayd-steered';
 export const ngPort = 2223;
 const redisPort = 6379;
 
-const ours = [process.execPath, `${root}dist/bin/rtprelayd.js`];
+const ours = [process.execPath, `${root}dist/bin/rtprelayd.js`, '--no-pair'];
 const daemonWords: Readonly<Record<MeasuredName, readonly string[]>> = {
   rtprelayd: [...ours, '--port-mode=bound'],
   'rtprelayd-steered': [...ours, '--port-mode=steered'],

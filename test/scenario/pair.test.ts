@@ -56,7 +56,11 @@ class Pair {
   /** A spare process has come as far as the active one for the `times`th time. */
   async warm(times: number): Promise<void> {
     try {
-      await until(() => this.count(/Standing by for the active process/g) >= times, 'warm', limitMs);
+      await until(
+        () => this.count(/Standing by for the active process/g) >= times,
+        'warm',
+        limitMs,
+      );
     } catch (error) {
       throw new Error(`${String(error)}\n${this.log}`, { cause: error });
     }
@@ -112,7 +116,6 @@ describe('the process pair, without Redis', function () {
     console.log(
       `      lost ${report.lost} of ${report.sent}, longest pause ${report.longestPauseMs.max} ms`,
     );
-    if (process.env['PAIR_LOG']) console.log(pair.log.split('\n').filter(l=>!/learned|confirmed|Peer|offer|answer|Creating/.test(l)).join('\n'));
     expect(report).to.include({ duplicates: 0, strange: 0 });
     expect(report.lost).to.be.at.most(kills * roundPackets);
     const list = await pair.ng.ask({ command: 'list', limit: 1000 });

@@ -113,6 +113,8 @@ describe('option table', () => {
       'kernel-forward-set-forwarding',
       'port-mode',
       'socket-store',
+      'pair',
+      'no-pair',
     ]);
     expect(own.filter((name) => name.startsWith('redis-'))).to.deep.equal(
       ['commit-timeout', 'wait-replicas', 'sentinel-user', 'sentinel-password']
