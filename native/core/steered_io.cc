@@ -329,18 +329,16 @@ void SteeredIo::resolve(std::span<InPacket> packets) {
 }
 
 Received SteeredIo::receive(std::span<InPacket> out, int timeout_ms) {
-  if (!parked_.may_have())
-    return EpollIo::receive(out, timeout_ms);
   // Before what comes now.
-  return {parked_.take(ports_, out), false};
+  if (parked_.may_have())
+    return {parked_.take(ports_, out), false};
+  // Not earlier: what was taken last time is in the hands of the worker until now.
+  if (!waits_)
+    parked_.clear();
+  return EpollIo::receive(out, timeout_ms);
 }
 
-void SteeredIo::end_waiting() {
-  waits_ = false;
-  // What has come for calls that are known is theirs still.
-  if (!parked_.may_have())
-    parked_.clear();
-}
+void SteeredIo::end_waiting() { waits_ = false; }
 
 void SteeredIo::send(std::span<OutPacket> packets) {
   for (OutPacket& packet : packets) {

@@ -12,6 +12,7 @@
 #include "../../native/bytes.h"
 #include "../../native/core/foreign_sockets.h"
 #include "../../native/core/icmp.h"
+#include "../../native/core/parked_packets.h"
 #include "../../native/core/port_table.h"
 #include "../../native/core/udp_header.h"
 #include "check.h"
@@ -176,6 +177,36 @@ TEST("a table of ports finds those that are in it, against a list that is search
     CHECK(table.find(looked_for.local) == (wanted == inside.end() ? nullptr : *wanted));
   }
   CHECK(table.size() == inside.size());
+}
+
+TEST("packets of ports that nobody knows yet wait, and come in their order once one is known") {
+  Port known;
+  known.local = at("10.0.0.1", 30000);
+  const SocketAddress unknown = at("10.0.0.1", 30002);
+  ParkedPackets parked;
+  std::array<std::uint8_t, 2> bytes{};
+  for (std::uint8_t i = 0; i < 10; ++i) {
+    InPacket packet;
+    packet.local = i % 2 == 0 ? known.local : unknown;
+    packet.source = at("192.0.2.7", i);
+    bytes = {i, i};
+    packet.bytes = bytes;
+    CHECK(parked.park(packet));
+  }
+  PortTable table;
+  CHECK(!parked.may_have());
+  table.insert(known);
+  parked.look();
+  std::array<InPacket, 3> out;
+  CHECK(parked.take(table, out) == 3 && parked.may_have());
+  for (std::uint8_t i = 0; i < 3; ++i)
+    CHECK(out[i].port == &known && out[i].bytes[1] == 2 * i && out[i].source.port == 2 * i);
+  CHECK(parked.take(table, out) == 2 && !parked.may_have());
+  CHECK(out[0].bytes[0] == 6 && out[1].bytes[0] == 8 && out[1].bytes.size() == 2);
+  InPacket large;
+  std::vector<std::uint8_t> too_much(1501);
+  large.bytes = too_much;
+  CHECK(!parked.park(large));
 }
 
 TEST("the kernel's list of sockets is understood") {
