@@ -50,12 +50,14 @@ export class MemoryTrim {
 
   /** To be called once a second with the numbers so far: of commands, and of those that were some and are answered. */
   everySecond(commands: number, answered: number): void {
-    this.#free(answered - this.#answered >= manyCommands);
+    const answeredNow = answered - this.#answered;
     this.#answered = answered;
+    this.#free(answeredNow >= manyCommands);
     const done = commands - this.#seen;
     this.#seen = commands;
     this.#pending += done;
-    if (done >= busyCommands) this.#options.grow();
+    // Rubbish gets none.
+    if (answeredNow >= busyCommands) this.#options.grow();
     this.#quiet = done < quietCommands ? this.#quiet + 1 : 0;
     if (this.#pending < commandsWorthIt) return;
     const due = [quietSeconds, 2 * quietSeconds, repliesGoneSeconds];

@@ -63,9 +63,9 @@ describe('memory after a burst', () => {
   });
 
   it('is not spared while many commands come', () => {
-    seconds(10, 99);
+    seconds(10, 5000, 99);
     expect(grown).to.equal(0);
-    seconds(10, 100);
+    seconds(10, 100, 100);
     expect(grown).to.equal(10);
   });
 
