@@ -137,7 +137,7 @@ describe('the systemd units', function () {
     machine.succeed('sh', '-c', `cp ${conf} ${conf}.was && echo log-stderr = true >>${conf}`);
     try {
       start('rtprelay@a', 3001);
-      const words = ['relay', '--ng', '127.0.0.1:3001', '--calls', '1', '--seconds', '1'];
+      const words = ['relay', '--ng', '127.0.0.1:3001', '--calls', '1', '--seconds', '5'];
       const load = new TestProcess('loadgen', loadgen, words, { namespace: namespace.name });
       expect(await load.ended(30_000), load.log()).to.equal(0);
       const entries = machine
