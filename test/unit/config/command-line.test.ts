@@ -115,6 +115,7 @@ describe('option table', () => {
       'socket-store',
       'pair',
       'no-pair',
+      'live-page',
     ]);
     expect(own.filter((name) => name.startsWith('redis-'))).to.deep.equal(
       ['commit-timeout', 'wait-replicas', 'sentinel-user', 'sentinel-password']
