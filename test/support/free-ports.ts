@@ -64,13 +64,42 @@ function leasedPart(): PortRange {
   return { min: lowestPort, max: highestPort };
 }
 
-let part: PortRange | null = null;
-/** Moves on with each range, so that what was given out last is given out again last. */
-let cursor = 0;
+/** Gives out the ports of a part one after the other, so that what was given out last is given out again last. */
+class Ports {
+  #cursor: number;
 
-function boundPorts(): ReadonlySet<number> {
+  constructor(
+    readonly part: PortRange,
+    readonly protocol: 'udp' | 'tcp',
+  ) {
+    this.#cursor = part.min + 2 * Math.floor((Math.random() * (part.max - part.min)) / 2);
+  }
+
+  /** `size` consecutive ports, starting even; null: there are none. */
+  take(size: number): PortRange | null {
+    const { min: first, max: last } = this.part;
+    const bound = boundPorts(this.protocol);
+    for (let tried = 0; tried < 2 * (last - first);) {
+      if (this.#cursor + size - 1 > last) {
+        tried += Math.max(1, last - this.#cursor);
+        this.#cursor = first;
+      }
+      const min = this.#cursor;
+      let taken = -1;
+      for (let port = min; port < min + size; port++) if (bound.has(port)) taken = port;
+      const used = taken < 0 ? size : taken - min + 1;
+      this.#cursor = min + used + (used % 2);
+      tried += used;
+      if (taken < 0 && min + size - 1 <= last) return { min, max: min + size - 1 };
+    }
+    return null;
+  }
+}
+
+/** TCP's leave many behind that are busy for a minute (TIME_WAIT), which are no matter to UDP. */
+function boundPorts(protocol: 'udp' | 'tcp'): ReadonlySet<number> {
   const ports = new Set<number>();
-  for (const file of ['udp', 'udp6', 'tcp', 'tcp6']) {
+  for (const file of [protocol, `${protocol}6`]) {
     for (const line of readFileSync(`/proc/net/${file}`, 'latin1').split('\n').slice(1)) {
       const local = line.trim().split(/\s+/)[1];
       const port = local?.split(':').at(-1);
@@ -80,27 +109,22 @@ function boundPorts(): ReadonlySet<number> {
   return ports;
 }
 
+let part: PortRange | null = null;
+const leased = new Map<'udp' | 'tcp', Ports>();
+
+function portsOf(protocol: 'udp' | 'tcp'): Ports {
+  part ??= leasedPart();
+  const ports = leased.get(protocol) ?? new Ports(part, protocol);
+  leased.set(protocol, ports);
+  return ports;
+}
+
 /** `size` consecutive UDP ports (starting even) that are free now and were not given out lately. */
 export function freeUdpRange(size: number): PortRange {
-  if (part === null) {
-    part = leasedPart();
-    cursor = part.min + 2 * Math.floor((Math.random() * (part.max - part.min)) / 2);
-  }
-  const bound = boundPorts();
-  for (let tried = 0; tried < 2 * (part.max - part.min);) {
-    if (cursor + size > part.max) {
-      tried += part.max - cursor;
-      cursor = part.min;
-    }
-    const min = cursor;
-    let taken = -1;
-    for (let port = min; port < min + size; port++) if (bound.has(port)) taken = port;
-    const used = taken < 0 ? size : taken - min + 1;
-    cursor = min + used + (used % 2);
-    tried += used;
-    if (taken < 0) return { min, max: min + size - 1 };
-  }
-  throw new Error(`no ${size} free consecutive UDP ports`);
+  const range =
+    portsOf('udp').take(size) ?? new Ports({ min: lowestPort, max: highestPort }, 'udp').take(size);
+  if (range === null) throw new Error(`no ${size} free consecutive UDP ports`);
+  return range;
 }
 
 /** One free UDP port. */
@@ -110,5 +134,7 @@ export function freeUdpPort(): number {
 
 /** One free TCP port. */
 export function freeTcpPort(): number {
-  return freeUdpRange(1).min;
+  const range = portsOf('tcp').take(1);
+  if (range === null) throw new Error('no free TCP port');
+  return range.min;
 }
