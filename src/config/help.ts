@@ -32,7 +32,7 @@ export function optionRemarks(option: OptionSpec): string {
     ...(option.unit === null ? [] : [option.unit]),
     ...(option.list ? ['may be repeated'] : []),
     ...(fallback === null ? [] : [`default ${fallback}`]),
-    ...(option.own ? ["rtprelay's own"] : []),
+    ...(option.extension ? ["rtprelay's own"] : []),
   ];
   return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
 }
@@ -99,7 +99,7 @@ function cell(text: string): string {
 }
 
 function tableRow(option: OptionSpec): string {
-  const name = option.own ? `\`${option.name}\` *` : `\`${option.name}\``;
+  const name = option.extension ? `\`${option.name}\` *` : `\`${option.name}\``;
   const placeholder = `\`${cell(option.placeholder ?? '')}\``;
   const range = rangeOf(option);
   const type =

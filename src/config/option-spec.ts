@@ -44,7 +44,7 @@ export interface OptionSpec {
   /** A running daemon takes a new value when the configuration is read again (SIGHUP). */
   readonly reloads: boolean;
   /** rtprelay's own option, unknown to rtpengine. */
-  readonly own: boolean;
+  readonly extension: boolean;
   /** Printing its value would reveal a secret. */
   readonly secret: boolean;
   readonly help: string;
@@ -69,7 +69,7 @@ function spec(type: OptionType, name: string, help: string, overrides: Overrides
     tier: 1,
     status: 'honoured',
     reloads: false,
-    own: false,
+    extension: false,
     secret: false,
     help,
     ...overrides,

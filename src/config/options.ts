@@ -1,6 +1,6 @@
 /**
  * The table of all options: rtpengine's names, letters and 26.3 defaults (options.md §3, appendix),
- * and our own, marked `own`. The parser, `--help` and docs/config.md are generated from it.
+ * and our own, marked `extension`. The parser, `--help` and docs/config.md are generated from it.
  */
 import { flag, float, int, later, reloaded, text, words, type OptionSpec } from './option-spec.js';
 import { laterOptions } from './options-later.js';
@@ -17,7 +17,7 @@ const maxThreads = 64;
 const general: readonly OptionSpec[] = [
   flag('version', 'Print the version and exit', { short: 'v' }),
   flag('check', 'List supported, ignored and wrong options, and exit (1 when one is wrong)', {
-    own: true,
+    extension: true,
   }),
   flag('codecs', 'Print the codecs that can be relayed and exit', { tier: 3 }),
   text('config-file', null, 'Read options from this file; `none` reads no file', {
@@ -32,16 +32,16 @@ const general: readonly OptionSpec[] = [
     'auto',
     'Keep the sockets in the service manager, to outlive the process',
     ['auto', 'yes', 'no'],
-    { own: true },
+    { extension: true },
   ),
   words(
     'pair',
     'auto',
     'Start as a parent that keeps the sockets and has a second process ready; auto: in the foreground, unless a service manager keeps the sockets',
     ['auto', 'yes', 'no'],
-    { own: true },
+    { extension: true },
   ),
-  flag('no-pair', 'The daemon alone, as pair=no', { own: true }),
+  flag('no-pair', 'The daemon alone, as pair=no', { extension: true }),
   int('num-threads', null, 'Number of worker threads', {
     minimum: 1,
     maximum: maxThreads,
@@ -85,28 +85,28 @@ const mediaPlane: readonly OptionSpec[] = [
     null,
     'How the kernel forwards settled streams',
     ['auto', 'tc', 'xdp', 'xdp-generic', 'nft', 'none'],
-    { defaultText: 'auto with --table of 0 or more, else none', own: true },
+    { defaultText: 'auto with --table of 0 or more, else none', extension: true },
   ),
   text('kernel-forward-interface', null, 'Devices that media arrives on', {
     list: true,
     placeholder: 'DEVICE',
     defaultText: 'those that hold or route the media addresses',
-    own: true,
+    extension: true,
   }),
   text('kernel-forward-pins', null, 'Where the kernel keeps flows while no daemon runs', {
     placeholder: 'DIRECTORY',
     defaultText: 'in /sys/fs/bpf, named after listen-ng',
-    own: true,
+    extension: true,
   }),
   flag('kernel-forward-set-forwarding', 'Switch IP forwarding on where nft needs it', {
-    own: true,
+    extension: true,
   }),
   words(
     'port-mode',
     'bound',
     'How media ports are opened: a socket each, or steered by BPF to one for each thread',
     ['auto', 'bound', 'steered'],
-    { own: true },
+    { extension: true },
   ),
   words(
     'mos',
@@ -169,12 +169,12 @@ const control: readonly OptionSpec[] = [
     tier: 4,
   }),
   flag('live-page', 'Serve a page with the calls of this moment at /live/ of these listeners', {
-    own: true,
+    extension: true,
   }),
   text('control-allow', null, 'Networks that may use the control listeners; none given: all', {
     list: true,
     placeholder: 'ADDR[/PREFIX]',
-    own: true,
+    extension: true,
   }),
   text('listen-cli', null, 'TCP address of the operator command line', {
     short: 'c',
@@ -231,7 +231,7 @@ const limits: readonly OptionSpec[] = reloaded([
   int('max-sessions', -1, 'Most calls at a time; -1 unlimited, 0 refuses all', { minimum: -1 }),
   int('drain-timeout', null, 'Longest drain; given, SIGUSR1 drains (0: until the last call ends)', {
     ...seconds,
-    own: true,
+    extension: true,
     defaultText: '0, and SIGUSR1 keeps its meaning for the log',
   }),
   float('max-load', 0, 'Refuse new calls above this load average, 0 off', { minimum: 0 }),
@@ -292,7 +292,7 @@ const redis: readonly OptionSpec[] = [
     }),
     int('redis-commit-timeout', 200, 'How long an NG reply waits for Redis', {
       ...milliseconds,
-      own: true,
+      extension: true,
     }),
     int(
       'redis-wait-replicas',
@@ -300,7 +300,7 @@ const redis: readonly OptionSpec[] = [
       'Replicas that hold a call before the NG reply, if they do in time',
       {
         minimum: 0,
-        own: true,
+        extension: true,
       },
     ),
     int('redis-expires', 86400, 'Life time of a stored call', { unit: 's', minimum: 1 }),
@@ -319,26 +319,29 @@ const redis: readonly OptionSpec[] = [
       placeholder: '[PW@]HOST:PORT[/DB]',
       secret: true,
     }),
-    text('redis-sentinel-user', null, 'ACL user of the sentinels', { own: true }),
-    text('redis-sentinel-password', null, 'Password of the sentinels', { secret: true, own: true }),
+    text('redis-sentinel-user', null, 'ACL user of the sentinels', { extension: true }),
+    text('redis-sentinel-password', null, 'Password of the sentinels', {
+      secret: true,
+      extension: true,
+    }),
     text('redis-tls-ca', null, 'PEM file of the authorities that sign certificates of Redis', {
       placeholder: 'FILE',
       defaultText: 'those of Node',
-      own: true,
+      extension: true,
     }),
     text('redis-tls-cert', null, 'PEM file of our certificate for Redis', {
       placeholder: 'FILE',
-      own: true,
+      extension: true,
     }),
-    text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', own: true }),
-    flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { own: true }),
+    text('redis-tls-key', null, 'PEM file of its key', { placeholder: 'FILE', extension: true }),
+    flag('redis-tls-insecure', 'Do not verify the certificate of Redis', { extension: true }),
     text(
       'redis-encrypt-keys',
       null,
       'Encrypt SRTP keys, private keys and passwords of ICE in Redis',
       {
         placeholder: 'FILE',
-        own: true,
+        extension: true,
       },
     ),
   ]),

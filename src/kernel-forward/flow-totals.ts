@@ -32,7 +32,7 @@ const plus = (a: Totals, b: Totals, sign: 1 | -1 = 1): Totals => ({
 /** All flows are read about this often, and less often when there are many: s per flow. */
 const readSecondsPerFlow = 1 / 4000;
 const leastReadSeconds = 0.5;
-const mostReadSeconds = 10;
+const maxReadSeconds = 10;
 
 /** Two readings of one stream: what an ended flow has counted, and what goes on. */
 export function addCounters(a: FlowCounters, b: FlowCounters): FlowCounters {
@@ -94,7 +94,7 @@ export class FlowTotals<Local> {
   refresh(calls: Iterable<CountedCall<Local>>, flowCount: number): void {
     const now = this.#monotonicMicros();
     if (now < this.#nextReadMicros) return;
-    const seconds = Math.min(mostReadSeconds, flowCount * readSecondsPerFlow);
+    const seconds = Math.min(maxReadSeconds, flowCount * readSecondsPerFlow);
     this.#nextReadMicros = now + Math.max(leastReadSeconds, seconds) * 1e6;
     this.#calls.clear();
     const owned: { readonly callId: string; readonly local: Local }[] = [];

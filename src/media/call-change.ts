@@ -96,7 +96,7 @@ function share<E extends Entity>(
 }
 
 const learnsAnew = (stream: Stream, before: Stream): boolean =>
-  stream.latchEpoch !== before.latchEpoch;
+  stream.learningGeneration !== before.learningGeneration;
 
 /**
  * A finished draft: its entities that came out as they were are those of the state before, so that whoever

@@ -267,7 +267,7 @@ export class CallDraft {
       endpoint: null,
       advertisedEndpoint: null,
       flags: component === 1 ? rtpFlags : rtcpFlags,
-      latchEpoch: 0,
+      learningGeneration: 0,
       iceRoute: null,
       lastPacketMicros: nowMicros,
       stats: noStats,

@@ -324,7 +324,7 @@ export interface Stream {
   advertisedEndpoint: Endpoint | null;
   flags: ReadonlySet<StreamFlag>;
   /** Raised each time learning has to start again (offer, answer); see `RemotePlan.generation`. */
-  latchEpoch: number;
+  learningGeneration: number;
   lastPacketMicros: number;
   stats: StreamStats;
   /** What is sent from here is protected with; null: with nothing, or not agreed on yet. */
@@ -494,7 +494,7 @@ export const copyOfStream = (from: Stream): Stream => ({
   endpoint: from.endpoint,
   advertisedEndpoint: from.advertisedEndpoint,
   flags: from.flags,
-  latchEpoch: from.latchEpoch,
+  learningGeneration: from.learningGeneration,
   lastPacketMicros: from.lastPacketMicros,
   stats: from.stats,
   srtp: from.srtp,

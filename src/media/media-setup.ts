@@ -247,7 +247,8 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
   const bundled = isBundled(sender);
   const present = bundled || (isRtpProtocol(section.protocol) && hasRtcpMux(transport));
   if (kind === 'offer') {
-    const settled = bundled || (present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept')));
+    const settled =
+      bundled || (present && (request.rtcpMux.has('demux') || request.rtcpMux.has('accept')));
     sender.rtcpMux = present && (bundled || !request.rtcpMux.has('reject'));
     // On the offerer: multiplexing is decided already, whatever the answerer says.
     setMediaFlag(sender, 'rtcp-mux-override', settled);
@@ -302,7 +303,7 @@ export function signalledAddress(
  * packets teach something else.
  */
 function learnAgain(stream: Stream): void {
-  stream.latchEpoch += 1;
+  stream.learningGeneration += 1;
   setStreamFlag(stream, 'confirmed', false);
 }
 

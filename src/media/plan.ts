@@ -173,7 +173,7 @@ function transportPlan(
       endpoint: ice === null || confirmed ? reachable(stream.endpoint) : null,
       signalledEndpoint: reachable(stream.advertisedEndpoint),
       confirmed,
-      generation: stream.latchEpoch,
+      generation: stream.learningGeneration,
     },
     // With ICE only checked pairs count.
     learning: asymmetric || awaitsAnswer || speaksIce(media) ? 'off' : media.endpointLearning,

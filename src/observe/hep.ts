@@ -34,7 +34,7 @@ const chunkIds = {
 const udp = 17;
 const headBytes = 6;
 /** Lengths are 16 bits; a message that does not fit is cut. */
-const mostBytes = 0xffff;
+const maxBytes = 0xffff;
 
 function chunk(id: number, value: Buffer): Buffer {
   const head = Buffer.alloc(headBytes);
@@ -91,7 +91,7 @@ export function hepPacket(capture: HepCapture, captureId: number): Buffer {
     chunk(chunkIds.callId, Buffer.from(callId, 'latin1').subarray(0, 1024)),
   ];
   const used = head.reduce((sum, { length }) => sum + length, 2 * headBytes);
-  const body = chunk(chunkIds.payload, payload.subarray(0, mostBytes - used));
+  const body = chunk(chunkIds.payload, payload.subarray(0, maxBytes - used));
   const start = Buffer.from('HEP3\0\0', 'latin1');
   const packet = Buffer.concat([start, ...head, body]);
   packet.writeUInt16BE(packet.length, 4);

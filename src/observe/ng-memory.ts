@@ -10,10 +10,10 @@ export interface NgExchange {
   readonly reply: Buffer;
 }
 
-const mostExchanges = 2000;
-const mostBytes = 4 * 1024 * 1024;
+const maxExchanges = 2000;
+const maxBytes = 4 * 1024 * 1024;
 /** With more of them in a second each would be gone before anybody can ask, and keeping them costs. */
-const mostPerSecond = 50;
+const maxPerSecond = 50;
 
 const sizeOf = ({ query, reply }: NgExchange): number => query.length + reply.length;
 
@@ -30,7 +30,7 @@ export class NgMemory {
       this.#inSecond = 0;
     }
     this.#inSecond += 1;
-    if (this.#inSecond > mostPerSecond) return;
+    if (this.#inSecond > maxPerSecond) return;
     // Copies: a part of a receive buffer would keep all of it.
     const kept = {
       ...exchange,
@@ -39,7 +39,7 @@ export class NgMemory {
     };
     this.#exchanges.push(kept);
     this.#bytes += sizeOf(kept);
-    while (this.#exchanges.length > mostExchanges || this.#bytes > mostBytes) {
+    while (this.#exchanges.length > maxExchanges || this.#bytes > maxBytes) {
       const oldest = this.#exchanges.shift();
       if (oldest !== undefined) this.#bytes -= sizeOf(oldest);
     }

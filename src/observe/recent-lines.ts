@@ -12,8 +12,8 @@ export interface RecentLine {
   readonly port: number | null;
 }
 
-const mostLines = 10_000;
-const mostCharacters = 4 * 1024 * 1024;
+const maxLines = 10_000;
+const maxCharacters = 4 * 1024 * 1024;
 /** Of a message; NG dictionaries at level 7 are long. */
 const longestMessage = 4000;
 
@@ -23,7 +23,7 @@ const overhead = 100;
 const sizeOf = ({ message }: RecentLine): number => message.length + overhead;
 
 export class RecentLines {
-  readonly #lines: (RecentLine | undefined)[] = new Array<undefined>(mostLines).fill(undefined);
+  readonly #lines: (RecentLine | undefined)[] = new Array<undefined>(maxLines).fill(undefined);
   /** Numbers of the oldest line kept and of the next one. */
   #oldest = 0;
   #next = 0;
@@ -39,15 +39,15 @@ export class RecentLines {
             ...line,
             message: `${Buffer.from(message.slice(0, longestMessage), 'utf8').toString('utf8')} ...`,
           };
-    if (this.#next - this.#oldest === mostLines) this.#drop();
-    this.#lines[this.#next % mostLines] = kept;
+    if (this.#next - this.#oldest === maxLines) this.#drop();
+    this.#lines[this.#next % maxLines] = kept;
     this.#next += 1;
     this.#characters += sizeOf(kept);
-    while (this.#characters > mostCharacters) this.#drop();
+    while (this.#characters > maxCharacters) this.#drop();
   }
 
   #drop(): void {
-    const at = this.#oldest % mostLines;
+    const at = this.#oldest % maxLines;
     const line = this.#lines[at];
     if (line !== undefined) this.#characters -= sizeOf(line);
     this.#lines[at] = undefined;
@@ -58,7 +58,7 @@ export class RecentLines {
   of(callId: string): readonly RecentLine[] {
     const found: RecentLine[] = [];
     for (let number = this.#oldest; number < this.#next; number += 1) {
-      const line = this.#lines[number % mostLines];
+      const line = this.#lines[number % maxLines];
       if (line?.callId === callId) found.push(line);
     }
     return found;

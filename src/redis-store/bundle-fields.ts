@@ -1,7 +1,7 @@
 /** Bundles and header extensions as fields of the stored medias. */
 import type { Media } from '../media/call-state.js';
 import { noBundle, type HeaderExtension, type MediaBundle } from '../media/media-attributes.js';
-import { own, packList, unpackList, type Fields } from './schema.js';
+import { extraFields, packList, unpackList, type Fields } from './schema.js';
 import { parseInteger, type FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -9,10 +9,10 @@ export function putBundle(fields: Fields, { bundle, extensions }: Media, index: 
   if (bundle !== noBundle) {
     const { group, order, carrier, agreed, ssrcs } = bundle;
     const [position = '-1'] = index.stored(index.mediaAt, carrier === null ? [] : [carrier]);
-    fields[own.bundle] = [group, order, position, agreed ? 1 : 0, ...ssrcs].join(' ');
+    fields[extraFields.bundle] = [group, order, position, agreed ? 1 : 0, ...ssrcs].join(' ');
   }
   if (extensions.length > 0)
-    fields[own.extensions] = packList(
+    fields[extraFields.extensions] = packList(
       extensions.map(({ id, uri, inUse }) => `${id}${inUse ? '' : '-'} ${uri}`),
     );
 }
@@ -22,26 +22,27 @@ const maxSsrcs = 64;
 
 /** @param medias how many the call has. @throws RestoreError */
 export function readBundle(fields: FieldReader, medias: number): MediaBundle {
-  const text = fields.text(own.bundle);
+  const text = fields.text(extraFields.bundle);
   if (text === '') return noBundle;
   const numbers = text.split(' ').map((word) => parseInteger(word) ?? -2);
   const [group = -2, order = -2, carrier = -2, agreed = -2, ...ssrcs] = numbers;
   const isWrong =
     group < 0 || order < 0 || carrier < -1 || carrier >= medias || agreed < 0 || agreed > 1;
   if (isWrong || ssrcs.length > maxSsrcs || ssrcs.some((one) => one < 0 || one > 0xffff_ffff))
-    fields.fail(own.bundle);
+    fields.fail(extraFields.bundle);
   return { group, order, carrier: carrier < 0 ? null : carrier, agreed: agreed === 1, ssrcs };
 }
 
 /** @throws RestoreError */
 export function readHeaderExtensions(fields: FieldReader): readonly HeaderExtension[] {
-  const text = fields.text(own.extensions);
+  const text = fields.text(extraFields.extensions);
   if (text === '') return [];
   return unpackList(text).map((line) => {
     const blank = line.indexOf(' ');
     const isDeclined = line[blank - 1] === '-';
     const id = parseInteger(line.slice(0, isDeclined ? blank - 1 : blank));
-    if (id === null || id < 1 || id > 0xffff || blank < 0) return fields.fail(own.extensions);
+    if (id === null || id < 1 || id > 0xffff || blank < 0)
+      return fields.fail(extraFields.extensions);
     return { id, uri: line.slice(blank + 1), inUse: !isDeclined };
   });
 }

@@ -31,7 +31,7 @@ import {
   blockDtmfValues,
   families,
   learningValues,
-  own,
+  extraFields,
   sameAsAgreed,
   unknownBitsName,
   unpackList,
@@ -92,7 +92,8 @@ function readFlags<F extends string>(
   layout: Layout,
 ): { flags: ReadonlySet<F>; unknown: Readonly<Record<string, string>> | null } {
   const stored = fields.text(name, '0');
-  const decoded = tables[layout].decode(stored, fields.text(own.flags)) ?? fields.fail(name);
+  const decoded =
+    tables[layout].decode(stored, fields.text(extraFields.flags)) ?? fields.fail(name);
   return {
     flags: decoded.flags,
     unknown: decoded.unknown === '' ? null : { [unknownBitsName(name, layout)]: decoded.unknown },
@@ -147,15 +148,19 @@ export function readStream(id: number, { members, layout, counts }: Decoding): S
     endpoint: filledEndpoint(readEndpoint(fields, 'endpoint'), flags),
     advertisedEndpoint: filledEndpoint(readEndpoint(fields, 'advertised_endpoint'), flags),
     flags,
-    latchEpoch: fields.integer(own.latch, { min: 0, max: maxInteger32, missing: 0 }),
+    learningGeneration: fields.integer(extraFields.latch, {
+      min: 0,
+      max: maxInteger32,
+      missing: 0,
+    }),
     iceRoute: readIceRoute(fields),
     lastPacketMicros: readTime(fields, 'last_packet', layout),
     stats: {
       packets: fields.integer('stats-packets', counter),
       bytes: fields.integer('stats-bytes', counter),
       errors: fields.integer('stats-errors', counter),
-      kernelPackets: fields.integer(own.kernelPackets, { ...counter, missing: 0 }),
-      kernelBytes: fields.integer(own.kernelBytes, { ...counter, missing: 0 }),
+      kernelPackets: fields.integer(extraFields.kernelPackets, { ...counter, missing: 0 }),
+      kernelBytes: fields.integer(extraFields.kernelBytes, { ...counter, missing: 0 }),
     },
     srtp: readKeys(fields, ''),
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
@@ -177,14 +182,14 @@ function readSdpMemory(
     networkType: fields.text(`${prefix}address_network_type`),
     addressType: fields.text(`${prefix}address_address_type`),
     address: fields.text(`${prefix}address_address`),
-    sessionName: fields.text(received ? 'sdp_session_name' : own.lastSdpName),
-    timing: fields.text(received ? 'sdp_session_timing' : own.lastSdpTiming),
-    bodyDigest: fields.text(received ? own.sdpDigest : own.lastSdpDigest),
+    sessionName: fields.text(received ? 'sdp_session_name' : extraFields.lastSdpName),
+    timing: fields.text(received ? 'sdp_session_timing' : extraFields.lastSdpTiming),
+    bodyDigest: fields.text(received ? extraFields.sdpDigest : extraFields.lastSdpDigest),
   };
 }
 
 function readFamily(fields: FieldReader, layout: Layout): AddressFamily | null {
-  const additional = fields.optional(own.family);
+  const additional = fields.optional(extraFields.family);
   if (layout === '10.5') return families.find((family) => family === additional) ?? null;
   const family = fields.oneOf('desired_family', families);
   return additional === 'unset' ? null : family;
@@ -193,33 +198,35 @@ function readFamily(fields: FieldReader, layout: Layout): AddressFamily | null {
 /** Branches have a list of their own in the layout of 10.5 only. */
 function readBranches(id: number, fields: FieldReader, decoding: Decoding): readonly number[] {
   const { members, layout, counts } = decoding;
-  const additional = fields.text(own.branches);
+  const additional = fields.text(extraFields.branches);
   if (layout === '10.5') return members.references(`branches-${id}`, 'tags', counts.participants);
   if (additional === '') return [];
   return additional.split(' ').map((text) => {
     const branch = parseInteger(text);
-    if (branch === null || branch < 0 || branch >= counts.participants) fields.fail(own.branches);
+    if (branch === null || branch < 0 || branch >= counts.participants)
+      fields.fail(extraFields.branches);
     return branch;
   });
 }
 
 function readExtensions(fields: FieldReader): Extensions {
-  const text = fields.text(own.hiddenExtensions);
+  const text = fields.text(extraFields.hiddenExtensions);
   if (text === '') return noExtensions;
   if (text === 'all') return text;
   const ids = text.split(' ').map((part) => parseInteger(part));
   if (ids.length > maxExtensions || ids.some((id) => id === null || id < 1 || id > 255)) {
-    fields.fail(own.hiddenExtensions);
+    fields.fail(extraFields.hiddenExtensions);
   }
   return ids.filter((id) => id !== null);
 }
 
 function readBlocked(fields: FieldReader, { counts }: Decoding): readonly number[] {
-  const text = fields.text(own.blockedSources);
+  const text = fields.text(extraFields.blockedSources);
   if (text === '') return [];
   return text.split(' ').map((part) => {
     const id = parseInteger(part);
-    if (id === null || id < 0 || id >= counts.medias) return fields.fail(own.blockedSources);
+    if (id === null || id < 0 || id >= counts.medias)
+      return fields.fail(extraFields.blockedSources);
     return id;
   });
 }
@@ -238,7 +245,7 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     : 0n;
   const known = participantBits.blockMedia | participantBits.silenceMedia;
   const unknownFlags = mlFlags & ~(current ? known | finalResponseBit : known);
-  const aliases = fields.text(own.aliases);
+  const aliases = fields.text(extraFields.aliases);
   return {
     id,
     tag: fields.optional('tag'),
@@ -254,7 +261,7 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
     silenceMedia: flagged
       ? (mlFlags & participantBits.silenceMedia) !== 0n
-      : fields.boolean(own.silenceMedia),
+      : fields.boolean(extraFields.silenceMedia),
     logicalInterface: fields.optional('logical_intf'),
     desiredFamily: readFamily(fields, layout),
     associated: members.references(
@@ -267,11 +274,11 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     aliases: current ? members.strings(`tag_aliases-${id}`, 'tags', true) : unpackList(aliases),
     answeredFinally: current
       ? (mlFlags & finalResponseBit) !== 0n
-      : fields.boolean(own.answeredFinally),
-    aliasKey: fields.optional(own.aliasKey),
+      : fields.boolean(extraFields.answeredFinally),
+    aliasKey: fields.optional(extraFields.aliasKey),
     sdpReceived: readSdpMemory(fields, 'sdp_orig_', layout),
     sdpSent: readSdpMemory(fields, 'last_sdp_orig_', layout),
-    passedOn: fields.text(own.passedOn),
+    passedOn: fields.text(extraFields.passedOn),
     ssrcTable: current ? [] : members.tables(`ssrc_table-${id}`, 'tags'),
     carried:
       unknownFlags === 0n
@@ -315,19 +322,19 @@ function readBandwidth(fields: FieldReader, layout: Layout): Media['bandwidth'] 
       rs: fields.integer('bandwidth_rs', bounds),
     };
   }
-  const [as, rr, rs] = fields.text(own.bandwidth, '-1/-1/-1').split('/').map(parseInteger);
+  const [as, rr, rs] = fields.text(extraFields.bandwidth, '-1/-1/-1').split('/').map(parseInteger);
   return { as: as ?? -1, rr: rr ?? -1, rs: rs ?? -1 };
 }
 
 function readOffered(fields: FieldReader, agreed: readonly Codec[]): readonly Codec[] | null {
-  const text = fields.optional(own.offered);
+  const text = fields.optional(extraFields.offered);
   if (text === null) return null;
   if (text === sameAsAgreed) return agreed;
   return unpackList(text).map((item) => {
     const [payloadType, encoding = '', clockRate, channels, bitrate, ptimeMs, ...fmtp] =
       item.split('/');
     const number = (value: string | undefined): number =>
-      parseInteger(value ?? '') ?? fields.fail(own.offered);
+      parseInteger(value ?? '') ?? fields.fail(extraFields.offered);
     return {
       payloadType: number(payloadType),
       encoding,
@@ -357,11 +364,11 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
   const codecs = members
     .strings(`payload_types-${id}`, 'medias')
     .map((text) => readCodec(text, layout));
-  const subscriptions = layout === 'current' ? null : fields.optional(own.subscriptions);
+  const subscriptions = layout === 'current' ? null : fields.optional(extraFields.subscriptions);
   const protocol = fields.text('protocol');
   const security = readSecurity(fields, modes);
-  const srtpIndexes = readSrtpIndexes(fields.optional(own.srtpIndexes));
-  const sdes = sdesOf(security, protocol, fields.optional(own.sdes));
+  const srtpIndexes = readSrtpIndexes(fields.optional(extraFields.srtpIndexes));
+  const sdes = sdesOf(security, protocol, fields.optional(extraFields.sdes));
   const hasKeys = sdes !== null || security.mode === 'DTLS' || security.mode === 'SDES or DTLS';
   const media: Media = {
     id,
@@ -377,7 +384,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     maxPtimeMs:
       layout === 'current'
         ? fields.integer('maxptime', milliseconds)
-        : fields.integer(own.maxPtime, { ...milliseconds, missing: 0 }),
+        : fields.integer(extraFields.maxPtime, { ...milliseconds, missing: 0 }),
     bandwidth: readBandwidth(fields, layout),
     flags: modes.flags,
     direction: modes.direction,
@@ -393,8 +400,8 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     streams: members.references(`streams-${id}`, 'medias', counts.streams),
     endpointMaps: members.references(`maps-${id}`, 'medias', counts.maps),
     subscriptions: [],
-    passedOn: fields.text(own.passedOn),
-    endpointLearning: fields.oneOf(own.learning, learningValues, settings.endpointLearning),
+    passedOn: fields.text(extraFields.passedOn),
+    endpointLearning: fields.oneOf(extraFields.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,
     srtpIndexes,

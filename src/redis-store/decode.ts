@@ -30,7 +30,7 @@ import { callBits, parseBits } from './flags.js';
 import {
   blockDtmfValues,
   layoutOf,
-  own,
+  extraFields,
   unknownBitsName,
   unpackList,
   type CodecSettings,
@@ -99,12 +99,12 @@ function readAll<T>(count: number, read: (id: number) => T): T[] {
 }
 
 /**
- * Values of ours without `own.uidByFamily` number the addresses of an interface as they are configured.
+ * Values of ours without `extraFields.uidByFamily` number the addresses of an interface as they are configured.
  * rtpengine, which takes no field of ours over, numbers them family by family.
  */
 function isFormerOfOurs(members: MemberReader, { participants }: Counts): boolean {
   for (let id = 0; id < participants && members.has(`tag-${id}`); id += 1) {
-    if (members.hasField(`tag-${id}`, own.lastSdpName)) return true;
+    if (members.hasField(`tag-${id}`, extraFields.lastSdpName)) return true;
   }
   return false;
 }
@@ -119,7 +119,7 @@ function readCall(
   const layout = layoutOf(format);
   const fields = members.fields('json', "'call' data incomplete", "'call' data incomplete");
   const counts = readCounts(fields);
-  const byFamily = fields.boolean(own.uidByFamily) || !isFormerOfOurs(members, counts);
+  const byFamily = fields.boolean(extraFields.uidByFamily) || !isFormerOfOurs(members, counts);
   const indexOf: IndexOfPosition = byFamily ? (_, __, uid) => uid : settings.indexOfPosition;
   const decoding: Decoding = { members, layout, counts, settings, indexOf };
   const head = readHead(fields, decoding);
@@ -177,7 +177,7 @@ type Head = Pick<
 
 function readTos(fields: FieldReader): number {
   const stored = fields.integer('tos', { min: -1, max: 255 });
-  return fields.integer(own.tos, { min: -1, max: -1, missing: stored });
+  return fields.integer(extraFields.tos, { min: -1, max: -1, missing: stored });
 }
 
 function readHead(fields: FieldReader, { layout }: Decoding): Head {
@@ -193,7 +193,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
   const createdFrom = fields.text('created_from');
   const destroyed = fields.text('destroyed', '0');
   return {
-    otherIds: unpackList(fields.text(own.otherIds)),
+    otherIds: unpackList(fields.text(extraFields.otherIds)),
     createdMicros: fields.integer('created', { min: 0, max: Number.MAX_SAFE_INTEGER }),
     lastSignalMicros,
     deletedMicros: readTime(fields, 'deleted', layout),
@@ -201,17 +201,19 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     tos: readTos(fields),
     createdFrom,
     createdFromAddress: fields.text('created_from_addr', flagged ? addressOf(createdFrom) : ''),
-    noticeAddress: canonicalAddress(fields.text(own.noticeAddress)) ?? '',
+    noticeAddress: canonicalAddress(fields.text(extraFields.noticeAddress)) ?? '',
     redisHostedDb: fields.integer('redis_hosted_db', { min: 0, max: 0x7fff_ffff }),
-    ownershipEpoch: fields.integer(own.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
+    ownershipEpoch: fields.integer(extraFields.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
     metadata: fields.text('recording_metadata'),
     blockMedia: flagged ? (flags & callBits.blockMedia) !== 0n : fields.boolean('block_media'),
     blockDtmf:
       blockDtmfValues[fields.integer('block_dtmf', { min: 0, max: 6, missing: 0 })] ?? 'off',
     silenceMedia: flagged
       ? (flags & callBits.silenceMedia) !== 0n
-      : fields.boolean(own.silenceMedia),
-    dropTraffic: flagged ? (flags & callBits.dropTraffic) !== 0n : fields.boolean(own.dropTraffic),
+      : fields.boolean(extraFields.silenceMedia),
+    dropTraffic: flagged
+      ? (flags & callBits.dropTraffic) !== 0n
+      : fields.boolean(extraFields.dropTraffic),
     carried: {
       ...(destroyed === '0' ? {} : { destroyed }),
       ...(unknown === 0n ? {} : { [unknownBitsName('call_flags', layout)]: String(unknown) }),

@@ -15,7 +15,7 @@ import {
 } from './encode-members.js';
 import { onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, own, type Fields } from './schema.js';
+import { blockDtmfValues, extraFields, type Fields } from './schema.js';
 import {
   mediaSubscriptions,
   tagSubscriptions,
@@ -43,8 +43,8 @@ function callObject(state: CallState, encoding: Encoding): Fields {
   fields['recording_metadata'] = percentEncode(state.metadata);
   fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
   fields['block_media'] = state.blockMedia ? '1' : '0';
-  if (state.dropTraffic) fields[own.dropTraffic] = '1';
-  if (state.silenceMedia) fields[own.silenceMedia] = '1';
+  if (state.dropTraffic) fields[extraFields.dropTraffic] = '1';
+  if (state.silenceMedia) fields[extraFields.silenceMedia] = '1';
   putCarried(form, fields, state.carried);
   return fields;
 }
@@ -52,7 +52,7 @@ function callObject(state: CallState, encoding: Encoding): Fields {
 function participantObject(participant: Participant, encoding: Encoding): Fields {
   const fields = participantFields(participant, encoding);
   fields['block_media'] = participant.blockMedia ? '1' : '0';
-  if (participant.silenceMedia) fields[own.silenceMedia] = '1';
+  if (participant.silenceMedia) fields[extraFields.silenceMedia] = '1';
   putCarried(form, fields, participant.carried);
   return fields;
 }
@@ -94,7 +94,7 @@ const subscriptionsDependOn =
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
   const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
   if (!subscriptionsTold) {
-    fields[own.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
+    fields[extraFields.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
   }
   putCarried(form, fields, media.carried);
   return fields;

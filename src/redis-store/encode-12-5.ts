@@ -21,7 +21,7 @@ import {
 import { associatedOf } from './derived.js';
 import { onlyOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, own, type Fields } from './schema.js';
+import { blockDtmfValues, extraFields, type Fields } from './schema.js';
 import { mediaSubscriptions } from './subscriptions.js';
 
 const form: Form = {
@@ -70,7 +70,7 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
 function mediaObject(media: Media, encoding: Encoding): Fields {
   const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
   if (media.subscriptions.some(({ inject }) => inject)) {
-    fields[own.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
+    fields[extraFields.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
   }
   putCarried(form, fields, media.carried);
   return fields;

@@ -35,7 +35,7 @@ import {
   blockDtmfValues,
   isBlob,
   noId,
-  own,
+  extraFields,
   packList,
   sameAsAgreed,
   unknownBitsName,
@@ -87,11 +87,11 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
 
 /** `json`: the part of all layouts. The layout has no place for a TOS byte that is left alone. */
 export function callFields(state: CallState, encoding: Encoding): Fields {
-  const fields: Fields = { [own.uidByFamily]: '1' };
-  if (state.tos < 0) fields[own.tos] = String(state.tos);
-  if (state.otherIds.length > 0) fields[own.otherIds] = packList(state.otherIds);
-  if (state.noticeAddress !== '') fields[own.noticeAddress] = state.noticeAddress;
-  if (state.ownershipEpoch > 0) fields[own.epoch] = String(state.ownershipEpoch);
+  const fields: Fields = { [extraFields.uidByFamily]: '1' };
+  if (state.tos < 0) fields[extraFields.tos] = String(state.tos);
+  if (state.otherIds.length > 0) fields[extraFields.otherIds] = packList(state.otherIds);
+  if (state.noticeAddress !== '') fields[extraFields.noticeAddress] = state.noticeAddress;
+  if (state.ownershipEpoch > 0) fields[extraFields.epoch] = String(state.ownershipEpoch);
   // One by one: members after a spread cost a tenth of the whole value.
   fields['created'] = String(shifted(state.createdMicros, encoding.moment));
   fields['destroyed'] = state.carried['destroyed'] ?? '0';
@@ -166,14 +166,15 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
     'stats-bytes': String(stats.bytes),
     'stats-errors': String(stats.errors),
   };
-  if (flags.others !== '') fields[own.flags] = flags.others;
+  if (flags.others !== '') fields[extraFields.flags] = flags.others;
   const { kernelPackets, kernelBytes } = stats;
   if (kernelPackets > 0) {
-    fields[own.kernelPackets] = String(kernelPackets);
-    fields[own.kernelBytes] = String(kernelBytes);
+    fields[extraFields.kernelPackets] = String(kernelPackets);
+    fields[extraFields.kernelBytes] = String(kernelBytes);
   }
-  if (stream.latchEpoch !== 0) fields[own.latch] = String(stream.latchEpoch);
-  if (stream.iceRoute !== null) fields[own.iceRoute] = iceRouteText(stream.iceRoute);
+  if (stream.learningGeneration !== 0)
+    fields[extraFields.latch] = String(stream.learningGeneration);
+  if (stream.iceRoute !== null) fields[extraFields.iceRoute] = iceRouteText(stream.iceRoute);
   const keys = keysOf(index, stream.id, 'send', stream.srtp);
   if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, stream.carried);
@@ -237,25 +238,29 @@ export function participantFields(participant: Participant, encoding: Encoding):
     fields['sdp_session_name'] = form.text(sdpReceived.sessionName);
     fields['sdp_session_timing'] = form.text(sdpReceived.timing);
     putSdpMemory(form, fields, receivedNames, sdpReceived);
-    if (sdpReceived.bodyDigest !== '') fields[own.sdpDigest] = form.text(sdpReceived.bodyDigest);
+    if (sdpReceived.bodyDigest !== '')
+      fields[extraFields.sdpDigest] = form.text(sdpReceived.bodyDigest);
   }
   if (sdpSent !== null) {
     putSdpMemory(form, fields, sentNames, sdpSent);
-    if (sdpSent.sessionName !== '') fields[own.lastSdpName] = form.text(sdpSent.sessionName);
-    if (sdpSent.timing !== '') fields[own.lastSdpTiming] = form.text(sdpSent.timing);
-    if (sdpSent.bodyDigest !== '') fields[own.lastSdpDigest] = form.text(sdpSent.bodyDigest);
+    if (sdpSent.sessionName !== '')
+      fields[extraFields.lastSdpName] = form.text(sdpSent.sessionName);
+    if (sdpSent.timing !== '') fields[extraFields.lastSdpTiming] = form.text(sdpSent.timing);
+    if (sdpSent.bodyDigest !== '')
+      fields[extraFields.lastSdpDigest] = form.text(sdpSent.bodyDigest);
   }
-  if (participant.passedOn !== '') fields[own.passedOn] = form.text(participant.passedOn);
+  if (participant.passedOn !== '') fields[extraFields.passedOn] = form.text(participant.passedOn);
   if (form.layout !== 'current' && participant.aliases.length > 0) {
-    fields[own.aliases] = packList(participant.aliases);
+    fields[extraFields.aliases] = packList(participant.aliases);
   }
-  if (form.layout !== 'current' && participant.answeredFinally) fields[own.answeredFinally] = '1';
-  if (participant.aliasKey !== null) fields[own.aliasKey] = form.text(participant.aliasKey);
+  if (form.layout !== 'current' && participant.answeredFinally)
+    fields[extraFields.answeredFinally] = '1';
+  if (participant.aliasKey !== null) fields[extraFields.aliasKey] = form.text(participant.aliasKey);
   if (form.layout === '10.5') {
-    if (participant.desiredFamily !== null) fields[own.family] = participant.desiredFamily;
+    if (participant.desiredFamily !== null) fields[extraFields.family] = participant.desiredFamily;
   } else {
     const branches = index.stored(index.participantAt, participant.branches);
-    if (branches.length > 0) fields[own.branches] = branches.join(' ');
+    if (branches.length > 0) fields[extraFields.branches] = branches.join(' ');
   }
   return fields;
 }
@@ -282,23 +287,25 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   fields['logical_intf'] = form.text(media.logicalInterface);
   fields['ptime'] = String(media.ptimeMs);
   fields['media_flags'] = flags.bits;
-  if (flags.others !== '') fields[own.flags] = flags.others;
+  if (flags.others !== '') fields[extraFields.flags] = flags.others;
   putSecurity(form, fields, media);
   const marks = sdesMarks(media);
-  if (marks !== null) fields[own.sdes] = marks;
-  if (media.srtpIndexes.length > 0) fields[own.srtpIndexes] = srtpIndexText(media.srtpIndexes);
+  if (marks !== null) fields[extraFields.sdes] = marks;
+  if (media.srtpIndexes.length > 0)
+    fields[extraFields.srtpIndexes] = srtpIndexText(media.srtpIndexes);
   putIce(fields, media);
   if (media.endpointLearning !== settings.endpointLearning) {
-    fields[own.learning] = media.endpointLearning;
+    fields[extraFields.learning] = media.endpointLearning;
   }
   const { hiddenExtensions: hidden } = media;
   if (hidden.length > 0)
-    fields[own.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
+    fields[extraFields.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
   const blocked = index.stored(index.mediaAt, media.blockedSources);
-  if (blocked.length > 0) fields[own.blockedSources] = blocked.join(' ');
+  if (blocked.length > 0) fields[extraFields.blockedSources] = blocked.join(' ');
   putBundle(fields, media, index);
-  if (media.passedOn !== '') fields[own.passedOn] = form.text(media.passedOn);
-  if (media.offered !== null) fields[own.offered] = offeredText(media.offered, media.codecs);
+  if (media.passedOn !== '') fields[extraFields.passedOn] = form.text(media.passedOn);
+  if (media.offered !== null)
+    fields[extraFields.offered] = offeredText(media.offered, media.codecs);
   return fields;
 }
 
@@ -328,8 +335,8 @@ const offeredCodecText = (codec: Codec): string =>
 /** Additional fields for what the layouts of 10.5 and 12.5 have no place for. */
 export function mediaLimits({ bandwidth: { as, rr, rs }, maxPtimeMs }: Media): Fields {
   const fields: Fields = {};
-  if (maxPtimeMs !== 0) fields[own.maxPtime] = String(maxPtimeMs);
-  if (as !== -1 || rr !== -1 || rs !== -1) fields[own.bandwidth] = `${as}/${rr}/${rs}`;
+  if (maxPtimeMs !== 0) fields[extraFields.maxPtime] = String(maxPtimeMs);
+  if (as !== -1 || rr !== -1 || rs !== -1) fields[extraFields.bandwidth] = `${as}/${rr}/${rs}`;
   return fields;
 }
 
@@ -375,7 +382,7 @@ export function flaggedParticipant(participant: Participant, encoding: Encoding)
   // Required by readers; the family of the first media is what an unset one comes to.
   const firstMedia = index.medias.get(participant.medias[0] ?? -1);
   fields['desired_family'] = participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4';
-  if (participant.desiredFamily === null) fields[own.family] = 'unset';
+  if (participant.desiredFamily === null) fields[extraFields.family] = 'unset';
   putCarried(form, fields, participant.carried);
   return fields;
 }

@@ -88,10 +88,10 @@ export const families: readonly AddressFamily[] = ['IP4', 'IP6'];
  * Names of the additional fields, for what the layout has no place for; all begin with `rtprelay_`.
  * rtpengine ignores fields it doesn't know (10.5 seen).
  */
-export const own = {
+export const extraFields = {
   /** streams, medias: flags without a bit in the layout. */
   flags: 'rtprelay_flags',
-  /** streams: `Stream.latchEpoch`. */
+  /** streams: `Stream.learningGeneration`. */
   latch: 'rtprelay_latch',
   /** sockets, streams, medias: see sealing.ts. */
   sealed: 'rtprelay_sealed',
@@ -149,7 +149,7 @@ export const own = {
   epoch: 'rtprelay_epoch',
 } as const;
 
-/** Value of `own.offered` when the codecs are those of the payload types. */
+/** Value of `extraFields.offered` when the codecs are those of the payload types. */
 export const sameAsAgreed = '=';
 
 /** Carried bits without a name are only written back into the layout that they come from. */

@@ -6,7 +6,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { GroupKind, Members, Output, DependsOn } from './encode-output.js';
 import { RestoreError } from './errors.js';
-import { own, type Fields, type Member, type Secrets } from './schema.js';
+import { extraFields, type Fields, type Member, type Secrets } from './schema.js';
 
 /** A key of the key file. */
 export interface SealingKey {
@@ -24,7 +24,7 @@ const maxSealedBytes = 256 * 1024;
 const keyField = /-(?:crypto_suite|master_key|master_salt|unenc-srtp|unenc-srtcp|unauth-srtp|mki)$/;
 
 const isSecret = (name: string): boolean =>
-  name === own.identity || name === own.ice || keyField.test(name);
+  name === extraFields.identity || name === extraFields.ice || keyField.test(name);
 
 function keyOfCall({ key }: SealingKey, callId: string): Buffer {
   const info = Buffer.from(`rtprelay call ${callId}`, 'latin1').subarray(0, 1024);
@@ -72,7 +72,7 @@ export class SecretBox implements Secrets {
     const text = Buffer.from(JSON.stringify(secrets), 'latin1');
     const body = Buffer.concat([cipher.update(text), cipher.final()]);
     const whole = Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64');
-    return { ...rest, [own.sealed]: `${current.name}:${whole}` };
+    return { ...rest, [extraFields.sealed]: `${current.name}:${whole}` };
   }
 
   opened(callId: string, member: string, sealed: string): readonly (readonly [string, string])[] {

@@ -12,7 +12,7 @@ import {
   type SrtpKeys,
 } from '../media/media-attributes.js';
 import type { MediaModes } from './flags.js';
-import { own, packList, unpackList, type Fields } from './schema.js';
+import { extraFields, packList, unpackList, type Fields } from './schema.js';
 import { parseInteger, type FieldReader } from './stored-value.js';
 
 /** Of the fixed buffers. */
@@ -96,7 +96,7 @@ export function readKeys(fields: FieldReader, prefix: string): SrtpKeys | null {
 /** The first has no number, those after it count from 0. */
 const cryptoPrefix = (name: string, at: number): string => (at === 0 ? name : `${name}-${at - 1}`);
 
-const lifetimeField = (prefix: string): string => `${own.lifetime}_${prefix}`;
+const lifetimeField = (prefix: string): string => `${extraFields.lifetime}_${prefix}`;
 
 function putCryptos(
   form: Writing,
@@ -140,7 +140,12 @@ export function putSecurity(form: Writing, fields: Fields, { security }: Media):
   if (identity !== null) {
     const { generation, tlsId } = security;
     const { certificate, privateKey } = identity;
-    fields[own.identity] = packList([certificate, privateKey, String(generation), tlsId ?? '']);
+    fields[extraFields.identity] = packList([
+      certificate,
+      privateKey,
+      String(generation),
+      tlsId ?? '',
+    ]);
   }
 }
 
@@ -155,12 +160,14 @@ type Association = Pick<MediaSecurity, 'identity' | 'generation' | 'tlsId'>;
 
 /** Values of before have the certificate and its key alone. */
 function readAssociation(fields: FieldReader): Association {
-  const text = fields.optional(own.identity);
+  const text = fields.optional(extraFields.identity);
   if (text === null) return { identity: null, generation: 0, tlsId: null };
   const [certificate, privateKey, count = '0', tlsId = ''] = unpackList(text);
   const generation = parseInteger(count);
-  if (certificate === undefined || privateKey === undefined) return fields.fail(own.identity);
-  if (generation === null || generation < 0 || generation > 0xffff_ffff) fields.fail(own.identity);
+  if (certificate === undefined || privateKey === undefined)
+    return fields.fail(extraFields.identity);
+  if (generation === null || generation < 0 || generation > 0xffff_ffff)
+    fields.fail(extraFields.identity);
   return {
     identity: { certificate, privateKey },
     generation,
@@ -204,7 +211,7 @@ export function putIce(fields: Fields, { ice }: Media): void {
   const { local, remote, tieBreaker, remoteCandidates } = ice;
   if (local === null && remote === null && tieBreaker === '' && remoteCandidates.length === 0)
     return;
-  fields[own.ice] = packList([
+  fields[extraFields.ice] = packList([
     ...[local?.ufrag ?? '', local?.pwd ?? '', remote?.ufrag ?? '', remote?.pwd ?? '', tieBreaker],
     ...remoteCandidates.map(candidateText),
   ]);
@@ -223,18 +230,18 @@ export const iceRouteText = ({ local, priority, takeovers }: IceRoute): string =
 
 /** @throws RestoreError */
 export function readIceRoute(fields: FieldReader): IceRoute | null {
-  const text = fields.optional(own.iceRoute);
+  const text = fields.optional(extraFields.iceRoute);
   if (text === null) return null;
   const [address = '', port = '', ...counts] = text.split(' ');
   const [priority = -1, takeovers = -1] = counts.map((word) => parseInteger(word) ?? -1);
   if (priority < 0 || priority > 0xffff_ffff || takeovers < 0 || takeovers > 0xffff_ffff) {
-    fields.fail(own.iceRoute);
+    fields.fail(extraFields.iceRoute);
   }
-  return { local: readEndpoint(fields, own.iceRoute, address, port), priority, takeovers };
+  return { local: readEndpoint(fields, extraFields.iceRoute, address, port), priority, takeovers };
 }
 
 function readCandidate(fields: FieldReader, text: string): IceCandidate {
-  const fail = (): never => fields.fail(own.ice);
+  const fail = (): never => fields.fail(extraFields.ice);
   const words = text.split(' ');
   const [foundation = '', component = '', priority = '', type, address = '', port = ''] = words;
   const [relatedAddress, relatedPort = ''] = words.slice(6);
@@ -244,11 +251,11 @@ function readCandidate(fields: FieldReader, text: string): IceCandidate {
     component: number(component),
     priority: number(priority),
     type: candidateTypes.find((known) => known === type) ?? fail(),
-    endpoint: readEndpoint(fields, own.ice, address, port),
+    endpoint: readEndpoint(fields, extraFields.ice, address, port),
     related:
       relatedAddress === undefined
         ? null
-        : readEndpoint(fields, own.ice, relatedAddress, relatedPort),
+        : readEndpoint(fields, extraFields.ice, relatedAddress, relatedPort),
   };
 }
 
@@ -257,10 +264,11 @@ const credentials = (ufrag = '', pwd = ''): IceCredentials | null =>
 
 /** @throws RestoreError */
 export function readIce(fields: FieldReader, marks: MediaIce): MediaIce {
-  const text = fields.optional(own.ice);
+  const text = fields.optional(extraFields.ice);
   if (text === null) return marks;
   const [ufrag, pwd, remoteUfrag, remotePwd, tieBreaker = '', ...candidates] = unpackList(text);
-  if (candidates.length > maxCandidates || !/^[0-9]{0,20}$/.test(tieBreaker)) fields.fail(own.ice);
+  if (candidates.length > maxCandidates || !/^[0-9]{0,20}$/.test(tieBreaker))
+    fields.fail(extraFields.ice);
   return {
     ...marks,
     local: credentials(ufrag, pwd),

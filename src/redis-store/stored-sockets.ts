@@ -2,7 +2,7 @@
  * The ports of a stored call, read off its text without decoding the call (redis-layout.md §6.3): that
  * takes a fraction of the time, and a port that is open loses nothing while the rest is read.
  */
-import { own, type IndexOfPosition } from './schema.js';
+import { extraFields, type IndexOfPosition } from './schema.js';
 import type { StoredSocket } from './store.js';
 
 /** In the order in which rtpengine and we write the members; a value written otherwise has none. */
@@ -13,7 +13,10 @@ const maxText = 65_536;
 
 /** As `isFormerOfOurs`, by the text alone. */
 function isFormerOfOurs(value: Buffer): boolean {
-  return !value.includes(`"${own.uidByFamily}":"1"`) && value.includes(`"${own.lastSdpName}"`);
+  return (
+    !value.includes(`"${extraFields.uidByFamily}":"1"`) &&
+    value.includes(`"${extraFields.lastSdpName}"`)
+  );
 }
 
 /** Of the JSON forms; other values have none. What is odd is left out: the decoder reports it. */

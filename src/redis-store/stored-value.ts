@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { RestoreError, type EntityKind, type RestoreReason } from './errors.js';
 import { percentDecode } from './percent-encoding.js';
-import { own, type BencodeCodec, type Secrets, type StoredFormat } from './schema.js';
+import { extraFields, type BencodeCodec, type Secrets, type StoredFormat } from './schema.js';
 import { noKeysError } from './sealing.js';
 
 /** Longer values are refused: a call with a hundred participants takes some 200 KiB. */
@@ -234,10 +234,10 @@ export class MemberReader {
 
   /** Takes in what is encrypted. @throws RestoreError */
   #open(fields: Map<string, string>, member: string): void {
-    const sealed = fields.get(own.sealed);
+    const sealed = fields.get(extraFields.sealed);
     if (sealed === undefined) return;
     if (this.secrets === null) throw noKeysError(member);
-    fields.delete(own.sealed);
+    fields.delete(extraFields.sealed);
     for (const [name, stored] of this.secrets.opened(this.callId, member, sealed)) {
       if (!name.includes('@')) fields.set(name, this.value.text(stored));
     }

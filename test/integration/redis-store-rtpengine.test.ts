@@ -83,7 +83,7 @@ function withAdditions(state: CallState): CallState {
       maxPtimeMs: 40,
       bandwidth: { as: 64, rr: -1, rs: -1 },
     })),
-    streams: state.streams.map((stream) => ({ ...stream, latchEpoch: 2 })),
+    streams: state.streams.map((stream) => ({ ...stream, learningGeneration: 2 })),
   };
 }
 

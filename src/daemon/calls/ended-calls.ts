@@ -12,8 +12,8 @@ export interface EndedCall {
 }
 
 /** Those that time has ended are asked about; the others are mostly as they should be. */
-const mostTimedOut = 200;
-const mostRegular = 100;
+const maxTimedOut = 200;
+const maxRegular = 100;
 /** Of those that end as they should: with more of them each would be gone before anybody can ask. */
 const regularPerSecond = 20;
 
@@ -42,8 +42,8 @@ export class EndedCalls {
   add(call: EndedCall): void {
     const { callId } = call.state;
     const [calls, most] = isUsual(call.reason)
-      ? [this.#regular, mostRegular]
-      : [this.#timedOut, mostTimedOut];
+      ? [this.#regular, maxRegular]
+      : [this.#timedOut, maxTimedOut];
     this.#timedOut.delete(callId);
     this.#regular.delete(callId);
     calls.set(callId, call);

@@ -91,7 +91,7 @@ function applyToCall(
     stream.flags = withFlag(stream.flags, 'received', true);
     if (event.type !== 'endpoint-learned') continue;
     learned = true;
-    if (event.generation !== stream.latchEpoch) continue;
+    if (event.generation !== stream.learningGeneration) continue;
     logLearned(log, state, stream, event);
     stream.endpoint = event.endpoint;
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);

@@ -344,10 +344,10 @@ function followedState(stored: CallState, database: number, previous: CallState 
     const again =
       !sameEndpoint(known.advertisedEndpoint, stream.advertisedEndpoint) ||
       (known.flags.has('confirmed') && !stream.flags.has('confirmed'));
-    const latchEpoch = known.latchEpoch + (again ? 1 : 0);
-    if (latchEpoch === stream.latchEpoch) continue;
+    const learningGeneration = known.learningGeneration + (again ? 1 : 0);
+    if (learningGeneration === stream.learningGeneration) continue;
     const copy = copyOfStream(stream);
-    copy.latchEpoch = latchEpoch;
+    copy.learningGeneration = learningGeneration;
     changed.set(stream.id, copy);
   }
   return changed.size === 0 ? state : withStreams(state, changed);

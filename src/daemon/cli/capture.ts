@@ -37,9 +37,9 @@ export interface CaptureOptions {
 }
 
 const usage = 'capture takes CALL-ID FILE [--seconds=N]';
-const mostSeconds = 86_400;
+const maxSeconds = 86_400;
 /** A file of that many bytes is the end. */
-const mostBytes = 1024 * 1024 * 1024;
+const maxBytes = 1024 * 1024 * 1024;
 
 /** Words behind `capture`; a text: what is wrong with them. */
 export function captureOptions(words: readonly string[]): CaptureOptions | string {
@@ -55,7 +55,7 @@ export function captureOptions(words: readonly string[]): CaptureOptions | strin
   }
   const [callId, file] = rest;
   if (callId === undefined || file === undefined || rest.length > 2) return usage;
-  if (seconds < 1 || seconds > mostSeconds) return `--seconds is from 1 to ${mostSeconds}`;
+  if (seconds < 1 || seconds > maxSeconds) return `--seconds is from 1 to ${maxSeconds}`;
   return { callId, file, seconds };
 }
 
@@ -109,7 +109,7 @@ class CaptureFile {
   }
 
   get full(): boolean {
-    return this.#bytes >= mostBytes;
+    return this.#bytes >= maxBytes;
   }
 
   #write(bytes: Buffer): void {

@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 
 /** Datagrams on their way through the resolver and the socket; more are left out. */
-const mostUnderWay = 1000;
+const maxUnderWay = 1000;
 
 /** Thread: control. */
 export class DatagramReceiver {
@@ -22,7 +22,7 @@ export class DatagramReceiver {
   }
 
   send(bytes: Buffer): void {
-    if (this.#underWay >= mostUnderWay) return;
+    if (this.#underWay >= maxUnderWay) return;
     this.#underWay += 1;
     this.#socket.send(bytes, this.to.port, this.to.host, (error) => {
       this.#underWay -= 1;

@@ -92,7 +92,7 @@ export class Exports {
     if (graphite === null) return null;
     const { host, port, timeoutSeconds, prefix } = graphite;
     const line = new TcpLine({
-      ...{ to: { host, port }, name: 'Graphite', onNotice, mostWaiting: graphiteMostWaiting },
+      ...{ to: { host, port }, name: 'Graphite', onNotice, maxWaiting: graphiteMostWaiting },
       timeoutMs: timeoutSeconds === 0 ? graphiteTimeoutMs : timeoutSeconds * 1000,
     });
     return { line, report: new GraphiteReport(prefix) };

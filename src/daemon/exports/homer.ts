@@ -6,9 +6,9 @@ import { hepPacket, type HepCapture } from '../../observe/hep.js';
 import { TcpLine } from './tcp-line.js';
 
 const timeoutMs = 10_000;
-const mostWaiting = 1 << 20;
+const maxWaiting = 1 << 20;
 /** Captures on their way through the resolver and the socket. */
-const mostUnderWay = 1000;
+const maxUnderWay = 1000;
 
 /** Type of payload: RTCP as JSON. */
 export const hepRtcp = 5;
@@ -26,7 +26,7 @@ export class HomerExport {
     const to = { host: config.host, port: config.port };
     if (config.protocol === 'tcp') {
       this.#socket = null;
-      this.#line = new TcpLine({ to, name: 'Homer', timeoutMs, mostWaiting, onNotice });
+      this.#line = new TcpLine({ to, name: 'Homer', timeoutMs, maxWaiting, onNotice });
       return;
     }
     this.#line = null;
@@ -47,7 +47,7 @@ export class HomerExport {
       this.#line.send(packet);
       return;
     }
-    if (this.#underWay >= mostUnderWay) return;
+    if (this.#underWay >= maxUnderWay) return;
     this.#underWay += 1;
     const { host, port } = this.#config;
     this.#socket?.send(packet, port, host, (error) => {

@@ -32,7 +32,7 @@ export interface MqttExportOptions {
 const connectTimeoutMs = 10_000;
 const reconnectMs = 2_000;
 /** Messages that the broker has not taken yet; what is more is dropped. */
-const mostUnderWay = 1_000;
+const maxUnderWay = 1_000;
 /** So many calls are read before others have a turn. */
 const sliceOfCalls = 50;
 
@@ -69,7 +69,7 @@ export class MqttExport {
     this.#options = options;
     this.#client = client;
     client.on('connect', () => {
-      if (this.#isDown) options.onNotice(`MQTT broker ${this.#place} is back`);
+      if (this.#isDown) options.onNotice(`MQTT broker ${this.#peer} is back`);
       this.#isDown = false;
     });
     client.on('error', (error: Error & { readonly code?: unknown }) => {
@@ -88,13 +88,13 @@ export class MqttExport {
     return new MqttExport(options, connect(clientOptions(options.config)));
   }
 
-  get #place(): string {
+  get #peer(): string {
     return `${this.#options.config.host}:${this.#options.config.port}`;
   }
 
   /** Said once until it is back. */
   #down(why: string): void {
-    if (!this.#isDown) this.#options.onNotice(`MQTT broker ${this.#place}: ${why}`);
+    if (!this.#isDown) this.#options.onNotice(`MQTT broker ${this.#peer}: ${why}`);
     this.#isDown = true;
   }
 
@@ -143,12 +143,12 @@ export class MqttExport {
 
   #send(message: unknown): void {
     const { config, onNotice } = this.#options;
-    if (this.#underWay >= mostUnderWay) {
-      if (!this.#isFull) onNotice(`MQTT broker ${this.#place} is too slow: messages are dropped`);
+    if (this.#underWay >= maxUnderWay) {
+      if (!this.#isFull) onNotice(`MQTT broker ${this.#peer} is too slow: messages are dropped`);
       this.#isFull = true;
       return;
     }
-    if (this.#underWay < mostUnderWay / 2) this.#isFull = false;
+    if (this.#underWay < maxUnderWay / 2) this.#isFull = false;
     this.#underWay += 1;
     const text = printableJson(JSON.stringify(message));
     this.#client.publish(config.topic, Buffer.from(text, 'latin1'), { qos: config.qos }, () => {

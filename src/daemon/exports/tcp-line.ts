@@ -9,7 +9,7 @@ export interface TcpLineOptions {
   /** Longest silence of an unfinished connection or send, ms. */
   readonly timeoutMs: number;
   /** What may wait for the receiver, bytes; what is more is dropped. */
-  readonly mostWaiting: number;
+  readonly maxWaiting: number;
   readonly onNotice: (message: string) => void;
 }
 
@@ -31,20 +31,20 @@ export class TcpLine {
 
   /** Sends, or drops what there is no room for. Never waits. */
   send(bytes: Buffer | string): void {
-    const { mostWaiting, name, onNotice } = this.#options;
+    const { maxWaiting, name, onNotice } = this.#options;
     const socket = this.#socket ?? this.#connect();
     if (socket === null) return;
-    if (socket.writableLength + bytes.length > mostWaiting) {
-      if (!this.#isFull) onNotice(`${name} at ${this.#place} is too slow: reports are dropped`);
+    if (socket.writableLength + bytes.length > maxWaiting) {
+      if (!this.#isFull) onNotice(`${name} at ${this.#peer} is too slow: reports are dropped`);
       this.#isFull = true;
       return;
     }
     // A small one may still find room now and then: that is no recovery.
-    if (socket.writableLength < mostWaiting / 2) this.#isFull = false;
+    if (socket.writableLength < maxWaiting / 2) this.#isFull = false;
     socket.write(bytes);
   }
 
-  get #place(): string {
+  get #peer(): string {
     const { host, port } = this.#options.to;
     return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   }
@@ -63,13 +63,13 @@ export class TcpLine {
     });
     socket.on('connect', () => {
       this.#isUp = true;
-      if (this.#isDown) onNotice(`${name} at ${this.#place} is back`);
+      if (this.#isDown) onNotice(`${name} at ${this.#peer} is back`);
       this.#isDown = false;
     });
     // What it says is of no interest, but has to be read for its end to be seen.
     socket.resume();
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (!this.#isDown) onNotice(`${name} at ${this.#place}: ${error.code ?? error.message}`);
+      if (!this.#isDown) onNotice(`${name} at ${this.#peer}: ${error.code ?? error.message}`);
       this.#isDown = true;
     });
     socket.on('close', () => {

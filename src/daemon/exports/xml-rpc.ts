@@ -15,9 +15,9 @@ export interface XmlRpcOptions {
 const attempts = 4;
 const pauseMs = 10;
 /** Notices that wait; when a server is away and a thousand calls time out, the rest is given up. */
-const mostWaiting = 1000;
+const maxWaiting = 1000;
 const timeoutMs = 5000;
-const mostReplyBytes = 65_536;
+const maxReplyBytes = 65_536;
 
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
 const escaped = (text: string): string => text.replace(/[&<>]/g, (each) => escapes[each] ?? each);
@@ -90,7 +90,7 @@ export class XmlRpcNotices {
   timedOut(state: CallState): void {
     const { config, onWarning } = this.#options;
     const notices = noticesOf(state, config);
-    if (this.#waiting.length + notices.length > mostWaiting) {
+    if (this.#waiting.length + notices.length > maxWaiting) {
       if (!this.#dropped) onWarning('XMLRPC server is too slow: notices are dropped', state.callId);
       this.#dropped = true;
       return;
@@ -145,7 +145,7 @@ export async function postXml(url: string, body: string): Promise<string> {
   if (response.body === null) return text;
   for await (const part of response.body as AsyncIterable<Uint8Array>) {
     text += Buffer.from(part).toString('latin1');
-    if (text.length > mostReplyBytes) break;
+    if (text.length > maxReplyBytes) break;
   }
   return text;
 }

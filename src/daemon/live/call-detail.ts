@@ -100,7 +100,7 @@ function wayOf(direction: ExplainedDirection, from: StreamView | null, to: Strea
 }
 
 /** Directions that are shown of a call with many parties. */
-const mostWays = 32;
+const maxWays = 32;
 
 /**
  * @param explanation null: nobody knows the call.
@@ -113,7 +113,7 @@ export function callDetail(
   nowMicros: number,
 ): CallDetail {
   const slot = slotOf(nowMicros);
-  const ways = (explanation?.directions ?? []).slice(0, mostWays).map((direction) => {
+  const ways = (explanation?.directions ?? []).slice(0, maxWays).map((direction) => {
     const { from, to } = direction;
     const viewOf = ({ tag, section }: ExplainedEnd): StreamView | null =>
       track?.stream(tag, section, slot) ?? null;

@@ -19,9 +19,9 @@ export interface CallSource {
 export const turnMs = 100;
 const turnsPerRound = 20;
 /** What a turn may cost: 0.5 % of a processor. */
-const mostMsPerTurn = 0.5;
+const maxMsPerTurn = 0.5;
 /** The same while there are calls that it does not know yet, e.g. after a restore. */
-const mostMsForNew = 2;
+const maxMsForNew = 2;
 /** Between two readings of the clock. */
 const callsPerLook = 10;
 /** Calls in sight are looked at this often, µs. */
@@ -134,20 +134,20 @@ export class CallList {
 
   /** Looks at the next few calls; as many as keep within the cost. To be called every `turnMs`. */
   turn(): void {
-    this.#work(this.#unknown, Infinity, mostMsForNew);
+    this.#work(this.#unknown, Infinity, maxMsForNew);
     if (this.#round.length === 0) {
       this.#round = [...this.#tracks.keys()].reverse();
       this.#perTurn = Math.ceil(this.#round.length / turnsPerRound);
     }
-    this.#work(this.#round, this.#perTurn, mostMsPerTurn);
+    this.#work(this.#round, this.#perTurn, maxMsPerTurn);
   }
 
   /** Looks at the last ones of `waiting`, at most so many and for so long. */
-  #work(waiting: string[], most: number, mostMs: number): void {
+  #work(waiting: string[], most: number, maxMs: number): void {
     const { calls, costMs } = this.#source;
     const startMs = costMs();
     for (let count = 0; count < most && waiting.length > 0; count += 1) {
-      if (count % callsPerLook === callsPerLook - 1 && costMs() - startMs > mostMs) return;
+      if (count % callsPerLook === callsPerLook - 1 && costMs() - startMs > maxMs) return;
       const callId = waiting.pop() ?? '';
       const state = calls().get(callId);
       if (state === undefined) continue;

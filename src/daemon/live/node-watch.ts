@@ -20,9 +20,9 @@ export interface Quality {
 }
 
 const figures = { calls: 0, packets: 1, drops: 2, mos: 3, lag: 4 } as const;
-const mostEvents = 200;
+const maxEvents = 200;
 /** What a reload has said, as far as an event has room. */
-const mostText = 300;
+const maxText = 300;
 
 interface Sum {
   values: number[];
@@ -147,8 +147,8 @@ export class NodeWatch {
   #say(kind: NodeEvent['kind'], text: string): void {
     this.#number += 1;
     const atMs = this.#source.nowMs();
-    this.#events.push({ number: this.#number, atMs, kind, text: text.slice(0, mostText) });
-    if (this.#events.length > mostEvents) this.#events.shift();
+    this.#events.push({ number: this.#number, atMs, kind, text: text.slice(0, maxText) });
+    if (this.#events.length > maxEvents) this.#events.shift();
   }
 
   /** What differs from a second ago is an event. */

@@ -3,7 +3,7 @@ import type { Condition, Filter, SortKey, Wish } from './protocol.js';
 
 /** Longest message of a viewer, bytes. */
 export const maxWishBytes = 8192;
-const mostRows = 100;
+const maxRows = 100;
 const longestText = 1024;
 
 const sorts: readonly SortKey[] = ['trouble', 'id', 'age', 'rate', 'loss', 'jitter', 'mos'];
@@ -41,5 +41,5 @@ export function parseWish(text: string): Wish | null {
   if (sort === undefined || filter === undefined || typeof descending !== 'boolean') return null;
   if (!isText(search) || !isCount(from) || !isCount(count)) return null;
   if (call !== null && !isText(call)) return null;
-  return { sort, filter, descending, search, from, count: Math.min(count, mostRows), call };
+  return { sort, filter, descending, search, from, count: Math.min(count, maxRows), call };
 }

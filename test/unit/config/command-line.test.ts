@@ -102,7 +102,7 @@ describe('option table', () => {
   });
 
   it('marks our own options', () => {
-    const own = options.filter((option) => option.own).map(({ name }) => name);
+    const own = options.filter((option) => option.extension).map(({ name }) => name);
     expect(own.filter((name) => !name.startsWith('redis-'))).to.have.members([
       'check',
       'control-allow',

@@ -248,7 +248,7 @@ describe('the plan for the relay', () => {
     call.answer(called(7000));
     const epochs = (): readonly number[] =>
       (['a', 'x'] as const).flatMap((tag) =>
-        ([1, 2] as const).map((component) => call.stream(tag, component).latchEpoch),
+        ([1, 2] as const).map((component) => call.stream(tag, component).learningGeneration),
       );
     const learned = { address: '192.0.2.99', port: 9000 };
     for (const again of [

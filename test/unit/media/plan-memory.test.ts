@@ -30,7 +30,10 @@ function learned(call: ModelCall, tag: string): CallState {
     .filter(({ mediaId }) => medias.includes(mediaId))
     .map((stream) => {
       const endpoint = { address: '198.51.100.9', port: 4000 + stream.id };
-      return [stream.id, { ...stream, endpoint, latchEpoch: stream.latchEpoch + 1 }] as const;
+      return [
+        stream.id,
+        { ...stream, endpoint, learningGeneration: stream.learningGeneration + 1 },
+      ] as const;
     });
   return withStreams(state, new Map(streams));
 }

@@ -4,7 +4,7 @@ import type { CallState, Carried } from '../../../src/media/call-state.js';
 import { plainMedia } from '../../../src/media/media-attributes.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
-import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
+import { extraFields, type StoredFormat } from '../../../src/redis-store/schema.js';
 import {
   anyCall,
   formerSamples,
@@ -31,7 +31,7 @@ function through(state: CallState, format: StoredFormat): CallState {
 /** The document without what we add to every one. */
 function withoutMark(value: Buffer): unknown {
   const { json, ...others } = JSON.parse(value.toString('latin1'));
-  delete json[own.uidByFamily];
+  delete json[extraFields.uidByFamily];
   return { json, ...others };
 }
 

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { InterfaceTable } from '../../../src/media/interfaces.js';
 import type { CallState } from '../../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
-import { own, type StoredFormat } from '../../../src/redis-store/schema.js';
+import { extraFields, type StoredFormat } from '../../../src/redis-store/schema.js';
 import { storedSockets } from '../../../src/redis-store/stored-sockets.js';
 import { formerSamples, sample, settings as plain } from './support.js';
 
@@ -63,7 +63,7 @@ describe('the local addresses of a stored call', () => {
     // And in what we write of it, which says so.
     for (const format of ['JSON', 'JSON-10.5'] as const) {
       const written = encodeCall(state, format, settings);
-      expect(written.toString('latin1')).to.include(`"${own.uidByFamily}":"1"`);
+      expect(written.toString('latin1')).to.include(`"${extraFields.uidByFamily}":"1"`);
       const again = decodeCall('x', written, settings).state;
       expect(again.sockets.map(addressOf)).to.deep.equal(state.sockets.map(addressOf));
     }

@@ -56,7 +56,7 @@ export const samples125 = samplesIn('./samples/12.5/');
 /** Values recorded from the current release (26.0.1.26), the same scenarios as JSON and as bencode. */
 export const samples260 = samplesIn('./samples/26.0/');
 /**
- * Values of ours from before `own.uidByFamily`, by format: a call from 127.0.0.1 to ::1 over
+ * Values of ours from before `extraFields.uidByFamily`, by format: a call from 127.0.0.1 to ::1 over
  * `--interface=pub/127.0.0.1 --interface=pub/::1 --interface=pub/127.0.0.2`.
  */
 export const formerSamples = samplesIn('./samples/former/');
@@ -278,7 +278,7 @@ function streamOf(id: number): fc.Arbitrary<Stream> {
     endpoint,
     advertisedEndpoint: endpoint,
     flags: streamFlags,
-    latchEpoch: fc.nat(5),
+    learningGeneration: fc.nat(5),
     iceRoute: fc.option(
       fc.record({ local: someEndpoint, priority: fc.nat(0x7fff_ffff), takeovers: fc.nat(9) }),
     ),

@@ -15,7 +15,7 @@ function stateOf(node: Node): CallState {
 function learned(state: CallState, at: number, behind = 0): RelayEvent {
   const stream = state.streams[at];
   if (stream === undefined) throw new Error('no stream');
-  const generation = stream.latchEpoch - behind;
+  const generation = stream.learningGeneration - behind;
   const { callId } = state;
   return {
     ...{ type: 'endpoint-learned', callId, transportId: stream.id },

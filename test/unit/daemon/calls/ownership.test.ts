@@ -325,7 +325,7 @@ describe('signalling', () => {
     const endpoint = { address: '198.51.100.7', port: 6000 };
     node.relay.raise({
       ...{ type: 'endpoint-learned', callId: 'call', transportId: stream?.id ?? -1 },
-      ...{ generation: stream?.latchEpoch ?? -1, endpoint, confirmed: true },
+      ...{ generation: stream?.learningGeneration ?? -1, endpoint, confirmed: true },
     });
     expect(node.store.values.get('call')?.streams[0]?.endpoint).to.eql(endpoint);
     node.relay.raise({
