@@ -29,6 +29,8 @@ const laterFeatures: ReadonlyMap<string, string> = new Map([
   ['ng-12@10.78.0.21', 'WebRTC to RTP (ICE, DTLS-SRTP)'],
 ]);
 
+const keysOfLaterReleases: ReadonlySet<string> = new Set(['last redis update', 'created_ts']);
+
 /** The relay's address in the recording, which the test daemon advertises for the loopback. */
 const recordedAddress = '10.78.0.100';
 
@@ -70,9 +72,8 @@ function outline(reply: NgDictionary): unknown {
   const { sdp } = reply;
   const media = typeof sdp === 'string' ? sdpSections(sdp).media : [];
   return {
-    // Known to later releases.
     keys: Object.keys(reply)
-      .filter((key) => key !== 'last redis update')
+      .filter((key) => !keysOfLaterReleases.has(key))
       .toSorted(),
     result: reply['result'],
     media: media.map(([line]) => [line?.split(' ')[0], line?.split(' ')[1] === '0']),

@@ -11,13 +11,16 @@ import { audioSdp } from '../support/ng-client.js';
 const program = '/usr/bin/rtpengine-ctl';
 const run = promisify(execFile);
 
-/** Numbers, addresses and blanks left out. */
-const form = (text: string): string =>
-  text
+/** Numbers, addresses and blanks left out; rtpengine names the tags of a call in an order that changes. */
+const form = (text: string): string => {
+  const [head = '', ...tags] = text
     .replace(/\d+\.\d+\.\d+\.\d+/g, 'A')
     .replace(/\d+(\.\d+)?/g, 'N')
     .replace(/[ \t]+/g, ' ')
-    .trim();
+    .trim()
+    .split(/^(?=-* ?--- Tag )/m);
+  return [head, ...tags.map((tag) => tag.trim()).toSorted()].join('\n');
+};
 
 const levels = [
   'help',

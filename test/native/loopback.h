@@ -96,7 +96,10 @@ struct Fixture {
 };
 
 struct TestRelay : Relay {
-  TestRelay() : Relay({2, FreeBind::kNo}, {ignore, nullptr}) { CHECK(start()); }
+  TestRelay() : Relay({2, FreeBind::kNo}, {ignore, nullptr}) {
+    int error = 0;
+    CHECK(start(error));
+  }
   bool apply(const PlanSpec& plan) {
     std::vector<PortFailure> failures;
     return reconcile(encode_plan(plan), failures) == PlanError::kNone && failures.empty();

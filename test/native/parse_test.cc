@@ -432,7 +432,7 @@ TEST("a plan's payload rules are read back, and refused when out of range") {
   for (std::size_t size = 0; size < bytes.size(); ++size)
     CHECK(decode_plan(std::span(bytes).first(size), plan) == PlanError::kTooShort);
   // The last rule is (101, forward); behind it come 15 bytes of a route.
-  for (const auto& [back, value] : {std::pair{16, 5}, {17, 128}, {21, 2}}) {
+  for (const auto& [back, value] : {std::pair{16, int{kPayloadActions}}, {17, 128}, {21, 2}}) {
     Bytes wrong = bytes;
     wrong[wrong.size() - static_cast<std::size_t>(back)] = static_cast<std::uint8_t>(value);
     CHECK(decode_plan(wrong, plan) != PlanError::kNone);

@@ -44,6 +44,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['kslist', 'databases that are followed'],
   ['active | standby', 'makes all calls own, or foreign'],
   ['drain [SECONDS] | drain off', 'refuses new calls and ends after the last one'],
+  ['upgrade', 'a process pair goes over to what is installed now'],
   ['kernel', 'kernel forwarding'],
 ];
 
