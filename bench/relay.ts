@@ -23,6 +23,8 @@ const daemons = withPortModes(prepare(given.daemon));
 
 const packetsPerCallSecond = 100; // two directions, 20 ms
 const heldCalls = 1000;
+/** What a daemon does once after its start (rtprelayd signals calls to itself for about a second of CPU) is over then. */
+const settleMs = 5000;
 const latencyLimitMicros = 20_000;
 
 interface LoadReport {
@@ -45,6 +47,7 @@ const words = (count: number, duration: number): readonly string[] => [
 async function steady(daemon: MeasuredName): Promise<void> {
   await inRig(async (rig) => {
     await rig.startDaemon(daemon);
+    await delay(settleMs);
     let cpu = 0;
     const window = Math.max(1, seconds - 3);
     const result = (await rig.load(words(calls, seconds), async () => {
@@ -85,6 +88,7 @@ async function highest(daemon: MeasuredName): Promise<void> {
 async function footprint(daemon: MeasuredName): Promise<void> {
   await inRig(async (rig) => {
     await rig.startDaemon(daemon);
+    await delay(settleMs);
     // The first call pays for what all share.
     await rig.load(['control', '--seconds', '2', '--concurrency', '4']);
     const [memory, descriptors] = [rig.residentKib(), rig.descriptors()];
