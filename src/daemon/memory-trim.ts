@@ -111,13 +111,13 @@ export function freeYoungGeneration(isToBeFree: boolean): void {
  * grows it itself when much of it survives, without an end in between: so it is let do that here, and here only.
  */
 export function growYoungGeneration(): void {
-  if (!isHeld || isFree || youngGeneration() >= youngBytes) return;
+  if (!isHeld || youngGeneration() >= youngBytes) return;
   allowGrowth(true);
   const survivors: number[][] = [];
   const enough = (4 * youngBytes) / (8 * arrayLength);
   while (youngGeneration() < youngBytes && survivors.length < enough)
     survivors.push(new Array<number>(arrayLength).fill(0));
-  allowGrowth(false);
+  allowGrowth(isFree);
 }
 
 /** V8's own collector; taken out of it when it is needed first. */
