@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "addon_state.h"
+#include "byte_string.h"
 
 namespace rtprelay::api {
 
@@ -18,16 +19,6 @@ namespace {
 
 /// More than the parent sends at once.
 constexpr std::size_t kMostFds = 253;
-
-std::string byte_string(const Napi::Value& value) {
-  std::size_t length = 0;
-  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok)
-    return {};
-  std::string result(length + 1, '\0');
-  napi_get_value_string_latin1(value.Env(), value, result.data(), result.size(), &length);
-  result.resize(length);
-  return result;
-}
 
 Napi::Value refuse(Napi::Env env, const char* signature) {
   Napi::TypeError::New(env, signature).ThrowAsJavaScriptException();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "addon_state.h"
+#include "byte_string.h"
 
 namespace rtprelay::api {
 
@@ -309,17 +310,6 @@ Napi::Object trace_object(Napi::Env env, const StreamReading& reading) {
   if (failures > 0)
     object.Set("sendErrno", errno_name(env, static_cast<int>(transport.send_error.get())));
   return object;
-}
-
-std::string byte_string(const Napi::Value& value) {
-  // The caller passes latin1 bytes in a Buffer or a string; a string is converted byte by byte.
-  std::size_t length = 0;
-  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok)
-    return {};
-  std::string result(length + 1, '\0');
-  napi_get_value_string_latin1(value.Env(), value, result.data(), result.size(), &length);
-  result.resize(length);
-  return result;
 }
 
 void fail(Napi::Env env, const char* message) {

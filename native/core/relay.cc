@@ -37,6 +37,14 @@ Entry* find(const std::vector<std::unique_ptr<Entry>>& entries, std::uint32_t id
   return found == entries.end() || (*found)->id != id ? nullptr : found->get();
 }
 
+TransportEventRecord about(const Transport& transport, std::uint32_t events) {
+  TransportEventRecord record;
+  record.call_id = *transport.call_id;
+  record.transport_id = transport.id;
+  record.events = events;
+  return record;
+}
+
 template <typename Entries> void sort_by_id(Entries& entries) {
   if (!std::ranges::is_sorted(entries, {}, id_of))
     std::ranges::sort(entries, {}, id_of);
@@ -671,10 +679,7 @@ void Relay::drain_progress() {
   for (const auto& worker : workers_) {
     SrtpProgress progress;
     while (worker->take_progress(progress)) {
-      TransportEventRecord record;
-      record.call_id = *progress.transport->call_id;
-      record.transport_id = progress.transport->id;
-      record.events = kSrtpIndex;
+      TransportEventRecord record = about(*progress.transport, kSrtpIndex);
       record.purpose = progress.purpose;
       record.indexes = progress.indexes;
       events_.push_back(std::move(record));
@@ -686,10 +691,7 @@ void Relay::drain_digits() {
   for (const auto& worker : workers_) {
     DigitEnd digit;
     while (worker->take_digit(digit)) {
-      TransportEventRecord record;
-      record.call_id = *digit.transport->call_id;
-      record.transport_id = digit.transport->id;
-      record.events = kDigitEnded;
+      TransportEventRecord record = about(*digit.transport, kDigitEnded);
       record.stream_id = digit.stream_id;
       record.ssrc = digit.ssrc;
       record.digit = digit.event;
@@ -723,10 +725,7 @@ void Relay::drain_events() {
       Transport* following = Mailbox<Transport>::next(transport);
       const std::uint32_t bits = transport->events.exchange(0, std::memory_order_acq_rel) &
                                  ~std::uint32_t{kSrtpIndex | kDigitEnded};
-      TransportEventRecord record;
-      record.call_id = *transport->call_id;
-      record.transport_id = transport->id;
-      record.events = bits;
+      TransportEventRecord record = about(*transport, bits);
       record.latch = transport->published.read();
       record.ice_port = transport->ice_view.port.load(std::memory_order_relaxed);
       record.ice_priority = transport->ice_view.priority.load(std::memory_order_relaxed);

@@ -300,11 +300,8 @@ export class KernelRelay implements MediaRelay {
     }
   }
 
-  statistics(callId: string): CallStatistics | null {
-    const statistics = this.#options.inner.statistics(callId);
-    const call = this.#calls.get(callId);
-    if (statistics === null || call === undefined) return statistics;
-    if (call.flows.size === 0 && call.past.size === 0) return statistics;
+  /** By stream: what its flows have received and sent, ended ones too, and what those that are there have received. */
+  #countersOf(call: KernelCall): Record<'received' | 'sent' | 'now', Map<number, FlowCounters>> {
     const flows = [...call.flows.values()];
     const counters = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
     const received = new Map(call.past);
@@ -316,6 +313,15 @@ export class KernelRelay implements MediaRelay {
       addTo(received, streamId, entry);
       addTo(sent, sinkId, entry);
     });
+    return { received, sent, now };
+  }
+
+  statistics(callId: string): CallStatistics | null {
+    const statistics = this.#options.inner.statistics(callId);
+    const call = this.#calls.get(callId);
+    if (statistics === null || call === undefined) return statistics;
+    if (call.flows.size === 0 && call.past.size === 0) return statistics;
+    const { received, sent, now } = this.#countersOf(call);
     const streams = statistics.streams.map((entry) => {
       const { packets, bytes } = now.get(entry.streamId) ?? noCounters;
       const added = this.#added(entry, received.get(entry.streamId), sent.get(entry.streamId));
@@ -329,17 +335,7 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(callId);
     if (streams === null || call === undefined) return streams;
     if (call.flows.size === 0 && call.past.size === 0) return streams;
-    const flows = [...call.flows.values()];
-    const counters = this.#options.forwarder.read(flows.map(({ flow }) => flow.local));
-    const received = new Map(call.past);
-    const sent = new Map(call.pastOut);
-    const now = new Map<number, FlowCounters>();
-    flows.forEach(({ streamId, sinkId }, at) => {
-      const entry = counters[at] ?? noCounters;
-      addTo(now, streamId, entry);
-      addTo(received, streamId, entry);
-      addTo(sent, sinkId, entry);
-    });
+    const { received, sent, now } = this.#countersOf(call);
     return streams.map((entry) => {
       const came = received.get(entry.streamId) ?? noCounters;
       return {
