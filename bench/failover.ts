@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { MoverName, RedisPlace, Settings, Stack } from './failover/cluster.js';
-import type { Store } from './failover/daemons.js';
+import { isPair, type Store } from './failover/daemons.js';
 import { Results } from './failover/results.js';
 import { runOnce } from './failover/run.js';
 import type { Scenario } from './failover/scenario.js';
@@ -43,10 +43,12 @@ const chosen =
       });
 const runs = positive('runs', given.runs);
 const common = {
-  store: oneOf<Store>('store', given.store, ['redis', 'systemd']),
+  store: oneOf<Store>('store', given.store, [
+    ...(['redis', 'systemd', 'pair', 'container'] as const),
+  ]),
   mover: oneOf<MoverName>('mover', given.mover, ['bench', 'keepalived']),
   advertMs: positive('advert', given.advert),
-  redis: oneOf<RedisPlace>('redis', given.redis, ['shared', 'each']),
+  redis: oneOf<RedisPlace>('redis', given.redis, ['shared', 'each', 'none']),
   stack: oneOf<Stack>('stack', given.stack, ['ipv4', 'dual']),
   calls: positive('calls', given.calls),
   ptime: positive('ptime', given.ptime),
@@ -57,7 +59,9 @@ const daemons = prepare(given.daemon);
 function hindrance(scenario: Scenario, daemon: DaemonName): string | null {
   if (daemon === 'rtpengine' && common.store === 'systemd') return 'it cannot keep its sockets';
   const settings: Settings = { ...common, daemon, folder: '' };
-  if (common.redis === 'each' && scenario.sharedRedis === true)
+  if (common.redis === 'none' && daemon === 'rtprelayd' && !isPair(common.store))
+    return 'without Redis only a pair keeps the calls; --store=pair';
+  if (common.redis !== 'shared' && scenario.sharedRedis === true)
     return 'it is about a Redis that is not on the nodes; --redis=shared';
   if (common.stack === 'dual' && common.mover === 'keepalived')
     return 'keepalived moves the IPv4 address alone; --mover=bench';

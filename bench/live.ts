@@ -2,7 +2,7 @@
  * npm run bench:live: what viewers of the live page cost. CPU time of the daemon with calls (all answered, some
  * with media), without a viewer and with several, each of whom reads all that it is sent.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import type { Frame, SortKey } from '../src/daemon/live/protocol.js';
 import { firstWish } from '../src/daemon/live/wish.js';
@@ -19,10 +19,17 @@ const calls = option('calls', 5000);
 const seconds = option('seconds', 20);
 const most = option('viewers', 4);
 
-/** CPU time of all its threads, ms (proc(5): utime and stime, in ticks of 10 ms). */
+/** CPU time of all its threads, its pair's too, ms (sched-stats.rst: /proc/PID/schedstat, ns on a processor). */
 function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-  return 10 * (Number(fields[11]) + Number(fields[12]));
+  let sum = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const own = `/proc/${pid}/task/${thread}`;
+    sum += Number(readFileSync(`${own}/schedstat`, 'latin1').split(' ', 1)[0]) / 1e6;
+    for (const child of readFileSync(`${own}/children`, 'latin1').split(' ')) {
+      if (child !== '') sum += cpuMs(Number(child));
+    }
+  }
+  return sum;
 }
 
 const http = freeTcpPort();

@@ -68,8 +68,6 @@ if (!namespacesAllowed() || !names.every(browserInstalled)) {
 }
 mkdirSync(folder, { recursive: true });
 const pair = new Pair();
-// Without it Firefox believes that it is offline.
-pair.hub.ip('route', 'add', 'default', 'via', '10.0.0.254');
 const net = await BrowserNet.open(pair.hub);
 try {
   await pair.startRedis();

@@ -1,5 +1,6 @@
 /** Two nodes, Redis and phones on one bridge, and the virtual address that moves between the nodes. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { SteppedClock } from '../../test/support/stepped-clock.js';
 import type { DaemonName } from '../lib/rig.js';
 import { Agent } from './agent.js';
 import { monotonicMicros, until } from './clock.js';
@@ -16,8 +17,8 @@ import { linkOf, Network, type Machine } from './network.js';
 import { RedisServer } from './redis.js';
 
 export type MoverName = 'bench' | 'keepalived';
-/** One server on the hub, or one on each node, the second a replica of the first. */
-export type RedisPlace = 'shared' | 'each';
+/** One server on the hub, or one on each node, the second a replica of the first; `none`: for rtpengine alone. */
+export type RedisPlace = 'shared' | 'each' | 'none';
 export type Stack = 'ipv4' | 'dual';
 
 export interface Settings {
@@ -31,6 +32,8 @@ export interface Settings {
   readonly ptime: number;
   /** For files of this run. */
   readonly folder: string;
+  /** Each node has a wall clock that can be set. */
+  readonly ownClocks?: boolean;
 }
 
 export interface Node {
@@ -43,6 +46,7 @@ export interface Node {
   redis?: RedisServer;
   keepalived?: Keepalived;
   daemon?: Daemon;
+  readonly clock?: SteppedClock;
 }
 
 export interface RedisPair {
@@ -81,19 +85,25 @@ export class Cluster {
     const each = this.settings.redis === 'each';
     this.#hubAgent = await Agent.start(network.hub, 'br0', virtualAddress);
     if (redundantRedis) await this.#createRedisPair();
-    else if (!each)
-      this.redis = await RedisServer.start(network.hub, hubAddress, this.settings.folder);
+    else if (!each) await this.startRedis();
     const moving = [virtualAddress, ...(network.dualStack ? [virtualAddress6] : [])];
     for (const number of [1, 2]) {
       const address = `10.9.0.1${number}`;
       const machine = network.add(`node${number}`, address);
       const agent = await Agent.start(machine, 'eth0', ...moving);
-      this.nodes.push({ machine, address, database: number - 1, agent });
+      const own = { machine, address, database: number - 1, agent };
+      const clock = this.settings.ownClocks === true ? { clock: new SteppedClock() } : {};
+      this.nodes.push({ ...own, ...clock });
     }
     if (each) await this.#createRedisOfNodes();
     if (this.settings.mover === 'keepalived') await this.#startKeepalived();
     else this.one.agent.order('add');
     await this.one.agent.moment('added');
+  }
+
+  /** The one server, anew if there was one. */
+  async startRedis(): Promise<void> {
+    this.redis = await RedisServer.start(this.network.hub, hubAddress, this.settings.folder);
   }
 
   async #createRedisOfNodes(): Promise<void> {
@@ -158,11 +168,12 @@ export class Cluster {
   #launch(node: Node, database: number, more: Partial<DaemonSetup>): Daemon {
     const { daemon, store, folder } = this.settings;
     const shared = this.redisPair === null ? hubAddress : redisVirtualAddress;
-    const redis = `${node.redis === undefined ? shared : node.address}:${redisPort}/${database}`;
+    const place = `${node.redis === undefined ? shared : node.address}:${redisPort}/${database}`;
+    const redis = this.settings.redis === 'none' && daemon === 'rtprelayd' ? null : place;
     const { machine, address } = node;
     node.daemon = new Daemon({
-      ...{ daemon, machine, address, folder, redis, store },
-      ...(node.redis === undefined ? {} : { writesTo: redis }),
+      ...{ daemon, machine, address, folder, redis, store, env: node.clock?.env },
+      ...(node.redis === undefined ? {} : { writesTo: place }),
       dualStack: this.network.dualStack,
       ...more,
     });
@@ -218,5 +229,6 @@ export class Cluster {
 
   remove(): void {
     this.network.remove();
+    for (const { clock } of this.nodes) clock?.remove();
   }
 }

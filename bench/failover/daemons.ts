@@ -1,5 +1,6 @@
 /** The two daemons on a node, each under the service manager that restarts it at once. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { DaemonName } from '../lib/rig.js';
 import { monotonicMicros, until } from './clock.js';
@@ -9,8 +10,14 @@ import type { Machine } from './network.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const serviceManager = `${root}test/support/service-manager.py`;
 
-/** What survives a restart: the calls in Redis, or the sockets in the service manager as well. */
-export type Store = 'redis' | 'systemd';
+/**
+ * What survives a restart: the calls in Redis, or the sockets in the service manager as well, or everything
+ * in a pair of processes; `container`: the same in a tree of processes of its own, without a service manager.
+ */
+export type Store = 'redis' | 'systemd' | 'pair' | 'container';
+
+export const isPair = (store: Store | undefined): boolean =>
+  store === 'pair' || store === 'container';
 
 export interface DaemonSetup {
   readonly daemon: DaemonName;
@@ -18,8 +25,8 @@ export interface DaemonSetup {
   readonly address: string;
   /** For temporary files. */
   readonly folder: string;
-  /** HOST:PORT/DB */
-  readonly redis: string;
+  /** HOST:PORT/DB; null: calls are in no Redis. */
+  readonly redis: string | null;
   /** Database of the node that it stands by for. */
   readonly follows?: number;
   readonly store?: Store;
@@ -28,6 +35,8 @@ export interface DaemonSetup {
   /** Both families under one name. */
   readonly dualStack?: boolean;
   readonly extra?: readonly string[];
+  /** Environment to add. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** Started by itself, as a script of the mover would: the service manager costs time to start. */
   readonly direct?: boolean;
 }
@@ -48,7 +57,8 @@ function commandOf(setup: DaemonSetup): readonly string[] {
     ...['--config-file=none', '--foreground', '--log-stderr', '--log-level=6', '--table=-1'],
     ...interfaces.map((each) => `--interface=${each}`),
     `--listen-ng=${address}:${ngPort}`,
-    ...[`--listen-cli=${address}:9900`, `--redis=${setup.redis}`],
+    `--listen-cli=${address}:9900`,
+    ...(setup.redis === null ? [] : [`--redis=${setup.redis}`]),
     ...[`--port-min=${mediaPorts.min}`, `--port-max=${mediaPorts.max}`, '--delete-delay=0'],
   ];
   if (setup.writesTo !== undefined) words.push(`--redis-write=${setup.writesTo}`);
@@ -57,8 +67,31 @@ function commandOf(setup: DaemonSetup): readonly string[] {
   if (daemon === 'rtpengine') return ['rtpengine', ...words];
   if (setup.follows !== undefined) words.push('--active-switchover');
   words.push(`--socket-store=${setup.store === 'systemd' ? 'yes' : 'no'}`);
-  return [process.execPath, `${root}dist/bin/rtprelayd.js`, '--no-pair', ...words];
+  const pair = isPair(setup.store) ? '--pair=yes' : '--no-pair';
+  // As the package has it installed.
+  const program = [
+    `${root}build/Release/rtprelay-start`,
+    process.execPath,
+    `${root}dist/bin/rtprelayd.js`,
+  ];
+  return [...program, pair, ...words];
 }
+
+function managerOf({ daemon, direct, store }: DaemonSetup): readonly string[] {
+  if (direct === true || (store === 'pair' && daemon === 'rtprelayd')) return [];
+  if (store === 'container' && daemon === 'rtprelayd')
+    return ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  return ['python3', serviceManager];
+}
+
+const childrenOf = (pid: number): readonly number[] => {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+  return text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]));
+};
+
+/** Of a process, in the innermost namespace that it is in. */
+const ownPid = (pid: number): number =>
+  Number(/^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
 
 export class Daemon {
   readonly lives: Life[] = [];
@@ -69,17 +102,47 @@ export class Daemon {
   constructor(readonly setup: DaemonSetup) {
     const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
     const inside = ['netns', 'exec', setup.machine.name];
-    const manager = setup.direct === true ? [] : ['python3', serviceManager];
-    const words = [...inside, ...manager, ...commandOf(setup)];
+    const words = [...inside, ...managerOf(setup), ...commandOf(setup)];
     // The temporary folder of the service manager goes with the run.
-    const place = { ...env, TMPDIR: setup.folder };
+    const place = {
+      ...env,
+      ...setup.env,
+      TMPDIR: setup.folder,
+      RTPRELAY_PORT_RECORDS: `${setup.folder}/ports`,
+    };
     this.#manager = spawn('ip', words, { stdio: 'pipe', env: place });
     // `ip netns exec` replaces itself.
-    if (setup.direct === true && this.#manager.pid !== undefined)
+    if (this.#isPair) this.lives.push({ startedAt: monotonicMicros(), pid: 0 });
+    else if (setup.direct === true && this.#manager.pid !== undefined)
       this.lives.push({ startedAt: monotonicMicros(), pid: this.#manager.pid });
     this.#manager.stdin?.on('error', () => undefined); // killed with its machine
     this.#manager.stdout?.on('data', (bytes: Buffer) => this.#told(bytes.toString('latin1')));
-    this.#manager.stderr?.on('data', (bytes: Buffer) => (this.#log += bytes.toString('latin1')));
+    this.#manager.stderr?.on('data', (bytes: Buffer) => this.#logged(bytes.toString('latin1')));
+  }
+
+  get #isPair(): boolean {
+    return isPair(this.setup.store) && this.setup.daemon === 'rtprelayd';
+  }
+
+  #logged(text: string): void {
+    this.#log += text;
+    if (!this.#isPair) return;
+    for (const [, pid] of text.matchAll(/process (\d+) is the active one now/g))
+      this.lives.push({ startedAt: monotonicMicros(), pid: Number(pid) });
+  }
+
+  /** The parent of a pair. */
+  get #parent(): number {
+    const pid = this.#manager.pid ?? 0;
+    return this.setup.store === 'container' ? (childrenOf(pid)[0] ?? 0) : pid;
+  }
+
+  /** The process that has the calls. */
+  get #pid(): number {
+    const { pid } = this.#life;
+    if (!this.#isPair) return pid;
+    const children = childrenOf(this.#parent);
+    return children.find((child) => ownPid(child) === pid) ?? children[0] ?? 0;
   }
 
   get log(): string {
@@ -104,6 +167,7 @@ export class Daemon {
 
   #listens(): boolean {
     if (this.lives.length === 0) return false;
+    if (this.#isPair && !this.#log.includes('Standing by for the active process')) return false;
     const bound = this.setup.machine.namespace.run('ss', '-Hlun');
     return bound.includes(`${this.setup.address}:${ngPort} `);
   }
@@ -119,18 +183,40 @@ export class Daemon {
     }
   }
 
+  /** Of a pair: the active process, and those that stand by; none while the parent starts one. */
+  members(): readonly number[] {
+    const active = this.#pid;
+    if (active === 0) return [];
+    return [active, ...childrenOf(this.#parent).filter((pid) => pid !== active)];
+  }
+
+  /** Of a pair: all its processes. */
+  family(): readonly number[] {
+    return [this.#parent, ...childrenOf(this.#parent)];
+  }
+
   /** SIGKILL or SIGTERM to the process itself; the service manager starts it again at once. */
-  signal(signal: 'SIGKILL' | 'SIGTERM'): number {
+  signal(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP'): number {
+    const pid = this.#pid;
     const at = monotonicMicros();
-    process.kill(this.#life.pid, signal);
+    process.kill(pid, signal);
+    return at;
+  }
+
+  /** Another process of what is installed takes the calls over. */
+  upgrade(): number {
+    if (!this.#isPair) return this.signal('SIGTERM');
+    const at = monotonicMicros();
+    process.kill(this.#parent, 'SIGUSR2');
     return at;
   }
 
   /** SIGKILL without a restart. Returns when it was sent. */
   killForGood(): number {
     const at = monotonicMicros();
+    const pid = this.#pid;
     this.#manager.kill('SIGKILL');
-    process.kill(this.#life.pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     return at;
   }
 

@@ -21,6 +21,8 @@ export interface MediaOptions {
   readonly dualStack: boolean;
   /** Raw PCMA of the first stream. */
   readonly audio: string;
+  /** The calls stay when media ends. */
+  readonly keepCalls?: boolean;
 }
 
 interface MediaReport {
@@ -96,11 +98,10 @@ export class MediaLoad {
   ) {
     this.#process = new LoadProcess(hub, [
       ...[
-        'relay',
-        '--ng',
-        `${options.before}:${ngPort}`,
-        '--ng-after',
-        `${options.after}:${ngPort}`,
+        ...['relay', '--ng', `${options.before}:${ngPort}`],
+        ...(options.keepCalls === true
+          ? ['--no-delete']
+          : ['--ng-after', `${options.after}:${ngPort}`]),
       ],
       ...['--calls', String(options.calls), '--seconds', String(options.seconds)],
       ...['--ptime', String(options.ptime), '--bind-a', hubAddress],

@@ -102,30 +102,35 @@ function sound(label: string, samples: Int16Array): string {
   return `<figure><figcaption>${label}</figcaption><audio controls preload="none" src="data:audio/wav;base64,${data}"></audio></figure>`;
 }
 
-function waves(list: readonly Shown[]): string {
-  return list
-    .map(({ entry, run, phase }) => {
-      const zero = Math.round((phase.event / second) * sampleRate);
-      const from = Math.max(0, zero - sampleRate * soundBefore);
-      const to = Math.min(run.heard.length, zero + sampleRate * soundAfter);
-      const sent = sentSamples(run.heard.length);
-      const received = decode(run.heard);
-      const common = { sampleRate, from, to, zero };
-      const gaps = missing(run).filter((gap) => gap.to > from && gap.from < to);
-      const length = gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
-      const lost = `${short((length / sampleRate) * 1000)} ms missing`;
-      const sentTitle = `${entry.daemon}: sent (ms after the event)`;
-      const heardTitle = `${entry.daemon}: received, ${lost}`;
-      return (
-        waveform(sent, { ...common, title: sentTitle, colour: '#555', gaps: [] }) +
-        waveform(received, {
-          ...common,
-          ...{ title: heardTitle, colour: colours[entry.daemon], gaps },
-        }) +
-        `<div class="sounds">${sound('sent', sent.subarray(from, to))}${sound('received', received.subarray(from, to))}</div>`
-      );
-    })
-    .join('');
+interface Waves {
+  readonly sent: string;
+  readonly received: string;
+  readonly sounds: string;
+}
+
+/** What one phone said and what the other one heard. */
+function waves(list: readonly Shown[]): readonly Waves[] {
+  return list.map(({ entry, run, phase }) => {
+    const zero = Math.round((phase.event / second) * sampleRate);
+    const from = Math.max(0, zero - sampleRate * soundBefore);
+    const to = Math.min(run.heard.length, zero + sampleRate * soundAfter);
+    const sent = sentSamples(run.heard.length);
+    const received = decode(run.heard);
+    const common = { sampleRate, from, to, zero };
+    const gaps = missing(run).filter((gap) => gap.to > from && gap.from < to);
+    const length = gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
+    const lost = `${short((length / sampleRate) * 1000)} ms missing`;
+    const sentTitle = `${entry.daemon}: sent (ms after the event)`;
+    const heardTitle = `${entry.daemon}: received, ${lost}`;
+    return {
+      sent: waveform(sent, { ...common, title: sentTitle, colour: '#555', gaps: [] }),
+      received: waveform(received, {
+        ...common,
+        ...{ title: heardTitle, colour: colours[entry.daemon], gaps },
+      }),
+      sounds: `<div class="sounds">${sound('sent', sent.subarray(from, to))}${sound('received', received.subarray(from, to))}</div>`,
+    };
+  });
 }
 
 function section(results: Summary, scenario: Scenario): string {
@@ -141,19 +146,49 @@ function section(results: Summary, scenario: Scenario): string {
     return (
       arrivals(list, results.conditions.ptime) +
       gapDistribution(entries, number) +
-      (number === 0 ? waves(list) : '')
+      (number === 0
+        ? waves(list)
+            .map(({ sent, received, sounds }) => sent + received + sounds)
+            .join('')
+        : '')
     );
   });
   return `<section><h2>${scenario.name}</h2><p>${escape(scenario.title)}</p>${reasons.join('')}${plots.join('')}</section>`;
 }
 
-const style = `body{font:15px/1.45 system-ui,sans-serif;max-width:78rem;margin:2rem auto;padding:0 1rem;color:#222}
-svg{width:100%;max-width:720px;display:block;margin:.6rem 0}text{font-size:11px;fill:#444}
+const plotStyle = `text{font-size:11px;fill:#444}
 .title{font-size:12px;font-weight:600}.grid{stroke:#e3e3e3}.mark{stroke:#b00020;stroke-dasharray:4 3}
-.line{fill:none;stroke-width:1.4}.wave{stroke-width:1}.gap{fill:#b00020;opacity:.18}
+.line{fill:none;stroke-width:1.4}.wave{stroke-width:1}.gap{fill:#b00020;opacity:.18}`;
+const style = `body{font:15px/1.45 system-ui,sans-serif;max-width:78rem;margin:2rem auto;padding:0 1rem;color:#222}
+svg{width:100%;max-width:720px;display:block;margin:.6rem 0}${plotStyle}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap}
 .sounds{display:flex;gap:1rem;flex-wrap:wrap}figure{margin:.2rem 0}`;
+
+/** One picture of a scenario's first event: what arrived, and what the typical stream of each daemon sounds like. null: no run. */
+export function picture(results: Summary, scenario: Scenario): string | null {
+  const entries = results.entries.filter((entry) => entry.scenario === scenario);
+  const list = shown(
+    entries.filter((entry) => entry.runs.length > 0),
+    0,
+  );
+  if (list.length === 0) return null;
+  const plots = [
+    arrivals(list, results.conditions.ptime),
+    ...waves(list).map(({ received }) => received),
+  ];
+  let y = 0;
+  const placed = plots.map((plot) => {
+    const [, width = '0', height = '0'] = /viewBox="0 0 (\d+) (\d+)"/.exec(plot) ?? [];
+    const at = y;
+    y += Number(height) + 8;
+    return plot.replace('<svg ', `<svg y="${at}" width="${width}" height="${height}" `);
+  });
+  const { machine, calls, ptime } = results.conditions;
+  const note = `${calls} calls, a packet every ${ptime} ms; ${escape(machine)}`;
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 ${y + 18}" font-family="sans-serif">`;
+  return `${head}<style>${plotStyle}</style><rect width="100%" height="100%" fill="#fff"/>${placed.join('')}<text x="52" y="${y + 10}">${note}</text></svg>\n`;
+}
 
 export function page(results: Summary): string {
   const { machine, calls, ptime, runs, mover, store, redis, stack, advertMs } = results.conditions;

@@ -56,7 +56,7 @@ export class RedisServer {
     return Number(/\d+/.exec(this.command(database, 'dbsize'))?.[0] ?? Number.NaN);
   }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): number {
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): number {
     const at = monotonicMicros();
     this.#child.kill(signal);
     return at;

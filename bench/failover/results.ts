@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { median } from '../lib/report.js';
 import type { DaemonName } from '../lib/rig.js';
 import { decode, wav } from './audio.js';
-import { page } from './page.js';
+import { page, picture } from './page.js';
 import type { RunResult } from './run.js';
 import type { Scenario } from './scenario.js';
 import {
@@ -134,6 +134,10 @@ export class Results implements Summary {
     writeFileSync(`${folder}/failover.txt`, `${this.table()}\n`);
     writeFileSync(`${folder}/failover.html`, page(this));
     for (const entry of this.entries) this.#writeRun(folder, entry);
+    for (const scenario of new Set(this.entries.map((entry) => entry.scenario))) {
+      const svg = picture(this, scenario);
+      if (svg !== null) writeFileSync(`${folder}/failover-${scenario.name}.svg`, svg);
+    }
   }
 
   #writeRun(folder: string, entry: Entry): void {

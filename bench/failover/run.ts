@@ -11,7 +11,7 @@ import {
   latencies,
   quantile,
   silentCalls,
-  type StreamFigures,
+  type ListedStream,
   type StreamTrace,
 } from './trace.js';
 
@@ -25,7 +25,7 @@ export interface PhaseResult {
   readonly name: string;
   /** Relative to the start of media, microseconds. */
   readonly event: number;
-  readonly streams: readonly StreamFigures[];
+  readonly streams: readonly ListedStream[];
   /** Milliseconds; NaN where it cannot be told. */
   readonly detectionMs: number;
   readonly addressMoveMs: number;

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Node, Settings } from './cluster.js';
 import { monotonicMicros, until } from './clock.js';
+import { isPair } from './daemons.js';
 import { controlLoad, type ControlReport } from './load.js';
 import type { Acts, Phase, Scenario } from './scenario.js';
 
@@ -15,19 +16,28 @@ const lateTimeoutSeconds = 5;
 const callRate = 50;
 
 const redisStoreOnly = ({ store }: Settings): string | null =>
-  store === 'systemd' ? 'sockets survive on their own host only; --store=redis' : null;
+  store === 'redis' ? null : 'sockets survive on their own host only; --store=redis';
 const noAddressMoves = ({ mover }: Settings): string | null =>
   mover === 'keepalived' ? 'no address moves; --mover=bench' : null;
 
-async function restart(cluster: Cluster, signal: 'SIGKILL' | 'SIGTERM'): Promise<Acts> {
+async function restart(cluster: Cluster, signal: 'SIGKILL' | 'SIGSTOP' | 'upgrade'): Promise<Acts> {
   const { daemon } = cluster.one;
   if (daemon === undefined) throw new Error('no daemon runs');
   const lives = daemon.lives.length;
-  const event = daemon.signal(signal);
+  const event = signal === 'upgrade' ? daemon.upgrade() : daemon.signal(signal);
   await until(() => daemon.lives.length > lives, 'the new process');
   const acted = daemon.lives[lives]?.startedAt ?? Number.NaN;
   await daemon.ready();
   return { phases: [{ name: 'restart', event, acted, end: event + 4 * second }] };
+}
+
+/** rtpengine stays as it is. */
+async function freeze(cluster: Cluster): Promise<Acts> {
+  if (cluster.settings.daemon === 'rtprelayd') return restart(cluster, 'SIGSTOP');
+  const event = cluster.one.daemon?.signal('SIGSTOP') ?? Number.NaN;
+  await delay(4000);
+  cluster.one.daemon?.signal('SIGKILL');
+  return { phases: [{ name: 'restart', event, end: event + 4 * second }] };
 }
 
 /** Waits until the address and the first packet have come to `to`. */
@@ -248,10 +258,19 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'upgrade',
-    title: 'SIGTERM, then the new process on the same node',
+    title: 'SIGTERM, then the new process on the same node; of a pair: SIGUSR2 to the parent',
     ...{ standby: 'none', seconds: 5, endsOn: 0 },
     unsupported: noAddressMoves,
-    act: (cluster) => restart(cluster, 'SIGTERM'),
+    act: (cluster) => restart(cluster, 'upgrade'),
+  },
+  {
+    name: 'freeze',
+    title: 'SIGSTOP of the daemon',
+    ...{ standby: 'none', seconds: 5, endsOn: 0 },
+    unsupported: (settings) =>
+      noAddressMoves(settings) ??
+      (isPair(settings.store) ? null : 'nothing notices it; --store=pair'),
+    act: freeze,
   },
   {
     name: 'switchover',

@@ -34,7 +34,7 @@ export interface Window {
 }
 
 /** One stream within a window. */
-export interface StreamFigures {
+export interface ListedStream {
   readonly lost: number;
   readonly late: number;
   /** Longest time without an arrival, from and to. */
@@ -44,7 +44,7 @@ export interface StreamFigures {
 }
 
 /** Packets sent within the window that are lost or late, and the longest pause of the arrivals. */
-export function figuresOf(stream: StreamTrace, window: Window): StreamFigures {
+export function figuresOf(stream: StreamTrace, window: Window): ListedStream {
   let lost = 0;
   let late = 0;
   const outage = { run: 0, longest: 0, back: null as number | null };

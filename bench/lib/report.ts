@@ -29,16 +29,8 @@ function cell(values: readonly number[] | undefined): string {
   return `${short(median(values))} (${short(low)}-${short(high)})`;
 }
 
-/**
- * Prints `measure | each of ours | rtpengine | ratio of each of ours` and writes build/bench/NAME.json.
- * @param ours what is compared with rtpengine.
- */
-export function report(
-  name: string,
-  machine: string,
-  samples: Samples,
-  ours: readonly string[] = ['rtprelayd'],
-): void {
+/** `measure | each of ours | rtpengine | ratio of each of ours`. */
+function rowsOf(samples: Samples, ours: readonly string[]): string[][] {
   const ratios = ours.map((each) => `${each}/rtpengine`);
   const rows = [['measure: median (range)', ...ours, 'rtpengine', ...ratios]];
   for (const [measure, byDaemon] of samples) {
@@ -52,6 +44,27 @@ export function report(
       ...ours.map((each) => ratio(byDaemon.get(each))),
     ]);
   }
+  return rows;
+}
+
+/** The same for a document, with what it was measured on below. */
+export function markdown(conditions: string, samples: Samples, ours: readonly string[]): string {
+  const lines = rowsOf(samples, ours).map((row) => `| ${row.join(' | ')} |`);
+  lines.splice(1, 0, `|${'---|'.repeat(2 * ours.length + 2)}`);
+  return `${lines.join('\n')}\n\n${conditions}.`;
+}
+
+/**
+ * Prints `measure | each of ours | rtpengine | ratio of each of ours` and writes build/bench/NAME.json.
+ * @param ours what is compared with rtpengine.
+ */
+export function report(
+  name: string,
+  machine: string,
+  samples: Samples,
+  ours: readonly string[] = ['rtprelayd'],
+): void {
+  const rows = rowsOf(samples, ours);
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
   );

@@ -1,7 +1,7 @@
 /** A network namespace with one daemon, its Redis and the load generator, all on its loopback. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -11,29 +11,45 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 
 export type DaemonName = 'rtprelayd' | 'rtpengine';
-/** The same with `--port-mode=steered`, where that makes a difference. */
-export type MeasuredName = DaemonName | 'rtprelayd-steered';
+/** The same with `--port-mode=steered`, where that makes a difference; `before`: another build, see `compareWith`. */
+export type MeasuredName = DaemonName | 'rtprelayd-steered' | 'before';
 
 export const ngPort = 2223;
 const redisPort = 6379;
 
 const ours = [process.execPath, `${root}dist/bin/rtprelayd.js`, '--no-pair'];
-const daemonWords: Readonly<Record<MeasuredName, readonly string[]>> = {
+const daemonWords: Record<MeasuredName, readonly string[]> = {
   rtprelayd: [...ours, '--port-mode=bound'],
   'rtprelayd-steered': [...ours, '--port-mode=steered'],
+  before: [],
   rtpengine: ['rtpengine'],
 };
 
+/** `before` is the build in this folder. */
+export function compareWith(directory: string): void {
+  daemonWords.before = [process.execPath, `${directory}/dist/bin/rtprelayd.js`];
+}
+
+/** Interfaces of the daemon that face the callers and the called, for more calls than one address has ports for. */
+export const twoSides = {
+  options: [
+    '--interface=a/127.0.0.1',
+    '--interface=b/127.0.0.2',
+    '--port-min=20000',
+    '--port-max=65000',
+  ],
+  load: ['--through', 'a:b'],
+} as const;
+
+const oneSide = ['--interface=127.0.0.1', '--port-min=30000', '--port-max=50000'];
+
 const common = [
   '--config-file=none',
-  '--interface=127.0.0.1',
   `--listen-ng=127.0.0.1:${ngPort}`,
   '--table=-1',
   '--foreground',
   '--log-stderr',
   '--log-level=5',
-  '--port-min=30000',
-  '--port-max=50000',
   '--delete-delay=0',
 ];
 
@@ -42,6 +58,8 @@ export class Rig {
   readonly #name: string;
   readonly #children: ChildProcess[] = [];
   #daemon: ChildProcess | null = null;
+  #watchesLoop = false;
+  #loopRead = 0;
 
   private constructor(name: string) {
     this.#name = name;
@@ -57,8 +75,14 @@ export class Rig {
     return rig;
   }
 
-  #start(words: readonly string[], stdio: 'ignore' | 'pipe'): ChildProcess {
-    const { NODE_EXTRA_CA_CERTS: _unused, ...env } = process.env;
+  #start(
+    words: readonly string[],
+    stdio: 'ignore' | 'pipe',
+    more: Readonly<Record<string, string>> = {},
+  ): ChildProcess {
+    const { NODE_EXTRA_CA_CERTS: _unused, ...own } = process.env;
+    // Earlier builds don't know the option.
+    const env = { ...own, RTPRELAY_PAIR: 'no', ...more };
     const child = spawn('ip', ['netns', 'exec', this.#name, ...words], {
       stdio: ['pipe', stdio, stdio],
       env,
@@ -75,9 +99,17 @@ export class Rig {
     return `127.0.0.1:${redisPort}/0`;
   }
 
-  async startDaemon(name: MeasuredName, extra: readonly string[] = []): Promise<void> {
-    const pidfile = `--pidfile=/tmp/${this.#name}.pid`;
-    this.#daemon = this.#start([...daemonWords[name], ...common, pidfile, ...extra], 'ignore');
+  /** @param sides where its media ports are. */
+  async startDaemon(
+    name: MeasuredName,
+    extra: readonly string[] = [],
+    sides: readonly string[] = oneSide,
+  ): Promise<void> {
+    const options = [...common, ...sides, `--pidfile=/tmp/${this.#name}.pid`, ...extra];
+    const watch = this.#watchesLoop
+      ? { NODE_OPTIONS: `--import=${root}bench/lib/loop-watch.mjs`, LOOP_WATCH: this.#loopFile }
+      : {};
+    this.#daemon = this.#start([...daemonWords[name], ...options], 'ignore', watch);
     for (let tries = 0; tries < 100; tries++) {
       if (this.#daemon.exitCode !== null) break;
       await delay(50);
@@ -94,6 +126,29 @@ export class Rig {
     const pid = this.#daemon?.pid;
     if (pid === undefined) throw new Error('no daemon runs');
     return pid;
+  }
+
+  /** The event loops of daemons (ours) that are started from now on are watched, which costs them some CPU. */
+  watchLoop(): void {
+    this.#watchesLoop = true;
+  }
+
+  get #loopFile(): string {
+    return `/tmp/${this.#name}.loop`;
+  }
+
+  /**
+   * How long the event loop was held up at the longest in each second since the last call, ms; and how much CPU
+   * time the process took between two turns of it, ms, which does not depend on what else the machine does.
+   */
+  holdUps(): { readonly ms: readonly number[]; readonly cpuMs: readonly number[] } {
+    const lines = existsSync(this.#loopFile)
+      ? readFileSync(this.#loopFile, 'latin1').trim().split('\n').slice(this.#loopRead)
+      : [];
+    this.#loopRead += lines.length;
+    const column = (at: number): readonly number[] =>
+      lines.map((line) => Number(line.split(' ')[at] ?? Number.NaN));
+    return { ms: column(0), cpuMs: column(1) };
   }
 
   /** User and system time of the daemon so far, seconds. */
@@ -135,6 +190,15 @@ export class Rig {
     return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
   }
 
+  /** Runs a short command in the namespace; milliseconds that it took. */
+  async time(words: readonly string[]): Promise<number> {
+    const from = performance.now();
+    const child = this.#start(words, 'ignore');
+    await once(child, 'exit');
+    if (child.exitCode !== 0) throw new Error(`${words.join(' ')}: status ${child.exitCode}`);
+    return performance.now() - from;
+  }
+
   async close(): Promise<void> {
     for (const child of this.#children) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -144,6 +208,7 @@ export class Rig {
       await exited;
       clearTimeout(timer);
     }
+    rmSync(this.#loopFile, { force: true });
     execFileSync('ip', ['netns', 'del', this.#name]);
   }
 }

@@ -27,7 +27,7 @@ std::int64_t now_micros() {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
 }
 
-/// One call after another: offer, answer, delete.
+/// One call after another: offer, answer, delete (unless they are to stand).
 struct Slot {
   std::string id;
   Step step = Step::kOffer;
@@ -49,6 +49,9 @@ private:
   void repeat(std::int64_t now);
   void begin_due(std::int64_t now);
   void send_message(Slot& slot);
+  [[nodiscard]] Step last_step() const {
+    return options_.delete_calls ? Step::kDelete : Step::kAnswer;
+  }
   void report(double seconds) const;
 
   const Options& options_;
@@ -80,7 +83,7 @@ void Driver::begin(std::size_t index, Step step) {
   std::string body;
   switch (step) {
   case Step::kOffer:
-    body = offer(slot.id, audio_sdp(options_.bind_a, port));
+    body = offer(slot.id, audio_sdp(options_.bind_a, port), options_.through);
     break;
   case Step::kAnswer:
     body = answer(slot.id, audio_sdp(options_.bind_b, static_cast<std::uint16_t>(port + 2)));
@@ -111,13 +114,13 @@ void Driver::take(std::string_view message) {
   const std::int64_t now = now_micros();
   if (now >= measured_from_) {
     times_[static_cast<std::size_t>(slot.step)].add(static_cast<std::uint64_t>(now - slot.asked));
-    if (slot.step == Step::kDelete)
+    if (slot.step == last_step())
       done_ += 1;
     if (!is_ok(message))
       errors_ += 1;
   }
   const bool more = options_.triples == 0 || next_call_ < options_.triples;
-  if (slot.step != Step::kDelete) {
+  if (slot.step != last_step()) {
     begin(index, slot.step == Step::kOffer ? Step::kAnswer : Step::kDelete);
   } else if (now < end_ && more && options_.rate == 0) {
     begin(index, Step::kOffer);

@@ -5,11 +5,12 @@
 
 #include "modes.h"
 #include "ng.h"
+#include "srtp.h"
 
 namespace {
 
 constexpr const char* kUsage =
-    "usage: loadgen relay|control|hold --ng HOST:PORT [options]\n"
+    "usage: loadgen relay|control|handshakes|hold --ng HOST:PORT [options]\n"
     "  --calls N        calls (relay, hold), default 100\n"
     "  --seconds S      duration, default 10\n"
     "  --warmup S       of it not counted (control)\n"
@@ -18,16 +19,20 @@ constexpr const char* kUsage =
     "  --bind-b ADDR    address of the called phones, default 127.0.0.1\n"
     "  --port-base P    first port of the phones, default 10000; 4 per call are used\n"
     "  --call-prefix X  call-ids are X-0, X-1, ...\n"
-    "  --concurrency M  calls being set up at a time (control), default 16\n"
+    "  --concurrency M  calls being set up at a time (control, handshakes), default 16\n"
     "  --triples N      calls in all (control), default as many as the time allows\n"
-    "  --rate R         calls begun per second (control), default as many as can be\n"
-    "  --no-delete      leave the calls standing (relay)\n"
+    "  --rate R         calls begun per second (control, handshakes), default as many as can be\n"
+    "  --no-delete      leave the calls standing (relay, control)\n"
+    "  --through A:B    the daemon's interfaces that face the callers and the called\n"
     "  --direct         without a relay: phones send to each other (relay)\n"
     "  --streams        add the figures of every stream (relay)\n"
     "  --ng-after H:P   ask for the calls and delete them there in the end (relay)\n"
     "  --trace FILE     times of every packet, see trace.h (relay)\n"
     "  --audio FILE     raw PCMA that the first stream carries (relay)\n"
-    "  --record FILE    what arrived of it, silence in place of what did not (relay)\n";
+    "  --record FILE    what arrived of it, silence in place of what did not (relay)\n"
+    "  --srtp-a SUITE   the callers speak SRTP by SDES (relay)\n"
+    "  --srtp-b SUITE   the called do (relay); both: it ends in the relay twice\n"
+    "  --pass-srtp      unless it may pass through (relay)\n";
 
 [[noreturn]] void refuse(const char* what, const char* value) {
   std::fprintf(stderr, "loadgen: %s %s\n%s", what, value, kUsage);
@@ -48,6 +53,10 @@ loadgen::Options parse(int argc, char** argv) {
     const std::string_view name(argv[i]);
     if (name == "--no-delete") {
       options.delete_calls = false;
+      continue;
+    }
+    if (name == "--pass-srtp") {
+      options.pass_srtp = true;
       continue;
     }
     if (name == "--direct") {
@@ -91,6 +100,17 @@ loadgen::Options parse(int argc, char** argv) {
       options.bind_b = value;
     } else if (name == "--port-base") {
       read_number("--port-base", value, options.port_base);
+    } else if (name == "--through") {
+      const std::string_view both(value);
+      const auto colon = both.find(':');
+      if (colon == std::string_view::npos)
+        refuse("not A:B:", value);
+      options.through = {std::string(both.substr(0, colon)), std::string(both.substr(colon + 1))};
+    } else if (name == "--srtp-a" || name == "--srtp-b") {
+      auto& suite = name == "--srtp-a" ? options.srtp_a : options.srtp_b;
+      suite = loadgen::suite_named(value);
+      if (!suite)
+        refuse("no suite:", value);
     } else if (name == "--call-prefix") {
       options.call_prefix = value;
     } else if (name == "--rate") {
@@ -116,6 +136,8 @@ int main(int argc, char** argv) {
     return loadgen::relay_mode(parse(argc, argv));
   if (mode == "control")
     return loadgen::control_mode(parse(argc, argv));
+  if (mode == "handshakes")
+    return loadgen::handshake_mode(parse(argc, argv));
   if (mode == "hold")
     return loadgen::hold_mode(parse(argc, argv));
   std::fputs(kUsage, stderr);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "../../native/srtp/suite.h"
 #include "ng.h"
 
 namespace loadgen {
@@ -25,6 +26,8 @@ struct Options {
   /// Calls begun per second; 0: as many as the daemon manages.
   double rate = 0;
   bool delete_calls = true;
+  /// The daemon's interfaces that face the calling and the called phones.
+  std::optional<Interfaces> through;
   bool per_stream = false;
   /// The phones talk to each other without a relay: what sending and receiving alone costs.
   bool direct = false;
@@ -36,12 +39,19 @@ struct Options {
   std::string audio_file;
   /// File for what the receiver of that stream got, silence where a packet is missing.
   std::string record_file;
+  /// Suites of SDES that the callers and the called speak (RFC 4568); none: plain RTP.
+  std::optional<rtprelay::srtp::Suite> srtp_a;
+  std::optional<rtprelay::srtp::Suite> srtp_b;
+  /// Where both do, with one suite: the relay may pass their keys on, and SRTP as it is.
+  bool pass_srtp = false;
 };
 
 /// Calls with media both ways. Exit code.
 int relay_mode(const Options& options);
 /// Offer, answer and delete, again and again. Exit code.
 int control_mode(const Options& options);
+/// Calls with a handshake of DTLS-SRTP each. Exit code.
+int handshake_mode(const Options& options);
 /// Sets calls up, says `ready`, and deletes them when stdin ends. Exit code.
 int hold_mode(const Options& options);
 

@@ -66,9 +66,33 @@ std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t
          std::to_string(ptime_ms) + "\r\n";
 }
 
-std::string offer(const std::string& call_id, const std::string& sdp, const std::string& family) {
-  return "d" + member("command", "offer") + member("call-id", call_id) + member("from-tag", "a") +
-         (family.empty() ? "" : member("address-family", family)) + member("sdp", sdp) + "e";
+std::string secured_sdp(std::string sdp, std::string_view protocol, std::string_view lines) {
+  constexpr std::string_view kPlain = "RTP/AVP";
+  sdp.replace(sdp.find(kPlain), kPlain.size(), protocol);
+  sdp += lines;
+  return sdp;
+}
+
+std::string offer(const std::string& call_id, const std::string& sdp,
+                  const std::optional<Interfaces>& through, const Wishes& wishes) {
+  const auto list = [](std::string_view key, std::string_view word) {
+    return text(key) + "l" + text(word) + "e";
+  };
+  std::string body =
+      "d" + member("command", "offer") + member("call-id", call_id) + member("from-tag", "a");
+  if (through)
+    body += text("direction") + "l" + text(through->a) + text(through->b) + "e";
+  if (!wishes.family.empty())
+    body += member("address-family", wishes.family);
+  if (!wishes.protocol.empty())
+    body += member("transport-protocol", wishes.protocol);
+  if (!wishes.sdes.empty())
+    body += list("SDES", wishes.sdes);
+  if (wishes.recrypt)
+    body += list("flags", "recrypt");
+  if (wishes.demux)
+    body += list("rtcp-mux", "demux");
+  return body + member("sdp", sdp) + "e";
 }
 
 std::string answer(const std::string& call_id, const std::string& sdp) {

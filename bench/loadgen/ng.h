@@ -26,10 +26,32 @@ std::optional<Address> parse_host(const std::string& host, std::uint16_t port);
 
 /// What a phone sends as its SDP: PCMA, PCMU and telephone-event on `port`.
 std::string audio_sdp(const std::string& host, std::uint16_t port, std::uint32_t ptime_ms = 20);
+/// The same with another protocol, and with attributes more (whole lines).
+std::string secured_sdp(std::string sdp, std::string_view protocol, std::string_view lines);
 
-/// `family`: what the other side gets, `IP4` or `IP6`; empty: the same as this one.
+/// Names of interfaces of the daemon: that of this side and that of the other.
+struct Interfaces {
+  std::string a;
+  std::string b;
+};
+
+/// What an offer asks for besides. Empty: nothing.
+struct Wishes {
+  /// What the other side gets, `IP4` or `IP6`; empty: the same as this one.
+  std::string family;
+  /// `transport-protocol`.
+  std::string protocol;
+  /// A word of `SDES`.
+  std::string sdes;
+  /// SRTP must end in the relay.
+  bool recrypt = false;
+  /// RTCP on the port of RTP, as far as the offerer is concerned.
+  bool demux = false;
+};
+
+/// `through`: none means the daemon's first one for both.
 std::string offer(const std::string& call_id, const std::string& sdp,
-                  const std::string& family = "");
+                  const std::optional<Interfaces>& through, const Wishes& wishes = {});
 std::string answer(const std::string& call_id, const std::string& sdp);
 std::string remove(const std::string& call_id);
 std::string query(const std::string& call_id);

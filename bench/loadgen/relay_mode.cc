@@ -17,6 +17,7 @@
 
 #include "modes.h"
 #include "ng.h"
+#include "srtp.h"
 #include "statistics.h"
 #include "trace.h"
 
@@ -26,7 +27,9 @@ namespace {
 
 constexpr std::size_t kRtpHeader = 12;
 constexpr std::size_t kSamplesPerMs = 8; // PCMA: a byte each
+/// What a longer packet time would have beyond that is left out.
 constexpr std::size_t kMostPayload = 1400;
+constexpr std::uint32_t kLongestPtimeMs = 1000;
 constexpr std::uint32_t kFirstSsrc = 0x10000;
 constexpr std::uint32_t kMagic = 0x6c6f6164;
 
@@ -57,6 +60,7 @@ struct Phone {
   StreamTrace trace;
   /// What arrives here.
   ReceivedStream heard;
+  SrtpEnd srtp;
 };
 
 struct Run {
@@ -67,6 +71,8 @@ struct Run {
   std::int64_t started = 0;
   Histogram lateness;
   std::uint64_t strange = 0;
+  /// SRTP that could not be decrypted.
+  std::uint64_t refused_srtp = 0;
   std::size_t payload = 0;
   bool traced = false;
   /// Of the first phone's stream.
@@ -84,6 +90,8 @@ int open_phone(const std::string& host, std::uint16_t port) {
     return -1;
   const int room = 256 * 1024;
   (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+  const int on = 1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
   if (bind(fd, address->get(), address->size) != 0) {
     std::fprintf(stderr, "loadgen: %s:%u: %s\n", host.c_str(), port, std::strerror(errno));
     close(fd);
@@ -103,6 +111,17 @@ std::string family_of_b(const Options& options) {
   return a == b ? "" : b ? "IP6" : "IP4";
 }
 
+Wishes wishes_of(const Options& options) {
+  Wishes wishes;
+  wishes.family = family_of_b(options);
+  if (options.srtp_a || options.srtp_b)
+    wishes.protocol = options.srtp_b ? "RTP/SAVP" : "RTP/AVP";
+  if (options.srtp_b)
+    wishes.sdes = "only-" + std::string(rtprelay::srtp::traits_of(*options.srtp_b).name);
+  wishes.recrypt = options.srtp_a && options.srtp_b && !options.pass_srtp;
+  return wishes;
+}
+
 /// Offer and answer of one call; false when the daemon refuses.
 bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) {
   const auto port = static_cast<std::uint16_t>(options.port_base + 4 * call);
@@ -118,13 +137,21 @@ bool set_up(const Options& options, NgClient& ng, Run& run, std::uint32_t call) 
     return true;
   }
   const std::string id = call_id(options, call);
-  const std::string offered =
-      ng.ask(offer(id, audio_sdp(options.bind_a, port, options.ptime_ms), family_of_b(options)));
+  std::string body = audio_sdp(options.bind_a, port, options.ptime_ms);
+  if (options.srtp_a)
+    body = secured_sdp(body, "RTP/SAVP", a.srtp.choose(*options.srtp_a, 1));
+  const std::string offered = ng.ask(offer(id, body, options.through, wishes_of(options)));
   const auto towards_b = media_endpoint(offered);
-  const std::string answered = ng.ask(answer(
-      id, audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2), options.ptime_ms)));
+  body = audio_sdp(options.bind_b, static_cast<std::uint16_t>(port + 2), options.ptime_ms);
+  if (options.srtp_b) {
+    const unsigned tag = b.srtp.hear(offered, *options.srtp_b);
+    body = secured_sdp(body, "RTP/SAVP", b.srtp.choose(*options.srtp_b, tag));
+  }
+  const std::string answered = ng.ask(answer(id, body));
   const auto towards_a = media_endpoint(answered);
-  if (!towards_b || !towards_a) {
+  const bool keyed = (!options.srtp_a || a.srtp.hear(answered, *options.srtp_a) == 1) &&
+                     (!options.srtp_b || b.srtp.ready());
+  if (!towards_b || !towards_a || !keyed) {
     std::fprintf(stderr, "loadgen: call %s failed: %s / %s\n", id.c_str(), offered.c_str(),
                  answered.c_str());
     return false;
@@ -154,7 +181,7 @@ bool open_phones(const Options& options, Run& run) {
 }
 
 void send_one(Run& run, Phone& phone, std::int64_t now) {
-  std::array<std::uint8_t, kRtpHeader + kMostPayload> packet{};
+  std::array<std::uint8_t, kRtpHeader + kMostPayload + kSrtpRoom> packet{};
   packet[0] = 0x80;
   packet[1] = 8; // PCMA
   const auto sequence = htons(static_cast<std::uint16_t>(phone.sent));
@@ -172,10 +199,10 @@ void send_one(Run& run, Phone& phone, std::int64_t now) {
   phone.sent += 1;
   if (run.traced)
     phone.trace.sent.push_back(static_cast<std::int32_t>(now - run.started));
+  const std::size_t size = phone.srtp.protect(packet, kRtpHeader + run.payload);
   // A relay that is being restarted answers with ICMP errors, which the next call reports once.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (sendto(phone.fd, packet.data(), kRtpHeader + run.payload, 0, phone.target.get(),
-               phone.target.size) >= 0 ||
+    if (sendto(phone.fd, packet.data(), size, 0, phone.target.get(), phone.target.size) >= 0 ||
         errno != ECONNREFUSED)
       return;
     phone.refused += 1;
@@ -215,8 +242,8 @@ bool belongs(const Run& run, const Stamp& stamp, std::uint32_t partner, const st
   return ntohl(ssrc) == kFirstSsrc;
 }
 
-void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
-  const std::int64_t now = now_micros();
+/// `now`: when it came.
+void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size, std::int64_t now) {
   const std::uint32_t partner = phone.stream ^ 1U;
   Stamp stamp{};
   if (size >= kRtpHeader + sizeof(stamp))
@@ -247,7 +274,46 @@ void take(Run& run, Phone& phone, const std::uint8_t* bytes, std::size_t size) {
     run.latency_by_second[second].add(micros);
 }
 
+std::int64_t micros_of(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+/// From the clock of the kernel's time stamps to that of `now_micros`.
+std::int64_t stamp_offset() {
+  timespec wall{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  return now_micros() - micros_of(wall);
+}
+
+/// A datagram and when it came to the socket, by the clock of `now_micros`; -1: there is none.
+ssize_t receive_stamped(int fd, std::span<std::uint8_t> buffer, std::int64_t offset,
+                        std::int64_t& came) {
+  iovec part{buffer.data(), buffer.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(timespec))> control;
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
+  if (size < 0)
+    return size;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  timespec stamp{};
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET &&
+      header->cmsg_type == SCM_TIMESTAMPNS) {
+    std::memcpy(&stamp, CMSG_DATA(header), sizeof(stamp));
+    came = micros_of(stamp) + offset;
+  } else {
+    came = now_micros();
+  }
+  return size;
+}
+
+/// The phones look for packets each millisecond, and the kernel says when each has come: what wakes
+/// somebody up for every packet would be counted as the relay's, which sends it.
 void receive_all(Run& run) {
+  constexpr timespec kLook{0, 1'000'000};
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   for (Phone& phone : run.phones) {
     epoll_event event{};
@@ -258,12 +324,20 @@ void receive_all(Run& run) {
   std::array<epoll_event, 128> events;
   std::array<std::uint8_t, 2048> buffer;
   while (!run.stop.load(std::memory_order_relaxed)) {
-    const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 50);
+    const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 0);
+    if (ready <= 0)
+      nanosleep(&kLook, nullptr);
+    const std::int64_t offset = stamp_offset();
     for (int i = 0; i < ready; ++i) {
       Phone& phone = *static_cast<Phone*>(events[static_cast<std::size_t>(i)].data.ptr);
-      const ssize_t size = recv(phone.fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
-      if (size > 0)
-        take(run, phone, buffer.data(), static_cast<std::size_t>(size));
+      std::int64_t came = 0;
+      const ssize_t size = receive_stamped(phone.fd, buffer, offset, came);
+      if (size <= 0)
+        continue;
+      const auto plain =
+          phone.srtp.unprotect(std::span(buffer).first(static_cast<std::size_t>(size)));
+      run.refused_srtp += plain ? 0 : 1;
+      take(run, phone, buffer.data(), plain.value_or(0), came);
     }
   }
   close(epoll);
@@ -320,9 +394,9 @@ void report(const Options& options, const Run& run) {
   }
   std::printf("{\"calls\":%u,\"seconds\":%g,\"ptimeMs\":%u,\"sent\":%" PRIu64
               ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
-              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",",
+              ",\"reordered\":%" PRIu64 ",\"strange\":%" PRIu64 ",\"refusedSrtp\":%" PRIu64 ",",
               options.calls, options.seconds, options.ptime_ms, sent, received, sent - received,
-              duplicates, reordered, run.strange);
+              duplicates, reordered, run.strange, run.refused_srtp);
   const std::int64_t since_epoch = micros_of(CLOCK_REALTIME) - (now_micros() - run.started);
   std::printf("\"refused\":%" PRIu64 ",\"startedMonotonicMicros\":%" PRId64
               ",\"startedUnixMicros\":%" PRId64 ",",
@@ -357,13 +431,12 @@ void allow_many_descriptors() {
 bool prepare(const Options& options, NgClient& ng, Run& run) {
   allow_many_descriptors();
   if (options.calls == 0 || options.calls * 4 + options.port_base > 65'536 ||
-      options.ptime_ms * kSamplesPerMs < sizeof(Stamp) ||
-      options.ptime_ms * kSamplesPerMs > kMostPayload) {
+      options.ptime_ms * kSamplesPerMs < sizeof(Stamp) || options.ptime_ms > kLongestPtimeMs) {
     std::fprintf(stderr,
                  "loadgen: the calls do not fit into the ports, or the ptime not into packets\n");
     return false;
   }
-  run.payload = options.ptime_ms * kSamplesPerMs;
+  run.payload = std::min(options.ptime_ms * kSamplesPerMs, kMostPayload);
   run.traced = !options.trace_file.empty();
   if (!options.audio_file.empty() && !run.audio.load(options.audio_file, run.payload)) {
     std::fprintf(stderr, "loadgen: no audio in %s\n", options.audio_file.c_str());

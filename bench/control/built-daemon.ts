@@ -1,0 +1,82 @@
+/** A daemon of some built tree on loopback, its NG port, and how much processor its control thread has used. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { NgClient } from '../../test/support/ng-client.js';
+import { freeTcpPort, freeUdpPort, freeUdpRange } from '../../test/support/free-ports.js';
+import { pause } from '../../test/support/wait.js';
+
+/** Of 50 ms, until the first answer. */
+const startTries = 200;
+
+export class BuiltDaemon {
+  readonly #child: ChildProcess;
+  readonly port: number;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+  }
+
+  /** @param tree where `dist/` is. @param ports media ports that it needs. */
+  static async start(
+    tree: string,
+    ports: number,
+    more: readonly string[] = [],
+  ): Promise<BuiltDaemon> {
+    const port = freeUdpPort();
+    const range = freeUdpRange(ports);
+    const options = ['--config-file=none', '-f', '-E', '--log-level=5', '--interface=127.0.0.1'];
+    options.push(`--listen-ng=127.0.0.1:${port}`, '--delete-delay=0', '--num-threads=1');
+    options.push(`--port-min=${range.min}`, `--port-max=${range.max}`, ...more);
+    const child = spawn(process.execPath, ['dist/bin/rtprelayd.js', ...options], {
+      ...{ cwd: tree, stdio: 'ignore' },
+      // Earlier versions don't know the option.
+      env: { ...process.env, RTPRELAY_PAIR: 'no' },
+    });
+    const daemon = new BuiltDaemon(child, port);
+    const ng = new NgClient(port);
+    try {
+      await ng.ask({ command: 'ping' }, { tries: startTries, intervalMs: 50 });
+      return daemon;
+    } catch (cause) {
+      await daemon.stop();
+      throw new Error(`the daemon of ${tree} does not answer`, { cause });
+    } finally {
+      ng.close();
+    }
+  }
+
+  /** Processor time of the thread that signals, ms (`/proc/PID/task/PID/schedstat`). */
+  controlMs(): number {
+    const pid = this.#child.pid ?? 0;
+    const text = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1');
+    return Number(text.split(' ')[0]) / 1e6;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+/** A Redis server of its own without persistence; `ADDRESS:PORT` without the database. */
+export async function startRedis(): Promise<{
+  readonly server: string;
+  readonly stop: () => Promise<void>;
+}> {
+  const port = freeTcpPort();
+  const words = ['--port', String(port), '--save', '', '--appendonly', 'no', '--bind', '127.0.0.1'];
+  const child = spawn('redis-server', words, { stdio: 'ignore' });
+  await pause(500);
+  return {
+    server: `127.0.0.1:${port}`,
+    stop: async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
