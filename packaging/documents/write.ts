@@ -26,7 +26,7 @@ const probeUsage = readFileSync(join(root, 'deploy/bin/rtprelay-probe'), 'utf8')
   .map((line) => line.replace(/^# ?/, ''))
   .join('\n');
 const files: Readonly<Record<string, string>> = {
-  'etc/rtprelay/rtprelay.conf': configFile(),
+  'usr/share/rtprelay/etc/rtprelay/rtprelay.conf': configFile(),
   'usr/share/man/man8/rtprelayd.8': daemonPage(edition),
   'usr/share/man/man5/rtprelay.conf.5': configPage(edition),
   'usr/share/man/man1/rtprelayctl.1': controlPage(edition),
