@@ -5,7 +5,9 @@ import { connect } from 'node:net';
 import { parseListenAddress } from '../src/config/addresses.js';
 import { parseIniFile } from '../src/config/ini-file.js';
 import { defaultConfigFiles, defaultSection } from '../src/config/sources.js';
-import { captureOptions, runCapture, type CaptureAnswer } from '../src/daemon/cli/capture.js';
+import type { CaptureAnswer } from '../src/daemon/cli/capture-file.js';
+import { captureOptions, runCapture } from '../src/daemon/cli/capture.js';
+import type { KeysAnswer } from '../src/daemon/cli/decrypt.js';
 import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
 import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
 import { commandUsage, controlOptions, isFailure } from '../src/daemon/cli/usage.js';
@@ -155,12 +157,13 @@ async function snapshot(): Promise<StreamsSnapshot> {
   return parseSnapshot(Buffer.concat(chunks).toString('utf8'));
 }
 
-async function captured(callId: string): Promise<CaptureAnswer> {
+/** What the daemon says as JSON. @throws Error with what it says instead. */
+async function json<Answer>(line: string): Promise<Answer> {
   const chunks: Buffer[] = [];
-  await ask(`capture ${callId}`, (bytes) => chunks.push(bytes));
+  await ask(line, (bytes) => chunks.push(bytes));
   const text = Buffer.concat(chunks).toString('latin1');
   try {
-    return JSON.parse(text) as CaptureAnswer;
+    return JSON.parse(text) as Answer;
   } catch {
     throw new Error(text.trim());
   }
@@ -171,7 +174,10 @@ async function capture(rest: readonly string[]): Promise<void> {
   if (typeof options === 'string') fail(`rtprelayctl: ${options}`);
   const done = await runCapture(
     options,
-    () => captured(options.callId),
+    {
+      call: () => json<CaptureAnswer>(`capture ${options.callId}`),
+      keys: () => json<KeysAnswer>(`srtpkeys ${options.callId}`),
+    },
     (end) => process.on('SIGINT', end).on('SIGTERM', end),
   );
   process.stdout.write(done);

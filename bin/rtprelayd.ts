@@ -10,7 +10,7 @@ import {
   reportReady,
   startInBackground,
 } from '../src/daemon/process/daemonize.js';
-import { tuneEngine } from '../src/daemon/process/engine.js';
+import { optimiseSooner, tuneEngine } from '../src/daemon/process/engine.js';
 import { becomePair, wantsPair } from '../src/daemon/pair/launch.js';
 import { PairMember } from '../src/daemon/pair/member.js';
 import { complain, logNodeMessages, settle } from '../src/daemon/process/last-words.js';
@@ -45,9 +45,9 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
     const why = becomePair(command);
     complain(`No process pair, the daemon is alone: ${why}\n`);
   }
-  if (config.pair === 'yes' && config.media.portMode !== 'bound')
-    complain(`No process pair with --port-mode=${config.media.portMode}, the daemon is alone\n`);
   const member = PairMember.of(process.env);
+  // Whoever stands by has time.
+  if (member?.standsBy === true) optimiseSooner(process.env);
   // The parent is the process that signals are for.
   const ownPid = member === null ? process.pid : process.ppid;
   const socketStore = member === null ? config.socketStore : 'yes';
@@ -110,6 +110,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   });
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
+  optimiseSooner(process.env);
   if (config.pidfile !== null) {
     const problem = writePidfile(config.pidfile, ownPid);
     if (problem !== null) log.warning('core', problem);

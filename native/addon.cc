@@ -1,5 +1,5 @@
-// The addon's exports: the relay, control sockets, and what Node lacks (output that never waits,
-// signals, sd_notify, netlink).
+// The addon's exports: the relay, control sockets, SRTP of captures, and what Node lacks (output
+// that never waits, signals, sd_notify, netlink).
 #include <napi.h>
 
 #include "api/addon_state.h"
@@ -10,6 +10,7 @@
 #include "api/process.h"
 #include "api/relay_object.h"
 #include "api/service_manager.h"
+#include "api/srtp_receiver.h"
 
 namespace {
 
@@ -21,6 +22,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
   exports.Set("PairMember", rtprelay::api::PairMember::define(env));
+  exports.Set("SrtpReceiver", rtprelay::api::SrtpReceiver::define(env));
   exports.Set("executeProgram", Napi::Function::New(env, rtprelay::api::execute_program));
   exports.Set("createDtlsIdentity", Napi::Function::New(env, rtprelay::api::create_dtls_identity));
   exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));

@@ -13,7 +13,7 @@ namespace rtprelay::api {
 namespace {
 
 /// Rounds of work before other events of the loop get their turn.
-constexpr int kRounds = 16;
+constexpr int kRounds = 4;
 /// Batches read at most before work goes on.
 constexpr int kReads = 64;
 /// Replies that wait for a full socket buffer; more are dropped, and the sender asks again.
@@ -219,11 +219,13 @@ bool DatagramSocket::hand_over() {
   if (size == 0)
     return false;
   // An exception of the listener becomes an uncaught exception, as in any event handler.
-  const Napi::Value commands = listener_.MakeCallback(Value(), {lengths, hosts, ports});
-  if (!commands.IsEmpty() && commands.IsNumber()) {
-    const std::uint32_t bits = commands.As<Napi::Number>().Uint32Value();
+  const Napi::Value outcomes = listener_.MakeCallback(Value(), {lengths, hosts, ports});
+  if (!outcomes.IsEmpty() && outcomes.IsNumber()) {
+    // Two bits for each.
+    static_assert(kDatagramBatch <= 16);
+    const std::uint32_t bits = outcomes.As<Napi::Number>().Uint32Value();
     for (std::uint32_t i = 0; i < size; ++i)
-      intake_.note(sources[i], (bits >> i & 1) != 0);
+      intake_.note(sources[i], static_cast<Outcome>(bits >> (2 * i) & 3));
   }
   if (!queue_.empty() && fd_.valid() && !blocked_)
     flush();

@@ -17,9 +17,10 @@
 namespace rtprelay::api {
 
 /// Messages worked on and answered at a time: enough to share the system calls and the waking of
-/// the other side, few enough that it works on the first answers while we work on the next
+/// the other side, and that code that one command has brought into the caches is there for the
+/// next; few enough that the other side works on the first answers while we work on the next
 /// requests.
-constexpr std::size_t kDatagramBatch = 4;
+constexpr std::size_t kDatagramBatch = 16;
 /// Messages read at a time. All that has come is read before any is worked on, so that a flood does
 /// not push proxies' commands out of the socket's buffer.
 constexpr std::size_t kReadBatch = 16;

@@ -41,6 +41,7 @@ Napi::Function PairMember::define(Napi::Env env) {
 PairMember::PairMember(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<PairMember>(info), environment_(info.Env()),
       sockets_(info.Env().GetInstanceData<AddonState>()->sockets),
+      held_packets_(info.Env().GetInstanceData<AddonState>()->held_packets),
       journal_({[this](const std::string& name, int fd) { return sockets_.keep_file(name, fd); },
                 [this](const std::string& name) { sockets_.forget_file(name); }}) {
   if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction()) {
@@ -49,6 +50,8 @@ PairMember::PairMember(const Napi::CallbackInfo& info)
   }
   channel_ = FileDescriptor(info[0].As<Napi::Number>().Int32Value());
   (void)fcntl(channel_.get(), F_SETFD, FD_CLOEXEC);
+  held_packets_.wanted = true;
+  sockets_.keep_listeners();
   listener_ = Napi::Persistent(info[1].As<Napi::Function>());
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(environment_, &loop);
@@ -86,7 +89,15 @@ void PairMember::on_poll(uv_poll_t* poll, int /*status*/, int /*events*/) {
 }
 
 void PairMember::take(FileDescriptor fd) {
-  if (!sockets_.inherit(fd))
+  if (sockets_.inherit(fd))
+    return;
+  if (HeldPackets::is_one(fd.get()))
+    held_packets_.left = std::move(fd);
+  else if (Life::is_one(fd.get()))
+    watch_life(std::move(fd), [notify = sockets_.notify_from_thread()](pid_t pid, int status) {
+      notify("X_ENDED=" + std::to_string(pid) + " " + std::to_string(status));
+    });
+  else
     (void)journal_.adopt(std::move(fd));
 }
 
@@ -94,6 +105,12 @@ void PairMember::tell(const char* what) {
   Napi::Env env(environment_);
   Napi::HandleScope scope(env);
   listener_.MakeCallback(Value(), {Napi::String::New(env, what)});
+}
+
+void PairMember::show_life() {
+  if (life_ == nullptr)
+    life_ = Life::begin();
+  life_kept_ = life_ != nullptr && sockets_.keep_file("life", life_->fd());
 }
 
 void PairMember::receive() {
@@ -128,9 +145,10 @@ void PairMember::receive() {
         take(FileDescriptor(fds[i]));
       came = true;
     }
-    if (kind == 'A')
+    if (kind == 'A') {
       tell("active");
-    else if (kind == 'S')
+      show_life();
+    } else if (kind == 'S')
       tell("synced");
     else if (kind == 'H')
       tell("hand-over");
@@ -162,6 +180,9 @@ Napi::Value PairMember::append(const Napi::CallbackInfo& info) {
   const std::uint32_t kind = info[0].As<Napi::Number>().Uint32Value();
   if (kind < 1 || kind > kLastJournalKind)
     return refuse(env, "no such kind of record");
+  // The keeper may have been too busy for it.
+  if (life_ != nullptr && !life_kept_)
+    show_life();
   const auto value = info[2].As<Napi::Buffer<std::uint8_t>>();
   const bool done = journal_.append(static_cast<JournalKind>(kind), byte_string(info[1]),
                                     std::span(value.Data(), value.Length()), monotonic_micros());

@@ -6,7 +6,9 @@
 #include <napi.h>
 #include <uv.h>
 
+#include "../core/held_packets.h"
 #include "../core/journal.h"
+#include "../core/life.h"
 #include "../core/socket.h"
 #include "../core/socket_store.h"
 
@@ -28,15 +30,20 @@ private:
   void receive();
   void take(FileDescriptor fd);
   void tell(const char* what);
+  void show_life();
   void shut_down();
   static void on_poll(uv_poll_t* poll, int status, int events);
   static void on_cleanup(void* self);
 
   napi_env environment_;
   SocketStore& sockets_;
+  HeldPacketsOptions& held_packets_;
   Journal journal_;
   JournalRecord record_;
   FileDescriptor channel_;
+  /// Of an active process, for the one that stands by.
+  std::unique_ptr<Life> life_;
+  bool life_kept_ = false;
   uv_poll_t* poll_ = nullptr;
   Napi::FunctionReference listener_;
 };

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../core/program_pages.h"
 #include "../core/socket.h"
 
 namespace rtprelay::api {
@@ -161,6 +162,14 @@ Napi::Value release_memory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// releaseProgram(): pages of the file with Node's code that nothing has changed; how many bytes of
+/// addresses.
+Napi::Value release_program(const Napi::CallbackInfo& info) {
+  // Of the program, or of the library that it is in (Debian's libnode).
+  const auto inside = reinterpret_cast<const void*>(&napi_create_function);
+  return Napi::Number::New(info.Env(), static_cast<double>(release_file_pages(inside)));
+}
+
 } // namespace
 
 Napi::Object process_functions(Napi::Env env) {
@@ -172,6 +181,7 @@ Napi::Object process_functions(Napi::Env env) {
   object.Set("openFiles", Napi::Function::New(env, open_files));
   object.Set("setOpenFiles", Napi::Function::New(env, set_open_files));
   object.Set("releaseMemory", Napi::Function::New(env, release_memory));
+  object.Set("releaseProgram", Napi::Function::New(env, release_program));
   return object;
 }
 

@@ -5,7 +5,8 @@
 
 namespace rtprelay::api {
 
-/// `ignoreSignals`, `openOutput`, `connectOutput`, `writeOutput`, `openFiles`, `setOpenFiles`.
+/// `ignoreSignals`, `openOutput`, `connectOutput`, `writeOutput`, `openFiles`, `setOpenFiles`,
+/// `releaseMemory`, `releaseProgram`.
 Napi::Object process_functions(Napi::Env env);
 
 } // namespace rtprelay::api

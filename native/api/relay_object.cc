@@ -41,9 +41,9 @@ Napi::Value number(Napi::Env env, std::int64_t value) {
 
 Napi::Value number(Napi::Env env, std::int32_t value) { return Napi::Number::New(env, value); }
 
-/// Numbers of one stream, in the order of `figure` in src/native/relay.ts.
+/// Numbers of one stream, in the order of `counter` in src/native/relay.ts.
 constexpr std::size_t kSources = 1 + kEarlierSources;
-constexpr std::size_t kFigures = 11 + 2 * kSources + kDropReasons;
+constexpr std::size_t kCounters = 11 + 2 * kSources + kDropReasons;
 
 double ssrc_of(std::uint64_t source) {
   return (source & kSsrcKnown) != 0 ? static_cast<double>(source & 0xffffffff) : -1;
@@ -53,7 +53,7 @@ double type_of(std::uint64_t source) {
   return (source & kTypeKnown) != 0 ? static_cast<double>((source >> kTypeShift) & 0x7f) : -1;
 }
 
-void write_figures(const StreamReading& reading, double* out) {
+void write_counters(const StreamReading& reading, double* out) {
   const Stream& stream = *reading.stream;
   const StreamCounters& counters = stream.counters;
   const std::uint64_t packets = stream.base.packets + counters.packets.get();
@@ -128,12 +128,14 @@ Napi::Object counted_source(Napi::Env env, std::uint32_t stream, const Reception
   set("streamId", stream);
   set("ssrc", ssrc_of(source));
   set("payloadType", type_of(source));
-  const std::array<std::pair<const char*, const Counter*>, 8> counters{{
+  const std::array<std::pair<const char*, const Counter*>, 10> counters{{
       {"packets", &reception.packets},
       {"bytes", &reception.bytes},
       {"lost", &reception.lost},
       {"duplicates", &reception.duplicates},
       {"reordered", &reception.reordered},
+      {"skips", &reception.skips},
+      {"resets", &reception.resets},
       {"jitter", &reception.jitter},
       {"lastSequence", &reception.last_sequence},
       {"lastTimestamp", &reception.last_timestamp},
@@ -217,6 +219,8 @@ void write_handshake(Napi::Env env, const HandshakeEvent& event, Napi::Object& o
   object.Set("suite", Napi::Number::New(env, static_cast<double>(event.keys.suite)));
   object.Set("send", key_object(env, event.keys.local, traits));
   object.Set("receive", key_object(env, event.keys.remote, traits));
+  object.Set("certificate", Napi::Buffer<std::uint8_t>::Copy(env, event.certificate.data(),
+                                                             event.certificate.size()));
 }
 
 Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
@@ -232,6 +236,13 @@ Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
                                                        : std::int64_t{-1}));
     object.Set("rtcpIndex", number(env, indexes.has_rtcp ? static_cast<std::int64_t>(indexes.rtcp)
                                                          : std::int64_t{-1}));
+    object.Set("offset", Napi::Number::New(env, indexes.offset));
+    return object;
+  }
+  if ((record.events & kSsrcLearned) != 0) {
+    object.Set("streamId", Napi::Number::New(env, record.stream_id));
+    object.Set("ssrc", Napi::Number::New(env, record.ssrc));
+    object.Set("endpoint", env.Null());
     return object;
   }
   if ((record.events & kDigitEnded) != 0) {
@@ -322,14 +333,19 @@ Napi::Function RelayObject::define(Napi::Env env) {
   return DefineClass(env, "Relay",
                      {
                          InstanceMethod<&RelayObject::activate>("activate"),
+                         InstanceMethod<&RelayObject::replay_left>("replayLeft"),
                          InstanceMethod<&RelayObject::pause>("pause"),
                          InstanceMethod<&RelayObject::rebase>("rebase"),
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
                          InstanceMethod<&RelayObject::glance>("glance"),
+                         InstanceMethod<&RelayObject::counters>("counters"),
+                         InstanceMethod<&RelayObject::keep_ports>("keepPorts"),
                          InstanceMethod<&RelayObject::request_key_frames>("requestKeyFrames"),
-                         InstanceMethod<&RelayObject::last_activity>("lastActivity"),
+                         InstanceMethod<&RelayObject::dial>("dial"),
+                         InstanceMethod<&RelayObject::last_packet>("lastPacket"),
                          InstanceMethod<&RelayObject::totals>("totals"),
+                         InstanceMethod<&RelayObject::by_address>("byAddress"),
                          InstanceMethod<&RelayObject::drops>("drops"),
                          InstanceMethod<&RelayObject::traces>("traces"),
                          InstanceMethod<&RelayObject::on_events>("onEvents"),
@@ -343,11 +359,13 @@ Napi::Function RelayObject::define(Napi::Env env) {
 
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 6 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
-      !info[3].IsBoolean() || !info[4].IsBoolean() || !info[5].IsBoolean()) {
+  if (info.Length() < 8 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
+      !info[3].IsBoolean() || !info[4].IsBoolean() || !info[5].IsBoolean() || !info[6].IsNumber() ||
+      !info[7].IsString()) {
     fail(info.Env(),
          "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
-         "listeningMos: boolean, dormant: boolean, portsMap?: number, socketsMap?: number)");
+         "listeningMos: boolean, dormant: boolean, dtlsMtu: number, dtlsCiphers: string, "
+         "portsMap?: number, socketsMap?: number, blocksMap?: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -366,14 +384,19 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   options.free_bind = info[1].As<Napi::Boolean>().Value() ? FreeBind::kYes : FreeBind::kNo;
   sockets_ = &info.Env().GetInstanceData<AddonState>()->sockets;
   options.sockets = sockets_;
+  HeldPacketsOptions& held_packets = info.Env().GetInstanceData<AddonState>()->held_packets;
+  options.held_packets = held_packets.wanted ? &held_packets : nullptr;
   options.epoch = info[2].As<Napi::Number>().Int64Value();
   if (info[3].As<Napi::Boolean>().Value())
     options.mos.formula = MosRule::Formula::kLegacy;
   options.mos.listening = info[4].As<Napi::Boolean>().Value();
   options.dormant = info[5].As<Napi::Boolean>().Value();
-  if (info.Length() > 7 && info[6].IsNumber() && info[7].IsNumber())
-    options.steering = {info[6].As<Napi::Number>().Int32Value(),
-                        info[7].As<Napi::Number>().Int32Value()};
+  options.dtls.mtu = info[6].As<Napi::Number>().Int32Value();
+  options.dtls.ciphers = info[7].As<Napi::String>().Utf8Value();
+  if (info.Length() > 10 && info[8].IsNumber() && info[9].IsNumber() && info[10].IsNumber())
+    options.steering = {info[8].As<Napi::Number>().Int32Value(),
+                        info[9].As<Napi::Number>().Int32Value(),
+                        info[10].As<Napi::Number>().Int32Value()};
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   int error = 0;
@@ -466,6 +489,13 @@ bool RelayObject::is_open(Napi::Env env) {
   return false;
 }
 
+Napi::Value RelayObject::replay_left(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  return number(env, relay_->replay_left(true));
+}
+
 Napi::Value RelayObject::activate(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (is_open(env) && !relay_->activate())
@@ -483,22 +513,22 @@ Napi::Value RelayObject::pause(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// rebase(callId: string, figures: Float64Array): stream, packets, bytes, errors, last packet of
+// rebase(callId: string, counters: Float64Array): stream, packets, bytes, errors, last packet of
 // each
 Napi::Value RelayObject::rebase(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
   if (info.Length() < 2 || !info[0].IsString() || !info[1].IsTypedArray()) {
-    fail(env, "rebase(callId: string, figures: Float64Array)");
+    fail(env, "rebase(callId: string, counters: Float64Array)");
     return env.Undefined();
   }
   constexpr std::size_t kPerStream = 5;
   const std::string call_id = byte_string(info[0]);
-  const auto figures = info[1].As<Napi::Float64Array>();
-  for (std::size_t at = 0; at + kPerStream <= figures.ElementLength(); at += kPerStream) {
+  const auto counters = info[1].As<Napi::Float64Array>();
+  for (std::size_t at = 0; at + kPerStream <= counters.ElementLength(); at += kPerStream) {
     const auto number = [&](std::size_t position) {
-      return static_cast<std::uint64_t>(std::max(figures[at + position], 0.0));
+      return static_cast<std::uint64_t>(std::max(counters[at + position], 0.0));
     };
     StreamBase base;
     base.packets = number(1);
@@ -537,6 +567,22 @@ Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value RelayObject::keep_ports(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1 || !info[0].IsArray()) {
+    fail(env, "keepPorts(callIds: string[])");
+    return env.Undefined();
+  }
+  const auto ids = info[0].As<Napi::Array>();
+  std::vector<std::string> call_ids;
+  for (std::uint32_t i = 0; i < ids.Length(); ++i)
+    call_ids.push_back(byte_string(ids[i]));
+  relay_->keep_ports(call_ids);
+  return env.Undefined();
+}
+
 Napi::Value RelayObject::request_key_frames(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
@@ -548,25 +594,49 @@ Napi::Value RelayObject::request_key_frames(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(env, relay_->request_key_frames(byte_string(info[0])));
 }
 
+Napi::Value RelayObject::dial(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  constexpr std::size_t kNumbers = 8;
+  if (info.Length() < 2 || !info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
+      info[1].As<Napi::TypedArray>().ElementLength() != kNumbers) {
+    fail(
+        env,
+        "dial(callId: string, [stream, event, volume, payloadType, duration, pause, frame, told])");
+    return env.Undefined();
+  }
+  const auto numbers = info[1].As<Napi::Uint32Array>();
+  const Digit digit{.event = static_cast<std::uint8_t>(numbers[1]),
+                    .volume = static_cast<std::uint8_t>(numbers[2] & 0x3fU),
+                    .payload_type = static_cast<std::uint8_t>(numbers[3] & 0x7fU),
+                    .duration = numbers[4],
+                    .pause = numbers[5],
+                    .frame = numbers[6],
+                    .told = numbers[7] != 0};
+  return Napi::Boolean::New(env, relay_->dial(byte_string(info[0]), numbers[0], digit));
+}
+
 Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
   if (info.Length() < 2 || !info[1].IsTypedArray()) {
-    fail(env, "statistics(callId: string, figures: Float64Array)");
+    fail(env, "statistics(callId: string, counters: Float64Array)");
     return env.Undefined();
   }
   CallReading reading;
   if (!relay_->read(byte_string(info[0]), reading))
     return env.Null();
-  auto figures = info[1].As<Napi::Float64Array>();
-  const std::size_t needed = reading.streams.size() * kFigures;
-  if (figures.ElementLength() < needed)
+  auto counters = info[1].As<Napi::Float64Array>();
+  const std::size_t needed = reading.streams.size() * kCounters;
+  if (counters.ElementLength() < needed)
     return number(env, static_cast<std::uint64_t>(needed));
   Napi::Array hosts = Napi::Array::New(env, reading.streams.size());
   for (std::uint32_t i = 0; i < reading.streams.size(); ++i) {
     const StreamReading& stream = reading.streams[i];
-    write_figures(stream, figures.Data() + i * kFigures);
+    write_counters(stream, counters.Data() + i * kCounters);
     if (stream.latch.endpoint.valid())
       hosts[i] = text(env, format_host(stream.latch.endpoint));
   }
@@ -596,31 +666,43 @@ Napi::Value RelayObject::glance(const Napi::CallbackInfo& info) {
   if (!is_open(env))
     return env.Undefined();
   if (info.Length() < 2 || !info[1].IsTypedArray()) {
-    fail(env, "glance(callId: string, figures: Float64Array)");
+    fail(env, "glance(callId: string, counters: Float64Array)");
     return env.Undefined();
   }
   CallReading reading;
   if (!relay_->read(byte_string(info[0]), reading))
     return number(env, std::int64_t{-1});
-  auto figures = info[1].As<Napi::Float64Array>();
+  auto counters = info[1].As<Napi::Float64Array>();
   const std::size_t needed = reading.streams.size() * kGlance;
-  if (figures.ElementLength() >= needed)
+  if (counters.ElementLength() >= needed)
     for (std::size_t i = 0; i < reading.streams.size(); ++i)
-      write_glance(*reading.streams[i].stream, *reading.quality, figures.Data() + i * kGlance);
+      write_glance(*reading.streams[i].stream, *reading.quality, counters.Data() + i * kGlance);
   return number(env, static_cast<std::uint64_t>(needed));
 }
 
-Napi::Value RelayObject::last_activity(const Napi::CallbackInfo& info) {
+Napi::Value RelayObject::counters(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
-  Napi::Array result = Napi::Array::New(env);
-  std::uint32_t count = 0;
-  relay_->each_activity([&](const std::string& call_id, std::uint64_t micros) {
-    result[count++] = text(env, call_id);
-    result[count++] = number(env, micros);
-  });
-  return result;
+  if (info.Length() < 2 || !info[1].IsTypedArray()) {
+    fail(env, "counters(callId: string, counters: Float64Array)");
+    return env.Undefined();
+  }
+  auto counters = info[1].As<Napi::Float64Array>();
+  const std::size_t needed =
+      relay_->heard(byte_string(info[0]), {counters.Data(), counters.ElementLength()});
+  return number(env, static_cast<std::uint64_t>(needed));
+}
+
+Napi::Value RelayObject::last_packet(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1) {
+    fail(env, "lastPacket(callId: string)");
+    return env.Undefined();
+  }
+  return number(env, relay_->last_packet(byte_string(info[0])));
 }
 
 Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {
@@ -632,6 +714,44 @@ Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {
   result.Set("packets", number(env, totals.packets));
   result.Set("bytes", number(env, totals.bytes));
   result.Set("errors", number(env, totals.errors));
+  return result;
+}
+
+Napi::Value RelayObject::by_address(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  const std::vector<AddressCounters> all = relay_->by_address();
+  Napi::Array result = Napi::Array::New(env, all.size());
+  for (std::uint32_t i = 0; i < all.size(); ++i) {
+    const AddressCounters& each = all[i];
+    const ReportSums& reports = each.reports;
+    const auto count = [](std::uint64_t value) { return static_cast<double>(value); };
+    // The order of `addressCountersOf` in src/native/relay.ts.
+    const std::array<double, 17> counters{count(each.received.packets),
+                                          count(each.received.bytes),
+                                          count(each.received.errors),
+                                          count(each.packets_out),
+                                          count(each.bytes_out),
+                                          count(reports.reports),
+                                          reports.jitter_ms.total,
+                                          reports.jitter_ms.squares,
+                                          reports.round_trip_micros.total,
+                                          reports.round_trip_micros.squares,
+                                          reports.round_trip_leg_micros.total,
+                                          reports.round_trip_leg_micros.squares,
+                                          reports.loss_percent.total,
+                                          reports.loss_percent.squares,
+                                          count(reports.rated),
+                                          reports.mos.total,
+                                          reports.mos.squares};
+    Napi::Float64Array numbers = Napi::Float64Array::New(env, counters.size());
+    std::ranges::copy(counters, numbers.Data());
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("address", text(env, format_host(each.address)));
+    object.Set("counters", numbers);
+    result[i] = object;
+  }
   return result;
 }
 

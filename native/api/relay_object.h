@@ -20,13 +20,18 @@ public:
 
 private:
   Napi::Value activate(const Napi::CallbackInfo& info);
+  Napi::Value replay_left(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
   Napi::Value rebase(const Napi::CallbackInfo& info);
   Napi::Value reconcile(const Napi::CallbackInfo& info);
   Napi::Value glance(const Napi::CallbackInfo& info);
+  Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value statistics(const Napi::CallbackInfo& info);
+  Napi::Value keep_ports(const Napi::CallbackInfo& info);
   Napi::Value request_key_frames(const Napi::CallbackInfo& info);
-  Napi::Value last_activity(const Napi::CallbackInfo& info);
+  Napi::Value by_address(const Napi::CallbackInfo& info);
+  Napi::Value dial(const Napi::CallbackInfo& info);
+  Napi::Value last_packet(const Napi::CallbackInfo& info);
   Napi::Value totals(const Napi::CallbackInfo& info);
   Napi::Value drops(const Napi::CallbackInfo& info);
   Napi::Value traces(const Napi::CallbackInfo& info);

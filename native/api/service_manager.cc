@@ -1,6 +1,7 @@
 #include "service_manager.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "addon_state.h"
 
@@ -22,6 +23,13 @@ Napi::Value inherit(const Napi::CallbackInfo& info) {
   const std::uint32_t count = info[1].As<Napi::Number>().Uint32Value();
   const std::size_t kept = store_of(info.Env()).inherit(first, count);
   return Napi::Number::New(info.Env(), static_cast<double>(kept));
+}
+
+Napi::Value record_ports(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsString())
+    return refuse(info.Env(), "recordPorts(path: string)");
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  return Napi::Boolean::New(info.Env(), store_of(info.Env()).record_in(path.c_str()));
 }
 
 Napi::Value open(const Napi::CallbackInfo& info) {
@@ -57,6 +65,29 @@ Napi::Value open_early(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// listen(host, port): the descriptor, which is the caller's to close; a negative errno.
+Napi::Value listen_at(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsNumber())
+    return refuse(info.Env(), "listen(host: string, port: number)");
+  SocketAddress local;
+  int error = EINVAL;
+  FileDescriptor fd;
+  const std::uint32_t port = info[1].As<Napi::Number>().Uint32Value();
+  if (port <= 65'535 && parse_address(info[0].As<Napi::String>().Utf8Value(),
+                                      static_cast<std::uint16_t>(port), local))
+    fd = store_of(info.Env()).listen(local, error);
+  return Napi::Number::New(info.Env(), fd.valid() ? fd.release() : -error);
+}
+
+// listenUnix(path): as `listen`; 0: listeners are not kept here.
+Napi::Value listen_unix(const Napi::CallbackInfo& info) {
+  int error = EINVAL;
+  FileDescriptor fd;
+  if (info.Length() > 0 && info[0].IsString())
+    fd = store_of(info.Env()).listen(info[0].As<Napi::String>().Utf8Value(), error);
+  return Napi::Number::New(info.Env(), fd.valid() ? fd.release() : -error);
+}
+
 Napi::Value release_rest(const Napi::CallbackInfo& info) {
   const std::size_t count = store_of(info.Env()).release_rest();
   return Napi::Number::New(info.Env(), static_cast<double>(count));
@@ -67,9 +98,12 @@ Napi::Value release_rest(const Napi::CallbackInfo& info) {
 Napi::Object service_manager(Napi::Env env) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("inherit", Napi::Function::New(env, inherit));
+  object.Set("recordPorts", Napi::Function::New(env, record_ports));
   object.Set("open", Napi::Function::New(env, open));
   object.Set("notify", Napi::Function::New(env, notify));
   object.Set("openEarly", Napi::Function::New(env, open_early));
+  object.Set("listen", Napi::Function::New(env, listen_at));
+  object.Set("listenUnix", Napi::Function::New(env, listen_unix));
   object.Set("releaseRest", Napi::Function::New(env, release_rest));
   return object;
 }

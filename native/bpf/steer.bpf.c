@@ -26,6 +26,13 @@ struct {
 } ports SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, STEER_BLOCKS);
+  __type(key, __u32);
+  __type(value, __u32);
+} blocks SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_SOCKMAP);
   __uint(max_entries, STEER_SOCKETS);
   __type(key, __u32);
@@ -42,6 +49,10 @@ struct {
 SEC("sk_lookup")
 int rtprelay_steer(struct bpf_sk_lookup* context) {
   if (context->protocol != IPPROTO_UDP)
+    return SK_PASS;
+  __u32 block = context->local_port >> STEER_BLOCK_BITS;
+  __u32* used = bpf_map_lookup_elem(&blocks, &block);
+  if (!used || !*used)
     return SK_PASS;
   struct flow_key key = {.port = bpf_htons((__u16)context->local_port)};
   if (context->family == AF_INET) {

@@ -7,13 +7,18 @@
 
 #include "flow.h"
 
-#define STEER_LAYOUT_VERSION 1u
+#define STEER_LAYOUT_VERSION 2u
 
 /* Ports that may be open at a time, at least; memory is taken only for those that are. */
 #define STEER_LEAST_PORTS 131072
 
 /* Sockets: two for each thread of the packet path, see steer_slot. */
 #define STEER_SOCKETS 128
+
+/* Ports of any address, in blocks: most datagrams of a machine are for none of ours, and are told
+ * by an array that fits into a processor's cache. What was ever used stays marked. */
+#define STEER_BLOCK_BITS 6
+#define STEER_BLOCKS (65536 >> STEER_BLOCK_BITS)
 
 /* The key is a flow_key: where packets arrive. The value: the slot of their socket. */
 static inline __u32 steer_slot(__u32 worker, enum flow_family family) {

@@ -11,6 +11,7 @@
 
 #include "../dtls/session.h"
 #include "address.h"
+#include "allowance.h"
 #include "clock.h"
 #include "mailbox.h"
 #include "transport.h"
@@ -20,27 +21,6 @@ namespace rtprelay {
 class Attempt;
 class Handshakes;
 class Worker;
-
-/// So many events within `tolerance`, and one per `interval` for long.
-class Allowance {
-public:
-  constexpr Allowance(Micros interval, std::int64_t burst)
-      : interval_(interval), tolerance_(interval * (burst - 1)) {}
-
-  /// false: too much.
-  bool take(Micros now) {
-    const Micros at = due_ > now ? due_ : now;
-    if (at - now > tolerance_)
-      return false;
-    due_ = at + interval_;
-    return true;
-  }
-
-private:
-  Micros interval_;
-  Micros tolerance_;
-  Micros due_ = 0;
-};
 
 /// Where a packet came from, and by which port.
 struct Origin {
@@ -83,7 +63,13 @@ struct Association : MailboxLink, std::enable_shared_from_this<Association> {
   /// Of what comes from where the peer is expected, and from elsewhere.
   std::array<Allowance, 2> datagrams{Allowance{20'000, 64}, Allowance{20'000, 64}};
 
+  // Set before the thread of handshakes is told of it, which takes it.
+  /// That of the same transport before it.
+  std::shared_ptr<Association> predecessor;
+
   // Thread: handshakes only.
+  /// What comes for this one is for that one.
+  std::weak_ptr<Association> successor;
   std::optional<dtls::Fingerprint> fingerprint;
   std::vector<std::unique_ptr<Attempt>> attempts;
   std::array<Allowance, 2> beginnings{Allowance{500'000, 8}, Allowance{500'000, 8}};

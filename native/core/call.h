@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "held_packets.h"
 #include "latch.h"
 #include "mailbox.h"
 #include "plan.h"
@@ -28,6 +29,8 @@ struct SrtpSession {
   std::unique_ptr<srtp::Receiver> receiver;
   /// What it went on from. Thread: control only.
   std::vector<srtp::SourceIndexes> resumed_from;
+  /// Where SRTCP of other sources begins. Thread: control only.
+  std::uint32_t first_rtcp = 0;
 };
 
 /// The streams of a transport that carries several.
@@ -124,6 +127,15 @@ inline const StreamConfig* BundleConfig::find(std::uint32_t id) const {
   return nullptr;
 }
 
+/// A digit for a stream of a snapshot that stays.
+struct DigitOrder {
+  const CallSnapshot* call = nullptr;
+  std::uint32_t stream_id = 0;
+  Digit digit;
+  /// For a stream that has none.
+  std::unique_ptr<DigitQueue> queue;
+};
+
 struct PortBinding {
   Port* port = nullptr;
   const TransportConfig* transport = nullptr;
@@ -156,6 +168,11 @@ struct Exchange : MailboxLink {
   bool ends_waiting = false;
   /// A snapshot that stays: its senders of video are asked for key frames.
   const CallSnapshot* key_frames_of = nullptr;
+  std::unique_ptr<DigitOrder> digit;
+  /// What another process has left, for ports that the worker knows.
+  std::vector<LeftPacket> left;
+  /// Where packets lie from now on; without packets: where they lay.
+  HeldByWorker held_packets;
 };
 
 } // namespace rtprelay

@@ -177,7 +177,7 @@ std::optional<std::uint32_t> SsrcStreams::find(std::uint32_t ssrc) const {
 void SsrcStreams::learn(std::uint32_t ssrc, std::uint32_t stream) {
   std::size_t at = place_of(ssrc);
   if (!entries_[at].used) {
-    if (size_ >= kLearnedSsrcs / 4 * 3) {
+    if (full()) {
       entries_.fill({});
       size_ = 0;
       at = place_of(ssrc);
@@ -214,6 +214,19 @@ std::optional<std::uint32_t> Demultiplexer::stream_of_mid(Bytes mid) const {
   return std::nullopt;
 }
 
+void Demultiplexer::learn(DemuxState& state, std::uint32_t ssrc, std::uint32_t stream) const {
+  const auto known = state.arriving.find(ssrc);
+  if (known == stream)
+    return;
+  const bool anew = !known && state.arriving.full();
+  state.arriving.learn(ssrc, stream);
+  // What the SDP has said is not forgotten for it.
+  if (anew)
+    prepare(state);
+  if (state.news_size < state.news.size())
+    state.news[state.news_size++] = {ssrc, stream};
+}
+
 std::optional<std::uint32_t> Demultiplexer::stream_of_rtp(DemuxState& state, Bytes packet) const {
   const std::uint32_t ssrc = read_u32(packet, 8);
   ExtensionElements elements;
@@ -223,7 +236,7 @@ std::optional<std::uint32_t> Demultiplexer::stream_of_rtp(DemuxState& state, Byt
         continue;
       const auto stream = stream_of_mid(elements.list[i].data);
       if (stream)
-        state.arriving.learn(ssrc, *stream);
+        learn(state, ssrc, *stream);
       return stream;
     }
   }
@@ -233,7 +246,7 @@ std::optional<std::uint32_t> Demultiplexer::stream_of_rtp(DemuxState& state, Byt
   const std::uint16_t position = types_[packet[1] & 0x7f];
   if (position == 0 || position == kAmbiguous)
     return std::nullopt;
-  state.arriving.learn(ssrc, streams_[position - 1U]);
+  learn(state, ssrc, streams_[position - 1U]);
   return streams_[position - 1U];
 }
 
@@ -245,7 +258,7 @@ void Demultiplexer::learn_from_rtcp(DemuxState& state, Bytes packet) const {
       if (type != kRtcpMidItem)
         return;
       if (const auto stream = stream_of_mid(value))
-        state.arriving.learn(ssrc, *stream);
+        learn(state, ssrc, *stream);
     });
   });
 }

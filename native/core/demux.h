@@ -8,12 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "allowance.h"
 #include "plan.h"
 
 namespace rtprelay {
 
 /// SSRCs that one direction of such a transport remembers; when there are more, it begins anew.
 constexpr std::size_t kLearnedSsrcs = 128;
+/// What one packet (a compound one) can tell of.
+constexpr std::size_t kNewSsrcs = 8;
+
+/// An SSRC and the stream that it belongs to.
+struct SsrcStream {
+  std::uint32_t ssrc = 0;
+  std::uint32_t stream = 0;
+};
 
 /// Which stream an SSRC belongs to.
 // Thread: worker only.
@@ -21,6 +30,8 @@ class SsrcStreams {
 public:
   [[nodiscard]] std::optional<std::uint32_t> find(std::uint32_t ssrc) const;
   void learn(std::uint32_t ssrc, std::uint32_t stream);
+  /// The next new one makes it begin anew.
+  [[nodiscard]] bool full() const { return size_ >= kLearnedSsrcs / 4 * 3; }
 
 private:
   struct Entry {
@@ -41,6 +52,12 @@ struct DemuxState {
   /// SSRCs that arrive, and those that are sent to its remote: of these its RTCP speaks.
   SsrcStreams arriving;
   SsrcStreams sent;
+  /// What a packet has taught that was not known, for whoever continues the call; the worker takes
+  /// it after each packet.
+  std::array<SsrcStream, kNewSsrcs> news{};
+  std::size_t news_size = 0;
+  /// A sender may make up as many as it likes.
+  Allowance tells{1'000'000, 64};
 };
 
 /// The table of a plan, for looking up.
@@ -67,6 +84,7 @@ public:
 
 private:
   [[nodiscard]] std::optional<std::uint32_t> stream_of_mid(std::span<const std::uint8_t> mid) const;
+  void learn(DemuxState& state, std::uint32_t ssrc, std::uint32_t stream) const;
 
   std::uint8_t mid_extension_;
   std::vector<std::uint32_t> streams_;

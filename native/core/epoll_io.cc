@@ -76,7 +76,15 @@ Received EpollIo::receive(std::span<InPacket> out, int timeout_ms) {
   for (std::size_t i = 0; i < count; ++i)
     take(events[(first_ + i) % count], out, result);
   ++first_;
+  if (held_packets_.moment != nullptr && result.packets > 0)
+    held_packets_.moment->store(monotonic_micros(), std::memory_order_relaxed);
   return result;
+}
+
+void EpollIo::let_go() {
+  for (HeldPacket& packet : held_packets_.packets.first(holding_))
+    packet.let_go();
+  holding_ = 0;
 }
 
 void EpollIo::take(const epoll_event& event, std::span<InPacket> out, Received& result) {
@@ -95,6 +103,7 @@ void EpollIo::take(const epoll_event& event, std::span<InPacket> out, Received& 
     InPacket& packet = out[result.packets];
     packet.unreachable = take_socket_error(port->fd.get(), packet.source);
     packet.port = port;
+    packet.begun = nullptr;
     if (packet.unreachable != 0)
       ++result.packets;
   } else if (receive_one(*port, result.packets, out[result.packets])) {
@@ -102,7 +111,30 @@ void EpollIo::take(const epoll_event& event, std::span<InPacket> out, Received& 
   }
 }
 
+bool EpollIo::receive_held(Port& port, std::size_t slot, InPacket& packet) {
+  HeldPacket& held = held_packets_.packets[slot];
+  mmsghdr& header = held_packets_.headers[slot];
+  holds(slot + 1);
+  held.prepare(header, port.local);
+  if (recvmmsg(port.fd.get(), &header, 1, MSG_DONTWAIT | MSG_TRUNC, nullptr) != 1) {
+    held.let_go();
+    return false;
+  }
+  const std::span<std::uint8_t> buffer = held.slot.body();
+  const std::size_t bytes = header.msg_len;
+  packet.port = &port;
+  packet.unreachable = 0;
+  packet.source = from_kernel(held.source);
+  packet.truncated = bytes > buffer.size();
+  packet.bytes = buffer.first(std::min(bytes, buffer.size()));
+  packet.begun = &held.begun;
+  packet.scratch = slots_[slot].body();
+  return true;
+}
+
 bool EpollIo::receive_one(Port& port, std::size_t slot, InPacket& packet) {
+  if (!held_packets_.packets.empty())
+    return receive_held(port, slot, packet);
   const std::span<std::uint8_t> buffer = slots_[slot].body();
   KernelAddress source;
   socklen_t length = sizeof(source);
@@ -122,6 +154,10 @@ bool EpollIo::receive_one(Port& port, std::size_t slot, InPacket& packet) {
 void EpollIo::send_one(OutPacket& packet) {
   KernelAddress address;
   const socklen_t length = to_kernel(packet.destination, address);
+  // Before: a killed thread still finishes the system call that it is in.
+  if (packet.begun != nullptr)
+    packet.begun->store(packet.begun->load(std::memory_order_relaxed) + 1,
+                        std::memory_order_relaxed);
   const auto attempt = [&] {
     packet.sent = sendto(packet.port->fd.get(), packet.bytes.data(), packet.bytes.size(),
                          MSG_DONTWAIT | MSG_NOSIGNAL, &address.generic, length) >= 0;

@@ -1,6 +1,7 @@
 // One kernel socket per port.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -28,6 +29,8 @@ public:
   void resume(Port& port) override;
   void close(Port& port) override;
   Received receive(std::span<InPacket> out, int timeout_ms) override;
+  void hold_in(const HeldByWorker& held_packets) override { held_packets_ = held_packets; }
+  void let_go() override;
   void send(std::span<OutPacket> packets) override;
   void wake() override;
 
@@ -42,18 +45,26 @@ protected:
   virtual bool take_other(void* /*tag*/, std::span<InPacket> /*out*/, std::size_t& /*taken*/) {
     return false;
   }
+  /// Where packets lie that the next process shall find; nowhere without a next one.
+  [[nodiscard]] const HeldByWorker& held_packets() const { return held_packets_; }
+  /// The first `count` of them may be in use until `let_go`.
+  void holds(std::size_t count) { holding_ = std::max(holding_, count); }
   bool watch_one(Port& port);
   static void send_one(OutPacket& packet);
 
 private:
   bool control(int operation, Port& port, std::uint32_t events);
   bool receive_one(Port& port, std::size_t slot, InPacket& packet);
+  bool receive_held(Port& port, std::size_t slot, InPacket& packet);
   void take(const epoll_event& event, std::span<InPacket> out, Received& result);
 
   FileDescriptor epoll_;
   FileDescriptor wake_;
   FreeBind free_bind_;
   std::vector<Slot> slots_;
+  HeldByWorker held_packets_;
+  /// Of `held_packets_`, those that may be in use.
+  std::size_t holding_ = 0;
   /// Who has its turn first, so that nobody waits for ever behind a busy one.
   std::size_t first_ = 0;
 };

@@ -7,16 +7,39 @@
 #include <string>
 
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
+#include "../netlink/reader.h"
 #include "socket.h"
 
 namespace rtprelay {
 
 namespace {
 
-/// How long the answer of the kernel holds.
+/// How long the answer of the kernel holds, and by what factor longer than it took.
 constexpr Micros kHoldsMicros = 200'000;
+constexpr Micros kHoldsTimes = 50;
+
+/// IPv6 addresses, and whether it is of IPv6 only, are told where there is one.
+struct BoundSocket {
+  SocketAddress local;
+  bool ipv6_only = false;
+};
+
+BoundSocket bound_socket(const inet_diag_msg& told, netlink::Bytes attributes) {
+  BoundSocket out;
+  out.local.family = told.idiag_family == AF_INET6 ? Family::kIpv6 : Family::kIpv4;
+  out.local.port = ntohs(told.id.idiag_sport);
+  std::memcpy(out.local.bytes.data(), told.id.idiag_src, told.idiag_family == AF_INET6 ? 16 : 4);
+  netlink::each_attribute(attributes, [&](int type, netlink::Bytes content) {
+    if (type == INET_DIAG_SKV6ONLY)
+      out.ipv6_only = netlink::number_of<std::uint8_t>(content) != 0;
+  });
+  return out;
+}
 
 std::string name_of(const SocketAddress& local) {
   std::string name(reinterpret_cast<const char*>(local.bytes.data()), local.bytes.size());
@@ -69,14 +92,39 @@ bool parse_bound_socket(std::string_view line, Family family, SocketAddress& out
   return true;
 }
 
-void ForeignSockets::add(const SocketAddress& local) {
+void ForeignSockets::add(const SocketAddress& local, bool ipv6_only) {
   if (local.bytes != std::array<std::uint8_t, 16>{}) {
     hosts_.insert(name_of(local));
     return;
   }
   any6_.set(local.port);
-  // Unless it is of IPv6 only, which is not told.
-  any4_.set(local.port);
+  if (!ipv6_only)
+    any4_.set(local.port);
+}
+
+bool ForeignSockets::ask(Family family) {
+  struct {
+    nlmsghdr header = {};
+    inet_diag_req_v2 body = {};
+  } request;
+  constexpr std::uint32_t sequence = 1;
+  request.header = {sizeof(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, 0};
+  request.body.sdiag_family = family == Family::kIpv6 ? AF_INET6 : AF_INET;
+  request.body.sdiag_protocol = IPPROTO_UDP;
+  request.body.idiag_states = ~0U;
+  const FileDescriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!fd.valid() ||
+      send(fd.get(), &request, sizeof(request), 0) != static_cast<ssize_t>(sizeof(request)))
+    return false;
+  const netlink::Answer answer =
+      netlink::read_answer(fd.get(), sequence, [&](const netlink::Message& message) {
+        inet_diag_msg told = {};
+        if (!message.read(told))
+          return;
+        const BoundSocket bound = bound_socket(told, message.attributes<inet_diag_msg>());
+        add(bound.local, bound.ipv6_only);
+      });
+  return answer.complete && answer.error == 0;
 }
 
 void ForeignSockets::read(const char* file, Family family) {
@@ -86,7 +134,8 @@ void ForeignSockets::read(const char* file, Family family) {
     SocketAddress local;
     if (parse_bound_socket(std::string_view(text).substr(begin + 1, end - begin - 1), family,
                            local)) {
-      add(local);
+      // Whether it is of IPv6 only is not told.
+      add(local, false);
     }
     begin = end;
   }
@@ -95,12 +144,16 @@ void ForeignSockets::read(const char* file, Family family) {
 bool ForeignSockets::has(const SocketAddress& local) {
   const Micros now = monotonic_micros();
   if (now >= until_) {
-    until_ = now + kHoldsMicros;
     hosts_.clear();
     any4_.reset();
     any6_.reset();
-    read("/proc/self/net/udp", Family::kIpv4);
-    read("/proc/self/net/udp6", Family::kIpv6);
+    // The files take time by the square of the sockets: seconds for some ten thousand.
+    if (!ask(Family::kIpv4))
+      read("/proc/self/net/udp", Family::kIpv4);
+    if (!ask(Family::kIpv6))
+      read("/proc/self/net/udp6", Family::kIpv6);
+    const Micros done = monotonic_micros();
+    until_ = done + std::max(kHoldsMicros, kHoldsTimes * (done - now));
   }
   const auto& any = local.family == Family::kIpv4 ? any4_ : any6_;
   return any.test(local.port) || hosts_.contains(name_of(local));

@@ -15,7 +15,7 @@ namespace rtprelay {
 bool parse_bound_socket(std::string_view line, Family family, SocketAddress& out);
 
 /// A steered port would take the packets of a socket that is bound there, so it is looked for, at
-/// most once in a moment for all.
+/// most once in a moment for all: the longer the more sockets there are.
 // Thread: control only.
 class ForeignSockets {
 public:
@@ -25,8 +25,11 @@ public:
   void forget() { until_ = 0; }
 
 private:
+  /// By sock_diag(7); false: the kernel does not have it for UDP.
+  bool ask(Family family);
+  /// By proc(5).
   void read(const char* file, Family family);
-  void add(const SocketAddress& local);
+  void add(const SocketAddress& local, bool ipv6_only);
 
   Micros until_ = 0;
   /// By family and address.

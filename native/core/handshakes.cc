@@ -41,6 +41,28 @@ bool reads_client_hello(std::span<const std::uint8_t> packet, Attempt::Random& r
   return true;
 }
 
+/// Whether a flight begins that only a server sends: ServerHello or HelloVerifyRequest.
+bool is_server_flight(std::span<const std::uint8_t> packet) {
+  constexpr std::uint8_t kServerHello = 2;
+  constexpr std::uint8_t kHelloVerifyRequest = 3;
+  return packet.size() > kRecordHeader && packet[0] == kHandshakeRecord &&
+         read_u16(packet, 3) == 0 &&
+         (packet[kRecordHeader] == kServerHello || packet[kRecordHeader] == kHelloVerifyRequest);
+}
+
+/// It has keys, of this process or of an earlier one.
+bool is_keyed(const Association& association) {
+  return association.established ||
+         std::ranges::any_of(association.attempts,
+                             [](const auto& attempt) { return attempt->has_keyed; });
+}
+
+Attempt* active_of(const Association& association) {
+  const auto found = std::ranges::find(association.attempts, dtls::Role::kActive,
+                                       [](const auto& attempt) { return attempt->role; });
+  return found == association.attempts.end() ? nullptr : found->get();
+}
+
 bool has_ended(dtls::SessionStatus status) {
   return status == dtls::SessionStatus::kRefused || status == dtls::SessionStatus::kFailed ||
          status == dtls::SessionStatus::kClosed;
@@ -57,35 +79,36 @@ template <typename Entry> void free_all(Entry* first) {
 
 HandshakeEvent::~HandshakeEvent() { OPENSSL_cleanse(&keys, sizeof keys); }
 
-Attempt::Attempt(Association& of, dtls::Role as, const Origin& from, bool is_expected)
-    : association(of), role(as), origin(from), expected(is_expected),
-      session(of.identity, {as, of.fingerprint, dtls::kDefaultMtu}, *this) {}
+Attempt::Attempt(Association& of, dtls::Role as, const Origin& from, bool is_expected, bool waits)
+    : association(&of), role(as), origin(from), expected(is_expected),
+      session(of.identity, {as, of.fingerprint, of.identity->mtu(), waits}, *this) {}
 
 void Attempt::transmit(std::span<const std::uint8_t> packet) {
   auto flight = std::make_unique<Flight>();
-  flight->association = association.shared_from_this();
+  flight->association = association->shared_from_this();
   if (role == dtls::Role::kPassive)
     flight->origin = origin;
   flight->bytes.assign(packet.begin(), packet.end());
-  association.worker->send_flight(std::move(flight));
+  association->worker->send_flight(std::move(flight));
 }
 
 void Attempt::keyed(const dtls::SrtpKeys& keys) {
   has_keyed = true;
   auto event = std::make_unique<HandshakeEvent>();
   event->keys = keys;
+  event->certificate = session.certificate();
   event->status = dtls::SessionStatus::kKeyed;
-  event->call_id = association.call_id;
-  event->transport_id = association.transport_id;
-  event->generation = association.generation;
-  association.handshakes->push_event(std::move(event));
+  event->call_id = association->call_id;
+  event->transport_id = association->transport_id;
+  event->generation = association->generation;
+  association->handshakes->push_event(std::move(event));
   if (!origin.source.valid())
     return;
   auto flight = std::make_unique<Flight>();
-  flight->association = association.shared_from_this();
+  flight->association = association->shared_from_this();
   flight->origin = origin;
   flight->proven = true;
-  association.worker->send_flight(std::move(flight));
+  association->worker->send_flight(std::move(flight));
 }
 
 void Attempt::status_changed(dtls::SessionStatus /*status*/) {}
@@ -146,8 +169,10 @@ void Handshakes::drop(std::shared_ptr<Association> association) {
 
 bool Handshakes::offer(Association& association, const Origin& origin, bool expected,
                        std::span<const std::uint8_t> packet) {
+  // Strangers at many ports leave room for the peers of other calls.
+  const std::uint32_t room = expected ? kMaxWaitingDatagrams : kMaxWaitingDatagrams / 2;
   if (association.waiting.load(std::memory_order_relaxed) >= kMaxWaitingPerAssociation ||
-      waiting_.load(std::memory_order_relaxed) >= kMaxWaitingDatagrams)
+      waiting_.load(std::memory_order_relaxed) >= room)
     return false;
   association.waiting.fetch_add(1, std::memory_order_relaxed);
   waiting_.fetch_add(1, std::memory_order_relaxed);
@@ -216,6 +241,7 @@ Handshakes::Order* Handshakes::execute_orders(Order* drops) {
     case OrderKind::kAdopt:
       association.fingerprint = order->fingerprint;
       associations_.emplace(&association, order->association);
+      inherit(association);
       break;
     case OrderKind::kInform:
       association.fingerprint = order->fingerprint;
@@ -236,6 +262,33 @@ Handshakes::Order* Handshakes::execute_orders(Order* drops) {
   return drops;
 }
 
+/// The first packets of a handshake may be faster than the body that asks for another association:
+/// what the peer has begun goes on there.
+void Handshakes::inherit(Association& association) {
+  const std::shared_ptr<Association> before = std::move(association.predecessor);
+  association.predecessor = nullptr;
+  if (before == nullptr || !associations_.contains(before.get()) ||
+      before->identity != association.identity || !association.fingerprint)
+    return;
+  before->successor = association.weak_from_this();
+  for (auto& attempt : before->attempts) {
+    if (attempt->role == dtls::Role::kActive || attempt->has_keyed ||
+        has_ended(attempt->session.status()))
+      continue;
+    attempt->association = &association;
+    association.attempts.push_back(std::move(attempt));
+  }
+  std::erase(before->attempts, nullptr);
+  for (std::size_t i = 0; i < association.attempts.size(); ++i) {
+    Attempt& attempt = *association.attempts[i];
+    attempt.session.set_fingerprint(*association.fingerprint);
+    const bool keyed = attempt.session.status() == dtls::SessionStatus::kKeyed;
+    settle(attempt);
+    if (keyed)
+      break;
+  }
+}
+
 void Handshakes::execute_drops(Order* drops) {
   while (drops != nullptr) {
     const std::unique_ptr<Order> order(drops);
@@ -254,8 +307,10 @@ void Handshakes::deliver_all(Datagram* next) {
     Association& association = *datagram->association;
     association.waiting.fetch_sub(1, std::memory_order_relaxed);
     waiting_.fetch_sub(1, std::memory_order_relaxed);
-    if (associations_.contains(&association))
-      deliver(association, *datagram);
+    const std::shared_ptr<Association> next_one = association.successor.lock();
+    Association& meant = next_one == nullptr ? association : *next_one;
+    if (associations_.contains(&meant))
+      deliver(meant, *datagram);
   }
 }
 
@@ -263,7 +318,8 @@ void Handshakes::begin_all(Association* association) {
   while (association != nullptr) {
     Association* const following = Mailbox<Association>::next(association);
     association->beginning.store(false, std::memory_order_release);
-    if (associations_.contains(association) && association->attempts.empty()) {
+    if (associations_.contains(association) && active_of(*association) == nullptr &&
+        !is_keyed(*association)) {
       if (Attempt* attempt = open(*association, dtls::Role::kActive, nullptr))
         settle(*attempt);
     }
@@ -310,8 +366,15 @@ Attempt* Handshakes::attempt_for(Association& association, const Datagram& datag
     return attempt.role == dtls::Role::kActive ? datagram.expected
                                                : attempt.origin.source == datagram.origin.source;
   };
+  Attempt* const active = active_of(association);
+  const bool waits_for_server =
+      active != nullptr && !active->has_keyed && comes_from_there(*active);
   Attempt::Random random{};
   if (!reads_client_hello(datagram.bytes, random)) {
+    if (waits_for_server && is_server_flight(datagram.bytes))
+      active->answered = true;
+    if (waits_for_server && active->answered)
+      return active;
     const auto& attempts = association.attempts;
     const auto newest = std::find_if(attempts.rbegin(), attempts.rend(), [&](const auto& attempt) {
       return comes_from_there(*attempt);
@@ -322,7 +385,11 @@ Attempt* Handshakes::attempt_for(Association& association, const Datagram& datag
     if (attempt->role == dtls::Role::kPassive && attempt->random == random &&
         comes_from_there(*attempt))
       return attempt.get();
-  if (association.role == dtls::Role::kActive && !association.established)
+  // Where it was to wait for ours, and does not, the peer itself alone is heard; unless it has
+  // answered ours.
+  const bool keyed = is_keyed(association);
+  if (association.role == dtls::Role::kActive && !keyed &&
+      (!datagram.expected || (active != nullptr && active->answered)))
     return nullptr;
   if (!association.beginnings[datagram.expected ? 1 : 0].take(now_))
     return nullptr;
@@ -334,7 +401,8 @@ Attempt* Handshakes::attempt_for(Association& association, const Datagram& datag
 
 Attempt* Handshakes::oldest_stranger(Association& association, bool expected) {
   for (const auto& attempt : association.attempts)
-    if (!attempt->has_keyed && (expected || !attempt->expected))
+    if (attempt->role == dtls::Role::kPassive && !attempt->has_keyed &&
+        (expected || !attempt->expected))
       return attempt.get();
   return nullptr;
 }
@@ -348,7 +416,10 @@ Attempt* Handshakes::open(Association& association, dtls::Role role, const Datag
     close(*stranger);
   }
   const Origin origin = datagram == nullptr ? Origin{} : datagram->origin;
-  association.attempts.push_back(std::make_unique<Attempt>(association, role, origin, expected));
+  // There are keys meanwhile; whose handshake it is may show later.
+  const bool waits = role == dtls::Role::kPassive && is_keyed(association);
+  association.attempts.push_back(
+      std::make_unique<Attempt>(association, role, origin, expected, waits));
   Attempt& attempt = *association.attempts.back();
   if (attempt.session.start(now_))
     return &attempt;
@@ -368,12 +439,12 @@ void Handshakes::set_deadline(Attempt& attempt, Micros due) {
 
 void Handshakes::close(Attempt& attempt) {
   set_deadline(attempt, kNever);
-  std::erase_if(attempt.association.attempts,
+  std::erase_if(attempt.association->attempts,
                 [&attempt](const auto& entry) { return entry.get() == &attempt; });
 }
 
 void Handshakes::settle(Attempt& attempt) {
-  Association& association = attempt.association;
+  Association& association = *attempt.association;
   const dtls::SessionStatus status = attempt.session.status();
   set_deadline(attempt, has_ended(status) ? kNever : attempt.session.deadline());
   tell(attempt);
@@ -388,18 +459,15 @@ void Handshakes::settle(Attempt& attempt) {
 }
 
 void Handshakes::tell(Attempt& attempt) {
-  Association& association = attempt.association;
+  Association& association = *attempt.association;
   const dtls::SessionStatus status = attempt.session.status();
   if (status == dtls::SessionStatus::kKeyed) {
     association.told = status;
     return;
   }
   // What comes of another handshake is of no interest as long as there are keys.
-  const bool is_keyed =
-      association.established ||
-      std::ranges::any_of(association.attempts, [](const auto& each) { return each->has_keyed; });
   if (status == dtls::SessionStatus::kHandshaking || status == association.told ||
-      (is_keyed && !attempt.has_keyed))
+      (is_keyed(association) && !attempt.has_keyed))
     return;
   association.told = status;
   auto event = std::make_unique<HandshakeEvent>();

@@ -13,6 +13,7 @@
 #include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "association.h"
 #include "mailbox.h"
@@ -37,6 +38,8 @@ struct HandshakeEvent : MailboxLink {
   std::uint32_t generation = 0;
   dtls::SessionStatus status = dtls::SessionStatus::kHandshaking;
   dtls::SrtpKeys keys;
+  /// The peer's, DER.
+  std::vector<std::uint8_t> certificate;
 };
 
 /// One handshake of an association. Without ICE there may be several, by where they come from: the
@@ -46,13 +49,15 @@ class Attempt final : public dtls::Outlet {
 public:
   using Random = std::array<std::uint8_t, 32>;
 
-  Attempt(Association& association, dtls::Role role, const Origin& origin, bool expected);
+  /// @param waits a certificate that is unknown waits for its fingerprint.
+  Attempt(Association& association, dtls::Role role, const Origin& origin, bool expected,
+          bool waits);
 
   void transmit(std::span<const std::uint8_t> packet) override;
   void keyed(const dtls::SrtpKeys& keys) override;
   void status_changed(dtls::SessionStatus status) override;
 
-  Association& association;
+  Association* association;
   const dtls::Role role;
   /// Where the peer's last packet came from; not valid: none has come.
   Origin origin;
@@ -64,6 +69,8 @@ public:
   /// In the thread's deadlines.
   Micros due = kNever;
   bool has_keyed = false;
+  /// Active: a server has answered.
+  bool answered = false;
 };
 
 class Handshakes {
@@ -119,6 +126,7 @@ private:
   void begin_all(Association* association);
   void fire();
   void deliver(Association& association, const Datagram& datagram);
+  void inherit(Association& association);
   Attempt* attempt_for(Association& association, const Datagram& datagram);
   Attempt* open(Association& association, dtls::Role role, const Datagram* datagram);
   static Attempt* oldest_stranger(Association& association, bool expected);

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "../dtls/identity.h"
 
@@ -15,6 +16,7 @@ constexpr std::size_t kCachedIdentities = 64;
 // Thread: control only.
 class IdentityCache {
 public:
+  explicit IdentityCache(dtls::SessionRules rules) : rules_(std::move(rules)) {}
   /// nullptr: not PEM, or they do not belong together.
   std::shared_ptr<const dtls::Identity> find(const std::string& certificate,
                                              const std::string& key) {
@@ -24,7 +26,7 @@ public:
       entries_.splice(entries_.begin(), entries_, entry);
       return entries_.front().identity;
     }
-    auto identity = dtls::Identity::from_pem(certificate, key);
+    auto identity = dtls::Identity::from_pem(certificate, key, rules_);
     if (identity == nullptr)
       return nullptr;
     entries_.push_front({certificate, key, identity});
@@ -39,6 +41,7 @@ private:
     std::string key;
     std::shared_ptr<const dtls::Identity> identity;
   };
+  const dtls::SessionRules rules_;
   /// Those used last come first.
   std::list<Entry> entries_;
 };

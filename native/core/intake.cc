@@ -12,6 +12,8 @@ constexpr std::int16_t kMostMerit = 100;
 constexpr std::int16_t kRubbishCosts = 10;
 /// So much rubbish in a row, and nothing else before it, makes a nuisance.
 constexpr std::int16_t kLeastMerit = -10;
+/// Likewise: more than a proxy sends that ends calls which its relay has lost.
+constexpr std::uint16_t kMostRefused = 1000;
 
 /// Some seconds of commands of a busy proxy; what is older has been repeated.
 constexpr std::size_t kMaxProxyMessages = 4096;
@@ -65,12 +67,14 @@ Standing SourceTable::standing(const SocketAddress& source) const {
       continue;
     if (entry.merit > 0)
       return Standing::kProxy;
-    return entry.merit <= kLeastMerit ? Standing::kNuisance : Standing::kUnknown;
+    const bool nuisance = entry.merit <= kLeastMerit || entry.refused >= kMostRefused;
+    return nuisance ? Standing::kNuisance : Standing::kUnknown;
   }
   return Standing::kUnknown;
 }
 
-void SourceTable::note(const SocketAddress& source, bool command) {
+void SourceTable::note(const SocketAddress& source, Outcome outcome) {
+  const bool command = outcome == Outcome::kCommand;
   Set& set = sets_[set_of(source)];
   Entry* found = nullptr;
   Entry* least = &set[0];
@@ -84,12 +88,19 @@ void SourceTable::note(const SocketAddress& source, bool command) {
     if (!command && least->merit > 0)
       return;
     found = least;
-    *found = {source, 0, 0};
+    *found = {source, 0, 0, 0};
   }
   found->used = ++clock_;
-  if (command)
+  if (outcome == Outcome::kNeutral)
+    return;
+  if (outcome == Outcome::kRefused) {
+    found->refused = std::min<std::uint16_t>(kMostRefused, found->refused + 1);
+    return;
+  }
+  if (command) {
+    found->refused = 0;
     found->merit = std::min<std::int16_t>(kMostMerit, std::max<std::int16_t>(found->merit, 0) + 1);
-  else if (found->merit > 0)
+  } else if (found->merit > 0)
     found->merit = std::max<std::int16_t>(found->merit - kRubbishCosts, 0);
   else
     found->merit = std::max<std::int16_t>(found->merit - 1, kLeastMerit);

@@ -18,6 +18,11 @@ bool looks_like_message(std::span<const std::uint8_t> bytes);
 /// What has come from an address so far.
 enum class Standing : std::uint8_t { kUnknown, kProxy, kNuisance };
 
+/// What a message has turned out to be. Commands that are refused make nobody a proxy, and somebody
+/// who sends nothing else is a nuisance in the end; proxies send such, too. Repetitions and pings
+/// say nothing.
+enum class Outcome : std::uint8_t { kMalformed, kCommand, kRefused, kNeutral };
+
 /// Senders by what they have sent, a fixed number of them. A newcomer takes the place of whoever
 /// has sent the fewest commands, one that sends rubbish never that of a proxy.
 // Thread: JavaScript thread.
@@ -27,13 +32,15 @@ public:
   explicit SourceTable(std::uint64_t seed);
 
   [[nodiscard]] Standing standing(const SocketAddress& source) const;
-  void note(const SocketAddress& source, bool command);
+  void note(const SocketAddress& source, Outcome outcome);
 
 private:
   struct Entry {
     SocketAddress source;
     /// Above 0: a proxy. Commands add, rubbish takes ten times as much away.
     std::int16_t merit = 0;
+    /// Commands that were refused since the last one that was not.
+    std::uint16_t refused = 0;
     std::uint32_t used = 0;
   };
 
@@ -76,7 +83,7 @@ public:
   bool take(Message& out);
   [[nodiscard]] bool empty() const { return proxies_.waiting.empty() && others_.waiting.empty(); }
   /// What a message that was taken has turned out to be.
-  void note(const SocketAddress& source, bool command) { sources_.note(source, command); }
+  void note(const SocketAddress& source, Outcome outcome) { sources_.note(source, outcome); }
   /// Counted since the last call.
   Refused take_refused();
 

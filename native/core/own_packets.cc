@@ -1,6 +1,7 @@
 // Packets that the relay itself makes: reports, requests for key frames, what opens a NAT. They
 // leave by a transport as relayed ones do, protected by its keys.
 #include <algorithm>
+#include <utility>
 
 #include "worker.h"
 
@@ -105,6 +106,31 @@ void Worker::note_sent(const RouteConfig& route, const StreamConfig& from,
     route.bundle->sent.learn(header.ssrc, route.counted->id);
 }
 
+void Worker::dial(DigitOrder& order) {
+  for (const StreamConfig& stream : order.call->streams) {
+    if (stream.state->id != order.stream_id)
+      continue;
+    std::unique_ptr<DigitQueue>& queue = stream.state->dialled;
+    if (queue == nullptr)
+      queue = std::move(order.queue);
+    // With as many waiting the sender is silent, or somebody dials faster than anybody listens.
+    (void)queue->push(order.digit);
+    return;
+  }
+}
+
+void Worker::replace_by_digit(const StreamConfig& stream, InPacket& packet) {
+  const std::size_t size = stream.state->dialled->replace(packet.bytes);
+  if (size == 0)
+    return;
+  packet.bytes = packet.bytes.first(size);
+  if (stream.payloads == nullptr || !stream.state->dialled->told())
+    return;
+  const PayloadAction action = stream.payloads->types[packet.bytes[1] & 0x7f];
+  if (action == PayloadAction::kDigit || action == PayloadAction::kDigitDrop)
+    note_digit(stream, packet);
+}
+
 void Worker::request_key_frames(const CallSnapshot& call) {
   for (const StreamConfig& stream : call.streams) {
     if (stream.own == nullptr || !stream.own->asks_for_key_frames())
@@ -179,11 +205,20 @@ void Worker::send_reports(Transport& transport) {
   plan_reports(transport);
 }
 
+void Worker::tell_learned(const TransportConfig& transport) {
+  DemuxState& state = *transport.bundle->state;
+  for (const SsrcStream& each : std::span(state.news).first(std::exchange(state.news_size, 0)))
+    if (state.tells.take(now_) && learned_ssrcs_.push({transport.state, each}))
+      raise(*transport.state, kSsrcLearned);
+}
+
 void Worker::process_bundled(const TransportConfig& transport, const InPacket& packet,
                              std::size_t wire_size, PacketKind kind) {
   const BundleConfig& bundle = *transport.bundle;
   if (kind == PacketKind::kRtp) {
     const auto id = bundle.table.stream_of_rtp(*bundle.state, packet.bytes);
+    if (bundle.state->news_size > 0)
+      tell_learned(transport);
     const StreamConfig* stream = id ? bundle.find(*id) : nullptr;
     if (stream == nullptr)
       return refuse(*transport.stream, wire_size, DropReason::kUnknownStream);
@@ -192,6 +227,8 @@ void Worker::process_bundled(const TransportConfig& transport, const InPacket& p
   if (kind != PacketKind::kRtcp)
     return relay_packet(*transport.stream, packet, wire_size, kind);
   bundle.table.learn_from_rtcp(*bundle.state, packet.bytes);
+  if (bundle.state->news_size > 0)
+    tell_learned(transport);
   bool found = false;
   for (const StreamConfig* stream : bundle.streams) {
     const std::span<std::uint8_t> room = part_.room();

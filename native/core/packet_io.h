@@ -2,35 +2,19 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 
 #include "address.h"
 #include "call.h"
+#include "held_packets.h"
+#include "slot.h"
 
 namespace rtprelay {
 
-/// Largest datagram relayed, bytes; longer ones are dropped as truncated.
-constexpr std::size_t kMaxPacketBytes = 9216;
-/// Room before a packet, for header extensions that grow.
-constexpr std::size_t kHeadRoom = 64;
-/// Room after a packet, for what SRTP adds.
-constexpr std::size_t kTailRoom = srtp::kMaxGrowth;
-/// Packets handled per round; bounds the work between two looks at the mailbox, and what is lost
-/// when the process is killed with packets in its hands.
-constexpr std::size_t kBatchSize = 32;
-
-/// Memory of one packet: it lies at `kHeadRoom`, and may grow both ways.
-struct Slot {
-  std::array<std::uint8_t, kHeadRoom + kMaxPacketBytes + kTailRoom> memory;
-
-  [[nodiscard]] std::span<std::uint8_t> body() {
-    return std::span(memory).subspan(kHeadRoom, kMaxPacketBytes);
-  }
-  /// The same with the room behind it.
-  [[nodiscard]] std::span<std::uint8_t> room() { return std::span(memory).subspan(kHeadRoom); }
-};
+class SocketStore;
 
 struct InPacket {
   /// null until `resolve` when it came to a steered port, and afterwards if that is none of ours.
@@ -43,6 +27,10 @@ struct InPacket {
   bool truncated = false;
   /// Not 0: no packet, but an ICMP error (its errno) about packets sent from `port` to `source`.
   int unreachable = 0;
+  /// Where it is counted what of it was given to the kernel; null: nowhere.
+  std::atomic<std::uint32_t>* begun = nullptr;
+  /// Where it may be changed, of the size of a `Slot`'s body; empty: where it is.
+  std::span<std::uint8_t> scratch;
 };
 
 struct OutPacket {
@@ -57,6 +45,8 @@ struct OutPacket {
   bool sent = false;
   /// errno, when it could not be sent.
   int error = 0;
+  /// As of the `InPacket` that it was made of.
+  std::atomic<std::uint32_t>* begun = nullptr;
 };
 
 struct Received {
@@ -82,6 +72,8 @@ public:
   /// says why), or null.
   virtual const Port* watch(std::span<const std::unique_ptr<Port>> ports) = 0;
   virtual void resume(Port& port) = 0;
+  /// Until now another process had the calls. false: `error` is the errno.
+  virtual bool activate(SocketStore* /*sockets*/, int& /*error*/) { return true; }
   /// They will be closed, and their addresses may be opened anew before that.
   virtual void retire(std::span<const std::unique_ptr<Port>> /*ports*/) {}
   // Thread: worker.
@@ -92,6 +84,10 @@ public:
   /// Waits up to `timeout_ms` (-1: for ever). The bytes stay valid until the next call. ICMP errors
   /// come among the packets.
   virtual Received receive(std::span<InPacket> out, int timeout_ms) = 0;
+  /// From the next `receive` on its packets lie where the next process finds them until `let_go`.
+  virtual void hold_in(const HeldByWorker& /*held_packets*/) {}
+  /// Everything was done with what was received.
+  virtual void let_go() {}
   /// Finds the ports of packets that came to steered ones, with those that are known by now.
   virtual void resolve(std::span<InPacket> /*packets*/) {}
   /// Gives every steered port a socket of its own.
@@ -108,7 +104,6 @@ public:
 std::unique_ptr<PacketIo> make_epoll_io(FreeBind free_bind);
 
 class PortSteering;
-class SocketStore;
 
 struct SteeredIoOptions {
   FreeBind free_bind = FreeBind::kNo;

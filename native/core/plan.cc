@@ -31,6 +31,7 @@ void read_indexes(Reader& reader, SrtpSpec& session) {
     source.has_rtcp = rtcp.has_value();
     source.rtp = rtp.value_or(0);
     source.rtcp = static_cast<std::uint32_t>(rtcp.value_or(0));
+    source.offset = reader.number<std::uint16_t>();
     session.indexes.push_back(source);
   }
 }
@@ -231,7 +232,6 @@ StreamSpec read_stream(Reader& reader) {
 
 RouteSpec read_route(Reader& reader) {
   RouteSpec route;
-  route.id = reader.number<std::uint32_t>();
   route.from_stream = reader.number<std::uint32_t>();
   route.to_stream = reader.number<std::uint32_t>();
   route.kind = reader.choice(RouteKind::kRtcp);
@@ -328,7 +328,7 @@ PlanError check_references(const PlanSpec& plan) {
   const ById ports(plan.ports);
   const ById transports(plan.transports);
   const ById streams(plan.streams);
-  if (!ports.unique() || !transports.unique() || !streams.unique() || !ById(plan.routes).unique())
+  if (!ports.unique() || !transports.unique() || !streams.unique())
     return PlanError::kDuplicateId;
   for (const TransportSpec& transport : plan.transports) {
     if (!fits(plan, transport.unprotect, srtp::Purpose::kUnprotect) ||
@@ -362,11 +362,85 @@ void read_entries(Reader& reader, std::size_t count, std::vector<Spec>& out,
     out.push_back(read(reader));
 }
 
+/// The entry with an id; null: there is none.
+template <typename Spec> Spec* find(std::vector<Spec>& entries, std::uint32_t id) {
+  if (entries.empty())
+    return nullptr;
+  const std::size_t likely = likely_position(entries.front().id, id);
+  if (likely < entries.size() && entries[likely].id == id)
+    return &entries[likely];
+  const auto found = std::ranges::find(entries, id, &Spec::id);
+  return found == entries.end() ? nullptr : &*found;
+}
+
+void change_ports(Reader& reader, std::vector<PortSpec>& ports) {
+  for (const std::uint32_t id : reader.ids()) {
+    const PortSpec* gone = find(ports, id);
+    if (gone == nullptr)
+      return reader.fail(PlanError::kUnknownId);
+    ports.erase(ports.begin() + (gone - ports.data()));
+  }
+  const std::size_t count = reader.number<std::uint16_t>();
+  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+    const PortSpec port = read_port(reader);
+    PortSpec* known = find(ports, port.id);
+    if (known != nullptr)
+      *known = port;
+    else
+      ports.insert(std::ranges::lower_bound(ports, port.id, {}, &PortSpec::id), port);
+  }
+}
+
+/// `routes` in the place of those that begin at `stream`.
+void change_routes(std::vector<RouteSpec>& all, std::uint32_t stream,
+                   std::vector<RouteSpec>& routes) {
+  const auto first = std::ranges::lower_bound(all, stream, {}, &RouteSpec::from_stream);
+  const auto last = std::ranges::upper_bound(all, stream, {}, &RouteSpec::from_stream);
+  const auto same = std::min(last - first, std::ssize(routes));
+  const auto rest = routes.begin() + same;
+  const auto end = std::move(routes.begin(), rest, first);
+  if (rest == routes.end())
+    all.erase(end, last);
+  else
+    all.insert(end, std::make_move_iterator(rest), std::make_move_iterator(routes.end()));
+}
+
+/// A stream with its transport and routes, new or in the place of what it was.
+void change_part(Reader& reader, PlanSpec& plan, std::vector<RouteSpec>& routes) {
+  const std::size_t position = reader.number<std::uint16_t>();
+  TransportSpec transport = read_transport(reader);
+  StreamSpec stream = read_stream(reader);
+  routes.clear();
+  read_entries(reader, reader.number<std::uint16_t>(), routes, read_route);
+  if (!reader.ok())
+    return;
+  const auto other = [&stream](const RouteSpec& route) { return route.from_stream != stream.id; };
+  const bool fresh = position == plan.streams.size();
+  if (std::ranges::any_of(routes, other) || position > plan.streams.size() ||
+      (!fresh &&
+       (plan.streams[position].id != stream.id || plan.transports[position].id != transport.id)) ||
+      (fresh && !plan.streams.empty() && plan.streams.back().id >= stream.id))
+    return reader.fail(PlanError::kBadValue);
+  change_routes(plan.routes, stream.id, routes);
+  if (fresh) {
+    plan.transports.push_back(std::move(transport));
+    plan.streams.push_back(std::move(stream));
+  } else {
+    plan.transports[position] = std::move(transport);
+    plan.streams[position] = std::move(stream);
+  }
+}
+
 } // namespace
+
+bool is_plan_change(std::span<const std::uint8_t> bytes) {
+  return Reader(bytes).number<std::uint32_t>() == kPlanChangeMagic;
+}
 
 std::string_view call_id_of(std::span<const std::uint8_t> bytes) {
   Reader reader(bytes);
-  if (reader.number<std::uint32_t>() != kPlanMagic)
+  const auto magic = reader.number<std::uint32_t>();
+  if (magic != kPlanMagic && magic != kPlanChangeMagic)
     return {};
   return reader.text(reader.number<std::uint16_t>());
 }
@@ -407,6 +481,37 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
   return error;
 }
 
+bool can_change(const PlanSpec& plan) {
+  return plan.sessions.empty() && plan.identities.empty() && streams_are_paired(plan) &&
+         std::ranges::is_sorted(plan.streams, {}, &StreamSpec::id) &&
+         std::ranges::is_sorted(plan.routes, {}, &RouteSpec::from_stream);
+}
+
+PlanError change_plan(std::span<const std::uint8_t> bytes, PlanSpec& plan) {
+  Reader reader(bytes);
+  if (reader.number<std::uint32_t>() != kPlanChangeMagic)
+    return reader.ok() ? PlanError::kBadMagic : reader.error();
+  if (reader.text(reader.number<std::uint16_t>()) != plan.call_id && reader.ok())
+    return PlanError::kUnknownPlan;
+  plan.tos = reader.number<std::int16_t>();
+  if (plan.tos < -1 || plan.tos > 255)
+    return PlanError::kBadValue;
+  change_ports(reader, plan.ports);
+  const std::size_t parts = reader.number<std::uint16_t>();
+  std::vector<RouteSpec> routes;
+  for (std::size_t i = 0; i < parts && reader.ok(); ++i)
+    change_part(reader, plan, routes);
+  if (!reader.ok())
+    return reader.error();
+  if (!reader.at_end())
+    return PlanError::kTrailingBytes;
+  if (std::max({plan.ports.size(), plan.transports.size(), plan.streams.size()}) >
+          kMaxPlanEntries ||
+      plan.routes.size() > kMaxPlanRoutes)
+    return PlanError::kTooMany;
+  return check_references(plan);
+}
+
 const char* describe(PlanError error) {
   switch (error) {
   case PlanError::kNone:
@@ -431,6 +536,8 @@ const char* describe(PlanError error) {
     return "no SRTP session can be made of its keys";
   case PlanError::kBadIdentity:
     return "a DTLS certificate and its private key cannot be used";
+  case PlanError::kUnknownPlan:
+    return "the plan that it changes is not known";
   }
   return "unknown error";
 }

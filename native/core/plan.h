@@ -6,10 +6,17 @@
 //             | u16 ports | u16 transports | u16 streams | u16 routes
 //             | u16 SRTP sessions | u16 identities
 //             | sessions, then identities, before everything else
+// A change of a plan without sessions and identities, which the reader still has:
+//   u32 magic "RPD3" | u16 call-id length | call-id bytes | i16 tos
+//             | u16 n | n * u32 port that is closed | u16 n | n * port, new or other than before
+//             | u16 n | n * (u16 position | transport | stream | u16 n | n * route of that stream),
+//             new ones behind the others
+// Both consist of:
 //   session:  u8 purpose (0 protect, 1 unprotect) | u8 suite | u8 flags | u8 n | n bytes of MKI
 //             | master key | master salt (their sizes are the suite's)
 //             | u8 1: it continues one that has ended | u16 n
-//             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none)
+//             | n * (u32 SSRC | f64 RTP index, -1: none | f64 RTCP index, -1: none
+//             | u16 offset of its sequence numbers)
 //   identity: text certificate (PEM) | text private key (PEM)
 //   port:      u32 id | u8 mode (0 bound) | address
 //   transport: u32 id | u8 learning | u8 demux (0 by component, 1 rtcp-mux, 2 table) | u8 flags
@@ -23,7 +30,7 @@
 //              | counters: f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
 //              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
 //              | sections
-//   route:     u32 id | u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
+//   route:     u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
 //              | u8 flags (1 without feedback) | sections
 //   sections:  u8 n | n * (u8 tag | u16 length | bytes); what is not known is refused. Here come
 //              what goes beyond plain relaying: of a transport ICE (tag 1), DTLS (tag 2) and the
@@ -67,7 +74,8 @@
 
 namespace rtprelay {
 
-constexpr std::uint32_t kPlanMagic = 0x334c5052; // "RPL3"
+constexpr std::uint32_t kPlanMagic = 0x334c5052;       // "RPL3"
+constexpr std::uint32_t kPlanChangeMagic = 0x33445052; // "RPD3"
 constexpr std::uint32_t kNoPort = 0xffffffff;
 constexpr std::uint16_t kNoSession = 0xffff;
 /// More ports, transports or streams than any SDP needs; bounds what one plan may make us allocate.
@@ -224,7 +232,6 @@ struct StreamSpec {
 };
 
 struct RouteSpec {
-  std::uint32_t id = 0;
   std::uint32_t from_stream = 0;
   std::uint32_t to_stream = 0;
   RouteKind kind = RouteKind::kRtp;
@@ -260,6 +267,8 @@ enum class PlanError : std::uint8_t {
   kNoCrypto,
   /// A certificate or private key that is none, or they do not belong together.
   kBadIdentity,
+  /// A change, and the plan before is not at hand.
+  kUnknownPlan,
 };
 
 /// The call-id of a plan, without a look at the rest; empty: the beginning is not that of a plan.
@@ -268,6 +277,16 @@ std::string_view call_id_of(std::span<const std::uint8_t> bytes);
 /// Decodes and validates: ids unique, every id that is referred to exists, ranges hold, a port
 /// belongs to one transport, a transport has one stream or those of its table.
 PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out);
+
+[[nodiscard]] bool is_plan_change(std::span<const std::uint8_t> bytes);
+
+/// Whether changes of the plan can be read: nothing in it is secured, and its routes are in the
+/// order of their streams.
+[[nodiscard]] bool can_change(const PlanSpec& plan);
+
+/// Changes a plan for which `can_change` holds, and validates it as `decode_plan` does. After an
+/// error it is of no use.
+PlanError change_plan(std::span<const std::uint8_t> bytes, PlanSpec& plan);
 
 /// One sentence for an error message.
 const char* describe(PlanError error);

@@ -21,6 +21,9 @@ struct Port {
   /// Opened by an earlier process: its packets wait until the port's call is known to the worker.
   // Thread: control only.
   bool inherited = false;
+  /// That socket comes from the socket store.
+  // Thread: control only.
+  bool from_store = false;
   /// Its packets come to the worker's socket for all ports. Changed by the worker alone once it
   /// knows the port.
   bool steered = false;

@@ -58,17 +58,29 @@ std::size_t AddressHash::operator()(const SocketAddress& address) const {
          (static_cast<std::size_t>(address.port) << 20U);
 }
 
-std::unique_ptr<PortSteering> PortSteering::make(const SteeringMaps& maps, int& error) {
+std::unique_ptr<PortSteering> PortSteering::make(const SteeringMaps& maps, bool stands_by,
+                                                 int& error) {
   constexpr int kAboveStandard = 3;
   FileDescriptor ports(fcntl(maps.ports, F_DUPFD_CLOEXEC, kAboveStandard));
   FileDescriptor sockets(fcntl(maps.sockets, F_DUPFD_CLOEXEC, kAboveStandard));
-  if (!ports.valid() || !sockets.valid()) {
+  FileDescriptor blocks(fcntl(maps.blocks, F_DUPFD_CLOEXEC, kAboveStandard));
+  if (!ports.valid() || !sockets.valid() || !blocks.valid()) {
     error = errno;
     return nullptr;
   }
-  std::unique_ptr<PortSteering> made(new PortSteering(std::move(ports), std::move(sockets)));
-  made->read_left();
+  std::unique_ptr<PortSteering> made(
+      new PortSteering(std::move(ports), std::move(sockets), std::move(blocks)));
+  made->stands_by_ = stands_by;
+  if (!stands_by)
+    made->read_left();
   return made;
+}
+
+void PortSteering::activate() {
+  if (!stands_by_)
+    return;
+  stands_by_ = false;
+  read_left();
 }
 
 void PortSteering::read_left() {
@@ -116,7 +128,24 @@ int PortSteering::check(const SocketAddress& local, FreeBind free_bind) {
   return foreign_.has(local) ? EADDRINUSE : 0;
 }
 
+void PortSteering::mark_blocks(std::span<const SocketAddress> locals) {
+  for (const SocketAddress& local : locals) {
+    const std::uint32_t block = local.port >> STEER_BLOCK_BITS;
+    if (marked_[block])
+      continue;
+    const std::uint32_t used = 1;
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(blocks_.get());
+    attributes.key = pointer(&block);
+    attributes.value = pointer(&used);
+    marked_[block] = bpf(BPF_MAP_UPDATE_ELEM, attributes) == 0;
+  }
+}
+
 std::size_t PortSteering::steer(std::span<const SocketAddress> locals, std::uint32_t slot) {
+  if (stands_by_)
+    return locals.size();
+  mark_blocks(locals);
   const std::vector<flow_key> keys = to_keys(locals);
   const std::vector<std::uint32_t> slots(keys.size(), slot);
   bpf_attr attributes{};
@@ -133,6 +162,8 @@ std::size_t PortSteering::steer(std::span<const SocketAddress> locals, std::uint
 }
 
 void PortSteering::unsteer(std::span<const SocketAddress> locals) {
+  if (stands_by_)
+    return;
   std::vector<flow_key> keys = to_keys(locals);
   for (std::size_t at = 0; at < keys.size();) {
     bpf_attr attributes{};
@@ -160,8 +191,22 @@ void PortSteering::expect(std::span<const SocketAddress> locals, std::uint32_t w
 }
 
 std::optional<std::uint32_t> PortSteering::left_slot(const SocketAddress& local) const {
+  if (stands_by_)
+    return look_up(local);
   const auto found = left_.find(local);
   return found == left_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<std::uint32_t> PortSteering::look_up(const SocketAddress& local) const {
+  const flow_key key = to_key(local);
+  std::uint32_t slot = 0;
+  bpf_attr attributes{};
+  attributes.map_fd = static_cast<std::uint32_t>(ports_.get());
+  attributes.key = pointer(&key);
+  attributes.value = pointer(&slot);
+  if (bpf(BPF_MAP_LOOKUP_ELEM, attributes) != 0)
+    return std::nullopt;
+  return slot;
 }
 
 std::size_t PortSteering::release_left() {

@@ -1,6 +1,7 @@
 // The control side of steered ports: which socket the packets of a port come to.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "../bpf/steer.h"
 #include "clock.h"
 #include "foreign_sockets.h"
 #include "port.h"
@@ -21,6 +23,7 @@ namespace rtprelay {
 struct SteeringMaps {
   int ports = -1;
   int sockets = -1;
+  int blocks = -1;
 };
 
 struct AddressHash {
@@ -32,8 +35,16 @@ struct AddressHash {
 class PortSteering {
 public:
   /// The maps are ours from then on (as copies of the descriptors). Reads which ports an earlier
-  /// process has left. null: they cannot be used; `error` is the errno.
-  static std::unique_ptr<PortSteering> make(const SteeringMaps& maps, int& error);
+  /// process has left. `stands_by`: another one has the calls and writes them until `activate`.
+  /// null: they cannot be used; `error` is the errno.
+  static std::unique_ptr<PortSteering> make(const SteeringMaps& maps, bool stands_by, int& error);
+
+  /// Nothing is written, and what another process writes is looked up.
+  [[nodiscard]] bool stands_by() const { return stands_by_; }
+  /// What the other process has left is read now.
+  void activate();
+  /// An earlier process has left this port, and it is ours now. false: it is not there.
+  bool claim(const SocketAddress& local) { return left_.erase(local) > 0; }
 
   /// false: from now on ports get sockets of their own.
   [[nodiscard]] bool on() const { return on_; }
@@ -51,7 +62,7 @@ public:
   /// Has packets for ports that no earlier process had come to a worker, as if it had had them.
   void expect(std::span<const SocketAddress> locals, std::uint32_t worker);
   /// The slot that an earlier process had a port's packets come to, as long as nobody has opened
-  /// it.
+  /// it; that the active one has, while this one stands by.
   [[nodiscard]] std::optional<std::uint32_t> left_slot(const SocketAddress& local) const;
   /// Ports that earlier processes had and nobody has opened: their packets come nowhere any more.
   /// Returns how many.
@@ -63,14 +74,20 @@ public:
   bool set_socket(std::uint32_t slot, int fd);
 
 private:
-  PortSteering(FileDescriptor ports, FileDescriptor sockets)
-      : ports_(std::move(ports)), sockets_(std::move(sockets)) {}
+  PortSteering(FileDescriptor ports, FileDescriptor sockets, FileDescriptor blocks)
+      : ports_(std::move(ports)), sockets_(std::move(sockets)), blocks_(std::move(blocks)) {}
+  /// The program looks for ports of their blocks from now on.
+  void mark_blocks(std::span<const SocketAddress> locals);
   void read_left();
+  [[nodiscard]] std::optional<std::uint32_t> look_up(const SocketAddress& local) const;
   int try_host(const SocketAddress& local, FreeBind free_bind);
 
   FileDescriptor ports_;
   FileDescriptor sockets_;
+  FileDescriptor blocks_;
+  std::bitset<STEER_BLOCKS> marked_;
   bool on_ = true;
+  bool stands_by_ = false;
   std::unordered_map<SocketAddress, std::uint32_t, AddressHash> left_;
   ForeignSockets foreign_;
   struct Host {

@@ -111,6 +111,10 @@ void RawSender::add(OutPacket& packet) {
 }
 
 void RawSender::flush() {
+  // Before: a killed thread still finishes the system call that it is in.
+  for (std::size_t i = 0; i < size_; ++i)
+    if (std::atomic<std::uint32_t>* begun = messages_[i].packet->begun; begun != nullptr)
+      begun->store(begun->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   for (std::size_t at = 0; at < size_;) {
     const int sent = sendmmsg(fd_.get(), headers_.data() + at, static_cast<unsigned>(size_ - at),
                               MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -37,8 +37,8 @@ std::size_t payload_size(std::span<const std::uint8_t> packet) {
 
 void Reception::restart(std::uint32_t ssrc) {
   source.set(kSsrcKnown | ssrc);
-  for (Counter* counter :
-       {&packets, &bytes, &lost, &duplicates, &reordered, &jitter, &last_sequence, &last_timestamp})
+  for (Counter* counter : {&packets, &bytes, &lost, &duplicates, &reordered, &skips, &resets,
+                           &jitter, &last_sequence, &last_timestamp})
     counter->set(0);
   started_ = has_transit_ = false;
   received_ = expected_before_ = received_before_ = 0;
@@ -56,6 +56,19 @@ void Reception::begin(std::uint16_t sequence) {
   has_transit_ = false;
 }
 
+void Reception::fill(std::uint16_t behind) {
+  reordered.add(1);
+  if (behind + std::size_t{1} >= kSeenBits || behind == 0)
+    return;
+  // Between two that have come it ends a run, in the midst of one it makes two of it.
+  const bool later = (seen_ >> (behind - 1U) & 1U) != 0;
+  const bool earlier = (seen_ >> (behind + 1U) & 1U) != 0;
+  if (later && earlier)
+    skips.set(skips.get() - std::min<std::uint64_t>(skips.get(), 1));
+  else if (!later && !earlier)
+    skips.add(1);
+}
+
 bool Reception::advance(std::uint16_t sequence) {
   if (!started_) {
     begin(sequence);
@@ -63,6 +76,8 @@ bool Reception::advance(std::uint16_t sequence) {
   }
   const auto ahead = static_cast<std::uint16_t>(sequence - static_cast<std::uint16_t>(highest_));
   if (ahead != 0 && ahead < kMaxDropout) {
+    if (ahead > 1)
+      skips.add(1);
     seen_ = ahead < kSeenBits ? (seen_ << ahead) | 1 : 1;
     highest_ += ahead;
     restart_at_ = kNone;
@@ -74,13 +89,14 @@ bool Reception::advance(std::uint16_t sequence) {
     if ((seen_ & bit) != 0)
       duplicates.add(1);
     else
-      reordered.add(1);
+      fill(behind);
     seen_ |= bit;
     return true;
   }
   if (sequence == restart_at_) {
     // Two in a row: the sender has begun anew. What was missing before stays so.
     begin(sequence);
+    resets.add(1);
     return true;
   }
   restart_at_ = static_cast<std::uint16_t>(sequence + 1);

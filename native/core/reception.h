@@ -63,6 +63,9 @@ public:
   Counter duplicates;
   /// Came after one with a higher number.
   Counter reordered;
+  /// Runs of numbers that are missing so far, and how often its numbers began anew.
+  Counter skips;
+  Counter resets;
   /// In units of the clock rate.
   Counter jitter;
   Counter last_sequence;
@@ -70,6 +73,8 @@ public:
 
 private:
   void begin(std::uint16_t sequence);
+  /// A packet with the number `highest_ - behind` came, which was missing.
+  void fill(std::uint16_t behind);
   /// false: so far from the others that it is not believed yet.
   bool advance(std::uint16_t sequence);
   void measure_jitter(const RtpHeader& header, std::uint32_t clock_rate, Micros now);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
+#include <thread>
+#include <unordered_set>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/random.h>
 
 #include "by_id.h"
 
@@ -15,13 +19,51 @@ namespace {
 /// How long a new port may wait for its predecessor to be given back by a worker, milliseconds.
 constexpr int kRetireWaitMs = 50;
 
-/// Ports a worker gets before the next one is used: about 256 calls, a third of a core. A thread
+/// Ports a worker gets before the next one is used: about 512 calls, a third of a core. A thread
 /// that has more to do is woken less often for each packet, so few busy threads cost less than many
 /// idle ones.
-constexpr std::size_t kComfortablePorts = 1024;
+constexpr std::size_t kComfortablePorts = 2048;
 
 /// Threads of handshakes: one for every so many workers.
 constexpr std::size_t kWorkersPerHandshakes = 2;
+
+/// Plans with fewer streams come whole: that is as fast. Others are remembered, so many.
+constexpr std::size_t kManyStreams = 32;
+constexpr std::size_t kMaxKeptPlans = 16;
+
+/// Snapshots whose memory the next ones get, and those are not.
+constexpr std::size_t kMaxSpareSnapshots = 4;
+constexpr std::size_t kMaxSpareRoutes = 8192;
+
+/// SRTCP of a session that is replaced may have come so far meanwhile.
+constexpr std::uint32_t kRtcpJump = 0x10000;
+
+/// Where SRTCP of a source begins of which nothing is known in a call that another process had: so
+/// far ahead that nothing that one has sent is met, and each of several that follow elsewhere.
+std::uint32_t random_rtcp_index() {
+  std::uint32_t bits = 0;
+  while (getrandom(&bits, sizeof bits, 0) != sizeof bits) {
+  }
+  return kRtcpJump + bits % (0xf * kRtcpJump);
+}
+
+/// Where the session of a plan goes on from: ahead of one that it replaces, which packets may have
+/// used, and may be using still.
+std::vector<srtp::SourceIndexes> resumed_indexes(const SrtpSpec& spec,
+                                                 const SrtpSession* replaced) {
+  std::vector<srtp::SourceIndexes> list = spec.indexes;
+  if (replaced == nullptr || spec.purpose != srtp::Purpose::kProtect)
+    return list;
+  for (srtp::SourceIndexes& each : list) {
+    const auto before =
+        std::ranges::find(replaced->resumed_from, each.ssrc, &srtp::SourceIndexes::ssrc);
+    const std::uint64_t used =
+        before == replaced->resumed_from.end() ? replaced->first_rtcp : before->rtcp;
+    each.rtcp = static_cast<std::uint32_t>(
+        std::min(std::max<std::uint64_t>(each.rtcp, used + kRtcpJump), srtp::kMaxRtcpIndex));
+  }
+  return list;
+}
 
 /// Orders and finds what is held by id.
 constexpr auto id_of = [](const auto& entry) { return entry->id; };
@@ -89,8 +131,8 @@ const Rewrite* share(const Boxed<Rewrite>& wanted, CallSnapshot& snapshot) {
 } // namespace
 
 Relay::Relay(RelayOptions options, Notifier notifier)
-    : options_(options), dormant_(options.dormant), notifier_(notifier), sockets_(options.sockets) {
-}
+    : options_(std::move(options)), dormant_(options_.dormant), notifier_(notifier),
+      sockets_(options_.sockets), identities_(options_.dtls) {}
 
 Relay::~Relay() { close(); }
 
@@ -107,7 +149,7 @@ std::unique_ptr<PacketIo> Relay::make_io(std::size_t worker, int& error) {
 bool Relay::start(int& error) {
   error = EAGAIN;
   if (options_.steering.ports >= 0) {
-    steering_ = PortSteering::make(options_.steering, error);
+    steering_ = PortSteering::make(options_.steering, dormant_, error);
     if (steering_ == nullptr)
       return false;
   }
@@ -132,14 +174,79 @@ bool Relay::activate() {
   if (!dormant_)
     return true;
   dormant_ = false;
+  if (!take_ports())
+    return false;
   for (auto& [id, call] : calls_) {
     for (const auto& [transport, association] : call.associations)
       association->handshakes->adopt(association, association->told_fingerprint);
     // Its handshakes begin with the next plan, even if that is the same.
     if (!call.associations.empty())
-      call.plan.clear();
+      call.plan = {};
   }
+  replay_left(false);
   return start_threads();
+}
+
+bool Relay::take_ports() {
+  if (steering_ == nullptr)
+    return true;
+  steering_->activate();
+  int error = 0;
+  return std::ranges::all_of(
+      workers_, [&](const auto& worker) { return worker->io().activate(sockets_, error); });
+}
+
+std::size_t Relay::replay_left(bool all) {
+  if (options_.held_packets == nullptr)
+    return 0;
+  if (options_.held_packets->left.valid()) {
+    left_ = HeldPackets::read(options_.held_packets->left.get(), monotonic_micros());
+    options_.held_packets->left = FileDescriptor();
+  }
+  const std::size_t before = left_.size();
+  std::unordered_set<std::uint16_t> wanted;
+  for (const LeftPacket& left : left_)
+    wanted.insert(left.local.port);
+  if (!wanted.empty())
+    for (auto& [id, call] : calls_)
+      for (const auto& port : call.ports)
+        if (wanted.contains(port->local.port))
+          give_left(*port, call.worker);
+  replayed_ += before - left_.size();
+  if (all)
+    left_.clear();
+  hold_packets();
+  wake_workers_for_orders();
+  return replayed_;
+}
+
+void Relay::give_left(Port& port, std::size_t worker) {
+  auto order = std::make_unique<Exchange>();
+  std::erase_if(left_, [&](LeftPacket& left) {
+    if (left.local != port.local)
+      return false;
+    left.port = &port;
+    order->left.push_back(std::move(left));
+    return true;
+  });
+  if (!order->left.empty())
+    post(worker, std::move(order));
+}
+
+void Relay::hold_packets() {
+  if (held_packets_ == nullptr) {
+    held_packets_ = HeldPackets::make(workers_.size());
+    if (held_packets_ == nullptr)
+      return;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      auto order = std::make_unique<Exchange>();
+      order->held_packets = held_packets_->of(i);
+      post(i, std::move(order));
+    }
+    wake_workers_for_orders();
+  }
+  if (held_packets_ != nullptr && !held_packets_kept_ && sockets_ != nullptr)
+    held_packets_kept_ = sockets_->keep_file("held-packets", held_packets_->fd());
 }
 
 void Relay::pause() {
@@ -213,26 +320,70 @@ std::size_t Relay::worker_for(const PlanSpec& plan) const {
 }
 
 std::size_t Relay::next_worker() const {
-  for (std::size_t i = 0; i < loads_.size(); ++i)
-    if (loads_[i] < kComfortablePorts)
+  // More threads than processors would only wake up more often, each for fewer packets.
+  static const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  const auto loads = std::span(loads_).first(std::min(loads_.size(), processors));
+  for (std::size_t i = 0; i < loads.size(); ++i)
+    if (loads[i] < kComfortablePorts)
       return i;
-  return static_cast<std::size_t>(
-      std::distance(loads_.begin(), std::min_element(loads_.begin(), loads_.end())));
+  return static_cast<std::size_t>(std::distance(loads.begin(), std::ranges::min_element(loads)));
 }
 
 PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
                            std::vector<PortFailure>& failures) {
-  const auto known = calls_.find(std::string(call_id_of(bytes)));
-  if (known != calls_.end() && std::ranges::equal(known->second.plan, bytes))
-    return PlanError::kNone;
-  PlanSpec plan;
-  const PlanError error = decode_plan(bytes, plan);
-  if (error != PlanError::kNone)
-    return error;
+  std::unique_ptr<PlanSpec> plan;
+  PlanMark mark;
+  PlanError error = PlanError::kNone;
+  if (is_plan_change(bytes)) {
+    plan = take_plan(call_id_of(bytes));
+    if (plan == nullptr)
+      return PlanError::kUnknownPlan;
+    error = change_plan(bytes, *plan);
+  } else {
+    const auto known = calls_.find(std::string(call_id_of(bytes)));
+    mark = mark_of(bytes, plan_seed_);
+    if (known != calls_.end() && known->second.plan == mark)
+      return PlanError::kNone;
+    plan = std::make_unique<PlanSpec>();
+    error = decode_plan(bytes, *plan);
+    if (error == PlanError::kNone)
+      (void)take_plan(plan->call_id);
+  }
+  if (error == PlanError::kNone)
+    error = obey(*plan, mark, failures);
+  if (error == PlanError::kNone && failures.empty())
+    keep_plan(std::move(plan));
+  return error;
+}
+
+std::unique_ptr<PlanSpec> Relay::take_plan(std::string_view call_id) {
+  const auto found =
+      std::ranges::find_if(kept_plans_, [&](const auto& plan) { return plan->call_id == call_id; });
+  if (found == kept_plans_.end())
+    return nullptr;
+  auto plan = std::move(*found);
+  kept_plans_.erase(found);
+  return plan;
+}
+
+void Relay::keep_plan(std::unique_ptr<PlanSpec> plan) {
+  if (plan->streams.size() < kManyStreams || !can_change(*plan))
+    return;
+  if (kept_plans_.size() >= kMaxKeptPlans)
+    kept_plans_.erase(kept_plans_.begin());
+  kept_plans_.push_back(std::move(plan));
+}
+
+PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
+                      std::vector<PortFailure>& failures) {
+  // The keeper may have been too busy for it.
+  if (held_packets_ != nullptr && !held_packets_kept_)
+    hold_packets();
   if (plan.empty()) {
     remove(plan.call_id);
     return PlanError::kNone;
   }
+  const auto known = calls_.find(plan.call_id);
   const bool fresh = known == calls_.end();
   const std::size_t worker = fresh ? worker_for(plan) : known->second.worker;
   Identities identities;
@@ -240,7 +391,7 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     return PlanError::kBadIdentity;
   NewPorts opened;
   if (!open_ports(plan, fresh ? nullptr : &known->second, worker, opened, failures)) {
-    forget(opened);
+    give_back(opened);
     return PlanError::kNone;
   }
   if (!watch_ports(worker, opened, failures))
@@ -258,7 +409,7 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     return PlanError::kNoCrypto;
   }
   apply(plan, call, identities, std::move(opened));
-  call.plan.assign(bytes.begin(), bytes.end());
+  call.plan = mark;
   return PlanError::kNone;
 }
 
@@ -279,18 +430,42 @@ bool Relay::open_ports(const PlanSpec& plan, const Call* call, std::size_t worke
   return failures.empty();
 }
 
+void Relay::keep_ports(std::span<const std::string> call_ids) {
+  kept_.clear();
+  for (const std::string& id : call_ids) {
+    const auto call = calls_.find(id);
+    if (call == calls_.end())
+      continue;
+    for (const auto& port : call->second.ports)
+      if (port->fd.valid())
+        kept_.emplace_back(port->local, fcntl(port->fd.get(), F_DUPFD_CLOEXEC, 0));
+  }
+}
+
+FileDescriptor Relay::inherited_for(const SocketAddress& local, const Call* call,
+                                    bool& from_store) {
+  FileDescriptor inherited = sockets_ == nullptr ? FileDescriptor() : sockets_->take(local);
+  from_store = inherited.valid();
+  if (from_store)
+    return inherited;
+  // Where a call comes from a store, its ports are numbered anew each time.
+  if (call != nullptr)
+    for (const auto& port : call->ports)
+      if (port->local == local)
+        return FileDescriptor(fcntl(port->fd.get(), F_DUPFD_CLOEXEC, 0));
+  for (const auto& [address, socket] : kept_)
+    if (address == local)
+      return FileDescriptor(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+  return {};
+}
+
 std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, const Call* call, int tos,
                                        std::size_t worker, int& error) {
   PacketIo& io = workers_[worker]->io();
-  FileDescriptor inherited = sockets_ == nullptr ? FileDescriptor() : sockets_->take(spec.local);
-  if (!inherited.valid() && call != nullptr) {
-    // Where a call comes from a store, its ports are numbered anew each time.
-    const auto same = std::ranges::find_if(
-        call->ports, [&spec](const auto& port) { return port->local == spec.local; });
-    if (same != call->ports.end())
-      inherited = FileDescriptor(fcntl((*same)->fd.get(), F_DUPFD_CLOEXEC, 0));
-  }
-  auto port = io.open(spec, tos, std::move(inherited), error);
+  bool from_store = false;
+  auto port = io.open(spec, tos, inherited_for(spec.local, call, from_store), error);
+  if (port != nullptr)
+    port->from_store = port->inherited && from_store;
   if (port == nullptr && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
     // The port (or descriptor) may be one of ours that a worker is about to give back.
     wake_workers_for_orders();
@@ -302,10 +477,10 @@ std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, const Call* call, i
   return port;
 }
 
-void Relay::forget(const NewPorts& opened) {
+void Relay::give_back(const NewPorts& opened) {
   for (const auto& port : opened)
-    if (port->inherited)
-      sockets_->forget(port->local);
+    if (port->from_store && sockets_ != nullptr)
+      sockets_->give_back(port->local, port->fd.get());
 }
 
 bool Relay::watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures) {
@@ -319,7 +494,7 @@ bool Relay::watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFa
 }
 
 void Relay::give_up(std::size_t worker, NewPorts opened) {
-  forget(opened);
+  give_back(opened);
   workers_[worker]->io().retire(opened);
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
@@ -360,8 +535,6 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
   const ById streams(plan.streams);
   move_out(call.streams, order.retired_streams,
            [&](const Stream& stream) { return streams.find(stream.id) == nullptr; });
-  for (const auto& stream : order.retired_streams)
-    retiring_.insert(stream.get());
 }
 
 void Relay::adopt(const PlanSpec& plan, Call& call) const {
@@ -391,11 +564,13 @@ void Relay::adopt(const PlanSpec& plan, Call& call) const {
 
 bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
   for (const SrtpSpec& spec : plan.sessions) {
+    const SrtpSession* replaced = nullptr;
     auto [entry, fresh] = call.sessions.try_emplace(spec.identity);
     if (!fresh) {
       if (!spec.resumed || entry->second->resumed_from == spec.indexes)
         continue;
       // Another process carries the call, and has come further.
+      replaced = entry->second.get();
       call.replaced_sessions.push_back(std::move(entry->second));
     }
     entry->second = std::make_unique<SrtpSession>();
@@ -410,9 +585,12 @@ bool Relay::adopt_sessions(const PlanSpec& plan, Call& call) {
       call.sessions.erase(entry);
       return false;
     }
-    if (spec.resumed)
-      session->resume();
-    for (const srtp::SourceIndexes& indexes : spec.indexes)
+    if (spec.resumed) {
+      made.first_rtcp =
+          replaced == nullptr ? random_rtcp_index() : replaced->first_rtcp + kRtcpJump;
+      session->resume(made.first_rtcp);
+    }
+    for (const srtp::SourceIndexes& indexes : resumed_indexes(spec, replaced))
       if (!session->resume(indexes))
         break;
   }
@@ -492,7 +670,10 @@ void Relay::adopt_associations(const PlanSpec& plan, const Identities& identitie
       continue;
     auto& known = call.associations[spec.id];
     if (known == nullptr) {
-      known = make_association(spec, identities, call);
+      const auto former = std::ranges::find(order.retired_associations, spec.id,
+                                            [](const auto& each) { return each->transport_id; });
+      known = make_association(spec, identities, call,
+                               former == order.retired_associations.end() ? nullptr : *former);
     } else if (dormant_) {
       known->established = spec.dtls->established;
       known->told_fingerprint = spec.dtls->fingerprint;
@@ -503,8 +684,9 @@ void Relay::adopt_associations(const PlanSpec& plan, const Identities& identitie
   }
 }
 
-std::shared_ptr<Association>
-Relay::make_association(const TransportSpec& spec, const Identities& identities, const Call& call) {
+std::shared_ptr<Association> Relay::make_association(const TransportSpec& spec,
+                                                     const Identities& identities, const Call& call,
+                                                     const std::shared_ptr<Association>& former) {
   auto association = std::make_shared<Association>();
   association->call_id = call.id;
   association->transport_id = spec.id;
@@ -515,7 +697,11 @@ Relay::make_association(const TransportSpec& spec, const Identities& identities,
   association->identity = identities[spec.dtls->identity];
   association->worker = workers_[call.worker].get();
   next_handshakes_ = (next_handshakes_ + 1) % handshakes_.size();
-  association->handshakes = handshakes_[next_handshakes_].get();
+  // One thread has both: a handshake may go on in the next association.
+  association->handshakes =
+      former != nullptr ? former->handshakes : handshakes_[next_handshakes_].get();
+  if (!dormant_)
+    association->predecessor = former;
   association->told_fingerprint = spec.dtls->fingerprint;
   if (!dormant_)
     association->handshakes->adopt(association, spec.dtls->fingerprint);
@@ -531,6 +717,11 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
     config.state->position = i;
     TransportConfig& transport =
         snapshot.transports[find(call.transports, spec.transport)->position];
+    const std::vector<std::uint32_t>& ports = plan.transports[transport.state->position].ports;
+    if (!ports.empty())
+      place(*config.state, find(call.ports, ports.front())->local, call.worker);
+    else if (config.state->sums.load(std::memory_order_relaxed) == nullptr)
+      place(*config.state, {}, call.worker);
     config.transport = &transport;
     config.call = &snapshot;
     config.kind = spec.kind;
@@ -540,6 +731,12 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
       config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
     transport.stream = &config;
   }
+}
+
+void Relay::place(Stream& stream, const SocketAddress& local, std::size_t worker) {
+  const AddressSums* const sums = stream.sums.load(std::memory_order_relaxed);
+  if (sums == nullptr || !sums->address.same_host(local))
+    stream.sums.store(&workers_[worker]->sums_of(local), std::memory_order_release);
 }
 
 void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot) {
@@ -576,13 +773,35 @@ void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapsho
 }
 
 std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const Call& call) {
-  auto snapshot = std::make_unique<CallSnapshot>();
+  auto snapshot = spare_snapshot();
   snapshot->quality = call.quality.get();
   configure_transports(plan, call, *snapshot);
   configure_streams(plan, call, *snapshot);
   configure_packets(plan, *snapshot);
   configure_routes(plan, call, *snapshot);
   return snapshot;
+}
+
+std::unique_ptr<CallSnapshot> Relay::spare_snapshot() {
+  if (spare_snapshots_.empty())
+    return std::make_unique<CallSnapshot>();
+  auto snapshot = std::move(spare_snapshots_.back());
+  spare_snapshots_.pop_back();
+  return snapshot;
+}
+
+void Relay::keep_spare(std::unique_ptr<CallSnapshot> snapshot) {
+  if (snapshot == nullptr || snapshot->streams.size() < kManyStreams ||
+      spare_snapshots_.size() >= kMaxSpareSnapshots ||
+      snapshot->routes.capacity() > kMaxSpareRoutes)
+    return;
+  snapshot->transports.clear();
+  snapshot->streams.clear();
+  snapshot->routes.clear();
+  snapshot->rewrites.clear();
+  snapshot->ports.clear();
+  snapshot->quality = nullptr;
+  spare_snapshots_.push_back(std::move(snapshot));
 }
 
 void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened) {
@@ -646,18 +865,15 @@ void Relay::free_returned(bool wait) {
     drain_samples();
     drain_progress();
     drain_digits();
+    drain_learned_ssrcs();
     drain_events();
     drain_handshakes();
     for (const auto& order : done) {
+      keep_spare(std::move(order->previous));
       // What was dropped while they slept they have never had.
       for (const auto& association : order->retired_associations)
         if (!dormant_)
           association->handshakes->drop(association);
-      for (const auto& stream : order->retired_streams) {
-        ended_.add(stream->counters);
-        add_drops(ended_drops_, stream->counters);
-        retiring_.erase(stream.get());
-      }
     }
     outstanding_ -= done.size();
     if (!wait || outstanding_ == 0 || waited >= kRetireWaitMs)
@@ -669,9 +885,12 @@ void Relay::free_returned(bool wait) {
 void Relay::drain_samples() {
   for (const auto& worker : workers_) {
     QualitySample sample;
-    while (worker->take_sample(sample))
-      sample.table->add(sample.item, sample.stream_id, sample.clock_rate, sample.arrived,
-                        sample.epoch_seconds);
+    while (worker->take_sample(sample)) {
+      const std::optional<QualityEntry> entry = sample.table->add(
+          sample.item, sample.stream_id, sample.clock_rate, sample.arrived, sample.epoch_seconds);
+      if (entry)
+        of_address(reports_, sample.local).reports.add(*entry);
+    }
   }
 }
 
@@ -702,6 +921,18 @@ void Relay::drain_digits() {
   }
 }
 
+void Relay::drain_learned_ssrcs() {
+  for (const auto& worker : workers_) {
+    LearnedSsrc learned;
+    while (worker->take_learned_ssrc(learned)) {
+      TransportEventRecord record = about(*learned.transport, kSsrcLearned);
+      record.stream_id = learned.what.stream;
+      record.ssrc = learned.what.ssrc;
+      events_.push_back(std::move(record));
+    }
+  }
+}
+
 void Relay::drain_handshakes() {
   for (const auto& handshakes : handshakes_) {
     for (HandshakeEvent* next = handshakes->take_events(); next != nullptr;) {
@@ -724,7 +955,7 @@ void Relay::drain_events() {
       // Clearing the bits allows the worker to link the transport anew.
       Transport* following = Mailbox<Transport>::next(transport);
       const std::uint32_t bits = transport->events.exchange(0, std::memory_order_acq_rel) &
-                                 ~std::uint32_t{kSrtpIndex | kDigitEnded};
+                                 ~std::uint32_t{kSrtpIndex | kDigitEnded | kSsrcLearned};
       TransportEventRecord record = about(*transport, bits);
       record.latch = transport->published.read();
       record.ice_port = transport->ice_view.port.load(std::memory_order_relaxed);
@@ -770,32 +1001,76 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
   return true;
 }
 
-std::uint64_t Relay::last_packet(const Call& call) {
+std::size_t Relay::heard(const std::string& call_id, std::span<double> out) const {
+  const auto found = calls_.find(call_id);
+  if (found == calls_.end())
+    return 0;
+  std::size_t count = 0;
+  const auto put = [&](auto value) {
+    if (count < out.size())
+      out[count] = static_cast<double>(value);
+    count += 1;
+  };
+  for (const auto& stream : found->second.streams) {
+    const StreamCounters& counters = stream->counters;
+    const std::uint64_t packets = stream->base.packets + counters.packets.get();
+    const std::uint64_t errors = stream->base.errors + counters.errors.get();
+    const std::uint64_t last = counters.last_packet.get();
+    if (packets == 0 && errors == 0 && last == 0 && stream->base.last_packet == 0)
+      continue;
+    put(stream->id);
+    put(packets);
+    put(stream->base.bytes + counters.bytes.get());
+    put(errors);
+    put(last != 0 ? last : stream->base.last_packet);
+  }
+  return count;
+}
+
+std::uint64_t Relay::last_packet(const std::string& call_id) const {
+  const auto found = calls_.find(call_id);
+  if (found == calls_.end())
+    return 0;
   std::uint64_t last = 0;
-  for (const auto& stream : call.streams)
+  for (const auto& stream : found->second.streams)
     last = std::max({last, stream->base.last_packet, stream->counters.last_packet.get()});
   return last;
 }
 
 Totals Relay::totals() const {
-  Totals totals = ended_;
-  for (const auto& [id, call] : calls_) {
-    for (const auto& stream : call.streams)
-      totals.add(stream->counters);
-  }
-  for (const Stream* stream : retiring_)
-    totals.add(stream->counters);
+  Totals totals;
+  for (const auto& worker : workers_)
+    for (const auto& sums : worker->sums()) {
+      totals.packets += sums->packets.get();
+      totals.bytes += sums->bytes.get();
+      totals.errors += sums->errors.get();
+    }
   return totals;
 }
 
+AddressCounters& Relay::of_address(std::vector<AddressCounters>& list, const SocketAddress& local) {
+  const auto found = std::ranges::find_if(
+      list, [&local](const AddressCounters& each) { return each.address.same_host(local); });
+  if (found != list.end())
+    return *found;
+  list.emplace_back().address = local;
+  return list.back();
+}
+
+std::vector<AddressCounters> Relay::by_address() {
+  drain_samples();
+  std::vector<AddressCounters> all = reports_;
+  for (const auto& worker : workers_)
+    for (const auto& sums : worker->sums())
+      of_address(all, sums->address).add(*sums);
+  return all;
+}
+
 DropTotals Relay::drops() const {
-  DropTotals totals = ended_drops_;
-  for (const auto& [id, call] : calls_) {
-    for (const auto& stream : call.streams)
-      add_drops(totals, stream->counters);
-  }
-  for (const Stream* stream : retiring_)
-    add_drops(totals, stream->counters);
+  DropTotals totals{};
+  for (const auto& worker : workers_)
+    for (std::size_t i = 0; i < kDropReasons; ++i)
+      totals[i] += worker->drops()[i].get();
   return totals;
 }
 

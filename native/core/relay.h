@@ -4,10 +4,11 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "association.h"
@@ -15,6 +16,7 @@
 #include "handshakes.h"
 #include "identity_cache.h"
 #include "plan.h"
+#include "plan_mark.h"
 #include "port_steering.h"
 #include "rtcp.h"
 #include "socket_store.h"
@@ -33,10 +35,13 @@ struct RelayOptions {
   /// Another process has the calls: nothing is read, sent or done by time until `activate`. What
   /// plans say of endpoints and counters holds, even if it was said differently before.
   bool dormant = false;
+  /// What an ended process held is there, and the next one finds ours; null: there is none.
+  HeldPacketsOptions* held_packets = nullptr;
   /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
   /// clock.
   Micros epoch = 0;
   MosRule mos{};
+  dtls::SessionRules dtls{};
 };
 
 struct PortFailure {
@@ -62,9 +67,10 @@ struct TransportEventRecord {
   std::uint32_t ice_priority = 0;
   ice::AgentStatus ice_status = ice::AgentStatus::kChecking;
   bool ice_controlling = false;
-  /// With kDigitEnded, alone.
+  /// With kDigitEnded or kSsrcLearned, alone.
   std::uint32_t stream_id = 0;
   std::uint32_t ssrc = 0;
+  /// With kDigitEnded.
   std::uint8_t digit = 0;
   std::uint8_t volume = 0;
   std::uint16_t duration = 0;
@@ -88,20 +94,27 @@ struct Totals {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
   std::uint64_t errors = 0;
+};
 
-  void add(const StreamCounters& counters) {
-    packets += counters.packets.get();
-    bytes += counters.bytes.get();
-    errors += counters.errors.get();
+/// What came to and left one local address, and what reports that came there have said.
+struct AddressCounters {
+  /// Its port says nothing.
+  SocketAddress address;
+  Totals received;
+  std::uint64_t packets_out = 0;
+  std::uint64_t bytes_out = 0;
+  ReportSums reports;
+
+  void add(const AddressSums& sums) {
+    received.packets += sums.packets.get();
+    received.bytes += sums.bytes.get();
+    received.errors += sums.errors.get();
+    packets_out += sums.packets_out.get();
+    bytes_out += sums.bytes_out.get();
   }
 };
 
 using DropTotals = std::array<std::uint64_t, kDropReasons>;
-
-inline void add_drops(DropTotals& totals, const StreamCounters& counters) {
-  for (std::size_t i = 0; i < kDropReasons; ++i)
-    totals[i] += counters.drops[i].get();
-}
 
 // Thread: control only.
 class Relay {
@@ -115,6 +128,13 @@ public:
   bool start(int& error);
   /// The calls are this process' from now on. false: as `start`.
   bool activate();
+  /// Relays what an ended process had received and not sent, as far as its calls are known by now.
+  /// `all`: they are; the rest belongs to none. How many packets, in all.
+  std::size_t replay_left(bool all);
+  /// Where packets are held; -1: nowhere.
+  [[nodiscard]] int held_packets_fd() const {
+    return held_packets_ == nullptr ? -1 : held_packets_->fd();
+  }
   /// Stops the threads; packets wait in their sockets. Only `close` follows.
   void pause();
   /// What a stream of a call has counted in other processes. Without effect if there is no such.
@@ -126,19 +146,31 @@ public:
   /// All those calls are here. Ports that an earlier process had steered, or that were expected,
   /// and no call has are steered no longer. How many.
   std::size_t release_left_ports();
-  /// Makes the relay equal to the encoded plan. Anything but kNone, or a failure in `failures`,
-  /// means that nothing was changed.
+  /// Makes the relay equal to the encoded plan, or changes the plan that it was made equal to last:
+  /// those of the calls with many streams that came last are remembered (kUnknownPlan: it is none
+  /// of them). Anything but kNone, or a failure in `failures`, means that nothing was changed.
   PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
+  /// The sockets of these calls stay open beyond their end, for whoever is reconciled with their
+  /// ports next; those of earlier ones no longer.
+  void keep_ports(std::span<const std::string> call_ids);
   /// Asks the senders of video of a call for key frames, at once and again after 300 ms; those that
   /// are still to be heard with their first packet. false: there is no such call.
   bool request_key_frames(const std::string& call_id);
+  /// Dials a digit in the place of what a stream's sender sends next, after those that were dialled
+  /// before. false: there is no such stream.
+  bool dial(const std::string& call_id, std::uint32_t stream_id, const Digit& digit);
   /// Has the workers obey what was reconciled. They do so anyway with their next packet; this is
   /// for what must not wait for one: ports to be closed, pierce-NAT packets. Cheaper once for many
   /// plans.
   void wake_workers_for_orders();
   /// false for an unknown call. Valid until the next call of a method.
   bool read(const std::string& call_id, CallReading& out);
+  /// Of each stream of a call that something has come to: id, packets, bytes, errors, last packet
+  /// (µs). Returns how many numbers that are; they are written as far as all of them fit.
+  std::size_t heard(const std::string& call_id, std::span<double> out) const;
   Totals totals() const;
+  /// By local address, over all streams that there are or were.
+  std::vector<AddressCounters> by_address();
   /// Packets that were not relayed, by reason, over all streams that there are or were.
   DropTotals drops() const;
   /// Appends what has happened since the last time, and frees what workers have given back.
@@ -150,19 +182,16 @@ public:
   /// Stops the workers and closes every socket; copies in the socket store stay.
   void close();
 
-  /// `visit(call_id, last_packet_micros)` for every call.
-  template <typename Visitor> void each_activity(Visitor visit) const {
-    for (const auto& [id, call] : calls_)
-      visit(id, last_packet(call));
-  }
+  /// When the last packet of a call came, µs; 0: none has, or there is no such call.
+  [[nodiscard]] std::uint64_t last_packet(const std::string& call_id) const;
 
 private:
   struct Call {
     CallId id;
     std::size_t worker = 0;
     int tos = -1;
-    /// As it came, to know a plan that changes nothing.
-    std::vector<std::uint8_t> plan;
+    /// To know a plan that changes nothing.
+    PlanMark plan;
     /// Each by id.
     std::vector<std::unique_ptr<Port>> ports;
     std::vector<std::unique_ptr<Transport>> transports;
@@ -180,13 +209,19 @@ private:
   using Identities = std::vector<std::shared_ptr<const dtls::Identity>>;
   using NewPorts = std::vector<std::unique_ptr<Port>>;
 
+  PlanError obey(const PlanSpec& plan, const PlanMark& mark, std::vector<PortFailure>& failures);
+  /// The plan that a call has; null: it is not remembered. It is forgotten.
+  std::unique_ptr<PlanSpec> take_plan(std::string_view call_id);
+  void keep_plan(std::unique_ptr<PlanSpec> plan);
   bool open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
                   std::vector<PortFailure>& failures);
   bool watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures);
   /// Gives back ports that were opened in vain.
   void give_up(std::size_t worker, NewPorts opened);
-  /// Ports that were opened in vain: no copies are to be kept.
-  void forget(const NewPorts& opened);
+  /// Ports that were opened in vain: sockets of an earlier process wait for the next attempt.
+  void give_back(const NewPorts& opened);
+  /// The socket that is there for a port already, or none. `from_store`: of an earlier process.
+  FileDescriptor inherited_for(const SocketAddress& local, const Call* call, bool& from_store);
   std::unique_ptr<Port> open_port(const PortSpec& spec, const Call* call, int tos,
                                   std::size_t worker, int& error);
   void apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened);
@@ -199,16 +234,27 @@ private:
   void adopt_associations(const PlanSpec& plan, const Identities& identities, Call& call,
                           Exchange& order);
   std::shared_ptr<Association> make_association(const TransportSpec& spec,
-                                                const Identities& identities, const Call& call);
+                                                const Identities& identities, const Call& call,
+                                                const std::shared_ptr<Association>& former);
   static std::unique_ptr<const ChecksConfig> checks_of(const TransportSpec& spec, const Call& call);
-  static std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
+  std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
+  /// An empty one, with the memory of one that is not used any more.
+  std::unique_ptr<CallSnapshot> spare_snapshot();
+  void keep_spare(std::unique_ptr<CallSnapshot> snapshot);
   static void configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
-  static void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
+  void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
+  /// Where the packets of the stream come to.
+  void place(Stream& stream, const SocketAddress& local, std::size_t worker);
   static void configure_packets(const PlanSpec& plan, CallSnapshot& snapshot);
   static void configure_routes(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void remove(const std::string& call_id);
   void post(std::size_t worker, std::unique_ptr<Exchange> order);
+  /// Steered ports of the calls are ours from now on. false: their sockets cannot be had.
+  bool take_ports();
   bool start_threads();
+  /// From now on what the workers receive lies where the next process finds it.
+  void hold_packets();
+  void give_left(Port& port, std::size_t worker);
   std::size_t next_worker() const;
   /// Where an earlier process had the call, if it is known: what waits is there.
   std::size_t worker_for(const PlanSpec& plan) const;
@@ -219,14 +265,18 @@ private:
   void drain_events();
   void drain_progress();
   void drain_digits();
+  void drain_learned_ssrcs();
   void drain_handshakes();
-  static std::uint64_t last_packet(const Call& call);
+  static AddressCounters& of_address(std::vector<AddressCounters>& list,
+                                     const SocketAddress& local);
 
   const RelayOptions options_;
+  const PlanSeed plan_seed_ = random_plan_seed();
   bool dormant_;
   const Notifier notifier_;
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;
+  std::vector<std::pair<SocketAddress, FileDescriptor>> kept_;
   /// null: ports are not steered.
   std::unique_ptr<PortSteering> steering_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -238,12 +288,19 @@ private:
   std::vector<std::size_t> loads_;
   std::unordered_map<std::string, Call> calls_;
   std::vector<TransportEventRecord> events_;
-  /// Streams that have left their call but may still be counting, until their worker returns them.
-  std::unordered_set<const Stream*> retiring_;
+  /// Plans of calls with many streams; the last one came last.
+  std::vector<std::unique_ptr<PlanSpec>> kept_plans_;
+  /// Empty ones of such calls, for their memory.
+  std::vector<std::unique_ptr<CallSnapshot>> spare_snapshots_;
   /// Orders that workers have not given back yet.
   std::size_t outstanding_ = 0;
-  Totals ended_;
-  DropTotals ended_drops_{};
+  /// null: what is received is lost with the process.
+  std::unique_ptr<HeldPackets> held_packets_;
+  bool held_packets_kept_ = false;
+  std::vector<LeftPacket> left_;
+  std::size_t replayed_ = 0;
+  /// By local address.
+  std::vector<AddressCounters> reports_;
 };
 
 } // namespace rtprelay

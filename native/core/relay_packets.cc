@@ -102,6 +102,25 @@ void Relay::configure_packets(const PlanSpec& plan, CallSnapshot& snapshot) {
   }
 }
 
+bool Relay::dial(const std::string& call_id, std::uint32_t stream_id, const Digit& digit) {
+  const auto found = calls_.find(call_id);
+  if (found == calls_.end())
+    return false;
+  const Call& call = found->second;
+  const bool known = call.snapshot != nullptr &&
+                     std::ranges::any_of(call.streams, [stream_id](const auto& stream) {
+                       return stream->id == stream_id;
+                     });
+  if (!known)
+    return false;
+  auto order = std::make_unique<Exchange>();
+  order->digit = std::make_unique<DigitOrder>(
+      DigitOrder{call.snapshot, stream_id, digit, std::make_unique<DigitQueue>()});
+  post(call.worker, std::move(order));
+  workers_[call.worker]->wake_for_orders();
+  return true;
+}
+
 bool Relay::request_key_frames(const std::string& call_id) {
   const auto found = calls_.find(call_id);
   if (found == calls_.end())

@@ -194,22 +194,34 @@ void append_entry(ReporterQuality& reporter, const QualityEntry& entry) {
 
 } // namespace
 
-void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate,
-                       Micros arrived, std::int64_t epoch_seconds) {
+void ReportSums::add(const QualityEntry& entry) {
+  ++reports;
+  jitter_ms.add(static_cast<double>(entry.jitter_ms));
+  round_trip_micros.add(static_cast<double>(entry.round_trip_micros));
+  round_trip_leg_micros.add(static_cast<double>(entry.round_trip_leg_micros));
+  loss_percent.add(entry.loss_percent);
+  if (entry.mos == 0)
+    return;
+  ++rated;
+  mos.add(entry.mos / 10.0);
+}
+
+std::optional<QualityEntry> QualityTable::add(const RtcpItem& item, std::uint32_t stream_id,
+                                              std::uint32_t clock_rate, Micros arrived,
+                                              std::int64_t epoch_seconds) {
   ReporterQuality* reporter = find_or_add(item.reporter);
   if (reporter == nullptr)
-    return;
+    return std::nullopt;
   reporter->stream_id = stream_id;
   if (item.is_sender) {
     reporter->sent[reporter->sent_next] = {item.ntp_middle, arrived};
     reporter->sent_next = (reporter->sent_next + 1) % reporter->sent.size();
-    return;
+    return std::nullopt;
   }
   reporter->cumulative_loss = item.cumulative_loss;
-  if (reporter->reported && arrived - reporter->last_report < kMinReportDistance)
-    return;
+  if (reporter->last_report != 0 && arrived - reporter->last_report < kMinReportDistance)
+    return std::nullopt;
   reporter->reported = true;
-  reporter->last_report = arrived;
   QualityEntry entry;
   entry.reported_at_seconds = epoch_seconds;
   entry.jitter_ms =
@@ -224,7 +236,13 @@ void QualityTable::add(const RtcpItem& item, std::uint32_t stream_id, std::uint3
     entry.round_trip_micros = entry.round_trip_leg_micros + other_leg;
   entry.mos = rate(entry);
   reporter->latest = entry;
+  // One that answers no sender report does not count (10.5 and 12.5 seen), unless no round trip is
+  // asked for.
+  if (!rule_.listening && (item.ntp_middle == 0 || item.delay_since_sr == 0))
+    return std::nullopt;
+  reporter->last_report = arrived;
   append_entry(*reporter, entry);
+  return entry;
 }
 
 } // namespace rtprelay

@@ -110,6 +110,31 @@ struct ReporterQuality {
   Micros last_report = 0;
 };
 
+/// Values of one kind.
+struct SampleSums {
+  double total = 0;
+  double squares = 0;
+
+  void add(double value) {
+    total += value;
+    squares += value * value;
+  }
+};
+
+/// What reports have said, all of them (ng-protocol.md §6, options.md §5).
+struct ReportSums {
+  std::uint64_t reports = 0;
+  SampleSums jitter_ms;
+  SampleSums round_trip_micros;
+  SampleSums round_trip_leg_micros;
+  SampleSums loss_percent;
+  /// Of those with a MOS.
+  std::uint64_t rated = 0;
+  SampleSums mos;
+
+  void add(const QualityEntry& entry);
+};
+
 /// SSRCs a call may have in its table; further ones are ignored.
 constexpr std::size_t kMaxReporters = 64;
 /// Entries of a progression. A full list is thinned to every second entry and the interval between
@@ -122,8 +147,10 @@ class QualityTable {
 public:
   explicit QualityTable(MosRule rule = {}) : rule_(rule) {}
   /// `arrived` monotonic, `epoch_seconds` epoch, `clock_rate` Hz (0: 8000).
-  void add(const RtcpItem& item, std::uint32_t stream_id, std::uint32_t clock_rate, Micros arrived,
-           std::int64_t epoch_seconds);
+  /// The entry that a report counts as; none: it does not count.
+  std::optional<QualityEntry> add(const RtcpItem& item, std::uint32_t stream_id,
+                                  std::uint32_t clock_rate, Micros arrived,
+                                  std::int64_t epoch_seconds);
   [[nodiscard]] const std::map<std::uint32_t, ReporterQuality>& reporters() const {
     return reporters_;
   }

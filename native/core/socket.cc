@@ -9,8 +9,10 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace rtprelay {
@@ -145,6 +147,79 @@ FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind f
     return fd;
   error = EMFILE;
   return {};
+}
+
+FileDescriptor open_listener(const SocketAddress& local, int& error) {
+  const bool v4 = local.family == Family::kIpv4;
+  FileDescriptor fd(socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  KernelAddress address;
+  const socklen_t length = to_kernel(local, address);
+  if (fd.valid() && setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+      (v4 || setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+      bind(fd.get(), &address.generic, length) == 0 && listen(fd.get(), SOMAXCONN) == 0)
+    return fd;
+  error = errno;
+  return {};
+}
+
+namespace {
+
+/// false: the path is too long.
+bool unix_address(const std::string& path, sockaddr_un& out) {
+  out = {};
+  out.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(out.sun_path))
+    return false;
+  std::memcpy(out.sun_path, path.data(), path.size());
+  return true;
+}
+
+/// Who called listen(2), as its clients see it too (unix(7), SO_PEERCRED).
+bool listener_of(int fd, ucred& out) {
+  socklen_t length = sizeof(out);
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &out, &length) == 0;
+}
+
+} // namespace
+
+FileDescriptor open_listener(const std::string& path, int& error) {
+  sockaddr_un address{};
+  error = EINVAL;
+  if (!unix_address(path, address))
+    return {};
+  FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd.valid() &&
+      bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+      listen(fd.get(), SOMAXCONN) == 0)
+    return fd;
+  error = errno;
+  return {};
+}
+
+std::string local_path(int fd) {
+  sockaddr_un address{};
+  socklen_t length = sizeof(address);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      address.sun_family != AF_UNIX || length <= offsetof(sockaddr_un, sun_path))
+    return {};
+  return {address.sun_path, strnlen(address.sun_path, length - offsetof(sockaddr_un, sun_path))};
+}
+
+bool is_listener_of(int fd, const std::string& path) {
+  sockaddr_un address{};
+  ucred own{};
+  ucred met{};
+  const FileDescriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!unix_address(path, address) || !client.valid())
+    return false;
+  if (connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    pollfd waiting{fd, POLLIN, 0};
+    // Too many wait for it already.
+    return errno == EAGAIN && poll(&waiting, 1, 0) > 0;
+  }
+  return listener_of(fd, own) && listener_of(client.get(), met) && own.pid == met.pid &&
+         own.uid == met.uid;
 }
 
 } // namespace rtprelay

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "address.h"
 
@@ -47,6 +48,18 @@ FileDescriptor open_udp_socket(const SocketAddress& local, int tos, FreeBind fre
 /// theirs.
 FileDescriptor open_media_socket(const SocketAddress& local, int tos, FreeBind free_bind,
                                  int& error);
+
+/// Opens a TCP socket that listens at `local`; on failure as `open_udp_socket`.
+FileDescriptor open_listener(const SocketAddress& local, int& error);
+
+/// The same at a path.
+FileDescriptor open_listener(const std::string& path, int& error);
+
+/// The path that the socket is bound to; empty: it is no Unix socket, or has none.
+std::string local_path(int fd);
+
+/// Whoever connects to the path comes to this socket, which listens.
+bool is_listener_of(int fd, const std::string& path);
 
 /// What the socket is bound to; kNone: no internet address.
 SocketAddress local_address(int fd);

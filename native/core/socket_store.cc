@@ -4,20 +4,30 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 namespace rtprelay {
 
 namespace {
 
+constexpr const char* kListener = "tcp-";
+
 /// FDNAME must be unique, because FDSTOREREMOVE goes by it, and may not contain a colon.
-std::string name_of(const SocketAddress& local) {
-  std::string name = "udp-" + std::to_string(local.port) + "-" + format_host(local);
+std::string name_of(const SocketAddress& local, const char* kind = "udp-") {
+  std::string name = kind + std::to_string(local.port) + "-" + format_host(local);
   std::ranges::replace(name, ':', '_');
   return name;
+}
+
+/// A path may be longer than a name.
+std::string name_of(const std::string& path) {
+  return "unix-" + std::to_string(std::hash<std::string>{}(path));
 }
 
 bool bound_udp_address(int fd, SocketAddress& out) {
@@ -47,13 +57,68 @@ std::size_t SocketStore::inherit(int first, std::size_t count) {
 
 bool SocketStore::inherit(FileDescriptor& fd) {
   SocketAddress local;
-  if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 || !bound_udp_address(fd.get(), local))
+  if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0)
+    return false;
+  if (inherit_listener(fd))
+    return true;
+  if (!bound_udp_address(fd.get(), local))
     return false;
   const int flags = fcntl(fd.get(), F_GETFL);
   (void)fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
   stored_.insert(local);
   inherited_[local] = std::move(fd);
   return true;
+}
+
+bool SocketStore::inherit_listener(FileDescriptor& fd) {
+  int listens = 0;
+  socklen_t length = sizeof(listens);
+  if (!keeps_listeners_ ||
+      getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || listens == 0)
+    return false;
+  const std::string path = local_path(fd.get());
+  const SocketAddress local = local_address(fd.get());
+  if (path.empty() && local.port == 0)
+    return false;
+  (path.empty() ? listeners_[local] : local_listeners_[path]).fd = std::move(fd);
+  return true;
+}
+
+FileDescriptor SocketStore::listen(const std::string& path, int& error) {
+  error = 0;
+  if (!keeps_listeners_)
+    return {};
+  Listener& listener = local_listeners_[path];
+  // Somebody may have put another socket in its place.
+  if (!listener.fd.valid() || !is_listener_of(listener.fd.get(), path)) {
+    FileDescriptor fd = open_listener(path, error);
+    if (!fd.valid())
+      return fd;
+    (void)keep_file(name_of(path), fd.get());
+    listener.fd = std::move(fd);
+  }
+  listener.wanted = true;
+  FileDescriptor copy(fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0));
+  error = errno;
+  return copy;
+}
+
+FileDescriptor SocketStore::listen(const SocketAddress& local, int& error) {
+  if (!keeps_listeners_)
+    return open_listener(local, error);
+  auto found = listeners_.find(local);
+  if (found == listeners_.end()) {
+    FileDescriptor fd = open_listener(local, error);
+    if (!fd.valid())
+      return fd;
+    const SocketAddress bound = local_address(fd.get());
+    (void)keep_file(name_of(bound, kListener), fd.get());
+    found = listeners_.emplace(bound, Listener{std::move(fd)}).first;
+  }
+  found->second.wanted = true;
+  FileDescriptor copy(fcntl(found->second.fd.get(), F_DUPFD_CLOEXEC, 0));
+  error = errno;
+  return copy;
 }
 
 bool SocketStore::open_channel(std::string_view path) {
@@ -64,6 +129,15 @@ bool SocketStore::open_channel(std::string_view path) {
   channel_ = FileDescriptor(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   path_ = path;
   return channel_.valid();
+}
+
+bool SocketStore::record_in(const char* path) {
+  FileDescriptor file(::open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  // Both processes of a pair have it; whoever starts another daemon sees that this one lives.
+  if (!file.valid() || flock(file.get(), LOCK_SH | LOCK_NB) != 0 || !record_.open(file.get()))
+    return false;
+  record_file_ = std::move(file);
+  return true;
 }
 
 void SocketStore::open_early(const SocketAddress& local, FreeBind free_bind) {
@@ -85,6 +159,12 @@ FileDescriptor SocketStore::take(const SocketAddress& local) {
   return fd;
 }
 
+void SocketStore::give_back(const SocketAddress& local, int fd) {
+  FileDescriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (copy.valid())
+    inherited_[local] = std::move(copy);
+}
+
 FileDescriptor SocketStore::take_by_cookie(std::uint64_t cookie) {
   for (auto& [local, fd] : inherited_) {
     std::uint64_t each = 0;
@@ -96,6 +176,7 @@ FileDescriptor SocketStore::take_by_cookie(std::uint64_t cookie) {
 }
 
 void SocketStore::keep(const SocketAddress& local, int fd) {
+  record_.note(local, true);
   if (!keeps_new_ || !channel_.valid() || !stored_.insert(local).second)
     return;
   waiting_.push_back({name_of(local), fd});
@@ -103,6 +184,7 @@ void SocketStore::keep(const SocketAddress& local, int fd) {
 }
 
 void SocketStore::forget(const SocketAddress& local) {
+  record_.note(local, false);
   if (stored_.erase(local) == 0 || !channel_.valid())
     return;
   const std::string name = name_of(local);
@@ -135,6 +217,16 @@ std::size_t SocketStore::release_rest() {
     forget(local);
   }
   inherited_.clear();
+  std::erase_if(listeners_, [this](const auto& entry) {
+    if (!entry.second.wanted)
+      forget_file(name_of(entry.first, kListener));
+    return !entry.second.wanted;
+  });
+  std::erase_if(local_listeners_, [this](const auto& entry) {
+    if (!entry.second.wanted)
+      forget_file(name_of(entry.first));
+    return !entry.second.wanted;
+  });
   return count;
 }
 
@@ -157,19 +249,31 @@ SocketStore::Outcome SocketStore::send(const Message& message) {
   return send(verb + "\nFDNAME=" + message.name, message.fd);
 }
 
-SocketStore::Outcome SocketStore::send(std::string_view text, int fd) {
+std::function<void(std::string_view text)> SocketStore::notify_from_thread() const {
+  const auto channel = std::make_shared<FileDescriptor>(fcntl(channel_.get(), F_DUPFD_CLOEXEC, 0));
+  return [channel, path = path_](std::string_view text) {
+    (void)send(channel->get(), path, text, -1);
+  };
+}
+
+SocketStore::Outcome SocketStore::send(std::string_view text, int fd) const {
+  return send(channel_.get(), path_, text, fd);
+}
+
+SocketStore::Outcome SocketStore::send(int channel, const std::string& path, std::string_view text,
+                                       int fd) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path_.data(), path_.size());
-  if (path_.front() == '@')
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (path.front() == '@')
     address.sun_path[0] = '\0';
   iovec vector{const_cast<char*>(text.data()), text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   msghdr message{};
   message.msg_name = &address;
   // An abstract name ends with the address, without a NUL.
-  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size() +
-                                               (path_.front() == '@' ? 0 : 1));
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() +
+                                               (path.front() == '@' ? 0 : 1));
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
   if (fd >= 0) {
@@ -181,7 +285,7 @@ SocketStore::Outcome SocketStore::send(std::string_view text, int fd) {
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
   }
-  if (sendmsg(channel_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+  if (sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
     return Outcome::kSent;
   // ETOOMANYREFS: more descriptors in flight than may be open; the reader catches up.
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ETOOMANYREFS)

@@ -19,6 +19,9 @@ namespace {
 /// them as much as its own socket would have, within these limits.
 constexpr int kSmallestBufferBytes = 1024 * 1024;
 constexpr int kLargestBufferBytes = 64 * 1024 * 1024;
+/// While more comes than can be relayed: some 1,300 packets of telephony, 20 ms of what a thread
+/// relays.
+constexpr int kOverloadBufferBytes = 512 * 1024;
 
 /// Steered packets find their socket wherever it is bound; here nobody else sends to it.
 SocketAddress quiet_address(Family family) {
@@ -32,21 +35,6 @@ bool tells_destination(int fd, Family family) {
   return family == Family::kIpv4
              ? setsockopt(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, &on, sizeof(on)) == 0
              : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, &on, sizeof(on)) == 0;
-}
-
-/// Where a packet was sent to; kNone: the kernel has not said it.
-SocketAddress destination_of(msghdr& message) {
-  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
-       each = CMSG_NXTHDR(&message, each)) {
-    const bool v4 = each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_ORIGDSTADDR;
-    const bool v6 = each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_ORIGDSTADDR;
-    if (!v4 && !v6)
-      continue;
-    KernelAddress address{};
-    std::memcpy(&address, CMSG_DATA(each), v4 ? sizeof(address.v4) : sizeof(address.v6));
-    return from_kernel(address);
-  }
-  return {};
 }
 
 /// A raw socket that gets ICMP errors and nothing else.
@@ -97,6 +85,11 @@ bool SteeredIo::start(SocketStore* sockets, int& error) {
     error = errno;
     return false;
   }
+  // While another process has the calls, it has the sockets.
+  return steering_.stands_by() || start_channels(sockets, error);
+}
+
+bool SteeredIo::start_channels(SocketStore* sockets, int& error) {
   if (!start_channel(channels_[0], sockets, error))
     return false;
   // Without IPv6 on this machine it has sockets of their own for that, i.e. none.
@@ -145,12 +138,31 @@ bool SteeredIo::can_steer(Family family) const {
   return steering_.on() && channels_[index_of(family)].socket.valid();
 }
 
+bool SteeredIo::activate(SocketStore* sockets, int& error) {
+  if (!start_channels(sockets, error))
+    return false;
+  buffer_bytes_ = 0;
+  fit_buffers();
+  std::array<std::vector<SocketAddress>, 2> missing;
+  ports_.each([&](const Port& port) {
+    if (port.steered && !steering_.claim(port.local))
+      missing[index_of(port.local.family)].push_back(port.local);
+  });
+  for (const Channel& channel : channels_)
+    (void)steering_.steer(missing[index_of(channel.family)], slot_of(channel.family));
+  return true;
+}
+
 std::unique_ptr<Port> SteeredIo::open(const PortSpec& spec, int tos, FileDescriptor inherited,
                                       int& error) {
   // What waits in an inherited socket is not lost this way.
-  if (inherited.valid() || !can_steer(spec.local.family))
+  if (inherited.valid() || (!steering_.stands_by() && !can_steer(spec.local.family)))
     return EpollIo::open(spec, tos, std::move(inherited), error);
-  error = steering_.check(spec.local, free_bind());
+  // Where the active process has it steered, so it is; else its socket has not come yet.
+  if (steering_.stands_by())
+    error = steering_.left_slot(spec.local) ? 0 : EADDRINUSE;
+  else
+    error = steering_.check(spec.local, free_bind());
   if (error != 0)
     return nullptr;
   auto port = std::make_unique<Port>();
@@ -170,15 +182,31 @@ void SteeredIo::mark(Port& port, int tos) {
 
 void SteeredIo::fit_buffers() {
   const auto wanted = static_cast<std::int64_t>(count_) * kReceiveBufferBytes;
-  int bytes = std::max(buffer_bytes_, kSmallestBufferBytes);
+  const int before = buffer_bytes_.load();
+  int bytes = std::max(before, kSmallestBufferBytes);
   while (bytes < wanted && bytes < kLargestBufferBytes)
     bytes *= 2;
-  if (bytes == buffer_bytes_)
+  if (bytes == before)
     return;
   buffer_bytes_ = bytes;
+  // Where the worker has just made them small, it sees the new size when that is over.
+  if (!squeezed_.load())
+    set_buffers(bytes);
+}
+
+void SteeredIo::set_buffers(int bytes) const {
   for (const Channel& channel : channels_)
     if (channel.socket.valid())
       set_receive_buffer(channel.socket.get(), bytes);
+}
+
+void SteeredIo::note_round(bool full) {
+  const bool too_much = pressure_.note(full, monotonic_micros());
+  if (too_much == squeezed_.load(std::memory_order_relaxed))
+    return;
+  squeezed_ = too_much;
+  set_buffers(too_much ? kOverloadBufferBytes
+                       : std::max(buffer_bytes_.load(), kSmallestBufferBytes));
 }
 
 const Port* SteeredIo::watch(std::span<const std::unique_ptr<Port>> ports) {
@@ -269,35 +297,52 @@ bool SteeredIo::take_other(void* tag, std::span<InPacket> out, std::size_t& take
   return false;
 }
 
-void SteeredIo::take_packets(Channel& channel, std::span<InPacket> out, std::size_t& taken) {
-  const std::size_t first = taken;
-  for (std::size_t i = first; i < out.size(); ++i) {
-    const std::span<std::uint8_t> buffer = slots()[i].body();
-    parts_[i] = {buffer.data(), buffer.size()};
-    msghdr& header = headers_[i].msg_hdr;
-    header.msg_name = &sources_[i].generic;
-    header.msg_namelen = sizeof(sources_[i]);
-    header.msg_iov = &parts_[i];
-    header.msg_iovlen = 1;
-    header.msg_control = controls_[i].bytes.data();
-    header.msg_controllen = controls_[i].bytes.size();
+void SteeredIo::prepare(std::size_t at, bool held) {
+  if (held) {
+    held_packets().packets[at].prepare(held_packets().headers[at], {});
+    return;
   }
+  const std::span<std::uint8_t> buffer = slots()[at].body();
+  parts_[at] = {buffer.data(), buffer.size()};
+  msghdr& header = headers_[at].msg_hdr;
+  header.msg_name = &sources_[at].generic;
+  header.msg_namelen = sizeof(sources_[at]);
+  header.msg_iov = &parts_[at];
+  header.msg_iovlen = 1;
+  header.msg_control = controls_[at].bytes.data();
+  header.msg_controllen = controls_[at].bytes.size();
+}
+
+void SteeredIo::take_packets(Channel& channel, std::span<InPacket> out, std::size_t& taken) {
+  const bool held = !held_packets().packets.empty();
+  const std::span<mmsghdr> headers = held ? held_packets().headers : std::span(headers_);
+  for (std::size_t i = taken; i < out.size(); ++i)
+    prepare(i, held);
+  if (held)
+    holds(out.size());
   const int count =
-      recvmmsg(channel.socket.get(), &headers_[first], static_cast<unsigned>(out.size() - first),
+      recvmmsg(channel.socket.get(), &headers[taken], static_cast<unsigned>(out.size() - taken),
                MSG_DONTWAIT | MSG_TRUNC, nullptr);
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < count; ++i, ++taken) {
     InPacket& packet = out[taken];
-    msghdr& header = headers_[taken].msg_hdr;
-    const std::span<std::uint8_t> buffer = slots()[taken].body();
-    const std::size_t size = headers_[taken].msg_len;
+    const std::size_t size = headers[taken].msg_len;
+    const std::span<const std::uint8_t> control(
+        static_cast<const std::uint8_t*>(headers[taken].msg_hdr.msg_control),
+        headers[taken].msg_hdr.msg_controllen);
+    HeldPacket* const place = held ? &held_packets().packets[taken] : nullptr;
+    const std::span<std::uint8_t> buffer = held ? place->slot.body() : slots()[taken].body();
     packet.port = nullptr;
-    packet.local = destination_of(header);
-    packet.source = from_kernel(sources_[taken]);
+    packet.local = destination_in(control);
+    packet.source = from_kernel(held ? place->source : sources_[taken]);
     packet.truncated = size > buffer.size();
     packet.bytes = buffer.first(std::min(size, buffer.size()));
     packet.unreachable = 0;
-    ++taken;
+    packet.begun = held ? &place->begun : nullptr;
+    packet.scratch = held ? slots()[taken].body() : std::span<std::uint8_t>();
   }
+  // The places of those that have not come are free for what comes to other sockets.
+  for (std::size_t i = taken; held && i < out.size(); ++i)
+    held_packets().packets[i].let_go();
 }
 
 void SteeredIo::take_errors(Channel& channel, std::span<InPacket> out, std::size_t& taken) {
@@ -316,6 +361,7 @@ void SteeredIo::take_errors(Channel& channel, std::span<InPacket> out, std::size
   packet.local = error.local;
   packet.source = error.remote;
   packet.unreachable = error.error;
+  packet.begun = nullptr;
 }
 
 void SteeredIo::resolve(std::span<InPacket> packets) {
@@ -335,7 +381,9 @@ Received SteeredIo::receive(std::span<InPacket> out, int timeout_ms) {
   // Not earlier: what was taken last time is in the hands of the worker until now.
   if (!waits_)
     parked_.clear();
-  return EpollIo::receive(out, timeout_ms);
+  const Received received = EpollIo::receive(out, timeout_ms);
+  note_round(received.packets == out.size());
+  return received;
 }
 
 void SteeredIo::end_waiting() { waits_ = false; }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <vector>
 
 #include "epoll_io.h"
 #include "parked_packets.h"
 #include "port_steering.h"
 #include "port_table.h"
+#include "pressure.h"
 #include "raw_sender.h"
 
 namespace rtprelay {
@@ -19,6 +21,7 @@ public:
   explicit SteeredIo(const SteeredIoOptions& options);
   /// false: `error` is the errno.
   bool start(SocketStore* sockets, int& error);
+  bool activate(SocketStore* sockets, int& error) override;
 
   std::unique_ptr<Port> open(const PortSpec& spec, int tos, FileDescriptor inherited,
                              int& error) override;
@@ -51,12 +54,17 @@ private:
   static constexpr std::size_t index_of(Family family) { return family == Family::kIpv4 ? 0 : 1; }
   [[nodiscard]] std::uint32_t slot_of(Family family) const;
   void fit_buffers();
+  void set_buffers(int bytes) const;
+  void note_round(bool full);
+  bool start_channels(SocketStore* sockets, int& error);
   bool start_channel(Channel& channel, SocketStore* sockets, int& error);
   bool open_socket(Channel& channel, SocketStore* sockets, int& error);
   /// false: it has to have a socket of its own.
   [[nodiscard]] bool can_steer(Family family) const;
   /// false: errno says why.
   bool bind_own(Port& port);
+  /// Ready for a packet in place `at`. `held`: where the next process finds it.
+  void prepare(std::size_t at, bool held);
   void take_packets(Channel& channel, std::span<InPacket> out, std::size_t& taken);
   void take_errors(Channel& channel, std::span<InPacket> out, std::size_t& taken);
 
@@ -69,7 +77,11 @@ private:
   bool waits_ = true;
   // Thread: control only.
   std::size_t count_ = 0;
-  int buffer_bytes_ = 0;
+  // Thread: written by control, read by any.
+  std::atomic<int> buffer_bytes_{0};
+  // Thread: written by the worker, read by any.
+  std::atomic<bool> squeezed_{false};
+  Pressure pressure_;
   std::vector<mmsghdr> headers_;
   std::vector<iovec> parts_;
   std::vector<KernelAddress> sources_;

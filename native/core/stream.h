@@ -2,10 +2,13 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
+#include "address.h"
 #include "counter.h"
+#include "digits.h"
 #include "loop_check.h"
 #include "own_rtcp_state.h"
 #include "plan.h"
@@ -64,6 +67,24 @@ struct StreamCounters {
   std::array<Counter, kDropReasons> drops;
 };
 
+/// What has been counted of all streams of a worker whose packets come to one local address, those
+/// that are gone included: reading thousands of streams one by one takes milliseconds.
+// Thread: written by the worker, read by any. Nothing lies beside it that other threads write.
+struct alignas(64) AddressSums {
+  explicit AddressSums(const SocketAddress& local) : address(local) {}
+
+  /// Its port says nothing.
+  const SocketAddress address;
+  Counter packets;
+  Counter bytes;
+  Counter errors;
+  Counter packets_out;
+  Counter bytes_out;
+};
+
+/// The same of all drops of a worker.
+using DropSums = std::array<Counter, kDropReasons>;
+
 /// Restored counts, to be added to the counters.
 struct StreamBase {
   StreamBase() = default;
@@ -87,12 +108,18 @@ struct Stream {
 
   // Thread: written by the worker, read by any.
   StreamCounters counters;
+  /// Where all that is counted together. Thread: written by control before the worker knows the
+  /// stream, and when its packets come to another address.
+  std::atomic<AddressSums*> sums{nullptr};
 
   // Made by control when a plan first asks for it, and there as long as the stream; the worker
   // finds it through its snapshot.
   std::unique_ptr<LoopCheck> loop;
   std::unique_ptr<Receptions> receptions;
   std::unique_ptr<OwnRtcp> own_rtcp;
+
+  /// What is dialled in its sender's place; null: nothing was yet. Thread: worker only.
+  std::unique_ptr<DigitQueue> dialled;
 
   /// SSRC and timestamp of the digit that control was told of last. Thread: worker only.
   std::uint64_t last_digit = 0;

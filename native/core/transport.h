@@ -53,6 +53,8 @@ enum TransportEvent : std::uint32_t {
   kDtlsStatus = 64,
   /// Something is in the worker's ring of digits.
   kDigitEnded = 128,
+  /// Something is in the worker's ring of learned SSRCs.
+  kSsrcLearned = 256,
 };
 
 /// What ICE has found beyond the endpoint, which is published as a learned one is.

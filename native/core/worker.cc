@@ -14,14 +14,13 @@
 #include <system_error>
 
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include "association.h"
 #include "packet.h"
 #include "thread.h"
 
 namespace rtprelay {
-
-namespace {} // namespace
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
@@ -71,6 +70,9 @@ void Worker::wake_for_orders() {
 
 void Worker::run() {
   pthread_setname_np(pthread_self(), "rtprelay-media");
+  // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
+  constexpr unsigned long kTimerSlackNanos = 10'000;
+  (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNanos);
   dormant_ = false;
   while (!stopping_.load(std::memory_order_acquire)) {
     const Received received = io_->receive(in_, timeout_ms());
@@ -86,7 +88,16 @@ void Worker::run() {
       send_flights();
     fire_timers();
     flush();
+    const Micros next = pace_.next_round(received.packets, now_);
+    // A full round has left some behind.
+    if (next > now_ && received.packets < in_.size())
+      rest_until(next);
   }
+}
+
+void Worker::rest_until(Micros moment) {
+  const timespec until{moment / 1'000'000, moment % 1'000'000 * 1000};
+  (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
 }
 
 int Worker::timeout_ms() const {
@@ -132,6 +143,12 @@ void Worker::execute(Exchange& order) {
     install(*snapshot);
   if (order.key_frames_of != nullptr)
     request_key_frames(*order.key_frames_of);
+  if (order.digit != nullptr)
+    dial(*order.digit);
+  for (LeftPacket& left : order.left)
+    process_left(left);
+  if (!order.held_packets.packets.empty())
+    io_->hold_in(order.held_packets);
 }
 
 void Worker::retire_transport(Transport& transport) {
@@ -196,6 +213,7 @@ void Worker::raise(Transport& transport, std::uint32_t event) {
 
 void Worker::drop(Stream& stream, DropReason reason) {
   stream.counters.drops[static_cast<std::size_t>(reason)].add(1);
+  drops_[static_cast<std::size_t>(reason)].add(1);
 }
 
 void Worker::process(std::span<const InPacket> packets) {
@@ -203,10 +221,23 @@ void Worker::process(std::span<const InPacket> packets) {
     process_packet(packet);
   // The bytes sent are those received; they stay valid until the next receive.
   flush();
+  io_->let_go();
+}
+
+void Worker::process_left(LeftPacket& left) {
+  InPacket packet;
+  packet.port = left.port;
+  packet.source = left.source;
+  packet.bytes = left.bytes();
+  sent_before_ = left.begun;
+  process_packet(packet);
+  sent_before_ = 0;
+  flush();
 }
 
 void Worker::process_packet(InPacket packet) {
   const TransportConfig* transport = packet.port == nullptr ? nullptr : packet.port->transport;
+  begun_ = packet.begun;
   if (transport == nullptr)
     return;
   if (packet.unreachable != 0) {
@@ -239,14 +270,45 @@ void Worker::relay_packet(const StreamConfig& stream, const InPacket& packet, st
   examine(stream, packet, kind);
   const bool rtcp = stream.kind == StreamKind::kRtcp ||
                     (stream.kind == StreamKind::kRtp && kind == PacketKind::kRtcp);
+  if (stream.state->dialled != nullptr && kind == PacketKind::kRtp &&
+      stream.kind == StreamKind::kRtp) {
+    InPacket changed = packet;
+    replace_by_digit(stream, changed);
+    return send_by(stream.rtp_routes, stream, changed, false);
+  }
   send_by(rtcp ? stream.rtcp_routes : stream.rtp_routes, stream, packet, rtcp);
 }
 
+AddressSums& Worker::sums_of(const SocketAddress& local) {
+  const auto found = std::ranges::find_if(
+      sums_, [&local](const auto& each) { return each->address.same_host(local); });
+  return found != sums_.end() ? **found : *sums_.emplace_back(std::make_unique<AddressSums>(local));
+}
+
+void Worker::count_in(Stream& stream, std::size_t size) {
+  stream.counters.packets.add(1);
+  stream.counters.bytes.add(size);
+  AddressSums& sums = *stream.sums.load(std::memory_order_acquire);
+  sums.packets.add(1);
+  sums.bytes.add(size);
+}
+
+void Worker::count_out(Stream& stream, std::size_t size) {
+  stream.counters.packets_out.add(1);
+  stream.counters.bytes_out.add(size);
+  AddressSums& sums = *stream.sums.load(std::memory_order_acquire);
+  sums.packets_out.add(1);
+  sums.bytes_out.add(size);
+}
+
+void Worker::count_error(Stream& stream) {
+  stream.counters.errors.add(1);
+  stream.sums.load(std::memory_order_acquire)->errors.add(1);
+}
+
 void Worker::refuse(const StreamConfig& stream, std::size_t size, DropReason reason) {
-  StreamCounters& counters = stream.state->counters;
-  counters.packets.add(1);
-  counters.bytes.add(size);
-  counters.errors.add(1);
+  count_in(*stream.state, size);
+  count_error(*stream.state);
   drop(*stream.state, reason);
 }
 
@@ -262,6 +324,11 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     return refused(DropReason::kUnknownProtocol);
   if (transport.receiver == nullptr)
     return refused(DropReason::kNoKey);
+  // Another process would have to decrypt it again.
+  if (!packet.scratch.empty()) {
+    std::ranges::copy(packet.bytes, packet.scratch.begin());
+    packet.bytes = packet.scratch.first(packet.bytes.size());
+  }
   const srtp::Outcome outcome = rtcp ? transport.receiver->unprotect_rtcp(packet.bytes)
                                      : transport.receiver->unprotect_rtp(packet.bytes);
   switch (outcome.status) {
@@ -355,7 +422,7 @@ bool Worker::silence(const StreamConfig& stream, const InPacket& packet, std::ui
   if (overwrite_payload(packet.bytes, octet))
     return true;
   // Where its payload begins is unknown: better nothing than what must not be heard.
-  stream.state->counters.errors.add(1);
+  count_error(*stream.state);
   drop(*stream.state, DropReason::kMalformed);
   return false;
 }
@@ -421,8 +488,7 @@ bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std
 
 bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKind kind) {
   StreamCounters& counters = stream.state->counters;
-  counters.packets.add(1);
-  counters.bytes.add(wire_size);
+  count_in(*stream.state, wire_size);
   // Only of what was admitted: what a stranger sends is no sign of life.
   counters.last_packet.set(moment());
   if (counters.first_packet.get() == 0)
@@ -433,7 +499,7 @@ bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKi
   }
   if (kind == PacketKind::kStun && stream.kind == StreamKind::kRtcp) {
     // rtpengine relays whatever arrives on an RTCP port, except STUN.
-    counters.errors.add(1);
+    count_error(*stream.state);
     drop(*stream.state, DropReason::kUnknownProtocol);
     return false;
   }
@@ -447,7 +513,7 @@ void Worker::examine(const StreamConfig& stream, const InPacket& packet, PacketK
   if (kind == PacketKind::kRtcp) {
     if (copies_rtcp_.load(std::memory_order_acquire))
       keep_copy(packet);
-    analyse_rtcp(stream, packet.bytes);
+    analyse_rtcp(stream, packet);
   } else if (kind == PacketKind::kRtp && stream.kind == StreamKind::kRtp) {
     const std::uint64_t type = packet.bytes[1] & 0x7f;
     if (note_source(counters,
@@ -548,7 +614,16 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
     }
     if (!rtcp && (route.reported != nullptr || route.bundle != nullptr))
       note_sent(route, stream, bytes, payload_size(packet.bytes));
-    queue({egress, destination, bytes, &from, route.counted, &to});
+    if (sent_before_ > 0)
+      --sent_before_;
+    else
+      queue({.port = egress,
+             .destination = destination,
+             .bytes = bytes,
+             .ingress = &from,
+             .egress = route.counted,
+             .transport = &to,
+             .begun = begun_});
   }
 }
 
@@ -638,15 +713,13 @@ void Worker::flush() {
   io_->send(batch);
   for (const OutPacket& packet : batch) {
     if (packet.sent) {
-      if (packet.egress == nullptr)
-        continue;
-      packet.egress->counters.packets_out.add(1);
-      packet.egress->counters.bytes_out.add(packet.bytes.size());
+      if (packet.egress != nullptr)
+        count_out(*packet.egress, packet.bytes.size());
       continue;
     }
     note_send_failure(*packet.transport, packet.error);
     if (packet.ingress != nullptr) {
-      packet.ingress->counters.errors.add(1);
+      count_error(*packet.ingress);
       drop(*packet.ingress, DropReason::kSendFailed);
     }
   }
@@ -661,7 +734,8 @@ void Worker::note_send_failure(Transport& transport, int error) {
   raise(transport, kSendFailed);
 }
 
-void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes) {
+void Worker::analyse_rtcp(const StreamConfig& stream, const InPacket& packet) {
+  const std::span<const std::uint8_t> bytes = packet.bytes;
   RtcpItems items;
   if (!parse_rtcp(bytes, items) && items.size == 0)
     return;
@@ -676,8 +750,8 @@ void Worker::analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8
       reception->on_report(items.items[i].ntp_middle, now_);
     // A full ring loses a sample; the tables are statistics, and the control thread is behind
     // anyway.
-    (void)samples_.push({stream.call->quality, items.items[i], stream.state->id, stream.clock_rate,
-                         now_, (epoch_ + now_) / 1'000'000});
+    (void)samples_.push({stream.call->quality, items.items[i], packet.port->local, stream.state->id,
+                         stream.clock_rate, now_, (epoch_ + now_) / 1'000'000});
   }
   if (samples_.size() > kQualitySamples / 2)
     notifier_.notify(notifier_.context);

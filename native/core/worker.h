@@ -4,11 +4,13 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "call.h"
 #include "mailbox.h"
+#include "pace.h"
 #include "packet.h"
 #include "packet_io.h"
 #include "rtcp.h"
@@ -30,6 +32,8 @@ struct Notifier {
 struct QualitySample {
   QualityTable* table = nullptr;
   RtcpItem item;
+  /// Where it came to.
+  SocketAddress local;
   std::uint32_t stream_id = 0;
   std::uint32_t clock_rate = 0;
   Micros arrived = 0;
@@ -46,6 +50,14 @@ struct SrtpProgress {
 };
 
 constexpr std::size_t kSrtpProgress = 1024;
+
+/// Whose an SSRC is, on a transport of several streams.
+struct LearnedSsrc {
+  Transport* transport = nullptr;
+  SsrcStream what;
+};
+
+constexpr std::size_t kLearnedSsrcRing = 256;
 
 /// A digit that has ended (RFC 4733 §2.3).
 struct DigitEnd {
@@ -122,10 +134,15 @@ public:
   bool take_sample(QualitySample& out) { return samples_.pop(out); }
   bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
   bool take_digit(DigitEnd& out) { return digits_.pop(out); }
+  bool take_learned_ssrc(LearnedSsrc& out) { return learned_ssrcs_.pop(out); }
   /// From now on RTCP is copied for `take_rtcp`.
   void copy_rtcp();
   bool take_rtcp(RtcpCopy& out) { return rtcp_copies_ != nullptr && rtcp_copies_->pop(out); }
+  /// Where the streams of a local address are counted together.
+  AddressSums& sums_of(const SocketAddress& local);
+  [[nodiscard]] std::span<const std::unique_ptr<AddressSums>> sums() const { return sums_; }
   // Thread: any.
+  [[nodiscard]] const DropSums& drops() const { return drops_; }
   /// Sends what a handshake has made, if the association is still in use.
   void send_flight(std::unique_ptr<Flight> flight);
 
@@ -162,6 +179,8 @@ private:
                 std::span<const std::uint8_t> bytes, Transport& transport);
 
   void process(std::span<const InPacket> packets);
+  /// Packets that another process held.
+  void process_left(LeftPacket& left);
   void process_packet(InPacket packet);
   /// A packet that belongs to `stream`, on its way to the routes.
   void relay_packet(const StreamConfig& stream, const InPacket& packet, std::size_t wire_size,
@@ -174,7 +193,11 @@ private:
   bool admit(const TransportConfig& transport, const InPacket& packet, std::size_t wire_size,
              PacketKind kind);
   /// Counts a packet that goes no further.
-  static void refuse(const StreamConfig& stream, std::size_t size, DropReason reason);
+  void refuse(const StreamConfig& stream, std::size_t size, DropReason reason);
+  /// Counts a packet that has come.
+  static void count_in(Stream& stream, std::size_t size);
+  static void count_out(Stream& stream, std::size_t size);
+  static void count_error(Stream& stream);
   /// false: the packet goes no further.
   bool account(const StreamConfig& stream, std::size_t wire_size, PacketKind kind);
   /// What its headers say of its sender.
@@ -182,10 +205,13 @@ private:
   /// What its payload type has in store for it; false: the packet goes no further.
   bool treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   void note_digit(const StreamConfig& stream, const InPacket& packet);
-  static bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
+  static void dial(DigitOrder& order);
+  /// Makes the packet one of a digit that is dialled in its sender's place, if there is one.
+  void replace_by_digit(const StreamConfig& stream, InPacket& packet);
+  bool silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet);
   /// true: another one has sent last, which is remembered.
   static bool note_source(StreamCounters& counters, std::uint64_t source);
-  void analyse_rtcp(const StreamConfig& stream, std::span<const std::uint8_t> bytes);
+  void analyse_rtcp(const StreamConfig& stream, const InPacket& packet);
   void send_by(std::span<const RouteConfig> routes, const StreamConfig& stream,
                const InPacket& packet, bool rtcp);
   /// Makes `bytes` what the route wants of them, in memory of its own; false: nothing is left, and
@@ -227,13 +253,16 @@ private:
   void repeat_key_frame_requests(Transport& transport);
   void plan_reports(Transport& transport);
   void send_reports(Transport& transport);
+  void tell_learned(const TransportConfig& transport);
   void process_bundled(const TransportConfig& transport, const InPacket& packet,
                        std::size_t wire_size, PacketKind kind);
 
+  /// Packets wait in their sockets meanwhile.
+  static void rest_until(Micros moment);
   [[nodiscard]] int timeout_ms() const;
   void raise(Transport& transport, std::uint32_t event);
   static void publish(Transport& transport);
-  static void drop(Stream& stream, DropReason reason);
+  void drop(Stream& stream, DropReason reason);
 
   std::unique_ptr<PacketIo> io_;
   const Notifier notifier_;
@@ -248,11 +277,17 @@ private:
   SpscRing<QualitySample, kQualitySamples> samples_;
   SpscRing<SrtpProgress, kSrtpProgress> progress_;
   SpscRing<DigitEnd, kDigitEnds> digits_;
+  SpscRing<LearnedSsrc, kLearnedSsrcRing> learned_ssrcs_;
   /// Made before `copies_rtcp_` is set.
   std::unique_ptr<SpscRing<RtcpCopy, kRtcpCopies>> rtcp_copies_;
   std::atomic<bool> copies_rtcp_{false};
   // Thread: worker only.
   RtcpCopy rtcp_copy_;
+
+  /// By local address, of which there are few; as long as the worker. Thread: control only.
+  std::vector<std::unique_ptr<AddressSums>> sums_;
+  /// Where nothing lies beside it that other threads write.
+  alignas(64) DropSums drops_;
 
   // Thread: worker only.
   std::vector<InPacket> in_;
@@ -264,7 +299,12 @@ private:
   /// A stream's part of a compound RTCP packet.
   Slot part_;
   TimerHeap timers_;
+  Pace pace_;
   std::uint32_t random_;
+  /// As of the packet that is being relayed.
+  std::atomic<std::uint32_t>* begun_ = nullptr;
+  /// What is made of it next was sent by another process.
+  std::uint32_t sent_before_ = 0;
   Micros now_ = 0;
   bool dormant_ = false;
 };

@@ -24,7 +24,7 @@ PrivateKey generate_key(const IdentityOptions& options) {
   return PrivateKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 
-X509Certificate self_sign(EVP_PKEY* key) {
+X509Certificate self_sign(EVP_PKEY* key, const EVP_MD* digest) {
   X509Certificate certificate(X509_new());
   std::uint64_t serial = 0;
   if (!certificate || RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) != 1)
@@ -39,7 +39,7 @@ X509Certificate self_sign(EVP_PKEY* key) {
                                                reinterpret_cast<const unsigned char*>("rtprelay"),
                                                -1, -1, 0) == 1 &&
                     X509_set_issuer_name(raw, name) == 1 && X509_set_pubkey(raw, key) == 1 &&
-                    X509_sign(raw, key, EVP_sha256()) > 0;
+                    X509_sign(raw, key, digest) > 0;
   if (!done)
     return nullptr;
   return certificate;
@@ -56,7 +56,7 @@ int check_certificate(X509_STORE_CTX* store, void*) {
   return 0;
 }
 
-SslContext make_context(X509* certificate, EVP_PKEY* key) {
+SslContext make_context(X509* certificate, EVP_PKEY* key, const std::string& ciphers) {
   SslContext context(SSL_CTX_new(DTLS_method()));
   SSL_CTX* raw = context.get();
   if (raw == nullptr)
@@ -72,7 +72,8 @@ SslContext make_context(X509* certificate, EVP_PKEY* key) {
   SSL_CTX_set_cert_verify_callback(raw, check_certificate, nullptr);
   const bool done =
       SSL_CTX_set_min_proto_version(raw, DTLS1_2_VERSION) == 1 &&
-      SSL_CTX_set_cipher_list(raw, kCiphers) == 1 && SSL_CTX_set1_groups_list(raw, kGroups) == 1 &&
+      SSL_CTX_set_cipher_list(raw, ciphers.empty() ? kCiphers : ciphers.c_str()) == 1 &&
+      SSL_CTX_set1_groups_list(raw, kGroups) == 1 &&
       SSL_CTX_use_certificate(raw, certificate) == 1 && SSL_CTX_use_PrivateKey(raw, key) == 1 &&
       SSL_CTX_check_private_key(raw) == 1 && SSL_CTX_set_tlsext_use_srtp(raw, kProfiles) == 0;
   if (!done)
@@ -95,35 +96,39 @@ int no_password(char*, int, int, void*) { return -1; }
 
 } // namespace
 
-std::shared_ptr<const Identity> Identity::make(X509Certificate certificate, PrivateKey key) {
+std::shared_ptr<const Identity> Identity::make(X509Certificate certificate, PrivateKey key,
+                                               const SessionRules& rules) {
   ERR_clear_error();
   if (!certificate || !key)
     return nullptr;
-  SslContext context = make_context(certificate.get(), key.get());
+  SslContext context = make_context(certificate.get(), key.get(), rules.ciphers);
   if (!context)
     return nullptr;
   std::shared_ptr<Identity> identity(new Identity());
   identity->certificate_ = std::move(certificate);
   identity->key_ = std::move(key);
   identity->context_ = std::move(context);
+  identity->mtu_ = rules.mtu;
   return identity;
 }
 
-std::shared_ptr<const Identity> Identity::generate(const IdentityOptions& options) {
+std::shared_ptr<const Identity> Identity::generate(const IdentityOptions& options,
+                                                   const SessionRules& rules) {
   PrivateKey key = generate_key(options);
-  X509Certificate certificate = key ? self_sign(key.get()) : nullptr;
-  return make(std::move(certificate), std::move(key));
+  const EVP_MD* digest = options.sha1 ? EVP_sha1() : EVP_sha256();
+  X509Certificate certificate = key ? self_sign(key.get(), digest) : nullptr;
+  return make(std::move(certificate), std::move(key), rules);
 }
 
-std::shared_ptr<const Identity> Identity::from_pem(std::string_view certificate,
-                                                   std::string_view key) {
+std::shared_ptr<const Identity>
+Identity::from_pem(std::string_view certificate, std::string_view key, const SessionRules& rules) {
   const Bio first = reading(certificate);
   const Bio second = reading(key);
   if (!first || !second)
     return nullptr;
   X509Certificate x509(PEM_read_bio_X509(first.get(), nullptr, no_password, nullptr));
   PrivateKey pkey(PEM_read_bio_PrivateKey(second.get(), nullptr, no_password, nullptr));
-  return make(std::move(x509), std::move(pkey));
+  return make(std::move(x509), std::move(pkey), rules);
 }
 
 Fingerprint Identity::fingerprint(Hash hash) const {

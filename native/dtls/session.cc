@@ -208,7 +208,7 @@ void Session::on_handshake_failed(Micros now) {
 }
 
 bool Session::accepts(const X509* certificate) {
-  if (!options_.fingerprint.has_value())
+  if (!options_.fingerprint.has_value() || options_.waits)
     return true;
   mismatch_ = !matches(certificate, *options_.fingerprint);
   return !mismatch_;
@@ -234,8 +234,11 @@ void Session::verify() {
   if (!options_.fingerprint.has_value())
     return;
   const X509Certificate certificate(SSL_get1_peer_certificate(ssl_.get()));
-  if (!matches(certificate.get(), *options_.fingerprint))
-    return set_status(SessionStatus::kRefused);
+  if (!matches(certificate.get(), *options_.fingerprint)) {
+    if (!options_.waits)
+      set_status(SessionStatus::kRefused);
+    return;
+  }
   SrtpKeys keys;
   if (!export_keys(keys))
     return set_status(SessionStatus::kFailed);
@@ -243,6 +246,17 @@ void Session::verify() {
   set_status(SessionStatus::kKeyed);
   outlet_.keyed(keys);
   OPENSSL_cleanse(&keys, sizeof keys);
+}
+
+std::vector<std::uint8_t> Session::certificate() const {
+  const X509Certificate certificate(ssl_ ? SSL_get1_peer_certificate(ssl_.get()) : nullptr);
+  std::uint8_t* der = nullptr;
+  const int size = certificate ? i2d_X509(certificate.get(), &der) : 0;
+  if (size <= 0)
+    return {};
+  std::vector<std::uint8_t> out(der, der + size);
+  OPENSSL_free(der);
+  return out;
 }
 
 /// RFC 5764 §4.2: client's key, server's key, client's salt, server's salt.

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "../srtp/key_derivation.h"
 #include "../srtp/suite.h"
@@ -28,9 +29,6 @@ constexpr unsigned kLastRepeatMicros = 3'000'000;
 /// A handshake that failed begins anew after that, and so often.
 constexpr Micros kAgainMicros = 1'000'000;
 constexpr unsigned kMaxFailures = 20;
-/// Bytes of UDP payload, rtpengine's default.
-constexpr long kDefaultMtu = 1200;
-constexpr long kMinMtu = 576;
 
 enum class Role : std::uint8_t { kActive, kPassive };
 
@@ -69,6 +67,8 @@ struct SessionOptions {
   /// None before the peer's SDP is known.
   std::optional<Fingerprint> fingerprint;
   long mtu = kDefaultMtu;
+  /// Another certificate than that of the fingerprint waits for its own fingerprint.
+  bool waits = false;
 };
 
 /// Whether a packet is DTLS by its first byte (RFC 7983 §7).
@@ -94,6 +94,8 @@ public:
   void advance(Micros now);
   [[nodiscard]] Micros deadline() const { return deadline_; }
   [[nodiscard]] SessionStatus status() const { return status_; }
+  /// The peer's certificate (DER) once the handshake is done. The outlet may ask for it, too.
+  [[nodiscard]] std::vector<std::uint8_t> certificate() const;
 
   /// For OpenSSL's callbacks alone.
   bool accepts(const X509* certificate);

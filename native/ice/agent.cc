@@ -9,10 +9,12 @@ namespace {
 /// What a peer's check had for PRIORITY if it had none.
 constexpr std::uint32_t kAssumedPriority = candidate_priority(kPeerReflexivePreference, 0, 1);
 
-/// "OURS:THEIRS" (RFC 8445 §7.2.2).
-bool names(std::string_view username, std::string_view ufrag) {
-  return !ufrag.empty() && username.size() > ufrag.size() && username.starts_with(ufrag) &&
-         username[ufrag.size()] == ':';
+/// Whether it is "OURS:THEIRS" (RFC 8445 §7.2.2); without theirs, whether it begins with "OURS:".
+bool names(std::string_view username, std::string_view ours, std::string_view theirs) {
+  if (ours.empty() || username.size() <= ours.size() || !username.starts_with(ours) ||
+      username[ours.size()] != ':')
+    return false;
+  return theirs.empty() || username.substr(ours.size() + 1) == theirs;
 }
 
 } // namespace
@@ -25,8 +27,13 @@ bool Agent::configure(const AgentSettings& settings, Micros now) {
       configured_ && !settings_.remote.ufrag.empty() && settings.remote != settings_.remote;
   if (other_local) {
     former_ufrag_ = settings_.local.ufrag;
+    former_remote_ufrag_ = settings_.remote.ufrag;
     former_key_ = local_key_;
   }
+  // A restart that the peer has to answer: with credentials that its checks have before they are
+  // heard of.
+  if (other_local || other_remote)
+    awaits_answer_ = other_local && settings.remote == settings_.remote;
   const bool first = !configured_;
   // A role that was settled with the peer stays; a restart begins with the one that SDP gives.
   const bool keeps_role = !first && !other_local && !other_remote;
@@ -185,8 +192,12 @@ void Agent::on_request(std::span<const std::uint8_t> packet, const StunMessage& 
                        const Route& from, Micros now) {
   if (message.username.empty() || message.integrity_at == 0)
     return respond_error(message, kBadRequest, from, nullptr);
-  const bool current = names(message.username, settings_.local.ufrag);
-  const bool former = !current && names(message.username, former_ufrag_);
+  const std::string_view theirs = awaits_answer_ ? std::string_view() : settings_.remote.ufrag;
+  const bool current = names(message.username, settings_.local.ufrag, theirs);
+  // A peer that restarts may ask with the former password for its new pairs, before it has our
+  // answer (Chromium does). Told yes it would keep to such a pair for good, which is none of either
+  // generation.
+  const bool former = !current && names(message.username, former_ufrag_, former_remote_ufrag_);
   const StunKey& key = current ? local_key_ : former_key_;
   if ((!current && !former) || !has_integrity_of(packet, message, key))
     return respond_error(message, kUnauthenticated, from, nullptr);
@@ -195,9 +206,6 @@ void Agent::on_request(std::span<const std::uint8_t> packet, const StunMessage& 
   // The generation before a restart is only kept alive.
   if (former)
     return respond_success(message, from, key);
-  const std::string_view theirs = message.username.substr(settings_.local.ufrag.size() + 1);
-  if (!settings_.remote.ufrag.empty() && theirs != settings_.remote.ufrag)
-    return respond_error(message, kUnauthenticated, from, nullptr);
   if (!settle_roles(message, from))
     return;
   respond_success(message, from, key);

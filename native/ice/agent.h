@@ -236,6 +236,8 @@ private:
   StunKey remote_key_;
   /// Of the time before a restart: still answered until a new pair is in use.
   std::string former_ufrag_;
+  /// The peer's of that time; empty: it was not known.
+  std::string former_remote_ufrag_;
   StunKey former_key_;
   std::vector<RemoteCandidate> remotes_;
   std::vector<Pair> pairs_;
@@ -243,6 +245,8 @@ private:
   Route route_;
   bool has_route_ = false;
   bool configured_ = false;
+  /// Only ours are new: the peer's credentials are those of the former generation.
+  bool awaits_answer_ = false;
   AgentStatus status_ = AgentStatus::kChecking;
   Micros started_ = 0;
   Micros next_check_ = 0;

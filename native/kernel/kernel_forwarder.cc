@@ -78,8 +78,10 @@ Status KernelForwarder::State::make(std::span<const Devices::Record> older) {
     status = devices.inherit(older, stale_links);
   if (status.ok())
     status = programs.pin(pins, options);
-  if (!status.ok())
+  if (!status.ok()) {
     static_cast<void>(wipe(older)); // nothing half made stays
+    pins.remove();
+  }
   replaces = status.ok() && !older.empty();
   return status;
 }

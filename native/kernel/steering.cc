@@ -18,7 +18,7 @@ namespace rtprelay::kernel {
 namespace {
 
 /// `steer_meta` is pinned last and so says that the others are complete.
-constexpr std::array kMaps = {"ports", "sockets", "steer_meta"};
+constexpr std::array kMaps = {"ports", "sockets", "blocks", "steer_meta"};
 constexpr const char* kLink = "link";
 constexpr const char* kNamespace = "/proc/self/ns/net";
 
@@ -124,6 +124,7 @@ Status Steering::load(const SteeringOptions& options, bool adopt) {
   program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, "rtprelay_steer"));
   ports_ = bpf_object__find_map_fd_by_name(object_, "ports");
   sockets_ = bpf_object__find_map_fd_by_name(object_, "sockets");
+  blocks_ = bpf_object__find_map_fd_by_name(object_, "blocks");
   return {};
 }
 
@@ -151,22 +152,48 @@ Status Steering::attach() {
   link_ = UniqueFd(bpf_link_create(program_, own.get(), BPF_SK_LOOKUP, nullptr));
   if (!link_.valid())
     return failure(errno, "attaching the program to the network namespace");
-  return pins_.put(kLink, link_.get());
+  Status status = pins_.put(kLink, link_.get());
+  if (!status.ok()) {
+    // What nobody could find again would steer to sockets that are gone one day.
+    static_cast<void>(bpf_link_detach(link_.get()));
+    link_.reset();
+  }
+  return status;
 }
 
-Status Steering::open(const SteeringOptions& options) {
+Status Steering::look(const SteeringOptions& options) {
   close();
-  Status status = pins_.open(options.pin_directory);
-  if (!status.ok())
-    return status;
+  constexpr std::array kUsed = {"ports", "sockets", "blocks"};
+  const auto file = [&](const char* name) { return options.pin_directory + "/" + name; };
+  const UniqueFd meta(bpf_obj_get(file("steer_meta").c_str()));
+  if (!meta.valid())
+    return failure(errno, file("steer_meta"));
+  steer_meta value = {};
+  const std::uint32_t zero = 0;
+  if (bpf_map_lookup_elem(meta.get(), &zero, &value) != 0 || value.layout != STEER_LAYOUT_VERSION)
+    return refusal(ESTALE, "what the active process has pinned is of another version");
+  for (std::size_t i = 0; i < kUsed.size(); ++i) {
+    looked_at_[i] = UniqueFd(bpf_obj_get(file(kUsed[i]).c_str()));
+    if (!looked_at_[i].valid())
+      return failure(errno, file(kUsed[i]));
+  }
+  ports_ = looked_at_[0].get();
+  sockets_ = looked_at_[1].get();
+  blocks_ = looked_at_[2].get();
+  return {};
+}
+
+Status Steering::make(const SteeringOptions& options) {
   bool adopt = false;
   if (!pins_.files().empty()) {
     adopt = usable(options);
-    if (!adopt)
+    if (!adopt && !options.only_adopt)
       discard(pins_);
   }
-  status = load(options, adopt);
-  if (status.code == ESTALE) {
+  if (!adopt && options.only_adopt)
+    return refusal(ESTALE, note_.empty() ? "nothing is pinned any more" : note_);
+  Status status = load(options, adopt);
+  if (status.code == ESTALE && !options.only_adopt) {
     note_ = status.message;
     discard(pins_);
     bpf_object__close(object_);
@@ -178,11 +205,22 @@ Status Steering::open(const SteeringOptions& options) {
   if (status.ok())
     status = attach();
   adopted_ = adopt;
-  if (!status.ok()) {
+  return status;
+}
+
+Status Steering::open(const SteeringOptions& options) {
+  close();
+  Status status = pins_.open(options.pin_directory);
+  if (!status.ok())
+    return status;
+  status = make(options);
+  if (status.ok())
+    return status;
+  if (!options.only_adopt) {
     discard(pins_); // nothing half made stays
     pins_.remove();
-    close();
   }
+  close();
   return status;
 }
 
@@ -198,7 +236,7 @@ Status Steering::check(bool& mended) {
 }
 
 Status Steering::remove() {
-  if (ports_ < 0)
+  if (object_ == nullptr)
     return refusal(EBADF, "steering is not open");
   discard(pins_);
   pins_.remove();
@@ -218,12 +256,36 @@ Status Steering::remove_left(const std::string& pin_directory) {
   return {};
 }
 
+bool Steering::remove_abandoned(const std::string& pin_directory) {
+  PinDirectory pins;
+  const std::string sockets_file = pin_directory + "/sockets";
+  struct stat status = {};
+  if (::stat(sockets_file.c_str(), &status) != 0 || !pins.open(pin_directory).ok())
+    return false;
+  const UniqueFd sockets(bpf_obj_get(sockets_file.c_str()));
+  const auto info = sockets.valid() ? map_info(sockets.get()) : std::nullopt;
+  if (!info || info->type != BPF_MAP_TYPE_SOCKMAP || info->key_size != sizeof(std::uint32_t) ||
+      info->value_size != sizeof(std::uint64_t))
+    return false;
+  // A socket leaves the map when it is closed by the last process that has it.
+  for (std::uint32_t slot = 0; slot < info->max_entries; ++slot) {
+    std::uint64_t cookie = 0;
+    if (bpf_map_lookup_elem(sockets.get(), &slot, &cookie) == 0)
+      return false;
+  }
+  discard(pins);
+  pins.remove();
+  return true;
+}
+
 void Steering::close() {
   link_.reset();
   if (object_ != nullptr)
     bpf_object__close(object_);
   object_ = nullptr;
-  program_ = ports_ = sockets_ = -1;
+  program_ = ports_ = sockets_ = blocks_ = -1;
+  for (UniqueFd& fd : looked_at_)
+    fd.reset();
   adopted_ = false;
   note_.clear();
   pins_.close();

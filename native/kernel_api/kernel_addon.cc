@@ -13,8 +13,8 @@ namespace rtprelay::kernel {
 
 namespace {
 
-/// Numbers of one flow, in the order of `figure` in src/kernel-forward/bpf-forwarder.ts.
-constexpr std::size_t kFigures = 8;
+/// Numbers of one flow, in the order of `countersAt` in src/kernel-forward/bpf-forwarder.ts.
+constexpr std::size_t kCounters = 8;
 
 Napi::Value outcome(Napi::Env env, const Status& status) {
   if (status.ok())
@@ -127,7 +127,7 @@ Napi::Object flow_object(Napi::Env env, const FlowSpec& flow) {
   return object;
 }
 
-void write_figures(const std::optional<FlowCounters>& counters, double* out) {
+void write_counters(const std::optional<FlowCounters>& counters, double* out) {
   const FlowCounters none;
   const FlowCounters& c = counters ? *counters : none;
   *out++ = static_cast<double>(c.packets);
@@ -234,24 +234,25 @@ private:
     return outcome(info.Env(), forwarder_.set_flows(flows));
   }
 
-  // removeFlows(locals, figures): the last figures of each.
+  // removeFlows(locals, numbers): the last numbers of each.
   Napi::Value remove_flows(const Napi::CallbackInfo& info) {
     const std::vector<SocketAddress> locals = locals_of(info[0].As<Napi::Array>());
     std::vector<std::optional<FlowCounters>> last;
     const Status status = forwarder_.remove_flows(locals, &last);
-    auto figures = info[1].As<Napi::Float64Array>();
+    auto numbers = info[1].As<Napi::Float64Array>();
     last.resize(locals.size());
-    for (std::size_t i = 0; i < last.size() && (i + 1) * kFigures <= figures.ElementLength(); ++i)
-      write_figures(last[i], figures.Data() + i * kFigures);
+    for (std::size_t i = 0; i < last.size() && (i + 1) * kCounters <= numbers.ElementLength(); ++i)
+      write_counters(last[i], numbers.Data() + i * kCounters);
     return outcome(info.Env(), status);
   }
 
-  // read(locals, figures)
+  // read(locals, numbers)
   Napi::Value read(const Napi::CallbackInfo& info) {
     const std::vector<SocketAddress> locals = locals_of(info[0].As<Napi::Array>());
-    auto figures = info[1].As<Napi::Float64Array>();
-    for (std::size_t i = 0; i < locals.size() && (i + 1) * kFigures <= figures.ElementLength(); ++i)
-      write_figures(forwarder_.counters(locals[i]), figures.Data() + i * kFigures);
+    auto numbers = info[1].As<Napi::Float64Array>();
+    for (std::size_t i = 0; i < locals.size() && (i + 1) * kCounters <= numbers.ElementLength();
+         ++i)
+      write_counters(forwarder_.counters(locals[i]), numbers.Data() + i * kCounters);
     return info.Env().Undefined();
   }
 

@@ -19,6 +19,7 @@ public:
     return DefineClass(env, "Steering",
                        {
                            InstanceMethod<&SteeringObject::open>("open"),
+                           InstanceMethod<&SteeringObject::look>("look"),
                            InstanceMethod<&SteeringObject::state>("state"),
                            InstanceMethod<&SteeringObject::check>("check"),
                            InstanceMethod<&SteeringObject::close>("close"),
@@ -30,16 +31,24 @@ public:
       : Napi::ObjectWrap<SteeringObject>(info) {}
 
 private:
-  // open(pinDirectory, objectPath, maxPorts): null, or why not.
+  // look(pinDirectory): null, or why not.
+  Napi::Value look(const Napi::CallbackInfo& info) {
+    SteeringOptions options;
+    options.pin_directory = info[0].ToString().Utf8Value();
+    return outcome(info.Env(), steering_.look(options));
+  }
+
+  // open(pinDirectory, objectPath, maxPorts, onlyAdopt): null, or why not.
   Napi::Value open(const Napi::CallbackInfo& info) {
     SteeringOptions options;
     options.pin_directory = info[0].ToString().Utf8Value();
     options.object_path = info[1].ToString().Utf8Value();
     options.max_ports = info[2].ToNumber().Uint32Value();
+    options.only_adopt = info[3].ToBoolean();
     return outcome(info.Env(), steering_.open(options));
   }
 
-  // state(): { adopted, note, ports, sockets }
+  // state(): { adopted, note, ports, sockets, blocks }
   Napi::Value state(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Napi::Object object = Napi::Object::New(env);
@@ -47,6 +56,7 @@ private:
     object.Set("note", Napi::String::New(env, steering_.note()));
     object.Set("ports", Napi::Number::New(env, steering_.ports()));
     object.Set("sockets", Napi::Number::New(env, steering_.sockets()));
+    object.Set("blocks", Napi::Number::New(env, steering_.blocks()));
     return object;
   }
 
@@ -76,11 +86,17 @@ Napi::Value remove_left(const Napi::CallbackInfo& info) {
   return outcome(info.Env(), Steering::remove_left(info[0].ToString().Utf8Value()));
 }
 
+// removeAbandonedSteering(pinDirectory): true when there was something.
+Napi::Value remove_abandoned(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Steering::remove_abandoned(info[0].ToString().Utf8Value()));
+}
+
 } // namespace
 
 void define_steering(Napi::Env env, Napi::Object exports) {
   exports.Set("Steering", SteeringObject::define(env));
   exports.Set("removeLeftSteering", Napi::Function::New(env, remove_left));
+  exports.Set("removeAbandonedSteering", Napi::Function::New(env, remove_abandoned));
 }
 
 } // namespace rtprelay::kernel

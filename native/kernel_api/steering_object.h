@@ -5,7 +5,7 @@
 
 namespace rtprelay::kernel {
 
-/// `{ Steering, removeLeftSteering }`
+/// `{ Steering, removeLeftSteering, removeAbandonedSteering }`
 void define_steering(Napi::Env env, Napi::Object exports);
 
 } // namespace rtprelay::kernel

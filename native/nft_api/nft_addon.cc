@@ -104,13 +104,13 @@ private:
                                                            info[1].ToString().Utf8Value()));
   }
 
-  // counters(table, set, keys, figures): null, or why not. Packets and bytes of each key, in the
+  // counters(table, set, keys, numbers): null, or why not. Packets and bytes of each key, in the
   // same order; those of unknown keys stay as they are.
   Napi::Value counters(const Napi::CallbackInfo& info) {
     const auto keys = info[2].As<Napi::Uint32Array>();
-    auto figures = info[3].As<Napi::Float64Array>();
-    if (figures.ElementLength() < 2 * keys.ElementLength())
-      return Napi::String::New(info.Env(), "too few figures");
+    auto numbers = info[3].As<Napi::Float64Array>();
+    if (numbers.ElementLength() < 2 * keys.ElementLength())
+      return Napi::String::New(info.Env(), "too little room");
     std::unordered_map<std::uint32_t, std::size_t> places;
     for (std::size_t i = 0; i < keys.ElementLength(); ++i)
       places.emplace(keys.Data()[i], 2 * i);
@@ -118,8 +118,8 @@ private:
       const auto place = places.find(key);
       if (place == places.end())
         return;
-      figures.Data()[place->second] = static_cast<double>(counter.packets);
-      figures.Data()[place->second + 1] = static_cast<double>(counter.bytes);
+      numbers.Data()[place->second] = static_cast<double>(counter.packets);
+      numbers.Data()[place->second + 1] = static_cast<double>(counter.bytes);
     };
     const int error =
         counters_.read(info[0].ToString().Utf8Value(), info[1].ToString().Utf8Value(),

@@ -31,6 +31,8 @@ constexpr std::uint32_t kKeptBack = 64;
 constexpr Millis kSparePause = 500;
 /// Somebody who stops a process for a moment gets so long for it.
 constexpr Millis kStopGrace = 100;
+/// Whoever was frozen together with us says that it lives as soon as it runs.
+constexpr Millis kSecondLook = 250;
 /// A process that was warm has to serve by then.
 constexpr Millis kServeLimit = 15'000;
 constexpr Millis kHandOverLimit = 2'000;
@@ -146,7 +148,7 @@ void Keeper::start(Role role) {
     ++member.cursor;
   store_.rewind(member.cursor);
   member.follows = true;
-  member.started = member.heard = now_;
+  member.started = member.heard = member.measured = now_;
   // S: it has all that there was.
   member.order = role == kActive ? 'A' : 'S';
   if (role == kCandidate)
@@ -266,6 +268,9 @@ void Keeper::keep(const Message& message, const int* fds, std::size_t count) {
 void Keeper::hear(Role role, const Message& message, const int* fds, std::size_t count) {
   Member& member = at(role);
   member.heard = now_;
+  member.doubted = 0;
+  if (message.alive)
+    measure(member);
   // Whoever stands by has no say in what is kept.
   if (role == kActive)
     keep(message, fds, count);
@@ -284,8 +289,10 @@ void Keeper::hear(Role role, const Message& message, const int* fds, std::size_t
       hand_over();
     }
   }
-  if (role != kActive)
+  if (role != kActive) {
+    hear_of_end(message);
     return;
+  }
   if (message.alive)
     launcher_.tell("WATCHDOG=1");
   if (message.stopping)
@@ -352,16 +359,21 @@ void Keeper::reap() {
     else if (WIFCONTINUED(status))
       found->stopped = 0;
     else
-      ended(static_cast<Role>(found - members_.begin()), status);
+      ended(pid, status);
   }
 }
 
-void Keeper::ended(Role role, int status) {
-  const Member member = at(role);
+void Keeper::ended(pid_t pid, int status) {
   // What it had sent is in the queue still.
   take_messages();
+  // Another process may have told of this end in there, and has its place then.
+  const auto found = std::ranges::find(members_, pid, &Member::pid);
+  if (found == members_.end())
+    return;
+  const Member member = *found;
+  const auto role = static_cast<Role>(found - members_.begin());
   close(member.channel);
-  at(role) = {};
+  *found = {};
   if (role == kActive) {
     active_ended(member, status);
   } else if (role == kSpare && !ending_) {
@@ -373,6 +385,16 @@ void Keeper::ended(Role role, int status) {
     say("upgrade: the new process %d has ended before it was ready; everything stays as it is",
         member.pid);
   }
+}
+
+void Keeper::hear_of_end(const Message& message) {
+  std::array<char, 64> text{};
+  std::ranges::copy(message.ended.substr(0, text.size() - 1), text.begin());
+  int pid = 0;
+  int status = 0;
+  if (sscanf(text.data(), "%d %d", &pid, &status) == 2 && pid > 0 && pid == at(kActive).pid &&
+      status != 0)
+    ended(pid, status);
 }
 
 void Keeper::active_ended(const Member& member, int status) {
@@ -411,6 +433,7 @@ void Keeper::activate(Role from) {
   // It says so again when it serves.
   member.ready = false;
   member.heard = now_;
+  measure(member);
   member.deadline = now_ + kServeLimit;
   if (from == kSpare)
     start_spare_ = 0;
@@ -429,6 +452,7 @@ void Keeper::begin_upgrade() {
 
 void Keeper::hand_over() {
   at(kActive).order = 'H';
+  measure(at(kActive));
   at(kActive).deadline = now_ + kHandOverLimit;
   pump(at(kActive));
 }
@@ -438,16 +462,48 @@ void Keeper::look_at(Role role) {
   if (member.pid == 0 || member.was_killed)
     return;
   const char* reason = nullptr;
-  if (member.stopped != 0 && now_ - member.stopped >= kStopGrace)
+  const auto silent = [&member, this] {
+    return member.ready && now_ - member.heard > options_.watchdog_ms;
+  };
+  const auto late = [&member, this] { return member.deadline != 0 && now_ >= member.deadline; };
+  if (member.stopped != 0) {
+    if (now_ - member.stopped < kStopGrace)
+      return;
     reason = "was stopped";
-  else if (member.ready && now_ - member.heard > options_.watchdog_ms)
-    reason = "does not answer";
-  else if (member.deadline != 0 && now_ >= member.deadline)
-    reason = role == kLeaving ? "does not end" : "takes too long";
-  if (reason == nullptr)
-    return;
+  } else {
+    if (silent() || late())
+      excuse(member);
+    if (!silent() && !late()) {
+      member.doubted = 0;
+      return;
+    }
+    if (member.doubted == 0)
+      member.doubted = now_;
+    if (now_ - member.doubted < kSecondLook)
+      return;
+    reason = silent() ? "does not answer" : role == kLeaving ? "does not end" : "takes too long";
+  }
   say("process %d %s, it is killed", member.pid, reason);
   end(role, SIGKILL);
+}
+
+void Keeper::measure(Member& member) const {
+  member.share = share_of(member.pid);
+  member.measured = now_;
+}
+
+/// Time in which a process had no processor although it wanted one does not count: its threads may
+/// relay all the same.
+void Keeper::excuse(Member& member) const {
+  const Share before = member.share;
+  const Millis since = now_ - member.measured;
+  measure(member);
+  const Millis ran = member.share.ran - before.ran;
+  // What it is waiting for at the moment is not in the sum yet.
+  const Millis lost = member.share.wants ? since - ran : member.share.waited - before.waited;
+  member.heard = std::min(now_, member.heard + lost);
+  if (member.deadline != 0)
+    member.deadline += lost;
 }
 
 void Keeper::look() {
@@ -487,11 +543,15 @@ int Keeper::pause() const {
       return kRetryMs;
     if (member.was_killed)
       continue;
-    sooner(member.deadline);
-    if (member.stopped != 0)
+    if (member.stopped != 0) {
       sooner(member.stopped + kStopGrace);
-    if (member.ready)
-      sooner(member.heard + options_.watchdog_ms + 1);
+    } else if (member.doubted != 0) {
+      sooner(member.doubted + kSecondLook);
+    } else {
+      sooner(member.deadline);
+      if (member.ready)
+        sooner(member.heard + options_.watchdog_ms + 1);
+    }
   }
   return static_cast<int>(std::clamp<Millis>(next - now_, 0, 60'000));
 }

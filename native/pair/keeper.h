@@ -50,6 +50,11 @@ private:
     std::size_t cursor = 0;
     Millis started = 0;
     Millis heard = 0;
+    /// What it had of the processors at some moment since then.
+    Share share;
+    Millis measured = 0;
+    /// Since when it seems not to answer, 0: it does.
+    Millis doubted = 0;
     /// When it was stopped (SIGSTOP), 0: it runs.
     Millis stopped = 0;
     /// Until then it has to do what it was last told, 0: nothing.
@@ -74,7 +79,8 @@ private:
   void take_signals();
   void obey(int signal);
   void reap();
-  void ended(Role role, int status);
+  void ended(pid_t pid, int status);
+  void hear_of_end(const Message& message);
   void active_ended(const Member& member, int status);
   void promote();
   void activate(Role from);
@@ -82,6 +88,8 @@ private:
   void hand_over();
   void look();
   void look_at(Role role);
+  void measure(Member& member) const;
+  void excuse(Member& member) const;
   /// Milliseconds until `look` has something to do.
   [[nodiscard]] int pause() const;
   [[nodiscard]] bool nobody_lives() const;

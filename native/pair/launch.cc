@@ -19,13 +19,30 @@ namespace rtprelay::pair {
 
 namespace {
 
+/// Opened by rtprelay-start: the first descriptor and how many.
+constexpr const char* kEarly = "RTPRELAY_EARLY_SOCKETS=";
+
 /// What concerns us and not our children, or is theirs to be set.
-constexpr std::array kOurs{"NOTIFY_SOCKET=", "WATCHDOG_PID=",   "WATCHDOG_USEC=", "LISTEN_PID=",
-                           "LISTEN_FDS=",    "LISTEN_FDNAMES=", "FDSTORE=",       "RTPRELAY_PAIR="};
+constexpr std::array kOurs{
+    "NOTIFY_SOCKET=",  "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_PID=", "LISTEN_FDS=",
+    "LISTEN_FDNAMES=", "FDSTORE=",      "RTPRELAY_PAIR=", kEarly};
 
 bool is_ours(std::string_view variable) {
   return std::ranges::any_of(kOurs,
                              [variable](const char* name) { return variable.starts_with(name); });
+}
+
+using ProcText = std::array<char, 256>;
+
+/// The beginning of a file of a process; empty if it cannot be read.
+const char* read_proc(pid_t pid, const char* name, ProcText& text) {
+  (void)snprintf(text.data(), text.size(), "/proc/%d/%s", pid, name);
+  const int file = open(text.data(), O_RDONLY | O_CLOEXEC);
+  const ssize_t size = file < 0 ? 0 : read(file, text.data(), text.size() - 1);
+  if (file >= 0)
+    close(file);
+  text[static_cast<std::size_t>(std::max<ssize_t>(size, 0))] = '\0';
+  return text.data();
 }
 
 } // namespace
@@ -34,7 +51,7 @@ bool Launcher::prepare(std::string_view socket, unsigned capacity, int watchdog_
   for (char** each = environ; *each != nullptr; ++each) {
     if (is_ours(*each))
       continue;
-    if (variables_ + 5 >= kMaxVariables)
+    if (variables_ + 6 >= kMaxVariables)
       return false;
     environment_[variables_++] = *each;
   }
@@ -46,6 +63,11 @@ bool Launcher::prepare(std::string_view socket, unsigned capacity, int watchdog_
   set(store_, "FDSTORE=%u", capacity);
   set(watchdog_, "WATCHDOG_USEC=%d", watchdog_ms * 1000);
   environment_[variables_++] = role_.data();
+  const char* early = getenv("RTPRELAY_EARLY_SOCKETS");
+  if (early != nullptr && sscanf(early, "%u %u", &first_socket_, &sockets_) == 2 && sockets_ > 0) {
+    (void)snprintf(early_.data(), early_.size(), "%s%s", kEarly, early);
+    environment_[variables_++] = early_.data();
+  }
   const char* path = getenv("NOTIFY_SOCKET");
   const std::size_t length = path == nullptr ? 0 : strlen(path);
   if (length == 0 || length >= sizeof(manager_.sun_path) || (*path != '/' && *path != '@'))
@@ -56,17 +78,23 @@ bool Launcher::prepare(std::string_view socket, unsigned capacity, int watchdog_
     manager_.sun_path[0] = '\0';
   manager_length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   manager_socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const char* micros = getenv("WATCHDOG_USEC");
-  const char* whom = getenv("WATCHDOG_PID");
-  if (micros != nullptr && (whom == nullptr || atol(whom) == getpid()))
-    watchdog_ms_ = static_cast<int>(std::min(atol(micros) / 1000, 3'600'000L));
   return true;
+}
+
+void Launcher::give_away_sockets() {
+  if (sockets_ == 0)
+    return;
+  (void)close_range(first_socket_, first_socket_ + sockets_ - 1, 0);
+  environment_[variables_ - 1] = nullptr;
+  sockets_ = 0;
 }
 
 pid_t Launcher::start(bool active, int channel) {
   (void)snprintf(role_.data(), role_.size(), "RTPRELAY_PAIR=%s %d", active ? "active" : "spare",
                  channel);
   const pid_t pid = fork();
+  if (pid > 0)
+    give_away_sockets();
   if (pid != 0)
     return std::max(pid, 0);
   (void)fcntl(channel, F_SETFD, 0);
@@ -83,6 +111,17 @@ void Launcher::tell(std::string_view text) const {
     return;
   (void)sendto(manager_socket_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                reinterpret_cast<const sockaddr*>(&manager_), manager_length_);
+}
+
+Share share_of(pid_t pid) {
+  ProcText text;
+  long long ran = 0;
+  long long waited = 0;
+  if (sscanf(read_proc(pid, "schedstat", text), "%lld %lld", &ran, &waited) != 2)
+    return {};
+  const char* name_end = strrchr(read_proc(pid, "stat", text), ')');
+  const bool wants = name_end != nullptr && strncmp(name_end, ") R", 3) == 0;
+  return {.ran = ran / 1'000'000, .waited = waited / 1'000'000, .wants = wants};
 }
 
 void say(const char* format, ...) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include <sys/socket.h>
@@ -24,11 +25,11 @@ public:
   pid_t start(bool active, int channel);
   /// Tells the service manager that has started us, if there is one.
   void tell(std::string_view text) const;
-  /// What it wants to hear from us that often, ms; 0: nothing.
-  [[nodiscard]] int watchdog_ms() const { return watchdog_ms_; }
 
 private:
   static constexpr std::size_t kMaxVariables = 2048;
+  /// Sockets that are open already are for the first process that is started.
+  void give_away_sockets();
 
   char** command_;
   std::array<char*, kMaxVariables> environment_{};
@@ -37,11 +38,23 @@ private:
   std::array<char, 64> store_{};
   std::array<char, 64> watchdog_{};
   std::array<char, 64> role_{};
+  std::array<char, 64> early_{};
+  unsigned first_socket_ = 0;
+  unsigned sockets_ = 0;
   sockaddr_un manager_{};
   socklen_t manager_length_ = 0;
   int manager_socket_ = -1;
-  int watchdog_ms_ = 0;
 };
+
+/// What the main thread of a process has had of the processors, milliseconds; all 0 if the kernel
+/// does not tell.
+struct Share {
+  std::int64_t ran = 0;
+  std::int64_t waited = 0;
+  /// It runs, or would if it had one.
+  bool wants = false;
+};
+Share share_of(pid_t pid);
 
 /// One line on stderr, without ever waiting for its reader; as printf.
 [[gnu::format(printf, 1, 2)]] void say(const char* format, ...);

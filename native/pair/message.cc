@@ -38,6 +38,8 @@ Message parse(std::string_view text) {
       message.upgrade = on;
     else if (key == "X_HANDED_OVER")
       message.handed_over = on;
+    else if (key == "X_ENDED")
+      message.ended = value;
     else if (key == "FDNAME")
       message.name = value;
     else if (key == "STATUS")

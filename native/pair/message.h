@@ -16,6 +16,8 @@ struct Message {
   bool upgrade = false;
   /// Has handed over: it reads and sends nothing any more.
   bool handed_over = false;
+  /// Another process was seen to end: its id and its status as waitpid(2) tells it.
+  std::string_view ended;
   /// Of a descriptor.
   std::string_view name;
   /// For whoever started the pair.

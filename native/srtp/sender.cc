@@ -11,6 +11,9 @@ namespace {
 /// So many packets in order whose indexes were used are a source that has started anew, not packets
 /// that came twice: a phone plays its next file, a gateway its next announcement.
 constexpr std::uint8_t kRestartRun = 4;
+/// More than a sender may have come further since it was told to the store, and less than a
+/// receiver takes for another rollover.
+constexpr std::uint64_t kUntold = 2 * kTellRtp;
 
 } // namespace
 
@@ -46,9 +49,10 @@ Status Sender::take_index(std::uint32_t ssrc, std::uint16_t& sequence, Source*& 
     if (source->refused_run < kRestartRun)
       return state == IndexState::kUsed ? Status::kRepeated : Status::kTooOld;
     source->refused_run = 0;
-    index = used.newest() + 1;
+    index = used.newest() + 1 + (source->resumed ? kUntold : 0);
     sequence = static_cast<std::uint16_t>(index);
     source->offset = static_cast<std::uint16_t>(sequence - received);
+    source->told = false;
   }
   if (index > kMaxRtpIndex)
     return Status::kKeyUsedUp;
@@ -117,7 +121,7 @@ Outcome Sender::protect_rtcp(std::span<std::uint8_t> buffer, std::size_t size) {
   Source* source = table_.find(ssrc);
   if (source == nullptr && (source = table_.add(ssrc)) == nullptr)
     return {Status::kTooManySources, size};
-  const std::uint64_t index = source->rtcp.started() ? source->rtcp.newest() + 1 : 0;
+  const std::uint64_t index = source->rtcp.started() ? source->rtcp.newest() + 1 : first_rtcp_;
   if (index > kMaxRtcpIndex)
     return {Status::kKeyUsedUp, size};
   source->rtcp.mark(index);

@@ -60,18 +60,24 @@ bool Session::note_progress(Source& source) {
   return true;
 }
 
+SourceIndexes Session::indexes_of(std::uint32_t ssrc, const Source& source) {
+  return {ssrc,
+          source.rtp.started(),
+          source.rtcp.started(),
+          source.rtp.newest(),
+          static_cast<std::uint32_t>(source.rtcp.newest()),
+          source.offset};
+}
+
 SourceIndexes Session::indexes_at(std::size_t at) const {
-  const Source& source = table_.source_at(at);
-  return {table_.ssrc_at(at), source.rtp.started(), source.rtcp.started(), source.rtp.newest(),
-          static_cast<std::uint32_t>(source.rtcp.newest())};
+  return indexes_of(table_.ssrc_at(at), table_.source_at(at));
 }
 
 bool Session::indexes_of(std::uint32_t ssrc, SourceIndexes& out) {
   const Source* const source = table_.find(ssrc);
   if (source == nullptr)
     return false;
-  out = {ssrc, source->rtp.started(), source->rtcp.started(), source->rtp.newest(),
-         static_cast<std::uint32_t>(source->rtcp.newest())};
+  out = indexes_of(ssrc, *source);
   return true;
 }
 
@@ -83,6 +89,7 @@ bool Session::resume(const SourceIndexes& indexes) {
   if (source == nullptr)
     return false;
   source->resumed = true;
+  source->offset = indexes.offset;
   if (indexes.has_rtp)
     source->rtp.start_after(indexes.rtp & kMaxRtpIndex);
   if (indexes.has_rtcp)

@@ -73,8 +73,11 @@ public:
   /// source's first packet is the oldest that counts. For each source that the store knows.
   /// false: there are too many.
   bool resume(const SourceIndexes& indexes);
-  /// The same when nothing is known of any source.
-  void resume() { resumed_ = true; }
+  /// The same for those of which nothing is known: their SRTCP begins at `rtcp`.
+  void resume(std::uint32_t rtcp) {
+    resumed_ = true;
+    first_rtcp_ = rtcp & kMaxRtcpIndex;
+  }
 
 protected:
   Session() = default;
@@ -90,6 +93,7 @@ protected:
   [[nodiscard]] bool encrypts_rtcp() const;
   [[nodiscard]] bool authenticates_rtp() const;
   bool note_progress(Source& source);
+  [[nodiscard]] static SourceIndexes indexes_of(std::uint32_t ssrc, const Source& source);
 
   Parameters parameters_;
   const SuiteTraits* suite_ = nullptr;
@@ -97,6 +101,7 @@ protected:
   SessionCipher rtcp_;
   SsrcTable table_;
   bool resumed_ = false;
+  std::uint64_t first_rtcp_ = 0;
 };
 
 /// Makes SRTP of RTP. Never uses an index twice, whatever it is given: a packet whose index was

@@ -69,14 +69,15 @@ private:
   std::array<std::uint64_t, Bits / 64> words_{};
 };
 
-/// For the store: the newest index of each protocol; of a sender, `rtcp` is the next one it will
-/// use.
+/// For the store: the newest index of each protocol.
 struct SourceIndexes {
   std::uint32_t ssrc = 0;
   bool has_rtp = false;
   bool has_rtcp = false;
   std::uint64_t rtp = 0;
   std::uint32_t rtcp = 0;
+  /// Of a sender: what is added to the source's sequence numbers, since it started them anew.
+  std::uint16_t offset = 0;
 
   friend bool operator==(const SourceIndexes&, const SourceIndexes&) = default;
 };

@@ -68,10 +68,17 @@ export interface MediaConfig {
   readonly dtlsPassive: boolean;
   /** The keys of SRTP are logged. */
   readonly logSrtpKeys: boolean;
+  /** They are told to the operator's command line. */
+  readonly captureDecrypt: boolean;
   /** Where recordings are wanted; nothing is recorded. null: nowhere. */
   readonly recordingDir: string | null;
   /** Key of the DTLS certificate: bits of an RSA key, 0: on the curve P-256. */
   readonly dtlsRsaBits: number;
+  readonly dtlsSignature: 'SHA-1' | 'SHA-256';
+  /** Longest datagram of a handshake, bytes. */
+  readonly dtlsMtu: number;
+  /** OpenSSL's list; null: our own. */
+  readonly dtlsCiphers: string | null;
 }
 
 /** What concerns signalling. */
@@ -280,9 +287,13 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     rtcpIntervalMs: options.number('rtcp-interval'),
     dtlsPassive: options.flag('dtls-passive'),
     logSrtpKeys: options.flag('log-srtp-keys'),
+    captureDecrypt: options.flag('capture-decrypt'),
     recordingDir: options.text('recording-dir'),
     dtlsRsaBits:
       options.text('dtls-cert-cipher') === 'prime256v1' ? 0 : options.number('dtls-rsa-key-size'),
+    dtlsSignature: options.text('dtls-signature') === 'SHA-1' ? 'SHA-1' : 'SHA-256',
+    dtlsMtu: options.number('dtls-mtu'),
+    dtlsCiphers: options.text('dtls-ciphers'),
   };
 }
 
@@ -450,6 +461,9 @@ function uselessness(option: OptionSpec, options: OptionReader): string | null {
   if (typeof status !== 'string') return 'noEffect' in status ? status.noEffect : null;
   if (name === 'log-format' && value === 'parsable') return 'this form is not available';
   if (name === 'mos') return uselessMos(options);
+  if (name === 'dtls-rsa-key-size' && options.text('dtls-cert-cipher') === 'prime256v1')
+    return 'the certificate is not RSA (--dtls-cert-cipher)';
+  if (name === 'redis-resolve-on-reconnect') return 'host names are looked up at each connection';
   const alone = uselessTelemetry(name, options);
   if (alone !== null) return alone;
   const group = optionGroupOf(name);

@@ -61,10 +61,7 @@ const firewall = later(4, 'management of firewall rules is', [
   flag('xtables', 'Use the old iptables interface'),
 ]);
 
-const crypto = later(2, 'tuning of DTLS-SRTP by this option is', [
-  int('dtls-mtu', 1200, 'Packet size of DTLS', { unit: 'bytes', minimum: 576, maximum: 65535 }),
-  text('dtls-ciphers', null, 'OpenSSL cipher list of DTLS'),
-  text('dtls-signature', 'SHA-256', 'Signature of the certificate'),
+const crypto = later(2, 'a log of crypto internals is', [
   flag('debug-srtp', 'Log crypto internals'),
 ]);
 
@@ -102,9 +99,7 @@ const processing = later(3, 'media processing is', [
     maximum: 100,
   }),
   text('cn-payload', null, 'Comfort noise that replaces silence', { list: true }),
-  flag('dtmf-log-ng-tcp', 'Tell TCP NG clients of DTMF events'),
   flag('dtmf-no-suppress', 'Let audio through during DTMF events'),
-  flag('dtmf-no-log-injects', 'Do not report injected DTMF'),
   int('dtmf-digit-delay', 2500, 'Time between the digits of a trigger', ms),
   text('transcode-config', null, 'Section with transcoding rules'),
   text('evs-lib-path', null, 'EVS library', path),

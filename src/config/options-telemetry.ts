@@ -61,4 +61,6 @@ export const telemetryOptions: readonly OptionSpec[] = [
   words('log-facility-rtcp', null, 'Syslog facility of RTCP records', syslogFacilities, facility),
   words('log-facility-dtmf', null, 'Syslog facility of DTMF records', syslogFacilities, facility),
   text('dtmf-log-dest', null, 'UDP address told of each digit that is dialled, in JSON', receiver),
+  flag('dtmf-log-ng-tcp', 'Tell the connected NG clients of TCP of each digit that is dialled'),
+  flag('dtmf-no-log-injects', "Tell nobody of digits that are dialled by 'play DTMF'"),
 ];

@@ -372,6 +372,10 @@ const redis: readonly OptionSpec[] = [
 
 const security: readonly OptionSpec[] = [
   flag('log-srtp-keys', 'Log SRTP keys, which else are never logged', { tier: 2 }),
+  flag('capture-decrypt', 'Tell SRTP keys to the operator: rtprelayctl capture --decrypt', {
+    extension: true,
+    reloads: true,
+  }),
   flag('dtls-passive', 'Prefer the server role in DTLS', { tier: 2 }),
   text('dtls-cert-cipher', 'prime256v1', 'Key type of the DTLS certificate: prime256v1 or RSA', {
     tier: 2,
@@ -381,6 +385,18 @@ const security: readonly OptionSpec[] = [
     unit: 'bits',
     minimum: 2048,
     maximum: 8192,
+  }),
+  words('dtls-signature', 'SHA-256', 'Signature of the DTLS certificate', ['SHA-256', 'SHA-1'], {
+    tier: 2,
+  }),
+  int('dtls-mtu', 1200, 'Longest datagram of a DTLS handshake', {
+    tier: 2,
+    unit: 'bytes',
+    minimum: 576,
+    maximum: 65535,
+  }),
+  text('dtls-ciphers', null, 'Cipher suites of DTLS, a list of OpenSSL; default our own', {
+    tier: 2,
   }),
 ];
 

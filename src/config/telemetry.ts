@@ -48,6 +48,13 @@ export interface XmlRpcConfig {
   readonly format: 0 | 1 | 2;
 }
 
+export interface DigitsConfig {
+  readonly to: Receiver | null;
+  readonly facility: string | null;
+  /** Clients of NG that are connected by TCP. */
+  readonly ngTcp: boolean;
+}
+
 export interface TelemetryConfig {
   readonly graphite: GraphiteConfig | null;
   readonly homer: HomerConfig | null;
@@ -55,7 +62,9 @@ export interface TelemetryConfig {
   readonly xmlRpc: XmlRpcConfig | null;
   /** Syslog facilities; null: no such records. */
   /** Who is told of the digits that are dialled; null: nobody. */
-  readonly digits: { readonly to: Receiver | null; readonly facility: string | null } | null;
+  readonly digits: DigitsConfig | null;
+  /** Of those that the daemon dials, too. */
+  readonly tellsOwnDigits: boolean;
   readonly cdrFacility: string | null;
   readonly rtcpFacility: string | null;
 }
@@ -135,7 +144,8 @@ function xmlRpcOf(options: OptionReader): XmlRpcConfig | null {
 function digitsOf(options: OptionReader): TelemetryConfig['digits'] {
   const to = receiver(options, 'dtmf-log-dest');
   const facility = options.text('log-facility-dtmf');
-  return to === null && facility === null ? null : { to, facility };
+  const ngTcp = options.flag('dtmf-log-ng-tcp');
+  return to === null && facility === null && !ngTcp ? null : { to, facility, ngTcp };
 }
 
 /** @throws ConfigError */
@@ -146,6 +156,7 @@ export function telemetryConfig(options: OptionReader): TelemetryConfig {
     mqtt: mqttOf(options),
     xmlRpc: xmlRpcOf(options),
     digits: digitsOf(options),
+    tellsOwnDigits: !options.flag('dtmf-no-log-injects'),
     cdrFacility: options.text('log-facility-cdr'),
     rtcpFacility: options.text('log-facility-rtcp'),
   };

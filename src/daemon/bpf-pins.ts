@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import type { Config } from '../config/config.js';
+import type { Log } from '../observe/log.js';
 
 const bpfFileSystem = '/sys/fs/bpf';
 
@@ -15,8 +16,11 @@ export function pinDirectoryOf(config: Config): string {
   return `${bpfFileSystem}/rtprelay-${name}`;
 }
 
-/** Mounts the kernel's own BPF file system where a machine without systemd has none. */
-export function mountBpfFor(pinDirectory: string): void {
+/**
+ * Mounts the kernel's own BPF file system where a machine without systemd has none. In a container it goes
+ * with the container, and so does what is pinned there.
+ */
+export function mountBpfFor(pinDirectory: string, log: Log): void {
   if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return;
   // Its failure shows when the directory is opened, with a better reason.
   const mounted = spawnSync('mountpoint', ['-q', bpfFileSystem]).status === 0;
@@ -26,8 +30,17 @@ export function mountBpfFor(pinDirectory: string): void {
   } catch {
     return;
   }
-  spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
+  const mount = spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
+  if (mount.status !== 0) return;
+  log.notice(
+    'core',
+    `There was no BPF file system on ${bpfFileSystem}, it is mounted now. In a container what the kernel keeps for the next ` +
+      `process ends with it, and streams pause then: give it the machine's (--volume=${bpfFileSystem}:${bpfFileSystem})`,
+  );
 }
 
 /** Steered ports have a directory beside that of the flows: each is locked and cleared by itself. */
 export const steeringDirectoryOf = (config: Config): string => `${pinDirectoryOf(config)}-ports`;
+
+/** Whether a directory with this name may be that of an instance's steered ports. */
+export const isSteeringDirectory = (name: string): boolean => /^rtprelay-.*-ports$/.test(name);

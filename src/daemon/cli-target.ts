@@ -3,22 +3,24 @@ import type { LimitConfig } from '../config/config.js';
 import type { LogSubsystem } from '../config/subsystems.js';
 import { CallIndex } from '../media/call-index.js';
 import type { CallState, Endpoint, Participant } from '../media/call-state.js';
+import { inSlices } from '../media/slices.js';
 import type { AddonProcess } from '../native/process.js';
 import type { Explanation } from '../observe/explain/explain.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
+import { messageWithoutKeys } from '../observe/dump.js';
 import { heardCodec } from '../observe/query-reply.js';
 import type { NgExchange } from '../observe/ng-memory.js';
 import type { RecentLine } from '../observe/recent-lines.js';
-import { statisticsSections, type Gauges } from '../observe/statistics.js';
+import { statisticsSections, type ReadGauges } from '../observe/statistics.js';
 import type { CallService } from './calls/call-service.js';
 import type { Clock } from './clocks.js';
 import type { Drain } from './drain.js';
-import { familiesOf } from './families.js';
 import type { LiveConfig, RedisSettings } from './live-config.js';
 import type { NodeStatus } from './node-status.js';
-import { callStreams } from './stream-figures.js';
-import type { CaptureAnswer } from './cli/capture.js';
+import { callStreams } from './listed-streams.js';
+import type { CaptureAnswer } from './cli/capture-file.js';
+import type { KeysAnswer } from './cli/decrypt.js';
 import type { CallStreams } from './cli/streams.js';
 import { parameterLines } from './cli/parameters.js';
 import type {
@@ -48,13 +50,13 @@ export interface CliTargetParts {
   /** Limits of the process. */
   readonly process: Pick<AddonProcess, 'openFiles' | 'setOpenFiles'>;
   readonly counters: Counters;
-  readonly gauges: () => Gauges;
+  readonly gauges: ReadGauges;
   readonly clock: Clock;
   /** Databases of other nodes. */
   readonly keyspaces: {
     readonly followed: () => readonly number[];
     readonly follow: (database: number) => void;
-    readonly unfollow: (database: number) => boolean;
+    readonly unfollow: (database: number) => Promise<boolean>;
   };
   readonly drain: Drain;
   /** As `CliTarget.upgrade`. */
@@ -101,6 +103,8 @@ const leastOpenFiles = 65_536;
 
 export class DaemonCliTarget implements CliTarget {
   readonly #parts: CliTargetParts;
+  /** The call whose keys were told last. */
+  #toldKeysOf: string | null = null;
   #readParameters: readonly (readonly [string, string])[];
 
   constructor(parts: CliTargetParts) {
@@ -118,9 +122,9 @@ export class DaemonCliTarget implements CliTarget {
 
   sessionCounts(): CliSessionCounts {
     const { calls } = this.#parts;
-    const counts = familiesOf(calls.table.calls.values());
+    const { families } = calls.table.tally;
     const own = calls.table.ownCount;
-    return { own, foreign: calls.table.calls.size - own, transcodedMedia: 0, ...counts };
+    return { own, foreign: calls.table.calls.size - own, transcodedMedia: 0, ...families };
   }
 
   *sessions(): Iterable<CliSession> {
@@ -299,11 +303,13 @@ export class DaemonCliTarget implements CliTarget {
     return true;
   }
 
-  terminateCalls(which: 'all' | 'own' | 'foreign'): void {
-    for (const { callId, ownership } of [...this.#parts.calls.table.calls.values()]) {
-      if (which === 'all' || which === ownership)
-        void this.#parts.calls.ending.close(callId, 'forced');
-    }
+  terminateCalls(which: 'all' | 'own' | 'foreign'): Promise<void> {
+    const { table, ending } = this.#parts.calls;
+    // Those of this moment.
+    return inSlices([...table.calls.keys()], (callId) => {
+      const ownership = table.call(callId)?.ownership;
+      if (which === 'all' || which === ownership) void ending.close(callId, 'forced');
+    });
   }
 
   keyspaces(): readonly number[] {
@@ -316,21 +322,24 @@ export class DaemonCliTarget implements CliTarget {
     return true;
   }
 
-  unfollow(database: number): boolean {
+  unfollow(database: number): Promise<boolean> {
     return this.#parts.keyspaces.unfollow(database);
   }
 
-  makeAll(ownership: 'own' | 'foreign'): void {
-    if (ownership === 'own') this.#parts.calls.ownership.takeOverAll();
-    else this.#parts.calls.ownership.giveUpAll();
+  makeAll(ownership: 'own' | 'foreign'): Promise<void> {
+    const { calls } = this.#parts;
+    return ownership === 'own' ? calls.ownership.takeOverAll() : calls.ownership.giveUpAll();
   }
 
   capture(callId: string): CaptureAnswer | null {
-    const { calls, exchanges, ngAddress } = this.#parts;
+    const { calls, live, exchanges, ngAddress } = this.#parts;
     const state = calls.table.call(callId);
     const kept = exchanges(callId);
     if (state === null && kept.length === 0) return null;
     const open = (state?.sockets ?? []).filter((socket) => socket.open);
+    const { captureDecrypt } = live.config.media;
+    const message = (bytes: Buffer): string =>
+      (captureDecrypt ? bytes : messageWithoutKeys(bytes)).toString('base64');
     return {
       callId,
       ports: open.map((socket) => ({
@@ -340,10 +349,23 @@ export class DaemonCliTarget implements CliTarget {
       ng: ngAddress(),
       exchanges: kept.map(({ atMicros, source, query, reply }) => ({
         ...{ atMicros, source },
-        query: query.toString('base64'),
-        reply: reply.toString('base64'),
+        query: message(query),
+        reply: message(reply),
       })),
     };
+  }
+
+  srtpKeys(callId: string): KeysAnswer | string | null {
+    const { calls, live, log } = this.#parts;
+    if (!live.config.media.captureDecrypt) return 'the option capture-decrypt permits it';
+    const ports = calls.table.capturedKeys(callId);
+    if (ports === null) return null;
+    // A capture asks again and again.
+    if (this.#toldKeysOf !== callId) {
+      log.notice('control', 'The keys of its SRTP were told to the operator (capture)', callId);
+    }
+    this.#toldKeysOf = callId;
+    return { ports };
   }
 
   status(): NodeStatus {

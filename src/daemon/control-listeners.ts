@@ -1,10 +1,13 @@
 /** The listeners of NG beside UDP: TCP, Unix sockets, HTTP, HTTPS and WebSocket. */
-import { lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { lstatSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { ConfigError } from '../config/errors.js';
 import type { ControlConfig, ListenAddress } from '../config/config.js';
 import type { Endpoint } from '../media/call-state.js';
+import { listenTarget, listenTargetAt } from '../native/listener.js';
 import type { NgEndpoint } from '../ng-protocol/endpoint.js';
+import { HeldBytes } from '../ng-protocol/transports/held-bytes.js';
+import type { StreamListenAddress } from '../ng-protocol/transports/stream.js';
 import type { HttpServer, HttpTls } from './http/server.js';
 import type { HttpService } from './http/service.js';
 
@@ -13,13 +16,15 @@ export interface ControlListenerParts {
   readonly control: ControlConfig;
   readonly ng: NgEndpoint;
   readonly resolve: (address: ListenAddress, option: string) => Promise<readonly Endpoint[]>;
-  readonly http: Omit<HttpService, 'ng' | 'allowed' | 'onNotice'>;
+  readonly http: Omit<HttpService, 'ng' | 'allowed' | 'onNotice' | 'held'>;
   readonly allowed: (address: string) => boolean;
   readonly onNotice: (message: string) => void;
+  /** Told how NG clients of TCP are sent what they have not asked for. */
+  readonly onTcp: (tell: (message: Buffer) => void) => void;
 }
 
-/** Ends the listeners and their connections. */
-export type CloseListeners = () => Promise<void>;
+/** Ends the listeners and their connections. `leaves`: another process goes on with them. */
+export type CloseListeners = (leaves: boolean) => Promise<void>;
 
 /**
  * Opens what the configuration asks for. Loads no code for what it does not.
@@ -27,31 +32,40 @@ export type CloseListeners = () => Promise<void>;
  */
 export async function openControlListeners(parts: ControlListenerParts): Promise<CloseListeners> {
   const { control } = parts;
+  const held = new HeldBytes();
   const closing: CloseListeners[] = [];
   try {
     if (control.listenTcpNg.length + control.listenUnix.length > 0) {
-      closing.push(await openStreams(parts));
+      closing.push(await openStreams(parts, held));
     }
     if (control.listenHttp.length + control.listenHttps.length > 0) {
-      closing.push(await openHttp(parts));
+      closing.push(await openHttp(parts, held));
     }
   } catch (error) {
-    for (const close of closing) await close();
+    for (const close of closing) await close(false);
     throw error;
   }
-  return async () => {
-    for (const close of closing) await close();
+  return async (leaves) => {
+    for (const close of closing) await close(leaves);
   };
 }
 
-async function openStreams(parts: ControlListenerParts): Promise<CloseListeners> {
+async function openStreams(parts: ControlListenerParts, held: HeldBytes): Promise<CloseListeners> {
   const { control, ng, resolve, allowed, onNotice } = parts;
   const { openStreamTransport } = await import('../ng-protocol/transports/stream.js');
   const addresses = await Promise.all(
     control.listenTcpNg.map((address) => resolve(address, 'listen-tcp-ng')),
   );
   for (const path of control.listenUnix) await removeStale(path);
+  const kept: string[] = [];
+  const target = (where: StreamListenAddress): ReturnType<typeof listenTarget> => {
+    if (!('path' in where)) return listenTarget(where);
+    const found = listenTargetAt(where.path);
+    if ('fd' in found) kept.push(where.path);
+    return found;
+  };
   const transport = await openStreamTransport({
+    target,
     listen: [...addresses.flat(), ...control.listenUnix.map((path) => ({ path }))],
     receive: (message, bare, source, reply) => {
       if (bare) ng.handleBody(message, source, reply);
@@ -59,8 +73,14 @@ async function openStreams(parts: ControlListenerParts): Promise<CloseListeners>
     },
     allowed,
     onNotice,
+    held,
   });
-  return () => transport.close();
+  parts.onTcp((message) => transport.tell(message));
+  return async (leaves) => {
+    await transport.close();
+    // A server takes away what it has opened by itself.
+    if (!leaves) for (const path of kept) rmSync(path, { force: true });
+  };
 }
 
 /** A socket that a killed process has left is in the way of the next; a living one's is not touched. */
@@ -70,21 +90,22 @@ async function removeStale(path: string): Promise<void> {
   } catch {
     return;
   }
-  const answered = await new Promise<boolean>((resolve) => {
+  const isStale = await new Promise<boolean>((resolve) => {
     const socket = connect(path);
     socket.on('connect', () => {
       socket.destroy();
-      resolve(true);
+      resolve(false);
     });
-    socket.on('error', () => resolve(false));
+    // A living one with too many who wait for it refuses in another way.
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
-  if (!answered) unlinkSync(path);
+  if (isStale) unlinkSync(path);
 }
 
-async function openHttp(parts: ControlListenerParts): Promise<CloseListeners> {
+async function openHttp(parts: ControlListenerParts, held: HeldBytes): Promise<CloseListeners> {
   const { control, ng, resolve, allowed, onNotice, http } = parts;
   const { HttpServer } = await import('./http/server.js');
-  const server = new HttpServer({ ...http, ng, allowed, onNotice });
+  const server = new HttpServer({ ...http, ng, allowed, onNotice, held });
   const tls = tlsOf(control);
   const idleMs = control.httpIdleTimeoutSeconds * 1000;
   const open = async (

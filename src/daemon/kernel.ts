@@ -41,15 +41,34 @@ function maxFlowsOf(config: Config, ports: number): number {
 }
 
 /** @throws KernelForwardError */
-function openBpf(config: Config, mode: BpfMode, ports: number): BpfForwarder {
+function openBpf(config: Config, mode: BpfMode, ports: number, log: Log): BpfForwarder {
   const pinDirectory = pinDirectoryOf(config);
-  mountBpfFor(pinDirectory);
+  mountBpfFor(pinDirectory, log);
   return new BpfForwarder({
     pinDirectory,
     objectPath: builtFile('bpf', 'forward.bpf.o'),
     mode,
     maxFlows: maxFlowsOf(config, ports),
   });
+}
+
+const lockedText = 'in use by another process';
+const betweenTriesMs = 20;
+
+/** As `openBpf`; a process that has ended may have its lock until the kernel has taken it apart. @throws KernelForwardError */
+async function openBpfSoon(
+  patienceMs: number,
+  ...options: Parameters<typeof openBpf>
+): Promise<BpfForwarder> {
+  const until = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return openBpf(...options);
+    } catch (error) {
+      if (performance.now() >= until || !messageOf(error).includes(lockedText)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, betweenTriesMs));
+  }
 }
 
 const systemFiles: SystemFiles = {
@@ -80,7 +99,7 @@ function removeLeftPrograms(config: Config, log: Log): void {
   if (!existsSync(pinDirectory)) return;
   let refusal: string | null;
   try {
-    refusal = openBpf(config, 'tc', 1).removeAll();
+    refusal = openBpf(config, 'tc', 1, log).removeAll();
   } catch (error) {
     refusal = messageOf(error);
   }
@@ -135,22 +154,27 @@ interface Opened {
 }
 
 /** @throws KernelForwardError, NativeRelayError */
-async function openBackEnd(config: Config, media: MediaAddresses, log: Log): Promise<Opened> {
+async function openBackEnd(
+  config: Config,
+  media: MediaAddresses,
+  log: Log,
+  patienceMs: number,
+): Promise<Opened> {
   const { kernelForward } = config.media;
   const nft = async (why: string): Promise<Opened> => {
     const forwarder = await openNft(config, media, log);
     removeLeftPrograms(config, log);
     return { forwarder, why, place: `in table inet ${forwarder.table}` };
   };
-  const bpf = (mode: BpfMode, why: string): Opened => {
-    const forwarder = openBpf(config, mode, media.ports);
+  const bpf = async (mode: BpfMode, why: string): Promise<Opened> => {
+    const forwarder = await openBpfSoon(patienceMs, config, mode, media.ports, log);
     removeLeftTable(instanceOf(config));
     return { forwarder, why, place: `pinned in ${pinDirectoryOf(config)}` };
   };
   if (kernelForward === 'nft') return nft('');
   if (kernelForward !== 'auto' && kernelForward !== 'none') return bpf(kernelForward, '');
   try {
-    return bpf('tc', ' (XDP only when asked for)');
+    return await bpf('tc', ' (XDP only when asked for)');
   } catch (error) {
     const reason = messageOf(error).trim();
     const [first = ''] = reason.split('\n');
@@ -171,16 +195,17 @@ async function openBackEnd(config: Config, media: MediaAddresses, log: Log): Pro
 
 /**
  * Starts kernel forwarding if the configuration has it. One log line says what was chosen, and why
- * nothing was. @throws FallbackError
+ * nothing was. `patienceMs`: so long it waits for a process that has just ended. @throws FallbackError
  */
 export async function openKernelForwarding(
   config: Config,
   media: MediaAddresses,
   log: Log,
+  patienceMs = 0,
 ): Promise<KernelForwarder | null> {
   if (config.media.kernelForward === 'none') return null;
   try {
-    const { forwarder, why, place } = await openBackEnd(config, media, log);
+    const { forwarder, why, place } = await openBackEnd(config, media, log, patienceMs);
     const found = forwarder.adopted ? `, ${forwarder.flows().length} flows found there` : '';
     log.info('core', `Kernel forwarding: ${forwarder.mode}${why}; ${place}${found}`);
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);

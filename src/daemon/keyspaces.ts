@@ -44,10 +44,10 @@ export class Keyspaces {
     return this.#inTurn(() => this.#follow(databases));
   }
 
-  /** Stands by for a database no longer; false when it was not followed. */
-  unfollow(database: number): boolean {
+  /** Stands by for a database no longer; resolves when its calls are gone, to false when it was not followed. */
+  async unfollow(database: number): Promise<boolean> {
     if (this.#follower?.remove(database) !== true) return false;
-    this.#options.ownership()?.unfollowAll(database);
+    await this.#options.ownership()?.unfollowAll(database);
     return true;
   }
 

@@ -21,7 +21,7 @@ import { dumpText, withoutKeys } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
 import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary, type QueryOptions } from '../observe/query-reply.js';
-import { statisticsDictionary, type Gauges } from '../observe/statistics.js';
+import { statisticsDictionary, type ReadGauges } from '../observe/statistics.js';
 import { committed } from '../redis-store/store.js';
 import { SdpError } from '../sdp/types.js';
 import type { CallService } from './calls/call-service.js';
@@ -35,10 +35,12 @@ import {
   meshing,
   newTag,
   publishing,
+  refusingSound,
   subscribing,
   transforming,
   unsubscribing,
 } from './ng-subscriptions.js';
+import { dialling } from './ng-dial.js';
 import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
@@ -48,9 +50,13 @@ export interface NgHandlerParts {
   readonly log: Log;
   readonly config: Config;
   readonly limits: LimitConfig;
-  readonly gauges: () => Gauges;
+  readonly gauges: ReadGauges;
   readonly load: LoadGuard;
   readonly draining: () => boolean;
+  /** What a command has to wait for: its call may still be on its way from Redis; null: nothing. */
+  readonly waitsFor?: (request: NgRequest) => Promise<void> | null;
+  /** Runs a line of the operator's. */
+  readonly cli: (line: string) => Promise<string>;
   /** As they are configured now. */
   readonly templates: () => ReadonlyMap<string, string>;
   /**
@@ -70,7 +76,10 @@ export function handleNg(
   source: NgSource,
   fits: FitsReply,
 ): NgDictionary | Promise<NgDictionary> {
-  return run(parts, aboutTheCall(parts, request), source, fits);
+  const waiting = parts.waitsFor?.(request) ?? null;
+  const answer = (): NgDictionary | Promise<NgDictionary> =>
+    run(parts, aboutTheCall(parts, request), source, fits);
+  return waiting === null ? answer() : waiting.then(answer);
 }
 
 /** The request with the id under which its call is kept: it may have been merged into another one. */
@@ -164,6 +173,17 @@ function run(
         throw new NgError('command-not-supported', 'Unrecognized command');
       }
       return new Map([ok]);
+    case 'play media':
+    case 'stop media':
+    case 'inject start':
+    case 'inject stop':
+      return signalled(parts, request.callId, () => refusingSound(parts, request));
+    case 'play DTMF':
+      return signalled(parts, request.callId, () => dialling(parts, request));
+    case 'cli':
+      return parts
+        .cli(request.line)
+        .then((response) => new Map<string, NgValue>([['response', response], ok]));
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
@@ -174,11 +194,17 @@ function run(
     }
     case 'list': {
       const calls: string[] = [];
+      const reply = new Map<string, NgValue>([['calls', calls], ok]);
+      let looksAt = manyIds;
       for (const callId of parts.calls.table.calls.keys()) {
         if (calls.length >= request.limit) break;
         calls.push(callId);
+        if (calls.length < looksAt) continue;
+        // What comes after those would be left out.
+        if (!fits(reply)) break;
+        looksAt *= 2;
       }
-      return new Map<string, NgValue>([['calls', calls], ok]);
+      return reply;
     }
     case 'statistics':
       return new Map<string, NgValue>([
@@ -187,6 +213,9 @@ function run(
       ]);
   }
 }
+
+/** With so many call-ids the reply to `list` is looked at whether it still fits. */
+const manyIds = 1024;
 
 function queryOptions(
   { calls, config }: NgHandlerParts,
@@ -357,10 +386,8 @@ export function ngObserver(
   showsKeys: boolean,
 ): NgObserver {
   const said = new NotesSaid();
-  const dumped = (dictionary: NgDictionary): string => {
-    const text = dumpText(dictionary);
-    return showsKeys ? text : withoutKeys(text);
-  };
+  const shown = (text: string): string => (showsKeys ? text : withoutKeys(text));
+  const dumped = (dictionary: NgDictionary): string => shown(dumpText(dictionary));
   return {
     received(command, source, callId, dictionary) {
       if (log.enabled(7, 'control', callId)) {
@@ -389,13 +416,13 @@ export function ngObserver(
     protocolError(error, source, raw, command, callId, elapsedMicros) {
       counters.commandDone(source.address, command ?? '', elapsedMicros / 1e6, true);
       const from = formatSource(source);
-      const line = `Protocol error in packet from ${from}: ${error.message} [${raw}]`;
+      const line = `Protocol error in packet from ${from}: ${error.message} [${shown(raw)}]`;
       if (error.isMalformed) malformed.warn(line, from, callId);
       else log.warning('control', line, callId);
     },
     noCookie(source, raw) {
       const from = formatSource(source);
-      const line = `Received invalid data on NG port (no cookie) from ${from}: ${raw}`;
+      const line = `Received invalid data on NG port (no cookie) from ${from}: ${shown(raw)}`;
       malformed.warn(line, from, null);
     },
     duplicate(source) {

@@ -62,10 +62,10 @@ export class NgPort {
       receive: (datagram, source, reply) => {
         if (!allowed(source.address)) {
           onNotAllowed(source.address);
-          return false;
+          return 'malformed';
         }
         this.#messages += 1;
-        return this.endpoint.handleMessage(datagram, source, maxDatagramBytes, reply) === 'command';
+        return this.endpoint.handleMessage(datagram, source, maxDatagramBytes, reply);
       },
       onError: (error, local) => log.error('control', `NG socket ${local}: ${error.message}`),
     });

@@ -1,6 +1,6 @@
 /** NG commands about subscriptions (ng-protocol.md §3.13) -> the call service -> reply dictionaries. */
 import { randomBytes } from 'node:crypto';
-import type { Participant } from '../media/call-state.js';
+import type { CallState, Participant } from '../media/call-state.js';
 import { SignallingError } from '../media/errors.js';
 import { selectedParticipant } from '../media/selection.js';
 import { receivesFrom, sendsTo } from '../media/media-attributes.js';
@@ -13,6 +13,7 @@ import type {
   ForwardingRequest,
   MeshRequest,
   PublishRequest,
+  SoundRequest,
   SubscribeAnswerRequest,
   SubscribeRequest,
   TransformRequest,
@@ -57,9 +58,9 @@ export async function publishing(
   warn(parts, result.warnings, callId);
   await saved;
   return new Map<string, NgValue>([
-    ['sdp', result.sdp],
     ['call-id', callId],
     ['from-tag', fromTag],
+    ['sdp', result.sdp],
     ok,
   ]);
 }
@@ -307,5 +308,48 @@ export async function forwarding(
   const state = calls.table.call(request.callId);
   if (state === null) throw new SignallingError('unknown-call', 'Unknown call-ID');
   selectedParticipant(state, request);
-  return Promise.resolve(new Map([ok]));
+  await calls.signalling.label(state, request, request.setLabel);
+  return new Map([ok]);
 }
+
+/**
+ * There is nothing that makes sound: what is asked is refused as by rtpengine where it cannot do it, once
+ * all that rtpengine looks at before has been found right (10.5 seen).
+ */
+export async function refusingSound(
+  { calls }: SubscriptionParts,
+  request: SoundRequest,
+): Promise<NgDictionary> {
+  const { command, callId, mediaFile, mediaBlob, mediaRow } = request;
+  const state = calls.table.call(callId);
+  if (state === null) throw new SignallingError('unknown-call', 'Unknown call-ID');
+  const refused = (reason: string): NgError => new NgError('rejected', reason);
+  if (command === 'inject start' || command === 'inject stop') {
+    const source = request.sourceCallId === null ? state : calls.table.call(request.sourceCallId);
+    const sourceTag = need(request.sourceTag, 'source-tag');
+    const toTag = need(given(request.toTag), 'to-tag');
+    if (source === null) throw refused('Unknown call-ID');
+    if (!hasTag(source, sourceTag)) throw refused('Source-tag not found');
+    if (!hasTag(state, toTag)) throw refused('To-tag not found');
+    if (source === state && sourceTag === toTag) throw refused('Trying to inject to self');
+    throw refused(`Failed to ${command.split(' ').reverse().join(' ')}`);
+  }
+  if (selectedParticipant(state, request) === null && !request.all)
+    throw refused('No participant party specified');
+  await calls.signalling.label(state, request, request.setLabel);
+  if (command === 'stop media') throw refused('Not currently playing media');
+  const from =
+    mediaFile !== null
+      ? 'file'
+      : mediaBlob !== null
+        ? 'blob'
+        : mediaRow !== null
+          ? 'database'
+          : null;
+  throw refused(
+    from === null ? 'No media file specified' : `Failed to start media playback from ${from}`,
+  );
+}
+
+const hasTag = ({ participants }: CallState, wanted: string): boolean =>
+  participants.some(({ tag, aliases }) => tag === wanted || aliases.includes(wanted));

@@ -4,6 +4,8 @@
 export interface RestoreStatus {
   readonly running: boolean;
   readonly restored: number;
+  /** Calls there are in all, while it runs; null: that is not known. */
+  readonly expected: number | null;
   /** Since it began, as long as it runs; else how long it took. ms */
   readonly elapsedMs: number;
 }
@@ -50,10 +52,17 @@ export interface NodeStatus {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-export const restoreText = ({ running, restored, elapsedMs }: RestoreStatus): string =>
-  running
-    ? `restoring calls from Redis: ${restored} so far`
-    : `${restored} calls were restored from Redis in ${seconds(elapsedMs)}`;
+const grouped = (count: number): string => count.toLocaleString('en-US');
+
+const soFar = ({ restored, expected }: RestoreStatus): string =>
+  expected === null || expected < restored
+    ? `${grouped(restored)} so far`
+    : `${grouped(restored)} of ${grouped(expected)}`;
+
+export const restoreText = (status: RestoreStatus): string =>
+  status.running
+    ? `restoring calls from Redis: ${soFar(status)}`
+    : `${grouped(status.restored)} calls were restored from Redis in ${seconds(status.elapsedMs)}`;
 
 export function drainText({ calls, left, secondsLeft }: DrainStatus): string {
   const limit = secondsLeft === null ? '' : `, ${Math.ceil(secondsLeft)} s at most`;

@@ -1,4 +1,5 @@
 /** What a request asked for and does not get is said once for each call, not with each of its messages. */
+import { forgetOldest } from '../media/remembered.js';
 
 /** Calls whose notes are remembered, and notes of each; the oldest calls are forgotten. */
 const maxCalls = 1000;
@@ -16,10 +17,7 @@ export class NotesSaid {
     const key = callId.slice(0, maxKeyLength);
     let said = this.#calls.get(key);
     if (said === undefined) {
-      for (const oldest of this.#calls.keys()) {
-        if (this.#calls.size < maxCalls) break;
-        this.#calls.delete(oldest);
-      }
+      forgetOldest(this.#calls, maxCalls - 1);
       said = new Set();
       this.#calls.set(key, said);
     }

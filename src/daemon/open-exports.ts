@@ -7,18 +7,17 @@ import { nativeProcess } from '../native/process.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
 import { facilityNumber, SyslogConnection } from '../observe/log-sinks.js';
-import type { Gauges } from '../observe/statistics.js';
+import type { ReadGauges } from '../observe/statistics.js';
 import type { CallService } from './calls/call-service.js';
 import type { Clock } from './clocks.js';
 import type { Exports } from './exports/exports.js';
-import { familiesOf } from './families.js';
 
 export interface OpenExportsOptions {
   readonly config: Config;
   readonly log: Log;
   readonly clock: Clock;
   readonly counters: Counters;
-  readonly gauges: () => Gauges;
+  readonly gauges: ReadGauges;
   readonly calls: CallService;
   readonly relay: MediaRelay;
   readonly ngAddress: () => Endpoint;
@@ -34,7 +33,7 @@ export async function openExports(options: OpenExportsOptions): Promise<Exports 
   const exports = new Exports({
     ...{ config: config.telemetry, log, counters, gauges, ngAddress },
     mqtt: mqtt === null ? null : await openMqtt(options, mqtt),
-    families: () => familiesOf(table.calls.values()),
+    families: () => table.tally.families,
     created: function* () {
       for (const { createdMicros } of table.calls.values()) yield createdMicros;
     },

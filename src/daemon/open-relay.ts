@@ -19,6 +19,8 @@ export interface OpenRelayOptions {
   readonly freeBind: boolean;
   /** The calls are another process'; the kernel's flows, too. */
   readonly dormant: boolean;
+  /** It is told when the calls are its own (`NativeRelay.activate`), even if there are none yet. */
+  readonly isOneOfPair: boolean;
 }
 
 export interface OpenedRelay {
@@ -36,12 +38,12 @@ type InKernel = Omit<OpenedRelay, 'steered' | 'inner'>;
 
 /** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
-  const { config, clock, freeBind, log, interfaces, dormant } = options;
+  const { config, clock, freeBind, log, interfaces, dormant, isOneOfPair } = options;
   const { epochMicros } = clock;
-  const { numThreads: workers, mos } = config.media;
+  const { numThreads: workers, mos, dtlsMtu: mtu, dtlsCiphers: ciphers } = config.media;
   const { relay: inner, steered } = openPorts({
-    ...{ config, log, ports: portCount(interfaces, config.media) },
-    relay: { workers, freeBind, epochMicros, mos, dormant },
+    ...{ config, log, isOneOfPair, ports: portCount(interfaces, config.media) },
+    relay: { workers, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
   });
   const alone = { relay: inner, inner, kernelRelay: null, kernelDevices: null, steered };
   if (config.media.kernelForward === 'none' || dormant) return alone;
@@ -55,10 +57,19 @@ export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay>
   }
 }
 
-/** Puts the kernel before a relay; null: it is not to be had. @throws FallbackError */
+/**
+ * Puts the kernel before a relay; null: it is not to be had. `patienceMs`: so long it waits for a process that has just
+ * ended. @throws FallbackError
+ */
 export async function openInKernel(
-  { config, log, clock, interfaces }: Omit<OpenRelayOptions, 'freeBind' | 'dormant'>,
+  {
+    config,
+    log,
+    clock,
+    interfaces,
+  }: Omit<OpenRelayOptions, 'freeBind' | 'dormant' | 'isOneOfPair'>,
   inner: MediaRelay,
+  patienceMs = 0,
 ): Promise<InKernel | null> {
   const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
     await Promise.all([
@@ -68,7 +79,7 @@ export async function openInKernel(
     ]);
   const addresses = addressesOf(interfaces);
   const ports = portCount(interfaces, config.media);
-  const forwarder = await openKernelForwarding(config, { addresses, ports }, log);
+  const forwarder = await openKernelForwarding(config, { addresses, ports }, log, patienceMs);
   if (forwarder === null) return null;
   const kernelRelay = new KernelRelay({
     ...{ inner, forwarder, nowMicros: clock.nowMicros },

@@ -5,6 +5,7 @@ import type { InterfaceTable } from '../media/interfaces.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
 import type { Log } from '../observe/log.js';
 import type { StoreLog } from '../redis-store/log.js';
+import type { LatestValue } from '../redis-store/latest-value.js';
 import type { RedisStore } from '../redis-store/redis-store.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import { asItIs } from '../redis-store/store.js';
@@ -42,7 +43,7 @@ export function storeLogOf(log: Log): StoreLog {
  */
 export async function redisStoreOf(
   redis: RedisConfig,
-  settings: CodecSettings,
+  settings: CodecSettings & { readonly latest: LatestValue },
   log: StoreLog,
   calls: () => CallService | null,
 ): Promise<RedisStore> {

@@ -4,6 +4,7 @@ import { ConfigError } from '../config/errors.js';
 import type { NgEndpoint } from '../ng-protocol/endpoint.js';
 import type { Log } from '../observe/log.js';
 import type { CliTargetParts } from './cli-target.js';
+import type { CloseListeners } from './control-listeners.js';
 import type { CliTarget } from './cli/target.js';
 import type { HttpService, LivePage } from './http/service.js';
 import type { LiveSource } from './live/viewers.js';
@@ -32,20 +33,39 @@ export class OperatorPorts {
   readonly #options: OperatorPortsOptions;
   #target: CliTarget | null = null;
   #closeCli: (() => Promise<void>) | null = null;
-  #closeListeners: (() => Promise<void>) | null = null;
+  #closeListeners: CloseListeners | null = null;
+  #tellTcp: (message: Buffer) => void = () => undefined;
 
   constructor(options: OperatorPortsOptions) {
     this.#options = options;
   }
 
+  /** All or none. @throws Error naming what cannot be opened. */
   async open(): Promise<void> {
-    await this.#openCli();
-    await this.#openListeners();
+    try {
+      await this.#openCli();
+      await this.#openListeners();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
-  async close(): Promise<void> {
-    await this.#closeListeners?.();
+  /** Runs a line of the operator's. */
+  async run(line: string): Promise<string> {
+    const { runLine } = await import('./cli/run-line.js');
+    return runLine(await this.#cliTarget(), line, this.#report);
+  }
+
+  /** Sends NG clients that are connected by TCP a message that they have not asked for. */
+  tellTcp(message: Buffer): void {
+    this.#tellTcp(message);
+  }
+
+  async close(leaves = false): Promise<void> {
+    await this.#closeListeners?.(leaves);
     await this.#closeCli?.();
+    [this.#closeListeners, this.#closeCli] = [null, null];
   }
 
   async #cliTarget(): Promise<CliTarget> {
@@ -67,13 +87,13 @@ export class OperatorPorts {
     if (control.listenCli.length === 0) return;
     const { CliServer } = await import('./cli/server.js');
     const server = new CliServer({ target: await this.#cliTarget(), ...this.#report });
+    this.#closeCli = () => server.close();
     const machine = thisMachine();
     for (const address of control.listenCli) {
       for (const endpoint of await resolveListener(address, machine, 'listen-cli')) {
         await server.listen(endpoint);
       }
     }
-    this.#closeCli = () => server.close();
   }
 
   async #openListeners(): Promise<void> {
@@ -85,6 +105,7 @@ export class OperatorPorts {
     this.#closeListeners = await openControlListeners({
       ...{ control, ng, allowed, onNotice },
       resolve: (address, option) => resolveListener(address, machine, option),
+      onTcp: (tell) => (this.#tellTcp = tell),
       http: await this.#httpService(),
     });
   }
@@ -103,11 +124,10 @@ export class OperatorPorts {
   }
 
   async #httpService(): Promise<Pick<HttpService, 'cli' | 'metrics' | 'notReady' | 'live'>> {
-    const report = this.#report;
-    const target = await this.#cliTarget();
-    const { runLine } = await import('./cli/run-line.js');
+    // Loaded now: a program that is not there any more could not be read later.
+    await Promise.all([this.#cliTarget(), import('./cli/run-line.js')]);
     return {
-      cli: (line) => runLine(target, line, report),
+      cli: (line) => this.run(line),
       metrics: await this.#options.metrics(),
       notReady: this.#options.notReady,
       live: await this.#livePage(),

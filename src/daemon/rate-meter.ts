@@ -4,6 +4,7 @@ import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import type { PortPool } from '../media/port-pool.js';
 import type { MediaRelay } from '../media/relay.js';
+import type { Counters } from '../observe/counters.js';
 import type { Gauges } from '../observe/statistics.js';
 import type { CallTable } from './calls/call-table.js';
 import type { LoadGuard } from './load-guard.js';
@@ -17,6 +18,7 @@ export interface RateMeterOptions {
   readonly pool: PortPool;
   readonly load: LoadGuard;
   readonly nowMicros: () => number;
+  readonly counters: Counters;
 }
 
 /** Thread: control. */
@@ -33,7 +35,8 @@ export class RateMeter {
 
   /** To be called once a second. */
   measure(): void {
-    const { relay, load } = this.#options;
+    const { relay, load, counters } = this.#options;
+    counters.takeAddressCounters(relay.byAddress());
     const { packets, bytes, errors } = relay.totals();
     const before = this.#totals;
     this.#totals = { packets, bytes, errors };
@@ -64,12 +67,13 @@ export class RateMeter {
     return elapsed <= 0 ? 0 : (100 * (this.#cpu.busy - before.busy)) / elapsed;
   }
 
+  /** See `ReadGauges`. */
   gauges(): Gauges {
-    const { relay, kernelRelay, table, nowMicros } = this.#options;
+    const { relay, kernelRelay, table, nowMicros, counters } = this.#options;
+    counters.takeAddressCounters(relay.byAddress());
     const totals = relay.totals();
     const own = table.ownCount;
-    let streams = 0;
-    for (const state of table.calls.values()) streams += state.streams.length;
+    const { streams } = table.tally;
     const kernelStreams = kernelRelay?.streamCount() ?? 0;
     return {
       nowMicros: nowMicros(),

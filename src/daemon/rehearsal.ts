@@ -33,6 +33,8 @@ const sliceMs = 1;
 const pauseMs = 2;
 /** After commands have come it goes on when none have for so long. */
 const quietMs = 200;
+/** After a start with calls: their sources have been heard by then, their kernel flows are back. */
+const settledMs = 20_000;
 /** Time that it takes at most, ms; on a machine that does nothing else it is a tenth. */
 const budgetMs = 3000;
 
@@ -48,6 +50,8 @@ export interface RehearsalParts {
   readonly store: CallStore;
   /** Commands that have come so far. */
   readonly commands: () => number;
+  /** Everything was rehearsed: what it took can be given back. */
+  readonly ended: () => void;
 }
 
 /** Plans are encoded, and nobody gets them. */
@@ -74,9 +78,13 @@ class StandInRelay implements MediaRelay {
     return silentStreams(plan.transports);
   }
 
+  counters = (callId: string): ReturnType<MediaRelay['counters']> => this.#real.counters(callId);
   glance = (): null => null;
+  keepPorts = (): void => undefined;
   requestKeyFrames = (): boolean => false;
-  lastActivity = (): readonly (readonly [string, number])[] => [];
+  dial = (): boolean => false;
+  byAddress = (): readonly never[] => [];
+  lastPacketMicros = (): number => 0;
   totals = (): ReturnType<MediaRelay['totals']> => this.#real.totals();
   drops = (): ReturnType<MediaRelay['drops']> => ({});
   traces = (): readonly never[] => [];
@@ -102,6 +110,7 @@ const discarded = { put: (bytes: Buffer): number => bytes.length, close: (): voi
 /** Thread: control. */
 export class Rehearsal {
   readonly #commands: () => number;
+  readonly #ended: () => void;
   /** Several: V8 compiles code that knows the parts, if there have never been others. */
   readonly #endpoints: readonly NgEndpoint[];
   #next = 0;
@@ -112,15 +121,19 @@ export class Rehearsal {
 
   constructor(parts: RehearsalParts) {
     this.#commands = parts.commands;
+    this.#ended = parts.ended;
     this.#calls = rehearsedCalls()[Symbol.iterator]();
     this.#endpoints = [endpointOf(parts), endpointOf(parts), endpointOf(parts)];
   }
 
-  /** Begins, unless the environment forbids it. */
-  start(env: Readonly<Record<string, string | undefined>>): void {
+  /**
+   * Begins, unless the environment forbids it. @param hasCalls of a process before: whatever comes for them goes first,
+   * so it begins once they have settled.
+   */
+  start(env: Readonly<Record<string, string | undefined>>, hasCalls: boolean): void {
     if (env[marker] === 'no') return;
     this.#seen = this.#commands();
-    this.#later(pauseMs);
+    this.#later(hasCalls ? settledMs : pauseMs);
   }
 
   stop(): void {
@@ -143,7 +156,10 @@ export class Rehearsal {
     let now = began;
     while (now - began < sliceMs) {
       const { value: call, done } = this.#calls.next();
-      if (done === true) return;
+      if (done === true) {
+        this.#ended();
+        return;
+      }
       const endpoint = this.#endpoints[this.#next++ % this.#endpoints.length];
       for (const message of call)
         endpoint?.handleMessage(message, { address: '192.0.2.9', port: 1 }, 65_507, ignored);
@@ -151,6 +167,7 @@ export class Rehearsal {
     }
     this.#spentMs += now - began;
     if (this.#spentMs < budgetMs) this.#later(pauseMs);
+    else this.#ended();
   }
 }
 
@@ -186,6 +203,7 @@ function endpointOf(parts: RehearsalParts): NgEndpoint {
     gauges: () => {
       throw new Error('nothing is measured in a rehearsal');
     },
+    cli: () => Promise.resolve(''),
     draining: () => false,
     templates: () => config.control.templates,
     maxCalls: () => Infinity,

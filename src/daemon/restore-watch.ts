@@ -12,7 +12,10 @@ export class RestoreWatch {
   #beganMs: number | null = null;
   #lastMs = 0;
   #ended = false;
+  /** Calls have come since it ended. */
+  #hasMore = false;
   #restored = 0;
+  #expected: number | null = null;
   #toldMs = -Infinity;
 
   /** @param nowMs of a clock that does not jump. @param tell is called now and then while it runs. */
@@ -31,12 +34,19 @@ export class RestoreWatch {
   adopted(reason: string | null): string | null {
     this.#lastMs = this.#nowMs();
     if (reason === null) this.#restored += 1;
+    this.#hasMore = this.#ended;
     if (!this.#ended && this.#lastMs - this.#toldMs >= tellMs) this.#sayNow();
     return reason;
   }
 
+  /** So many calls are to be taken over in all, as far as that is known. */
+  expect(calls: number): void {
+    this.#expected = this.#ended ? null : calls;
+  }
+
   end(): void {
     this.#ended = true;
+    this.#expected = null;
     this.#lastMs = this.#nowMs();
   }
 
@@ -50,8 +60,10 @@ export class RestoreWatch {
   get status(): RestoreStatus | null {
     if (this.#beganMs === null) return null;
     const nowMs = this.#nowMs();
-    const running = !this.#ended || (this.#restored > 0 && nowMs - this.#lastMs < quietMs);
+    const running = !this.#ended || (this.#hasMore && nowMs - this.#lastMs < quietMs);
     const untilMs = running ? nowMs : this.#lastMs;
-    return { running, restored: this.#restored, elapsedMs: Math.round(untilMs - this.#beganMs) };
+    const elapsedMs = Math.round(untilMs - this.#beganMs);
+    const expected = running ? this.#expected : null;
+    return { running, restored: this.#restored, expected, elapsedMs };
   }
 }

@@ -2,24 +2,48 @@
  * How media ports are opened (`--port-mode`): each as a socket, or all of them steered by a BPF program
  * to one socket of each thread.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Endpoint } from '../media/call-state.js';
 import { builtFile, messageOf, NativeRelayError } from '../native/addon.js';
-import { newSteering, removeLeftSteering, type NativeSteering } from '../native/bpf.js';
+import {
+  newSteering,
+  removeAbandonedSteering,
+  removeLeftSteering,
+  type NativeSteering,
+} from '../native/bpf.js';
 import { NativeRelay, type NativeRelayOptions } from '../native/relay.js';
 import type { Log } from '../observe/log.js';
-import { mountBpfFor, steeringDirectoryOf } from './bpf-pins.js';
+import { isSteeringDirectory, mountBpfFor, steeringDirectoryOf } from './bpf-pins.js';
+
+/** The program and its tables in the kernel. */
+interface Program {
+  readonly steering: NativeSteering;
+  readonly directory: string;
+  /** Ports that may be open at a time. */
+  readonly ports: number;
+}
+
+/** As `NativeSteering.open`. */
+const openProgram = ({ steering, directory, ports }: Program, onlyAdopt: boolean): string | null =>
+  steering.open(directory, builtFile('bpf', 'steer.bpf.o'), ports, onlyAdopt);
 
 /** The part of steering that the daemon looks after. */
 export class SteeredPorts {
   #over = false;
+  /** Another process of the pair looks after the program. */
+  #standsBy: boolean;
+  #saidWhy = '';
 
   constructor(
-    private readonly steering: NativeSteering,
+    private readonly program: Program,
     private readonly relay: Pick<NativeRelay, 'bindPorts' | 'expectPorts' | 'releaseLeftPorts'>,
     private readonly log: Log,
-  ) {}
+    standsBy: boolean,
+  ) {
+    this.#standsBy = standsBy;
+  }
 
   /** Ports of calls that are about to be restored: packets for them wait from now on. */
   expect(endpoints: readonly Endpoint[]): void {
@@ -33,8 +57,8 @@ export class SteeredPorts {
 
   /** Somebody may have detached the program. Where it cannot come back, ports get sockets. */
   everySecond(): void {
-    if (this.#over) return;
-    const outcome = this.steering.check();
+    if (this.#over || (this.#standsBy && !this.#takeOver())) return;
+    const outcome = this.program.steering.check();
     if (outcome === true) return;
     if (outcome === false) {
       this.log.warning('core', 'Media ports: the program was detached, and is attached again');
@@ -48,10 +72,21 @@ export class SteeredPorts {
     this.relay.bindPorts();
   }
 
+  /** The process before has ended: what it looked after goes on by itself meanwhile. false: not yet. */
+  #takeOver(): boolean {
+    const why = openProgram(this.program, true);
+    this.#standsBy = why !== null;
+    // Its lock is held until the kernel has taken the process apart.
+    if (why !== null && why !== this.#saidWhy)
+      this.log.warning('core', `Media ports: steered as before, but nobody looks after it: ${why}`);
+    this.#saidWhy = why ?? '';
+    return why === null;
+  }
+
   /** @param keep the next process will have the sockets that are steered to. */
   close(keep: boolean): void {
-    if (keep && !this.#over) this.steering.close();
-    else this.steering.remove();
+    if (this.#standsBy || (keep && !this.#over)) this.program.steering.close();
+    else this.program.steering.remove();
   }
 }
 
@@ -67,27 +102,59 @@ interface Opening {
   readonly relay: NativeRelayOptions;
   /** Number of ports on all addresses. */
   readonly ports: number;
+  /** `NativeRelay.activate` will be called. */
+  readonly isOneOfPair: boolean;
+}
+
+/**
+ * Instances that were killed and never came back have left programs that steer to nothing; the kernel takes 64 in all.
+ */
+function removeAbandoned(directory: string, log: Log): void {
+  const parent = dirname(directory);
+  const names = existsSync(parent) ? readdirSync(parent) : [];
+  const others = names.filter(
+    (name) => isSteeringDirectory(name) && join(parent, name) !== directory,
+  );
+  const removed = others.filter((name) => removeAbandonedSteering(join(parent, name)));
+  if (removed.length === 0) return;
+  log.notice(
+    'core',
+    `Media ports: removed what ended instances had pinned for steering: ${removed.join(', ')}`,
+  );
 }
 
 /** @throws NativeRelayError: why ports cannot be steered. */
-function openSteered({ config, log, relay: options, ports }: Opening): OpenedPorts {
-  const steering = newSteering();
+function openSteered({ config, log, relay: options, ports, isOneOfPair }: Opening): OpenedPorts {
   const directory = steeringDirectoryOf(config);
-  mountBpfFor(directory);
-  const reason = steering.open(directory, builtFile('bpf', 'steer.bpf.o'), ports);
+  const program = { steering: newSteering(), directory, ports };
+  const { steering } = program;
+  const standsBy = options.dormant === true;
+  mountBpfFor(directory, log);
+  if (!standsBy) removeAbandoned(directory, log);
+  const reason = standsBy ? steering.look(directory) : openProgram(program, false);
   if (reason !== null) throw new NativeRelayError('relay-not-startable', reason);
-  const { adopted, note, ports: portsMap, sockets } = steering.state();
+  const { adopted, note, ports: portsMap, sockets, blocks } = steering.state();
   try {
-    const relay = new NativeRelay({ ...options, steering: { ports: portsMap, sockets } });
-    const found = adopted ? ', those of the previous process are here' : '';
+    // As one of a pair it has the sockets of the process before when it is told to be active.
+    const relay = new NativeRelay({
+      ...options,
+      dormant: standsBy || isOneOfPair,
+      steering: { ports: portsMap, sockets, blocks },
+    });
+    const found = standsBy
+      ? ', as the active process has them'
+      : adopted
+        ? ', those of the previous process are here'
+        : '';
     log.info(
       'core',
       `Media ports: steered (--port-mode=${config.media.portMode}); pinned in ${directory}${found}`,
     );
     if (note !== '') log.notice('core', `Media ports: ${note}: replaced`);
-    return { relay, steered: new SteeredPorts(steering, relay, log) };
+    return { relay, steered: new SteeredPorts(program, relay, log, standsBy) };
   } catch (error) {
-    steering.remove();
+    if (standsBy) steering.close();
+    else steering.remove();
     throw error;
   }
 }
@@ -106,7 +173,8 @@ function removeLeft(config: Config, log: Log): void {
 }
 
 function openBound({ config, log, relay }: Opening, why: string): OpenedPorts {
-  removeLeft(config, log);
+  // While it stands by, what is pinned is the active process'.
+  if (relay.dormant !== true) removeLeft(config, log);
   log.info('core', `Media ports: bound${why}`);
   return { relay: new NativeRelay(relay), steered: null };
 }

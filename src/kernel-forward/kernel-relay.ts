@@ -3,19 +3,32 @@
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
  * Counters of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint, sameEndpoint, type Endpoint } from '../media/call-state.js';
+import { formatEndpoint, sameEndpoint } from '../media/call-state.js';
 import {
   closesCall,
+  type AddressCounters,
   type CallStatistics,
+  type DialledDigit,
   type MediaPlan,
   type MediaRelay,
   type ReconcileResult,
   type RelayEvent,
   type RelayTotals,
+  type StreamCounters,
   type StreamGlance,
   type StreamStatistics,
 } from '../media/relay.js';
-import { current, flowKey, flowsOf, sameFlow, type Learned, type StreamFlow } from './flows.js';
+import {
+  current,
+  flowKey,
+  flowsOf,
+  sameFlow,
+  type Flow,
+  type Learned,
+  type StreamFlow,
+} from './flows.js';
+import { AddressTotals } from './address-totals.js';
+import { SlicedWork } from '../media/slices.js';
 import { addTo, FlowTotals, type CountedCall, type Totals } from './flow-totals.js';
 import { noCounters, type FlowCounters, type KernelForwarder } from './forwarder.js';
 
@@ -60,6 +73,8 @@ interface KernelCall {
   readonly learned: Map<number, Learned>;
   /** By `flowKey` of the local port. */
   flows: Map<string, StreamFlow>;
+  /** Of its streams that the kernel forwards. */
+  streamCount: number;
   /** Of flows that were taken out, by stream. */
   readonly past: Map<number, FlowCounters>;
   readonly pastOut: Map<number, FlowCounters>;
@@ -82,13 +97,22 @@ const contestedMicros = 3e6;
  */
 const keptMicros = 3e6;
 
+/** So long refused flows are tried again, µs, before others have a turn; the rest a second later. */
+const retryMicros = 2000;
+
+/** A digit begins with the next packet of its sender, lasts whole packets, and its end is repeated. */
+const dialledMarginMicros = 500_000;
+
 export class KernelRelay implements MediaRelay {
   readonly #options: KernelRelayOptions;
   /** Calls with contested or kept transports. */
   readonly #watched = new Set<string>();
+  readonly #calming: SlicedWork;
   readonly #calls = new Map<string, KernelCall>();
-  readonly #totals: FlowTotals<Endpoint>;
+  readonly #totals: FlowTotals<Flow>;
+  readonly #addresses = new AddressTotals();
   #flowCount = 0;
+  #streamCount = 0;
   /** Why everything is left to userspace. */
   #suspended: string | null = null;
   /** Calls and how many flows of theirs are refused; who was tried last is last. */
@@ -102,10 +126,18 @@ export class KernelRelay implements MediaRelay {
   constructor(options: KernelRelayOptions) {
     this.#options = options;
     this.#totals = new FlowTotals(
-      (locals) => options.forwarder.read(locals),
+      (flows) => options.forwarder.read(flows.map(({ local }) => local)),
+      (flow, counters) => this.#addresses.count(flow, counters),
       options.monotonicMicros,
       (monotonic) => this.#wall(monotonic),
+      (error) => {
+        const why = error instanceof Error ? error.message : String(error);
+        options.error(`Counters of kernel forwarding cannot be read: ${why}`);
+      },
     );
+    this.#calming = new SlicedWork((error) => {
+      options.error(`Kernel forwarding: ${error instanceof Error ? error.message : String(error)}`);
+    });
     const found = options.forwarder.adopted ? options.forwarder.flows() : [];
     this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
   }
@@ -115,12 +147,15 @@ export class KernelRelay implements MediaRelay {
    * forwards only when there is nobody to ask.
    */
   streamCount(): number {
-    let count = 0;
-    for (const { flows } of this.#calls.values()) {
-      const media = [...flows.values()].filter(({ flow }) => !flow.rtcpOnly);
-      count += new Set(media.map(({ streamId }) => streamId)).size;
-    }
-    return count;
+    return this.#streamCount;
+  }
+
+  /** To be called when the flows of a call have changed. */
+  #countStreams(call: KernelCall): void {
+    const before = call.streamCount;
+    const media = [...call.flows.values()].filter(({ flow }) => !flow.rtcpOnly);
+    call.streamCount = new Set(media.map(({ streamId }) => streamId)).size;
+    this.#streamCount += call.streamCount - before;
   }
 
   reconcile(plan: MediaPlan): ReconcileResult {
@@ -133,7 +168,7 @@ export class KernelRelay implements MediaRelay {
     const call = this.#calls.get(plan.callId);
     if (call === undefined) {
       this.#calls.set(plan.callId, {
-        ...{ plan, learned: new Map(), flows: new Map() },
+        ...{ plan, learned: new Map(), flows: new Map(), streamCount: 0 },
         ...{ past: new Map(), pastOut: new Map() },
         ...{ contested: new Map(), kept: new Map() },
       });
@@ -156,13 +191,16 @@ export class KernelRelay implements MediaRelay {
   }
 
   #takeOut(call: KernelCall, flows: readonly StreamFlow[]): void {
+    if (flows.length === 0) return;
     const last = this.#options.forwarder.remove(flows.map(({ flow }) => flow.local));
     flows.forEach(({ streamId, sinkId, flow }, at) => {
       const counters = last[at] ?? noCounters;
+      this.#addresses.end(flow, counters);
       addTo(call.past, streamId, counters);
       addTo(call.pastOut, sinkId, counters);
       if (call.flows.delete(flowKey(flow.local))) this.#flowCount -= 1;
     });
+    this.#countStreams(call);
   }
 
   /** Makes the kernel's flows of a call equal to its plan and to what packets have taught. */
@@ -193,6 +231,7 @@ export class KernelRelay implements MediaRelay {
       if (!call.flows.has(key)) this.#flowCount += 1;
       call.flows.set(key, flow);
     }
+    if (changed.length > 0) this.#countStreams(call);
     this.#claim(
       call,
       changed.filter(([key]) => this.#inherited.delete(key)).map(([, flow]) => flow),
@@ -248,11 +287,13 @@ export class KernelRelay implements MediaRelay {
     );
   }
 
-  /** Refused flows get another chance, until the first that is refused again. */
+  /** Some of the refused flows get another chance, until the first that is refused again. */
   #retry(): void {
-    for (const callId of [...this.#refused.keys()]) {
+    const end = this.#options.monotonicMicros() + retryMicros;
+    // Who was tried is not among them any more, or the last.
+    for (const [callId] of this.#refused) {
       this.#apply(callId);
-      if (this.#refused.has(callId)) return;
+      if (this.#refused.has(callId) || this.#options.monotonicMicros() >= end) return;
     }
   }
 
@@ -287,17 +328,17 @@ export class KernelRelay implements MediaRelay {
   }
 
   /** Ends what was contested or kept for long enough. */
-  #calmDown(): void {
+  #calmDown(callId: string): void {
     const now = this.#options.monotonicMicros();
-    for (const callId of [...this.#watched]) {
-      const call = this.#calls.get(callId);
-      const waiting = call === undefined ? [] : [call.contested, call.kept];
-      for (const transports of waiting) {
-        for (const [id, until] of [...transports]) if (until <= now) transports.delete(id);
-      }
-      if (waiting.every(({ size }) => size === 0)) this.#watched.delete(callId);
-      this.#apply(callId);
+    const call = this.#calls.get(callId);
+    const waiting = call === undefined ? [] : [call.contested, call.kept];
+    let changed = false;
+    for (const transports of waiting) {
+      for (const [id, until] of transports)
+        if (until <= now) changed = transports.delete(id) || changed;
     }
+    if (waiting.every(({ size }) => size === 0)) this.#watched.delete(callId);
+    if (changed) this.#apply(callId);
   }
 
   /** By stream: what its flows have received and sent, ended ones too, and what those that are there have received. */
@@ -328,6 +369,14 @@ export class KernelRelay implements MediaRelay {
       return { ...added, kernelPackets: packets, kernelBytes: bytes };
     });
     return { ...statistics, streams };
+  }
+
+  counters(callId: string): ReadonlyMap<number, StreamCounters> {
+    const call = this.#calls.get(callId);
+    if (call === undefined || (call.flows.size === 0 && call.past.size === 0))
+      return this.#options.inner.counters(callId);
+    const streams = this.statistics(callId)?.streams ?? [];
+    return new Map(streams.map((entry) => [entry.streamId, entry]));
   }
 
   glance(callId: string): readonly StreamGlance[] | null {
@@ -375,24 +424,44 @@ export class KernelRelay implements MediaRelay {
     return monotonic === 0 ? 0 : Math.round(nowMicros() - (monotonicMicros() - monotonic));
   }
 
+  keepPorts(callIds: readonly string[]): void {
+    this.#options.inner.keepPorts(callIds);
+  }
+
+  /** Only in userspace digits can be put into a stream: it stays there until they are through. */
+  dial(callId: string, streamId: number, digit: DialledDigit): boolean {
+    const dialled = this.#options.inner.dial(callId, streamId, digit);
+    const call = this.#calls.get(callId);
+    const stream = call?.plan.streams.find(({ id }) => id === streamId);
+    if (!dialled || call === undefined || stream === undefined) return dialled;
+    const now = this.#options.monotonicMicros();
+    const begins = Math.max(now, call.contested.get(stream.transport) ?? 0);
+    call.contested.set(stream.transport, begins + digit.lastsMs * 1000 + dialledMarginMicros);
+    this.#watched.add(callId);
+    this.#apply(callId);
+    return dialled;
+  }
+
   requestKeyFrames(callId: string): boolean {
     return this.#options.inner.requestKeyFrames(callId);
   }
 
-  /** Asked once a second. */
-  *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
-    this.#calmDown();
-    this.#retry();
-    this.#readAll();
-    for (const [callId, micros] of this.#options.inner.lastActivity()) {
-      yield [callId, Math.max(micros, this.#totals.lastPacketMicros(callId))];
-    }
+  /** The kernel's part of it as of the last reading. */
+  lastPacketMicros(callId: string): number {
+    const micros = this.#options.inner.lastPacketMicros(callId);
+    return Math.max(micros, this.#totals.lastPacketMicros(callId));
   }
 
   totals(): RelayTotals {
     const { packets, bytes, errors } = this.#options.inner.totals();
     const kernel = this.kernelTotals();
     return { packets: packets + kernel.packets, bytes: bytes + kernel.bytes, errors };
+  }
+
+  /** The kernel's part of it as of the last reading. */
+  byAddress(): readonly AddressCounters[] {
+    this.#readAll();
+    return this.#addresses.addedTo(this.#options.inner.byAddress());
   }
 
   drops(): ReturnType<MediaRelay['drops']> {
@@ -409,8 +478,19 @@ export class KernelRelay implements MediaRelay {
     return this.#totals.sum;
   }
 
-  /** To be called every second. Where the kernel loses packets, userspace takes over. */
-  watch(): void {
+  /** To be called every second: what time does to flows. */
+  everySecond(): void {
+    this.#watch();
+    this.#calming.begin(
+      () => this.#watched,
+      (callId) => this.#calmDown(callId),
+    );
+    this.#retry();
+    this.#readAll();
+  }
+
+  /** Where the kernel loses packets, userspace takes over. */
+  #watch(): void {
     if (this.#suspended !== null) return;
     this.#suspended = this.#options.forwarder.supervise();
     if (this.#suspended === null) return;
@@ -422,12 +502,13 @@ export class KernelRelay implements MediaRelay {
   }
 
   #readAll(): void {
-    this.#totals.refresh(this.#counted(), this.#flowCount);
+    this.#totals.refresh(() => this.#counted(), this.#flowCount);
   }
 
-  *#counted(): Generator<CountedCall<Endpoint>> {
+  *#counted(): Generator<CountedCall<Flow>> {
     for (const [callId, { past, flows }] of this.#calls) {
-      const locals = [...flows.values()].map(({ flow }) => flow.local);
+      if (past.size === 0 && flows.size === 0) continue;
+      const locals = [...flows.values()].map(({ flow }) => flow);
       yield { callId, past: past.values(), locals };
     }
   }

@@ -75,7 +75,8 @@ function sameValue(a: unknown, b: unknown): boolean {
   return a.every((item, at) => item === b[at]);
 }
 
-function sameEntity<E extends Entity>(a: E, b: E): boolean {
+/** Both say the same, whichever objects they are. */
+export function isSameEntity<E extends object>(a: E, b: E): boolean {
   for (const name in a) if (!sameValue(a[name], b[name])) return false;
   return true;
 }
@@ -91,7 +92,7 @@ function share<E extends Entity>(
     const before = previous[at];
     if (entity === before || entity === undefined || before === undefined) continue;
     if (before.id !== entity.id || isOther?.(entity, before) === true) continue;
-    if (sameEntity(entity, before)) next[at] = before;
+    if (isSameEntity(entity, before)) next[at] = before;
   }
 }
 

@@ -14,7 +14,7 @@ import type {
   Stream,
   Subscription,
 } from './call-state.js';
-import { sendsTo } from './media-attributes.js';
+import { directionInUse, receivesFrom, sendsTo } from './media-attributes.js';
 
 /** A media that gets what another one sends, and how. */
 export interface Subscriber {
@@ -34,20 +34,41 @@ const nowhere: RouteTargets = { rtp: [], rtcp: [] };
 /** Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known. */
 export const isHeld = (stream: Stream): boolean => stream.flags.has('zero-address');
 
-/** Parties of a dialogue are sent whatever comes; who has subscribed, only what his body asks for (12.5 seen). */
-const listens = ({ direction }: Media, { offerAnswer }: Subscription): boolean =>
-  offerAnswer || sendsTo(direction);
+/** Media go from who is to send to who is to get something: neither holds (12.5 seen; RTCP goes on). */
+const passes = (from: Media, to: Media): boolean =>
+  receivesFrom(directionInUse(from)) && sendsTo(directionInUse(to));
+
+/** What is stored: routes of a dialogue are there on hold as well. */
+const isRouted = (to: Media, { offerAnswer }: Subscription): boolean =>
+  offerAnswer || sendsTo(to.direction);
+
+/** Where ids count from 0; or, where some are gone, ascend; or neither. */
+type Order = 'position' | 'ascending' | 'none';
+
+function orderOf(entities: readonly { readonly id: number }[]): Order {
+  let at = 0;
+  while (at < entities.length && entities[at]?.id === at) at += 1;
+  if (at === entities.length) return 'position';
+  for (let last = at - 1; at < entities.length; at++) {
+    const id = entities[at]?.id ?? -1;
+    if (id <= last) return 'none';
+    last = id;
+  }
+  return 'ascending';
+}
 
 /** Entities of one kind by their ids, which are their positions unless one before them is gone. */
 export class ById<T extends { readonly id: number }> {
   readonly #entities: readonly T[];
-  /** Positions by id; null: the ids are the positions. */
+  readonly #order: Order;
+  /** Positions by id, where they have no order. */
   readonly #positions: ReadonlyMap<number, number> | null;
 
   constructor(entities: readonly T[]) {
     this.#entities = entities;
-    const inOrder = entities.every(({ id }, at) => id === at);
-    this.#positions = inOrder ? null : new Map(entities.map(({ id }, at) => [id, at]));
+    this.#order = orderOf(entities);
+    this.#positions =
+      this.#order === 'none' ? new Map(entities.map(({ id }, at) => [id, at])) : null;
   }
 
   get(id: number): T | undefined {
@@ -57,14 +78,36 @@ export class ById<T extends { readonly id: number }> {
 
   /** Position in the list. */
   positionOf(id: number): number | undefined {
-    if (this.#positions !== null) return this.#positions.get(id);
-    return id >= 0 && id < this.#entities.length ? id : undefined;
+    if (this.#order === 'position') return id >= 0 && id < this.#entities.length ? id : undefined;
+    return this.#positions === null ? this.#searched(id) : this.#positions.get(id);
   }
 
-  /** The ids where they are not the positions, else ''. */
-  get gaps(): string {
-    return this.#positions === null ? '' : [...this.#positions.keys()].join(',');
+  #searched(id: number): number | undefined {
+    let [low, high] = [0, this.#entities.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#entities[middle]?.id ?? id) < id) low = middle + 1;
+      else high = middle;
+    }
+    return this.#entities[low]?.id === id ? low : undefined;
   }
+}
+
+function subscribersIn(
+  { medias }: CallState,
+  about: ReadonlySet<number> | null,
+): ReadonlyMap<number, Subscriber[]> {
+  const subscribers = new Map<number, Subscriber[]>();
+  for (const media of medias) {
+    for (const subscription of media.subscriptions) {
+      const { mediaId } = subscription;
+      if (about?.has(mediaId) === false) continue;
+      const list = subscribers.get(mediaId);
+      if (list === undefined) subscribers.set(mediaId, [{ media, subscription }]);
+      else list.push({ media, subscription });
+    }
+  }
+  return subscribers;
 }
 
 /** Lookups by id in one call, made once. Ids that do not exist find nothing. */
@@ -73,20 +116,20 @@ export class CallIndex {
   readonly streams: ById<Stream>;
   readonly participants: ById<Participant>;
   #sockets: ById<LocalSocket> | null = null;
-  readonly #subscribers = new Map<number, Subscriber[]>();
+  #subscribers: ReadonlyMap<number, Subscriber[]>;
+  /** Of which medias `#subscribers` says something; null: of all. */
+  #about: ReadonlySet<number> | null;
 
-  constructor(readonly state: CallState) {
+  /** @param about medias whose subscribers will be asked for; null: all. */
+  constructor(
+    readonly state: CallState,
+    about: ReadonlySet<number> | null = null,
+  ) {
     this.participants = new ById(state.participants);
     this.streams = new ById(state.streams);
     this.medias = new ById(state.medias);
-    for (const media of state.medias) {
-      for (const subscription of media.subscriptions) {
-        const list = this.#subscribers.get(subscription.mediaId);
-        if (list === undefined)
-          this.#subscribers.set(subscription.mediaId, [{ media, subscription }]);
-        else list.push({ media, subscription });
-      }
-    }
+    this.#about = about;
+    this.#subscribers = subscribersIn(state, about);
   }
 
   get sockets(): ById<LocalSocket> {
@@ -96,6 +139,10 @@ export class CallIndex {
 
   /** Those that get what the media sends, in the order of the call's medias. */
   subscribersOf(mediaId: number): readonly Subscriber[] {
+    if (this.#about?.has(mediaId) === false) {
+      this.#about = null;
+      this.#subscribers = subscribersIn(this.state, null);
+    }
     return this.#subscribers.get(mediaId) ?? nobody;
   }
 
@@ -108,8 +155,11 @@ export class CallIndex {
     return receivers;
   }
 
-  /** Where what `stream` receives goes. RTCP that comes to an RTP port is RTCP all the same. */
-  targetsOf(stream: Stream): RouteTargets {
+  /**
+   * Where what `stream` receives goes. RTCP that comes to an RTP port is RTCP all the same.
+   * @param held what is kept back while somebody holds is there as well.
+   */
+  targetsOf(stream: Stream, held = false): RouteTargets {
     const media = this.medias.get(stream.mediaId);
     const position = media === undefined ? -1 : media.streams.indexOf(stream.id);
     const subscribers = this.subscribersOf(stream.mediaId);
@@ -121,7 +171,7 @@ export class CallIndex {
     const isDiscarded = echo || media?.flags.has('blackhole') === true;
     if (echo && media !== undefined) {
       const own = this.#streamAt(media, pairStart);
-      if (stream.component === 1) rtp.push(stream);
+      if (stream.component === 1 && (held || passes(media, media))) rtp.push(stream);
       const reports = media.rtcpMux ? own : this.#streamAt(media, pairStart + 1);
       if (reports !== undefined) rtcp.push(reports);
     }
@@ -130,8 +180,8 @@ export class CallIndex {
       if (isDiscarded && subscription.offerAnswer) continue;
       const rtpTarget = this.#streamAt(to, pairStart);
       const rtcpTarget = to.rtcpMux ? rtpTarget : this.#streamAt(to, pairStart + 1);
-      const wantsRtp =
-        stream.component === 1 && !subscription.rtcpOnly && listens(to, subscription);
+      const isOpen = held ? isRouted(to, subscription) : media !== undefined && passes(media, to);
+      const wantsRtp = stream.component === 1 && !subscription.rtcpOnly && isOpen;
       if (wantsRtp && rtpTarget !== undefined) rtp.push(rtpTarget);
       if (rtcpTarget !== undefined && !subscription.egress) rtcp.push(rtcpTarget);
     }

@@ -110,6 +110,8 @@ export type MediaFlag =
   | 'rtcp-mux-settled'
   /** Its DTLS handshake was under way when the process that made it ended. */
   | 'dtls-interrupted'
+  /** Another association is to come; the keys of the one before are in use until then. */
+  | 'dtls-renewed'
   /** Its side asks for key frames by FIR and does not know PLI (RFC 5104 §4.3.1). */
   | 'fir-alone'
   /** ICE has begun anew since it last chose a route. */
@@ -140,6 +142,10 @@ export interface Codec {
   /** Packet time in ms, -1 where the codec has none, 0 unknown. */
   readonly ptimeMs: number;
 }
+
+/** Digits as events (RFC 4733). */
+export const isTelephoneEvent = ({ encoding }: Pick<Codec, 'encoding'>): boolean =>
+  encoding.toLowerCase() === 'telephone-event';
 
 /** What is remembered of an SDP body for `replace` and version counting (sdp-rules.md §3). */
 export interface SdpMemory {
@@ -227,6 +233,8 @@ export interface Media {
   bandwidth: { readonly as: number; readonly rr: number; readonly rs: number };
   flags: ReadonlySet<MediaFlag>;
   direction: MediaDirection;
+  /** What was answered last, while a later offer that says otherwise is not (see `directionInUse`); null: `direction`. */
+  agreedDirection: MediaDirection | null;
   rtcpMux: boolean;
   security: MediaSecurity;
   ice: MediaIce;
@@ -258,7 +266,20 @@ export interface Media {
   srtpIndexes: readonly StoredSrtpIndexes[];
   /** What was known of them when this process took the call over; null: its SRTP began here. */
   srtpResume: SrtpResume;
+  /** What it is secured by until an offer is answered that would change it; null: what it says (see `agreed.ts`). */
+  agreed: AgreedSecurity | null;
   carried: Carried;
+}
+
+/** Of a media, what an offer that is refused must not change. */
+export interface AgreedSecurity {
+  readonly protocol: string;
+  readonly security: MediaSecurity;
+  readonly sdes: SdesState | null;
+  readonly ice: MediaIce;
+  /** Its flags of these names. */
+  readonly passthrough: boolean;
+  readonly iceRestarted: boolean;
 }
 
 /** By direction; null: the keys are new since, or nothing was taken over. */
@@ -274,8 +295,9 @@ export interface StoredSrtpIndexes {
   readonly direction: 'receive' | 'send';
   readonly ssrc: number;
   readonly rtp: number | null;
-  /** Of the sending direction the next one to use. */
   readonly rtcp: number | null;
+  /** Of the sending direction: what is added to the source's sequence numbers, which it has started anew. */
+  readonly offset: number;
 }
 
 export interface StreamStats {
@@ -383,6 +405,8 @@ export interface CallState {
   createdFromAddress: string;
   /** Where to tell of its timeout in place of `createdFromAddress` (`xmlrpc-callback`); empty: there. */
   noticeAddress: string;
+  /** Who is told of its digits besides those of the configuration, `ip:port`; empty: nobody. */
+  digitsTo: string;
   /** Number of the Redis database the call lives in. */
   redisHostedDb: number;
   /** Raised by each takeover; whoever has the highest owns the call (redis-store/fence.ts). */
@@ -463,6 +487,7 @@ export const copyOfMedia = (from: Media): Media => ({
   bandwidth: from.bandwidth,
   flags: from.flags,
   direction: from.direction,
+  agreedDirection: from.agreedDirection,
   rtcpMux: from.rtcpMux,
   security: from.security,
   ice: from.ice,
@@ -481,6 +506,7 @@ export const copyOfMedia = (from: Media): Media => ({
   sdes: from.sdes,
   srtpIndexes: from.srtpIndexes,
   srtpResume: from.srtpResume,
+  agreed: from.agreed,
   carried: from.carried,
 });
 
@@ -539,6 +565,7 @@ export function shallowCopyOf(state: CallState): CallState {
     createdFrom: state.createdFrom,
     createdFromAddress: state.createdFromAddress,
     noticeAddress: state.noticeAddress,
+    digitsTo: state.digitsTo,
     redisHostedDb: state.redisHostedDb,
     ownershipEpoch: state.ownershipEpoch,
     metadata: state.metadata,

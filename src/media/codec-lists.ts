@@ -9,7 +9,7 @@ export const isAudible = ({ encoding }: Pick<SdpCodec, 'encoding'>): boolean =>
   !/^(?:telephone-event|CN|)$/i.test(encoding);
 
 /** The same codec, whatever its number; one without a name is told by its number. */
-export const isSameCodec = (a: Codec, b: Codec): boolean =>
+export const isSameCodec = (a: SdpCodec | Codec, b: Codec): boolean =>
   a.encoding === ''
     ? a.payloadType === b.payloadType
     : a.encoding.toLowerCase() === b.encoding.toLowerCase() &&
@@ -54,6 +54,24 @@ function withoutOrphans(codecs: readonly Codec[]): readonly Codec[] {
 }
 
 /**
+ * Digits and comfort noise have the clock of the sound that they stand in for (RFC 4733 §2.1): when the lists
+ * have taken the last codec of a clock, they go with it (10.5 and 12.5 seen).
+ */
+function withoutStrayClocks(left: readonly Codec[], all: readonly Codec[]): readonly Codec[] {
+  if (left.length === all.length) return left;
+  const kept = clocksOf(left);
+  const lost = clocksOf(all.filter((codec) => !left.includes(codec)));
+  const stays = (codec: Codec): boolean =>
+    !goesWithSound(codec) || kept.has(codec.clockRate) || !lost.has(codec.clockRate);
+  return left.some(isAudible) ? left.filter(stays) : left;
+}
+
+const goesWithSound = ({ encoding }: Codec): boolean => /^(?:telephone-event|CN)$/i.test(encoding);
+
+const clocksOf = (codecs: readonly Codec[]): ReadonlySet<number> =>
+  new Set(codecs.filter(isAudible).map(({ clockRate }) => clockRate));
+
+/**
  * The codecs that the other side is shown; all of them when nothing would be left. (Where the request allows
  * sections without codecs, such a one has been refused before.)
  */
@@ -63,7 +81,7 @@ export function shownTo(
   request: SignallingRequest,
 ): readonly Codec[] {
   const lists = request.edits?.codecs ?? null;
-  const left = lists === null ? codecs : shownCodecs(codecs, lists);
+  const left = lists === null ? codecs : withoutStrayClocks(shownCodecs(codecs, lists), codecs);
   const shown = withoutOrphans(left.length > 0 ? left : codecs);
   if (kind === 'offer' || !request.flags.has('single-codec')) return shown;
   const chosen = shown.find(isAudible);
@@ -73,14 +91,21 @@ export function shownTo(
 const nameOf = ({ encoding, clockRate, channels }: Codec): string =>
   `${encoding.toLowerCase()}/${clockRate}/${channels}`;
 
-/** An answer's codecs in the order in which they were offered (flag reuse-codecs; 12.5 seen). */
-export function inOrderOf(offered: readonly Codec[], codecs: readonly Codec[]): readonly Codec[] {
-  const names = offered.map(nameOf);
+/** Codecs in the order that they had before, of an answer in its offer (flag reuse-codecs; 12.5 seen); others follow. */
+export function inOrderOf(before: readonly Codec[], codecs: readonly Codec[]): readonly Codec[] {
+  const names = before.map(nameOf);
   const position = (codec: Codec): number => {
     const at = names.indexOf(nameOf(codec));
     return at < 0 ? names.length : at;
   };
   return codecs.toSorted((one, other) => position(one) - position(other));
+}
+
+/** Of the codecs those that were agreed on, in that order; all when none of them is left (flag static-codecs; 12.5 seen). */
+export function agreedCodecs(before: readonly Codec[], codecs: readonly Codec[]): readonly Codec[] {
+  const names = codecs.map(nameOf);
+  const agreed = before.flatMap((codec) => codecs[names.indexOf(nameOf(codec))] ?? []);
+  return agreed.some(isAudible) ? agreed : codecs;
 }
 
 /** What an answer may have: what was shown, then what was masked. */

@@ -40,23 +40,35 @@ function moveToFront(ids: readonly number[], id: number): readonly number[] {
   return ids[0] === id ? ids : [id, ...ids.filter((other) => other !== id)];
 }
 
-const nobody: readonly Readonly<Participant>[] = [];
+type Wanted = (participant: Readonly<Participant>) => boolean;
 
-/** Participants in dialogue with `from`, the one used last first. */
-function counterparts(draft: CallDraft, from: Participant): readonly Readonly<Participant>[] {
-  const found = new Set<Readonly<Participant>>();
-  const add = (id: number): void => {
+const anybody: Wanted = () => true;
+const withoutTag: Wanted = ({ tag }) => tag === null;
+
+/** The first that is wanted of the participants in dialogue with `from`, the one used last first; null: none. */
+function counterpart(
+  draft: CallDraft,
+  from: Participant,
+  wanted: Wanted,
+): Readonly<Participant> | null {
+  const present = (id: number): Readonly<Participant> | null => {
     const participant = draft.participantAsIs(id);
-    if (isPresent(participant)) found.add(participant);
+    return isPresent(participant) && wanted(participant) ? participant : null;
   };
   for (const mediaId of from.medias) {
-    for (const subscription of draft.mediaAsIs(mediaId).subscriptions) {
-      if (subscription.offerAnswer) add(draft.mediaAsIs(subscription.mediaId).participantId);
+    for (const { offerAnswer, mediaId: source } of draft.mediaAsIs(mediaId).subscriptions) {
+      if (!offerAnswer) continue;
+      const found = present(draft.mediaAsIs(source).participantId);
+      if (found !== null) return found;
     }
   }
-  for (const id of from.associated) add(id);
-  for (const id of from.branches) add(id);
-  return found.size === 0 ? nobody : [...found];
+  for (const ids of [from.associated, from.branches]) {
+    for (const id of ids) {
+      const found = present(id);
+      if (found !== null) return found;
+    }
+  }
+  return null;
 }
 
 function associate(from: Participant, to: Participant): void {
@@ -119,26 +131,32 @@ function offerCounterpart(
   request: DialogueRequest,
   nowMicros: number,
 ): Participant {
-  const { toTag, viaBranch } = request;
+  const { viaBranch } = request;
+  // Nobody calls himself: of a party that is new its own tag as the other one says nothing (12.5 seen).
+  const toTag =
+    request.toTag === request.fromTag && from.medias.length === 0 ? null : request.toTag;
   if (toTag !== null) {
     const named = draft.participantByTag(toTag);
-    if (named !== null && named !== from) return revive(named);
+    if (named !== null) return revive(named);
     const added = draft.addParticipant(toTag, nowMicros);
     addBranch(from, added, viaBranch);
     return added;
   }
-  const candidates = counterparts(draft, from);
   if (viaBranch === null) {
-    const current = candidates[0];
-    return current === undefined
+    const current = counterpart(draft, from, anybody);
+    return current === null
       ? draft.addParticipant(null, nowMicros)
       : revive(draft.participant(current.id));
   }
+  let unnamed: Readonly<Participant> | null = null;
   const known =
-    candidates.find((candidate) => candidate.viaBranch === viaBranch) ??
-    candidates.find((candidate) => candidate.viaBranch === null && candidate.tag === null);
+    counterpart(draft, from, (candidate) => {
+      if (candidate.viaBranch === viaBranch) return true;
+      if (candidate.viaBranch === null && candidate.tag === null) unnamed ??= candidate;
+      return false;
+    }) ?? (unnamed as Readonly<Participant> | null);
   const branch =
-    known === undefined ? draft.addParticipant(null, nowMicros) : draft.participant(known.id);
+    known === null ? draft.addParticipant(null, nowMicros) : draft.participant(known.id);
   addBranch(from, branch, viaBranch);
   return revive(branch);
 }
@@ -171,18 +189,16 @@ function answerCounterpart(
 ): Participant {
   const { toTag, viaBranch } = request;
   const known = draft.participantByTag(toTag);
-  if (known !== null && known !== from) return known;
-  const candidates = counterparts(draft, from);
+  if (known !== null) return known;
   // Proxies send another via-branch with the reply than with the request, or none: then the partner
   // of the latest offer is meant.
   const branch =
     viaBranch === null
-      ? undefined
-      : candidates.find((candidate) => candidate.viaBranch === viaBranch);
-  const latest = candidates[0];
-  const unnamed = latest?.tag === null ? latest : candidates.find(({ tag }) => tag === null);
-  const partner = branch ?? unnamed ?? latest;
-  if (partner === undefined || known === from) return draft.addParticipant(toTag, nowMicros);
+      ? null
+      : counterpart(draft, from, (candidate) => candidate.viaBranch === viaBranch);
+  const partner =
+    branch ?? counterpart(draft, from, withoutTag) ?? counterpart(draft, from, anybody);
+  if (partner === null) return draft.addParticipant(toTag, nowMicros);
   if (partner.tag === null) {
     const named = draft.participant(partner.id);
     named.tag = toTag;

@@ -3,6 +3,7 @@
  * *other* side the ports that were shown for it, so that a re-offer from a known address gets the
  * same ports and one from a new address fresh ones.
  */
+import { inUse } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import type { AddressFamily, Endpoint, EndpointMap, Media } from './call-state.js';
 import type { InterfaceAddress, InterfaceTable } from './interfaces.js';
@@ -10,7 +11,7 @@ import type { PortAllocator } from './port-pool.js';
 import { PortAllocationError } from './errors.js';
 import { isZeroAddress } from '../sdp/view.js';
 
-function matches(map: EndpointMap, opposite: Endpoint): boolean {
+function matches(map: Readonly<EndpointMap>, opposite: Endpoint): boolean {
   if (map.endpoint === null) return false;
   if (map.endpoint.port !== opposite.port) return false;
   // A held media (zero address) is told by its port alone.
@@ -40,15 +41,20 @@ export function endpointMapFor(
   interfaces: InterfaceTable,
   ports: PortAllocator,
 ): EndpointMap {
-  const usable = media.endpointMaps
-    .map((id) => draft.endpointMap(id))
-    .filter(
-      (map) =>
-        map.logicalInterface === media.logicalInterface &&
-        map.family === media.desiredFamily &&
-        (map.numPorts >= wish.numPorts || map.numPorts === 1),
-    );
-  const map = findMap(draft, media, usable, wish) ?? openMap(draft, media, wish, interfaces, ports);
+  // A media whose other side has many branches has a map for each of them: they are looked at, not copied.
+  const usable: Readonly<EndpointMap>[] = [];
+  for (const id of media.endpointMaps) {
+    const map = draft.endpointMapAsIs(id);
+    if (
+      map.logicalInterface === media.logicalInterface &&
+      map.family === media.desiredFamily &&
+      (map.numPorts >= wish.numPorts || map.numPorts === 1)
+    )
+      usable.push(map);
+  }
+  const found = findMap(draft, media, usable, wish);
+  const map =
+    found === null ? openMap(draft, media, wish, interfaces, ports) : draft.endpointMap(found.id);
   if (wish.everyAddress) openOthers(draft, media, map, interfaces, ports);
   return map;
 }
@@ -56,28 +62,33 @@ export function endpointMapFor(
 function findMap(
   draft: CallDraft,
   media: Media,
-  usable: readonly EndpointMap[],
+  usable: readonly Readonly<EndpointMap>[],
   wish: PortWish,
-): EndpointMap | null {
+): Readonly<EndpointMap> | null {
   const { opposite } = wish;
-  const current = usable.find((map) => isSelected(draft, media, map));
-  if (opposite === null) return current ?? usable[0] ?? null;
-  if (wish.keepPorts && current !== undefined) return current;
+  if (opposite === null || wish.keepPorts) {
+    const selected = selectedSocket(draft, media);
+    const current = selected === null ? undefined : usable.find((map) => hasSocket(map, selected));
+    if (opposite === null) return current ?? usable[0] ?? null;
+    if (current !== undefined) return current;
+  }
   const known = usable.find((map) => matches(map, opposite));
   if (known !== undefined) return known;
   const wildcard = usable.find((map) => map.wildcard);
   if (wildcard === undefined) return null;
-  wildcard.wildcard = false;
-  wildcard.endpoint = opposite;
-  return wildcard;
+  const settled = draft.endpointMap(wildcard.id);
+  settled.wildcard = false;
+  settled.endpoint = opposite;
+  return settled;
 }
 
-function isSelected(draft: CallDraft, media: Media, map: EndpointMap): boolean {
+function selectedSocket(draft: CallDraft, media: Media): number | null {
   const streamId = media.streams[0];
-  if (streamId === undefined) return false;
-  const selected = draft.stream(streamId).selectedSocket;
-  return selected !== null && map.sockets.some((group) => group.sockets.includes(selected));
+  return streamId === undefined ? null : draft.stream(streamId).selectedSocket;
 }
+
+const hasSocket = (map: Readonly<EndpointMap>, socket: number): boolean =>
+  map.sockets.some((group) => group.sockets.includes(socket));
 
 function openMap(
   draft: CallDraft,
@@ -124,7 +135,8 @@ function openSockets(
     });
     sockets.push(socket.id);
   }
-  return sockets;
+  // Without the room that it has grown by.
+  return sockets.slice();
 }
 
 /** Opens ports on the addresses that the map has none on. One that has no free ports is left out. */
@@ -161,6 +173,7 @@ const maxAddresses = 16;
  * ICE has chosen, on that one.
  */
 export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): void {
+  const choosesByIce = inUse(media).ice.enabled;
   for (const [position, streamId] of media.streams.entries()) {
     const stream = draft.stream(streamId);
     const sockets: number[] = [];
@@ -169,9 +182,9 @@ export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): voi
       if (socket !== undefined) sockets.push(socket);
     }
     const chosen = stream.selectedSocket;
-    const stays = media.ice.enabled && chosen !== null && sockets.includes(chosen);
+    const stays = choosesByIce && chosen !== null && sockets.includes(chosen);
     if (!stays) stream.iceRoute = null;
-    stream.sockets = sockets;
+    stream.sockets = sockets.slice();
     stream.selectedSocket = stays ? chosen : (sockets[0] ?? null);
   }
 }

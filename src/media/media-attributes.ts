@@ -24,6 +24,24 @@ export const sendsTo = (direction: MediaDirection): boolean =>
 export const receivesFrom = (direction: MediaDirection): boolean =>
   direction === 'sendrecv' || direction === 'recvonly';
 
+/**
+ * What counts for packets: an offer that holds may be refused, and nobody tells the relay so. What it takes away goes
+ * on until it is answered; what it adds begins at once.
+ */
+export function directionInUse({
+  direction,
+  agreedDirection,
+}: {
+  readonly direction: MediaDirection;
+  readonly agreedDirection: MediaDirection | null;
+}): MediaDirection {
+  if (agreedDirection === null) return direction;
+  return directionOfFlags(
+    sendsTo(direction) || sendsTo(agreedDirection),
+    receivesFrom(direction) || receivesFrom(agreedDirection),
+  );
+}
+
 /** The parameters of one SRTP direction (RFC 4568 §6). Keys are byte strings. */
 export interface SrtpKeys {
   /** Name of RFC 4568 or 7714, `AES_CM_128_HMAC_SHA1_80`. Stored ones may have any name. */
@@ -85,6 +103,8 @@ export interface MediaSecurity {
   readonly tlsId: string | null;
   /** Counts the associations that were wanted. */
   readonly generation: number;
+  /** Of the certificate that the peer has shown in it, see `digestsOf`; '' none, or not known. */
+  readonly digests: string;
 }
 
 export const plainMedia: MediaSecurity = Object.freeze({
@@ -96,6 +116,7 @@ export const plainMedia: MediaSecurity = Object.freeze({
   identity: null,
   tlsId: null,
   generation: 0,
+  digests: '',
 });
 
 /** RFC 8839 §5.4. */
@@ -163,6 +184,8 @@ export interface MediaBundle {
   readonly agreed: boolean;
   /** Sources that its side has named (RFC 5576). */
   readonly ssrcs: readonly number[];
+  /** Others that its packets have shown to be its own, the latest last. */
+  readonly learned: readonly number[];
 }
 
 export const noBundle: MediaBundle = Object.freeze({
@@ -171,6 +194,7 @@ export const noBundle: MediaBundle = Object.freeze({
   carrier: null,
   agreed: false,
   ssrcs: Object.freeze([]),
+  learned: Object.freeze([]),
 });
 
 /** a=extmap (RFC 8285 §5), as its side knows it. */

@@ -1,7 +1,9 @@
 /** Applies one m= section to the medias of its sender and its receiver. */
+import { inUse } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import {
   familyOf,
+  isTelephoneEvent,
   sameEndpoint,
   noExtensions,
   withFlag,
@@ -13,7 +15,7 @@ import {
   type Stream,
   type StreamFlag,
 } from './call-state.js';
-import { answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
+import { agreedCodecs, answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
 import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { isBundled } from './bundle/negotiation.js';
@@ -33,6 +35,7 @@ import {
   hasRtcpMux,
   isFeedbackProtocol,
   isRtpProtocol,
+  isSecureProtocol,
   isZeroAddress,
   maxPtimeOf,
   midOf,
@@ -83,7 +86,7 @@ const defaultPtimeMs = 20;
 
 function codecFrom(codec: SdpCodec, mediaType: string, ptimeMs: number): Codec {
   const audio = mediaType === 'audio' && codec.encoding !== '';
-  const event = codec.encoding.toLowerCase() === 'telephone-event';
+  const event = isTelephoneEvent(codec);
   return {
     payloadType: codec.payloadType,
     encoding: codec.encoding,
@@ -127,7 +130,7 @@ const sameCodec = (a: Codec, b: Codec): boolean =>
 
 /**
  * What of an answer the offerer is told: the codecs that were offered (RFC 3264 §6.1), with the numbers
- * of the answer. Of an audio answer that has none of them, the first offered one stands in, as with
+ * of the answer, each of them once. Of an audio answer that has none of them, the first offered one stands in, as with
  * rtpengine 10.5: no offerer takes an answer to something else.
  */
 function acceptedCodecs(
@@ -135,9 +138,10 @@ function acceptedCodecs(
   offered: readonly Codec[],
   mediaType: string,
 ): readonly Codec[] {
-  const accepted = answered.flatMap((codec) => {
+  const accepted = answered.flatMap((codec, at) => {
     const match = offered.find((candidate) => sameCodec(candidate, codec));
     if (match === undefined) return [];
+    if (answered.findIndex(({ payloadType }) => payloadType === codec.payloadType) < at) return [];
     return [codec.encoding === '' ? { ...match, payloadType: codec.payloadType } : codec];
   });
   // The list that others share, where nothing is left out.
@@ -160,7 +164,13 @@ function formatsOf(codecs: readonly Codec[]): string {
   return formats;
 }
 
-function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
+/** @param isComparable an answer's section is of the type that was offered. */
+function applyCodecs(
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+  isComparable: boolean,
+): void {
   const { section, sender, receiver } = pair;
   if (pair.rejected) {
     // Nothing is agreed on, and whatever the formats say, they are passed on (RFC 3264 §6).
@@ -180,11 +190,14 @@ function applyCodecs(kind: SignallingKind, pair: MediaPair, request: SignallingR
   let shown: readonly Codec[];
   if (kind === 'offer') {
     shown = shownTo(kind, codecs, request);
+    // What was agreed on comes first (12.5 seen).
+    if (request.flags.has('reuse-codecs')) shown = inOrderOf(receiver.codecs, shown);
+    if (request.flags.has('static-codecs')) shown = agreedCodecs(receiver.codecs, shown);
     sender.offered = codecs;
     receiver.offered = answerable(codecs, shown, request);
   } else {
     const offered = sender.offered ?? receiver.offered ?? receiver.codecs;
-    if (offered.length > 0 && offered !== codecs)
+    if (isComparable && offered.length > 0 && offered !== codecs)
       codecs = acceptedCodecs(codecs, offered, section.type);
     shown = shownTo(kind, codecs, request);
     if (request.flags.has('reuse-codecs')) shown = inOrderOf(offered, shown);
@@ -204,13 +217,21 @@ export function isOnHold({ address, transport, session }: MediaPair): boolean {
   return !(hasIceIn(transport) || hasIceIn(session));
 }
 
-function applyDirection(pair: MediaPair): void {
+/** @param isAgreed something was answered before. */
+function applyDirection(kind: SignallingKind, pair: MediaPair, isAgreed: boolean): void {
+  const before = [pair.sender, pair.receiver].map(
+    ({ direction, agreedDirection }) => agreedDirection ?? direction,
+  );
   const zeroAddress = isOnHold(pair);
   const direction = directionOf(pair.section, pair.session);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
   pair.sender.direction = directionOfFlags(receives, sends);
   pair.receiver.direction = directionOfFlags(sends, receives);
+  [pair.sender, pair.receiver].forEach((media, at) => {
+    const agreed = kind === 'offer' && isAgreed ? (before[at] ?? null) : null;
+    media.agreedDirection = agreed === media.direction ? null : agreed;
+  });
 }
 
 /**
@@ -408,6 +429,10 @@ function knowsFirAlone({ attributes }: SdpMedia): boolean {
   return kinds.includes('ccm fir') && !kinds.includes('nack pli');
 }
 
+/** Its side has sent a body. */
+const isKnown = (draft: CallDraft, { streams }: Media): boolean =>
+  streams.some((id) => draft.stream(id).flags.has('filled'));
+
 /** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
   draft: CallDraft,
@@ -424,16 +449,28 @@ export function applySection(
       answerer.ice === noIce ? noIceControlling : { ...answerer.ice, controlling: true };
   }
   setMediaFlag(sender, 'initialized', true);
+  const receiverIsKnown = isKnown(draft, receiver);
   const before = {
     senderProtocol: sender.protocol,
-    receiverIsKnown: receiver.streams.some((id) => draft.stream(id).flags.has('filled')),
+    receiverProtocol: receiver.protocol,
+    receiverIsKnown,
+    isAgreed: receiverIsKnown && isKnown(draft, sender),
   };
+  const offeredType = receiver.type;
   sender.type = section.type;
   receiver.type = section.type;
   sender.protocol = section.protocol;
   if (kind === 'offer') {
     const passed = passesThrough(kind, pair, request);
-    receiver.protocol = protocolFor(pair, request.transportProtocol, passed);
+    const { senderProtocol } = before;
+    receiver.protocol = protocolFor(pair, request.transportProtocol, passed, senderProtocol);
+    setMediaFlag(
+      receiver,
+      'legacy-osrtp',
+      request.opportunistic.offersTwins &&
+        isSecureProtocol(receiver.protocol) &&
+        receiver.bundle.group === 0,
+    );
   } else if (receiver.protocol === '') {
     receiver.protocol = section.protocol;
   }
@@ -466,18 +503,21 @@ export function applySection(
   };
   receiver.hiddenExtensions = hiddenExtensions(section, request.edits?.extensions ?? null);
   if (section.type === 'video') setMediaFlag(sender, 'fir-alone', knowsFirAlone(section));
-  applyCodecs(kind, pair, request);
-  applyDirection(pair);
+  applyCodecs(kind, pair, request, offeredType === section.type);
+  applyDirection(kind, pair, before.isAgreed);
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
-  const spokeIce = [speaksIce(sender), speaksIce(receiver)];
+  const spokeIce = [speaksIce(inUse(sender)), speaksIce(inUse(receiver))];
   const warnings = applySecurity(draft, kind, pair, request, context, before);
-  applyEndpoints(draft, pair, request, context, spokeIce[0] === true && speaksIce(sender));
-  const checksOn = spokeIce[1] === true && speaksIce(receiver);
+  applyEndpoints(draft, pair, request, context, spokeIce[0] === true && speaksIce(inUse(sender)));
+  const checksOn = speaksIce(inUse(receiver));
   for (const id of receiver.streams) {
     const stream = draft.stream(id);
-    if (!checksOn) learnAgain(stream);
+    if (spokeIce[1] !== true || !checksOn) learnAgain(stream);
+    // What its offer said, until this answer ICE knew better.
+    if (spokeIce[1] === true && !checksOn && kind === 'answer')
+      stream.endpoint = stream.advertisedEndpoint;
     markMux(stream, receiver);
     setStreamFlag(stream, 'ice', receiver.ice.enabled);
   }
@@ -505,10 +545,10 @@ function applyCarried(
         ? { sender: pair.sender, receiver: standIn }
         : { sender: standIn, receiver: pair.receiver };
     const stood = { ...live, carries: carriesNothing, sender, receiver };
-    const spoke = speaksIce(sender);
+    const spoke = speaksIce(inUse(sender));
     warnings.push(...applySecurity(draft, kind, stood, request, context, before));
     if (side === 'sender')
-      applyEndpoints(draft, stood, request, context, spoke && speaksIce(sender));
+      applyEndpoints(draft, stood, request, context, spoke && speaksIce(inUse(sender)));
   }
   return warnings;
 }

@@ -3,8 +3,9 @@
  * Pure: from the call as it was and a request to the call as it will be and the SDP for the other
  * side. Ports come from the allocator passed in, the time from the context.
  */
+import { withdrawOffer } from './agreed.js';
 import { aliasKeyOf } from './alias-key.js';
-import { earliestDeletion, finished } from './call-change.js';
+import { earliestDeletion } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
 import { familyOf, type AddressFamily, type CallState, type Participant } from './call-state.js';
 import { leavesNothing } from './codec-lists.js';
@@ -17,7 +18,7 @@ import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
-import { noTwins, plainTwins } from './twin-sections.js';
+import { noTwins, plainTwins, withoutTwins } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { applyBundles } from './bundle/negotiation.js';
 import { applyExtensions } from './bundle/extensions.js';
@@ -77,7 +78,8 @@ function signal(
   context: SignallingContext,
 ): SignallingResult {
   if (request.flags.has('fragment')) return fragment(kind, previous, request, context);
-  const received = request.sdp === '' ? null : readBody(request.sdp, context.rejectInvalidSdp);
+  const received =
+    request.sdp === '' ? null : readBody(request.sdp, context.rejectInvalidSdp, kind);
   const isNewCall = previous === null;
   if (isNewCall && kind === 'answer') {
     throw new SignallingError('unknown-call', 'Unknown call-id');
@@ -92,15 +94,21 @@ function signal(
   if (request.tos !== null) draft.state.tos = request.tos;
   if (request.dropTraffic !== null) draft.state.dropTraffic = request.dropTraffic === 'start';
   draft.state.noticeAddress = request.noticeAddress ?? draft.state.noticeAddress;
+  draft.state.digitsTo = request.digitsTo ?? draft.state.digitsTo;
 
   const warnings: string[] = [];
   const dialogue = findDialogue(kind, draft, request, received, context);
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
   chooseInterfaces(kind, dialogue, request, context, warnings);
   if (received === null) {
-    return { state: finished(draft.state, previous), sdp: null, isNewCall, warnings };
+    return { state: draft.finished(), sdp: null, isNewCall, warnings };
   }
-  const document = completed(kind, received, draft, dialogue);
+  const single =
+    kind === 'answer'
+      ? withoutTwins(received, draft, dialogue.from, request.opportunistic)
+      : received;
+  const document = completed(kind, single, draft, dialogue);
+  if (!hasSections(document)) throw notWritable();
   let pairs: readonly MediaPair[];
   const doubts: string[] = [];
   try {
@@ -127,7 +135,7 @@ function signal(
   warnings.push(...doubts);
   subscribeBothWays(draft, dialogue);
   const sdp = writeSdp({ kind, draft, dialogue, document, pairs, request, context });
-  return { state: finished(draft.state, previous), sdp, isNewCall, warnings };
+  return { state: draft.finished(), sdp, isNewCall, warnings };
 }
 
 /** Candidates alone: nothing is answered. A call that is not known (any more) is none of an error, as with 10.5. */
@@ -145,18 +153,33 @@ function fragment(
   draft.state.lastSignalMicros = context.nowMicros;
   const tag = kind === 'offer' ? request.fromTag : (request.toTag ?? '');
   const warnings = applyFragment(draft, draft.participantByTag(tag), request.sdp);
-  return { state: finished(draft.state, previous), sdp: null, isNewCall: false, warnings };
+  return { state: draft.finished(), sdp: null, isNewCall: false, warnings };
 }
 
 /** What rtpengine 10.5 cuts off, or refuses with reject-invalid-sdp. */
 const hasTextAfterEmptyLine = (sdp: string): boolean => /\n\r?\n[^\r\n]/.test(sdp);
 
-/** The document of a body that can be taken. @throws SignallingError */
-export function readBody(text: string, rejectInvalidSdp: boolean): SdpDocument {
+const hasSections = ({ sessions }: SdpDocument): boolean =>
+  sessions.some(({ medias }) => medias.length > 0);
+
+const notWritable = (): SignallingError =>
+  new SignallingError('sdp-not-writable', 'Error rewriting SDP');
+
+/**
+ * The document of a body that can be taken. Only an answer may lack sections: what it leaves out is refused.
+ * @throws SignallingError
+ */
+export function readBody(
+  text: string,
+  rejectInvalidSdp: boolean,
+  kind: SignallingKind = 'offer',
+): SdpDocument {
   if (rejectInvalidSdp && hasTextAfterEmptyLine(text)) {
     throw new SignallingError('bad-sdp', 'Failed to parse SDP');
   }
-  return readSdp(text);
+  const document = readSdp(text);
+  if (kind === 'offer' && !hasSections(document)) throw notWritable();
+  return document;
 }
 
 function readSdp(text: string): SdpDocument {
@@ -169,9 +192,6 @@ function readSdp(text: string): SdpDocument {
           throw new SdpError('incomplete', 'no c= line for a media', -1);
         }
       }
-    }
-    if (document.sessions.every((session) => session.medias.length === 0)) {
-      throw new SignallingError('sdp-not-writable', 'Error rewriting SDP');
     }
     return document;
   } catch (error) {
@@ -283,9 +303,13 @@ function chooseInterfaces(
   context: SignallingContext,
   warnings: string[],
 ): void {
-  const named = kind === 'offer';
-  chooseInterface(from, named ? request.fromInterface : null, context, warnings);
-  chooseInterface(to, named ? request.toInterface : null, context, warnings);
+  // Of answers interfaces count as well, and what are none, families, only in offers (10.5 and 12.5 seen).
+  const wanted = (name: string | null, { logicalInterface }: Participant): string | null =>
+    kind === 'offer' || context.interfaces.find(name ?? '', logicalInterface) !== null
+      ? name
+      : null;
+  chooseInterface(from, wanted(request.fromInterface, from), context, warnings);
+  chooseInterface(to, wanted(request.toInterface, to), context, warnings);
 }
 
 /** Returns the name of the interface that faces the participant: the wanted one, or as it was. */
@@ -328,7 +352,9 @@ function pairMedias(
       const receiver = mediaAt(draft, to, index, to.logicalInterface ?? '', context);
       const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
       receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
-      sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
+      // An answerer has been told its ports; another interface counts with the next offer.
+      if (kind === 'offer' || sender.streams.length === 0)
+        sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
       const parts = { session, section, index, sender, receiver };
       pairs.push(pairOf(kind, parts, request, context, twins.has(section)));
     }
@@ -357,7 +383,11 @@ export function pairOf(
   );
   const removed = isTwin || isRemoved(section, request.edits);
   const rejected = section.port === 0 || removed || isEmptied(section, request);
-  if (kind === 'offer') setMediaFlag(receiver, 'left-out', removed);
+  if (kind === 'offer') {
+    setMediaFlag(receiver, 'left-out', removed);
+    withdrawOffer(sender);
+    withdrawOffer(receiver);
+  }
   // Written out, not spread: all pairs have one hidden class, and everything that reads them is as fast.
   return {
     session,

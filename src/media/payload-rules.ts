@@ -2,7 +2,14 @@
  * What the block and silence commands make of a media's packets (ng-protocol.md §3.9; which packets
  * are concerned, and the octets for silence, as seen on rtpengine 10.5).
  */
-import type { BlockDtmf, CallState, Codec, Media, Participant } from './call-state.js';
+import {
+  isTelephoneEvent,
+  type BlockDtmf,
+  type CallState,
+  type Codec,
+  type Media,
+  type Participant,
+} from './call-state.js';
 import type { PayloadAction, PayloadRules } from './relay.js';
 
 /** What is wanted of the packets of one participant: its own settings, or the call's. */
@@ -32,8 +39,6 @@ const silences: ReadonlyMap<string, PayloadAction> = new Map([
   ['PCMU', 'silence-pcmu'],
   ['G722', 'silence-g722'],
 ]);
-
-const isDtmf = ({ encoding }: Codec): boolean => encoding.toLowerCase() === 'telephone-event';
 
 /** Payload types are 7 bits; what a stored call says may be anything. */
 const isPayloadType = ({ payloadType }: Codec): boolean => payloadType >= 0 && payloadType <= 127;
@@ -70,7 +75,7 @@ function actionOf(
   { blockMedia, blockDtmf, silenceMedia }: Restrictions,
   tellsDigits: boolean,
 ): PayloadAction {
-  if (isDtmf(codec)) {
+  if (isTelephoneEvent(codec)) {
     const passes = blockDtmf === 'off';
     return tellsDigits ? (passes ? 'digit' : 'digit-drop') : passes ? 'forward' : 'drop';
   }

@@ -4,7 +4,6 @@
  */
 import type { Endpoint, EndpointLearning } from './call-state.js';
 import type { DtlsIdentity, IceCredentials } from './media-attributes.js';
-import { isPiece, pieceSize, PlanPieces, type Piece } from './plan-pieces.js';
 import {
   demuxTableBound,
   ownRtcpBound,
@@ -22,6 +21,7 @@ import type {
   MediaPlan,
   PayloadAction,
   PayloadRules,
+  PlanChange,
   PortPlan,
   RoutePlan,
   SrtpIndexes,
@@ -61,6 +61,7 @@ export const dropReasons: readonly DropReason[] = [
 const maxInlineLength = 32;
 
 const planMagic = 0x334c5052;
+const changeMagic = 0x33445052;
 const noPort = 0xffffffff;
 const noSession = 0xffff;
 const learningCodes: Readonly<Record<EndpointLearning, number>> = {
@@ -210,40 +211,39 @@ const streamFlags = (stream: StreamPlan): number =>
   (stream.measured ? 16 : 0) |
   (stream.ownRtcp === null ? 0 : 32);
 
-/** Upper bound of the encoded size, bytes. */
-function sizeBound(plan: MediaPlan): number {
-  let size = 24 + plan.callId.length + 15 * plan.routes.length;
-  for (const port of plan.ports) size += 8 + port.localAddress.length;
-  for (const transport of plan.transports) {
-    const { ports, remote, srtp, dtls } = transport;
-    size += 29 + 4 * ports.length + sectionsBound(transport);
-    if (typeof transport.demux !== 'string') size += demuxTableBound(transport.demux);
-    if (dtls !== null)
-      size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
-    for (const session of [srtp?.receive, srtp?.send]) {
-      if (session !== null && session !== undefined)
-        size += 7 + session.key.length + session.mki.length + 20 * session.indexes.length;
+/** Upper bounds of encoded sizes, bytes: of what stands before the entries, and of one entry each. */
+const bounds = {
+  head: ({ callId, transports }: MediaPlan): number => {
+    let size = 24 + callId.length;
+    for (const { srtp, dtls } of transports) {
+      if (dtls !== null)
+        size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
+      if (srtp !== null) size += sessionBound(srtp.receive) + sessionBound(srtp.send);
     }
-    size += remote.endpoint?.address.length ?? 0;
-    size += remote.signalledEndpoint?.address.length ?? 0;
-  }
-  for (const { payloads, ownRtcp } of plan.streams) {
-    size += 48 + 2 * (payloads?.types.size ?? 0);
-    if (ownRtcp !== null) size += 1 + ownRtcpBound(ownRtcp);
-  }
-  for (const { rewrite } of plan.routes) if (rewrite !== null) size += rewriteBound(rewrite);
-  return size;
-}
+    return size;
+  },
+  port: ({ localAddress }: PortPlan): number => 8 + localAddress.length,
+  transport: (transport: TransportPlan): number => {
+    const { ports, remote, demux } = transport;
+    const size = 29 + 4 * ports.length + sectionsBound(transport);
+    const addresses =
+      (remote.endpoint?.address.length ?? 0) + (remote.signalledEndpoint?.address.length ?? 0);
+    return size + addresses + (typeof demux === 'string' ? 0 : demuxTableBound(demux));
+  },
+  stream: ({ payloads, ownRtcp }: StreamPlan): number =>
+    48 + 2 * (payloads?.types.size ?? 0) + (ownRtcp === null ? 0 : 1 + ownRtcpBound(ownRtcp)),
+};
+
+const sessionBound = (session: SrtpSessionPlan | null): number =>
+  session === null ? 0 : 7 + session.key.length + session.mki.length + 22 * session.indexes.length;
 
 /**
  * Encodes plans into a buffer that is used again and again: the result is valid until the next
- * `encode`. Throws `PlanCodecError` for values that do not fit. Of calls with many branches it keeps what it wrote, and
- * writes what is not the same object as last time.
+ * `encode`. Throws `PlanCodecError` for values that do not fit.
  */
 export class PlanEncoder {
   #buffer = Buffer.alloc(4096);
   #at = 0;
-  readonly #pieces = new PlanPieces();
   readonly #sink: PlanSink = {
     u8: (value) => {
       this.#u8(value);
@@ -261,11 +261,28 @@ export class PlanEncoder {
 
   /** The encoded plan is the first `length` bytes of `buffer`. */
   encode(plan: MediaPlan): { readonly buffer: Buffer; readonly length: number } {
-    const bound = sizeBound(plan);
-    if (bound > this.#buffer.length) this.#buffer = Buffer.alloc(bound * 2);
+    return this.#encoded(plan.callId, () => {
+      this.#plan(plan);
+    });
+  }
+
+  /** The same of what a plan changes. */
+  encodeChange(
+    { callId, tos }: MediaPlan,
+    change: PlanChange,
+  ): { readonly buffer: Buffer; readonly length: number } {
+    return this.#encoded(callId, () => {
+      this.#change(callId, tos, change);
+    });
+  }
+
+  #encoded(
+    callId: string,
+    write: () => void,
+  ): { readonly buffer: Buffer; readonly length: number } {
     this.#at = 0;
     try {
-      this.#plan(plan);
+      write();
       if (this.#at > this.#buffer.length) throw new RangeError('longer than its bound');
     } catch (error) {
       if (
@@ -273,7 +290,7 @@ export class PlanEncoder {
         error instanceof TypeError ||
         error instanceof SyntaxError
       ) {
-        throw new PlanCodecError(`media plan of call ${plan.callId}: ${error.message}`, {
+        throw new PlanCodecError(`media plan of call ${callId}: ${error.message}`, {
           cause: error,
         });
       }
@@ -282,7 +299,17 @@ export class PlanEncoder {
     return { buffer: this.#buffer, length: this.#at };
   }
 
+  /** So many bytes more will fit. */
+  #reserve(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = Buffer.alloc(needed * 2);
+    this.#buffer.copy(grown, 0, 0, this.#at);
+    this.#buffer = grown;
+  }
+
   #plan(plan: MediaPlan): void {
+    this.#reserve(bounds.head(plan));
     this.#u32(planMagic);
     this.#u16(plan.callId.length);
     this.#text(plan.callId);
@@ -300,40 +327,48 @@ export class PlanEncoder {
       this.#longText(certificate);
       this.#longText(privateKey);
     }
-    // What a transport says of sessions and certificates are positions in this plan's tables.
-    const secure = sessions.list.length + identities.list.length > 0;
-    const pieces = secure ? null : this.#pieces.of(plan);
-    if (pieces !== null) {
-      this.#list(plan.ports, pieces.ports, this.#port);
-      this.#list(plan.transports, pieces.transports, this.#plainTransport);
-      this.#list(plan.streams, pieces.streams, this.#stream);
-      this.#list(plan.routes, pieces.routes, this.#route);
-      return;
-    }
-    for (const port of plan.ports) this.#port(port);
+    this.#entries(plan.ports, bounds.port, this.#port);
+    let size = 0;
+    for (const transport of plan.transports) size += bounds.transport(transport);
+    this.#reserve(size);
     for (const transport of plan.transports) this.#transport(transport, sessions, identities);
-    for (const stream of plan.streams) this.#stream(stream);
-    for (const route of plan.routes) this.#route(route);
+    this.#entries(plan.streams, bounds.stream, this.#stream);
+    this.#routes(plan.routes);
   }
 
-  #list<T>(list: readonly T[], pieces: Piece[], write: (this: this, entry: T) => void): void {
-    for (let start = 0; start < list.length; start += pieceSize) {
-      const number = start / pieceSize;
-      const known = pieces[number];
-      if (known !== undefined && isPiece(known, list, start)) {
-        this.#bytes(known.bytes);
-        continue;
-      }
-      const from = this.#at;
-      const entries = list.slice(start, start + pieceSize);
-      for (const entry of entries) write.call(this, entry);
-      pieces[number] = { entries, bytes: Buffer.from(this.#buffer.subarray(from, this.#at)) };
+  #entries<T>(
+    entries: readonly T[],
+    boundOf: (entry: T) => number,
+    write: (this: this, entry: T) => void,
+  ): void {
+    let size = 0;
+    for (const entry of entries) size += boundOf(entry);
+    this.#reserve(size);
+    for (const entry of entries) write.call(this, entry);
+  }
+
+  /** What transports say of sessions and certificates are positions in a plan's tables; a change has none. */
+  #change(callId: string, tos: number, { closed, ports, parts }: PlanChange): void {
+    this.#reserve(12 + callId.length + 4 * closed.length);
+    this.#u32(changeMagic);
+    this.#longText(callId);
+    this.#at = this.#buffer.writeInt16LE(tos, this.#at);
+    this.#u16(closed.length);
+    for (const id of closed) this.#u32(id);
+    this.#reserve(2);
+    this.#u16(ports.length);
+    this.#entries(ports, bounds.port, this.#port);
+    this.#reserve(2);
+    this.#u16(parts.length);
+    for (const { position, part } of parts) {
+      const { transport, stream, routes } = part;
+      this.#reserve(4 + bounds.transport(transport) + bounds.stream(stream));
+      this.#u16(position);
+      this.#transport(transport, noSessions, noIdentities);
+      this.#stream(stream);
+      this.#u16(routes.length);
+      this.#routes(routes);
     }
-    pieces.length = Math.ceil(list.length / pieceSize);
-  }
-
-  #plainTransport(transport: TransportPlan): void {
-    this.#transport(transport, noSessions, noIdentities);
   }
 
   #session({ purpose, session }: NumberedSession): void {
@@ -352,10 +387,11 @@ export class PlanEncoder {
     for (const indexes of session.indexes) this.#indexes(indexes);
   }
 
-  #indexes({ ssrc, rtp, rtcp }: SrtpIndexes): void {
+  #indexes({ ssrc, rtp, rtcp, offset }: SrtpIndexes): void {
     this.#u32(ssrc);
     this.#f64(rtp ?? -1);
     this.#f64(rtcp ?? -1);
+    this.#u16(offset);
   }
 
   #port(port: PortPlan): void {
@@ -466,18 +502,23 @@ export class PlanEncoder {
     });
   }
 
-  #route(route: RoutePlan): void {
-    this.#u32(route.id);
-    this.#u32(route.fromStream);
-    this.#u32(route.toStream);
-    this.#u8(routeKindCodes[route.kind]);
-    this.#u8(route.withoutFeedback ? 1 : 0);
-    const { rewrite } = route;
-    this.#u8(rewrite === null ? 0 : 1);
-    if (rewrite === null) return;
-    this.#section(sectionTags.rewrite, () => {
-      writeRewrite(this.#sink, rewrite);
-    });
+  /** The most numerous part of a call with many branches: nearly all are eleven bytes. */
+  #routes(routes: readonly RoutePlan[]): void {
+    this.#reserve(11 * routes.length);
+    for (const { fromStream, toStream, kind, withoutFeedback, rewrite } of routes) {
+      this.#u32(fromStream);
+      this.#u32(toStream);
+      const bytes = this.#buffer;
+      bytes[this.#at] = routeKindCodes[kind];
+      bytes[this.#at + 1] = withoutFeedback ? 1 : 0;
+      bytes[this.#at + 2] = rewrite === null ? 0 : 1;
+      this.#at += 3;
+      if (rewrite === null) continue;
+      this.#reserve(rewriteBound(rewrite) + 11 * routes.length);
+      this.#section(sectionTags.rewrite, () => {
+        writeRewrite(this.#sink, rewrite);
+      });
+    }
   }
 
   #payloads(rules: PayloadRules): void {

@@ -10,17 +10,27 @@ import { noBundle } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
 import {
   mediaPlan,
+  noSockets,
   openSockets,
   portPlan,
   streamPart,
   type PlanSettings,
-  type StreamPart,
 } from './plan.js';
-import type { MediaPlan, PortPlan, RoutePlan, StreamPlan, TransportPlan } from './relay.js';
+import type {
+  MediaPlan,
+  PlanChange,
+  PlanVersion,
+  PortPlan,
+  RoutePlan,
+  StreamPart,
+  StreamPlan,
+  TransportPlan,
+} from './relay.js';
+import { forgetOldest } from './remembered.js';
 import { isSecureProtocol } from '../sdp/view.js';
 
 /** Calls with fewer medias are planned whole: that is as fast. */
-const leastMedias = 16;
+const manyMedias = 16;
 /** Calls that are remembered. */
 const maxCalls = 16;
 
@@ -28,38 +38,95 @@ interface KnownPlan {
   readonly state: CallState;
   /** What `InterfaceTable.all` was. */
   readonly interfaces: InterfaceTable['all'];
-  /** By position in the state's streams; null: of no media. */
-  readonly parts: readonly (StreamPart | null)[];
+  /** By position in the state's streams. */
+  readonly parts: readonly StreamPart[];
   /** By position in the state's sockets; null: not open. */
   readonly ports: readonly (PortPlan | null)[];
+  readonly plan: PlanOfParts;
+}
+
+/** Its lists are made when they are asked for: whoever knows the plan before looks at the change alone. */
+class PlanOfParts implements MediaPlan {
+  readonly callId: string;
+  readonly tos: number;
+  readonly change: PlanChange;
+  readonly #parts: KnownPlan['parts'];
+  readonly #open: KnownPlan['ports'];
+  #ports: readonly PortPlan[] | null = null;
+  #routes: readonly RoutePlan[] | null = null;
+  #transports: readonly TransportPlan[] | null = null;
+  #streams: readonly StreamPlan[] | null = null;
+
+  constructor(
+    { callId, tos }: CallState,
+    parts: KnownPlan['parts'],
+    open: KnownPlan['ports'],
+    change: PlanChange,
+  ) {
+    this.callId = callId;
+    this.tos = tos;
+    this.change = change;
+    this.#parts = parts;
+    this.#open = open;
+  }
+
+  get ports(): readonly PortPlan[] {
+    return (this.#ports ??= this.#open.filter((port) => port !== null));
+  }
+
+  get transports(): readonly TransportPlan[] {
+    return (this.#transports ??= this.#parts.map(({ transport }) => transport));
+  }
+
+  get streams(): readonly StreamPlan[] {
+    return (this.#streams ??= this.#parts.map(({ stream }) => stream));
+  }
+
+  get routes(): readonly RoutePlan[] {
+    return (this.#routes ??= this.#parts.flatMap(({ routes }) => routes));
+  }
+}
+
+/** What is other than in the plan before. */
+class Difference {
+  readonly closed: number[] = [];
+  readonly ports: PortPlan[] = [];
+  readonly parts: { readonly position: number; readonly part: StreamPart }[] = [];
+
+  changeOf(before: KnownPlan | null): PlanChange {
+    const version: PlanVersion = {};
+    if (before === null) return { version, since: null, closed: [], ports: [], parts: [] };
+    const { closed, ports, parts } = this;
+    return { version, since: before.plan.change.version, closed, ports, parts };
+  }
 }
 
 /** Thread: control. Knows nothing that could not be planned anew at any time. */
 export class PlanMemory {
   readonly #interfaces: InterfaceTable;
   readonly #settings: PlanSettings;
+  readonly #leastMedias: number;
   /** The one planned last is the last. */
   readonly #calls = new Map<string, KnownPlan>();
 
-  constructor(interfaces: InterfaceTable, settings: PlanSettings) {
+  /** @param leastMedias of calls that are remembered. */
+  constructor(interfaces: InterfaceTable, settings: PlanSettings, leastMedias = manyMedias) {
     this.#interfaces = interfaces;
     this.#settings = settings;
+    this.#leastMedias = leastMedias;
   }
 
   /** As `mediaPlan`. @throws MissingAddressError */
   plan(state: CallState): MediaPlan {
     const { callId } = state;
-    if (state.medias.length < leastMedias) return this.#whole(state);
+    if (state.medias.length < this.#leastMedias) return this.#whole(state);
     const known = this.#calls.get(callId) ?? null;
     this.#calls.delete(callId);
     const next = this.#next(known, state);
     if (next === null) return this.#whole(state);
     this.#calls.set(callId, next);
-    for (const oldest of this.#calls.keys()) {
-      if (this.#calls.size <= maxCalls) break;
-      this.#calls.delete(oldest);
-    }
-    return assembled(next);
+    forgetOldest(this.#calls, maxCalls);
+    return next.plan;
   }
 
   forget(callId: string): void {
@@ -76,51 +143,117 @@ export class PlanMemory {
     const before = known !== null && known.interfaces === interfaces ? known : null;
     const again = before === null ? null : mediasToPlan(before.state, state);
     if (again === null && !state.medias.every(isPlainMedia)) return null;
-    const parts = this.#parts(again === null ? null : before, state, again);
+    const difference = new Difference();
+    const parts =
+      before === null || again === null
+        ? this.#allParts(state)
+        : this.#changedParts(before, state, again, difference);
     if (parts === null) return null;
-    return { state, interfaces, parts, ports: this.#ports(before, state) };
+    const ports = this.#ports(before, state, difference);
+    const change = difference.changeOf(again === null ? null : before);
+    return { state, interfaces, parts, ports, plan: new PlanOfParts(state, parts, ports, change) };
   }
 
-  #ports(before: KnownPlan | null, { sockets }: CallState): readonly (PortPlan | null)[] {
+  #ports(
+    before: KnownPlan | null,
+    { sockets }: CallState,
+    difference: Difference,
+  ): readonly (PortPlan | null)[] {
     const ports = before === null ? [] : before.ports.slice(0, sockets.length);
     for (let at = 0; at < sockets.length; at++) {
       const socket = sockets[at];
       if (socket === undefined || socket === before?.state.sockets[at]) continue;
-      ports[at] = socket.open ? portPlan(socket, this.#interfaces) : null;
+      const was = ports[at] ?? null;
+      const is = socket.open ? portPlan(socket, this.#interfaces) : null;
+      ports[at] = is;
+      if (is !== null) difference.ports.push(is);
+      else if (was !== null) difference.closed.push(was.id);
     }
     return ports;
   }
 
-  /** @param again medias that are planned anew; null: all. */
-  #parts(
-    before: KnownPlan | null,
-    state: CallState,
-    again: ReadonlySet<number> | null,
-  ): KnownPlan['parts'] | null {
+  /** null: it is no such call. */
+  #allParts(state: CallState): KnownPlan['parts'] | null {
     const index = new CallIndex(state);
-    const open = openSockets(state, again === null ? null : streamsOf(index, again));
-    const parts: (StreamPart | null)[] = [];
-    let routes = 0;
+    const open = openSockets(state);
+    const parts: StreamPart[] = [];
     for (const stream of state.streams) {
-      let part: StreamPart | null = null;
-      if (again?.has(stream.mediaId) === false) {
-        part = numbered(before?.parts[parts.length] ?? null, routes);
-      } else {
-        const media = index.medias.get(stream.mediaId);
-        if (media !== undefined)
-          part = streamPart(index, stream, media, open, routes, this.#settings);
-        if (part !== null && !isPlainPart(part)) return null;
-      }
-      routes += part?.routes.length ?? 0;
+      const part = this.#part(index, stream, open.get(stream.id) ?? noSockets);
+      if (part === null) return null;
       parts.push(part);
     }
     return parts;
   }
+
+  /** @param again the streams of which medias are planned anew. */
+  #changedParts(
+    before: KnownPlan,
+    state: CallState,
+    again: ReadonlySet<number>,
+    difference: Difference,
+  ): KnownPlan['parts'] | null {
+    const index = new CallIndex(state, again);
+    const parts = before.parts.slice();
+    const streams: Stream[] = [];
+    for (const media of again)
+      for (const id of index.medias.get(media)?.streams ?? []) {
+        const stream = index.streams.get(id);
+        if (stream !== undefined) streams.push(stream);
+      }
+    const opened = openedSince(before.state, state);
+    for (const stream of streams) {
+      const at = index.streams.positionOf(stream.id) ?? 0;
+      const was = before.parts[at]?.transport.ports ?? noSockets;
+      const part = this.#part(index, stream, opened.of(stream.id, was));
+      if (part === null) return null;
+      parts[at] = part;
+      difference.parts.push({ position: at, part });
+    }
+    difference.parts.sort((a, b) => a.position - b.position);
+    return parts;
+  }
+
+  /** null: it is not plain. */
+  #part(index: CallIndex, stream: Stream, ports: readonly number[]): StreamPart | null {
+    const media = index.medias.get(stream.mediaId);
+    if (media === undefined) return null;
+    const part = streamPart(index, stream, media, ports, this.#settings);
+    return isPlainPart(part) ? part : null;
+  }
+}
+
+/** The open sockets of streams, from those that they had before. */
+function openedSince(
+  before: CallState,
+  now: CallState,
+): { readonly of: (stream: number, was: readonly number[]) => readonly number[] } {
+  const added = new Map<number, number[]>();
+  const closed = new Set<number>();
+  for (let at = 0; at < now.sockets.length; at++) {
+    const [was, is] = [before.sockets[at], now.sockets[at]];
+    if (is === was || is === undefined || is.open === was?.open) continue;
+    if (!is.open) closed.add(is.id);
+    else {
+      const list = added.get(is.streamId);
+      if (list === undefined) added.set(is.streamId, [is.id]);
+      else list.push(is.id);
+    }
+  }
+  // In the order of the sockets.
+  const of = (stream: number, was: readonly number[]): readonly number[] => {
+    const more = added.get(stream) ?? noSockets;
+    const left = closed.size === 0 ? was : was.filter((id) => !closed.has(id));
+    if (more.length === 0) return left;
+    const all = [...left, ...more];
+    return (left.at(-1) ?? -1) < (more[0] ?? 0) ? all : all.sort((a, b) => a - b);
+  };
+  return { of };
 }
 
 /** What it gets and what is sent to it depends on itself, and on what `looksOtherwise` compares of its opposites. */
 const isPlainMedia = (media: Media): boolean =>
   media.sdes === null &&
+  media.agreed === null &&
   media.bundle === noBundle &&
   !media.flags.has('passthrough') &&
   !isSecureProtocol(media.protocol) &&
@@ -128,13 +261,6 @@ const isPlainMedia = (media: Media): boolean =>
 
 const isPlainPart = ({ transport: { id, srtp, dtls, demux }, stream }: StreamPart): boolean =>
   srtp === null && dtls === null && typeof demux === 'string' && stream.transport === id;
-
-function streamsOf(index: CallIndex, medias: ReadonlySet<number>): ReadonlySet<number> {
-  const streams = new Set<number>();
-  for (const id of medias)
-    for (const stream of index.medias.get(id)?.streams ?? []) streams.add(stream);
-  return streams;
-}
 
 /** Whatever else a plan depends on is the same, and what was there has kept its place. */
 function goesOn(before: CallState, now: CallState): boolean {
@@ -145,6 +271,7 @@ function goesOn(before: CallState, now: CallState): boolean {
     before.blockDtmf === now.blockDtmf &&
     before.silenceMedia === now.silenceMedia &&
     before.dropTraffic === now.dropTraffic &&
+    before.digitsTo === now.digitsTo &&
     keepsPlaces(before.participants, now.participants) &&
     keepsPlaces(before.medias, now.medias) &&
     keepsPlaces(before.streams, now.streams) &&
@@ -198,6 +325,7 @@ function looksOtherwise(was: Media | undefined, is: Media): boolean {
     was?.streams !== is.streams ||
     was.rtcpMux !== is.rtcpMux ||
     was.direction !== is.direction ||
+    was.agreedDirection !== is.agreedDirection ||
     was.protocol !== is.protocol ||
     was.codecs !== is.codecs ||
     was.hiddenExtensions !== is.hiddenExtensions ||
@@ -227,58 +355,35 @@ function addSources(
 
 /** What streams and sockets say; false: they have moved to other medias. */
 function addStreams(again: Set<number>, before: CallState, now: CallState): boolean {
-  const mediaOf = new Map<number, number>();
   const told = new Set<number>();
   for (let at = 0; at < now.streams.length; at++) {
     const [was, is] = [before.streams[at], now.streams[at]];
     if (is === was || is === undefined) continue;
     if (was !== undefined && was.mediaId !== is.mediaId) return false;
     again.add(is.mediaId);
-    mediaOf.set(is.id, is.mediaId);
     if (was === undefined || marksOf(was) !== marksOf(is)) told.add(is.mediaId);
   }
-  for (const media of now.medias)
-    if (told.has(media.id)) addSources(again, media.subscriptions, nothing, true);
-  return addSockets(again, mediaOf, before, now);
+  if (told.size > 0)
+    for (const media of now.medias)
+      if (told.has(media.id)) addSources(again, media.subscriptions, nothing, true);
+  return addSockets(again, before, now);
 }
 
 /** What those that send to a stream look at. */
 const marksOf = (stream: Stream): number =>
   (isHeld(stream) ? 1 : 0) | (stream.flags.has('filled') ? 2 : 0);
 
-function addSockets(
-  again: Set<number>,
-  mediaOf: ReadonlyMap<number, number>,
-  before: CallState,
-  now: CallState,
-): boolean {
+function addSockets(again: Set<number>, before: CallState, now: CallState): boolean {
   for (let at = 0; at < now.sockets.length; at++) {
     const [was, is] = [before.sockets[at], now.sockets[at]];
     if (is === was || is === undefined) continue;
     if (was !== undefined && was.streamId !== is.streamId) return false;
-    const media =
-      mediaOf.get(is.streamId) ?? now.streams.find(({ id }) => id === is.streamId)?.mediaId;
+    // Ids are most often the positions.
+    const likely = now.streams[is.streamId];
+    const stream =
+      likely?.id === is.streamId ? likely : now.streams.find(({ id }) => id === is.streamId);
+    const media = stream?.mediaId;
     if (media !== undefined) again.add(media);
   }
   return true;
-}
-
-/** With the ids that its routes have now. */
-function numbered(part: StreamPart | null, firstRoute: number): StreamPart | null {
-  if (part === null || part.routes.length === 0 || part.routes[0]?.id === firstRoute) return part;
-  return { ...part, routes: part.routes.map((route, at) => ({ ...route, id: firstRoute + at })) };
-}
-
-function assembled({ state, parts, ports }: KnownPlan): MediaPlan {
-  const { callId, tos } = state;
-  const transports: TransportPlan[] = [];
-  const streams: StreamPlan[] = [];
-  const routes: RoutePlan[] = [];
-  for (const part of parts) {
-    if (part === null) continue;
-    transports.push(part.transport);
-    streams.push(part.stream);
-    for (const route of part.routes) routes.push(route);
-  }
-  return { callId, tos, ports: ports.filter((port) => port !== null), transports, streams, routes };
 }

@@ -1,4 +1,5 @@
 /** From a call to what the relay has to do for it. Pure. */
+import { stateInUse } from './agreed.js';
 import { CallIndex, isHeld, type RouteTargets, type Subscriber } from './call-index.js';
 import {
   type CallState,
@@ -19,6 +20,7 @@ import type {
   PortPlan,
   RoutePlan,
   SrtpSessionPlan,
+  StreamPart,
   StreamPlan,
   TransportPlan,
 } from './relay.js';
@@ -55,21 +57,13 @@ const defaultPlanSettings: PlanSettings = {
   tellsDigits: false,
 };
 
-/** What a plan has of one stream. */
-export interface StreamPart {
-  readonly transport: TransportPlan;
-  readonly stream: StreamPlan;
-  /** The ids are positions in the plan. */
-  readonly routes: readonly RoutePlan[];
-}
-
 /** What the relay has to open and forward. @throws MissingAddressError (restored calls only). */
 export function mediaPlan(
   state: CallState,
   interfaces: InterfaceTable,
   settings: PlanSettings = defaultPlanSettings,
 ): MediaPlan {
-  const index = new CallIndex(state);
+  const index = new CallIndex(stateInUse(state));
   const bundles = new Bundles(index);
   const sockets = openSockets(state);
   const ports: PortPlan[] = [];
@@ -87,42 +81,38 @@ export function mediaPlan(
       transports.push(table === null ? own : { ...own, demux: table });
     }
     streams.push(streamPlan(index, stream, media, transport, settings));
-    addRoutes(routes, 0, index, stream, media);
+    addRoutes(routes, index, stream, media);
   }
   return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
 }
 
 /**
  * What `mediaPlan` makes of one stream.
- * @param open as of `openSockets`. @param firstRoute id of its first route.
+ * @param ports ids of its open sockets.
  */
 export function streamPart(
   index: CallIndex,
   stream: Stream,
   media: Media,
-  open: ReadonlyMap<number, readonly number[]>,
-  firstRoute: number,
+  ports: readonly number[],
   settings: PlanSettings,
 ): StreamPart {
   const routes: RoutePlan[] = [];
-  addRoutes(routes, firstRoute, index, stream, media);
+  addRoutes(routes, index, stream, media);
   return {
-    transport: transportPlan(index, stream, media, open.get(stream.id) ?? noSockets),
+    transport: transportPlan(index, stream, media, ports),
     stream: streamPlan(index, stream, media, stream.id, settings),
     routes,
   };
 }
 
-const noSockets: readonly number[] = [];
+export const noSockets: readonly number[] = [];
 
-/** Ids of the open sockets by their streams; `of` null: of all streams. */
-export function openSockets(
-  { sockets }: CallState,
-  of: ReadonlySet<number> | null = null,
-): ReadonlyMap<number, readonly number[]> {
+/** Ids of the open sockets by their streams. */
+export function openSockets({ sockets }: CallState): ReadonlyMap<number, readonly number[]> {
   const open = new Map<number, number[]>();
   for (const socket of sockets) {
-    if (!socket.open || of?.has(socket.streamId) === false) continue;
+    if (!socket.open) continue;
     const ofStream = open.get(socket.streamId);
     if (ofStream === undefined) open.set(socket.streamId, [socket.id]);
     else ofStream.push(socket.id);
@@ -179,7 +169,8 @@ function transportPlan(
     learning: asymmetric || awaitsAnswer || speaksIce(media) ? 'off' : media.endpointLearning,
     strictSource,
     mediaHandover: stream.flags.has('media-handover'),
-    pierceNat: stream.flags.has('pierce-nat'),
+    // A peer may send where these packets come from: they are the owner's.
+    pierceNat: stream.flags.has('pierce-nat') && index.state.ownership !== 'foreign',
     natWait: stream.flags.has('nat-wait'),
     demux: stream.component === 1 && media.rtcpMux ? 'rtcp-mux' : 'component',
     ice,
@@ -213,6 +204,7 @@ function streamPlan(
   const owner = restrictionsOf(state, index.participants.get(media.participantId));
   // Blocked for everybody who hears it: as if its sender were.
   const kind = kindOf(index, stream, media);
+  const tellsDigits = settings.tellsDigits || state.digitsTo !== '';
   const restrictions = {
     ...owner,
     blockMedia:
@@ -227,7 +219,7 @@ function streamPlan(
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:
       isRtp && stream.component === 1
-        ? payloadRules(restrictions, media, receivers, settings.tellsDigits && kind === 'rtp')
+        ? payloadRules(restrictions, media, receivers, tellsDigits && kind === 'rtp')
         : null,
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
@@ -286,20 +278,12 @@ function renumbered(source: Media, receiver: Media): ReadonlyMap<number, number>
 const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
   blockedSources.length > 0 && blockedSources.includes(media.id);
 
-/** @param first id of the first in `routes`. */
-function addRoutes(
-  routes: RoutePlan[],
-  first: number,
-  index: CallIndex,
-  stream: Stream,
-  media: Media,
-): void {
+function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
   const { rtp, rtcp } = readersOf(index, media, index.targetsOf(stream));
   const opaque = kindOf(index, stream, media) === 'opaque';
   const add = (to: Stream, kind: RoutePlan['kind'], withoutFeedback: boolean): void => {
     // Written out, not spread: routes are the most numerous part of a plan.
     routes.push({
-      id: first + routes.length,
       fromStream: stream.id,
       toStream: to.id,
       kind,

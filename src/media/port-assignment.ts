@@ -1,5 +1,6 @@
 /** Which local ports face the two sides of a section (sdp-rules.md §9). */
 import { usesOther } from './bundle/negotiation.js';
+import { inUse } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import { familyOf, type AddressFamily, type Endpoint, type Media } from './call-state.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
@@ -59,7 +60,7 @@ function keepsPorts(
   { flags }: SignallingRequest,
 ): boolean {
   if (flags.has('no-port-latching')) return false;
-  if (receiver.ice.enabled) return true;
+  if (receiver.ice.enabled || inUse(receiver).ice.enabled) return true;
   if (receiver.bundle.agreed) return true;
   const direction = directionOf(section, session);
   return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';

@@ -2,7 +2,7 @@
  * What the control plane may ask of the data plane (design.md §2): `reconcile` is the only door in,
  * events are the only way out. Implemented by `src/native/relay.ts` over the C++ addon.
  */
-import type { Endpoint, EndpointLearning } from './call-state.js';
+import type { Endpoint, EndpointLearning, StreamStats } from './call-state.js';
 import type { DtlsIdentity, Fingerprint, IceCredentials } from './media-attributes.js';
 import type { DemuxTable, OwnRtcpPlan, RewritePlan } from './packet-plan.js';
 import type { SrtpSuite } from './sdes/suites.js';
@@ -39,8 +39,9 @@ export interface PayloadRules {
 export interface SrtpIndexes {
   readonly ssrc: number;
   readonly rtp: number | null;
-  /** Of a sending session the next one that it uses. */
   readonly rtcp: number | null;
+  /** Of a sending session: what it adds to the sequence numbers of the source, which has started them anew. */
+  readonly offset: number;
 }
 
 /**
@@ -140,6 +141,8 @@ export interface DtlsKeys {
   /** Master key and master salt. */
   readonly send: { readonly key: Buffer; readonly salt: Buffer };
   readonly receive: { readonly key: Buffer; readonly salt: Buffer };
+  /** The peer's, DER. */
+  readonly certificate: Buffer;
 }
 
 /**
@@ -203,7 +206,7 @@ export interface StreamPlan {
   readonly blocked: boolean;
   /** null: packets of all payload types are forwarded. */
   readonly payloads: PayloadRules | null;
-  /** RTP clock rate in Hz for jitter figures; 0 unknown. */
+  /** RTP clock rate in Hz for jitter; 0 unknown. */
   readonly clockRate: number;
   /** Packets that come again and again are dropped (`loop`). */
   readonly loopCheck: boolean;
@@ -225,7 +228,6 @@ export interface StreamPlan {
 
 /** RTP or RTCP of one stream goes to the remote of another one's transport. */
 export interface RoutePlan {
-  readonly id: number;
   readonly fromStream: number;
   /** Packets leave by this stream's transport and are counted as sent to it. */
   readonly toStream: number;
@@ -238,6 +240,15 @@ export interface RoutePlan {
   readonly processor: null;
 }
 
+/** Counters of one stream, see `StreamStatistics`. */
+export type StreamCounters = StreamStats & {
+  /** 0: no packet has come here yet. */
+  readonly lastPacketMicros: number;
+};
+
+/** Of calls that nothing has come to. */
+export const nothingHeard: ReadonlyMap<number, StreamCounters> = new Map();
+
 /** Everything the relay has to know of one call. An empty plan closes the call. */
 export interface MediaPlan {
   readonly callId: string;
@@ -247,6 +258,34 @@ export interface MediaPlan {
   readonly transports: readonly TransportPlan[];
   readonly streams: readonly StreamPlan[];
   readonly routes: readonly RoutePlan[];
+  /** What is different from an earlier plan of the call, where that is little of a large one. */
+  readonly change?: PlanChange | null;
+}
+
+/** What a plan has of one stream. */
+export interface StreamPart {
+  readonly transport: TransportPlan;
+  readonly stream: StreamPlan;
+  readonly routes: readonly RoutePlan[];
+}
+
+/** Known by identity. */
+export type PlanVersion = object;
+
+/**
+ * A plan, by what it has beyond an earlier one and no longer. In such plans each stream has a transport of its own, at the
+ * same position, and the routes are in the order of the streams.
+ */
+export interface PlanChange {
+  readonly version: PlanVersion;
+  /** The version that it changes; null: it says nothing of another. */
+  readonly since: PlanVersion | null;
+  /** Ids of ports that are closed. */
+  readonly closed: readonly number[];
+  /** New ones, and those that are others under the same id. */
+  readonly ports: readonly PortPlan[];
+  /** New ones come last. */
+  readonly parts: readonly { readonly position: number; readonly part: StreamPart }[];
 }
 
 /** The plan that closes a call. */
@@ -300,6 +339,24 @@ export type DropReason =
   /** Of none of the streams that share the transport (RFC 9143 §9.2). */
   | 'unknown-stream';
 
+/** A digit that is dialled in a sender's place (RFC 4733). Times are in units of the RTP clock, but for the last. */
+export interface DialledDigit {
+  /** 0 to 15 (RFC 4733 §3.2). */
+  readonly event: number;
+  /** dBm0 without its sign, 0 to 63. */
+  readonly volume: number;
+  readonly payloadType: number;
+  readonly duration: number;
+  /** Until the next one may begin. */
+  readonly pause: number;
+  /** Of one packet. */
+  readonly frame: number;
+  /** It ends as one of the sender's own: `PayloadAction` 'digit'. */
+  readonly told: boolean;
+  /** Duration and pause, ms. */
+  readonly lastsMs: number;
+}
+
 /** What is counted of one source from its RTP (RFC 3550 A.1, A.3, A.8). */
 export interface SourceCounts {
   readonly packets: number;
@@ -310,6 +367,9 @@ export interface SourceCounts {
   readonly duplicates: number;
   /** Came after one with a higher number. */
   readonly reordered: number;
+  /** Runs of numbers that are missing so far, and how often the numbers began anew. */
+  readonly skips: number;
+  readonly resets: number;
   /** In units of the stream's clock rate. */
   readonly jitter: number;
   readonly lastSequence: number;
@@ -417,7 +477,7 @@ export interface StreamTrace {
   readonly sendErrno?: string;
 }
 
-/** The figures of a stream that are looked at again and again: few, and cheap to have. */
+/** The statistics of a stream that are looked at again and again: few, and cheap to have. */
 export interface StreamGlance {
   readonly streamId: number;
   /** As in `StreamStatistics`. */
@@ -445,6 +505,32 @@ export interface RelayTotals {
   readonly errors: number;
 }
 
+/** Sum and sum of squares. */
+export interface SampleSums {
+  readonly total: number;
+  readonly squares: number;
+}
+
+/** What reports have said, all that count (ng-protocol.md §6). Times are in ms and µs, loss in percent. */
+export interface ReportSums {
+  readonly reports: number;
+  readonly jitterMs: SampleSums;
+  readonly roundTripMicros: SampleSums;
+  readonly roundTripLegMicros: SampleSums;
+  readonly lossPercent: SampleSums;
+  /** Of those with a MOS, 1 to 5. */
+  readonly rated: number;
+  readonly mos: SampleSums;
+}
+
+/** What came to and left one local address, and what the reports that came there have said. */
+export interface AddressCounters extends RelayTotals {
+  readonly address: string;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly reports: ReportSums;
+}
+
 export type RelayEvent =
   | {
       readonly type: 'endpoint-learned';
@@ -464,6 +550,14 @@ export type RelayEvent =
       readonly transportId: number;
       readonly direction: 'receive' | 'send';
       readonly indexes: SrtpIndexes;
+    }
+  | {
+      /** A packet said which stream of the transport an SSRC belongs to; told at a bounded rate. */
+      readonly type: 'ssrc-learned';
+      readonly callId: string;
+      readonly transportId: number;
+      readonly streamId: number;
+      readonly ssrc: number;
     }
   | {
       /** Media goes there from now on. */
@@ -538,17 +632,34 @@ export interface MediaRelay {
    */
   reconcile(plan: MediaPlan): ReconcileResult;
   /**
+   * The ports of these calls stay open beyond their end, for the calls that have them next, until this is
+   * called again. (Others may hold copies of their sockets: closed, they could not be opened at once.)
+   */
+  keepPorts(callIds: readonly string[]): void;
+  /**
    * Asks those who send video in a call for key frames (RFC 4585 §6.3.1, RFC 5104 §4.3.1), as their streams'
    * `ownRtcp` says: at once and again after 300 ms, or when their first packet comes. false: no such call.
    */
   requestKeyFrames(callId: string): boolean;
+  /**
+   * Dials a digit in the place of what a stream's sender sends next, after those that were dialled before; nothing is
+   * dialled while he is silent. false: no such stream.
+   */
+  dial(callId: string, streamId: number, digit: DialledDigit): boolean;
   /** null for an unknown call. */
   statistics(callId: string): CallStatistics | null;
   /** null for an unknown call. */
   glance(callId: string): readonly StreamGlance[] | null;
-  /** As `StreamStatistics.lastPacketMicros`, of all streams of each call. */
-  lastActivity(): Iterable<readonly [callId: string, lastPacketMicros: number]>;
+  /**
+   * What of `statistics` is stored, by stream id; of streams that something has come to. Cheap, and empty for an
+   * unknown call.
+   */
+  counters(callId: string): ReadonlyMap<number, StreamCounters>;
+  /** As `StreamStatistics.lastPacketMicros`, the latest of a call's streams; 0, too, for an unknown call. */
+  lastPacketMicros(callId: string): number;
   totals(): RelayTotals;
+  /** By local address, over all calls, those that have ended included. */
+  byAddress(): readonly AddressCounters[];
   /** Packets not relayed, by reason, over all calls, those that have ended included. */
   drops(): Readonly<Partial<Record<DropReason, number>>>;
   /** Empty for an unknown call. */

@@ -1,5 +1,5 @@
 /** Deleting a call or one of its branches (ng-protocol.md §3.3; results as of rtpengine 10.5). */
-import { earliestDeletion, finished } from './call-change.js';
+import { earliestDeletion } from './call-change.js';
 import { CallDraft } from './call-draft.js';
 import type { CallState, Participant } from './call-state.js';
 
@@ -117,5 +117,5 @@ export function withoutParticipant(state: CallState, participantId: number): Cal
   }
   gone.deletedMicros = 0;
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
-  return finished(draft.state, state);
+  return draft.finished();
 }

@@ -92,3 +92,17 @@ export function restricted(state: CallState, restriction: Restriction): CallStat
   }
   return finished(draft, state);
 }
+
+/**
+ * The participant of a command that changes nothing else gets `label`; `state` itself where there is nobody, or he has
+ * it. @throws SignallingError
+ */
+export function labelled(state: CallState, selection: Selection, label: string): CallState {
+  const selected = selectedParticipant(state, selection);
+  if (selected === null || selected.label === label) return state;
+  const draft = draftOf(state);
+  for (const participant of draft.participants) {
+    if (participant.id === selected.id) participant.label = label;
+  }
+  return finished(draft, state);
+}

@@ -13,6 +13,7 @@ import type { Dialogue } from './dialogue.js';
 import type { MediaPair } from './media-pair.js';
 import { isOnHold } from './media-setup.js';
 import { dtlsLinesFor, iceLinesFor, keepsAddress } from './secure-lines.js';
+import { plainProtocol } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { cryptoLinesFor } from './sdes/apply.js';
 import { passedOnOfSession } from '../sdp/passed-on.js';
@@ -127,7 +128,7 @@ function originFor(
     const first = pairs.find(({ rejected, untouched }) => !rejected && !untouched) ?? pairs[0];
     if (first !== undefined) {
       const { family, address } = shownAddress(output, first.receiver);
-      origin = { ...origin, addressType: family, address };
+      origin = { ...origin, networkType: 'IN', addressType: family, address };
     }
   }
   if (kept === null) return origin;
@@ -163,6 +164,10 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
           : 'relay',
     port: bundleOnly ? 0 : pair.untouched || stays ? section.port : port,
     protocol: receiver.protocol,
+    twin:
+      kind === 'offer' && receiver.flags.has('legacy-osrtp') && listed
+        ? plainProtocol(receiver.protocol)
+        : null,
     connection: stays ? (connectionOf(section, pair.session) ?? connection) : connection,
     formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
     addedCodecs: listed ? undescribed(pair) : [],
@@ -224,9 +229,10 @@ function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
   if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
   // RFC 9143 §9.3.
   if (pair.receiver.bundle.group > 0) return true;
-  // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out.
+  // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out, or by `demux`
+  // (10.5 and 12.5 seen).
   const known = pair.receiver.rtcpMux;
-  return (hasRtcpMux(pair.section) || known) && !rtcpMux.has('demux');
+  return known || (hasRtcpMux(pair.section) && !rtcpMux.has('demux'));
 }
 
 /** Where RTCP is multiplexed: it is agreed on, or there is no other way. */
@@ -358,7 +364,8 @@ function remember(to: Participant, session: SdpSession, sessions: readonly Sessi
   }
   to.sdpSent = {
     ...kept,
-    version: first.origin.version,
+    // What was counted is counted on, whatever was sent uncounted in between (10.5 and 12.5 seen).
+    version: kept.bodyDigest === '' ? first.origin.version : kept.version,
     addressType: first.origin.addressType,
     address: first.origin.address,
   };

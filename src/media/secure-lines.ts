@@ -5,7 +5,7 @@ import { fingerprintText } from './dtls/attributes.js';
 import { fingerprintOf } from './dtls/identity.js';
 import { speaksDtls, tlsIdOf } from './dtls/negotiation.js';
 import { candidateText, offeredIce } from './ice/attributes.js';
-import { foundationOf, hostPriority, lastResortPriority, relayPriority } from './ice/candidates.js';
+import { foundationOf, hostPriority, lastResortPriority } from './ice/candidates.js';
 import type { IceCandidate } from './media-attributes.js';
 import type { MediaPair } from './media-pair.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
@@ -25,7 +25,9 @@ export function dtlsLinesFor(
 ): readonly string[] {
   const { identity, setup, fingerprint } = receiver.security;
   if (!speaksDtls(receiver) || identity === null) return [];
-  const hash = request.dtlsFingerprint ?? fingerprint?.hash ?? 'sha-256';
+  // Who offered first has said which one it knows; what was chosen for the other side stays (12.5 seen).
+  const own = receiver.ice.controlling ? undefined : fingerprint?.hash;
+  const hash = own ?? request.dtlsFingerprint ?? 'sha-256';
   const lines = [
     // RFC 8842 §5.3: whoever offers leaves the choice, established roles stay all the same.
     `setup:${kind === 'offer' ? 'actpass' : (setup ?? 'passive')}`,
@@ -69,11 +71,7 @@ function priorityFor(
   at: Position,
 ): number {
   if (appearance === 'own') return hostPriority(at.index, at.component);
-  const rest = others.filter(({ type }) => appearance !== 'relay' || type !== 'relay');
-  if (rest.length > 0) {
-    return lastResortPriority(rest, appearance === 'relay' ? 'relay' : 'host', at);
-  }
-  return (appearance === 'relay' ? relayPriority : hostPriority)(at.index, at.component);
+  return lastResortPriority(others, appearance === 'relay' ? 'relay' : 'host', at);
 }
 
 /** Where ICE is done: the stream, the place of the chosen socket among its own, and the peer (RFC 8839 §4.4.1.2.2). */

@@ -1,9 +1,11 @@
 /** What an m= section says of security and ICE, applied to the medias of its sender and its receiver. */
+import { agreedOf, inUse, isSecuredOtherwise, withdrawOffer } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import { setMediaFlag, type MediaPair } from './media-pair.js';
 import { hasFingerprint, offeredDtls } from './dtls/attributes.js';
 import {
   answerTo,
+  hasDeclinedDtls,
   hearAnswerer,
   hearOfferer,
   offerTo,
@@ -13,24 +15,27 @@ import {
 } from './dtls/negotiation.js';
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
-import { applySdes, withoutSdes } from './sdes/apply.js';
+import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
+import { readCryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle } from './media-attributes.js';
-import { nothingToResume, type Media } from './call-state.js';
-import { hasAttribute, isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
+import { nothingToResume, type AgreedSecurity, type Media } from './call-state.js';
+import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
 /**
  * Whether SRTP, DTLS and ICE are the ends' own affair: asked for as such, or because ICE is to show the
- * receiver the sender's own candidates. Of an answer its offer decides.
+ * receiver the sender's own candidates, or was to before. Of an answer its offer decides.
  */
 export function passesThrough(
   kind: SignallingKind,
-  { section, session, receiver }: MediaPair,
+  { section, session, sender, receiver }: MediaPair,
   { passthrough, ice }: SignallingRequest,
 ): boolean {
   if (kind === 'answer') return receiver.flags.has('passthrough');
   if (passthrough === true) return true;
-  const shows = ice.mode === 'optional' || ice.mode === 'force-relay';
+  const goesOn =
+    ice.mode === null && [sender, receiver].every(({ flags }) => flags.has('passthrough'));
+  const shows = ice.mode === 'optional' || ice.mode === 'force-relay' || goesOn;
   return shows && offeredIce(section, session) !== null;
 }
 
@@ -40,14 +45,19 @@ const isDtlsProtocol = (protocol: string): boolean => /^UDP\/TLS\//i.test(protoc
 const kindOf = (protocol: string): string =>
   isDtlsProtocol(protocol) ? 'DTLS' : isSecureProtocol(protocol) ? 'SRTP' : 'RTP';
 
-/** The protocol towards the receiver of an offer. */
+/**
+ * The protocol towards the receiver of an offer: without a word that of before, as long as the offerer keeps
+ * to his (10.5 and 12.5 seen).
+ */
 export function protocolFor(
-  { section }: Pick<MediaPair, 'section'>,
-  wanted: string | null,
+  { section, receiver }: Pick<MediaPair, 'section' | 'receiver'>,
+  asked: string | null,
   passed: boolean,
+  senderProtocol: string,
 ): string {
   const received = section.protocol;
-  if (wanted === null || !isRtpProtocol(received) || !isRtpProtocol(wanted)) return received;
+  const wanted = asked ?? (senderProtocol === received ? receiver.protocol : '');
+  if (!isRtpProtocol(received) || !isRtpProtocol(wanted)) return received;
   return passed && kindOf(received) !== kindOf(wanted) ? received : wanted;
 }
 
@@ -63,11 +73,40 @@ function dtlsRequestOf(request: SignallingRequest, context: SignallingContext): 
   };
 }
 
-const hasCrypto = ({ transport }: MediaPair): boolean => hasAttribute(transport, 'crypto');
+/** One that can be used, of a suite that is known: others count as absent. */
+const hasCrypto = ({ transport }: MediaPair): boolean =>
+  transport.attributes.some(
+    ({ name, value }) => name === 'crypto' && typeof readCryptoLine(value ?? '') !== 'string',
+  );
+
+/** The side has said for itself that it speaks SRTP, and nothing of DTLS. */
+const hasKeysAlone = (media: Media, { receiverProtocol }: Before): boolean =>
+  media.flags.has('initialized') && isSecureProtocol(receiverProtocol) && !speaksDtls(media);
+
+/** Whether the receiver of an offer is to have the choice of DTLS, whatever else there is. */
+function isDtlsWanted(pair: MediaPair, request: SignallingRequest, before: Before): boolean {
+  const { sender, receiver } = pair;
+  if (isSecureProtocol(receiver.protocol)) {
+    const isAsked = request.flags.has('reset') || isDtlsProtocol(receiver.protocol);
+    return isAsked || !(hasDeclinedDtls(receiver) || hasKeysAlone(receiver, before));
+  }
+  // Plain RTP with the choice of SRTP (RFC 8643): as it came, or as is asked for.
+  const isPassedOn = request.transportProtocol === null && receiver.protocol === sender.protocol;
+  return request.opportunistic.offers || (isPassedOn && (speaksDtls(sender) || hasCrypto(pair)));
+}
+
+/** Plain RTP was offered with the choice of SRTP, and the answerer takes nothing but plain RTP. */
+function isPlainAlike(pair: MediaPair): boolean {
+  const { sender, receiver, section } = pair;
+  if (isSecureProtocol(receiver.protocol) || isSecureProtocol(section.protocol)) return false;
+  return hasDeclinedDtls(sender) && !hasCrypto(pair);
+}
 
 interface Sides {
   readonly senderDtls: boolean;
   readonly receiverDtls: boolean;
+  /** The receiver of an offer once offered DTLS without keys: it is not offered any. */
+  readonly receiverDtlsAlone: boolean;
 }
 
 function applyDtls(
@@ -75,21 +114,29 @@ function applyDtls(
   pair: MediaPair,
   request: SignallingRequest,
   context: SignallingContext,
+  before: Before,
 ): Sides {
   const { transport, session, sender, receiver } = pair;
   const offered = offeredDtls(transport, session);
   const wish = dtlsRequestOf(request, context);
   if (kind === 'offer') {
-    hearOfferer(sender, offered, hasCrypto(pair), wish);
-    const passedOn = request.transportProtocol === null && speaksDtls(sender);
-    offerTo(receiver, isSecureProtocol(receiver.protocol) || passedOn, wish);
-    return { senderDtls: speaksDtls(sender), receiverDtls: speaksDtls(receiver) };
+    const { security, ice, sdes } = receiver;
+    const receiverDtlsAlone = security.mode === 'DTLS' && !ice.controlling && sdes === null;
+    hearOfferer(sender, offered, hasCrypto(pair), wish, request.sdes.preferred);
+    offerTo(receiver, isDtlsWanted(pair, request, before), wish);
+    const receiverDtls = speaksDtls(receiver);
+    return {
+      senderDtls: speaksDtls(sender),
+      receiverDtls,
+      receiverDtlsAlone: receiverDtls && receiverDtlsAlone,
+    };
   }
   const prefers = request.sdes.preferred;
   const keysOfOfferer = (receiver.sdes?.offered.length ?? 0) > 0;
   return {
     senderDtls: hearAnswerer(sender, offered, prefers && hasCrypto(pair), wish),
-    receiverDtls: answerTo(receiver, (prefers || wish.off) && keysOfOfferer, wish),
+    receiverDtls: answerTo(receiver, (wish.off && keysOfOfferer) || isPlainAlike(pair), wish),
+    receiverDtlsAlone: false,
   };
 }
 
@@ -102,13 +149,59 @@ function forgetKeys(draft: CallDraft, media: Media): void {
   }
 }
 
-const associationOf = (media: Media): string =>
+const associationOf = (media: Pick<Media, 'security'>): string =>
   speaksDtls(media) ? String(media.security.generation) : '';
 
-/** `sender.protocol` before the section was looked at. */
+/** Protocols before the section was looked at. */
 export interface Before {
   readonly senderProtocol: string;
+  readonly receiverProtocol: string;
   readonly receiverIsKnown: boolean;
+  /** Of both sides there have been bodies: something was agreed on. */
+  readonly isAgreed: boolean;
+}
+
+/** A media as its packets were treated before a body. */
+class Former {
+  readonly #used: AgreedSecurity;
+  readonly #indexes: Pick<Media, 'srtpIndexes' | 'srtpResume'>;
+  readonly #wasHeld: boolean;
+
+  constructor(
+    private readonly media: Media,
+    protocol: string,
+  ) {
+    this.#used = agreedOf(inUse(media), media.agreed?.protocol ?? protocol);
+    this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
+    this.#wasHeld = media.agreed !== null;
+  }
+
+  /** Whether the offer would change it. */
+  get isOther(): boolean {
+    return isSecuredOtherwise(this.#used, this.media);
+  }
+
+  /**
+   * Goes on with what was agreed on. Where the receiver of the offer goes on with ICE, our new credentials count at
+   * once: it may check before its answer has come.
+   */
+  hold(isReceiver: boolean): void {
+    const { media } = this;
+    const goesOn = isReceiver && this.#used.ice.enabled && media.ice.enabled;
+    media.agreed = goesOn ? { ...this.#used, ice: media.ice } : this.#used;
+    Object.assign(media, this.#indexes);
+  }
+
+  /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */
+  settle(draft: CallDraft, passed: boolean): void {
+    const { media } = this;
+    if (this.#wasHeld) {
+      media.agreed = null;
+      Object.assign(media, this.#indexes);
+      forgetIndexes(media, this.#used.sdes);
+    }
+    settleKeys(draft, media, associationOf(this.#used), passed);
+  }
 }
 
 /** Settles DTLS, SDES and ICE of both medias. Their protocols say already what each side speaks. */
@@ -121,8 +214,15 @@ export function applySecurity(
   before: Before,
 ): readonly string[] {
   const { section, transport, session, sender, receiver } = pair;
-  if (pair.rejected || pair.untouched) return [];
+  if (pair.rejected || pair.untouched) {
+    for (const media of [sender, receiver]) withdrawOffer(media);
+    return [];
+  }
   const passed = passesThrough(kind, pair, request);
+  const formers = [
+    new Former(sender, before.senderProtocol),
+    new Former(receiver, before.receiverProtocol),
+  ];
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
   const told = [sender, receiver].map(({ ice }) => ice.local);
   const warnings = [
@@ -137,7 +237,8 @@ export function applySecurity(
         kind,
         words: request.ice,
         lite: request.iceLite,
-        trickle: request.flags.has('trickle-ice'),
+        // Who offers says whether it can (10.5 and 12.5 seen).
+        trickle: kind === 'offer' && request.flags.has('trickle-ice'),
         reject: request.flags.has('reject-ice'),
         reset: request.flags.has('reset'),
       },
@@ -149,9 +250,8 @@ export function applySecurity(
     const was = told[at] ?? null;
     if (was !== media.ice.local) setMediaFlag(media, 'ice-restarted', was !== null);
   });
-  if (![section.protocol, sender.protocol, receiver.protocol].every(isRtpProtocol)) return warnings;
-  const known = [sender, receiver].map(associationOf);
-  if (passed) {
+  const isRtp = [section.protocol, sender.protocol, receiver.protocol].every(isRtpProtocol);
+  if (passed || !isRtp) {
     for (const media of [sender, receiver]) media.security = withoutDtls(media.security);
     withoutSdes([sender, receiver]);
   } else {
@@ -160,24 +260,49 @@ export function applySecurity(
     }
     // Keys of one section that others send with, too, are the other side's no longer.
     const isShared = [sender, receiver].some(({ bundle }) => bundle !== noBundle);
-    const sides = applyDtls(kind, pair, request, context);
+    const isAlike = receiver.protocol === sender.protocol;
+    const mayBePlain = (kind === 'offer' ? receiver : sender).flags.has('legacy-osrtp');
+    const sides = applyDtls(kind, pair, request, context, before);
     warnings.push(
       ...applySdes(
         { section: transport, sender, receiver },
-        sdesRequestOf(kind, request, sides, before, isShared),
+        {
+          ...sdesRequestOf(kind, request, sides, before, { isShared, isAlike, mayBePlain }),
+          othersLines: () => draft.state.medias.flatMap(({ sdes }) => sdes?.offered ?? []),
+        },
       ),
     );
   }
-  [sender, receiver].forEach((media, at) => {
-    // Those of streams and sockets are of before; with SDES the media's count.
-    const isOther = associationOf(media) !== known[at];
-    if (isOther || passed || (media.sdes !== null && !speaksDtls(media))) forgetKeys(draft, media);
-    if (isOther && known[at] !== '') {
-      media.srtpIndexes = [];
-      media.srtpResume = nothingToResume;
-    }
+  const isAgreed = [before.isAgreed, before.receiverIsKnown];
+  // Both sides or none: what one is sent is what comes from the other.
+  const isHeld =
+    kind === 'offer' && formers.some(({ isOther }, at) => isAgreed[at] === true && isOther);
+  formers.forEach((former, at) => {
+    if (isHeld && isAgreed[at] === true) former.hold(at === 1);
+    else former.settle(draft, passed);
   });
   return warnings;
+}
+
+/**
+ * Keeps the keys of streams and sockets, or not: they are of before, and with SDES the media's count. Of an association that
+ * is to follow another one there are none before its handshake, which may come late or not at all (there are phones that
+ * write another role into every body): until then those of before are in use.
+ * @param association in use before; '' none.
+ */
+function settleKeys(draft: CallDraft, media: Media, association: string, passed: boolean): void {
+  const isOther = associationOf(media) !== association;
+  const goesOn = isOther && association !== '' && !passed && speaksDtls(media);
+  if (goesOn && media.streams.some((id) => draft.stream(id).srtp !== null)) {
+    setMediaFlag(media, 'dtls-renewed', true);
+    return;
+  }
+  if (isOther || passed || !speaksDtls(media)) setMediaFlag(media, 'dtls-renewed', false);
+  if (isOther || passed || (media.sdes !== null && !speaksDtls(media))) forgetKeys(draft, media);
+  if (isOther && association !== '') {
+    media.srtpIndexes = [];
+    media.srtpResume = nothingToResume;
+  }
 }
 
 const sdesRequestOf = (
@@ -185,13 +310,18 @@ const sdesRequestOf = (
   request: SignallingRequest,
   sides: Sides,
   { senderProtocol }: Before,
-  isShared: boolean,
-): Parameters<typeof applySdes>[1] => ({
+  {
+    isShared,
+    isAlike,
+    mayBePlain,
+  }: Readonly<Record<'isShared' | 'isAlike' | 'mayBePlain', boolean>>,
+): Omit<Parameters<typeof applySdes>[1], 'othersLines'> => ({
   kind,
   options: request.sdes,
   opportunistic: request.opportunistic.offers,
   recrypt: isShared || request.flags.has('recrypt'),
-  keepsProtocol: request.transportProtocol === null,
+  keepsProtocol: request.transportProtocol === null && isAlike,
   ...sides,
-  required: kind === 'answer' && isSecureProtocol(senderProtocol),
+  required: kind === 'answer' && isSecureProtocol(senderProtocol) && !mayBePlain,
+  mayBePlain,
 });

@@ -44,11 +44,12 @@ export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): voi
     subscribe(opposite, media);
   }
   const inDialogue = new Set([...from.medias, ...to.medias]);
+  const ends = (subscription: Subscription): boolean =>
+    subscription.offerAnswer && inDialogue.has(subscription.mediaId);
   for (const media of draft.state.medias) {
-    if (inDialogue.has(media.id)) continue;
-    if (!media.subscriptions.some((s) => s.offerAnswer && inDialogue.has(s.mediaId))) continue;
+    if (!media.subscriptions.some(ends) || inDialogue.has(media.id)) continue;
     draft.media(media.id).subscriptions = media.subscriptions.filter(
-      (subscription) => !(subscription.offerAnswer && inDialogue.has(subscription.mediaId)),
+      (subscription) => !ends(subscription),
     );
   }
 }

@@ -24,8 +24,18 @@ export interface NativeBpfForwarder<Flow, Vlan> {
 
 /** native/kernel_api/steering_object.cc */
 export interface NativeSteering {
-  /** null, or why not. */
-  open(pinDirectory: string, objectPath: string, maxPorts: number): string | null;
+  /**
+   * null, or why not. `onlyAdopt`: what is pinned is in use here already (`look`), and left as it is where it cannot
+   * be adopted.
+   */
+  open(
+    pinDirectory: string,
+    objectPath: string,
+    maxPorts: number,
+    onlyAdopt: boolean,
+  ): string | null;
+  /** Opens the maps that another process has pinned, and changes nothing. null, or why not. */
+  look(pinDirectory: string): string | null;
   state(): {
     /** Ports of an earlier process were found. */
     readonly adopted: boolean;
@@ -34,6 +44,7 @@ export interface NativeSteering {
     /** Descriptors of the maps. */
     readonly ports: number;
     readonly sockets: number;
+    readonly blocks: number;
   };
   /** true: the program is where it was. false: it was detached, and is there again. A string: it is not. */
   check(): boolean | string;
@@ -47,6 +58,7 @@ interface KernelAddon {
   readonly KernelForwarder: new () => unknown;
   readonly Steering: new () => NativeSteering;
   readonly removeLeftSteering: (pinDirectory: string) => string | null;
+  readonly removeAbandonedSteering: (pinDirectory: string) => boolean;
 }
 
 /** @throws NativeRelayError */
@@ -75,3 +87,10 @@ export function newSteering(): NativeSteering {
 /** What a process with steered ports has left. null, or why it may go on. @throws NativeRelayError */
 export const removeLeftSteering = (pinDirectory: string): string | null =>
   kernelAddon().removeLeftSteering(pinDirectory);
+
+/**
+ * What another instance has left: nobody locks it, and every socket that it steers to is closed. true: there was something.
+ * @throws NativeRelayError
+ */
+export const removeAbandonedSteering = (pinDirectory: string): boolean =>
+  kernelAddon().removeAbandonedSteering(pinDirectory);

@@ -12,6 +12,9 @@ export interface RefusedMessages {
   readonly port: number;
 }
 
+/** What a message has turned out to be, as native/core/intake.h counts it. */
+const outcomes = { malformed: 0, command: 1, refused: 2, neutral: 3 } as const;
+
 /** native/api/datagram_socket.h */
 interface AddonDatagramSocket {
   start(
@@ -41,7 +44,7 @@ interface Addon {
 }
 
 /** As in native/api/datagram_socket.h. */
-const datagramBatch = 4;
+const datagramBatch = 16;
 const datagramBytes = 65_536;
 
 /** A bound UDP socket for control messages, read and written in batches. */
@@ -74,22 +77,22 @@ export class NativeDatagramSocket {
   }
 
   /**
-   * `receive` gets a buffer of its own and says whether it was a command, whose senders are served
+   * `receive` gets bytes that are valid until it returns, and says what it was: senders of commands are served
    * first from then on; `onError` the system's code of a message not sent.
    */
   start(
-    receive: (datagram: Buffer, host: string, port: number) => boolean,
+    receive: (datagram: Buffer, host: string, port: number) => keyof typeof outcomes,
     onError: (code: string) => void,
   ): void {
     this.#socket.start((lengths, hosts, ports) => {
-      let commands = 0;
+      let told = 0;
       for (let index = 0; index < lengths.length; index++) {
         const start = index * datagramBytes;
         const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
-        const isCommand = receive(Buffer.from(view), hosts[index] ?? '', ports[index] ?? 0);
-        if (isCommand) commands |= 1 << index;
+        const outcome = receive(view, hosts[index] ?? '', ports[index] ?? 0);
+        told |= outcomes[outcome] << (2 * index);
       }
-      return commands;
+      return told;
     }, onError);
   }
 

@@ -4,13 +4,25 @@ import { loadRelayAddon } from './addon.js';
 
 /** native/api/dtls_identity.h */
 interface Addon {
-  createDtlsIdentity(rsaBits: number): DtlsIdentity;
+  createDtlsIdentity(rsaBits: number, sha1: boolean, ciphers: string): DtlsIdentity;
+}
+
+export interface DtlsIdentityOptions {
+  /** Of an RSA key; 0: a key on the curve P-256. */
+  readonly rsaBits: number;
+  /** Of the certificate; default SHA-256. */
+  readonly signature?: 'SHA-1' | 'SHA-256';
+  /** OpenSSL's list of cipher suites that it is to be used with; null: our own. */
+  readonly ciphers?: string | null;
 }
 
 /**
  * A self-signed certificate, good from yesterday for 31 days.
- * @param rsaBits of an RSA key; 0: a key on the curve P-256.
- * @throws Error: OpenSSL refuses; NativeRelayError
+ * @throws Error: OpenSSL refuses, e.g. a list that names no cipher suite; NativeRelayError
  */
-export const createDtlsIdentity = (rsaBits: number): DtlsIdentity =>
-  (loadRelayAddon() as Addon).createDtlsIdentity(rsaBits);
+export const createDtlsIdentity = ({
+  rsaBits,
+  signature = 'SHA-256',
+  ciphers = null,
+}: DtlsIdentityOptions): DtlsIdentity =>
+  (loadRelayAddon() as Addon).createDtlsIdentity(rsaBits, signature === 'SHA-1', ciphers ?? '');

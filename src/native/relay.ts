@@ -2,26 +2,33 @@
 import { availableParallelism } from 'node:os';
 import type { Endpoint } from '../media/call-state.js';
 import { PlanEncoder, dropReasons } from '../media/plan-codec.js';
+import { nothingHeard } from '../media/relay.js';
 import type {
+  AddressCounters,
   CallStatistics,
+  DialledDigit,
   DropReason,
   DtlsStatus,
   IceStatus,
   MediaPlan,
+  PlanVersion,
   MediaRelay,
   PortFailureCause,
   ReconcileResult,
   RelayEvent,
   RelayTotals,
   RtcpCopy,
+  SampleSums,
   SourceCounts,
   SrtpIndexes,
+  StreamCounters,
   StreamGlance,
   StreamSource,
   StreamStatistics,
   StreamTrace,
   TransportPlan,
 } from '../media/relay.js';
+import { forgetOldest } from '../media/remembered.js';
 import { srtpSuiteNames } from '../media/sdes/suites.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 
@@ -42,6 +49,8 @@ export interface NativeRelayOptions {
     readonly formula: 'G.107' | 'legacy';
     readonly kind: 'conversational' | 'listening';
   };
+  /** Longest datagram of DTLS, bytes, default 1200; OpenSSL's list of cipher suites, null: our own. */
+  readonly dtls?: { readonly mtu: number; readonly ciphers: string | null };
   /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
   readonly steering?: SteeringMaps;
 }
@@ -50,10 +59,11 @@ export interface NativeRelayOptions {
 export interface SteeringMaps {
   readonly ports: number;
   readonly sockets: number;
+  readonly blocks: number;
 }
 
 /** Position of each number of a stream, then the drops by reason; as in native/api/relay_object.cc. */
-const figure = {
+const counter = {
   streamId: 0,
   packets: 1,
   bytes: 2,
@@ -69,7 +79,7 @@ const figure = {
   sources: 11,
   drops: 19,
 } as const;
-const figuresPerStream = figure.drops + dropReasons.length;
+const countersPerStream = counter.drops + dropReasons.length;
 
 /** Position of each number of a stream in a glance; as in native/api/relay_object.cc. */
 const glanced = {
@@ -85,8 +95,8 @@ const glanced = {
 } as const;
 const numbersPerGlance = 12;
 
-function streamGlance(figures: Float64Array, at: number): StreamGlance {
-  const number = (position: number): number => figures[at + position] ?? 0;
+function streamGlance(counters: Float64Array, at: number): StreamGlance {
+  const number = (position: number): number => counters[at + position] ?? 0;
   const lost = number(glanced.lost);
   const reportedAtSeconds = number(glanced.reportedAt);
   return {
@@ -123,7 +133,7 @@ interface NativeEvent {
   readonly transportId: number;
   /**
    * 1 first packet, 2 endpoint learned, 4 packets could not be sent, 16 ICE route, 32 ICE status; alone: 8
-   * SRTP indexes, 64 DTLS status, 128 digit.
+   * SRTP indexes, 64 DTLS status, 128 digit, 256 SSRC learned.
    */
   readonly bits: number;
   readonly generation: number;
@@ -137,7 +147,8 @@ interface NativeEvent {
   readonly ssrc?: number;
   readonly rtpIndex?: number;
   readonly rtcpIndex?: number;
-  /** With bit 128, and then beside `ssrc` alone. */
+  readonly offset?: number;
+  /** With bit 128 or 256, and then beside `ssrc` alone. */
   readonly streamId?: number;
   readonly digit?: number;
   readonly volume?: number;
@@ -152,6 +163,7 @@ interface NativeEvent {
   readonly suite?: number;
   readonly send?: { readonly key: Buffer; readonly salt: Buffer };
   readonly receive?: { readonly key: Buffer; readonly salt: Buffer };
+  readonly certificate?: Buffer;
 }
 
 interface NativeStatistics {
@@ -172,18 +184,25 @@ interface CountedSource extends SourceCounts {
 /** native/api/relay_object.h */
 interface AddonRelay {
   activate(): void;
-  rebase(callId: string, figures: Float64Array): void;
+  replayLeft(): number;
+  rebase(callId: string, counters: Float64Array): void;
   pause(): void;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
-  /** Fills `figures`; a number: how many are needed. null: no such call. */
-  statistics(callId: string, figures: Float64Array): NativeStatistics | number | null;
-  /** Fills `figures` as far as all fit; how many there are. -1: no such call. */
-  glance(callId: string, figures: Float64Array): number;
+  /** Fills `counters`; a number: how many are needed. null: no such call. */
+  statistics(callId: string, counters: Float64Array): NativeStatistics | number | null;
+  /** Fills `counters` as far as all fit; how many there are. -1: no such call. */
+  glance(callId: string, counters: Float64Array): number;
+  /** Five numbers for each stream that something came to, as far as all fit; how many there are. */
+  counters(callId: string, counters: Float64Array): number;
+  keepPorts(callIds: readonly string[]): void;
   requestKeyFrames(callId: string): boolean;
-  /** call-id, micros, call-id, micros, … */
-  lastActivity(): readonly (string | number)[];
+  /** Stream, event, volume, payload type, duration, pause, frame, told (0, 1). */
+  dial(callId: string, digit: Uint32Array): boolean;
+  lastPacket(callId: string): number;
   totals(): RelayTotals;
+  /** In the order of `addressCountersOf`. */
+  byAddress(): readonly { readonly address: string; readonly counters: Float64Array }[];
   /** By position in `dropReasons`. */
   drops(): readonly number[];
   traces(callId: string): readonly StreamTrace[];
@@ -203,8 +222,11 @@ interface Addon {
     legacyMos: boolean,
     listeningMos: boolean,
     dormant: boolean,
+    dtlsMtu: number,
+    dtlsCiphers: string,
     portsMap?: number,
     socketsMap?: number,
+    blocksMap?: number,
   ) => AddonRelay;
 }
 
@@ -216,7 +238,12 @@ const iceSelectedBit = 16;
 const iceStatusBit = 32;
 const dtlsStatusBit = 64;
 const digitEndedBit = 128;
+const ssrcLearnedBit = 256;
 const maxWorkers = 64;
+/** Large calls of which the addon is told what changes: it remembers as many (`kMaxKeptPlans`). */
+const maxVersions = 16;
+/** It does not know the plan that was to be changed (native/core/plan.cc). */
+const unknownPlan = 'the plan that it changes is not known';
 
 /** In the order of native/ice/agent.h. */
 const iceStatuses: readonly IceStatus[] = ['checking', 'connected', 'disconnected', 'failed'];
@@ -244,11 +271,11 @@ function causeOf(errno: string): PortFailureCause {
 
 const noSources: readonly StreamSource[] = [];
 
-function sourcesOf(figures: Float64Array, at: number): readonly StreamSource[] {
+function sourcesOf(counters: Float64Array, at: number): readonly StreamSource[] {
   let sources: StreamSource[] | null = null;
-  for (let index = at; index < at + figure.drops - figure.sources; index += 2) {
-    const ssrc = figures[index] ?? -1;
-    const payloadType = figures[index + 1] ?? -1;
+  for (let index = at; index < at + counter.drops - counter.sources; index += 2) {
+    const ssrc = counters[index] ?? -1;
+    const payloadType = counters[index + 1] ?? -1;
     if (ssrc < 0) continue;
     sources ??= [];
     sources.push({ ssrc, payloadType: payloadType < 0 ? null : payloadType, counts: null });
@@ -263,10 +290,10 @@ const countedSource = (source: CountedSource): StreamSource => {
 
 const nothingDropped: StreamStatistics['drops'] = {};
 
-function dropsOf(figures: Float64Array, at: number): StreamStatistics['drops'] {
+function dropsOf(counters: Float64Array, at: number): StreamStatistics['drops'] {
   let drops: Partial<Record<DropReason, number>> | null = null;
   for (let index = 0; index < dropReasons.length; index++) {
-    const count = figures[at + index] ?? 0;
+    const count = counters[at + index] ?? 0;
     const reason = dropReasons[index];
     if (count === 0 || reason === undefined) continue;
     drops ??= {};
@@ -276,54 +303,54 @@ function dropsOf(figures: Float64Array, at: number): StreamStatistics['drops'] {
 }
 
 function streamStatistics(
-  figures: Float64Array,
+  counters: Float64Array,
   at: number,
   host: string | undefined,
 ): StreamStatistics {
-  const number = (position: number): number => figures[at + position] ?? 0;
-  const ssrc = number(figure.ssrc);
+  const number = (position: number): number => counters[at + position] ?? 0;
+  const ssrc = number(counter.ssrc);
   return {
-    streamId: number(figure.streamId),
-    packets: number(figure.packets),
-    bytes: number(figure.bytes),
-    errors: number(figure.errors),
+    streamId: number(counter.streamId),
+    packets: number(counter.packets),
+    bytes: number(counter.bytes),
+    errors: number(counter.errors),
     kernelPackets: 0,
     kernelBytes: 0,
-    packetsOut: number(figure.packetsOut),
-    bytesOut: number(figure.bytesOut),
-    lastPacketMicros: number(figure.lastPacketMicros),
+    packetsOut: number(counter.packetsOut),
+    bytesOut: number(counter.bytesOut),
+    lastPacketMicros: number(counter.lastPacketMicros),
     ssrc: ssrc < 0 ? null : ssrc,
-    sources: sourcesOf(figures, at + figure.sources),
-    endpoint: host === undefined ? null : { address: host, port: number(figure.port) },
-    confirmed: number(figure.confirmed) !== 0,
-    received: number(figure.received) !== 0,
-    drops: dropsOf(figures, at + figure.drops),
+    sources: sourcesOf(counters, at + counter.sources),
+    endpoint: host === undefined ? null : { address: host, port: number(counter.port) },
+    confirmed: number(counter.confirmed) !== 0,
+    received: number(counter.received) !== 0,
+    drops: dropsOf(counters, at + counter.drops),
   };
 }
 
 /** What `NativeRelay.statistics` says of streams on which nothing has come yet. */
 export function silentStreams(plans: readonly TransportPlan[]): CallStatistics {
-  const figures = new Float64Array(figuresPerStream);
+  const counters = new Float64Array(countersPerStream);
   const streams: StreamStatistics[] = [];
   for (const { id, remote } of plans) {
-    figures[figure.streamId] = id;
-    figures[figure.ssrc] = -1;
-    figures[figure.port] = remote.endpoint?.port ?? -1;
-    figures.fill(-1, figure.sources, figure.drops);
-    streams.push(streamStatistics(figures, 0, remote.endpoint?.address));
+    counters[counter.streamId] = id;
+    counters[counter.ssrc] = -1;
+    counters[counter.port] = remote.endpoint?.port ?? -1;
+    counters.fill(-1, counter.sources, counter.drops);
+    streams.push(streamStatistics(counters, 0, remote.endpoint?.address));
   }
   return { streams, ssrcs: [] };
 }
 
 function dtlsStatusEvent(event: NativeEvent): RelayEvent | null {
-  const { callId, transportId, generation, send, receive } = event;
+  const { callId, transportId, generation, send, receive, certificate } = event;
   const status = dtlsStatuses[event.dtlsStatus ?? 0] ?? null;
   if (status === null) return null;
   const suite = srtpSuiteNames[event.suite ?? -1];
   const keys =
-    suite === undefined || send === undefined || receive === undefined
+    suite === undefined || send === undefined || receive === undefined || certificate === undefined
       ? null
-      : { suite, send, receive };
+      : { suite, send, receive, certificate };
   return { type: 'dtls-status', callId, transportId, generation, status, keys };
 }
 
@@ -346,14 +373,20 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   for (const event of batch) {
     const { callId, transportId, bits, generation, endpoint, confirmed } = event;
     if ((bits & srtpIndexBit) !== 0) {
-      const { sends, ssrc = 0, rtpIndex = -1, rtcpIndex = -1 } = event;
+      const { sends, ssrc = 0, rtpIndex = -1, rtcpIndex = -1, offset = 0 } = event;
       const indexes: SrtpIndexes = {
         ssrc,
         rtp: rtpIndex < 0 ? null : rtpIndex,
         rtcp: rtcpIndex < 0 ? null : rtcpIndex,
+        offset,
       };
       const direction = sends === true ? 'send' : 'receive';
       events.push({ type: 'srtp-index', callId, transportId, direction, indexes });
+      continue;
+    }
+    if ((bits & ssrcLearnedBit) !== 0) {
+      const { streamId = -1, ssrc = 0 } = event;
+      events.push({ type: 'ssrc-learned', callId, transportId, streamId, ssrc });
       continue;
     }
     if ((bits & digitEndedBit) !== 0) {
@@ -391,11 +424,36 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
  * The native engine. Several may exist at once. Threads and sockets live until `close()`; events
  * alone do not keep the process running.
  */
+/** As relay_object.cc writes them. */
+function addressCountersOf({
+  address,
+  counters,
+}: {
+  readonly address: string;
+  readonly counters: Float64Array;
+}): AddressCounters {
+  const at = (position: number): number => counters[position] ?? 0;
+  const sums = (position: number): SampleSums => ({
+    total: at(position),
+    squares: at(position + 1),
+  });
+  return {
+    ...{ address, packets: at(0), bytes: at(1), errors: at(2) },
+    ...{ packetsOut: at(3), bytesOut: at(4) },
+    reports: {
+      ...{ reports: at(5), jitterMs: sums(6), roundTripMicros: sums(8) },
+      ...{ roundTripLegMicros: sums(10), lossPercent: sums(12), rated: at(14), mos: sums(15) },
+    },
+  };
+}
+
 export class NativeRelay implements MediaRelay {
   readonly #relay: AddonRelay;
   readonly #encoder = new PlanEncoder();
+  /** Of the plans that the addon has obeyed last, the last one last. */
+  readonly #versions = new Map<string, PlanVersion>();
   /** Filled by each `statistics`; grows with the largest call. */
-  #figures = new Float64Array(64 * figuresPerStream);
+  #counters = new Float64Array(64 * countersPerStream);
   #closed = false;
 
   /** Throws NativeRelayError when the addon is missing or its threads cannot be started. */
@@ -417,8 +475,11 @@ export class NativeRelay implements MediaRelay {
         options.mos?.formula === 'legacy',
         options.mos?.kind === 'listening',
         options.dormant ?? false,
+        options.dtls?.mtu ?? 1200,
+        options.dtls?.ciphers ?? '',
         options.steering?.ports,
         options.steering?.sockets,
+        options.steering?.blocks,
       );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
@@ -435,10 +496,19 @@ export class NativeRelay implements MediaRelay {
     }
   }
 
-  /** What streams have counted in other processes: stream, packets, bytes, errors, last packet (µs) of each. */
-  rebase(callId: string, figures: Float64Array): void {
+  /**
+   * Relays what an ended process had received and not sent, now that its calls are known; from now on the next
+   * process finds ours. How many packets, those of `activate` included.
+   */
+  replayLeft(): number {
     this.#assertOpen();
-    this.#relay.rebase(callId, figures);
+    return this.#relay.replayLeft();
+  }
+
+  /** What streams have counted in other processes: stream, packets, bytes, errors, last packet (µs) of each. */
+  rebase(callId: string, counters: Float64Array): void {
+    this.#assertOpen();
+    this.#relay.rebase(callId, counters);
   }
 
   /** Ends with what has been received; from then on packets wait in their sockets. */
@@ -450,8 +520,7 @@ export class NativeRelay implements MediaRelay {
   /** Throws NativeRelayError `invalid-plan` for a plan that contradicts itself. */
   reconcile(plan: MediaPlan): ReconcileResult {
     this.#assertOpen();
-    const { buffer, length } = this.#encoder.encode(plan);
-    const outcome = this.#relay.reconcile(buffer, length);
+    const outcome = this.#outcomeOf(plan);
     if (outcome === undefined) return { ok: true };
     if (typeof outcome === 'string') {
       throw new NativeRelayError('invalid-plan', `media plan of call ${plan.callId}: ${outcome}`);
@@ -462,18 +531,38 @@ export class NativeRelay implements MediaRelay {
     };
   }
 
+  /** Of a large call that it knows, the addon is told what changes. */
+  #outcomeOf(plan: MediaPlan): ReturnType<AddonRelay['reconcile']> {
+    const { callId, change } = plan;
+    const known = this.#versions.get(callId);
+    this.#versions.delete(callId);
+    let outcome: ReturnType<AddonRelay['reconcile']> = unknownPlan;
+    if (change?.since !== undefined && change.since !== null && change.since === known) {
+      const { buffer, length } = this.#encoder.encodeChange(plan, change);
+      outcome = this.#relay.reconcile(buffer, length);
+    }
+    if (outcome === unknownPlan) {
+      const { buffer, length } = this.#encoder.encode(plan);
+      outcome = this.#relay.reconcile(buffer, length);
+    }
+    if (outcome !== undefined || change === undefined || change === null) return outcome;
+    this.#versions.set(callId, change.version);
+    forgetOldest(this.#versions, maxVersions);
+    return outcome;
+  }
+
   statistics(callId: string): CallStatistics | null {
     this.#assertOpen();
-    let result = this.#relay.statistics(callId, this.#figures);
+    let result = this.#relay.statistics(callId, this.#counters);
     if (typeof result === 'number') {
-      this.#figures = new Float64Array(result);
-      result = this.#relay.statistics(callId, this.#figures);
+      this.#counters = new Float64Array(result);
+      result = this.#relay.statistics(callId, this.#counters);
     }
     if (result === null || typeof result === 'number') return null;
     const { hosts, ssrcs, counted } = result;
     const streams: StreamStatistics[] = [];
     for (let index = 0; index < hosts.length; index++) {
-      const stream = streamStatistics(this.#figures, index * figuresPerStream, hosts[index]);
+      const stream = streamStatistics(this.#counters, index * countersPerStream, hosts[index]);
       const sources = counted.filter(({ streamId }) => streamId === stream.streamId);
       streams.push(
         sources.length === 0 ? stream : { ...stream, sources: sources.map(countedSource) },
@@ -484,17 +573,40 @@ export class NativeRelay implements MediaRelay {
 
   glance(callId: string): readonly StreamGlance[] | null {
     this.#assertOpen();
-    let numbers = this.#relay.glance(callId, this.#figures);
-    if (numbers > this.#figures.length) {
-      this.#figures = new Float64Array(numbers);
-      numbers = this.#relay.glance(callId, this.#figures);
+    let numbers = this.#relay.glance(callId, this.#counters);
+    if (numbers > this.#counters.length) {
+      this.#counters = new Float64Array(numbers);
+      numbers = this.#relay.glance(callId, this.#counters);
     }
     if (numbers < 0) return null;
     const streams: StreamGlance[] = [];
     for (let at = 0; at < numbers; at += numbersPerGlance) {
-      streams.push(streamGlance(this.#figures, at));
+      streams.push(streamGlance(this.#counters, at));
     }
     return streams;
+  }
+
+  counters(callId: string): ReadonlyMap<number, StreamCounters> {
+    this.#assertOpen();
+    let numbers = this.#relay.counters(callId, this.#counters);
+    if (numbers > this.#counters.length) {
+      this.#counters = new Float64Array(numbers);
+      numbers = this.#relay.counters(callId, this.#counters);
+    }
+    if (numbers === 0) return nothingHeard;
+    const counters = new Map<number, StreamCounters>();
+    for (let at = 0; at < numbers; at += 5) {
+      const [streamId = 0, packets = 0, bytes = 0, errors = 0, lastPacketMicros = 0] =
+        this.#counters.subarray(at, at + 5);
+      const inKernel = { kernelPackets: 0, kernelBytes: 0 };
+      counters.set(streamId, { packets, bytes, errors, lastPacketMicros, ...inKernel });
+    }
+    return counters;
+  }
+
+  keepPorts(callIds: readonly string[]): void {
+    this.#assertOpen();
+    this.#relay.keepPorts(callIds);
   }
 
   requestKeyFrames(callId: string): boolean {
@@ -502,19 +614,26 @@ export class NativeRelay implements MediaRelay {
     return this.#relay.requestKeyFrames(callId);
   }
 
-  *lastActivity(): Generator<readonly [callId: string, lastPacketMicros: number]> {
+  dial(callId: string, streamId: number, digit: DialledDigit): boolean {
     this.#assertOpen();
-    const pairs = this.#relay.lastActivity();
-    for (let index = 0; index + 1 < pairs.length; index += 2) {
-      const callId = pairs[index];
-      const micros = pairs[index + 1];
-      if (typeof callId === 'string' && typeof micros === 'number') yield [callId, micros];
-    }
+    const { event, volume, payloadType, duration, pause, frame, told } = digit;
+    const numbers = [streamId, event, volume, payloadType, duration, pause, frame, told ? 1 : 0];
+    return this.#relay.dial(callId, Uint32Array.from(numbers));
+  }
+
+  lastPacketMicros(callId: string): number {
+    this.#assertOpen();
+    return this.#relay.lastPacket(callId);
   }
 
   totals(): RelayTotals {
     this.#assertOpen();
     return this.#relay.totals();
+  }
+
+  byAddress(): readonly AddressCounters[] {
+    this.#assertOpen();
+    return this.#relay.byAddress().map(addressCountersOf);
   }
 
   drops(): StreamStatistics['drops'] {

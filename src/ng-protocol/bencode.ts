@@ -159,6 +159,9 @@ export function decodeBencode(bytes: Buffer, options?: BencodeOptions): NgValue 
 
 /** Longest string that is copied byte by byte; a call into the runtime costs about as much. */
 const maxInlineLength = 32;
+/** Greatest number that `#digits` writes, and its digits. */
+const maxSmall = 0x7fff_ffff;
+const maxDigits = 10;
 
 /** Writes values into a buffer that grows and is used again for the next message. */
 class Encoder {
@@ -171,13 +174,16 @@ class Encoder {
     this.#value(member);
   };
 
+  /** The bytes are valid until the next value is written. */
   encode(value: NgValue, prefix: string): Buffer {
     this.#at = 0;
+    this.#reserve(prefix.length);
     this.#text(prefix);
     this.#value(value);
-    return Buffer.from(this.#bytes.subarray(0, this.#at));
+    return this.#bytes.subarray(0, this.#at);
   }
 
+  /** So many bytes more will fit. */
   #reserve(length: number): void {
     const needed = this.#at + length;
     if (needed <= this.#bytes.length) return;
@@ -188,7 +194,6 @@ class Encoder {
 
   #text(text: string): void {
     const { length } = text;
-    this.#reserve(length);
     if (length > maxInlineLength) {
       this.#at += this.#bytes.write(text, this.#at, length, 'latin1');
       return;
@@ -199,28 +204,44 @@ class Encoder {
     this.#at = at;
   }
 
-  #byte(code: number): void {
-    this.#reserve(1);
-    this.#bytes[this.#at++] = code;
+  /** @param value 0 to 2^31-1 */
+  #digits(value: number): void {
+    const bytes = this.#bytes;
+    let end = this.#at + 1;
+    for (let rest = value; rest >= 10; rest = (rest / 10) | 0) end += 1;
+    this.#at = end;
+    let rest = value;
+    do {
+      const shorter = (rest / 10) | 0;
+      bytes[--end] = codeOf0 + rest - shorter * 10;
+      rest = shorter;
+    } while (rest > 0);
   }
 
   #string(text: string): void {
-    if (text.length < 10) this.#byte(codeOf0 + text.length);
-    else this.#text(String(text.length));
-    this.#byte(codeOfColon);
+    this.#reserve(text.length + maxDigits + 1);
+    this.#digits(text.length);
+    this.#bytes[this.#at++] = codeOfColon;
     this.#text(text);
   }
 
   #number(value: number): void {
     if (Number.isSafeInteger(value)) {
-      this.#byte(codeOfI);
-      this.#text(String(value));
-      this.#byte(codeOfE);
+      this.#reserve(maxIntegerDigits + 3);
+      this.#bytes[this.#at++] = codeOfI;
+      if (value >= 0 && value <= maxSmall) this.#digits(value);
+      else this.#text(String(value));
+      this.#bytes[this.#at++] = codeOfE;
       return;
     }
     if (!Number.isFinite(value)) throw new RangeError(`bencode cannot express ${value}`);
     // Bencode has integers only; readers accept decimal strings for numbers.
     this.#string(String(value));
+  }
+
+  #byte(code: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#at++] = code;
   }
 
   #value(value: NgValue): void {
@@ -256,5 +277,10 @@ export function isList(value: NgValue | undefined): value is readonly NgValue[] 
  * @throws RangeError for NaN and the infinities.
  */
 export function encodeBencode(value: NgValue, prefix = ''): Buffer {
+  return Buffer.from(encoder.encode(value, prefix));
+}
+
+/** As `encodeBencode`; the bytes are valid until it, or `encodeBencode`, is called again. */
+export function encodeBencodeShared(value: NgValue, prefix: string): Buffer {
   return encoder.encode(value, prefix);
 }

@@ -119,7 +119,10 @@ function addPairs(request: EditedRequest, edits: AttributeEdits, value: NgValue)
   } else {
     for (const member of value) {
       if (isList(member)) addPair(request, edits, member);
-      else noteManipulation(request, 'wrong content given for a substitution');
+      // As in a flag word (12.5 seen).
+      else if (typeof member === 'string' && member.includes('>')) {
+        addPair(request, edits, member.split('>'));
+      } else noteManipulation(request, 'wrong content given for a substitution');
     }
   }
 }

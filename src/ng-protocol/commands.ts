@@ -10,6 +10,7 @@ import { noTemplates, readRequest, type ReadCommand, type Templates } from './in
 import { noteIdleWords } from './one-sided.js';
 import { requestKeys } from './request-table.js';
 import type {
+  CliRequest,
   ConnectRequest,
   CreateAnswerRequest,
   DeleteRequest,
@@ -23,6 +24,7 @@ import type {
   RequestNotes,
   RestrictionCommand,
   RestrictionRequest,
+  SoundRequest,
   UnsubscribeRequest,
 } from './requests.js';
 import { transformMedias } from './transform.js';
@@ -33,17 +35,6 @@ export type * from './requests.js';
 /** Call-ids that `list` gives when no limit is named. */
 const defaultListLimit = 32;
 
-/** Commands of rtpengine that this version answers with `Unrecognized command`. */
-const unsupportedCommands: ReadonlySet<string> = new Set([
-  'play media',
-  'stop media',
-  'play DTMF',
-  'inject start',
-  'inject stop',
-  'cli',
-  'CLI',
-]);
-
 const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'] as const),
   ...(['block media', 'unblock media', 'block DTMF', 'unblock DTMF'] as const),
@@ -52,20 +43,16 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['connect', 'mesh', 'create', 'create answer', 'transform'] as const),
   ...(['start forwarding', 'stop forwarding'] as const),
   ...(['start recording', 'stop recording', 'pause recording'] as const),
+  ...(['play media', 'stop media', 'play DTMF', 'inject start', 'inject stop', 'cli'] as const),
 ]);
 
 // Most requests have none of these; sharing the empty ones spares allocations.
 const nothing: readonly string[] = [];
 const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: nothing };
 
-/** Whether rtpengine has the command, whether this version has it or not. */
+/** Whether there is such a command. */
 export function isCommandName(command: string): boolean {
-  return supportedCommands.has(command) || unsupportedCommands.has(command);
-}
-
-/** Whether rtpengine has the command and this version does not. */
-function isUnsupportedCommand(command: string): boolean {
-  return unsupportedCommands.has(command);
+  return supportedCommands.has(command) || command === 'CLI';
 }
 
 /**
@@ -238,6 +225,24 @@ function parseRecording(
   return request;
 }
 
+/** Nothing is played or mixed; what rtpengine refuses for other reasons is refused for those. */
+function parseSound(
+  command: SoundRequest['command'],
+  dictionary: NgDictionary,
+  templates: Templates,
+): SoundRequest {
+  const request: ReadCommand<SoundRequest['command']> = readRequest(command, dictionary, templates);
+  if (!command.startsWith('stop')) noteUnsupported(request, command);
+  assertCalled(request);
+  return request;
+}
+
+function parseCli(dictionary: NgDictionary): CliRequest {
+  const line = stringOf(dictionary.get('body'));
+  if (line === null) throw new NgError('missing-key', "No 'body' in message");
+  return { command: 'cli', line, ...noNotes };
+}
+
 /** Only these three keys are read; others are nobody's business, not even the log's (10.5 seen). */
 function parseQuery(dictionary: NgDictionary): QueryRequest {
   return {
@@ -258,8 +263,7 @@ function parseList(dictionary: NgDictionary): ListRequest {
 /**
  * Parses a dictionary as the command it names. What is unknown or of a wrong type is noted or
  * ignored, never an error (§1.1). `templates`: flags by name (§5.3).
- * @throws NgError for missing keys, an invalid limit and commands that do not run (codes
- *   `command-not-supported` for those rtpengine has, `unknown-command` for others; same text).
+ * @throws NgError for missing keys, an invalid limit and commands that there are not.
  */
 export function parseRequest(
   command: string,
@@ -305,6 +309,19 @@ export function parseRequest(
     case 'stop recording':
     case 'pause recording':
       return parseRecording(command, dictionary, templates);
+    case 'play media':
+    case 'stop media':
+    case 'inject start':
+    case 'inject stop':
+      return parseSound(command, dictionary, templates);
+    case 'play DTMF': {
+      const request: ReadCommand<'play DTMF'> = readRequest(command, dictionary, templates);
+      assertCalled(request);
+      return request;
+    }
+    case 'cli':
+    case 'CLI':
+      return parseCli(dictionary);
     case 'query':
       return parseQuery(dictionary);
     case 'list':
@@ -313,9 +330,6 @@ export function parseRequest(
     case 'statistics':
       return { command, ...noNotes };
     default:
-      throw new NgError(
-        isUnsupportedCommand(command) ? 'command-not-supported' : 'unknown-command',
-        'Unrecognized command',
-      );
+      throw new NgError('unknown-command', 'Unrecognized command');
   }
 }

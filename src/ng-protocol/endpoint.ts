@@ -6,6 +6,7 @@ import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
 import { noTemplates, type Templates } from './interpret.js';
 import { errorReply, NgError, tooLong } from './errors.js';
+import { encodeLongReply, isLongReply } from './long-reply.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage, type NgMessage } from './message.js';
 import type { ReplyCache } from './reply-cache.js';
 import type { NgRequest } from './requests.js';
@@ -37,8 +38,11 @@ export type NgHandler = (
   fits: FitsReply,
 ) => NgDictionary | Promise<NgDictionary>;
 
-/** A shorter form of a reply for which `fits` is true; null: there is none. */
-export type ShortenReply = (reply: NgDictionary, fits: FitsReply) => NgDictionary | null;
+/** A shorter form of a reply, of which `excess` says how many bytes it has too many; null: there is none. */
+export type ShortenReply = (
+  reply: NgDictionary,
+  excess: (reply: NgDictionary) => number,
+) => NgDictionary | null;
 
 /** Takes a reply to where its request came from; reports failures itself and never throws. */
 export type ReplyFunction = (reply: Buffer) => void;
@@ -82,16 +86,26 @@ export interface NgObserver {
   internalError(error: unknown, command: string, source: NgSource, callId: string | null): void;
 }
 
-/** What a message turned out to be; transports serve senders of commands first. */
-export type MessageKind = 'command' | 'malformed';
+/**
+ * What a message turned out to be; transports serve senders of commands first. `refused`: a command that cannot be done;
+ * of one that takes time that is not known yet. `neutral`: a repetition, or a ping, which anybody may send.
+ */
+export type MessageKind = 'command' | 'malformed' | 'refused' | 'neutral';
 
-/** A command of a call and its answer, both as they were on the wire, with their cookie if there is one. */
+/** A command of a call and its answer. */
 export interface NgCapture {
   readonly callId: string;
   readonly source: NgSource;
-  readonly query: Buffer;
+  /** null: it came without one. */
+  readonly cookie: string | null;
+  /** Both are parts of larger buffers. */
+  readonly body: Buffer;
   readonly reply: Buffer;
 }
+
+/** The command as it was on the wire, in memory of its own. */
+export const queryOf = ({ cookie, body }: NgCapture): Buffer =>
+  cookie === null ? Buffer.from(body) : Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), body]);
 
 /** Construction parameters of NgEndpoint. */
 export interface NgEndpointOptions {
@@ -123,16 +137,20 @@ function shown(bytes: Buffer): string {
 /** One request on its way through the endpoint. */
 interface Exchange {
   /** As the reply cache knows it; null: it has no cookie, and nothing is kept. */
-  readonly message: NgMessage | null;
+  message: NgMessage | null;
   readonly cookie: string | null;
   readonly maxReplyBytes: number;
-  readonly body: Buffer;
+  body: Buffer;
   readonly source: NgSource;
   readonly reply: ReplyFunction;
   readonly startedMicros: number;
   command: string | null;
   callId: string | null;
 }
+
+/** Of a reply that is not cut, others have their turn while it is encoded. */
+const isSliced = ({ maxReplyBytes }: Exchange, reply: NgDictionary): boolean =>
+  maxReplyBytes === Infinity && isLongReply(reply);
 
 /** Thread: control. Has no timers and nothing to close. */
 export class NgEndpoint {
@@ -158,7 +176,7 @@ export class NgEndpoint {
 
   /**
    * Handles `COOKIE SP DICT`; calls `reply` once, later, or (without a cookie) never. `maxReplyBytes`:
-   * the longest reply that the transport can carry.
+   * the longest reply that the transport can carry. The message may change once this has returned.
    */
   handleMessage(
     message: Buffer,
@@ -175,11 +193,11 @@ export class NgEndpoint {
     if (cached !== null) {
       this.#observer.duplicate(source);
       reply(cached);
-      return 'command';
+      return 'neutral';
     }
     if (this.#cache.wait(split, reply)) {
       this.#observer.duplicate(source);
-      return 'command';
+      return 'neutral';
     }
     return this.#run({
       message: split,
@@ -216,23 +234,27 @@ export class NgEndpoint {
     } catch (error) {
       // The same bytes fail again: nothing to keep.
       this.#fail(exchange, error, null);
-      return error instanceof NgError && error.isMalformed ? 'malformed' : 'command';
+      return error instanceof NgError && error.isMalformed ? 'malformed' : 'refused';
     }
     const { source, message, cookie, body, maxReplyBytes } = exchange;
+    const encoding = encodingOf(body);
     let answer: NgDictionary | Promise<NgDictionary>;
     try {
       answer = this.#handler(
         request,
         source,
-        (reply) => encodeReply(cookie, reply, encodingOf(body)).length <= maxReplyBytes,
+        (reply) =>
+          maxReplyBytes === Infinity ||
+          encodeReply(cookie, reply, encoding).length <= maxReplyBytes,
       );
     } catch (error) {
       this.#fail(exchange, error, message);
-      return 'command';
+      return 'refused';
     }
     if (answer instanceof Promise) this.#await(exchange, answer);
+    else if (isSliced(exchange, answer)) this.#await(exchange, Promise.resolve(answer));
     else this.#succeed(exchange, answer);
-    return 'command';
+    return exchange.command === 'ping' ? 'neutral' : 'command';
   }
 
   #parse(exchange: Exchange): NgRequest {
@@ -249,7 +271,12 @@ export class NgEndpoint {
   }
 
   #await(exchange: Exchange, answer: Promise<NgDictionary>): void {
-    const { message } = exchange;
+    // Until now nobody has kept it.
+    const body = Buffer.from(exchange.body);
+    const { cookie } = exchange;
+    const message = exchange.message === null || cookie === null ? null : { cookie, body };
+    exchange.body = body;
+    exchange.message = message;
     if (message !== null) this.#cache.begin(message);
     answer.then(
       (reply) => this.#succeed(exchange, reply),
@@ -258,7 +285,14 @@ export class NgEndpoint {
   }
 
   #succeed(exchange: Exchange, reply: NgDictionary): void {
-    const { command, source, callId, message } = exchange;
+    const { cookie, body, message } = exchange;
+    if (isSliced(exchange, reply)) {
+      encodeLongReply(cookie, reply, encodingOf(body)).then(
+        (bytes) => this.#finish(exchange, reply, bytes),
+        (error: unknown) => this.#fail(exchange, error, message),
+      );
+      return;
+    }
     let bytes: Buffer;
     try {
       bytes = this.#encode(exchange, reply);
@@ -266,6 +300,11 @@ export class NgEndpoint {
       this.#fail(exchange, error, message);
       return;
     }
+    this.#finish(exchange, reply, bytes);
+  }
+
+  #finish(exchange: Exchange, reply: NgDictionary, bytes: Buffer): void {
+    const { command, source, callId, message } = exchange;
     const elapsed = this.#nowMicros() - exchange.startedMicros;
     this.#observer.replied(command ?? '', source, callId, elapsed, reply);
     this.#send(exchange, bytes, message);
@@ -278,7 +317,7 @@ export class NgEndpoint {
     if (bytes.length <= maxReplyBytes) return bytes;
     const shorter = this.#shorten(
       reply,
-      (candidate) => encodeReply(cookie, candidate, encoding).length <= maxReplyBytes,
+      (candidate) => encodeReply(cookie, candidate, encoding).length - maxReplyBytes,
     );
     if (shorter === null) throw new NgError('too-long', tooLong);
     return encodeReply(cookie, shorter, encoding);
@@ -302,15 +341,11 @@ export class NgEndpoint {
 
   #send(exchange: Exchange, bytes: Buffer, kept: NgMessage | null): void {
     // Kept before it is sent, so that a failing transport cannot leave duplicates waiting.
-    if (kept !== null) {
-      this.#cache.store(kept, bytes);
-      this.#onKept?.(exchange.command ?? '', kept, bytes);
-    }
-    exchange.reply(bytes);
+    const reply = kept === null ? Buffer.from(bytes) : this.#cache.store(kept, bytes);
+    if (kept !== null) this.#onKept?.(exchange.command ?? '', kept, reply);
+    exchange.reply(reply);
     const { callId, cookie, body, source } = exchange;
     if (this.#capture === undefined || callId === null) return;
-    const query =
-      cookie === null ? body : Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), body]);
-    this.#capture({ callId, source, query, reply: bytes });
+    this.#capture({ callId, source, cookie, body, reply });
   }
 }

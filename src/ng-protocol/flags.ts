@@ -70,7 +70,8 @@ const modelFlags = {
   'no-redis-update': flag('no-redis-update', { unsupportedInDelete: true }),
   'generate-mid': flag('generate-mid'),
   'single-codec': flag('single-codec', { where: 'answer' }),
-  'reuse-codecs': flag(['reuse-codecs', 'no-codec-renegotiation'], { where: 'answer' }),
+  'reuse-codecs': flag(['reuse-codecs', 'no-codec-renegotiation']),
+  'static-codecs': flag(['static-codecs']),
   'allow-no-codec-media': flag('allow-no-codec-media*'),
   recrypt: flag('recrypt'),
   /** What its sender dials is not passed on; 12.5 knows it, 10.5 does not. */
@@ -125,12 +126,13 @@ export const flagRow = (name: RequestFlag): FlagRow => modelFlags[name];
  * exist here (recording, players, transcoders and the order of what they take).
  */
 const acceptedFlags: readonly string[] = [
+  // Digits can be dialled into every call.
+  'inject-DTMF',
   'exclude-recording',
   'skip-recording-db*',
   'no-audio-player',
   'no-player',
   'no-jitter-buffer',
-  'static-codecs',
   'reorder-codecs',
   'symmetric-codecs',
   'asymmetric-codecs',
@@ -141,7 +143,6 @@ const acceptedFlags: readonly string[] = [
 const unsupportedFlags: readonly string[] = [
   'force-transcoding',
   'always-transcode',
-  'inject-DTMF',
   'detect-DTMF',
   'block-egress',
   'block-short*',

@@ -240,8 +240,9 @@ function applyRtppWord(request: ReadRequest, { name, value }: RtppWord): void {
     return;
   }
   applyKey(request, name, value);
-  // A to-tag given by hand selects a participant, rather than describing the SIP message.
+  // A tag given by hand selects a participant, rather than describing the SIP message.
   if (name === 'to-tag') setFlag(request, 'to-tag');
+  else if (name === 'from-tag') setFlag(request, 'directional');
 }
 
 /** Templates may name each other, and themselves. */

@@ -1,5 +1,5 @@
 /** `COOKIE SP DICT` (ng-protocol.md §1.1) and the errors of the framing (§2). */
-import { decodeBencode, encodeBencode, isDictionary } from './bencode.js';
+import { decodeBencode, encodeBencodeShared, isDictionary } from './bencode.js';
 import type { NgDictionary, NgValue } from './dictionary.js';
 import { BencodeError, NgError } from './errors.js';
 import { decodeJson, encodeJson } from './json.js';
@@ -54,12 +54,12 @@ export function decodeBody(body: Buffer): NgDictionary {
   return decodeBencodeBody(body);
 }
 
-/** The bytes of a reply; `cookie` null: without one (`/ng-plain`). */
+/** The bytes of a reply, valid until the next one is written; `cookie` null: without one (`/ng-plain`). */
 export function encodeReply(
   cookie: string | null,
   reply: NgDictionary,
   encoding: NgEncoding,
 ): Buffer {
   const prefix = cookie === null ? '' : `${cookie} `;
-  return encoding === 'json' ? encodeJson(reply, prefix) : encodeBencode(reply, prefix);
+  return encoding === 'json' ? encodeJson(reply, prefix) : encodeBencodeShared(reply, prefix);
 }

@@ -27,10 +27,19 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
     fields: [
       ...(['toTag', 'viaBranch', 'toInterface', 'replace', 'rtcpMux'] as const),
       ...(['transportProtocol', 'sdes', 'opportunistic', 'addressFamily'] as const),
+      // Both are the publisher's choice.
+      'dtlsFingerprint',
     ],
     flags: [
+      'trickle-ice',
       ...aboutPorts,
-      ...(['single-codec', 'reuse-codecs', 'recrypt', 'original-sendrecv'] as const),
+      ...([
+        'single-codec',
+        'reuse-codecs',
+        'static-codecs',
+        'recrypt',
+        'original-sendrecv',
+      ] as const),
       ...(['generate-mid', 'block-dtmf', 'allow-no-codec-media'] as const),
     ],
   },
@@ -42,7 +51,7 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
     flags: [
       ...aboutSources,
       ...aboutPorts,
-      ...(['original-sendrecv', 'recrypt', 'block-dtmf'] as const),
+      ...(['original-sendrecv', 'recrypt', 'block-dtmf', 'reuse-codecs', 'static-codecs'] as const),
     ],
   },
   'subscribe answer': {
@@ -56,6 +65,7 @@ const idle: Readonly<Record<OneSided, IdleWords>> = {
       ...aboutBodies,
       'single-codec',
       'reuse-codecs',
+      'static-codecs',
       'recrypt',
       'allow-no-codec-media',
     ],

@@ -34,6 +34,9 @@ const maxPerCookie = 16;
 /** Estimated cost of a reply beyond its bytes and its request's: cookie, map entry, place. */
 const bytesPerEntry = 200;
 
+/** What takes more than this part of all memory came by TCP, where nothing is repeated: it is not kept. */
+const greatestPart = 2;
+
 /** Places in one chunk, at most. */
 const maxPlaces = 4096;
 /** No place. */
@@ -94,7 +97,7 @@ function hasCookie(bytes: Buffer, start: number, end: number, cookie: string): b
 export class ReplyCache {
   readonly #nowMs: () => number;
   readonly #generationMs: number;
-  readonly #maxChunks: number;
+  readonly #maxBytes: number;
   readonly #chunkBytes: number;
   /** By cookie. */
   readonly #inProgress = new Map<string, Pending>();
@@ -105,13 +108,14 @@ export class ReplyCache {
   #size = 0;
   /** Oldest first; the last one is being filled. */
   readonly #chunks: Chunk[] = [];
+  /** Of all chunks. */
+  #bytes = 0;
 
   constructor(options: ReplyCacheOptions) {
     this.#nowMs = options.nowMs;
     this.#generationMs = options.generationMs ?? 30_000;
     this.#chunkBytes = options.chunkBytes ?? 256 * 1024;
-    const maxBytes = options.maxBytes ?? 32 * 1024 * 1024;
-    this.#maxChunks = Math.max(2, Math.floor(maxBytes / this.#chunkBytes));
+    this.#maxBytes = options.maxBytes ?? 32 * 1024 * 1024;
   }
 
   /** Replies kept at the moment. */
@@ -158,17 +162,23 @@ export class ReplyCache {
     );
   }
 
-  /** Keeps a reply and hands it to the duplicates that wait for it. */
-  store(message: NgMessage, reply: Buffer): void {
+  /** Keeps a reply and hands it to the duplicates that wait for it. Returns it as it is kept. */
+  store(message: NgMessage, reply: Buffer): Buffer {
     const { cookie, body } = message;
     const hash = hashOf(cookie);
     const length = cookie.length + body.length + reply.length;
+    if (length > this.#maxBytes / greatestPart) {
+      for (const waiter of this.#finish(message)) waiter(reply);
+      return reply;
+    }
     const chunk = this.#chunkFor(length);
     const count = chunk.places.length / fields;
     const at = chunk.used - count * bytesPerEntry;
     const bodyAt = at + chunk.bytes.write(cookie, at, 'latin1');
-    const replyAt = bodyAt + body.copy(chunk.bytes, bodyAt);
-    const end = replyAt + reply.copy(chunk.bytes, replyAt);
+    const replyAt = bodyAt + body.length;
+    const end = replyAt + reply.length;
+    chunk.bytes.set(body, bodyAt);
+    chunk.bytes.set(reply, replyAt);
     chunk.used += length + bytesPerEntry;
     chunk.lastMs = this.#nowMs();
     const earlier = this.#latest.get(hash) ?? none;
@@ -177,7 +187,9 @@ export class ReplyCache {
     this.#latest.set(hash, place);
     this.#size += 1;
     if (earlier !== none) this.#cutOff(place);
-    for (const waiter of this.#finish(message)) waiter(reply);
+    const kept = chunk.bytes.subarray(replyAt, end);
+    if (this.#inProgress.size > 0) for (const waiter of this.#finish(message)) waiter(kept);
+    return kept;
   }
 
   /** Forgets what is too long ago. */
@@ -258,8 +270,9 @@ export class ReplyCache {
     ) {
       return newest;
     }
-    while (this.#chunks.length >= this.#maxChunks) this.#dropOldest();
     const bytes = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, needed));
+    this.#bytes += bytes.length;
+    while (this.#chunks.length > 0 && this.#bytes > this.#maxBytes) this.#dropOldest();
     const free = this.#slots.indexOf(undefined);
     const slot = free < 0 ? this.#slots.length : free;
     const chunk: Chunk = { slot, bytes, places: [], startedMs: nowMs, used: 0, lastMs: nowMs };
@@ -271,6 +284,7 @@ export class ReplyCache {
   #dropOldest(): void {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return;
+    this.#bytes -= chunk.bytes.length;
     const count = chunk.places.length / fields;
     for (let number = 0; number < count; number++)
       this.#forget(chunk.slot * maxPlaces + number, chunk);

@@ -169,6 +169,16 @@ const noticeAddress = optional<string>((value, request) => {
   return address ?? undefined;
 });
 
+const digitsTo = optional<string>((value, request) => {
+  const [, bracketed, plain = '', port = ''] =
+    /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(stringOf(value) ?? '') ?? [];
+  const address = canonicalAddress(bracketed ?? plain);
+  if (address !== null && Number(port) > 0 && Number(port) <= 65_535)
+    return `${address.includes(':') ? `[${address}]` : address}:${Number(port)}`;
+  noteUnknown(request, `Ignoring 'DTMF-log-dest' that is no IP address with a port`);
+  return undefined;
+});
+
 const mediaAddress = optional<string>((value, request) => {
   const address = stringOf(value);
   if (address === null) return undefined;
@@ -331,6 +341,36 @@ const mediaEcho = idle(
   ({ command }) => command !== 'offer' && command !== 'answer',
 );
 
+const injections: readonly string[] = ['inject start', 'inject stop'];
+
+const digitKeys = '0123456789*#ABCD';
+
+const digit = optional<number>((value) => {
+  const number = integerOf(value);
+  if (number !== null) return number >= 0 && number <= 15 ? number : undefined;
+  const key = stringOf(value) ?? '';
+  const at = key.length === 1 ? digitKeys.indexOf(key.toUpperCase()) : -1;
+  return at < 0 ? undefined : at;
+});
+
+/** Milliseconds, brought into the range of a digit (§3.12). */
+const clamped = (usual: number): Reader<number> => ({
+  empty: usual,
+  read: (value, _request, before) => {
+    const ms = integerOf(value);
+    return ms === null ? before : Math.min(5000, Math.max(100, ms));
+  },
+});
+
+/** A field of 6 bits (RFC 4733 §2.3). */
+const volume: Reader<number> = {
+  empty: 8,
+  read: (value, _request, before) => {
+    const decibels = integerOf(value);
+    return decibels === null ? before : Math.min(63, Math.abs(decibels));
+  },
+};
+
 /** `{from: TAG, to: [TAG…]}` of a mesh. */
 export interface MeshTags {
   readonly from: string;
@@ -473,12 +513,31 @@ export const requestKeys = {
     ),
     'xmlrpc-callback',
   ),
+  /** Who is told of the call's digits, `ip:port`; null: as before. */
+  digitsTo: key(
+    idle('DTMF-log-dest', digitsTo, ({ command }) => command !== 'offer' && command !== 'answer'),
+    ...['DTMF-log-dest', 'dtmf-log-dest', 'DTMF-log-destination', 'dtmf-log-destination'],
+  ),
   /** The other call of a `connect`; calls and tags of a `mesh`. */
   toCallId: key(only('to-call-id', ['connect'], text), 'to-call-id'),
   calls: key(only('calls', ['mesh'], strings(1000)), 'calls'),
   meshTags: key(meshTags, 'tags'),
   /** Who asks for a `transform`, by its loop-protection mark. */
   instance: key(only('instance', ['transform'], text), 'instance'),
+  /** What is to be played: a file of this machine, contents, a row of a database. */
+  mediaFile: key(only('file', ['play media'], text), 'file'),
+  mediaBlob: key(only('blob', ['play media'], text), 'blob', 'blob64'),
+  mediaRow: key(only('db-id', ['play media'], integer(0, Number.MAX_SAFE_INTEGER)), 'db-id'),
+  /** The key of a telephone, 0 to 15 (RFC 4733 §3.2). */
+  digit: key(only('code', ['play DTMF'], digit), 'code', 'digit'),
+  /** How long it lasts, and until the next one, ms (§3.12). */
+  digitDurationMs: key(only('duration', ['play DTMF'], clamped(250)), 'duration'),
+  digitPauseMs: key(only('pause', ['play DTMF'], clamped(100)), 'pause'),
+  /** dBm0 without its sign. */
+  digitVolume: key(only('volume', ['play DTMF'], volume), 'volume'),
+  /** Whose sound is mixed into what another one hears. */
+  sourceTag: key(only('source-tag', injections, text), 'source-tag'),
+  sourceCallId: key(only('source-call-id', injections, text), 'source-call-id'),
   /** Sections of a body that is made here. */
   wantedMedia: key(wantedMedia, 'media', 'medias'),
   /** null: not mentioned. */

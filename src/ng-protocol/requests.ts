@@ -167,6 +167,30 @@ export interface RecordingRequest extends RequestNotes {
   readonly callId: string;
 }
 
+/** `play DTMF` (§3.12). */
+export interface PlayDtmfRequest
+  extends
+    RequestNotes,
+    ParticipantSelection,
+    Readonly<Pick<RequestFields, 'digit' | 'digitDurationMs' | 'digitPauseMs' | 'digitVolume'>> {
+  readonly command: 'play DTMF';
+  readonly callId: string;
+}
+
+/** Commands that make sound (§3.11, §3.15): understood, and refused as by rtpengine when it cannot do them. */
+export interface SoundRequest
+  extends RequestNotes, ParticipantSelection, Readonly<Pick<RequestFields, SoundField>> {
+  readonly command: 'play media' | 'stop media' | 'inject start' | 'inject stop';
+  readonly callId: string;
+}
+type SoundField = 'toTag' | 'mediaFile' | 'mediaBlob' | 'mediaRow' | 'sourceTag' | 'sourceCallId';
+
+/** `cli` (§3.19): a line of the operator's. */
+export interface CliRequest extends RequestNotes {
+  readonly command: 'cli';
+  readonly line: string;
+}
+
 /** A parsed NG command; tell them apart by `command`. */
 export type NgRequest =
   | PingRequest
@@ -186,4 +210,7 @@ export type NgRequest =
   | CreateAnswerRequest
   | TransformRequest
   | ForwardingRequest
-  | RecordingRequest;
+  | RecordingRequest
+  | SoundRequest
+  | PlayDtmfRequest
+  | CliRequest;

@@ -103,28 +103,34 @@ export const sdes: Reader<SdesWords> = {
 export interface OpportunisticWords {
   /** Keys are offered with plain RTP (RFC 8643); from others they are taken in any case (10.5 seen). */
   readonly offers: boolean;
-  /** Of two sections of an offer that are one medium, plain and secure, the secure one is taken. */
+  /** Of two sections that are one medium, plain and secure, one is taken: the secure one of an offer. */
   readonly acceptsTwins: boolean;
+  /** Each secure section is offered in the clear as well, as before RFC 8643. */
+  readonly offersTwins: boolean;
 }
 
-const notOpportunistic: OpportunisticWords = Object.freeze({ offers: false, acceptsTwins: false });
+const notOpportunistic: OpportunisticWords = Object.freeze({
+  offers: false,
+  acceptsTwins: false,
+  offersTwins: false,
+});
 
 export const opportunistic: Reader<OpportunisticWords> = {
   empty: notOpportunistic,
   read: (value, request, before) => {
-    let { offers, acceptsTwins } = before;
+    const words = { ...before };
     for (const word of wordsOf(value)) {
-      const makes = isSignalling(request) && (word === 'offer' || word === 'offer-RFC');
-      const takes = request.command === 'offer' && (word === 'accept' || word === 'accept-legacy');
-      if (makes) offers = true;
-      else if (takes) acceptsTwins = true;
-      else if (word === 'offer-legacy' && isSignalling(request)) {
+      const isTold = request.command === 'offer' || request.command === 'answer';
+      if (isSignalling(request) && (word === 'offer' || word === 'offer-RFC')) words.offers = true;
+      else if (isTold && (word === 'accept' || word === 'accept-legacy')) words.acceptsTwins = true;
+      else if (request.command === 'offer' && word === 'offer-legacy') words.offersTwins = true;
+      else if (word === 'offer-legacy' && isSignalling(request) && !isTold) {
         noteUnsupported(request, `OSRTP=${word}`);
       } else if (offWords.has(word) || /^(?:accept|offer)(?:-RFC|-legacy)?$/.test(word)) {
         noteIdle(request, `OSRTP=${word}`);
       } else noteUnknownWord(request, 'OSRTP', word);
     }
-    if (offers === before.offers && acceptsTwins === before.acceptsTwins) return before;
-    return { offers, acceptsTwins };
+    const { offers, acceptsTwins, offersTwins } = words;
+    return offers || acceptsTwins || offersTwins ? words : notOpportunistic;
   },
 };

@@ -36,22 +36,10 @@ const idle =
 
 /** Selection keys and those of commands to come: no meaning in the commands that run now. */
 const elsewhere: readonly string[] = [
-  'source-tag',
-  'source-call-id',
   'limit',
-  'body',
-  'file',
-  'blob',
-  'blob64',
-  'db-id',
   'repeat-times',
   'repeat-duration',
   'start-pos',
-  'code',
-  'digit',
-  'duration',
-  'pause',
-  'volume',
   'frequency',
   'frequencies',
   'trigger-end',
@@ -92,7 +80,6 @@ const unsupportedByName: readonly (readonly [
   [['DTMF-delay'], dtmfBlocking],
   [['delay-buffer'], dtmfBlocking],
   [['trigger'], dtmfBlocking],
-  [['DTMF-log-dest', 'dtmf-log-dest', 'DTMF-log-destination', 'dtmf-log-destination']],
 ];
 
 /** The keys of this file, each with its aliases; a space may stand for each hyphen. */

@@ -70,11 +70,11 @@ function streamFields(
   { localAddressOf }: CdrContext,
   prefix: string,
 ): readonly string[] {
-  const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
+  const counters = statistics.streams.find(({ streamId }) => streamId === stream.id);
   const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
-  const remote: Endpoint = figures?.endpoint ?? stream.endpoint ?? { address: '', port: 0 };
-  const { packets, bytes, errors } = figures ?? stream.stats;
-  const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  const remote: Endpoint = counters?.endpoint ?? stream.endpoint ?? { address: '', port: 0 };
+  const { packets, bytes, errors } = counters ?? stream.stats;
+  const last = Math.max(counters?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   return [
     `${prefix}_endpoint_ip=${remote.address}`,
     `${prefix}_endpoint_port=${remote.port}`,

@@ -1,6 +1,9 @@
 /** What the daemon counts over its lifetime; the numbers behind `statistics` and the CLI. */
 
-import { IntervalFigures } from './interval.js';
+import type { CallState } from '../media/call-state.js';
+import type { AddressCounters, StreamStatistics } from '../media/relay.js';
+import { QualitySums } from './quality-sums.js';
+import { IntervalStatistics } from './interval.js';
 
 /** Why a call ended. */
 export type CloseReason =
@@ -34,17 +37,27 @@ export const commandNames: readonly (readonly [command: string, short: string])[
   ['unsubscribe', 'unsub'],
 ];
 
+/** Those that 10.5 does not have: its statistics have no place for them, `/metrics` has. */
+export const newerCommandNames: readonly string[] = [
+  ...['pause recording', 'connect', 'mesh', 'create', 'create answer', 'transform'],
+  ...['inject start', 'inject stop'],
+];
+
+const countedCommands: ReadonlySet<string> = new Set([
+  ...commandNames.map(([command]) => command),
+  ...newerCommandNames,
+]);
 const knownCommands: ReadonlySet<string> = new Set(commandNames.map(([command]) => command));
 
 /** Runs and durations of one command. */
-export interface CommandFigures {
+export interface CommandCounters {
   count: number;
   seconds: number;
 }
 
 /** What one control client asked for. */
-export interface ProxyFigures {
-  readonly commands: Map<string, CommandFigures>;
+export interface ProxyCounters {
+  readonly commands: Map<string, CommandCounters>;
   errors: number;
 }
 
@@ -73,7 +86,7 @@ class CommitTimes {
 
 /** Counts since `startedMicros` (wall clock). */
 export class Counters {
-  readonly proxies = new Map<string, ProxyFigures>();
+  readonly proxies = new Map<string, ProxyCounters>();
   readonly closed: Record<CloseReason, number> = {
     regular: 0,
     forced: 0,
@@ -100,32 +113,37 @@ export class Counters {
   mos2Sum = 0;
   mosSamples = 0;
 
+  readonly quality = new QualitySums();
+  /** Of this process, as of the last `takeAddressCounters`. */
+  readonly byAddress = new Map<string, AddressCounters>();
+  /** What the relay's own counts say of ended calls, by local address. */
+  readonly packetsByAddress = new Map<string, QualitySums>();
   readonly commits = new CommitTimes();
   /** Since the last report to Graphite. */
-  readonly interval: IntervalFigures;
+  readonly interval: IntervalStatistics;
 
   constructor(readonly startedMicros: number) {
-    this.interval = new IntervalFigures(startedMicros);
+    this.interval = new IntervalStatistics(startedMicros);
   }
 
   /**
-   * A command was answered. `seconds`: how long it took. A name that rtpengine does not have is an error
-   * of its proxy and nothing else, as with 10.5: names come off the wire.
+   * A command was answered. `seconds`: how long it took. A name that there is not is an error of its proxy and
+   * nothing else, as with 10.5: names come off the wire.
    */
   commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
-    const isKnown = knownCommands.has(command);
+    const isKnown = countedCommands.has(command);
     const isNew = !this.proxies.has(proxy);
     // Whoever has never sent a command is no proxy.
-    const figures = this.#figures(
+    const counters = this.#countersOf(
       isNew && (!isKnown || this.proxies.size >= maxProxies) ? others : proxy,
     );
-    if (isError) figures.errors += 1;
+    if (isError) counters.errors += 1;
     if (!isKnown) return;
-    if (!isError) this.commandsDone += 1;
-    this.interval.commandDone(command, seconds);
-    const done = figures.commands.get(command);
+    if (!isError && knownCommands.has(command)) this.commandsDone += 1;
+    if (knownCommands.has(command)) this.interval.commandDone(command, seconds);
+    const done = counters.commands.get(command);
     if (done === undefined) {
-      figures.commands.set(command, { count: 1, seconds });
+      counters.commands.set(command, { count: 1, seconds });
       return;
     }
     done.count += 1;
@@ -134,16 +152,16 @@ export class Counters {
 
   /** So many messages were not even read. */
   refused(count: number): void {
-    this.#figures(others).errors += count;
+    this.#countersOf(others).errors += count;
   }
 
-  #figures(proxy: string): ProxyFigures {
-    let figures = this.proxies.get(proxy);
-    if (figures === undefined) {
-      figures = { commands: new Map(), errors: 0 };
-      this.proxies.set(proxy, figures);
+  #countersOf(proxy: string): ProxyCounters {
+    let counters = this.proxies.get(proxy);
+    if (counters === undefined) {
+      counters = { commands: new Map(), errors: 0 };
+      this.proxies.set(proxy, counters);
     }
-    return figures;
+    return counters;
   }
 
   /** The number of calls changed. */
@@ -160,11 +178,29 @@ export class Counters {
     this.duration2Seconds += durationSeconds * durationSeconds;
   }
 
-  /** A receiver report was rated, on the MOS scale of 1 to 5. */
-  mosSample(mos: number): void {
-    this.mosSum += mos;
-    this.mos2Sum += mos * mos;
-    this.mosSamples += 1;
+  /** A stream of a call that has ended, whose packets came to `address`. */
+  countStream(state: CallState, statistics: StreamStatistics, address: string): void {
+    this.quality.addStream(state, statistics);
+    let sums = this.packetsByAddress.get(address);
+    if (sums === undefined) {
+      sums = new QualitySums();
+      this.packetsByAddress.set(address, sums);
+    }
+    sums.addStream(state, statistics);
+  }
+
+  /** What the relay has counted by now; what of it is new is added. */
+  takeAddressCounters(all: readonly AddressCounters[]): void {
+    for (const counted of all) this.#takeReports(counted);
+    for (const counted of all) this.byAddress.set(counted.address, counted);
+  }
+
+  #takeReports({ address, reports }: AddressCounters): void {
+    const before = this.byAddress.get(address)?.reports;
+    this.mosSum += reports.mos.total - (before?.mos.total ?? 0);
+    this.mos2Sum += reports.mos.squares - (before?.mos.squares ?? 0);
+    this.mosSamples += reports.rated - (before?.rated ?? 0);
+    this.quality.addReports(reports, before);
   }
 
   /** Calls that have ended, whatever the reason. */

@@ -1,5 +1,5 @@
 /** A digit that was dialled, as rtpengine tells of it (options.md §9.2). */
-import type { CallState, Media } from '../media/call-state.js';
+import { isTelephoneEvent, type CallState, type Media } from '../media/call-state.js';
 import type { RelayEvent } from '../media/relay.js';
 
 type DigitEnded = Extract<RelayEvent, { readonly type: 'digit-ended' }>;
@@ -8,17 +8,24 @@ type DigitEnded = Extract<RelayEvent, { readonly type: 'digit-ended' }>;
 const usualRate = 8000;
 
 const rateOf = ({ codecs }: Media): number => {
-  const rate = codecs.find(({ encoding }) => encoding.toLowerCase() === 'telephone-event');
+  const rate = codecs.find(isTelephoneEvent);
   return rate === undefined || rate.clockRate <= 0 ? usualRate : rate.clockRate;
 };
 
-/** One JSON object, its members in rtpengine's order; null: the stream is gone. @param nowMicros by the wall clock. */
-export function digitJson(state: CallState, event: DigitEnded, nowMicros: number): string | null {
+/** What is told, its members in rtpengine's order. */
+export type DigitRecord = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** null: the stream is gone. @param nowMicros by the wall clock. */
+export function digitRecord(
+  state: CallState,
+  event: DigitEnded,
+  nowMicros: number,
+): DigitRecord | null {
   const stream = state.streams.find(({ id }) => id === event.streamId);
   const media = state.medias.find(({ id }) => id === stream?.mediaId);
   const source = state.participants.find(({ id }) => id === media?.participantId);
   if (stream === undefined || media === undefined || source === undefined) return null;
-  return JSON.stringify({
+  return {
     callid: state.callId,
     source_tag: source.tag ?? '',
     source_label: source.label ?? '',
@@ -29,5 +36,5 @@ export function digitJson(state: CallState, event: DigitEnded, nowMicros: number
     event: event.digit,
     duration: Math.round((event.durationUnits * 1000) / rateOf(media)),
     volume: event.volume,
-  });
+  };
 }

@@ -18,3 +18,15 @@ export function dumpText(value: NgValue): string {
 /** A dump without the keys of its a=crypto lines (RFC 4568 §9.1). */
 export const withoutKeys = (dump: string): string =>
   dump.replace(/\binline:[A-Za-z0-9+/]+={0,2}/gi, 'inline:(hidden)');
+
+/** The same of an NG message as it was on the wire, JSON with its escapes too: no length changes. */
+export const messageWithoutKeys = (message: Buffer): Buffer =>
+  Buffer.from(
+    message
+      .toString('latin1')
+      .replace(
+        /\binline:((?:[a-z0-9+/=]|\\\/|\\u00[2-7][0-9a-f])+)/gi,
+        (text) => `inline:${'x'.repeat(text.length - 'inline:'.length)}`,
+      ),
+    'latin1',
+  );

@@ -65,16 +65,16 @@ function portLine(
   localAddressOf: (socket: LocalSocket) => string,
 ): string {
   const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
-  const figures = statistics.streams.find(({ streamId }) => streamId === stream.id);
-  const remote = figures?.endpoint ?? stream.endpoint;
+  const counters = statistics.streams.find(({ streamId }) => streamId === stream.id);
+  const remote = counters?.endpoint ?? stream.endpoint;
   const local =
     socket === undefined ? addressText('', 0) : addressText(localAddressOf(socket), socket.port);
   const far = remote === null ? addressText('', 0) : addressText(remote.address, remote.port);
   const rtcp = stream.component === 2 ? ' (RTCP)' : '';
-  const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  const last = Math.max(counters?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   const idle = Math.max(0, Math.floor((nowMicros - last) / 1e6));
-  const ssrc = (figures?.ssrc ?? 0).toString(16);
-  const { packets, bytes, errors } = figures ?? stream.stats;
+  const ssrc = (counters?.ssrc ?? 0).toString(16);
+  const { packets, bytes, errors } = counters ?? stream.stats;
   return `--------- Port ${local} <> ${far}${rtcp}, SSRC ${ssrc}, ${packets} p, ${bytes} b, ${errors} e, ${idle} ts`;
 }
 

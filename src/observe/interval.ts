@@ -1,4 +1,4 @@
-/** What has happened since the last report: the figures behind Graphite and `intervalstatistics`. */
+/** What has happened since the last report: the statistics behind Graphite and `intervalstatistics`. */
 
 export interface CommandInterval {
   /** Seconds a command took; all 0 without a command. */
@@ -36,7 +36,7 @@ export const noCommands: CommandInterval = {
 };
 
 /** Thread: control. Memory is that of the commands' names, which are known ones. */
-export class IntervalFigures {
+export class IntervalStatistics {
   #commands = new Map<string, Sums>();
   #startedMicros: number;
   #sessions = 0;

@@ -52,6 +52,8 @@ export interface JournalOptions {
   /** SYSLOG_IDENTIFIER, what `journalctl -t` asks for. */
   readonly programName: string;
   readonly format: LineFormat;
+  /** SYSLOG_FACILITY, for whoever is given the lines as syslog. */
+  readonly facility: number;
 }
 
 /** What journald does not take: an entry too long for a datagram. */
@@ -98,9 +100,10 @@ export class JournalSink implements LogSink {
   };
 
   #entry(level: number, fields: JournalFields): Buffer {
-    const { programName } = this.#options;
+    const { programName, facility } = this.#options;
     return journalEntry([
       ['PRIORITY', String(level)],
+      ['SYSLOG_FACILITY', String(facility)],
       ['SYSLOG_IDENTIFIER', programName],
       ...fields,
     ]);

@@ -1,4 +1,6 @@
 /** From the log section of the configuration to a `Log`. */
+import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { LogConfig } from '../config/config.js';
 import { JournalSink, journalSocket, leadsToJournal } from './journal.js';
 import { descriptorOutlet } from './log-output.js';
@@ -38,20 +40,22 @@ export function logsToStderr(config: LogConfig): boolean {
 export async function createSink(config: LogConfig, environment: LogEnvironment): Promise<LogSink> {
   const { nowMicros, functions, pid } = environment;
   const format = { splitLines: config.splitLines, maxLength: config.maxLineLength };
-  if (!logsToStderr(config)) {
+  const descriptor = environment.descriptor ?? 2;
+  const toJournal = !config.json && leadsToJournal(descriptor, environment.journalStream);
+  const { syslogPath = '/dev/log', journalPath = journalSocket } = environment;
+  if (!logsToStderr(config) && !(toJournal && isOfJournal(syslogPath, journalPath))) {
     const connection = new SyslogConnection({
       ...{ functions, pid, nowMicros },
-      path: environment.syslogPath ?? '/dev/log',
+      path: syslogPath,
       programName: config.programName,
       facility: facilityNumber(config.facility),
     });
     return new SyslogSink(connection, config.facility, format);
   }
-  const descriptor = environment.descriptor ?? 2;
-  if (!config.json && leadsToJournal(descriptor, environment.journalStream)) {
+  if (toJournal) {
     return new JournalSink({
-      ...{ functions, format, programName: config.programName },
-      path: environment.journalPath ?? journalSocket,
+      ...{ functions, format, programName: config.programName, path: journalPath },
+      facility: facilityNumber(config.facility),
     });
   }
   const outlet = descriptorOutlet(descriptor, functions);
@@ -59,6 +63,15 @@ export async function createSink(config: LogConfig, environment: LogEnvironment)
   if (!config.json) return new DescriptorSink(outlet, shownTime, format);
   const { createJsonSink } = await import('./log-json.js');
   return createJsonSink(outlet, shownTime);
+}
+
+/** Is the system log's socket another one of the journal's, which would be told less by it? */
+function isOfJournal(syslogPath: string, journalPath: string): boolean {
+  try {
+    return dirname(realpathSync(syslogPath)) === dirname(journalPath);
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,6 +1,14 @@
 /** The Prometheus text of `/metrics`: rtpengine's names, types and labels (options.md §5), then ours. */
 import { Counter, Gauge, Registry } from 'prom-client';
-import { commandNames, commitBounds, type CloseReason, type Counters } from './counters.js';
+import {
+  commandNames,
+  commitBounds,
+  newerCommandNames,
+  type CloseReason,
+  type Counters,
+} from './counters.js';
+import { interfaceQuality } from './interface-quality.js';
+import type { AddressCounters } from '../media/relay.js';
 import type { Gauges } from './statistics.js';
 
 /** What rtpengine has no metric for. */
@@ -72,6 +80,8 @@ function sessions(scrape: Scrape, counters: Counters, gauges: Gauges): void {
     [{ type: 'foreign' }, gauges.foreignSessions],
   ]);
   scrape.gauge('rtpengine_transcoded_media', 'Medias that are transcoded', one(0));
+  scrape.gauge('rtpengine_media_cache', 'Files kept in memory', one(0));
+  scrape.gauge('rtpengine_player_cache', 'Encoded media kept in memory', one(0));
   scrape.gauge('rtpengine_mediastreams', 'Streams by where they are forwarded', [
     ...byPath(gauges.userspaceStreams, gauges.kernelStreams),
     [{ type: 'mixed' }, 0],
@@ -122,6 +132,12 @@ function packets(scrape: Scrape, counters: Counters, gauges: Gauges): void {
   count('mos_total', 'Sum of all MOS estimates', one(counters.mosSum));
   count('mos2_total', 'Sum of their squares', one(counters.mos2Sum));
   count('mos_samples_total', 'Number of MOS estimates', one(counters.mosSamples));
+  for (const [name, value] of counters.quality.entries())
+    count(
+      name,
+      'Media quality by reports, and of ended calls as the relay measured it',
+      one(value),
+    );
 }
 
 function requests(scrape: Scrape, counters: Counters): void {
@@ -129,10 +145,10 @@ function requests(scrape: Scrape, counters: Counters): void {
   const seconds: Sample[] = [];
   const errors: Sample[] = [];
   for (const [proxy, { commands, errors: count }] of counters.proxies) {
-    for (const [request] of commandNames) {
-      const figures = commands.get(request);
-      done.push([{ proxy, request }, figures?.count ?? 0]);
-      seconds.push([{ proxy, request }, figures?.seconds ?? 0]);
+    for (const request of [...commandNames.map(([name]) => name), ...newerCommandNames]) {
+      const counted = commands.get(request);
+      done.push([{ proxy, request }, counted?.count ?? 0]);
+      seconds.push([{ proxy, request }, counted?.seconds ?? 0]);
     }
     errors.push([{ proxy }, count]);
   }
@@ -147,6 +163,61 @@ function ports(scrape: Scrape, gauges: Gauges): void {
   scrape.gauge('rtpengine_ports_used', 'Ports that calls have', samples('used'));
   scrape.gauge('rtpengine_ports_free', 'Ports that are left', samples('free'));
   scrape.gauge('rtpengine_ports', 'Ports of the range', samples('total'));
+}
+
+type Interface = Gauges['interfaces'][number];
+
+/** Of each interface by its local address; names that share one have the same numbers. */
+function interfaces(scrape: Scrape, counters: Counters, gauges: Gauges): void {
+  const samples = (of: (entry: Interface) => number, more: Labels = {}): readonly Sample[] =>
+    gauges.interfaces.map((entry) => [
+      { name: entry.name, address: entry.address, ...more },
+      of(entry),
+    ]);
+  const count = (name: string, help: string, values: readonly Sample[]): void =>
+    scrape.counter(`rtpengine_interface_${name}`, help, values);
+  const bothWays = (
+    came: (counted: AddressCounters) => number,
+    left: (counted: AddressCounters) => number,
+  ): readonly Sample[] => {
+    const of = (value: typeof came) => (entry: Interface) => {
+      const counted = counters.byAddress.get(entry.address);
+      return counted === undefined ? 0 : value(counted);
+    };
+    const directions = [['ingress', came] as const, ['egress', left] as const];
+    return directions.flatMap(([direction, value]) => samples(of(value), { direction }));
+  };
+  count(
+    'packets',
+    'Packets of an interface',
+    bothWays(
+      ({ packets: came }) => came,
+      ({ packetsOut }) => packetsOut,
+    ),
+  );
+  count(
+    'bytes',
+    'Their UDP payload',
+    bothWays(
+      ({ bytes }) => bytes,
+      ({ bytesOut }) => bytesOut,
+    ),
+  );
+  count(
+    'errors',
+    'Packets of an interface that were not relayed',
+    bothWays(
+      ({ errors }) => errors,
+      () => 0,
+    ),
+  );
+  const perAddress = new Map(
+    gauges.interfaces.map(({ address }) => [address, new Map(interfaceQuality(counters, address))]),
+  );
+  for (const [name] of perAddress.values().next().value ?? []) {
+    const values = samples(({ address }) => perAddress.get(address)?.get(name) ?? 0);
+    count(name, 'Media quality of an interface', values);
+  }
 }
 
 function ownMetrics(scrape: Scrape, counters: Counters, own: OwnMetrics): void {
@@ -224,6 +295,7 @@ export async function metricsText(
   packets(scrape, counters, gauges);
   requests(scrape, counters);
   ports(scrape, gauges);
+  interfaces(scrape, counters, gauges);
   ownMetrics(scrape, counters, own);
   standby(scrape, own);
   return `${(await scrape.text()).trimEnd()}\n\n${commitHistogram(counters)}`;

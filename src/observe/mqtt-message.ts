@@ -4,6 +4,7 @@ import type { CallState, LocalSocket, Media, Participant, Stream } from '../medi
 import type { CallStatistics, MosEntry, StreamStatistics } from '../media/relay.js';
 import type { NgValue } from '../ng-protocol/dictionary.js';
 import type { Counters } from './counters.js';
+import { measuredOf } from './measured.js';
 import { statisticsDictionary, type Gauges } from './statistics.js';
 
 /** A value of JSON. */
@@ -30,6 +31,7 @@ export interface CountedStream {
   readonly packetsOut: number;
   readonly bytesOut: number;
   readonly lost: number;
+  readonly duplicates: number;
 }
 
 function jsonOf(value: NgValue): Json {
@@ -97,7 +99,7 @@ const nameOf = ({ tag, label }: Participant): Record<string, Json> => ({
 
 class CallReader {
   readonly #index: CallIndex;
-  readonly #figures: ReadonlyMap<number, StreamStatistics>;
+  readonly #counters: ReadonlyMap<number, StreamStatistics>;
 
   constructor(
     readonly state: CallState,
@@ -105,7 +107,7 @@ class CallReader {
     readonly context: PublishContext,
   ) {
     this.#index = new CallIndex(state);
-    this.#figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+    this.#counters = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
   }
 
   mediasOf({ id }: Participant): readonly Media[] {
@@ -115,7 +117,7 @@ class CallReader {
   media(media: Media): Record<string, Json> {
     const stream = this.#rtpOf(media);
     const socket = this.state.sockets.find(({ id }) => id === stream?.selectedSocket);
-    const figures = stream === undefined ? undefined : this.#figures.get(stream.id);
+    const counters = stream === undefined ? undefined : this.#counters.get(stream.id);
     return {
       media_index: media.index,
       type: media.type,
@@ -125,12 +127,12 @@ class CallReader {
       ...(socket === undefined
         ? {}
         : { address: this.context.localAddressOf(socket), port: socket.port }),
-      ...(figures === undefined || figures.ssrc === null
+      ...(counters === undefined || counters.ssrc === null
         ? {}
-        : { ingress: this.#ingress(media, figures) }),
-      ...(figures === undefined || figures.packetsOut === 0
+        : { ingress: this.#ingress(media, counters) }),
+      ...(counters === undefined || counters.packetsOut === 0
         ? {}
-        : { egress: this.#egress(media, figures) }),
+        : { egress: this.#egress(media, counters) }),
     };
   }
 
@@ -138,6 +140,10 @@ class CallReader {
     return media.streams
       .map((id) => this.#index.streams.get(id))
       .find((each) => each?.component === 1);
+  }
+
+  #clockRateOf({ codecs }: Media): number {
+    return codecs.find(({ clockRate }) => clockRate > 0)?.clockRate ?? 0;
   }
 
   #codec(media: Media): Record<string, Json> {
@@ -150,25 +156,28 @@ class CallReader {
     };
   }
 
-  #ingress(media: Media, figures: StreamStatistics): Json {
-    const before = this.context.before(this.state.callId, figures.streamId);
+  #ingress(media: Media, counters: StreamStatistics): Json {
+    const before = this.context.before(this.state.callId, counters.streamId);
     const report = this.#reportAbout(media);
-    const lost = lostOf(this.statistics, this.#listeners(media));
-    const { packets, bytes } = figures;
+    const measured = measuredOf(counters, this.#clockRateOf(media));
+    const lost = measured?.lost ?? lostOf(this.statistics, this.#listeners(media));
+    const duplicates = measured?.duplicates ?? 0;
+    const jitter = measured?.jitterMs ?? report?.jitterMs ?? null;
+    const { packets, bytes } = counters;
     const rate = this.#rates(before);
     return {
-      SSRC: figures.ssrc ?? 0,
+      SSRC: counters.ssrc ?? 0,
       ...this.#codec(media),
       metrics: {
-        ...{ packets, bytes, lost, duplicates: 0 },
+        ...{ packets, bytes, lost, duplicates },
         packets_per_second: rate(packets, ({ packets: old }) => old),
         bytes_per_second: rate(bytes, ({ bytes: old }) => old),
         lost_per_second: rate(lost, ({ lost: old }) => old),
-        duplicates_per_second: 0,
+        duplicates_per_second: rate(duplicates, ({ duplicates: old }) => old),
+        ...(jitter === null ? {} : { jitter }),
         ...(report === null
           ? {}
           : {
-              jitter: report.jitterMs,
               RTT: report.roundTripMicros / 1000,
               RTT_leg: report.roundTripLegMicros / 1000,
             }),
@@ -176,14 +185,14 @@ class CallReader {
     };
   }
 
-  #egress(media: Media, figures: StreamStatistics): Json {
-    const before = this.context.before(this.state.callId, figures.streamId);
+  #egress(media: Media, counters: StreamStatistics): Json {
+    const before = this.context.before(this.state.callId, counters.streamId);
     const rate = this.#rates(before);
-    const { packetsOut: packets, bytesOut: bytes } = figures;
+    const { packetsOut: packets, bytesOut: bytes } = counters;
     const [source] = media.subscriptions;
     const sender = source === undefined ? undefined : this.#index.medias.get(source.mediaId);
     const stream = sender === undefined ? undefined : this.#rtpOf(sender);
-    const ssrc = stream === undefined ? null : (this.#figures.get(stream.id)?.ssrc ?? null);
+    const ssrc = stream === undefined ? null : (this.#counters.get(stream.id)?.ssrc ?? null);
     return {
       SSRC: ssrc ?? 0,
       ...this.#codec(media),
@@ -214,7 +223,7 @@ class CallReader {
     const listeners = this.#listeners(media);
     const reports = this.statistics.ssrcs
       .filter(({ streamId }) => listeners.has(streamId))
-      .flatMap(({ progression }) => progression.slice(-1));
+      .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
     return reports.at(-1) ?? null;
   }
 }
@@ -234,14 +243,17 @@ export function countedStreams(
   const index = new CallIndex(state);
   const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
   return new Map(
-    statistics.streams.map(({ streamId, packets, bytes, packetsOut, bytesOut }) => {
+    statistics.streams.map((counters) => {
+      const { streamId, packets, bytes, packetsOut, bytesOut } = counters;
       const mediaId = mediaOf.get(streamId);
       const listeners =
         mediaId === undefined
           ? []
           : index.subscribersOf(mediaId).flatMap(({ media }) => media.streams);
-      const lost = lostOf(statistics, new Set(listeners));
-      return [streamId, { atMicros, packets, bytes, packetsOut, bytesOut, lost }];
+      const measured = measuredOf(counters, 0);
+      const lost = measured?.lost ?? lostOf(statistics, new Set(listeners));
+      const duplicates = measured?.duplicates ?? 0;
+      return [streamId, { atMicros, packets, bytes, packetsOut, bytesOut, lost, duplicates }];
     }),
   );
 }

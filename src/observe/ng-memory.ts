@@ -23,22 +23,21 @@ export class NgMemory {
   #second = 0;
   #inSecond = 0;
 
-  add(exchange: NgExchange): void {
-    const second = Math.floor(exchange.atMicros / 1e6);
+  /** Whether one of this moment is kept; to be asked once for each. */
+  takes(nowMicros: number): boolean {
+    const second = Math.floor(nowMicros / 1e6);
     if (second !== this.#second) {
       this.#second = second;
       this.#inSecond = 0;
     }
     this.#inSecond += 1;
-    if (this.#inSecond > maxPerSecond) return;
-    // Copies: a part of a receive buffer would keep all of it.
-    const kept = {
-      ...exchange,
-      query: Buffer.from(exchange.query),
-      reply: Buffer.from(exchange.reply),
-    };
-    this.#exchanges.push(kept);
-    this.#bytes += sizeOf(kept);
+    return this.#inSecond <= maxPerSecond;
+  }
+
+  /** @param exchange in memory of its own: a part of a receive buffer would keep all of it. */
+  add(exchange: NgExchange): void {
+    this.#exchanges.push(exchange);
+    this.#bytes += sizeOf(exchange);
     while (this.#exchanges.length > maxExchanges || this.#bytes > maxBytes) {
       const oldest = this.#exchanges.shift();
       if (oldest !== undefined) this.#bytes -= sizeOf(oldest);

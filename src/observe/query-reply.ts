@@ -284,8 +284,8 @@ function codecText(media: Media): string | null {
 }
 
 /** 10.5 names the codec from the first RTP packet on, but not for RTCP alone. */
-const isHeard = (stream: Stream, figures: StreamStatistics | undefined): boolean =>
-  stream.component === 1 && (figures?.packets ?? stream.stats.packets) > 0;
+const isHeard = (stream: Stream, counters: StreamStatistics | undefined): boolean =>
+  stream.component === 1 && (counters?.packets ?? stream.stats.packets) > 0;
 
 /** `PCMA/8000`: the codec of a media that has been heard; null before. */
 export function heardCodec(
@@ -376,7 +376,7 @@ function homeOf(
 function streamDictionary(
   state: CallState,
   stream: Stream,
-  figures: StreamStatistics | undefined,
+  counters: StreamStatistics | undefined,
   options: QueryOptions,
 ): NgDictionary {
   const dictionary = new Map<string, NgValue>();
@@ -388,26 +388,26 @@ function streamDictionary(
       .set('local address', address)
       .set('family', familyText(address));
   }
-  const confirmed = figures?.confirmed === true && figures.received;
-  const kernelized = figures !== undefined && figures.kernelPackets > 0;
-  const last = Math.max(figures?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  const confirmed = counters?.confirmed === true && counters.received;
+  const kernelized = counters !== undefined && counters.kernelPackets > 0;
+  const last = Math.max(counters?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
-    .set('endpoint', endpointDictionary(figures?.endpoint ?? stream.endpoint))
+    .set('endpoint', endpointDictionary(counters?.endpoint ?? stream.endpoint))
     .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
   const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
   const suite = keys?.receive?.suite ?? keys?.send?.suite ?? stream.srtp?.suite;
   if (suite !== undefined) dictionary.set('crypto suite', suite);
-  const user = Math.max(figures?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
+  const user = Math.max(counters?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
     .set('last packet', seconds(last))
-    .set('last kernel packet', seconds(figures?.lastKernelPacketMicros ?? 0))
-    .set('last user packet', seconds(figures?.lastUserPacketMicros === undefined ? last : user))
+    .set('last kernel packet', seconds(counters?.lastKernelPacketMicros ?? 0))
+    .set('last user packet', seconds(counters?.lastUserPacketMicros === undefined ? last : user))
     .set('flags', streamTexts(stream.flags, confirmed, kernelized));
-  if (figures !== undefined && figures.ssrc !== null) dictionary.set('SSRC', figures.ssrc);
-  const { packets, bytes, errors } = figures ?? stream.stats;
+  if (counters !== undefined && counters.ssrc !== null) dictionary.set('SSRC', counters.ssrc);
+  const { packets, bytes, errors } = counters ?? stream.stats;
   return dictionary
     .set('stats', countsDictionary(packets, bytes, errors))
-    .set('stats_out', countsDictionary(figures?.packetsOut ?? 0, figures?.bytesOut ?? 0, 0));
+    .set('stats_out', countsDictionary(counters?.packetsOut ?? 0, counters?.bytesOut ?? 0, 0));
 }
 
 const newCounts = (packets: number, bytes: number, errors: number): NgDictionary =>
@@ -423,10 +423,10 @@ function totals(state: CallState, byStream: ReadonlyMap<number, StreamStatistics
   const rtcp = { packets: 0, bytes: 0, errors: 0 };
   for (const stream of state.streams) {
     const sum = stream.component === 1 ? rtp : rtcp;
-    const figures = byStream.get(stream.id) ?? stream.stats;
-    sum.packets += figures.packets;
-    sum.bytes += figures.bytes;
-    sum.errors += figures.errors;
+    const counters = byStream.get(stream.id) ?? stream.stats;
+    sum.packets += counters.packets;
+    sum.bytes += counters.bytes;
+    sum.errors += counters.errors;
   }
   return new Map<string, NgValue>()
     .set('RTP', countsDictionary(rtp.packets, rtp.bytes, rtp.errors))

@@ -6,6 +6,7 @@
  *   a media all but SSRC and counts; the medias; the participants; the SSRCs. From the last one on. The
  *   creation and the totals stay.
  * - `list`: the last call-ids, as if the limit were smaller.
+ * - `cli`: the last lines of the text.
  * - `statistics`: the least busy proxies, which are summed up as `others`; the last interfaces.
  *
  * The reply then says so in `warning`.
@@ -128,6 +129,19 @@ const listSteps: readonly Step[] = [
   },
 ];
 
+const linesOf = (reply: NgDictionary): readonly string[] => {
+  const text = reply.get('response');
+  return typeof text === 'string' ? text.split('\n') : [];
+};
+
+const textSteps: readonly Step[] = [
+  {
+    what: 'lines',
+    count: (reply) => linesOf(reply).length,
+    keep: (reply, kept) => changed(reply, 'response', linesOf(reply).slice(0, kept).join('\n')),
+  },
+];
+
 const proxiesOf = (reply: NgDictionary): readonly NgValue[] =>
   listAt(dictionaryAt(dictionaryAt(reply, 'statistics'), 'controlstatistics'), 'proxies');
 
@@ -184,6 +198,7 @@ const statisticsSteps: readonly Step[] = [
 function stepsFor(reply: NgDictionary): readonly Step[] {
   if (reply.has('tags')) return callSteps;
   if (reply.has('calls')) return listSteps;
+  if (reply.has('response')) return textSteps;
   return reply.has('statistics') ? statisticsSteps : [];
 }
 
@@ -199,10 +214,30 @@ function withWarning(reply: NgDictionary, leftOut: readonly string[]): NgDiction
   return warned.set('result', result);
 }
 
-/** A reply for which `fits` is true, as much of it as is possible; null: none is. */
+/** Every so often the middle is tried: what is likely would be so where members are much longer than others. */
+const middleEvery = 3;
+
+/** How many of `all` fit. `excess`: bytes too many with so many kept; `room`: bytes left with none. */
+function mostThatFit(all: number, excess: (kept: number) => number, room: number): number {
+  let [most, left] = [0, room];
+  let [tooMany, over] = [all, excess(all)];
+  if (over <= 0) return all;
+  for (let step = 1; tooMany - most > 1; step += 1) {
+    // Members are of much the same length.
+    const share = step % middleEvery === 0 ? 0.5 : left / (left + over);
+    const likely = most + Math.floor((tooMany - most) * share);
+    const kept = Math.min(Math.max(likely, most + 1), tooMany - 1);
+    const more = excess(kept);
+    if (more <= 0) [most, left] = [kept, -more];
+    else [tooMany, over] = [kept, more];
+  }
+  return most;
+}
+
+/** A reply without `excess` (bytes too many), as much of it as is possible; null: there is none. */
 export function shorterReply(
   reply: NgDictionary,
-  fits: (reply: NgDictionary) => boolean,
+  excess: (reply: NgDictionary) => number,
 ): NgDictionary | null {
   const leftOut: string[] = [];
   let shorter = reply;
@@ -213,14 +248,9 @@ export function shorterReply(
     const before = shorter;
     const keeping = (kept: number): NgDictionary => withWarning(keep(before, kept), leftOut);
     shorter = keep(before, 0);
-    if (!fits(keeping(0))) continue;
-    let [most, tooMany] = [0, all];
-    while (tooMany - most > 1) {
-      const middle = Math.floor((most + tooMany) / 2);
-      if (fits(keeping(middle))) most = middle;
-      else tooMany = middle;
-    }
-    return keeping(most);
+    const least = excess(keeping(0));
+    if (least > 0) continue;
+    return keeping(mostThatFit(all, (kept) => excess(keeping(kept)), -least));
   }
   return null;
 }

@@ -26,10 +26,10 @@ const uncounted = {
 } as const;
 
 /** Those that have sent RTP. All packets are of the only one; of several, what was counted. */
-function sourcesOfStream(figures: StreamStatistics | undefined): readonly Source[] {
-  if (figures === undefined) return [];
-  const { packets, bytes, ssrc } = figures;
-  const known = figures.sources.filter(({ payloadType }) => payloadType !== null);
+function sourcesOfStream(counters: StreamStatistics | undefined): readonly Source[] {
+  if (counters === undefined) return [];
+  const { packets, bytes, ssrc } = counters;
+  const known = counters.sources.filter(({ payloadType }) => payloadType !== null);
   if (known.length === 0) {
     // What the kernel has forwarded.
     return ssrc === null || packets === 0 ? [] : [{ ...uncounted, ssrc, packets, bytes }];

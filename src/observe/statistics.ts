@@ -1,7 +1,12 @@
 /** The sections of `statistics` and `list jsonstats` (options.md §8; samples of 10.5). */
+import { interfaceQuality } from './interface-quality.js';
+import { qualityNames } from './quality-sums.js';
 import { commandNames, type Counters } from './counters.js';
 import { noCommands, type CommandInterval } from './interval.js';
 import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+
+/** Reads the gauges; what came to and left each interface is brought up to date in the counters as well. */
+export type ReadGauges = () => Gauges;
 
 /** State of the moment that belongs beside the counters. */
 export interface Gauges {
@@ -38,8 +43,8 @@ export interface Gauges {
 
 type Numbers = Record<string, number>;
 
-/** `name`, `address` and `ports`, which has numbers. */
-type InterfaceEntry = ReadonlyMap<string, string | ReadonlyMap<string, number>>;
+/** `name`, `address`, numbers, and what has numbers: `ports`, `voip_metrics`, `ingress`, `egress`. */
+type InterfaceEntry = ReadonlyMap<string, string | number | ReadonlyMap<string, number>>;
 
 /** As numbers, which `list jsonstats` shows: seconds for durations, percent for shares. */
 export interface StatisticsSections {
@@ -47,6 +52,7 @@ export interface StatisticsSections {
   readonly totalstatistics: Numbers;
   readonly intervalstatistics: Numbers;
   readonly mos: Numbers;
+  readonly voip_metrics: Numbers;
   readonly controlstatistics: Record<
     string,
     number | readonly Readonly<Record<string, number | string>>[]
@@ -61,7 +67,7 @@ const deviation = (sum: number, sum2: number, count: number): number => {
   return Math.sqrt(Math.max(0, sum2 / count - mean * mean));
 };
 
-/** All figures; the order of the keys is that of 10.5. */
+/** All statistics; the order of the keys is that of 10.5. */
 export function statisticsSections(counters: Counters, gauges: Gauges): StatisticsSections {
   return {
     currentstatistics: currentSection(gauges),
@@ -74,10 +80,25 @@ export function statisticsSections(counters: Counters, gauges: Gauges): Statisti
       mos_average: counters.mosSamples === 0 ? 0 : counters.mosSum / counters.mosSamples,
       mos_stddev: deviation(counters.mosSum, counters.mos2Sum, counters.mosSamples),
     },
+    voip_metrics: voipSection(counters),
     controlstatistics: controlSection(counters),
-    interfaces: gauges.interfaces.map(interfaceEntry),
+    interfaces: gauges.interfaces.map((entry) => interfaceEntry(entry, counters)),
     transcoders: [],
   };
+}
+
+/** Known to 12.5 and later. */
+function voipSection({ quality }: Counters): Numbers {
+  const section: Numbers = {};
+  for (const name of qualityNames) {
+    const { total, squares, samples } = quality.values[name];
+    section[`${name}_total`] = total;
+    section[`${name}2_total`] = squares;
+    section[`${name}_samples_total`] = samples;
+    section[`${name}_average`] = samples === 0 ? 0 : total / samples;
+    section[`${name}_stddev`] = deviation(total, squares, samples);
+  }
+  return { ...section, ...quality.packets };
 }
 
 function currentSection(gauges: Gauges): Numbers {
@@ -137,7 +158,7 @@ function totalSection(counters: Counters, gauges: Gauges): Numbers {
   };
 }
 
-/** The figures of the last interval reported to Graphite; all zero before, as with rtpengine. */
+/** The statistics of the last interval reported to Graphite; all zero before, as with rtpengine. */
 function intervalSection({ interval: { last } }: Counters): Numbers {
   const section: Numbers = {
     totalcallsduration: last?.callSeconds ?? 0,
@@ -162,9 +183,9 @@ function controlSection(counters: Counters): StatisticsSections['controlstatisti
   const proxies = [...counters.proxies].map(([proxy, { commands, errors }]) => {
     const entry: Record<string, number | string> = { proxy };
     for (const [command, short] of commandNames) {
-      const figures = commands.get(command);
-      entry[`${short}count`] = figures?.count ?? 0;
-      entry[`${short}duration`] = figures?.seconds ?? 0;
+      const counted = commands.get(command);
+      entry[`${short}count`] = counted?.count ?? 0;
+      entry[`${short}duration`] = counted?.seconds ?? 0;
     }
     entry['errorcount'] = errors;
     return entry;
@@ -179,7 +200,8 @@ function controlSection(counters: Counters): StatisticsSections['controlstatisti
   return section;
 }
 
-function interfaceEntry(entry: Gauges['interfaces'][number]): InterfaceEntry {
+/** What follows `ports` is known to 12.5 and later. */
+function interfaceEntry(entry: Gauges['interfaces'][number], counters: Counters): InterfaceEntry {
   const percent = entry.total === 0 ? 0 : (entry.used * 100) / entry.total;
   const ports = new Map<string, number>([
     ['min', entry.portMin],
@@ -190,10 +212,33 @@ function interfaceEntry(entry: Gauges['interfaces'][number]): InterfaceEntry {
     ['totals', entry.total],
     ['last', entry.last],
   ]);
-  return new Map<string, string | ReadonlyMap<string, number>>([
+  const counted = counters.byAddress.get(entry.address);
+  const way = (packets = 0, bytes = 0, errors = 0): ReadonlyMap<string, number> =>
+    new Map([
+      ['packets', packets],
+      ['bytes', bytes],
+      ['errors', errors],
+    ]);
+  const quality = new Map(interfaceQuality(counters, entry.address));
+  const sums = new Map<string, number>();
+  for (const name of ['mos', ...qualityNames]) {
+    const of = (end: string): number => quality.get(`${name}${end}`) ?? 0;
+    const samples = of('_samples_total');
+    sums.set(`${name}_total`, of('_total'));
+    sums.set(`${name}2_total`, of('2_total'));
+    sums.set(`${name}_samples_total`, samples);
+    sums.set(`${name}_average`, samples === 0 ? 0 : of('_total') / samples);
+    sums.set(`${name}_stddev`, deviation(of('_total'), of('2_total'), samples));
+  }
+  return new Map<string, string | number | ReadonlyMap<string, number>>([
     ['name', entry.name],
     ['address', entry.address],
     ['ports', ports],
+    ['packets_lost', quality.get('packets_lost') ?? 0],
+    ['duplicates', quality.get('duplicates') ?? 0],
+    ['voip_metrics', sums],
+    ['ingress', way(counted?.packets, counted?.bytes, counted?.errors)],
+    ['egress', way(counted?.packetsOut, counted?.bytesOut)],
   ]);
 }
 
@@ -213,6 +258,9 @@ const decimals: ReadonlySet<string> = new Set([
   'mos2_total',
   'mos_average',
   'mos_stddev',
+  ...qualityNames.flatMap((name) =>
+    ['_total', '2_total', '_average', '_stddev'].map((end) => `${name}${end}`),
+  ),
 ]);
 
 function inReply(entries: Iterable<readonly [string, string | number]>): NgDictionary {
@@ -240,7 +288,7 @@ export function statisticsDictionary(counters: Counters, gauges: Gauges): NgDict
   const interfaces = sections.interfaces.map((entry) => {
     const dictionary = new Map<string, NgValue>();
     for (const [key, value] of entry) {
-      dictionary.set(key, typeof value === 'string' ? value : inReply(value));
+      dictionary.set(key, typeof value === 'object' ? inReply(value) : value);
     }
     return dictionary;
   });
@@ -249,6 +297,7 @@ export function statisticsDictionary(counters: Counters, gauges: Gauges): NgDict
     ['totalstatistics', section(sections.totalstatistics)],
     ['intervalstatistics', section(sections.intervalstatistics)],
     ['mos', section(sections.mos)],
+    ['voip_metrics', section(sections.voip_metrics)],
     ['controlstatistics', control],
     ['interfaces', interfaces],
     ['transcoders', sections.transcoders],

@@ -1,24 +1,36 @@
 /** Bundles and header extensions as fields of the stored medias. */
 import type { Media } from '../media/call-state.js';
 import { noBundle, type HeaderExtension, type MediaBundle } from '../media/media-attributes.js';
-import { extraFields, packList, unpackList, type Fields } from './schema.js';
+import type { Fields } from './fields.js';
+import { extraFields, packList, unpackList } from './schema.js';
 import { parseInteger, type FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
+/** Of one section. */
+const maxSsrcs = 64;
+
+/** Where the call goes on, what was learned is known as what was named is. */
+const sourcesOf = ({ ssrcs, learned }: MediaBundle): readonly number[] => {
+  const named = ssrcs.slice(0, maxSsrcs);
+  const room = maxSsrcs - named.length;
+  return room === 0 ? named : [...named, ...learned.slice(-room)];
+};
+
 export function putBundle(fields: Fields, { bundle, extensions }: Media, index: StoredIndex): void {
   if (bundle !== noBundle) {
-    const { group, order, carrier, agreed, ssrcs } = bundle;
+    const { group, order, carrier, agreed } = bundle;
     const [position = '-1'] = index.stored(index.mediaAt, carrier === null ? [] : [carrier]);
-    fields[extraFields.bundle] = [group, order, position, agreed ? 1 : 0, ...ssrcs].join(' ');
+    fields.put(
+      extraFields.bundle,
+      [group, order, position, agreed ? 1 : 0, ...sourcesOf(bundle)].join(' '),
+    );
   }
   if (extensions.length > 0)
-    fields[extraFields.extensions] = packList(
-      extensions.map(({ id, uri, inUse }) => `${id}${inUse ? '' : '-'} ${uri}`),
+    fields.put(
+      extraFields.extensions,
+      packList(extensions.map(({ id, uri, inUse }) => `${id}${inUse ? '' : '-'} ${uri}`)),
     );
 }
-
-/** Of one section: the relay learns more from packets. */
-const maxSsrcs = 64;
 
 /** @param medias how many the call has. @throws RestoreError */
 export function readBundle(fields: FieldReader, medias: number): MediaBundle {
@@ -30,7 +42,14 @@ export function readBundle(fields: FieldReader, medias: number): MediaBundle {
     group < 0 || order < 0 || carrier < -1 || carrier >= medias || agreed < 0 || agreed > 1;
   if (isWrong || ssrcs.length > maxSsrcs || ssrcs.some((one) => one < 0 || one > 0xffff_ffff))
     fields.fail(extraFields.bundle);
-  return { group, order, carrier: carrier < 0 ? null : carrier, agreed: agreed === 1, ssrcs };
+  return {
+    group,
+    order,
+    carrier: carrier < 0 ? null : carrier,
+    agreed: agreed === 1,
+    ssrcs,
+    learned: [],
+  };
 }
 
 /** @throws RestoreError */

@@ -4,7 +4,10 @@ import { put105 } from './encode-10-5.js';
 import { put125 } from './encode-12-5.js';
 import { putCurrent } from './encode-current.js';
 import type { Encoding } from './encode-members.js';
-import { RememberingOutput, TreeOutput, type EncodedCalls, type Output } from './encode-output.js';
+import { TreeOutput, type Output } from './encode-output.js';
+import { RememberingOutput, type EncodedCalls } from './encoded-calls.js';
+import { Fields } from './fields.js';
+import { JsonOutput } from './json-output.js';
 import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.js';
 import { SealingOutput } from './sealing.js';
 import { asItIs, type CallMoment } from './store.js';
@@ -31,17 +34,20 @@ export function encodeCall(
   const given = { index, settings, moment };
   const { secrets } = settings;
   const basis = `${format} ${moment.offsetMicros} ${secrets?.currentName ?? ''}`;
-  const memory = format === 'bencode' ? null : (before?.of(index, basis) ?? null);
+  const memory = format === 'bencode' ? null : (before?.of(index, basis, moment.counters) ?? null);
   if (memory !== null) {
     const out = new RememberingOutput(memory);
     putCall(out, format, given);
-    return out.bytes;
+    return out.bytesOf(state);
   }
-  const out = new TreeOutput();
+  if (format === 'bencode') {
+    const out = new TreeOutput();
+    putCall(out, format, given);
+    return settings.bencode.encode(bencodeOf(out.tree));
+  }
+  const out = new JsonOutput();
   putCall(out, format, given);
-  return format === 'bencode'
-    ? settings.bencode.encode(bencodeOf(out.tree))
-    : Buffer.from(JSON.stringify(out.tree), 'latin1');
+  return out.bytes;
 }
 
 function putCall(to: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {
@@ -57,11 +63,9 @@ function bencodeOf(tree: Tree): BencodeValue {
   for (const [name, member] of Object.entries(tree)) {
     members.set(
       name,
-      Array.isArray(member)
-        ? member.map((item) =>
-            typeof item === 'string' ? item : new Map<string, string>(Object.entries(item)),
-          )
-        : new Map<string, string>(Object.entries(member)),
+      member instanceof Fields
+        ? new Map(member.entries)
+        : member.map((item) => (typeof item === 'string' ? item : new Map(item.entries))),
     );
   }
   return members;

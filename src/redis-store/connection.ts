@@ -13,6 +13,7 @@ import type { ConnectionOptions, ConnectionSettings } from './connection-options
 import { connectionError, type ConnectionFailure } from './connection-error.js';
 import { greet, requireMaster } from './greeting.js';
 import { isNotReady, isReadOnly, reasonOf, StoreError } from './errors.js';
+import { hasLarge, sendLarge, type Argument } from './large-command.js';
 import { Predecessors } from './predecessors.js';
 import { replicationState, type ReplicationState } from './replication-state.js';
 import {
@@ -34,8 +35,6 @@ function isServedBy(location: ServerLocation, before: RedisServer, now: RedisSer
   if (before.sentinel !== undefined || now.sentinel !== undefined) return false;
   return now.locations.some((each) => sameLocation(each, location));
 }
-
-type Argument = string | Buffer | number;
 
 const stallMs = 5000;
 const firstRetryMs = 50;
@@ -145,7 +144,9 @@ export class RedisConnection {
     if (redis === null) throw new StoreError('unreachable', `no connection to Redis ${this.#name}`);
     try {
       this.#gather(redis);
-      return await redis.callBuffer(command, ...args);
+      return await (hasLarge(args)
+        ? sendLarge(redis, command, args)
+        : redis.callBuffer(command, ...args));
     } catch (error) {
       this.#failed(redis, error);
       throw error;

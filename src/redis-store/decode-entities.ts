@@ -15,6 +15,7 @@ import type {
 } from '../media/call-state.js';
 import { canonicalAddress, nothingToResume } from '../media/call-state.js';
 import { sdesOf } from '../media/sdes/stored.js';
+import { readAgreed, readAgreedDirection } from './agreed-fields.js';
 import { readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { RestoreError } from './errors.js';
 import {
@@ -39,7 +40,7 @@ import {
   type IndexOfPosition,
 } from './schema.js';
 import { readIce, readIceRoute, readKeys, readSecurity } from './security-fields.js';
-import { readSrtpIndexes, resumeFrom } from './srtp-indexes.js';
+import { readSrtpIndexes, reservedIndexes, resumeFrom } from './srtp-indexes.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
 
@@ -354,6 +355,9 @@ export interface UnlinkedMedia {
   readonly subscriptions: string | null;
 }
 
+const isKeyed = ({ security: { mode }, sdes }: Pick<Media, 'security' | 'sdes'>): boolean =>
+  sdes !== null || mode === 'DTLS' || mode === 'SDES or DTLS';
+
 /** `media-N` and its lists, except for subscriptions. @throws RestoreError */
 export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
   const { members, layout, counts, settings } = decoding;
@@ -369,7 +373,9 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
   const security = readSecurity(fields, modes);
   const srtpIndexes = readSrtpIndexes(fields.optional(extraFields.srtpIndexes));
   const sdes = sdesOf(security, protocol, fields.optional(extraFields.sdes));
-  const hasKeys = sdes !== null || security.mode === 'DTLS' || security.mode === 'SDES or DTLS';
+  const agreed = readAgreed(fields);
+  const hasKeys = [{ security, sdes }, ...(agreed === null ? [] : [agreed])].some(isKeyed);
+  const srtpResume = hasKeys ? resumeFrom(srtpIndexes) : nothingToResume;
   const media: Media = {
     id,
     participantId: fields.reference('tag', counts.participants) ?? fields.fail('tag'),
@@ -388,6 +394,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     bandwidth: readBandwidth(fields, layout),
     flags: modes.flags,
     direction: modes.direction,
+    agreedDirection: readAgreedDirection(fields),
     rtcpMux: modes.rtcpMux,
     security,
     ice: readIce(fields, modes.ice),
@@ -404,8 +411,9 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     endpointLearning: fields.oneOf(extraFields.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,
-    srtpIndexes,
-    srtpResume: hasKeys ? resumeFrom(srtpIndexes) : nothingToResume,
+    srtpIndexes: hasKeys ? reservedIndexes(srtpIndexes, srtpResume) : srtpIndexes,
+    srtpResume,
+    agreed,
     // Last: everything that was not read above.
     carried: unknown === null ? fields.rest() : { ...unknown, ...fields.rest() },
   };

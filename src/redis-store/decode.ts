@@ -165,6 +165,7 @@ type Head = Pick<
   | 'createdFrom'
   | 'createdFromAddress'
   | 'noticeAddress'
+  | 'digitsTo'
   | 'redisHostedDb'
   | 'ownershipEpoch'
   | 'metadata'
@@ -202,6 +203,7 @@ function readHead(fields: FieldReader, { layout }: Decoding): Head {
     createdFrom,
     createdFromAddress: fields.text('created_from_addr', flagged ? addressOf(createdFrom) : ''),
     noticeAddress: canonicalAddress(fields.text(extraFields.noticeAddress)) ?? '',
+    digitsTo: fields.text(extraFields.digitsTo),
     redisHostedDb: fields.integer('redis_hosted_db', { min: 0, max: 0x7fff_ffff }),
     ownershipEpoch: fields.integer(extraFields.epoch, { min: 0, max: 0x7fff_ffff, missing: 0 }),
     metadata: fields.text('recording_metadata'),

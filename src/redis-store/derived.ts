@@ -10,6 +10,7 @@ import {
   type Media,
   type Participant,
   type Stream,
+  type Subscription,
 } from '../media/call-state.js';
 import type { Layout } from './flags.js';
 import { unknownBitsName } from './schema.js';
@@ -34,13 +35,13 @@ function firstEndpointOf(media: Media | undefined, { streams }: Entities): Strea
   return first === undefined ? null : (streams.get(first)?.advertisedEndpoint ?? null);
 }
 
-/** The medias of others that this one is in dialogue with. */
-function* dialoguesOf(media: Media | undefined, { medias }: Entities): Generator<Media> {
-  for (const { mediaId, offerAnswer } of media?.subscriptions ?? []) {
-    const other = offerAnswer ? medias.get(mediaId) : undefined;
-    if (other !== undefined) yield other;
-  }
-}
+const nobody: readonly Subscription[] = [];
+
+/** The media of another one that is in dialogue with the subscriber. */
+const dialogueOf = (
+  { mediaId, offerAnswer }: Subscription,
+  { medias }: Entities,
+): Media | undefined => (offerAnswer ? medias.get(mediaId) : undefined);
 
 /** Bits of `call_flags`: the families of the first offer and of its answer, and that there was one. */
 export function dialogueBits(state: CallState, entities: Entities): bigint {
@@ -48,7 +49,9 @@ export function dialogueBits(state: CallState, entities: Entities): bigint {
   const media = entities.medias.get(offerer?.medias[0] ?? -1);
   const offered = firstEndpointOf(media, entities);
   let bits = 0n;
-  for (const other of dialoguesOf(media, entities)) {
+  for (const subscription of media?.subscriptions ?? nobody) {
+    const other = dialogueOf(subscription, entities);
+    if (other === undefined) continue;
     if (offered !== null) bits |= offerBits[familyOf(offered.address)];
     const answered = firstEndpointOf(other, entities);
     if (answered === null) continue;
@@ -62,7 +65,9 @@ export function isUnanswered(stream: Stream, layout: Layout, entities: Entities)
   if (stream.advertisedEndpoint === null) return false;
   if (stream.component === 2 && layout === 'current') return false;
   let alone = false;
-  for (const other of dialoguesOf(entities.medias.get(stream.mediaId), entities)) {
+  for (const subscription of entities.medias.get(stream.mediaId)?.subscriptions ?? nobody) {
+    const other = dialogueOf(subscription, entities);
+    if (other === undefined) continue;
     if (firstEndpointOf(other, entities) !== null) return false;
     alone = true;
   }
@@ -77,7 +82,9 @@ export const isPublic = ({ participantId }: Media, { participants }: Entities): 
 export function associatedOf(participant: Participant, entities: Entities): readonly number[] {
   const ids = new Set(participant.associated);
   for (const id of participant.medias) {
-    for (const { participantId } of dialoguesOf(entities.medias.get(id), entities)) {
+    for (const subscription of entities.medias.get(id)?.subscriptions ?? nobody) {
+      const participantId = dialogueOf(subscription, entities)?.participantId;
+      if (participantId === undefined) continue;
       const other = entities.participants.get(participantId);
       if (other !== undefined && (other.tag === null || participant.tag === null)) {
         ids.add(participantId);

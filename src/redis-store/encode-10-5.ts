@@ -4,7 +4,7 @@ import {
   callFields,
   codecTextOfFormer,
   mediaFields,
-  mediaLimits,
+  putMediaLimits,
   participantFields,
   putCall,
   putCarried,
@@ -13,15 +13,11 @@ import {
   type Encoding,
   type Form,
 } from './encode-members.js';
-import { onlyOn, type DependsOn, type Output } from './encode-output.js';
+import { eachOf, onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, extraFields, type Fields } from './schema.js';
-import {
-  mediaSubscriptions,
-  tagSubscriptions,
-  toldByTags,
-  type StoredIndex,
-} from './subscriptions.js';
+import type { Fields } from './fields.js';
+import { blockDtmfValues, extraFields } from './schema.js';
+import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
 
 const form: Form = {
   layout: '10.5',
@@ -37,40 +33,40 @@ export function put105(out: Output, given: Omit<Encoding, 'form'>): void {
 
 function callObject(state: CallState, encoding: Encoding): Fields {
   const fields = callFields(state, encoding);
-  fields['created_from'] = percentEncode(state.createdFrom);
-  fields['created_from_addr'] = percentEncode(state.createdFromAddress);
-  fields['redis_hosted_db'] = String(state.redisHostedDb);
-  fields['recording_metadata'] = percentEncode(state.metadata);
-  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
-  fields['block_media'] = state.blockMedia ? '1' : '0';
-  if (state.dropTraffic) fields[extraFields.dropTraffic] = '1';
-  if (state.silenceMedia) fields[extraFields.silenceMedia] = '1';
+  fields.put('created_from', percentEncode(state.createdFrom));
+  fields.put('created_from_addr', percentEncode(state.createdFromAddress));
+  fields.put('redis_hosted_db', String(state.redisHostedDb));
+  fields.put('recording_metadata', percentEncode(state.metadata));
+  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  fields.put('block_media', state.blockMedia ? '1' : '0');
+  if (state.dropTraffic) fields.put(extraFields.dropTraffic, '1');
+  if (state.silenceMedia) fields.put(extraFields.silenceMedia, '1');
   putCarried(form, fields, state.carried);
   return fields;
 }
 
 function participantObject(participant: Participant, encoding: Encoding): Fields {
   const fields = participantFields(participant, encoding);
-  fields['block_media'] = participant.blockMedia ? '1' : '0';
-  if (participant.silenceMedia) fields[extraFields.silenceMedia] = '1';
+  fields.put('block_media', participant.blockMedia ? '1' : '0');
+  if (participant.silenceMedia) fields.put(extraFields.silenceMedia, '1');
   putCarried(form, fields, participant.carried);
   return fields;
 }
 
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant', state.participants, (participant, at) => {
     out.group('participant', at, onlyOn(participant), () => [
       [`tag-${at}`, participantObject(participant, encoding)],
     ]);
   });
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, subscriptionsDependOn(participant, index), () => [
       [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
       [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
       [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
       [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
-      [`subscriptions-${at}`, tagSubscriptions(index, participant)],
+      [`subscriptions-${at}`, index.toldByTags(participant).items],
     ]);
   });
 }
@@ -92,9 +88,10 @@ const subscriptionsDependOn =
   };
 
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
-  const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
+  const fields = mediaFields(media, encoding);
+  putMediaLimits(fields, media);
   if (!subscriptionsTold) {
-    fields[extraFields.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
+    fields.put(extraFields.subscriptions, mediaSubscriptions(encoding.index, media).join(' '));
   }
   putCarried(form, fields, media.carried);
   return fields;
@@ -103,13 +100,16 @@ function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolea
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   const told = new Map<number, boolean>();
-  state.participants.forEach((participant, at) => {
-    const isTold = out.fact('told', at, subscriptionsDependOn(participant, index), () =>
-      toldByTags(index, participant, tagSubscriptions(index, participant)),
+  eachOf(out, 'told', state.participants, (participant, at) => {
+    const isTold = out.fact(
+      'told',
+      at,
+      subscriptionsDependOn(participant, index),
+      () => index.toldByTags(participant).isAll,
     );
     told.set(participant.id, isTold);
   });
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media', state.medias, (media, at) => {
     const isTold = told.get(media.participantId) ?? false;
     const on: DependsOn = (see) => {
       see(media);
@@ -117,7 +117,7 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
     };
     out.group('media', at, on, () => [[`media-${at}`, mediaObject(media, encoding, isTold)]]);
   });
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media lists', state.medias, (media, at) => {
     out.group('media lists', at, onlyOn(media), () => [
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
       [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],

@@ -9,7 +9,7 @@ import {
   codecTextOfFormer,
   flaggedParticipant,
   mediaFields,
-  mediaLimits,
+  putMediaLimits,
   participantDependsOn,
   putCall,
   putCarried,
@@ -19,9 +19,10 @@ import {
   type Form,
 } from './encode-members.js';
 import { associatedOf } from './derived.js';
-import { onlyOn, type Output } from './encode-output.js';
+import { eachOf, onlyOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, extraFields, type Fields } from './schema.js';
+import type { Fields } from './fields.js';
+import { blockDtmfValues, extraFields } from './schema.js';
 import { mediaSubscriptions } from './subscriptions.js';
 
 const form: Form = {
@@ -38,24 +39,24 @@ export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
 
 function callObject(state: CallState, encoding: Encoding): Fields {
   const fields = callFields(state, encoding);
-  fields['created_from'] = percentEncode(state.createdFrom);
-  fields['created_from_addr'] = percentEncode(state.createdFromAddress);
-  fields['redis_hosted_db'] = String(state.redisHostedDb);
-  fields['recording_metadata'] = percentEncode(state.metadata);
-  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
-  fields['call_flags'] = callFlags(state, encoding);
+  fields.put('created_from', percentEncode(state.createdFrom));
+  fields.put('created_from_addr', percentEncode(state.createdFromAddress));
+  fields.put('redis_hosted_db', String(state.redisHostedDb));
+  fields.put('recording_metadata', percentEncode(state.metadata));
+  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  fields.put('call_flags', callFlags(state, encoding));
   putCarried(form, fields, state.carried);
   return fields;
 }
 
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant', state.participants, (participant, at) => {
     out.group('participant', at, participantDependsOn(participant, index), () => [
       [`tag-${at}`, flaggedParticipant(participant, encoding)],
     ]);
   });
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, participantDependsOn(participant, index), () => [
       [
         `associated_tags-${at}`,
@@ -68,9 +69,10 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
 }
 
 function mediaObject(media: Media, encoding: Encoding): Fields {
-  const fields = { ...mediaFields(media, encoding), ...mediaLimits(media) };
+  const fields = mediaFields(media, encoding);
+  putMediaLimits(fields, media);
   if (media.subscriptions.some(({ inject }) => inject)) {
-    fields[extraFields.subscriptions] = mediaSubscriptions(encoding.index, media).join(' ');
+    fields.put(extraFields.subscriptions, mediaSubscriptions(encoding.index, media).join(' '));
   }
   putCarried(form, fields, media.carried);
   return fields;
@@ -81,10 +83,10 @@ const withoutInject = (item: string): string => item.slice(0, item.lastIndexOf('
 
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media', state.medias, (media, at) => {
     out.group('media', at, onlyOn(media), () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media lists', state.medias, (media, at) => {
     out.group('media lists', at, onlyOn(media), () => [
       [`media-subscriptions-${at}`, mediaSubscriptions(index, media).map(withoutInject)],
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],

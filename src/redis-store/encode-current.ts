@@ -16,9 +16,10 @@ import {
   type Form,
 } from './encode-members.js';
 import { associatedOf, isPublic } from './derived.js';
-import type { DependsOn, Output } from './encode-output.js';
+import { eachOf, type DependsOn, type Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
-import { blockDtmfValues, type Fields } from './schema.js';
+import type { Fields } from './fields.js';
+import { blockDtmfValues } from './schema.js';
 import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
 
 const bytesAsTheyAre = (text: string): string => text;
@@ -54,26 +55,26 @@ export function addressOf(createdFrom: string): string {
 function callObject(state: CallState, encoding: Encoding): Fields {
   const { form } = encoding;
   const fields = callFields(state, encoding);
-  if (state.createdFrom !== '') fields['created_from'] = form.text(state.createdFrom);
+  if (state.createdFrom !== '') fields.put('created_from', form.text(state.createdFrom));
   if (state.createdFromAddress !== addressOf(state.createdFrom)) {
-    fields['created_from_addr'] = form.text(state.createdFromAddress);
+    fields.put('created_from_addr', form.text(state.createdFromAddress));
   }
-  fields['redis_hosted_db'] = String(state.redisHostedDb);
-  fields['recording_metadata'] = form.text(state.metadata);
-  fields['block_dtmf'] = String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf)));
-  fields['call_flags'] = callFlags(state, encoding);
+  fields.put('redis_hosted_db', String(state.redisHostedDb));
+  fields.put('recording_metadata', form.text(state.metadata));
+  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  fields.put('call_flags', callFlags(state, encoding));
   putCarried(form, fields, state.carried);
   return fields;
 }
 
 function putParticipants(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant', state.participants, (participant, at) => {
     out.group('participant', at, participantDependsOn(participant, index), () => [
       [`tag-${at}`, flaggedParticipant(participant, encoding)],
     ]);
   });
-  state.participants.forEach((participant, at) => {
+  eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, participantDependsOn(participant, index), () => [
       [
         `associated_tags-${at}`,
@@ -100,24 +101,24 @@ function mediasWithHoles(participant: Participant, index: StoredIndex): string[]
 
 function mediaObject(media: Media, encoding: Encoding): Fields {
   const fields = mediaFields(media, encoding);
-  fields['maxptime'] = String(media.maxPtimeMs);
-  fields['bandwidth_as'] = String(media.bandwidth.as);
-  fields['bandwidth_rr'] = String(media.bandwidth.rr);
-  fields['bandwidth_rs'] = String(media.bandwidth.rs);
+  fields.put('maxptime', String(media.maxPtimeMs));
+  fields.put('bandwidth_as', String(media.bandwidth.as));
+  fields.put('bandwidth_rr', String(media.bandwidth.rr));
+  fields.put('bandwidth_rs', String(media.bandwidth.rs));
   putCarried(encoding.form, fields, media.carried);
   return fields;
 }
 
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { form, index } = encoding;
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media', state.medias, (media, at) => {
     const on: DependsOn = (see) => {
       see(media);
       see(isPublic(media, index));
     };
     out.group('media', at, on, () => [[`media-${at}`, mediaObject(media, encoding)]]);
   });
-  state.medias.forEach((media, at) => {
+  eachOf(out, 'media lists', state.medias, (media, at) => {
     const owner = index.participants.get(media.participantId);
     const on: DependsOn = (see) => {
       see(media);

@@ -29,8 +29,9 @@ import {
   streamFlagTables,
   type Layout,
 } from './flags.js';
-import { onlyOn, type DependsOn, type Output } from './encode-output.js';
+import { eachOf, onlyOn, type DependsOn, type Output } from './encode-output.js';
 import { percentEncode } from './percent-encoding.js';
+import { Fields } from './fields.js';
 import {
   blockDtmfValues,
   isBlob,
@@ -40,8 +41,8 @@ import {
   sameAsAgreed,
   unknownBitsName,
   type CodecSettings,
-  type Fields,
 } from './schema.js';
+import { agreedText } from './agreed-fields.js';
 import { iceRouteText, putIce, putKeys, putSecurity } from './security-fields.js';
 import { srtpIndexText } from './srtp-indexes.js';
 import type { CallMoment, StoredCounters } from './store.js';
@@ -79,31 +80,32 @@ export function putCarried(form: Form, fields: Fields, carried: Carried): void {
   for (const name in carried) {
     const value = carried[name];
     if (value === undefined || name.includes('@') || name === '__proto__') continue;
-    if (!Object.hasOwn(fields, name)) {
-      fields[name] = isBlob(name) ? form.blob(value) : form.text(value);
+    if (!fields.has(name)) {
+      fields.put(name, isBlob(name) ? form.blob(value) : form.text(value));
     }
   }
 }
 
 /** `json`: the part of all layouts. The layout has no place for a TOS byte that is left alone. */
 export function callFields(state: CallState, encoding: Encoding): Fields {
-  const fields: Fields = { [extraFields.uidByFamily]: '1' };
-  if (state.tos < 0) fields[extraFields.tos] = String(state.tos);
-  if (state.otherIds.length > 0) fields[extraFields.otherIds] = packList(state.otherIds);
-  if (state.noticeAddress !== '') fields[extraFields.noticeAddress] = state.noticeAddress;
-  if (state.ownershipEpoch > 0) fields[extraFields.epoch] = String(state.ownershipEpoch);
-  // One by one: members after a spread cost a tenth of the whole value.
-  fields['created'] = String(shifted(state.createdMicros, encoding.moment));
-  fields['destroyed'] = state.carried['destroyed'] ?? '0';
-  fields['last_signal'] = timeOf(state.lastSignalMicros, encoding);
-  fields['tos'] = String(Math.max(0, state.tos));
-  fields['deleted'] = timeOf(state.deletedMicros, encoding);
-  fields['num_sfds'] = String(state.sockets.length);
-  fields['num_streams'] = String(state.streams.length);
-  fields['num_medias'] = String(state.medias.length);
-  fields['num_tags'] = String(state.participants.length);
-  fields['num_maps'] = String(state.endpointMaps.length);
-  fields['ml_deleted'] = timeOf(state.participantDeletedMicros, encoding);
+  const fields = new Fields();
+  fields.put(extraFields.uidByFamily, '1');
+  if (state.tos < 0) fields.put(extraFields.tos, String(state.tos));
+  if (state.otherIds.length > 0) fields.put(extraFields.otherIds, packList(state.otherIds));
+  if (state.noticeAddress !== '') fields.put(extraFields.noticeAddress, state.noticeAddress);
+  if (state.digitsTo !== '') fields.put(extraFields.digitsTo, state.digitsTo);
+  if (state.ownershipEpoch > 0) fields.put(extraFields.epoch, String(state.ownershipEpoch));
+  fields.put('created', String(shifted(state.createdMicros, encoding.moment)));
+  fields.put('destroyed', state.carried['destroyed'] ?? '0');
+  fields.put('last_signal', timeOf(state.lastSignalMicros, encoding));
+  fields.put('tos', String(Math.max(0, state.tos)));
+  fields.put('deleted', timeOf(state.deletedMicros, encoding));
+  fields.put('num_sfds', String(state.sockets.length));
+  fields.put('num_streams', String(state.streams.length));
+  fields.put('num_medias', String(state.medias.length));
+  fields.put('num_tags', String(state.participants.length));
+  fields.put('num_maps', String(state.endpointMaps.length));
+  fields.put('ml_deleted', timeOf(state.participantDeletedMicros, encoding));
   return fields;
 }
 
@@ -121,14 +123,13 @@ function keysOf(
 }
 
 function socketFields(socket: LocalSocket, { form, index }: Encoding): Fields {
-  const fields: Fields = {
-    pref_family: socket.family,
-    localport: String(socket.port),
-    fd: socket.open ? (socket.carried['fd'] ?? '0') : '-1',
-    logical_intf: form.text(socket.logicalInterface),
-    local_intf_uid: String(socket.addressIndex),
-    stream: String(index.streamAt.get(socket.streamId) ?? noId),
-  };
+  const fields = new Fields();
+  fields.put('pref_family', socket.family);
+  fields.put('localport', String(socket.port));
+  fields.put('fd', socket.open ? (socket.carried['fd'] ?? '0') : '-1');
+  fields.put('logical_intf', form.text(socket.logicalInterface));
+  fields.put('local_intf_uid', String(socket.addressIndex));
+  fields.put('stream', String(index.streamAt.get(socket.streamId) ?? noId));
   const keys = keysOf(index, socket.streamId, 'receive', socket.srtp);
   if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, socket.carried);
@@ -153,28 +154,27 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
   );
   const idOf = (positions: Positions, id: number | null): string =>
     id === null ? noId : String(positions.get(id) ?? noId);
-  const fields: Fields = {
-    media: String(index.mediaAt.get(stream.mediaId) ?? noId),
-    sfd: idOf(index.socketAt, stream.selectedSocket),
-    rtcp_sibling: idOf(index.streamAt, stream.rtcpSibling),
-    last_packet: timeOf(lastPacketMicros, encoding),
-    ps_flags: flags.bits,
-    component: String(componentOf(stream, index)),
-    endpoint: endpointText(stream.endpoint),
-    advertised_endpoint: endpointText(stream.advertisedEndpoint),
-    'stats-packets': String(stats.packets),
-    'stats-bytes': String(stats.bytes),
-    'stats-errors': String(stats.errors),
-  };
-  if (flags.others !== '') fields[extraFields.flags] = flags.others;
+  const fields = new Fields();
+  fields.put('media', String(index.mediaAt.get(stream.mediaId) ?? noId));
+  fields.put('sfd', idOf(index.socketAt, stream.selectedSocket));
+  fields.put('rtcp_sibling', idOf(index.streamAt, stream.rtcpSibling));
+  fields.put('last_packet', timeOf(lastPacketMicros, encoding));
+  fields.put('ps_flags', flags.bits);
+  fields.put('component', String(componentOf(stream, index)));
+  fields.put('endpoint', endpointText(stream.endpoint));
+  fields.put('advertised_endpoint', endpointText(stream.advertisedEndpoint));
+  fields.put('stats-packets', String(stats.packets));
+  fields.put('stats-bytes', String(stats.bytes));
+  fields.put('stats-errors', String(stats.errors));
+  if (flags.others !== '') fields.put(extraFields.flags, flags.others);
   const { kernelPackets, kernelBytes } = stats;
   if (kernelPackets > 0) {
-    fields[extraFields.kernelPackets] = String(kernelPackets);
-    fields[extraFields.kernelBytes] = String(kernelBytes);
+    fields.put(extraFields.kernelPackets, String(kernelPackets));
+    fields.put(extraFields.kernelBytes, String(kernelBytes));
   }
   if (stream.learningGeneration !== 0)
-    fields[extraFields.latch] = String(stream.learningGeneration);
-  if (stream.iceRoute !== null) fields[extraFields.iceRoute] = iceRouteText(stream.iceRoute);
+    fields.put(extraFields.latch, String(stream.learningGeneration));
+  if (stream.iceRoute !== null) fields.put(extraFields.iceRoute, iceRouteText(stream.iceRoute));
   const keys = keysOf(index, stream.id, 'send', stream.srtp);
   if (keys !== null) putKeys(form, fields, '', keys);
   putCarried(form, fields, stream.carried);
@@ -182,7 +182,7 @@ function streamFields(stream: Stream, counters: StoredCounters | null, encoding:
 }
 
 function putOptional(form: Form, fields: Fields, name: string, value: string | null): void {
-  if (value !== null) fields[name] = form.text(value);
+  if (value !== null) fields.put(name, form.text(value));
 }
 
 const memoryNames = (prefix: string) => ({
@@ -206,61 +206,63 @@ function putSdpMemory(
   names: typeof receivedNames,
   memory: SdpMemory,
 ): void {
-  fields[names.username] = form.text(memory.username);
-  fields[names.sessionId] = form.text(memory.sessionId);
+  fields.put(names.username, form.text(memory.username));
+  fields.put(names.sessionId, form.text(memory.sessionId));
   if (form.layout === '12.5') {
-    fields[names.versionText] = form.text(memory.version);
-    fields[names.version] = /^[0-9]{1,19}$/.test(memory.version) ? memory.version : '0';
+    fields.put(names.versionText, form.text(memory.version));
+    fields.put(names.version, /^[0-9]{1,19}$/.test(memory.version) ? memory.version : '0');
   } else {
-    fields[names.version] = form.text(memory.version);
+    fields.put(names.version, form.text(memory.version));
   }
-  fields[names.parsed] = '1';
-  fields[names.networkType] = form.text(memory.networkType);
-  fields[names.addressType] = form.text(memory.addressType);
-  fields[names.address] = form.text(memory.address);
+  fields.put(names.parsed, '1');
+  fields.put(names.networkType, form.text(memory.networkType));
+  fields.put(names.addressType, form.text(memory.addressType));
+  fields.put(names.address, form.text(memory.address));
 }
 
 /** `tag-N`: the part of all layouts. The members of `sdp_*` have a place in the current one only. */
 export function participantFields(participant: Participant, encoding: Encoding): Fields {
   const { form, index } = encoding;
   const { sdpReceived, sdpSent } = participant;
-  const fields: Fields = {
-    created: timeOf(participant.createdMicros, encoding),
-    deleted: timeOf(participant.deletedMicros, encoding),
-    block_dtmf: String(Math.max(0, blockDtmfValues.indexOf(participant.blockDtmf))),
-  };
+  const fields = new Fields();
+  fields.put('created', timeOf(participant.createdMicros, encoding));
+  fields.put('deleted', timeOf(participant.deletedMicros, encoding));
+  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(participant.blockDtmf))));
   putOptional(form, fields, 'logical_intf', participant.logicalInterface);
   putOptional(form, fields, 'tag', participant.tag);
   putOptional(form, fields, 'via-branch', participant.viaBranch);
   putOptional(form, fields, 'label', participant.label);
   putOptional(form, fields, 'metadata', participant.metadata);
   if (sdpReceived !== null) {
-    fields['sdp_session_name'] = form.text(sdpReceived.sessionName);
-    fields['sdp_session_timing'] = form.text(sdpReceived.timing);
+    fields.put('sdp_session_name', form.text(sdpReceived.sessionName));
+    fields.put('sdp_session_timing', form.text(sdpReceived.timing));
     putSdpMemory(form, fields, receivedNames, sdpReceived);
     if (sdpReceived.bodyDigest !== '')
-      fields[extraFields.sdpDigest] = form.text(sdpReceived.bodyDigest);
+      fields.put(extraFields.sdpDigest, form.text(sdpReceived.bodyDigest));
   }
   if (sdpSent !== null) {
     putSdpMemory(form, fields, sentNames, sdpSent);
     if (sdpSent.sessionName !== '')
-      fields[extraFields.lastSdpName] = form.text(sdpSent.sessionName);
-    if (sdpSent.timing !== '') fields[extraFields.lastSdpTiming] = form.text(sdpSent.timing);
+      fields.put(extraFields.lastSdpName, form.text(sdpSent.sessionName));
+    if (sdpSent.timing !== '') fields.put(extraFields.lastSdpTiming, form.text(sdpSent.timing));
     if (sdpSent.bodyDigest !== '')
-      fields[extraFields.lastSdpDigest] = form.text(sdpSent.bodyDigest);
+      fields.put(extraFields.lastSdpDigest, form.text(sdpSent.bodyDigest));
   }
-  if (participant.passedOn !== '') fields[extraFields.passedOn] = form.text(participant.passedOn);
+  if (participant.passedOn !== '')
+    fields.put(extraFields.passedOn, form.text(participant.passedOn));
   if (form.layout !== 'current' && participant.aliases.length > 0) {
-    fields[extraFields.aliases] = packList(participant.aliases);
+    fields.put(extraFields.aliases, packList(participant.aliases));
   }
   if (form.layout !== 'current' && participant.answeredFinally)
-    fields[extraFields.answeredFinally] = '1';
-  if (participant.aliasKey !== null) fields[extraFields.aliasKey] = form.text(participant.aliasKey);
+    fields.put(extraFields.answeredFinally, '1');
+  if (participant.aliasKey !== null)
+    fields.put(extraFields.aliasKey, form.text(participant.aliasKey));
   if (form.layout === '10.5') {
-    if (participant.desiredFamily !== null) fields[extraFields.family] = participant.desiredFamily;
+    if (participant.desiredFamily !== null)
+      fields.put(extraFields.family, participant.desiredFamily);
   } else {
     const branches = index.stored(index.participantAt, participant.branches);
-    if (branches.length > 0) fields[extraFields.branches] = branches.join(' ');
+    if (branches.length > 0) fields.put(extraFields.branches, branches.join(' '));
   }
   return fields;
 }
@@ -275,37 +277,39 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
     bits,
     media.carried[unknownBitsName('media_flags', form.layout)],
   );
-  const fields: Fields = {
-    tag: String(index.participantAt.get(media.participantId) ?? noId),
-    index: String(media.index),
-    type: form.text(media.type),
-    format_str: form.text(media.formats),
-  };
+  const fields = new Fields();
+  fields.put('tag', String(index.participantAt.get(media.participantId) ?? noId));
+  fields.put('index', String(media.index));
+  fields.put('type', form.text(media.type));
+  fields.put('format_str', form.text(media.formats));
   putOptional(form, fields, 'media_id', media.mid);
-  fields['protocol'] = form.text(media.protocol);
-  fields['desired_family'] = media.desiredFamily;
-  fields['logical_intf'] = form.text(media.logicalInterface);
-  fields['ptime'] = String(media.ptimeMs);
-  fields['media_flags'] = flags.bits;
-  if (flags.others !== '') fields[extraFields.flags] = flags.others;
+  fields.put('protocol', form.text(media.protocol));
+  fields.put('desired_family', media.desiredFamily);
+  fields.put('logical_intf', form.text(media.logicalInterface));
+  fields.put('ptime', String(media.ptimeMs));
+  fields.put('media_flags', flags.bits);
+  if (flags.others !== '') fields.put(extraFields.flags, flags.others);
   putSecurity(form, fields, media);
   const marks = sdesMarks(media);
-  if (marks !== null) fields[extraFields.sdes] = marks;
+  if (marks !== null) fields.put(extraFields.sdes, marks);
   if (media.srtpIndexes.length > 0)
-    fields[extraFields.srtpIndexes] = srtpIndexText(media.srtpIndexes);
+    fields.put(extraFields.srtpIndexes, srtpIndexText(media.srtpIndexes));
   putIce(fields, media);
+  if (media.agreed !== null) fields.put(extraFields.agreed, agreedText(media));
+  if (media.agreedDirection !== null)
+    fields.put(extraFields.agreedDirection, media.agreedDirection);
   if (media.endpointLearning !== settings.endpointLearning) {
-    fields[extraFields.learning] = media.endpointLearning;
+    fields.put(extraFields.learning, media.endpointLearning);
   }
   const { hiddenExtensions: hidden } = media;
   if (hidden.length > 0)
-    fields[extraFields.hiddenExtensions] = hidden === 'all' ? hidden : hidden.join(' ');
+    fields.put(extraFields.hiddenExtensions, hidden === 'all' ? hidden : hidden.join(' '));
   const blocked = index.stored(index.mediaAt, media.blockedSources);
-  if (blocked.length > 0) fields[extraFields.blockedSources] = blocked.join(' ');
+  if (blocked.length > 0) fields.put(extraFields.blockedSources, blocked.join(' '));
   putBundle(fields, media, index);
-  if (media.passedOn !== '') fields[extraFields.passedOn] = form.text(media.passedOn);
+  if (media.passedOn !== '') fields.put(extraFields.passedOn, form.text(media.passedOn));
   if (media.offered !== null)
-    fields[extraFields.offered] = offeredText(media.offered, media.codecs);
+    fields.put(extraFields.offered, offeredText(media.offered, media.codecs));
   return fields;
 }
 
@@ -333,11 +337,12 @@ const offeredCodecText = (codec: Codec): string =>
   `${codec.payloadType}/${codec.encoding}/${codec.clockRate}/${codec.channels}/${codec.bitrate}/${codec.ptimeMs}/${codec.fmtp}`;
 
 /** Additional fields for what the layouts of 10.5 and 12.5 have no place for. */
-export function mediaLimits({ bandwidth: { as, rr, rs }, maxPtimeMs }: Media): Fields {
-  const fields: Fields = {};
-  if (maxPtimeMs !== 0) fields[extraFields.maxPtime] = String(maxPtimeMs);
-  if (as !== -1 || rr !== -1 || rs !== -1) fields[extraFields.bandwidth] = `${as}/${rr}/${rs}`;
-  return fields;
+export function putMediaLimits(
+  fields: Fields,
+  { bandwidth: { as, rr, rs }, maxPtimeMs }: Media,
+): void {
+  if (maxPtimeMs !== 0) fields.put(extraFields.maxPtime, String(maxPtimeMs));
+  if (as !== -1 || rr !== -1 || rs !== -1) fields.put(extraFields.bandwidth, `${as}/${rr}/${rs}`);
 }
 
 /** `payload_types-N` of 10.5 and 12.5: `pt/encoding/clock/enc-params/fmtp/bitrate/ptime` */
@@ -378,23 +383,22 @@ export function flaggedParticipant(participant: Participant, encoding: Encoding)
   if (participant.blockMedia) flags |= participantBits.blockMedia;
   if (participant.silenceMedia) flags |= participantBits.silenceMedia;
   if (form.layout === 'current' && participant.answeredFinally) flags |= finalResponseBit;
-  fields['ml_flags'] = String(flags);
+  fields.put('ml_flags', String(flags));
   // Required by readers; the family of the first media is what an unset one comes to.
   const firstMedia = index.medias.get(participant.medias[0] ?? -1);
-  fields['desired_family'] = participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4';
-  if (participant.desiredFamily === null) fields[extraFields.family] = 'unset';
+  fields.put('desired_family', participant.desiredFamily ?? firstMedia?.desiredFamily ?? 'IP4');
+  if (participant.desiredFamily === null) fields.put(extraFields.family, 'unset');
   putCarried(form, fields, participant.carried);
   return fields;
 }
 
 function mapFields(map: EndpointMap, { form }: Encoding): Fields {
-  const fields: Fields = {
-    wildcard: map.wildcard ? '1' : '0',
-    num_ports: String(map.numPorts),
-    intf_preferred_family: map.family,
-    logical_intf: form.text(map.logicalInterface),
-    endpoint: endpointText(map.endpoint),
-  };
+  const fields = new Fields();
+  fields.put('wildcard', map.wildcard ? '1' : '0');
+  fields.put('num_ports', String(map.numPorts));
+  fields.put('intf_preferred_family', map.family);
+  fields.put('logical_intf', form.text(map.logicalInterface));
+  fields.put('endpoint', endpointText(map.endpoint));
   putCarried(form, fields, map.carried);
   return fields;
 }
@@ -402,7 +406,7 @@ function mapFields(map: EndpointMap, { form }: Encoding): Fields {
 /** `ssrc_table-N` */
 export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
   return table.map((entry) => {
-    const fields: Fields = {};
+    const fields = new Fields();
     putCarried(form, fields, entry);
     return fields;
   });
@@ -411,14 +415,14 @@ export function ssrcTable(form: Form, table: readonly Carried[]): Fields[] {
 /** `sfd-N`, `stream-N` and the lists of the streams. */
 function putStreams(out: Output, state: CallState, encoding: Encoding): void {
   const { index, moment } = encoding;
-  state.sockets.forEach((socket, at) => {
+  eachOf(out, 'socket', state.sockets, (socket, at) => {
     const on: DependsOn = (see) => {
       see(socket);
       seeKeysOf(index.medias.get(index.streams.get(socket.streamId)?.mediaId ?? -1), see);
     };
     out.group('socket', at, on, () => [[`sfd-${at}`, socketFields(socket, encoding)]]);
   });
-  state.streams.forEach((stream, at) => {
+  eachOf(out, 'stream', state.streams, (stream, at) => {
     const counters = moment.counters.get(stream.id) ?? null;
     const on: DependsOn = (see) => {
       const media = index.medias.get(stream.mediaId);
@@ -430,7 +434,7 @@ function putStreams(out: Output, state: CallState, encoding: Encoding): void {
     };
     out.group('stream', at, on, () => [[`stream-${at}`, streamFields(stream, counters, encoding)]]);
   });
-  state.streams.forEach((stream, at) => {
+  eachOf(out, 'stream lists', state.streams, (stream, at) => {
     out.group('stream lists', at, routesDependOn(stream, index), () => {
       const sinks = index.sinksOf(stream);
       return [
@@ -462,14 +466,21 @@ function seeNumbersOf(counters: StoredCounters, see: (value: unknown) => void): 
 const routesDependOn =
   (stream: Stream, index: StoredIndex): DependsOn =>
   (see) => {
+    const from = index.medias.get(stream.mediaId);
     see(stream);
-    see(index.medias.get(stream.mediaId)?.streams);
+    see(from?.flags);
+    seeWayOf(from, see);
     for (const { media, subscription } of index.subscribersOf(stream.mediaId)) {
-      see(media.streams);
-      see(media.rtcpMux);
+      seeWayOf(media, see);
       see(subscription);
     }
   };
+
+function seeWayOf(media: Media | undefined, see: (value: unknown) => void): void {
+  see(media?.streams);
+  see(media?.rtcpMux);
+  see(media?.direction);
+}
 
 /** The participant and its medias. */
 export const participantDependsOn =
@@ -482,19 +493,22 @@ export const participantDependsOn =
 /** `map-N` and `map_sfds-N`. */
 function putMaps(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
-  state.endpointMaps.forEach((map, at) => {
+  eachOf(out, 'map', state.endpointMaps, (map, at) => {
     out.group('map', at, onlyOn(map), () => [[`map-${at}`, mapFields(map, encoding)]]);
   });
-  state.endpointMaps.forEach((map, at) => {
+  eachOf(out, 'map lists', state.endpointMaps, (map, at) => {
     out.group('map lists', at, onlyOn(map), () => [[`map_sfds-${at}`, mapSockets(map, index)]]);
   });
 }
 
-const mapSockets = (map: EndpointMap, index: StoredIndex): string[] =>
-  map.sockets.flatMap((group) => [
-    `loc-${group.addressIndex}`,
-    ...index.stored(index.socketAt, group.sockets),
-  ]);
+function mapSockets(map: EndpointMap, index: StoredIndex): string[] {
+  const list: string[] = [];
+  for (const { addressIndex, sockets } of map.sockets) {
+    list.push(`loc-${addressIndex}`);
+    for (const at of index.stored(index.socketAt, sockets)) list.push(at);
+  }
+  return list;
+}
 
 /** Where the layouts differ: what a call, its participants and its medias are written as. */
 export interface LayoutParts {

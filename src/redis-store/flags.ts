@@ -217,7 +217,7 @@ const mediaBitNames: ReadonlySet<MediaBit> = new Set<MediaBit>([
   ...mediaBitsCurrent.map(([flag]) => flag),
   'transcode',
   ...(['left-out', 'rtcp-mux-offered', 'rtcp-mux-settled', 'dtls-interrupted'] as const),
-  ...(['fir-alone', 'ice-restarted'] as const),
+  ...(['dtls-renewed', 'fir-alone', 'ice-restarted'] as const),
 ]);
 
 /** `ps_flags`. */

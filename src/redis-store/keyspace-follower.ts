@@ -5,6 +5,7 @@
  * none for what a full synchronisation brings: its state is looked at, and compared when it changes.
  */
 import type { CallState } from '../media/call-state.js';
+import { inSlices } from '../media/slices.js';
 import { keyOf } from './codec.js';
 import { RedisConnection } from './connection.js';
 import type { ConnectionOptions } from './connection-options.js';
@@ -57,6 +58,8 @@ export interface FollowedState {
 /** Values read by one command. */
 const batchSize = 100;
 const compareIntervalMs = 60_000;
+/** Calls whose values cannot be read that are remembered; then all are told again. */
+const maxReported = 10_000;
 /** Without notifications, comparing is all there is. */
 const pollIntervalMs = 1_000;
 /** Until a server that did not let us read is asked again. */
@@ -281,16 +284,17 @@ class FollowedDatabase {
         present.add(callId);
         this.#report(callId, reason);
       }
-      for (const state of batch.calls) {
+      await inSlices(batch.calls, (state) => {
         present.add(state.callId);
         if (!this.#changed.has(state.callId)) onCall(state, this.database);
-      }
+      });
     }
     this.#expiry.keep(present);
     this.#values.keep(present);
-    for (const callId of [...held(this.database)]) {
-      if (!present.has(callId)) onGone(callId, this.database, false);
-    }
+    await inSlices(held(this.database), (callId) => {
+      // What came meanwhile has been read since.
+      if (here.has(callId) && !present.has(callId)) onGone(callId, this.database, false);
+    });
   }
 
   async #readChanged(): Promise<void> {
@@ -327,6 +331,7 @@ class FollowedDatabase {
   /** Once a call: the value stays as it is, and is met again by every comparison. */
   #report(callId: string, reason: string): void {
     if (this.#reported.has(callId)) return;
+    if (this.#reported.size >= maxReported) this.#reported.clear();
     this.#reported.add(callId);
     const where = `keyspace ${this.database}`;
     this.#options.log.error(`Failed to follow call ID '${callId}' of ${where}: ${reason}`);

@@ -2,6 +2,7 @@
 import type { CallState } from '../media/call-state.js';
 import type { Holder } from './fence.js';
 import type { FormatSource } from './format-choice.js';
+import type { LatestValue } from './latest-value.js';
 import type { StoreLog } from './log.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import type { RedisServer } from './server-address.js';
@@ -46,6 +47,8 @@ export interface RedisStoreOptions {
   readonly snapshot: () => Iterable<CallState>;
   /** Another node has the call: it is that node's to write and to delete. */
   readonly onLost?: (callId: string, holder: Holder) => void;
+  /** Values that were made a moment ago for another reader. */
+  readonly latest?: LatestValue;
   /** Counters and clock at the moment of writing. */
   readonly moment: (callId: string) => CallMoment;
 }

@@ -7,9 +7,10 @@
  * degraded as well. Calls are restored as soon as there is something to read them from.
  */
 import type { CallState } from '../media/call-state.js';
+import { inSlices } from '../media/slices.js';
 import { encodeCall, keyOf } from './codec.js';
 import type { RedisConnection } from './connection.js';
-import { EncodedCalls } from './encode-output.js';
+import { EncodedCalls } from './encoded-calls.js';
 import { StoreError } from './errors.js';
 import { Fence } from './fence.js';
 import { FormatChoice, formatIn } from './format-choice.js';
@@ -26,7 +27,7 @@ import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './stor
 import { WriteQueue } from './write-queue.js';
 
 /** Calls written at a time when all of them are. */
-const batchSize = 64;
+const batchSize = 32;
 const retryMs = 1000;
 /** For what is queued when the store is closed. */
 const closeTimeoutMs = 2000;
@@ -59,6 +60,8 @@ export class RedisStore implements CallStore {
   #recovering: Promise<void> | null = null;
   /** Calls are still to be restored: the server was away, or a replica, which may have been behind. */
   #late: Late | null = null;
+  /** Who wants to know how many calls there are to restore, now and later. */
+  #expect: (calls: number) => void = () => undefined;
   #restoringLate: Promise<void> | null = null;
   /** What has been said about the present outage: that the server is a replica. */
   #saidReplica = false;
@@ -197,7 +200,9 @@ export class RedisStore implements CallStore {
   async restore(
     adopt: Adopt,
     prepare?: (sockets: readonly StoredSocket[]) => void,
+    expect?: (calls: number) => void,
   ): Promise<RestoreReport> {
+    if (expect !== undefined) this.#expect = expect;
     const { read, log, required } = this.#options;
     const startedAt = performance.now();
     const elapsedMs = (): number => Math.round(performance.now() - startedAt);
@@ -245,6 +250,7 @@ export class RedisStore implements CallStore {
   ): Promise<Restored> {
     return restoreCalls({
       ...{ settings: this.#settings, log: this.#options.log, present, prepare },
+      expect: (calls) => this.#expect(calls),
       send: (...words) => connection.send(...words),
       adopt: (state) => this.#adopt(state, adopt),
     });
@@ -375,9 +381,12 @@ export class RedisStore implements CallStore {
 
   /** One state that cannot be encoded must not keep all others from being written. */
   #encode(state: CallState): Buffer | null {
+    const format = this.format ?? 'JSON';
+    const made = this.#settings.secrets === null ? this.#options.latest?.of(state, format) : null;
+    if (made !== null && made !== undefined) return made;
     try {
       const moment = this.#options.moment(state.callId);
-      return encodeCall(state, this.format ?? 'JSON', this.#settings, moment, this.#encoded);
+      return encodeCall(state, format, this.#settings, moment, this.#encoded);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);
@@ -472,7 +481,7 @@ export class RedisStore implements CallStore {
       if (this.#separateRead === null) await this.#restoreLate();
       // A master that took over may not have heard of the last removals.
       for (const callId of this.#removed.callIds()) this.#queue.markRemoved(callId);
-      this.#markAll();
+      await this.#markAll();
       const calls = this.#queue.size;
       await this.#queue.flush(batchSize);
       if (this.#closed || !this.#connection.writable) return;
@@ -525,17 +534,19 @@ export class RedisStore implements CallStore {
     );
   }
 
-  #markAll(): void {
-    for (const state of this.#options.snapshot()) {
+  /** Queues all calls of this node, in slices; what changes meanwhile is queued anyway. */
+  #markAll(): Promise<void> {
+    return inSlices(this.#options.snapshot(), (state) => {
       if (state.ownership === 'own') this.#queue.mark(state.callId, state);
-    }
+    });
   }
 
   /** A call may last longer than its stored value. */
   #refresh(): void {
     if (!this.#healthy) return;
-    this.#markAll();
     // A failure makes the store degraded.
-    this.#queue.flush(batchSize).catch(() => undefined);
+    this.#markAll()
+      .then(() => this.#queue.flush(batchSize))
+      .catch(() => undefined);
   }
 }

@@ -1,4 +1,5 @@
 /** Finds the stored calls of a database, and restores them. Reads only; nothing is changed or removed. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { CallState } from '../media/call-state.js';
 import { decodeCall, type Owner } from './decode.js';
 import { RestoreError } from './errors.js';
@@ -176,6 +177,8 @@ export interface Restoring {
   /** Calls that are passed over. */
   readonly present: ReadonlySet<string>;
   readonly prepare: ((sockets: readonly StoredSocket[]) => void) | undefined;
+  /** How many calls there are to be handed to `adopt`, as far as that is known by now. */
+  readonly expect: (calls: number) => void;
 }
 
 export interface Restored {
@@ -185,12 +188,19 @@ export interface Restored {
   readonly failures: readonly { readonly callId: string; readonly reason: string }[];
 }
 
+/** Keys of the database; null: it is not told, perhaps for want of permission. */
+const keyCount = async (send: SendCommand): Promise<number | null> =>
+  send('DBSIZE').then(
+    (reply) => (typeof reply === 'number' ? reply : null),
+    () => null,
+  );
+
 /**
  * Takes over calls as they are read, so that the first ones are relayed while others are still on
  * their way; calls that have been silent for long come last. @throws what `send` throws.
  */
 export async function restoreCalls(restoring: Restoring): Promise<Restored> {
-  const { send, settings, log, adopt, present, prepare } = restoring;
+  const { send, settings, log, adopt, present, prepare, expect } = restoring;
   const failures: { callId: string; reason: string }[] = [];
   const silent: CallState[] = [];
   const total = { keys: 0, foreignKeys: 0, restored: 0 };
@@ -204,17 +214,26 @@ export async function restoreCalls(restoring: Restoring): Promise<Restored> {
     else fail(state.callId, reason);
   };
   let newest = 0;
+  let passedOver = 0;
+  const keys = keyCount(send);
   for await (const batch of readCalls(send, settings, { prepare })) {
     total.keys += batch.keys;
     total.foreignKeys += batch.foreignKeys;
     for (const { callId, reason } of batch.failures) fail(callId, reason);
     for (const state of batch.calls) {
-      if (present.has(state.callId)) continue;
+      if (present.has(state.callId)) {
+        passedOver += 1;
+        continue;
+      }
       const used = lastUse(state);
       newest = Math.max(newest, used);
       if (used < newest - silentMicros) silent.push(state);
       else take(state);
     }
+    const all = await keys;
+    if (all !== null) expect(Math.max(0, all - total.foreignKeys - passedOver - failures.length));
+    // Commands about calls that are here are answered meanwhile.
+    await turn();
   }
   for (const state of silent) take(state);
   return { ...total, failures };

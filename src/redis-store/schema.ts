@@ -4,6 +4,7 @@
  * decoded byte strings.
  */
 import type { AddressFamily, BlockDtmf, EndpointLearning } from '../media/call-state.js';
+import type { Fields } from './fields.js';
 import type { Layout } from './flags.js';
 
 /** What is written: the current layout as JSON or bencode, or that of 10.5 or 12.5 as JSON. */
@@ -14,8 +15,6 @@ export function layoutOf(format: StoredFormat): Layout {
   return format === 'JSON-12.5' ? '12.5' : 'current';
 }
 
-/** Fields of an entity by name. */
-export type Fields = Record<string, string>;
 /** One member of the value. */
 export type Member = Fields | readonly string[] | readonly Fields[];
 /** The value. */
@@ -112,6 +111,10 @@ export const extraFields = {
   srtpIndexes: 'rtprelay_srtp_index',
   /** medias: `MediaSecurity.identity`. */
   identity: 'rtprelay_dtls_identity',
+  /** medias: `Media.agreed`: names and values of its fields, as those of a media. */
+  agreed: 'rtprelay_agreed',
+  /** medias: `Media.agreedDirection`. */
+  agreedDirection: 'rtprelay_agreed_direction',
   /** medias: credentials, tie-breaker and candidates of `MediaIce`. */
   ice: 'rtprelay_ice',
   /** medias: `Media.bundle`: group, order, position of the carrier or -1, agreed, SSRCs by blanks. */
@@ -143,6 +146,7 @@ export const extraFields = {
   dropTraffic: 'rtprelay_drop_traffic',
   tos: 'rtprelay_tos',
   noticeAddress: 'rtprelay_notice_address',
+  digitsTo: 'rtprelay_digits_to',
   otherIds: 'rtprelay_call_ids',
   /** 1: `local_intf_uid` and `loc-N` are meant as rtpengine means them; see `numbersByFamily`. */
   uidByFamily: 'rtprelay_uid_by_family',

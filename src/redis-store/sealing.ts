@@ -6,7 +6,8 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { GroupKind, Members, Output, DependsOn } from './encode-output.js';
 import { RestoreError } from './errors.js';
-import { extraFields, type Fields, type Member, type Secrets } from './schema.js';
+import { Fields } from './fields.js';
+import { extraFields, type Member, type Secrets } from './schema.js';
 
 /** A key of the key file. */
 export interface SealingKey {
@@ -24,7 +25,10 @@ const maxSealedBytes = 256 * 1024;
 const keyField = /-(?:crypto_suite|master_key|master_salt|unenc-srtp|unenc-srtcp|unauth-srtp|mki)$/;
 
 const isSecret = (name: string): boolean =>
-  name === extraFields.identity || name === extraFields.ice || keyField.test(name);
+  name === extraFields.identity ||
+  name === extraFields.ice ||
+  name === extraFields.agreed ||
+  keyField.test(name);
 
 function keyOfCall({ key }: SealingKey, callId: string): Buffer {
   const info = Buffer.from(`rtprelay call ${callId}`, 'latin1').subarray(0, 1024);
@@ -34,7 +38,7 @@ function keyOfCall({ key }: SealingKey, callId: string): Buffer {
 const boundTo = (callId: string, member: string): Buffer =>
   Buffer.from(`${callId}\0${member}`, 'latin1');
 
-const isFields = (member: Member): member is Fields => !Array.isArray(member);
+const isFields = (member: Member): member is Fields => member instanceof Fields;
 
 /** Thread: control. */
 export class SecretBox implements Secrets {
@@ -62,9 +66,11 @@ export class SecretBox implements Secrets {
   }
 
   sealed(callId: string, member: string, fields: Fields): Fields {
-    const secrets = Object.entries(fields).filter(([name]) => isSecret(name));
+    const { entries } = fields;
+    const secrets = entries.filter(([name]) => isSecret(name));
     if (secrets.length === 0) return fields;
-    const rest = Object.fromEntries(Object.entries(fields).filter(([name]) => !isSecret(name)));
+    const rest = new Fields();
+    for (const [name, value] of entries) if (!isSecret(name)) rest.put(name, value);
     const current = this.#current;
     const nonce = randomBytes(nonceBytes);
     const cipher = createCipheriv('aes-256-gcm', keyOfCall(current, callId), nonce);
@@ -72,7 +78,8 @@ export class SecretBox implements Secrets {
     const text = Buffer.from(JSON.stringify(secrets), 'latin1');
     const body = Buffer.concat([cipher.update(text), cipher.final()]);
     const whole = Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64');
-    return { ...rest, [extraFields.sealed]: `${current.name}:${whole}` };
+    rest.put(extraFields.sealed, `${current.name}:${whole}`);
+    return rest;
   }
 
   opened(callId: string, member: string, sealed: string): readonly (readonly [string, string])[] {
@@ -132,6 +139,10 @@ export class SealingOutput implements Output {
 
   fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean {
     return this.to.fact(kind, at, on, make);
+  }
+
+  each(kind: GroupKind, count: number, visit: (at: number) => void): void {
+    this.to.each(kind, count, visit);
   }
 
   #sealed(name: string, value: Member): Member {

@@ -12,7 +12,8 @@ import {
   type SrtpKeys,
 } from '../media/media-attributes.js';
 import type { MediaModes } from './flags.js';
-import { extraFields, packList, unpackList, type Fields } from './schema.js';
+import type { Fields } from './fields.js';
+import { extraFields, packList, unpackList } from './schema.js';
 import { parseInteger, type FieldReader } from './stored-value.js';
 
 /** Of the fixed buffers. */
@@ -68,13 +69,13 @@ export function putKeys(
   keys: SrtpKeys,
 ): void {
   const bit = (on: boolean): string => (on ? '1' : '0');
-  fields[`${prefix}-crypto_suite`] = text(keys.suite);
-  fields[`${prefix}-master_key`] = blob(keys.masterKey.padEnd(keyBytes, '\0'));
-  fields[`${prefix}-master_salt`] = blob(keys.masterSalt.padEnd(saltBytes, '\0'));
-  fields[`${prefix}-unenc-srtp`] = bit(keys.unencryptedRtp);
-  fields[`${prefix}-unenc-srtcp`] = bit(keys.unencryptedRtcp);
-  fields[`${prefix}-unauth-srtp`] = bit(keys.unauthenticatedRtp);
-  if (keys.mki !== null) fields[`${prefix}-mki`] = blob(keys.mki);
+  fields.put(`${prefix}-crypto_suite`, text(keys.suite));
+  fields.put(`${prefix}-master_key`, blob(keys.masterKey.padEnd(keyBytes, '\0')));
+  fields.put(`${prefix}-master_salt`, blob(keys.masterSalt.padEnd(saltBytes, '\0')));
+  fields.put(`${prefix}-unenc-srtp`, bit(keys.unencryptedRtp));
+  fields.put(`${prefix}-unenc-srtcp`, bit(keys.unencryptedRtcp));
+  fields.put(`${prefix}-unauth-srtp`, bit(keys.unauthenticatedRtp));
+  if (keys.mki !== null) fields.put(`${prefix}-mki`, blob(keys.mki));
 }
 
 /** null where there is no suite. @throws RestoreError */
@@ -106,9 +107,9 @@ function putCryptos(
 ): void {
   list.forEach((crypto, at) => {
     const prefix = cryptoPrefix(name, at);
-    fields[`${prefix}_tag`] = String(crypto.tag);
+    fields.put(`${prefix}_tag`, String(crypto.tag));
     putKeys(form, fields, prefix, crypto);
-    if (crypto.lifetime !== null) fields[lifetimeField(prefix)] = form.text(crypto.lifetime);
+    if (crypto.lifetime !== null) fields.put(lifetimeField(prefix), form.text(crypto.lifetime));
   });
 }
 
@@ -134,18 +135,19 @@ export function putSecurity(form: Writing, fields: Fields, { security }: Media):
   putCryptos(form, fields, 'sdes_out', security.sdesOut);
   const { fingerprint, identity } = security;
   if (fingerprint !== null) {
-    fields['hash_func'] = form.text(fingerprint.hash);
-    fields['fingerprint'] = form.blob(fingerprint.digest.padEnd(fingerprintBytes, '\0'));
+    fields.put('hash_func', form.text(fingerprint.hash));
+    fields.put('fingerprint', form.blob(fingerprint.digest.padEnd(fingerprintBytes, '\0')));
   }
   if (identity !== null) {
-    const { generation, tlsId } = security;
+    const { generation, tlsId, digests } = security;
     const { certificate, privateKey } = identity;
-    fields[extraFields.identity] = packList([
-      certificate,
-      privateKey,
-      String(generation),
-      tlsId ?? '',
-    ]);
+    fields.put(
+      extraFields.identity,
+      packList([
+        ...[certificate, privateKey, String(generation), tlsId ?? ''],
+        ...(digests === '' ? [] : [Buffer.from(digests, 'latin1').toString('base64url')]),
+      ]),
+    );
   }
 }
 
@@ -156,13 +158,13 @@ function readFingerprint(fields: FieldReader): Fingerprint | null {
   return { hash, digest: unpadded(digest, digestBytes.get(hash), fingerprintBytes) };
 }
 
-type Association = Pick<MediaSecurity, 'identity' | 'generation' | 'tlsId'>;
+type Association = Pick<MediaSecurity, 'identity' | 'generation' | 'tlsId' | 'digests'>;
 
-/** Values of before have the certificate and its key alone. */
+/** Values of before have the certificate and its key alone, or no digests. */
 function readAssociation(fields: FieldReader): Association {
   const text = fields.optional(extraFields.identity);
-  if (text === null) return { identity: null, generation: 0, tlsId: null };
-  const [certificate, privateKey, count = '0', tlsId = ''] = unpackList(text);
+  if (text === null) return { identity: null, generation: 0, tlsId: null, digests: '' };
+  const [certificate, privateKey, count = '0', tlsId = '', digests = ''] = unpackList(text);
   const generation = parseInteger(count);
   if (certificate === undefined || privateKey === undefined)
     return fields.fail(extraFields.identity);
@@ -172,6 +174,7 @@ function readAssociation(fields: FieldReader): Association {
     identity: { certificate, privateKey },
     generation,
     tlsId: tlsId === '' ? null : tlsId,
+    digests: Buffer.from(digests, 'base64url').toString('latin1'),
   };
 }
 
@@ -211,10 +214,13 @@ export function putIce(fields: Fields, { ice }: Media): void {
   const { local, remote, tieBreaker, remoteCandidates } = ice;
   if (local === null && remote === null && tieBreaker === '' && remoteCandidates.length === 0)
     return;
-  fields[extraFields.ice] = packList([
-    ...[local?.ufrag ?? '', local?.pwd ?? '', remote?.ufrag ?? '', remote?.pwd ?? '', tieBreaker],
-    ...remoteCandidates.map(candidateText),
-  ]);
+  fields.put(
+    extraFields.ice,
+    packList([
+      ...[local?.ufrag ?? '', local?.pwd ?? '', remote?.ufrag ?? '', remote?.pwd ?? '', tieBreaker],
+      ...remoteCandidates.map(candidateText),
+    ]),
+  );
 }
 
 function readEndpoint(fields: FieldReader, name: string, address: string, port: string): Endpoint {

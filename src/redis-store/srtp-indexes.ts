@@ -5,10 +5,13 @@ import { parseInteger } from './stored-value.js';
 
 const text = (index: number | null): string => (index === null ? '-' : String(index));
 
-/** `receive|send/SSRC/RTP/RTCP` of each source. */
+/** `receive|send/SSRC/RTP/RTCP[/OFFSET]` of each source. */
 export const srtpIndexText = (list: readonly StoredSrtpIndexes[]): string =>
   list
-    .map(({ direction, ssrc, rtp, rtcp }) => `${direction}/${ssrc}/${text(rtp)}/${text(rtcp)}`)
+    .map(({ direction, ssrc, rtp, rtcp, offset }) => {
+      const known = `${direction}/${ssrc}/${text(rtp)}/${text(rtcp)}`;
+      return offset === 0 ? known : `${known}/${offset}`;
+    })
     .join(' ');
 
 const maxSources = 2048;
@@ -19,7 +22,7 @@ const maxRtcpIndex = 2 ** 31 - 1;
 export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexes[] {
   const list: StoredSrtpIndexes[] = [];
   for (const entry of (value ?? '').split(' ').slice(0, maxSources)) {
-    const [direction, ssrcText = '', rtpText = '', rtcpText = ''] = entry.split('/');
+    const [direction, ssrcText = '', rtpText = '', rtcpText = '', more = '0'] = entry.split('/');
     if (direction !== 'receive' && direction !== 'send') continue;
     const index = (word: string, highest: number): number | null | undefined => {
       if (word === '-') return null;
@@ -30,7 +33,7 @@ export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexe
     const rtp = index(rtpText, maxRtpIndex);
     const rtcp = index(rtcpText, maxRtcpIndex);
     if (typeof ssrc !== 'number' || rtp === undefined || rtcp === undefined) continue;
-    list.push({ direction, ssrc, rtp, rtcp });
+    list.push({ direction, ssrc, rtp, rtcp, offset: index(more, 0xffff) ?? 0 });
   }
   return list;
 }
@@ -41,6 +44,18 @@ export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexe
  */
 const leastJump = 1 << 16;
 const greatestJump = 1 << 20;
+
+/**
+ * `list` with what `resume` sends from: stored at once, it keeps whoever comes after us, perhaps before we have told how far
+ * we came, above what we use.
+ */
+export const reservedIndexes = (
+  list: readonly StoredSrtpIndexes[],
+  { send }: SrtpResume,
+): readonly StoredSrtpIndexes[] => [
+  ...list.filter(({ direction }) => direction === 'receive'),
+  ...(send ?? []),
+];
 
 /** What to go on from. The sender's SRTP index follows from the packets that come (RFC 3711 §3.3.1). */
 export function resumeFrom(list: readonly StoredSrtpIndexes[]): SrtpResume {

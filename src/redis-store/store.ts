@@ -1,5 +1,6 @@
 /** Where call state outlives the process (design.md §8). */
-import type { AddressFamily, CallState, StreamStats } from '../media/call-state.js';
+import type { AddressFamily, CallState } from '../media/call-state.js';
+import type { StreamCounters } from '../media/relay.js';
 import type { Holder } from './fence.js';
 
 export type { Holder };
@@ -31,11 +32,12 @@ export interface CallStore {
   /**
    * Hands every stored call to `adopt`, which returns null when the call was taken over or the
    * reason why it was not. A value that cannot be read costs no other call. `prepare` is told of the
-   * ports of calls some time before `adopt` gets them.
+   * ports of calls some time before `adopt` gets them, `expect` now and then of how many calls there seem to be.
    */
   restore(
     adopt: (state: CallState) => string | null,
     prepare?: (sockets: readonly StoredSocket[]) => void,
+    expect?: (calls: number) => void,
   ): Promise<RestoreReport>;
   /**
    * Writes `state` under its call-id; the newest state of a call wins, one write is in flight per
@@ -52,11 +54,8 @@ export interface CallStore {
   close(): Promise<void>;
 }
 
-/** Counters of one stream at the moment of writing; see `StreamStatistics`. */
-export type StoredCounters = StreamStats & {
-  /** 0: no packet has come here yet, what the state says holds. */
-  readonly lastPacketMicros: number;
-};
+/** Counters of one stream at the moment of writing; without a packet what the state says of the last one holds. */
+export type StoredCounters = StreamCounters;
 
 /** What is not in the state of a call and is stored with it. */
 export interface CallMoment {

@@ -8,9 +8,14 @@ import type { CallState, Media, Participant, Stream, Subscription } from '../med
 
 const bit = (value: boolean): string => (value ? '1' : '0');
 
-/** `offer_answer/rtcp_only/egress` */
-const attributesOf = (subscription: Subscription): string =>
-  `${bit(subscription.offerAnswer)}/${bit(subscription.rtcpOnly)}/${bit(subscription.egress)}`;
+/** `offer_answer/rtcp_only/egress`, by the bits of these. */
+const attributeTexts: readonly string[] = Array.from(
+  { length: 8 },
+  (_, bits) => `${bit((bits & 4) !== 0)}/${bit((bits & 2) !== 0)}/${bit((bits & 1) !== 0)}`,
+);
+
+const attributesOf = ({ offerAnswer, rtcpOnly, egress }: Subscription): string =>
+  attributeTexts[(offerAnswer ? 4 : 0) | (rtcpOnly ? 2 : 0) | (egress ? 1 : 0)] ?? '';
 
 /** What an id becomes when it is written: the position of its entity. */
 export interface Positions {
@@ -28,29 +33,25 @@ export class StoredIndex extends CallIndex {
   readonly streamAt: Positions;
   readonly socketAt: Positions;
   readonly mapAt: Positions;
-  /**
-   * Two states of a call with the same shape, the later one with no fewer entities, have the same positions for the
-   * same ids. Ids are given out once and in order, so most often they are the positions.
-   */
-  readonly shape: string;
-  /** Entities by kind. */
-  readonly counts: readonly number[];
+  readonly #told = new Map<number, ToldByTags>();
 
   constructor(state: CallState) {
     super(state);
-    const sockets = new ById(state.sockets);
-    const maps = new ById(state.endpointMaps);
     this.participantAt = positionsIn(this.participants);
     this.mediaAt = positionsIn(this.medias);
     this.streamAt = positionsIn(this.streams);
-    this.socketAt = positionsIn(sockets);
-    this.mapAt = positionsIn(maps);
-    const lists = [this.participants, this.medias, this.streams, sockets, maps];
-    this.shape = lists.map(({ gaps }) => gaps).join(';');
-    this.counts = [
-      ...[state.participants.length, state.medias.length, state.streams.length],
-      ...[state.sockets.length, state.endpointMaps.length],
-    ];
+    this.socketAt = positionsIn(this.sockets);
+    this.mapAt = positionsIn(new ById(state.endpointMaps));
+  }
+
+  /** `subscriptions-N` of a participant, made once. */
+  toldByTags(participant: Participant): ToldByTags {
+    let told = this.#told.get(participant.id);
+    if (told === undefined) {
+      told = toldByTags(this, participant);
+      this.#told.set(participant.id, told);
+    }
+    return told;
   }
 
   /** Stored ids of `ids`; those that no longer exist are left out. */
@@ -65,7 +66,7 @@ export class StoredIndex extends CallIndex {
 
   /** Stored ids of the streams that get what `stream` receives (`rtp_sinks-N`, `rtcp_sinks-N`). */
   sinksOf(stream: Stream): { rtp: string[]; rtcp: string[] } {
-    const { rtp, rtcp } = this.targetsOf(stream);
+    const { rtp, rtcp } = this.targetsOf(stream, true);
     const storesRtcp = stream.component === 2 || stream.flags.has('rtcp');
     return { rtp: this.#positionsOf(rtp), rtcp: storesRtcp ? this.#positionsOf(rtcp) : [] };
   }
@@ -89,21 +90,59 @@ export function mediaSubscriptions(index: StoredIndex, media: Media): string[] {
   return items;
 }
 
-/** Items of `subscriptions-N`, each once, in the order in which the medias name them. */
-export function tagSubscriptions(index: StoredIndex, participant: Participant): string[] {
-  const items = new Set<string>();
+/** One item of `subscriptions-N`. */
+interface TagItem {
+  readonly source: Participant;
+  readonly offset: number;
+  readonly attributes: string;
+}
+
+/** Items of `subscriptions-N` by their texts, each once, in the order in which the medias name them. */
+function tagItems(index: StoredIndex, participant: Participant): ReadonlyMap<string, TagItem> {
+  const items = new Map<string, TagItem>();
   participant.medias.forEach((mediaId, position) => {
     for (const subscription of index.medias.get(mediaId)?.subscriptions ?? []) {
-      const source = index.medias.get(subscription.mediaId);
-      const owner = source && index.participants.get(source.participantId);
-      const tag = owner && index.participantAt.get(owner.id);
-      if (owner === undefined || tag === undefined) continue;
-      const offset = position - owner.medias.indexOf(subscription.mediaId);
+      const media = index.medias.get(subscription.mediaId);
+      const source = media && index.participants.get(media.participantId);
+      const tag = source && index.participantAt.get(source.id);
+      if (source === undefined || tag === undefined) continue;
+      const offset = position - source.medias.indexOf(subscription.mediaId);
       // The media's position in its subscriber cannot be told by a negative offset.
-      if (offset >= 0) items.add(`${tag}/${offset}/${attributesOf(subscription)}`);
+      if (offset < 0) continue;
+      const attributes = attributesOf(subscription);
+      items.set(`${tag}/${offset}/${attributes}`, { source, offset, attributes });
     }
   });
-  return [...items];
+  return items;
+}
+
+/** What is written of the subscriptions of one participant by tag. */
+export interface ToldByTags {
+  /** `subscriptions-N` */
+  readonly items: readonly string[];
+  /**
+   * Whether a reader of them would give the medias of the participant exactly the subscriptions that they
+   * have; else they need the additional field.
+   */
+  readonly isAll: boolean;
+}
+
+function toldByTags(index: StoredIndex, participant: Participant): ToldByTags {
+  const items = tagItems(index, participant);
+  const isAll = participant.medias.every((mediaId, position) => {
+    const wanted = index.medias.get(mediaId)?.subscriptions ?? [];
+    let at = 0;
+    for (const { source, offset, attributes } of items.values()) {
+      const told = source.medias[position - offset];
+      if (told === undefined) continue;
+      const other = wanted[at];
+      if (other?.mediaId !== told || other.inject || attributesOf(other) !== attributes)
+        return false;
+      at += 1;
+    }
+    return at === wanted.length;
+  });
+  return { items: [...items.keys()], isAll };
 }
 
 /** One item of `subscriptions-N`, parsed. */
@@ -127,44 +166,4 @@ export function expandTagSubscriptions(
     expanded.push({ mediaId, offerAnswer, rtcpOnly, egress, inject: false });
   }
   return expanded;
-}
-
-/**
- * Whether a reader of `subscriptions-N` would give the medias of `participant` exactly the
- * subscriptions that they have; else they need the additional field.
- */
-export function toldByTags(
-  index: StoredIndex,
-  participant: Participant,
-  items: readonly string[],
-): boolean {
-  const parsed: TagSubscription[] = [];
-  for (const item of items) {
-    const [tag, offset, offerAnswer, rtcpOnly, egress] = item.split('/');
-    const source = index.state.participants[Number(tag)];
-    if (source === undefined) return false;
-    parsed.push({
-      participant: source,
-      offset: Number(offset),
-      offerAnswer: offerAnswer === '1',
-      rtcpOnly: rtcpOnly === '1',
-      egress: egress === '1',
-    });
-  }
-  return participant.medias.every((mediaId, position) => {
-    const wanted = index.medias.get(mediaId)?.subscriptions ?? [];
-    const told = expandTagSubscriptions(parsed, position);
-    return (
-      told.length === wanted.length &&
-      told.every((subscription, at) => {
-        const other = wanted[at];
-        return (
-          other !== undefined &&
-          other.mediaId === subscription.mediaId &&
-          !other.inject &&
-          attributesOf(other) === attributesOf(subscription)
-        );
-      })
-    );
-  });
 }

@@ -46,13 +46,21 @@ interface OpenSession {
   known: Set<string> | null;
 }
 
+/** Length of the line ends that some message bodies begin with. */
+function emptyLinesBefore(text: string): number {
+  let at = 0;
+  while (text.charCodeAt(at) === 13 || text.charCodeAt(at) === 10) at++;
+  return at;
+}
+
 /**
- * Parses a body. Text after an empty line is dropped, and so is a single byte at its very end.
+ * Parses a body. Text after an empty line is dropped, and so is a single byte at its very end; empty lines
+ * at its beginning do no harm.
  * @throws SdpError 'syntax' or 'too-many-medias' with the offset of the line.
  */
 export function parseSdp(text: string): SdpDocument {
   const sessions: OpenSession[] = [];
-  let offset = 0;
+  let offset = emptyLinesBefore(text);
   let lineCount = 0;
   while (offset < text.length) {
     const newline = text.indexOf('\n', offset);
@@ -260,12 +268,16 @@ const originTail = 5;
 
 /**
  * The user name may be empty or have spaces in it, so the other fields are read from the end. It is
- * kept in a form that can be written (RFC 8866 §5.2: `-` for none, no white space).
+ * kept in a form that can be written (RFC 8866 §5.2: `-` for none, no white space). Networks and addresses
+ * of other kinds are taken: nothing is sent to where the line points.
  */
 function parseOrigin(value: string, offset: number): SdpOrigin {
   const words = tokensOf(value);
   // Further words, which the line does not have, are dropped.
-  const end = hasOriginTail(words, words.length) ? words.length : originTail + 1;
+  const end =
+    hasOriginTail(words, originTail + 1) && !hasOriginTail(words, words.length)
+      ? originTail + 1
+      : words.length;
   const tail = end - originTail;
   const sessionId = words[tail];
   const version = words[tail + 1];
@@ -278,7 +290,6 @@ function parseOrigin(value: string, offset: number): SdpOrigin {
     network === undefined ||
     type === undefined ||
     address === undefined ||
-    !hasOriginTail(words, end) ||
     (tail === 0 && !value.startsWith(' '))
   ) {
     throw new SdpError('syntax', 'malformed o= line', offset);
@@ -301,7 +312,7 @@ function usernameOf(words: readonly string[]): string {
   return detached(/\s/.test(name) ? name.replace(/\s/g, '_') : name);
 }
 
-/** Whether the words before `end` are those of an o= line behind its user name. */
+/** Whether the words before `end` are those of an o= line behind its user name, in the Internet. */
 function hasOriginTail(words: readonly string[], end: number): boolean {
   if (end < originTail) return false;
   const network = words[end - 3] ?? '';

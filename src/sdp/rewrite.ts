@@ -106,6 +106,9 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
     writeUntouched(out, media, edit);
     return;
   }
+  if (edit.twin !== null && edit.kind === 'relay') {
+    writeMedia(out, media, { ...edit, twin: null, protocol: edit.twin, crypto: [], dtls: [] });
+  }
   const formats = (edit.formats ?? media.formats).join(' ');
   const rejected = edit.kind === 'rejected';
   const port = rejected ? '0' : media.portCount > 1 ? `${edit.port}/${media.portCount}` : edit.port;
@@ -172,31 +175,39 @@ function pushCodec(
 }
 
 /** Lists are shared by the sections that say the same; so are their lines. */
-const knownLines = new WeakMap<readonly SdpCodec[], readonly string[]>();
+const knownLists = new WeakMap<readonly SdpCodec[], WrittenList>();
 
-function linesOf(codecs: readonly SdpCodec[]): readonly string[] {
-  let lines = knownLines.get(codecs);
-  if (lines === undefined) {
-    const written: string[] = [];
-    for (const codec of codecs) pushCodec(written, String(codec.payloadType), codec);
-    lines = written;
-    knownLines.set(codecs, lines);
-  }
-  return lines;
+interface WrittenList {
+  readonly lines: readonly string[];
+  /** null: a number occurs twice, and the last one says what it is. */
+  readonly formats: readonly string[] | null;
 }
 
-const isWholeList = (codecs: readonly SdpCodec[], formats: readonly string[]): boolean =>
-  formats.length === codecs.length &&
-  codecs.every(({ payloadType }, at) => String(payloadType) === formats[at]) &&
-  // Of a number that occurs twice the last one says what it is.
-  new Set(formats).size === formats.length;
+function listOf(codecs: readonly SdpCodec[]): WrittenList {
+  let list = knownLists.get(codecs);
+  if (list === undefined) {
+    const lines: string[] = [];
+    for (const codec of codecs) pushCodec(lines, String(codec.payloadType), codec);
+    const formats = codecs.map(({ payloadType }) => String(payloadType));
+    list = { lines, formats: new Set(formats).size === formats.length ? formats : null };
+    knownLists.set(codecs, list);
+  }
+  return list;
+}
+
+function isSameList(a: readonly string[] | null, b: readonly string[]): boolean {
+  if (a?.length !== b.length) return false;
+  for (let at = 0; at < b.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}
 
 function writeCodecs(out: string[], media: SdpMedia, edit: MediaEdit): void {
   const listed = codecsOf(media);
   const formats = edit.formats ?? media.formats;
-  const isWhole = edit.addedCodecs.length === 0 && isWholeList(listed, formats);
-  if (isWhole && edit.droppedFeedback === null) {
-    for (const line of linesOf(listed)) out.push(line);
+  const isWhole = edit.addedCodecs.length === 0 && edit.droppedFeedback === null;
+  const list = isWhole ? listOf(listed) : null;
+  if (list !== null && isSameList(list.formats, formats)) {
+    for (const line of list.lines) out.push(line);
   } else {
     const codecs = new Map<string, SdpCodec>();
     for (const codec of listed) codecs.set(String(codec.payloadType), codec);

@@ -107,6 +107,8 @@ export interface MediaEdit {
   readonly kind: 'relay' | 'rejected' | 'keep' | 'left-out';
   readonly port: number;
   readonly protocol: string;
+  /** Of a plain section for the same medium and port, written before it without keys; null: there is none. */
+  readonly twin: string | null;
   readonly connection: SdpConnection;
   /** Formats to list, in this order; null: as received (refused sections, protocols other than RTP). */
   readonly formats: readonly string[] | null;

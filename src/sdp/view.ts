@@ -174,7 +174,7 @@ const iceNames: ReadonlySet<string> = new Set([
 export const isIceAttribute = (name: string): boolean => iceNames.has(name);
 
 /** Whether the section itself has ICE credentials, candidates or options (RFC 8839, 8840). */
-export function hasIceIn(section: Section): boolean {
+export function hasIceIn(section: Pick<Section, 'attributes'>): boolean {
   return section.attributes.some(
     ({ name }) => name === 'candidate' || name === 'ice-ufrag' || name === 'ice-options',
   );
@@ -190,9 +190,7 @@ export function loopMarks(session: SdpSession): readonly string[] {
 const isBlank = (code: number): boolean => code === 32 || code === 9;
 
 /** Splits `PT rest`; `text` is the rest with its blanks. null when it does not start with a payload type. */
-function payloadPrefix(
-  value: string,
-): { payloadType: number; rest: string; text: string } | null {
+function payloadPrefix(value: string): { payloadType: number; rest: string; text: string } | null {
   let at = 0;
   while (isBlank(value.charCodeAt(at))) at++;
   const start = at;
@@ -234,8 +232,12 @@ interface CodecLines {
   readonly unread: ReadonlySet<SdpAttribute>;
 }
 
-/** Read once for the model and again for the body that is written. */
-const knownCodecs = new WeakMap<SdpMedia, CodecLines>();
+/** The section that was read last: it is asked for its codecs again and again, then the next one is. */
+let latest: Pick<SdpMedia, 'attributes' | 'formats'> & { readonly lines: CodecLines } = {
+  attributes: [],
+  formats: [],
+  lines: { codecs: [], unread: new Set() },
+};
 
 /**
  * The codecs of sections that say the same of them: phones offer the same lists again and again, and calls share
@@ -246,11 +248,10 @@ const maxShared = 256;
 const maxSharedLength = 2048;
 
 function codecLinesOf(media: SdpMedia): CodecLines {
-  let lines = knownCodecs.get(media);
-  if (lines === undefined) {
-    lines = sharedLinesOf(media);
-    knownCodecs.set(media, lines);
-  }
+  const { attributes, formats } = media;
+  if (latest.attributes === attributes && latest.formats === formats) return latest.lines;
+  const lines = sharedLinesOf(media);
+  latest = { attributes, formats, lines };
   return lines;
 }
 

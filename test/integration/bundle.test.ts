@@ -1,6 +1,8 @@
 /** Several sections over one port (RFC 9143): each packet reaches its own, there and back, and is counted there. */
 import { expect } from 'chai';
 import { MediaDaemon } from '../support/daemons.js';
+import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
 import { pause, until } from '../support/wait.js';
 
@@ -61,7 +63,7 @@ describe('sections that share a port', () => {
   before(async () => {
     daemon = await MediaDaemon.start('rtprelayd');
   });
-  after(() => daemon.stop());
+  after(() => daemon?.stop());
   afterEach(() => {
     for (const one of opened.splice(0)) one.close();
   });
@@ -141,6 +143,60 @@ describe('sections that share a port', () => {
       [1002, '2'],
     ]);
     ng.close();
+  });
+
+  it('are told apart after a restart by what packets have taught before', async function () {
+    this.timeout(30_000);
+    const redis = await RedisProcess.start();
+    const options = {
+      ...{ portRange: freeUdpRange(40), controlPort: freeUdpPort() },
+      extra: [`--redis=127.0.0.1:${redis.port}/0`],
+    };
+    let own = await MediaDaemon.start('rtprelayd', options);
+    const ng = own.client();
+    try {
+      const bundled = await open();
+      const apart = [await open(), await open()];
+      const tags = { 'call-id': 'taught', 'from-tag': 'a' };
+      const section = (port: number, at: number, lines: readonly string[]): Section => ({
+        ...{ type: 'video', pt: 96, port, lines: [`a=mid:${at}`, 'a=rtcp-mux', ...lines] },
+      });
+      await ng.ask({
+        ...{ command: 'offer', ...tags, bundle: ['accept'] },
+        sdp: bodyOf(
+          [0, 1].map((at) => section(bundled.port, at, [`a=extmap:${midId} ${midUri}`])),
+          '0 1',
+        ),
+      });
+      const answered = await ng.ask({
+        ...{ command: 'answer', ...tags, 'to-tag': 'x' },
+        sdp: bodyOf(apart.map(({ port }, at) => section(port, at, []))),
+      });
+      const [port = 0] = portsIn(answered['sdp']);
+      const send = (packet: Buffer): void => bundled.rtpSocket.send(packet, port, '127.0.0.1');
+      const each = async (when: string, packet: (at: number) => Buffer): Promise<void> => {
+        for (const phone of apart) phone.clear();
+        for (const at of [0, 1]) send(packet(at));
+        await until(() => apart.every(({ rtp: heard }) => heard.length === 1), when);
+        apart.forEach(({ rtp: [heard] }, at) => {
+          expect(heard === undefined ? 0 : ssrcOf(heard.bytes), when).to.equal(500 + at);
+        });
+      };
+      await each('with their MIDs', (at) => rtp(96, 500 + at, 1, String(at)));
+      const connection = redis.connect();
+      await until(
+        async () => /"rtprelay_bundle":"[^"]* 501"/.test((await connection.get('taught')) ?? ''),
+        'both are stored',
+      );
+      connection.disconnect();
+      await own.stop('SIGKILL');
+      own = await MediaDaemon.start('rtprelayd', options);
+      await each('without', (at) => rtp(96, 500 + at, 2));
+    } finally {
+      ng.close();
+      await own.stop('SIGKILL');
+      await redis.stop();
+    }
   });
 
   it('are put together for a side that bundles, and it alone', async () => {

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { captureFilter, captureOptions } from '../../src/daemon/cli/capture.js';
@@ -10,7 +11,9 @@ import { isInstalled, TemporaryFolder } from '../support/child-process.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { freeTcpPort } from '../support/free-ports.js';
 import { audioSdp, mediaPort } from '../support/ng-client.js';
-import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { RtpEndpoint, rtpPacket } from '../support/rtp-endpoint.js';
+import { audio, buildSdp } from '../support/sdp.js';
+import { srtpPacket } from '../support/srtp-packet.js';
 import { until } from '../support/wait.js';
 
 const program = fileURLToPath(new URL('../../dist/bin/rtprelayctl.js', import.meta.url));
@@ -131,9 +134,132 @@ describe('rtprelayctl capture', function () {
       "rtprelayctl: No such call 'nosuch'\n",
     );
     expect(await tried('a', 'b', 'c')).to.include('capture takes CALL-ID FILE');
-    expect(await tried('a', 'b', '--decrypt')).to.include('does not decrypt');
     expect(captureOptions(['a', 'b', '--seconds=0'])).to.equal('--seconds is from 1 to 86400');
-    expect(captureOptions(['a', 'b'])).to.deep.equal({ callId: 'a', file: 'b', seconds: 10 });
+    const plain = { callId: 'a', file: 'b', seconds: 10, decrypt: false };
+    expect(captureOptions(['a', 'b'])).to.deep.equal(plain);
+    expect(captureOptions(['a', '--decrypt', 'b'])).to.deep.equal({ ...plain, decrypt: true });
+  });
+
+  it('decrypts nothing that the configuration does not permit, and writes to no other place', async function () {
+    const client = daemon.client();
+    try {
+      const sdp = audioSdp(4000);
+      await client.request({ command: 'offer', 'call-id': 'there', 'from-tag': 'a', sdp });
+    } finally {
+      client.close();
+    }
+    const tried = async (...words: readonly string[]): Promise<string> =>
+      run(program, ['-port', String(cli), 'capture', 'there', ...words, '--seconds=2']).then(
+        ({ stdout }) => stdout,
+        (error: unknown) => (error as { readonly stderr: string }).stderr,
+      );
+    expect(await tried(folder.file('refused'), '--decrypt')).to.equal(
+      'rtprelayctl: SRTP keys are not told: the option capture-decrypt permits it\n',
+    );
+    expect(existsSync(folder.file('refused'))).to.equal(false);
+    writeFileSync(folder.file('victim'), 'as it was');
+    symlinkSync(folder.file('victim'), folder.file('link'));
+    expect(await tried(folder.file('link'))).to.include('is a symbolic link');
+    expect(readFileSync(folder.file('victim'), 'latin1')).to.equal('as it was');
+    expect(await tried('/dev/full')).to.equal('rtprelayctl: cannot write /dev/full: ENOSPC\n');
+    expect(await tried(folder.file('no/such/folder'))).to.include('ENOENT');
+    writeFileSync(folder.file('open'), 'before', { mode: 0o666 });
+    await tried(folder.file('open'));
+    expect(statSync(folder.file('open')).mode & 0o777).to.equal(0o600);
+  });
+
+  it('decrypts SRTP where it is permitted: what was said stands in the file', async function () {
+    const canCapture =
+      process.getuid?.() === 0 && (isInstalled('tcpdump') || isInstalled('dumpcap'));
+    if (!canCapture || !isInstalled('tshark')) this.skip();
+    const port = freeTcpPort();
+    const extra = [`--listen-cli=127.0.0.1:${port}`, '--capture-decrypt'];
+    const other = await MediaDaemon.start('rtprelayd', { extra });
+    const client = other.client();
+    const [a, b] = [await RtpEndpoint.open(), await RtpEndpoint.open()];
+    const path = folder.file('decrypted.pcapng');
+    const suite = 'AES_CM_128_HMAC_SHA1_80';
+    const theirs = Buffer.from('0123456789ABCDEF0123456789ABCD', 'latin1');
+    const secret = (at: number, key: Buffer): string =>
+      buildSdp({
+        address: '127.0.0.1',
+        media: [
+          {
+            ...audio(at),
+            ...{ protocol: 'RTP/SAVP', formats: '0' },
+            lines: [`a=crypto:1 ${suite} inline:${key.toString('base64')}`],
+          },
+        ],
+      });
+    try {
+      const call = { 'call-id': 'secret', 'from-tag': 'a' };
+      const plainly = { 'transport-protocol': 'RTP/AVP' };
+      const offer = await client.request({
+        ...{ command: 'offer', ...call, ...plainly },
+        sdp: secret(a.port, theirs),
+      });
+      const answer = await client.request({
+        ...{ command: 'answer', ...call, 'to-tag': 'b', ...plainly },
+        sdp: audioSdp(b.port),
+      });
+      const [toA, toB] = [mediaPort(answer), mediaPort(offer)];
+      const words = ['-port', String(port), 'capture', 'secret', path, '--seconds=30', '--decrypt'];
+      const child = spawn(program, words);
+      let said = '';
+      child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString('latin1')));
+      child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString('latin1')));
+      const ended = once(child, 'exit');
+      let sequenceNumber = 65_500;
+      const talk = setInterval(() => {
+        sequenceNumber += 1;
+        const payload = Buffer.alloc(160, 'spoken');
+        const rtp = { sequenceNumber, timestamp: sequenceNumber * 160, ssrc: a.ssrc, payload };
+        const protectedPacket = srtpPacket(theirs, rtpPacket(rtp), sequenceNumber >> 16);
+        a.rtpSocket.send(protectedPacket, toA, '127.0.0.1');
+        b.send(toB);
+      }, 10);
+      const fields = async (filter: string, ...names: readonly string[]): Promise<string[]> => {
+        const decode = [toA, toB].flatMap((each) => ['-d', `udp.port==${each},rtp`]);
+        const shown = names.flatMap((name) => ['-e', name]);
+        const options = ['-o', 'udp.check_checksum:TRUE', '-o', 'ip.check_checksum:TRUE'];
+        const { stdout } = await run(
+          'tshark',
+          ['-r', path, ...decode, ...options, '-Y', filter, '-T', 'fields', ...shown],
+          { maxBuffer: 1 << 24 },
+        ).catch((error: unknown) => error as { stdout: string });
+        return stdout.split('\n').filter((line) => line !== '');
+      };
+      const toItsPort = `udp.dstport == ${toA} && rtp`;
+      await until(
+        async () => child.exitCode !== null || (await fields(toItsPort, 'rtp.seq')).length > 100,
+        'packets in the file',
+        40_000,
+      );
+      clearInterval(talk);
+      child.kill('SIGINT');
+      expect((await ended)[0], said).to.equal(0);
+      expect(said).to.match(/; \d+ packets of SRTP were decrypted\n$/);
+      const spoken = Buffer.alloc(160, 'spoken').toString('hex');
+      const heard = await fields(toItsPort, 'rtp.payload');
+      expect(new Set(heard.map((text) => text.replaceAll(':', '')))).to.deep.equal(
+        new Set([spoken]),
+      );
+      // What the relay has encrypted: the bytes of a packet are all the same.
+      const sent = await fields(`udp.srcport == ${toA} && rtp`, 'rtp.payload');
+      expect(sent.length).to.be.greaterThan(50);
+      for (const text of sent) expect(text.replaceAll(':', '')).to.match(/^(..)\1{159}$/);
+      expect(
+        await fields(
+          // Of the others the device makes the checksums.
+          `udp.port == ${toA} && rtp && (ip.checksum.status != 1 || udp.checksum.status != 1)`,
+          'frame.number',
+        ),
+      ).to.deep.equal([]);
+    } finally {
+      client.close();
+      for (const phone of [a, b]) phone.close();
+      await other.stop();
+    }
   });
 
   it('asks for the ports of the call, address by address', () => {

@@ -16,13 +16,18 @@ import { pause, until } from '../support/wait.js';
 const ngType = 'application/x-rtpengine-ng';
 const ping = 'd7:command4:pinge';
 
+/** Requests that somebody sends without waiting for an answer. */
+const flood = 200;
+
+type Where = { host: string; port: number } | { path: string };
+
 /** Everything that comes on a connection, as text. */
 class Connection {
   text = '';
   ended = false;
   readonly socket: Socket;
 
-  constructor(where: { host: string; port: number } | { path: string }) {
+  constructor(where: Where) {
     this.socket = connect({ ...where, allowHalfOpen: true });
     this.socket.on('data', (chunk: Buffer) => (this.text += chunk.toString('latin1')));
     this.socket.on('end', () => (this.ended = true));
@@ -72,7 +77,7 @@ describe('the control listeners', function () {
     for (const { socket } of connections.splice(0)) socket.destroy();
   });
   after(async () => {
-    await daemon.stop();
+    await daemon?.stop();
     folder.remove();
   });
 
@@ -185,6 +190,23 @@ describe('the control listeners', function () {
       ).to.deep.equal([404, 404, 404, 415, 400, 413, 400, 405, 403]);
     });
 
+    it('run no command that changes something for an image in a page of another site', async () => {
+      const agent = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/153.0';
+      const asked = async (path: string, headers: Record<string, string>): Promise<number> =>
+        (await fetch(url(path), { headers: { 'user-agent': agent, ...headers } })).status;
+      const change = '/cli/set+silenttimeout+3599';
+      // As it is fetched from an address that is neither loopback nor HTTPS, and with what is said to those.
+      expect(await asked(change, {})).to.equal(403);
+      expect(await asked(change, { referer: 'http://elsewhere.example/' })).to.equal(403);
+      expect(await asked(change, { 'sec-fetch-site': 'cross-site' })).to.equal(403);
+      expect(await (await fetch(url('/cli/list+silenttimeout'))).text()).to.not.include('3599');
+      expect(await asked('/cli/list+totals', { 'sec-fetch-site': 'cross-site' })).to.equal(200);
+      expect(await asked(change, { 'sec-fetch-site': 'none' })).to.equal(200);
+      expect(await asked(change, { referer: url('/live/') })).to.equal(200);
+      // Programs are what they were.
+      expect((await fetch(url(change))).status).to.equal(200);
+    });
+
     it('share the memory of answered cookies with UDP', async () => {
       const ng = new NgClient(daemon.controlPort);
       const first = await ng.raw(offer('shared'), { cookie: 'shared' });
@@ -212,6 +234,109 @@ describe('the control listeners', function () {
       expect(samples(scraped)).to.include.members([...samples(recorded)]);
       expect(scraped).to.match(/^rtpengine_sessions\{type="own"\} [1-9]/m);
     });
+  });
+
+  it('leave each other alone, whatever clients of one of them do', async () => {
+    const where = { host: '127.0.0.1', port: http ?? 0 };
+    const many = (to: Where, text: string): readonly Connection[] =>
+      Array.from({ length: 60 }, () => {
+        const connection = new Connection(to);
+        connections.push(connection);
+        connection.socket.write(text);
+        return connection;
+      });
+    const upgrade = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+    const half = [
+      ...many(where, 'GET /ping HTTP/1.1\r\nHost: x\r\nX-Slow: '),
+      ...many(where, 'POST /ng HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nslow'),
+      ...many(where, `${upgrade}Sec-WebSocket-Version: 13\r\n`),
+      ...many({ path: unixPath }, 'd7:comm'),
+    ];
+    await until(() => half.every(({ socket }) => !socket.connecting), 'the connections');
+    const oversized = open();
+    oversized.socket.write(`9 d3:sdp${'9'.repeat(30)}:`);
+    await until(() => oversized.ended, 'the end of one that announces too much');
+    // One asks for more than it reads: it is let go, and memory with it.
+    const deaf = new WebSocket(`ws://127.0.0.1:${where.port}/`, 'cli.rtpengine.com');
+    deaf.on('error', () => {});
+    await once(deaf, 'open');
+    const gone = once(deaf, 'close');
+    deaf.pause();
+    const floods = [{ path: unixPath }, where, where, { host: where.host, port: tcp ?? 0 }].map(
+      (to) => {
+        const connection = new Connection(to);
+        connections.push(connection);
+        return connection;
+      },
+    );
+    const [unixFlood, metricsFlood, cliFlood, tcpFlood] = floods;
+    const statistics = 'd7:command10:statisticse';
+    const times = (text: (at: number) => string): string =>
+      Array.from({ length: flood }, (_, at) => text(at)).join('');
+    const get = (path: string) => (): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    for (let i = 0; i < flood; i += 1) deaf.send('list totals');
+    unixFlood?.socket.write(times((at) => `f${at} ${statistics}`));
+    tcpFlood?.socket.write(times((at) => `g${at} ${statistics}`));
+    metricsFlood?.socket.write(times(get('/metrics')));
+    cliFlood?.socket.write(times(get('/cli/list+totals')));
+    const ng = daemon.client();
+    expect((await ng.request({ command: 'ping' }))['result'], 'UDP').to.equal('pong');
+    ng.close();
+    const answeredBy = (connection: Connection | undefined): number =>
+      (connection?.text ?? '').split('6:result2:oke').length - 1;
+    const [overTcp, overUnix] = [open(), open({ path: unixPath })];
+    overTcp.socket.write(`t ${ping}`);
+    overUnix.socket.write(`u ${ping}`);
+    await overTcp.until('t d6:result4:ponge');
+    await overUnix.until('u d6:result4:ponge');
+    expect(await (await post('/ng', ngType, `h9 ${ping}`)).text()).to.equal('h9 d6:result4:ponge');
+    const socket = new WebSocket(`ws://127.0.0.1:${where.port}/`, 'ng.rtpengine.com');
+    await once(socket, 'open');
+    socket.send(`w ${ping}`);
+    const [answered] = (await once(socket, 'message')) as [Buffer];
+    expect(answered.toString('latin1')).to.equal('w d6:result4:ponge');
+    socket.terminate();
+    await until(() => metricsFlood?.ended === true && cliFlood?.ended === true, 'their end');
+    await daemon.process.untilLogged('closed: more than 16 requests at a time');
+    await until(
+      () => [unixFlood, tcpFlood].every((each) => answeredBy(each) === flood),
+      'all answers',
+      30_000,
+    );
+    deaf.terminate();
+    await gone;
+  });
+
+  it('hold no more for all that do not finish than so much, and let go who holds most', async () => {
+    const well = open();
+    const where = { host: '127.0.0.1', port: http ?? 0 };
+    const part = 'A'.repeat(990_000);
+    const upgrade =
+      'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n' +
+      'Sec-WebSocket-Protocol: ng.rtpengine.com\r\n\r\n';
+    const frame = Buffer.from('82ff00000000000f424000000000', 'hex').toString('latin1');
+    const post = `POST /ng HTTP/1.1\r\nHost: x\r\nContent-Type: ${ngType}\r\n`;
+    const halves: readonly (readonly [kind: string, to: Where, text: string])[] = [
+      ['NG connection', { host: '127.0.0.1', port: tcp ?? 0 }, `p d3:abc999000:${part}`],
+      ['HTTP connection', where, `${post}Content-Length: 1000000\r\n\r\n${part}`],
+      ['WebSocket', where, upgrade + frame + part],
+    ];
+    for (const [kind, to, text] of halves) {
+      const many = Array.from({ length: 40 }, () => {
+        const connection = new Connection(to);
+        connections.push(connection);
+        connection.socket.write(text, 'latin1');
+        return connection;
+      });
+      await until(() => many.some(({ ended }) => ended), `the end of a ${kind}`);
+      for (const { socket } of many) socket.destroy();
+    }
+    await daemon.process.untilLogged(/closed: clients of this address hold too much memory/);
+    // Who is refused next is named again.
+    await daemon.process.untilLogged(/\d+ more refused or ended connections and messages/);
+    well.socket.write(`w ${ping}`);
+    await well.until('w d6:result4:ponge');
   });
 
   it('over HTTPS serve the same', async () => {

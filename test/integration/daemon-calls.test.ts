@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { audioSdp, mediaPort, NgClient, type Reply } from '../support/ng-client.js';
 import { freeUdpPort, startDaemon, startRedis, type TestProcess } from '../support/processes.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { until } from '../support/wait.js';
 
 interface Call {
   readonly callId: string;
@@ -69,8 +70,8 @@ describe('a daemon without Redis', () => {
     ng = new NgClient(port);
   });
   after(async () => {
-    ng.close();
-    await daemon.stop();
+    ng?.close();
+    await daemon?.stop();
   });
 
   it('relays both ways without loss and counts what was sent', async () => {
@@ -169,7 +170,7 @@ describe('a daemon with Redis', () => {
         for (const call of calls) await talk(call, 20);
         await daemon.stop('SIGKILL');
         daemon = await startDaemon(port, options);
-        expect(daemon.stderr).to.match(/Redis restore time = \d+ ms/);
+        await until(() => /Redis restore time = \d+ ms/.test(daemon.stderr), 'restored', 10_000);
         const list = await ng.request({ command: 'list' });
         expect(list['calls']).to.have.members(calls.map(({ callId }) => callId));
         for (const call of calls) {

@@ -212,8 +212,8 @@ describe('the command line of a platform that runs rtpengine', () => {
   after(async () => {
     if (redis === undefined) return;
     await redis.stop();
-    host.remove();
-    folder.remove();
+    host?.remove();
+    folder?.remove();
     rmSync(pidfile, { force: true });
   });
   afterEach(async () => {

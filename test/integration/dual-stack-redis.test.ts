@@ -6,7 +6,12 @@ import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { boundUdp } from '../support/bound-ports.js';
-import { MediaDaemon, rtpengineInstalled, type DaemonKind } from '../support/daemons.js';
+import {
+  MediaDaemon,
+  rtpengineInstalled,
+  type DaemonKind,
+  socketForEachPort,
+} from '../support/daemons.js';
 import { freeUdpRange } from '../support/free-ports.js';
 import { RedisProcess } from '../support/redis-server.js';
 import { rtpengine125Command } from '../support/trixie.js';
@@ -50,8 +55,8 @@ describe('calls on dual-stack interfaces over Redis', function () {
     connection = redis.connect();
   });
   after(async () => {
-    connection.disconnect();
-    await redis.stop('SIGKILL');
+    connection?.disconnect();
+    await redis?.stop('SIGKILL');
   });
   afterEach(async () => {
     await daemon?.stop('SIGKILL');
@@ -67,7 +72,8 @@ describe('calls on dual-stack interfaces over Redis', function () {
   ): Promise<MediaDaemon> {
     const interfaces = order.split(' ');
     const portRange = before === undefined ? {} : { portRange: before.ports };
-    daemon = await MediaDaemon.start(kind, { interfaces, extra, ...portRange });
+    const words = [...extra, ...socketForEachPort(kind)];
+    daemon = await MediaDaemon.start(kind, { interfaces, extra: words, ...portRange });
     return daemon;
   }
 
@@ -148,7 +154,8 @@ describe('calls on dual-stack interfaces over Redis', function () {
       await connection.set('dual stack', Buffer.from(value, 'latin1'));
       const interfaces = ['pub/127.0.0.1', 'pub/::1', 'pub/127.0.0.2'];
       const extra = [`--redis=${redis.url()}`];
-      daemon = await MediaDaemon.start('rtprelayd', { interfaces, extra, portRange });
+      const words = [...extra, ...socketForEachPort('rtprelayd')];
+      daemon = await MediaDaemon.start('rtprelayd', { interfaces, extra: words, portRange });
       const [first, second, third, fourth] = [0, 1, 2, 3].map((at) => portRange.min + at);
       expect(boundUdp(daemon.process.pid, portRange)).to.deep.equal([
         `127.0.0.1 ${third}`,

@@ -35,7 +35,7 @@ describe('exports and top of a running daemon', function () {
     });
   });
   after(async () => {
-    await daemon.stop();
+    await daemon?.stop();
     deaf.close();
   });
 

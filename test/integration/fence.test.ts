@@ -32,7 +32,7 @@ describe('the fence', () => {
     fence = fenceOf(client);
     warnings.length = 0;
   });
-  after(() => redis.end());
+  after(() => redis?.end());
 
   it('lets the owner write with a life time, and delete', async () => {
     expect(await fence.set(key, value('one'), 1000, own)).to.equal(null);

@@ -70,8 +70,8 @@ describe('the Grafana board', () => {
     b.close();
   });
   after(async () => {
-    await daemon.stop();
-    await redis.stop();
+    await daemon?.stop();
+    await redis?.stop();
   });
 
   const lineOf = (name: string): string | undefined =>

@@ -17,7 +17,7 @@ describe('the addresses that a machine holds', function () {
     machine = new NetworkNamespace('holder');
   });
   after(() => {
-    machine.remove();
+    machine?.remove();
   });
 
   it('are those on its devices, of its local routes, and what is everywhere', () => {

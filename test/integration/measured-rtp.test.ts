@@ -1,6 +1,9 @@
 /** What the relay itself counts in RTP (`--measure-rtp`), and the reports it makes (`generate RTCP`). */
 import { expect } from 'chai';
+import { parseSnapshot } from '../../src/daemon/cli/streams.js';
+import { cliAsk } from '../support/cli.js';
 import { MediaDaemon } from '../support/daemons.js';
+import { freeTcpPort } from '../support/free-ports.js';
 import { RtpEndpoint, rtpPacket } from '../support/rtp-endpoint.js';
 import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
 import { until } from '../support/wait.js';
@@ -62,12 +65,18 @@ describe('RTP that is counted', () => {
   const sequences = [1, 2, 3, 4, 8, 9, 9, 11, 10, 12];
 
   it('query tells what was lost, repeated, reordered with --measure-rtp', async () => {
-    const { caller, callee, port, counted } = await call(['--measure-rtp'], []);
+    const cliPort = freeTcpPort();
+    const extra = ['--measure-rtp', `--listen-cli=127.0.0.1:${cliPort}`];
+    const { caller, callee, port, counted } = await call(extra, []);
     for (const sequence of sequences) caller.rtpSocket.send(packet(sequence), port, '127.0.0.1');
     await until(() => callee.received === sequences.length, 'all are relayed', 5_000);
     expect(await counted()).to.include({
       ...{ packets: sequences.length, lost: 3, duplicates: 1, reordered: 1 },
     });
+    // `top`: 3 of 12, without a report of anybody.
+    const { calls } = parseSnapshot(await cliAsk(cliPort, 'streams'));
+    const [from] = calls[0]?.streams.filter(({ tag }) => tag === 'a') ?? [];
+    expect(from).to.include({ lossPercent: 25, arrivedLossPercent: 25 });
   });
 
   it('query does not without', async () => {

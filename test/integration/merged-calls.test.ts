@@ -26,8 +26,8 @@ describe('calls that are merged', function () {
   });
   after(() => redis?.stop());
 
-  const start = async (): Promise<void> => {
-    const extra = [`--redis=${redis?.url(1) ?? ''}`];
+  const start = async (...more: readonly string[]): Promise<void> => {
+    const extra = [`--redis=${redis?.url(1) ?? ''}`, ...more];
     daemon = await MediaDaemon.start('rtprelayd', { portRange, extra });
     ng = daemon.client();
   };
@@ -35,7 +35,7 @@ describe('calls that are merged', function () {
     ng?.close();
     await daemon?.stop(signal);
   };
-  beforeEach(start);
+  beforeEach(() => start());
   afterEach(async () => {
     for (const each of phones.splice(0)) each.close();
     await stop();
@@ -111,6 +111,26 @@ describe('calls that are merged', function () {
     await signal({ command: 'delete', 'call-id': 'second', 'delete-delay': 0 });
     const gone = await ask({ command: 'query', 'call-id': 'first' });
     expect(gone['error-reason']).to.equal('Unknown call-id');
+    await signal({ command: 'delete', 'call-id': 'chain', 'delete-delay': 0 });
+  });
+
+  it('are merged while another process stands by with their ports, and go on in it', async () => {
+    await stop();
+    await start('--pair=yes');
+    const [a, x, p, y] = [await phone(), await phone(), await phone(), await phone()];
+    const [toA, toP] = await calls(a, x, p, y);
+    const { process: running } = daemon ?? expect.fail('not started');
+    await running.untilLogged('Standing by for the active process');
+    await signal({ ...join, 'to-call-id': 'second', 'to-tag': 'b' });
+    await a.sendRtp(toA, 5);
+    await p.sendRtp(toP, 5);
+    await until(() => p.received === 5 && a.received === 5, 'a and p');
+    // In order: killed, its active process would go on without it, and hold the ports.
+    await stop();
+    await start();
+    await a.sendRtp(toA, 5);
+    await until(() => p.received === 10, 'after the restore');
+    await signal({ command: 'delete', 'call-id': 'first', 'delete-delay': 0 });
     await signal({ command: 'delete', 'call-id': 'chain', 'delete-delay': 0 });
   });
 

@@ -253,6 +253,8 @@ const behaviour = (mode: PortMode): void => {
     a.send(rtp(1), facing[0]);
     await until('counted', () => streamOf(relay, 0).packets === 1);
     expect(streamOf(relay, 0)).to.deep.include({ errors: 0, drops: { blocked: 1 } });
+    expect([...relay.counters('call').keys()]).to.deep.equal([0]);
+    expect(relay.counters('another').size).to.equal(0);
     expect(b.received).to.have.length(0);
   });
 
@@ -285,10 +287,17 @@ const behaviour = (mode: PortMode): void => {
     });
     relay.reconcile(plan);
     expect(streamOf(relay, 1)).to.include({ packets: 10, lastPacketMicros: 77, confirmed: true });
-    expect([...relay.lastActivity()]).to.deep.equal([['call', 77]]);
+    expect(relay.lastPacketMicros('call')).to.equal(77);
+    expect(relay.lastPacketMicros('another')).to.equal(0);
     a.send(rtp(1), facing[0]);
     await until('counted', () => streamOf(relay, 0).packets === 11);
     expect(streamOf(relay, 0)).to.include({ bytes: 1172, errors: 2 });
+    const { lastPacketMicros } = streamOf(relay, 0);
+    const inKernel = { kernelPackets: 0, kernelBytes: 0 };
+    expect([...relay.counters('call')]).to.deep.equal([
+      [0, { packets: 11, bytes: 1172, errors: 2, lastPacketMicros, ...inKernel }],
+      [1, { packets: 10, bytes: 1000, errors: 2, lastPacketMicros: 77, ...inKernel }],
+    ]);
     expect(relay.totals().packets).to.equal(1);
   });
 

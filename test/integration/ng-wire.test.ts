@@ -26,8 +26,8 @@ describe('the NG port', function () {
     ng = daemon.client();
   });
   after(async () => {
-    ng.close();
-    await daemon.stop();
+    ng?.close();
+    await daemon?.stop();
   });
 
   /** A call of two, or with an answer from each of several branches. */

@@ -5,7 +5,12 @@
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import { boundUdp } from '../support/bound-ports.js';
-import { MediaDaemon, rtpengineInstalled, type DaemonKind } from '../support/daemons.js';
+import {
+  MediaDaemon,
+  rtpengineInstalled,
+  type DaemonKind,
+  socketForEachPort,
+} from '../support/daemons.js';
 import { freeUdpRange } from '../support/free-ports.js';
 import { mediaPort, type NgClient } from '../support/ng-client.js';
 import { RedisProcess } from '../support/redis-server.js';
@@ -49,7 +54,8 @@ for (const [reference, format, there] of references) {
     async function start(kind: DaemonKind, ...options: readonly string[]): Promise<MediaDaemon> {
       const portRange = daemon === undefined ? {} : { portRange: daemon.ports };
       const extra = [`--redis=${redis.url()}`, ...options];
-      daemon = await MediaDaemon.start(kind, { extra, mediaPorts: 600, ...portRange });
+      const words = [...extra, ...socketForEachPort(kind)];
+      daemon = await MediaDaemon.start(kind, { extra: words, mediaPorts: 600, ...portRange });
       ng = daemon.client();
       return daemon;
     }
@@ -211,11 +217,12 @@ for (const [reference, format, there] of references) {
         (await connection.getBuffer(callId)) ?? Buffer.alloc(0);
       await connection.set(cut, (await value(cut)).subarray(0, 700));
       await connection.set(garbled, (await value(garbled)).fill(0xff, 500, 520));
-      const log = (await start('rtprelayd')).process.log();
+      const { process } = await start('rtprelayd');
       for (const callId of [cut, garbled]) {
-        expect(log).to.include(`Failed to restore call ID '${callId}'`);
+        await process.untilLogged(`Failed to restore call ID '${callId}'`);
         expect(await connection.exists(callId)).to.equal(1);
       }
+      await process.untilLogged('Startup complete');
       const { calls: listed } = await ng.request({ command: 'list', limit: 100 });
       expect([...(listed as string[])].sort()).to.deep.equal([...whole].sort());
     });

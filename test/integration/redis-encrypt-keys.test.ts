@@ -34,7 +34,7 @@ describe('keys of a key file for Redis', function () {
   });
   after(async () => {
     await daemon?.stop('SIGKILL');
-    await redis.stop();
+    await redis?.stop();
     folder.remove();
   });
 

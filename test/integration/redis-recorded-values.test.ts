@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { MediaDaemon } from '../support/daemons.js';
 import { freeUdpRange } from '../support/free-ports.js';
 import { RedisProcess } from '../support/redis-server.js';
-import { formerSamples, samples, samples125, samples260 } from '../unit/redis-store/support.js';
+import { formerSamples, samples, samples125, samples260 } from '../support/unit/redis-store.js';
 
 const recorded: Readonly<Record<string, ReadonlyMap<string, Buffer>>> = {
   'rtpengine 10.5': samples,

@@ -183,8 +183,8 @@ describe('a Redis server', function () {
       ours = authority.issue('rtprelayd', 'DNS:node.example');
     });
     after(() => {
-      authority.remove();
-      other.remove();
+      authority?.remove();
+      other?.remove();
     });
 
     async function secured(

@@ -250,8 +250,8 @@ describe('the configuration of a running daemon', () => {
       second = await RedisProcess.start();
     });
     after(async () => {
-      await first.stop();
-      await second.stop();
+      await first?.stop();
+      await second?.stop();
     });
 
     const keys = async (server: RedisProcess): Promise<readonly string[]> => {

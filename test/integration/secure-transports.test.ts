@@ -145,6 +145,7 @@ describe('secured transports of the native relay', () => {
         suite: 'AES_CM_128_HMAC_SHA1_80',
         send: { key: serverKey, salt: serverSalt },
         receive: { key: clientKey, salt: clientSalt },
+        certificate: new X509Certificate(readFileSync(theirs.cert)).raw,
       },
     });
     events.length = 0;

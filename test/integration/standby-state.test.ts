@@ -36,6 +36,9 @@ function socketsOf(pid: number): readonly string[] {
     .filter((target) => target.startsWith('socket:'));
 }
 
+/** What is looked at here are sockets. */
+const bound = ['--port-mode=bound'];
+
 describe('a standby', function () {
   this.timeout(30_000);
   let redis: RedisProcess;
@@ -47,21 +50,19 @@ describe('a standby', function () {
   const phones: RtpEndpoint[] = [];
 
   beforeEach(async () => {
-    redis = await RedisProcess.start();
-    const connection = redis.connect();
-    await connection.config('SET', 'notify-keyspace-events', 'KA');
-    connection.disconnect();
+    redis = await RedisProcess.start({ settings: ['--notify-keyspace-events', 'KA'] });
     ports = freeUdpRange(100);
     owner = await MediaDaemon.start('rtprelayd', {
       interfaces: ['127.0.0.1', '::1'],
       portRange: ports,
-      extra: [`--redis=127.0.0.1:${redis.port}/0`, '--delete-delay=0'],
+      extra: [`--redis=127.0.0.1:${redis.port}/0`, '--delete-delay=0', ...bound],
     });
     standbyCli = freeTcpPort();
     standby = await MediaDaemon.start('rtprelayd', {
       interfaces: [absent.ipv4, absent.ipv6],
       portRange: ports,
       extra: [
+        ...bound,
         ...[`--redis=127.0.0.1:${redis.port}/1`, '--subscribe-keyspace=0'],
         `--listen-cli=127.0.0.1:${standbyCli}`,
       ],

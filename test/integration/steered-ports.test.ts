@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cliAsk } from '../support/cli.js';
 import { MediaDaemon } from '../support/daemons.js';
@@ -54,6 +55,9 @@ const hangUp = ({ caller, callee }: Dialogue): void => {
   callee.close();
 };
 
+const descriptors = (daemon: MediaDaemon): number =>
+  readdirSync(`/proc/${daemon.process.pid}/fd`).length;
+
 describe('steered ports', function () {
   this.timeout(60_000);
   let daemon: MediaDaemon;
@@ -74,14 +78,12 @@ describe('steered ports', function () {
     await daemon?.stop();
   });
 
-  const descriptors = (): number => readdirSync(`/proc/${daemon.process.pid}/fd`).length;
-
   it('relay without a descriptor for a call, and say in the log what they are', async () => {
     const first = await dialogue(ng, 'first');
-    const before = descriptors();
+    const before = descriptors(daemon);
     const more = [await dialogue(ng, 'second'), await dialogue(ng, 'third')];
     for (const each of [first, ...more]) await talks(each);
-    expect(descriptors()).to.equal(before);
+    expect(descriptors(daemon)).to.equal(before);
     expect(daemon.process.stderr).to.match(/Media ports: steered \(--port-mode=steered\); pinned/);
     for (const each of [first, ...more]) hangUp(each);
   });
@@ -127,6 +129,70 @@ describe('steered ports', function () {
     await until(() => /is attached again/.test(daemon.process.stderr), 'attached again');
     await talks(call);
     hangUp(call);
+  });
+});
+
+describe('what an instance has pinned for its steered ports', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (steeringMissing() !== null) this.skip();
+  });
+
+  const pinsOf = (daemon: MediaDaemon): string =>
+    /pinned in (\S+?)[,\n]/.exec(daemon.process.stderr)?.[1] ?? '';
+
+  it('is removed by the next start of another one once it is killed, and not while it lives', async () => {
+    const daemons: MediaDaemon[] = [];
+    const start = async (): Promise<MediaDaemon> => {
+      const daemon = await MediaDaemon.start('rtprelayd', { extra: [...steered] });
+      daemons.push(daemon);
+      return daemon;
+    };
+    try {
+      const [killed, alive] = [await start(), await start()];
+      await killed.stop('SIGKILL');
+      expect(existsSync(pinsOf(killed))).to.equal(true);
+      const next = await start();
+      expect(existsSync(pinsOf(killed))).to.equal(false);
+      expect(existsSync(pinsOf(alive))).to.equal(true);
+      expect(next.process.stderr).to.contain(basename(pinsOf(killed)));
+      const ng = alive.client();
+      const call = await dialogue(ng, 'goes on');
+      await talks(call);
+      hangUp(call);
+      ng.close();
+    } finally {
+      for (const daemon of daemons) await daemon.stop();
+    }
+  });
+});
+
+describe('ports that can be steered no longer', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (steeringMissing() !== null) this.skip();
+  });
+
+  it('get sockets, and neither calls nor new ones notice', async () => {
+    const daemon = await MediaDaemon.start('rtprelayd', { extra: steered });
+    const ng = daemon.client();
+    const call = await dialogue(ng, 'lasting');
+    await talks(call);
+    const steeredSockets = descriptors(daemon);
+    const pins = /pinned in (\S+?)[,\n]/.exec(daemon.process.stderr)?.[1] ?? '';
+    await until(() => {
+      // The daemon may just have attached it again: then once more.
+      spawnSync('python3', [detachLink, `${pins}/link`, 'folder']);
+      return /bound from now on, steering has come to an end/.test(daemon.process.stderr);
+    }, 'bound');
+    await talks(call);
+    expect(descriptors(daemon)).to.be.at.least(steeredSockets + 4);
+    const later = await dialogue(ng, 'later');
+    await talks(later);
+    await talks(call);
+    ng.close();
+    for (const each of [call, later]) hangUp(each);
+    await daemon.stop();
   });
 });
 

@@ -240,7 +240,6 @@ describe('one publisher and many subscribers', () => {
       ['subscribe answer', { 'to-tag': 'no' }, 'No SDP body in message'],
       ['subscribe answer', { 'to-tag': 'no', sdp }, 'To-tag not found'],
       ['unsubscribe', {}, 'No to-tag in message'],
-      ['unsubscribe', { 'to-tag': 'no' }, 'To-tag not found'],
       ['publish', {}, 'No SDP body in message'],
       ['publish', { sdp: '' }, 'No SDP body in message'],
       ['publish', { sdp: 'nonsense' }, 'Failed to parse SDP'],

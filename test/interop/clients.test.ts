@@ -43,8 +43,8 @@ describe(`${subjectKind} and other people's clients`, () => {
     own = daemon.client();
   });
   after(async () => {
-    own.close();
-    await daemon.stop();
+    own?.close();
+    await daemon?.stop();
   });
 
   async function exists(callId: string): Promise<boolean> {
@@ -56,7 +56,7 @@ describe(`${subjectKind} and other people's clients`, () => {
     before(() => {
       client = new (loadPackage().Client)({ timeout: 3000 });
     });
-    after(() => client.close());
+    after(() => client?.close());
 
     const keys = { 'call-id': 'by-package', 'from-tag': 'a' };
     const send = async (

@@ -64,8 +64,8 @@ describe(`Kamailio, SIPp and ${subjectKind}`, function () {
     client = daemon.client();
   });
   after(async () => {
-    client.close();
-    await daemon.stop();
+    client?.close();
+    await daemon?.stop();
   });
   afterEach(stopAll);
 

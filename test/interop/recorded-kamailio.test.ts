@@ -103,8 +103,8 @@ describe(`${subjectKind} and what Kamailio 5.6 sends`, () => {
     client = daemon.client();
   });
   after(async () => {
-    client.close();
-    await daemon.stop();
+    client?.close();
+    await daemon?.stop();
   });
 
   it('has all forty recordings', () => {

@@ -1,5 +1,6 @@
 // Which stream of a bundle a packet belongs to, and what of its RTCP.
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include "../../native/core/demux.h"
@@ -80,6 +81,23 @@ TEST("a packet belongs to the stream of its MID, else of its SSRC, else of its p
   CHECK(transport.stream(rtp(0, 0x30, mid('x'))) == 0);
   // Of another id it is nothing.
   CHECK(transport.stream(rtp(0, 0x33, {0xbe, 0xde, 0, 1, 0x50, 'v', 0, 0})) == 1);
+}
+
+TEST("what packets teach is told once, and what the SDP says is not forgotten for it") {
+  Transport transport;
+  const auto news = [&] { return std::exchange(transport.state.news_size, 0); };
+  CHECK(transport.stream(rtp(111, 0x10)) == 1 && news() == 0);
+  CHECK(transport.stream(rtp(96, 0x21)) == 2 && news() == 1);
+  CHECK(transport.state.news[0].ssrc == 0x21 && transport.state.news[0].stream == 2);
+  CHECK(transport.stream(rtp(96, 0x21)) == 2 && news() == 0);
+  CHECK(transport.stream(rtp(96, 0x21, mid('a'))) == 1 && news() == 1);
+  for (int count = 0; count < 300; ++count) {
+    Bytes packet = rtp(0, static_cast<std::uint8_t>(count));
+    packet[10] = static_cast<std::uint8_t>(0x40 + count / 200);
+    CHECK(transport.stream(packet) == 1);
+    news();
+  }
+  CHECK(transport.stream(rtp(111, 0x10)) == 1);
 }
 
 TEST("what is learned is forgotten before it fills the memory") {

@@ -311,6 +311,40 @@ TEST("ICE: a restart keeps media on its way until the new pair is found") {
   CHECK(call.a.routes.size() == 1);
 }
 
+TEST("ICE: a check of the peer's new generation under our former one is not answered") {
+  Alone alone;
+  AgentSettings again = settings(true, true);
+  again.local = {"again", "another password 22 ch"};
+  again.remote = {"anew", "and one more of 22 cha"};
+  // The offer that restarts has not come: the peer is known by its former name.
+  alone.receive(make({.remote = "anew"}));
+  CHECK(last(alone.node).error == kUnauthenticated);
+  CHECK(alone.node.agent.configure(again, 2));
+  alone.receive(make({.remote = "anew"}));
+  CHECK(last(alone.node).error == kUnauthenticated);
+  alone.receive(make({}));
+  CHECK(last(alone.node).kind == StunClass::kSuccess);
+  CHECK(!alone.node.agent.has_route());
+  alone.receive(make({.local = "again", .remote = "anew", .password = again.local.password}));
+  CHECK(last(alone.node).kind == StunClass::kSuccess);
+}
+
+TEST("ICE: a restart of ours is answered by checks before the peer's new credentials are known") {
+  Alone alone;
+  AgentSettings again = settings(true, true);
+  again.local = {"again", "another password 22 ch"};
+  CHECK(alone.node.agent.configure(again, 2));
+  const Bytes early = make({.local = "again", .remote = "anew", .password = again.local.password});
+  alone.receive(early);
+  CHECK(last(alone.node).kind == StunClass::kSuccess);
+  again.remote = {"anew", "and one more of 22 cha"};
+  CHECK(alone.node.agent.configure(again, 3));
+  alone.receive(early);
+  CHECK(last(alone.node).kind == StunClass::kSuccess);
+  alone.receive(make({.local = "again", .remote = "other", .password = again.local.password}));
+  CHECK(last(alone.node).error == kUnauthenticated);
+}
+
 TEST("ICE: consent is asked for, lost 30 s after the last answer, and regained by an answer") {
   Call call(6);
   call.exchange();

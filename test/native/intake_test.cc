@@ -8,6 +8,7 @@
 namespace {
 
 using rtprelay::Intake;
+using rtprelay::Outcome;
 using rtprelay::SocketAddress;
 using rtprelay::SourceTable;
 using rtprelay::Standing;
@@ -45,7 +46,7 @@ TEST("a message has a cookie and a dictionary") {
 TEST("a source is a proxy from its first command on") {
   SourceTable table(7);
   CHECK(table.standing(source(1)) == Standing::kUnknown);
-  table.note(source(1), true);
+  table.note(source(1), Outcome::kCommand);
   CHECK(table.standing(source(1)) == Standing::kProxy);
   CHECK(table.standing(source(2)) == Standing::kUnknown);
   CHECK(table.standing(source(1, "192.0.2.2")) == Standing::kUnknown);
@@ -54,30 +55,49 @@ TEST("a source is a proxy from its first command on") {
 TEST("rubbish makes a nuisance and a command ends it") {
   SourceTable table(7);
   for (int i = 0; i < 9; ++i)
-    table.note(source(1), false);
+    table.note(source(1), Outcome::kMalformed);
   CHECK(table.standing(source(1)) == Standing::kUnknown);
-  table.note(source(1), false);
+  table.note(source(1), Outcome::kMalformed);
   CHECK(table.standing(source(1)) == Standing::kNuisance);
-  table.note(source(1), true);
+  table.note(source(1), Outcome::kCommand);
   CHECK(table.standing(source(1)) == Standing::kProxy);
   // Ten commands outweigh one mistake, and no more.
   for (int i = 0; i < 10; ++i)
-    table.note(source(1), true);
-  table.note(source(1), false);
+    table.note(source(1), Outcome::kCommand);
+  table.note(source(1), Outcome::kMalformed);
   CHECK(table.standing(source(1)) == Standing::kProxy);
-  table.note(source(1), false);
+  table.note(source(1), Outcome::kMalformed);
   CHECK(table.standing(source(1)) == Standing::kUnknown);
+}
+
+TEST("commands that are refused make no proxy, and a nuisance of who sends nothing else") {
+  SourceTable table(7);
+  for (int i = 0; i < 999; ++i)
+    table.note(source(1), Outcome::kRefused);
+  CHECK(table.standing(source(1)) == Standing::kUnknown);
+  table.note(source(1), Outcome::kRefused);
+  CHECK(table.standing(source(1)) == Standing::kNuisance);
+  for (int i = 0; i < 5000; ++i)
+    table.note(source(1), Outcome::kNeutral);
+  CHECK(table.standing(source(1)) == Standing::kNuisance);
+  table.note(source(1), Outcome::kCommand);
+  for (int i = 0; i < 5000; ++i)
+    table.note(source(1), Outcome::kRefused);
+  CHECK(table.standing(source(1)) == Standing::kProxy);
+  for (int i = 0; i < 5000; ++i)
+    table.note(source(2), Outcome::kNeutral);
+  CHECK(table.standing(source(2)) == Standing::kUnknown);
 }
 
 TEST("strangers do not displace proxies") {
   SourceTable table(7);
   for (std::uint16_t port = 1; port <= 64; ++port) {
     for (int i = 0; i < 5; ++i)
-      table.note(source(port, "2001:db8::1"), true);
+      table.note(source(port, "2001:db8::1"), Outcome::kCommand);
   }
   for (std::uint16_t port = 1; port < 60'000; ++port) {
-    table.note(source(port), false);
-    table.note(source(port, "192.0.2.2"), true);
+    table.note(source(port), Outcome::kMalformed);
+    table.note(source(port, "192.0.2.2"), Outcome::kCommand);
   }
   int proxies = 0;
   for (std::uint16_t port = 1; port <= 64; ++port)
@@ -87,7 +107,7 @@ TEST("strangers do not displace proxies") {
 
 TEST("messages of proxies come first") {
   Intake intake(7);
-  intake.note(source(1), true);
+  intake.note(source(1), Outcome::kCommand);
   intake.offer(source(9), bytes_of("a d1:"), 0);
   intake.offer(source(1), bytes_of("b d1:"), 0);
   intake.offer(source(9), bytes_of("c d1:"), 0);
@@ -99,7 +119,7 @@ TEST("messages of proxies come first") {
 
 TEST("somebody new does not wait for ever behind busy proxies") {
   Intake intake(7);
-  intake.note(source(1), true);
+  intake.note(source(1), Outcome::kCommand);
   intake.offer(source(9), bytes_of("n d1:"), 0);
   intake.offer(source(9), bytes_of("m d1:"), 0);
   // As many commands of a proxy as are taken, so that some of them always wait.
@@ -139,7 +159,7 @@ TEST("malformed messages are taken in small numbers and counted") {
 TEST("what a nuisance sends counts as malformed") {
   Intake intake(7);
   for (int i = 0; i < 10; ++i)
-    intake.note(source(9), false);
+    intake.note(source(9), Outcome::kMalformed);
   for (int i = 0; i < 300; ++i)
     intake.offer(source(9), bytes_of("k d1:"), 0);
   CHECK(intake.take_refused().malformed == 100U);
@@ -147,7 +167,7 @@ TEST("what a nuisance sends counts as malformed") {
 
 TEST("what waits is bounded in number and bytes") {
   Intake intake(7);
-  intake.note(source(1), true);
+  intake.note(source(1), Outcome::kCommand);
   const std::string large = "k d1:" + std::string(60'000, 'x');
   for (int i = 0; i < 5000; ++i)
     intake.offer(source(9), bytes_of("k d1:"), 0);

@@ -58,6 +58,7 @@ TEST("loss, duplicates and disorder are told apart") {
   const Reception& reception = source.reception;
   CHECK(reception.lost.get() == 2); // 3 and 7
   CHECK(reception.duplicates.get() == 1 && reception.reordered.get() == 2);
+  CHECK(reception.skips.get() == 2 && reception.resets.get() == 0);
   const ReportBlock block = source.report();
   // RFC 3550 §6.4.1 counts a duplicate as received.
   CHECK(block.cumulative_loss == 1 && block.fraction_lost == 256 / 10);
@@ -73,6 +74,24 @@ TEST("a restart of the numbers is believed with the second packet") {
   CHECK(source.report().highest_sequence == 2);
   source.comes(30001);
   CHECK(source.report().highest_sequence == 30001 && source.reception.lost.get() == 0);
+  CHECK(source.reception.resets.get() == 1 && source.reception.skips.get() == 0);
+}
+
+TEST("a run of missing numbers is one skip until it is filled") {
+  Source source;
+  const Counter& skips = source.reception.skips;
+  source.comes(1);
+  source.comes(6); // 2 to 5 are missing
+  CHECK(skips.get() == 1);
+  source.comes(4); // 2, 3 and 5
+  CHECK(skips.get() == 2);
+  source.comes(5);
+  source.comes(2);
+  CHECK(skips.get() == 1 && source.reception.lost.get() == 1);
+  source.comes(3);
+  CHECK(skips.get() == 0 && source.reception.lost.get() == 0);
+  source.comes(200);
+  CHECK(skips.get() == 1);
 }
 
 TEST("jitter follows the arrival times") {

@@ -13,15 +13,11 @@ namespace rtprelay {
 
 /// RTP or RTCP of one stream goes to another.
 inline RouteSpec route(std::uint32_t from, std::uint32_t to, RouteKind kind = RouteKind::kRtp) {
-  return {0, from, to, kind, false, std::nullopt};
+  return {from, to, kind, false, std::nullopt};
 }
 
-/// Adds routes, numbering them.
 inline void add_routes(PlanSpec& plan, std::initializer_list<RouteSpec> routes) {
-  for (RouteSpec each : routes) {
-    each.id = static_cast<std::uint32_t>(plan.routes.size());
-    plan.routes.push_back(each);
-  }
+  plan.routes.insert(plan.routes.end(), routes);
 }
 
 inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
@@ -199,6 +195,7 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
       number(source.ssrc);
       number(source.has_rtp ? static_cast<double>(source.rtp) : -1.0);
       number(source.has_rtcp ? static_cast<double>(source.rtcp) : -1.0);
+      number(source.offset);
     }
   }
   for (const IdentitySpec& identity : plan.identities) {
@@ -254,7 +251,6 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     section(5, [&] { own_rtcp(*stream.own_rtcp); });
   }
   for (const RouteSpec& route : plan.routes) {
-    number(route.id);
     number(route.from_stream);
     number(route.to_stream);
     number(route.kind);

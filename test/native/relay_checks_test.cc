@@ -581,6 +581,118 @@ TEST("relay: a flood of ClientHellos costs no other call a packet or its handsha
   }));
 }
 
+namespace {
+
+/// RFC 6347 §4.3.2.
+bool is_client_hello(const Bytes& packet) {
+  return packet.size() > 13 && packet[0] == 22 && packet[13] == 1;
+}
+
+/// A call whose peer has `own` and is expected at a phone of the test's own.
+struct Expecting : Secured {
+  Expecting(bool active, std::size_t own) : Secured("expecting") {
+    dtls(active, 1).fingerprint = fingerprint(own);
+    peer().endpoint = peer().signalled = phone.address();
+  }
+  void turn(Client& client, const Phone& at) {
+    for (const Bytes& packet : client.sent) {
+      hellos += is_client_hello(packet) ? 1 : 0;
+      at.send_bytes(facing(1), packet);
+    }
+    client.sent.clear();
+    for (Bytes packet = at.receive(2); !packet.empty(); packet = at.receive(0))
+      client.session.on_packet(packet, now_micros());
+    client.session.advance(now_micros());
+  }
+  const Phone phone;
+  /// Sent in turns.
+  int hellos = 0;
+};
+
+/// Both have keys.
+bool agree(Driven& relay, Expecting& call, Client& peer) {
+  return relay.sees([&] {
+    call.turn(peer, call.phone);
+    return peer.is_keyed && relay.is_keyed(call);
+  });
+}
+
+bool has(const Driven& relay, std::size_t handshakes) {
+  const auto told = relay.handshakes.find("expecting");
+  return (told == relay.handshakes.end() ? 0 : told->second.size()) == handshakes;
+}
+
+} // namespace
+
+TEST("relay: a peer that begins a handshake itself, though it was to wait for ours, is keyed, the "
+     "first time and anew; a stranger is not heard") {
+  Driven relay;
+  Expecting call(true, 0);
+  relay.drive(call);
+  Client peer(0);
+  CHECK(agree(relay, call, peer));
+  const dtls::SrtpKeys before = relay.keys["expecting"];
+  Client again(0);
+  CHECK(relay.sees([&] {
+    call.turn(again, call.phone);
+    return again.is_keyed && relay.keys["expecting"].local.key != before.local.key;
+  }));
+  CHECK(has(relay, 2));
+}
+
+TEST("relay: while there are keys, a handshake with an unknown certificate waits for its "
+     "fingerprint, and is none of the call's without it") {
+  Driven relay;
+  Expecting call(false, 0);
+  relay.drive(call);
+  Client peer(0);
+  CHECK(agree(relay, call, peer));
+  // Another one answers, from elsewhere; its packets are faster than its body.
+  const Phone elsewhere;
+  Client other(2);
+  CHECK(relay.sees([&] {
+    call.turn(other, elsewhere);
+    return other.is_keyed;
+  }));
+  CHECK(has(relay, 1));
+  const dtls::SrtpKeys before = relay.keys["expecting"];
+  call.peer().dtls->fingerprint = fingerprint(2);
+  call.peer().dtls->generation = 1;
+  relay.drive(call);
+  CHECK(relay.sees([&] { return relay.keys["expecting"].local.key != before.local.key; }));
+  CHECK(has(relay, 2));
+}
+
+TEST("relay: a handshake that is under way goes on in the association that the peer's body asks "
+     "for meanwhile") {
+  for (const bool keyed : {false, true}) {
+    Driven relay;
+    Expecting call(false, 0);
+    relay.drive(call);
+    if (keyed) {
+      Client first(0);
+      CHECK(relay.sees([&] {
+        call.turn(first, call.phone);
+        return relay.is_keyed(call);
+      }));
+    }
+    Client peer(2);
+    call.phone.send_bytes(call.facing(1), peer.sent.front());
+    peer.sent.clear();
+    const Bytes hello = call.phone.receive(5000);
+    CHECK(!hello.empty());
+    peer.session.on_packet(hello, now_micros());
+    relay.keys.clear();
+    call.peer().dtls->fingerprint = fingerprint(2);
+    call.peer().dtls->generation = 1;
+    relay.drive(call);
+    call.hellos = 0;
+    CHECK(agree(relay, call, peer));
+    // It has not begun anew.
+    CHECK(call.hellos == 0);
+  }
+}
+
 TEST("relay: garbage that looks like STUN or DTLS leaves checks and handshakes as they are") {
   Couple couple;
   couple.meet(ice::Mode::kFull, ice::Mode::kLite);

@@ -27,6 +27,46 @@ TEST("packets go both ways") {
   CHECK(relay.totals().packets == 2 && relay.totals().errors == 0);
 }
 
+TEST("what came to an address and left it is counted there, also of streams that are gone") {
+  TestRelay relay;
+  const auto of = [&](const char* host) {
+    SocketAddress address;
+    CHECK(parse_address(host, 0, address));
+    const std::vector<AddressCounters> all = relay.by_address();
+    const auto found = std::ranges::find_if(
+        all, [&](const AddressCounters& each) { return each.address.same_host(address); });
+    return found == all.end() ? AddressCounters() : *found;
+  };
+  Fixture call;
+  CHECK(parse_address("127.0.0.2", call.plan.ports[1].local.port, call.plan.ports[1].local));
+  CHECK(relay.apply(call.plan));
+  for (int i = 0; i < 3; ++i) {
+    call.phones[0].send(call.facing(0));
+    CHECK(call.phones[1].hears());
+  }
+  const auto both_as_expected = [&] {
+    const AddressCounters first = of("127.0.0.1");
+    const AddressCounters second = of("127.0.0.2");
+    return first.received.packets == 3 && first.received.bytes == 3 * 172 &&
+           first.packets_out == 0 && second.received.packets == 0 && second.packets_out == 3 &&
+           second.bytes_out == 3 * 172;
+  };
+  CHECK(eventually(both_as_expected));
+  // What it has counted stays where it was counted.
+  CHECK(parse_address("127.0.0.3", call.plan.ports[0].local.port, call.plan.ports[0].local));
+  CHECK(relay.apply(call.plan));
+  CHECK(both_as_expected());
+  call.phones[0].send(call.facing(0));
+  CHECK(call.phones[1].hears());
+  CHECK(relay.end("call"));
+  relay.wake_workers_for_orders();
+  CHECK(eventually([&] {
+    return of("127.0.0.1").received.packets == 3 && of("127.0.0.3").received.packets == 1 &&
+           of("127.0.0.2").packets_out == 4;
+  }));
+  CHECK(relay.totals().packets == 4);
+}
+
 TEST("muxed RTCP goes to the RTCP sinks and RTP to the RTP sinks") {
   TestRelay relay;
   Fixture call;
@@ -247,7 +287,7 @@ TEST("a packet that strict source rejects is no sign of life") {
   CHECK(eventually([&] { return reading().stream->counters.errors.get() == 1; }));
   CHECK(reading().stream->counters.packets.get() == 1 &&
         reading().stream->counters.last_packet.get() == 0);
-  relay.each_activity([](const std::string&, std::uint64_t last) { CHECK(last == 0); });
+  CHECK(relay.last_packet("call") == 0 && relay.last_packet("another") == 0);
   std::vector<TransportEventRecord> events;
   relay.collect(events);
   CHECK(events.empty());

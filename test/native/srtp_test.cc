@@ -398,6 +398,60 @@ TEST("SRTP: a sender that continues another one uses no index that the other may
   CHECK(protect(*second, rtp(499, 77)).empty());
 }
 
+TEST("SRTP: a source that has started anew goes on where the sender is continued") {
+  const Parameters both = parameters(Suite::kAes128CmSha1_80);
+  Pair first(both);
+  for (std::uint16_t sequence = 40'000; sequence < 40'100; ++sequence)
+    CHECK(passes(*first.sender, *first.receiver, rtp(sequence)));
+  // Its numbers are lower ones from here on.
+  std::uint16_t sequence = 30'000;
+  for (int i = 0; i < 3; ++i)
+    CHECK(protect(*first.sender, rtp(sequence++)).empty());
+  // On the way out they go on from those before.
+  const auto heard = [&](Sender& sender) {
+    Bytes plain;
+    return unprotect(*first.receiver, protect(sender, rtp(sequence++)), plain) == Status::kDone;
+  };
+  for (int i = 0; i < 20; ++i)
+    CHECK(heard(*first.sender));
+  SourceIndexes known;
+  CHECK(first.sender->indexes_of(0x11223344, known) && known.offset != 0);
+  const auto second = Sender::create(both);
+  CHECK(second->resume(known));
+  for (int i = 0; i < 20; ++i)
+    CHECK(heard(*second));
+}
+
+TEST("SRTP: a source starts anew while another sender continues, and nothing is used twice") {
+  const Parameters both = parameters(Suite::kAes128CmSha1_80);
+  Pair first(both);
+  SourceIndexes known;
+  for (std::uint16_t sequence = 40'000; sequence < 45'000; ++sequence) {
+    CHECK(passes(*first.sender, *first.receiver, rtp(sequence)));
+    // What the store knows is older than what was sent.
+    if (sequence == 40'000)
+      CHECK(first.sender->indexes_of(0x11223344, known));
+  }
+  const auto second = Sender::create(both);
+  CHECK(second->resume(known));
+  std::size_t heard = 0;
+  for (std::uint16_t sequence = 30'000; sequence < 30'300; ++sequence) {
+    Bytes plain;
+    const Bytes secret = protect(*second, rtp(sequence));
+    heard += !secret.empty() && unprotect(*first.receiver, secret, plain) == Status::kDone;
+  }
+  CHECK(heard >= 290);
+}
+
+TEST("SRTCP of a source that is not known begins where a continued sender is told") {
+  const Parameters both = parameters(Suite::kAes128CmSha1_80);
+  Pair pair(both);
+  pair.sender->resume(70'000);
+  CHECK(passes(*pair.sender, *pair.receiver, receiver_report(), true));
+  SourceIndexes indexes;
+  CHECK(pair.sender->indexes_at(0).rtcp == 70'000);
+}
+
 TEST("SRTP: a receiver that continues another one refuses what that one has had") {
   const Parameters both = parameters(Suite::kAeadAes256Gcm);
   Pair first(both);

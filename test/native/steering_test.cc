@@ -237,3 +237,17 @@ TEST("a socket that is bound is seen, and no longer when it is closed") {
   foreign.forget();
   CHECK(foreign.has(at("127.0.0.3", local_address(any.get()).port)));
 }
+
+TEST("a socket of IPv6 only leaves the port to IPv4") {
+  for (const int only : {0, 1}) {
+    const FileDescriptor socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    CHECK(setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) == 0);
+    sockaddr_in6 any = {};
+    any.sin6_family = AF_INET6;
+    CHECK(bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) == 0);
+    const std::uint16_t port = local_address(socket.get()).port;
+    ForeignSockets foreign;
+    CHECK(foreign.has(at("::1", port)));
+    CHECK(foreign.has(at("127.0.0.1", port)) == (only == 0));
+  }
+}

@@ -53,8 +53,8 @@ describe('explain: why there is no audio', function () {
     client = daemon.client();
   });
   after(async () => {
-    client.close();
-    await daemon.stop();
+    client?.close();
+    await daemon?.stop();
   });
   beforeEach(() => {
     phones = [];

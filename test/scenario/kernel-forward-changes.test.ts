@@ -144,18 +144,36 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
     });
 
     for (const direction of ['sendonly', 'inactive']) {
-      it(`hold by a=${direction} and resume lose nothing`, async () => {
+      it(`hold by a=${direction}: quiet from its answer on, as before from the offer that resumes`, async () => {
         const call = await settled();
         const reverse = direction === 'sendonly' ? 'recvonly' : 'inactive';
+        const quiet = direction === 'sendonly' ? ['back'] : ['forth', 'back'];
         await call.offer('a', call.sdp('a', [`a=${direction}`]));
-        await call.answer('b', call.sdp('b', [`a=${reverse}`]));
         await pause(moment);
-        await call.offer('a', call.sdp('a'));
+        const offered = await rig.phones.marks();
+        const held = await call.answer('b', call.sdp('b', [`a=${reverse}`]));
+        await pause(moment);
+        const resumed = await rig.phones.marks();
+        const sent = await call.offer('a', call.sdp('a'));
+        await back(call);
         await call.answer('b', call.sdp('b'));
         await back(call);
         const report = await call.hush();
-        expectWhole(report.forth, `${call.id}b`);
-        expectWhole(report.back, `${call.id}a`);
+        for (const [way, label, place] of [
+          ['forth', call.forth, `${call.id}b`],
+          ['back', call.back, `${call.id}a`],
+        ] as const) {
+          if (!quiet.includes(way)) {
+            expectWhole(report[way], place);
+            continue;
+          }
+          const { lost } = report[way];
+          // Until it is answered nothing is taken away: it may be refused.
+          expect(lost[0]).to.be.at.least((offered[label] ?? 0) - 2);
+          expect(lost[0]).to.be.at.most((held[label] ?? 0) + 2);
+          expect(lost).to.include(resumed[label] ?? 0);
+          expect(lost.at(-1)).to.be.at.most(sent[label] ?? 0);
+        }
       });
     }
 
@@ -323,7 +341,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       expectWhole(report.forth, `${call.id}b`);
       expectWhole(report.back, `${call.id}a`);
       const dtmf = (await rig.phones.report()).streams[digits];
-      expect(dtmf?.lost.length).to.be.greaterThan(5);
+      expect(dtmf?.lost.length).to.be.greaterThan(2);
       expect(dtmf?.lost[0]).to.be.at.least((blocked.sent[digits] ?? 0) - 2);
       expect(dtmf?.lost.at(-1)).to.be.at.most(sent[digits] ?? 0);
     });

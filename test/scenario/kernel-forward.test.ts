@@ -69,6 +69,26 @@ describe('kernel forwarding', function () {
     });
   }
 
+  it('takes SRTP that is passed through, and none that ends here', async () => {
+    const suite = 'AES_CM_128_HMAC_SHA1_80';
+    const both = ['--srtp-a', suite, '--srtp-b', suite];
+    const [ng, few] = [`${pair.one.address}:2223`, 10];
+    await start('tc');
+    const passed = await pair.talk({
+      ...{ ng, calls: few, seconds: 5, portBase: 10_000 },
+      more: [...both, '--pass-srtp'],
+    });
+    const ended = await pair.talk({ ng, calls: few, seconds: 5, portBase: 12_000, more: both });
+    await until(() => flows() === few * 2, `${few * 2} flows`);
+    await pause(1000);
+    expect(flows(), 'of the calls that pass through alone').to.equal(few * 2);
+    expect(Number(/forwarded: (\d+)/.exec(kernel())?.[1])).to.be.greaterThan(few * 2 * 20);
+    for (const load of [passed, ended]) {
+      const wanted = { lost: 0, duplicates: 0, strange: 0, refusedSrtp: 0 };
+      expect(await pair.reportOf(load)).to.include(wanted);
+    }
+  });
+
   it('without kernel forwarding removes what a killed process has left', async () => {
     const first = await start('tc');
     const load = await talk(8);

@@ -1,90 +1,64 @@
 /** The process pair: a daemon that dies, hangs or is upgraded, and the other one that goes on with its calls. */
 import { expect } from 'chai';
-import { readFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { TestProcess } from '../support/child-process.js';
-import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { TemporaryFolder } from '../support/child-process.js';
+import { freeUdpRange } from '../support/free-ports.js';
 import { Load } from '../support/load.js';
-import { audioSdp, NgClient } from '../support/ng-client.js';
+import { steeringMissing } from '../support/port-modes.js';
+import { audioSdp } from '../support/ng-client.js';
+import { limitMs, ProcessPair } from '../support/process-pair.js';
 import { startRedis } from '../support/processes.js';
 import { until } from '../support/wait.js';
 
-const program = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
-/** kBatchSize of native/core/packet_io.h: what a thread may have in its hands. */
-const roundPackets = 16;
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const program = `${root}dist/bin/rtprelayd.js`;
 /** A socket holds some eighty packets: at this pace, longer than a busy machine takes for anything here. */
 const packetMs = 100;
-const limitMs = 60_000;
 
-/** A parent with its two daemons. */
-class Pair {
-  readonly ngPort = freeUdpPort();
-  readonly ng = new NgClient(this.ngPort);
-  readonly #process: TestProcess;
+/** The daemon as it is installed, which another version can take the place of. */
+class Installation {
+  readonly #folder = new TemporaryFolder('installed');
+  readonly program: string;
 
-  constructor(options: readonly string[] = []) {
-    const { min, max } = freeUdpRange(500);
-    this.#process = new TestProcess('pair', process.execPath, [
-      ...[program, '--config-file=none', '-f', '-E', '--pair=yes', '--interface=127.0.0.1'],
-      ...[`--listen-ng=127.0.0.1:${this.ngPort}`, `--port-min=${min}`, `--port-max=${max}`],
-      ...['--delete-delay=0', '--log-level=6', ...options],
-    ]);
+  constructor() {
+    const { path } = this.#folder;
+    mkdirSync(`${path}/dist/bin`, { recursive: true });
+    this.program = `${path}/dist/bin/rtprelayd.js`;
+    for (const name of ['build', 'node_modules', 'package.json', 'dist/package.json'])
+      symlinkSync(`${root}${name}`, `${path}/${name}`);
+    symlinkSync(`${root}dist/bin/rtprelayd.bundle.js`, `${path}/dist/bin/rtprelayd.bundle.js`);
+    copyFileSync(program, this.program);
   }
 
-  get log(): string {
-    return this.#process.log();
+  /** Another version: this before what the program does. */
+  replace(code: string): void {
+    const text = readFileSync(program, 'utf8').replace(/^#!.*/, '');
+    writeFileSync(`${this.program}.new`, `${code}\n${text}`);
+    renameSync(`${this.program}.new`, this.program);
   }
 
-  get parent(): TestProcess {
-    return this.#process;
-  }
-
-  /** The active one is the first that was started. */
-  children(): readonly number[] {
-    const { pid } = this.#process;
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
-    return text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]));
-  }
-
-  active(): number {
-    const [, told] = [...this.log.matchAll(/process (\d+) is the active one now/g)].at(-1) ?? [];
-    return told === undefined ? (this.children()[0] ?? 0) : Number(told);
-  }
-
-  count(text: RegExp): number {
-    return [...this.log.matchAll(text)].length;
-  }
-
-  /** A spare process has come as far as the active one for the `times`th time. */
-  async warm(times: number): Promise<void> {
-    try {
-      await until(
-        () => this.count(/Standing by for the active process/g) >= times,
-        'warm',
-        limitMs,
-      );
-    } catch (error) {
-      throw new Error(`${String(error)}\n${this.log}`, { cause: error });
-    }
-  }
-
-  async serves(times: number): Promise<void> {
-    await until(() => this.count(/Startup complete/g) >= times, 'serving', limitMs);
-  }
-
-  async stop(): Promise<void> {
-    this.ng.close();
-    const children = this.#process.running ? this.children() : [];
-    await this.#process.stop();
-    for (const pid of children) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended with the parent.
-      }
-    }
+  remove(): void {
+    this.#folder.remove();
   }
 }
+
+/** Lives until it has threads that relay, and half a second longer. */
+const endsWhenActive = `
+  setInterval(() => {
+    const { readdirSync, readFileSync } = require('node:fs');
+    const names = readdirSync('/proc/self/task').map((id) => readFileSync('/proc/self/task/' + id + '/comm', 'utf8'));
+    if (names.some((name) => name.startsWith('rtprelay-media'))) setTimeout(() => process.kill(process.pid, 'SIGKILL'), 500);
+  }, 50).unref();`;
 
 const isThere = (pid: number): boolean => {
   try {
@@ -95,11 +69,62 @@ const isThere = (pid: number): boolean => {
   }
 };
 
+describe('the process pair, without Redis, with steered ports', function () {
+  this.timeout(180_000);
+  before(function () {
+    if (steeringMissing() !== null) this.skip();
+  });
+
+  it('loses nothing of 40 calls when the active process is killed, and then hands over', async () => {
+    const pair = new ProcessPair(['--port-mode=steered']);
+    try {
+      const calls = 40;
+      await pair.warm(1);
+      expect(pair.log).to.match(/Media ports: steered .* as the active process has them/);
+      const { ngPort } = pair;
+      const portBase = freeUdpRange(calls * 4).min;
+      const load = await Load.start({
+        ...{ ngPort, calls, seconds: 9, packetMs, portBase, keepCalls: true },
+      });
+      const [killed] = [pair.active()];
+      expect(socketsOf(killed), 'no descriptor for a call').to.be.below(calls);
+      process.kill(killed, 'SIGKILL');
+      await pair.serves(2);
+      await pair.warm(2);
+      pair.parent.signal('SIGUSR2');
+      await until(() => pair.log.includes('has handed over'), 'the hand-over', limitMs);
+      await pair.serves(3);
+      const report = await load.report();
+      expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
+      expect((await pair.ng.ask({ command: 'list', limit: 1000 }))['calls']).to.have.lengthOf(
+        calls,
+      );
+      expect(pair.log).to.not.match(/nobody looks after it|bound from now on/);
+      // New ports, and those of calls that end, are written by the process that has the calls now.
+      await pair.ng.ask({ command: 'delete', 'call-id': 'load-0', 'from-tag': 'a' });
+      const offer = { command: 'offer', 'call-id': 'new', 'from-tag': 'a', sdp: audioSdp(6000) };
+      expect(await pair.ng.ask(offer)).to.include({ result: 'ok' });
+    } finally {
+      await pair.stop();
+    }
+  });
+});
+
+/** Descriptors of sockets. */
+const socketsOf = (pid: number): number =>
+  readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false;
+    }
+  }).length;
+
 describe('the process pair, without Redis', function () {
   this.timeout(180_000);
-  let pair: Pair;
+  let pair: ProcessPair;
   beforeEach(async () => {
-    pair = new Pair();
+    pair = new ProcessPair();
     await pair.warm(1);
   });
   afterEach(() => pair.stop());
@@ -125,8 +150,7 @@ describe('the process pair, without Redis', function () {
     console.log(
       `      lost ${report.lost} of ${report.sent}, longest pause ${report.longestPauseMs.max} ms`,
     );
-    expect(report).to.include({ duplicates: 0, strange: 0 });
-    expect(report.lost).to.be.at.most(kills * roundPackets);
+    expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
     const list = await pair.ng.ask({ command: 'list', limit: 1000 });
     expect(list['calls']).to.have.lengthOf(calls);
   });
@@ -159,7 +183,8 @@ describe('the process pair, without Redis', function () {
     process.kill(pair.active(), 'SIGKILL');
     await pair.serves(2);
     await load.report();
-    await until(async () => (await packets()) > 850, 'the sum of both', 5000);
+    // At most 150 have come since; what the killed one had written down may be some seconds old.
+    await until(async () => (await packets()) > 300, 'the sum of both', 5000);
   });
 
   it('has a hanging process killed, and loses nothing', async () => {
@@ -177,10 +202,10 @@ describe('the process pair, without Redis', function () {
     const hanging = pair.active();
     process.kill(hanging, 'SIGSTOP');
     await pair.serves(2);
-    expect(isThere(hanging)).to.equal(false);
+    // It runs no more; its memory may still be given back.
+    await until(() => !isThere(hanging), 'its end', limitMs);
     const report = await load.report();
-    expect(report).to.include({ duplicates: 0, strange: 0 });
-    expect(report.lost).to.be.at.most(roundPackets);
+    expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
   });
 
   it('hands over to what is installed now, and loses nothing', async () => {
@@ -224,6 +249,8 @@ describe('the process pair, without Redis', function () {
   });
 
   it('starts another spare process when that dies, and ends with 0 by SIGTERM', async () => {
+    const environment = readFileSync(`/proc/${pair.active()}/environ`, 'latin1').split('\0');
+    expect(environment, 'memory of many threads').to.include('MALLOC_ARENA_MAX=1');
     const [active, spare = 0] = pair.children();
     process.kill(spare, 'SIGKILL');
     await pair.warm(2);
@@ -246,12 +273,58 @@ describe('the process pair, without Redis', function () {
   });
 });
 
+describe('the process pair and an upgrade that fails', function () {
+  this.timeout(180_000);
+  const calls = 20;
+  let installation: Installation;
+  let pair: ProcessPair;
+  beforeEach(async () => {
+    installation = new Installation();
+    pair = new ProcessPair([], installation.program);
+    await pair.warm(1);
+  });
+  afterEach(async () => {
+    await pair.stop();
+    installation.remove();
+  });
+
+  const talk = (seconds: number): Promise<Load> => {
+    const portBase = freeUdpRange(calls * 4).min;
+    return Load.start({
+      ...{ ngPort: pair.ngPort, calls, seconds, packetMs, portBase, keepCalls: true },
+    });
+  };
+
+  it('stays with the version that runs when the new one does not start', async () => {
+    const active = pair.active();
+    const load = await talk(3);
+    installation.replace('process.exit(3);');
+    pair.parent.signal('SIGUSR2');
+    await until(() => pair.log.includes('everything stays as it is'), 'its end', limitMs);
+    expect(await load.report()).to.include({ lost: 0, duplicates: 0, strange: 0 });
+    expect(pair.children()).to.include(active);
+    expect((await pair.ng.ask({ command: 'list' }))['calls']).to.have.lengthOf(calls);
+  });
+
+  it('goes back to the former version when the new one ends', async () => {
+    const [, spare] = pair.children();
+    const load = await talk(8);
+    installation.replace(endsWhenActive);
+    pair.parent.signal('SIGUSR2');
+    await until(() => pair.log.includes('has handed over'), 'the hand-over', limitMs);
+    await until(() => pair.active() === spare, 'the former version', limitMs);
+    await pair.serves(3);
+    expect(await load.report()).to.include({ lost: 0, duplicates: 0, strange: 0 });
+    expect((await pair.ng.ask({ command: 'list' }))['calls']).to.have.lengthOf(calls);
+  });
+});
+
 describe('the process pair, with Redis', function () {
   this.timeout(180_000);
 
   it('has the same calls in Redis as before, and writes and deletes them', async () => {
     const redis = await startRedis();
-    const pair = new Pair([`--redis=${redis.url()}`]);
+    const pair = new ProcessPair([`--redis=${redis.url()}`]);
     const connection = redis.connect();
     const keys = async (): Promise<string[]> => (await connection.keys('*')).sort();
     try {

@@ -127,11 +127,12 @@ describe('the contents of Redis', function () {
     await connection.config('RESETSTAT');
 
     const running = await start('--redis-expires=8');
+    await running.process.untilLogged('Startup complete');
     const { calls } = await ng.ask({ command: 'list', limit: 1000 });
     const restored = callIds.filter((callId) => !broken.includes(callId));
     expect((calls as string[]).sort()).to.deep.equal([...restored].sort());
     for (const callId of broken) {
-      expect(running.process.log()).to.include(`Failed to restore call ID '${callId}' from Redis`);
+      await running.process.untilLogged(`Failed to restore call ID '${callId}' from Redis`);
     }
     // A change, an end, a refresh of everything, and an orderly stop.
     await offer('call-0', audioSdp(7000));

@@ -6,7 +6,9 @@ export function boundUdp(
   pid: number,
   range: { readonly min: number; readonly max: number },
 ): readonly string[] {
-  const lines = execFileSync('ss', ['-Huanp'], { encoding: 'latin1' }).split('\n');
+  const lines = execFileSync('ss', ['-Huanp'], { encoding: 'latin1', maxBuffer: 1 << 27 }).split(
+    '\n',
+  );
   const bound = lines.flatMap((line) => {
     if (!line.includes(`pid=${pid},`)) return [];
     const [, address = '', port = ''] = /^\S+\s+\S+\s+\S+\s+(\S+):(\d+)\s/.exec(line) ?? [];

@@ -6,11 +6,14 @@ export interface Sessions {
   readonly foreign: number;
 }
 
-/** The answer to one command; empty when nobody listens. */
+/**
+ * The answer to one command; empty when nobody listens. Our side of the connection stays open: rtpengine 10.5 cuts
+ * its answer short now and then where the client has closed its own.
+ */
 export async function cliAsk(port: number, command: string, host = '127.0.0.1'): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
-    const socket = connect(port, host, () => socket.end(`${command}\n`));
+    const socket = connect(port, host, () => socket.write(`${command}\n`));
     socket.setEncoding('latin1');
     socket.setTimeout(5000, () => socket.destroy());
     socket.on('data', (data: string) => (text += data));

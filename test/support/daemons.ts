@@ -1,6 +1,6 @@
 /** The media daemons: rtprelayd, and the rtpengine of Debian 12 and of Debian 13 as the references. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freeUdpPort, freeUdpRange, type PortRange } from './free-ports.js';
 import { NgClient } from './ng-client.js';
@@ -12,6 +12,16 @@ const builtDaemon = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.
 /** RTPRELAY_PORT_MODE: whatever is tested here is tested with this `--port-mode`. */
 const givenMode = process.env['RTPRELAY_PORT_MODE'] ?? '';
 export const givenPortMode = givenMode === '' ? [] : [`--port-mode=${givenMode}`];
+
+/** For tests that look for the socket of each port. */
+export const socketForEachPort = (kind: DaemonKind): readonly string[] =>
+  kind === 'rtprelayd' ? ['--port-mode=bound'] : [];
+
+/** What daemons with steered ports have pinned: where they were killed, their next start may want it. */
+const pinned = new Set<string>();
+process.once('exit', () => {
+  for (const directory of pinned) rmSync(directory, { recursive: true, force: true });
+});
 
 /** `rtpengine` is what is installed here, `rtpengine-12.5` that of Debian 13 (see trixie.ts). */
 export type DaemonKind = 'rtprelayd' | 'rtpengine' | 'rtpengine-12.5';
@@ -101,6 +111,8 @@ export class MediaDaemon {
   }
 
   async stop(signal?: NodeJS.Signals): Promise<void> {
+    const pins = /Media ports: steered .*; pinned in (\S+?)[,\n]/.exec(this.process.stderr)?.[1];
+    if (pins !== undefined) pinned.add(pins);
     await this.process.stop(signal);
     this.folder.remove();
   }

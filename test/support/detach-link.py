@@ -1,4 +1,5 @@
-"""Detaches a pinned BPF link, as an operator would by `bpftool link detach pinned FILE`."""
+"""Detaches a pinned BPF link, as an operator would by `bpftool link detach pinned FILE`; with a second
+argument removes everything that is pinned beside it, and the folder, so that nothing can be pinned there any more."""
 import ctypes
 import os
 import platform
@@ -21,3 +22,8 @@ def bpf(command, attributes):
 path = ctypes.create_string_buffer(sys.argv[1].encode())
 link = bpf(BPF_OBJ_GET, struct.pack("=QII", ctypes.addressof(path), 0, 0))
 bpf(BPF_LINK_DETACH, struct.pack("=I", link))
+if len(sys.argv) > 2:
+    folder = os.path.dirname(sys.argv[1])
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    os.rmdir(folder)

@@ -49,6 +49,36 @@ function sectionOf(document: readonly Section[], beginning: string): Section {
   return found;
 }
 
+/** A document's commands, one by one: a test says which of them it runs, and in the end whether it was all of them. */
+export class Commands {
+  readonly #left: Set<string>;
+  readonly #all: ReadonlySet<string>;
+
+  constructor(private readonly name: string) {
+    this.#left = new Set(
+      readDocument(name)
+        .flatMap(({ blocks }) => blocks)
+        .filter(({ language }) => language === 'sh')
+        .flatMap(({ text }) => text.split('\n'))
+        .map((line) => line.replace(/\s+#.*$/, '').trim())
+        .filter((line) => line !== ''),
+    );
+    this.#all = new Set(this.#left);
+  }
+
+  /** The command, which is about to be run. @throws Error when the document does not say it so. */
+  take(command: string): string {
+    if (!this.#all.has(command)) throw new Error(`docs/${this.name} does not say: ${command}`);
+    this.#left.delete(command);
+    return command;
+  }
+
+  /** Those that were not taken. */
+  get left(): readonly string[] {
+    return [...this.#left];
+  }
+}
+
 /** Which machines a document's words stand for. */
 export type Machines = Readonly<Record<string, readonly IsolatedSystemd[]>>;
 

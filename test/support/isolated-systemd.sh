@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs systemd as the init of a machine of its own, for tests of units.
 #
-#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE [bare]    in the network namespace it shall have
+#   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE [bare|empty]    in the network namespace it shall have
 #   isolated-systemd.sh boot FOLDER CGROUP CHECKOUT NODE debian ROOT    the same with the system in ROOT
 #   isolated-systemd.sh remove FOLDER CGROUP                afterwards: its control groups
 #
@@ -54,6 +54,8 @@ machine_of_parts() { # root checkout node kind
   printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >etc/hosts
   tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 
+  # An empty one has nothing of it.
+  [ "$kind" != empty ] || return 0
   mkdir usr/lib/rtprelay
   read_only "$checkout" usr/lib/rtprelay
   touch usr/local/bin/node

@@ -185,12 +185,14 @@ export class Pair {
     readonly seconds: number;
     /** First of the phones' ports, 4 for each call. */
     readonly portBase: number;
+    /** Further options of the load generator. */
+    readonly more?: readonly string[];
   }): Promise<TestProcess> {
     execFileSync(`${root}scripts/build-bench`);
     const words = ['relay', '--ng', options.ng, '--calls', String(options.calls), '--no-delete'];
     words.push('--seconds', String(options.seconds), '--port-base', String(options.portBase));
     words.push('--bind-a', hubAddress, '--bind-b', hubAddress);
-    words.push('--call-prefix', `phones${options.portBase}`);
+    words.push('--call-prefix', `phones${options.portBase}`, ...(options.more ?? []));
     const load = this.startOnHub('loadgen', loadgen, words);
     await load.untilLogged('ready');
     return load;

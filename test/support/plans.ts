@@ -84,11 +84,11 @@ export function planOfSides(
     const rest = { fromStream: id, rewrite: null, processor: null };
     for (const toStream of rtpTo) {
       const to = { toStream, kind: 'rtp', withoutFeedback: false } as const;
-      routes.push({ id: routes.length, ...rest, ...to });
+      routes.push({ ...rest, ...to });
     }
     for (const toStream of rtcpTo) {
       const to = { toStream, kind: 'rtcp', withoutFeedback: feedback && !hasFeedback(toStream) };
-      routes.push({ id: routes.length, ...rest, ...to } as RoutePlan);
+      routes.push({ ...rest, ...to } as RoutePlan);
     }
   }
   return {

@@ -17,7 +17,7 @@ const pinDirectory = (): string => `/sys/fs/bpf/rtprelay-test-${process.pid}-${(
 
 const openSteering = (): ReturnType<typeof newSteering> => {
   const steering = newSteering();
-  const reason = steering.open(pinDirectory(), builtFile('bpf', 'steer.bpf.o'), 1000);
+  const reason = steering.open(pinDirectory(), builtFile('bpf', 'steer.bpf.o'), 1000, false);
   if (reason !== null) throw new Error(reason);
   return steering;
 };
@@ -46,8 +46,8 @@ export function openTestRelay(mode: PortMode, options: NativeRelayOptions): Test
     return { relay, detach: () => undefined, close: () => relay.close() };
   }
   const steering = openSteering();
-  const { ports, sockets } = steering.state();
-  const relay = new NativeRelay({ ...options, steering: { ports, sockets } });
+  const { ports, sockets, blocks } = steering.state();
+  const relay = new NativeRelay({ ...options, steering: { ports, sockets, blocks } });
   const detach = (): void => void steering.remove();
   return {
     relay,

@@ -71,6 +71,10 @@ export interface SippOptions {
   /** Where to send requests; a called phone sends none of its own. */
   readonly remotePort?: number;
   readonly callId?: string;
+  /** Calls one behind the other, each with an id of its own, forty a second. Default 1. */
+  readonly calls?: number;
+  /** Default: a free one. */
+  readonly port?: number;
   /** Length of the pauses of the scenario. */
   readonly pauseMs?: number;
   /** Values of the keywords in the scenario, e.g. `rtp_port`. */
@@ -79,7 +83,7 @@ export interface SippOptions {
   readonly place?: Place;
 }
 
-/** One SIPp phone that makes (or takes) one call. What its scenario logs can be waited for. */
+/** One SIPp phone that makes (or takes) one call, or several. What its scenario logs can be waited for. */
 export class Sipp {
   readonly #logged: () => string;
 
@@ -94,7 +98,7 @@ export class Sipp {
 
   static start(options: SippOptions): Sipp {
     const folder = new TemporaryFolder('sipp');
-    const port = freeUdpPort();
+    const port = options.port ?? freeUdpPort();
     const logFile = folder.file('log');
     const { address = '127.0.0.1', namespace } = options.place ?? {};
     const remote = options.remotePort === undefined ? [] : [`${address}:${options.remotePort}`];
@@ -105,7 +109,8 @@ export class Sipp {
       'sipp',
       [
         ...remote,
-        ...['-sf', options.scenario, '-m', '1', '-i', address, '-p', String(port), '-nostdin'],
+        ...['-sf', options.scenario, '-i', address, '-p', String(port), '-nostdin'],
+        ...['-m', String(options.calls ?? 1), '-r', '40'],
         ...['-d', String(options.pauseMs ?? 2000), '-timeout', '40s', '-timeout_error'],
         ...[
           '-trace_logs',

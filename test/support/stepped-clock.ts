@@ -23,6 +23,8 @@ export class SteppedClock {
       FAKETIME_TIMESTAMP_FILE: this.#folder.file('offset'),
       FAKETIME_NO_CACHE: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      // Killed programs would leave theirs.
+      FAKETIME_DISABLE_SHM: '1',
     };
   }
 

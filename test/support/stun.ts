@@ -1,4 +1,4 @@
-/** Binding requests of ICE (RFC 8489, RFC 8445 §7.1), written without the product. */
+/** Binding requests of ICE and their answers (RFC 8489, RFC 8445 §7.1), written without the product. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
@@ -27,11 +27,13 @@ function uint32(value: number): Buffer {
   return bytes;
 }
 
+const [request, success] = [0x0001, 0x0101];
+
 /** The header counts what is there and `more` bytes. */
-function message(id: Buffer, attributes: readonly Buffer[], more: number): Buffer {
+function message(type: number, id: Buffer, attributes: readonly Buffer[], more: number): Buffer {
   const body = Buffer.concat([...attributes]);
   const header = Buffer.alloc(8);
-  header.writeUInt16BE(1, 0);
+  header.writeUInt16BE(type, 0);
   header.writeUInt16BE(body.length + more, 2);
   header.writeUInt32BE(cookie, 4);
   return Buffer.concat([header, id, body]);
@@ -45,10 +47,31 @@ export function bindingRequest(check: Check): Buffer {
     attribute(0x0024, uint32(check.priority)),
     ...(check.useCandidate ? [attribute(0x0025, Buffer.alloc(0))] : []),
   ];
-  const hmac = createHmac('sha1', check.password).update(message(id, attributes, 24)).digest();
-  attributes.push(attribute(0x0008, hmac));
-  const sum = crc32(message(id, attributes, 8)) ^ 0x5354554e;
-  return message(id, [...attributes, attribute(0x8028, uint32(sum))], 0);
+  return signed(request, id, attributes, check.password);
+}
+
+/** Adds MESSAGE-INTEGRITY and FINGERPRINT. */
+function signed(type: number, id: Buffer, attributes: readonly Buffer[], password: string): Buffer {
+  const hmac = createHmac('sha1', password)
+    .update(message(type, id, attributes, 24))
+    .digest();
+  const all = [...attributes, attribute(0x0008, hmac)];
+  const sum = crc32(message(type, id, all, 8)) ^ 0x5354554e;
+  return message(type, id, [...all, attribute(0x8028, uint32(sum))], 0);
+}
+
+/** The answer to a check of the other side, that came from an IPv4 address. `password`: ours. */
+export function bindingResponse(
+  check: Buffer,
+  from: { readonly address: string; readonly port: number },
+  password: string,
+): Buffer {
+  const mapped = Buffer.alloc(8);
+  mapped.writeUInt8(1, 1);
+  mapped.writeUInt16BE(from.port ^ (cookie >>> 16), 2);
+  const host = Buffer.from(from.address.split('.').map(Number)).readUInt32BE();
+  mapped.writeUInt32BE((host ^ cookie) >>> 0, 4);
+  return signed(success, check.subarray(8, 20), [attribute(0x0020, mapped)], password);
 }
 
 /** 0x0101 of a success response; null: not STUN. */

@@ -35,10 +35,10 @@ export class IsolatedSystemd {
     private readonly controlGroup: string,
   ) {}
 
-  /** Boots with the units of deploy/systemd in place and none of them started; a bare one without. */
+  /** Boots with the units of deploy/systemd in place and none of them started; a bare one without, an empty one without the checkout. */
   static async boot(
     namespace: NetworkNamespace,
-    kind: 'prepared' | 'bare' = 'prepared',
+    kind: 'prepared' | 'bare' | 'empty' = 'prepared',
   ): Promise<IsolatedSystemd> {
     const machine = await IsolatedSystemd.#boot(namespace, [kind]);
     if (kind === 'prepared') machine.succeed('systemd-sysusers');

@@ -1,4 +1,4 @@
-/** One call in full: what `explain` says, its path, its figures of the last minutes. */
+/** One call in full: what `explain` says, its path, its statistics of the last minutes. */
 import type { CallDetail, Way } from '../../src/daemon/live/protocol.js';
 import { byId, element } from './dom.js';
 import {

@@ -1,5 +1,5 @@
 /** The node: tiles on top, and what it has been through at the side. */
-import type { NodeEvent, NodeFigures } from '../../src/daemon/live/protocol.js';
+import type { NodeEvent, NodeStatistics } from '../../src/daemon/live/protocol.js';
 import { byId, element, setClass, setText } from './dom.js';
 import { age, bits, clock, mosLevel, percent, rate, score, whole } from './format.js';
 import { Spark } from './spark.js';
@@ -28,7 +28,7 @@ class Tile {
     value: string,
     unit: string,
     below: string,
-    trace: NodeFigures['traces']['calls'],
+    trace: NodeStatistics['traces']['calls'],
     level = '',
   ): void {
     setText(this.#value, value);
@@ -56,14 +56,14 @@ const table = (title: string, rows: readonly HTMLElement[], empty: string): HTML
       : element('table', {}, element('tbody', {}, ...rows)),
   );
 
-function dropRows({ drops }: NodeFigures): readonly HTMLElement[] {
+function dropRows({ drops }: NodeStatistics): readonly HTMLElement[] {
   return drops.map(({ reason, total, perSecond }) => {
     const now = perSecond > 0 ? `, ${rate(perSecond)}/s` : '';
     return row(reason, `${whole(total)}${now}`, perSecond > 0 ? 'rising' : '');
   });
 }
 
-function pairRows(node: NodeFigures): readonly HTMLElement[] {
+function pairRows(node: NodeStatistics): readonly HTMLElement[] {
   const standby = node.standby.map(({ database, waiting, behindMs, lastMs }) =>
     row(
       `stands by for keyspace ${database}`,
@@ -90,7 +90,7 @@ function pairRows(node: NodeFigures): readonly HTMLElement[] {
   ];
 }
 
-function progressBlock({ progress }: NodeFigures): readonly HTMLElement[] {
+function progressBlock({ progress }: NodeStatistics): readonly HTMLElement[] {
   return progress.map(({ what, text, share, running }) => {
     const bar = element('progress', { max: '1', 'aria-label': what });
     if (share !== null) bar.value = share;
@@ -154,7 +154,7 @@ export class NodePane {
     this.#events = [];
   }
 
-  show(node: NodeFigures, events: readonly NodeEvent[]): void {
+  show(node: NodeStatistics, events: readonly NodeEvent[]): void {
     if (events.length > 0) this.#events = [...this.#events, ...events].slice(-200);
     setText(byId('node-name'), node.name);
     setText(byId('node-facts'), `version ${node.version} · up ${age(node.uptimeSeconds)}`);
@@ -162,7 +162,7 @@ export class NodePane {
     this.#showSide(node);
   }
 
-  #showTiles(node: NodeFigures): void {
+  #showTiles(node: NodeStatistics): void {
     const { traces } = node;
     const foreign =
       node.foreign > 0 ? `${whole(node.foreign)} of other nodes` : 'none of other nodes';
@@ -210,7 +210,7 @@ export class NodePane {
     }
   }
 
-  #showSide(node: NodeFigures): void {
+  #showSide(node: NodeStatistics): void {
     const { drops, standby, addresses, progress, own, foreign, store } = node;
     const key = JSON.stringify([
       ...[drops, standby, addresses, progress, own, foreign, store, this.#events.length],

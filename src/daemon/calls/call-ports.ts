@@ -1,6 +1,7 @@
 /** The ports that a call holds in the pool, when it is another call's state that says which. */
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { InterfaceTable } from '../../media/interfaces.js';
+import { noBundle } from '../../media/media-attributes.js';
 import type { PortPool } from '../../media/port-pool.js';
 
 interface LocalPort {
@@ -54,6 +55,25 @@ export function movePorts(
     reserved.push(entry);
   }
   return { finish: () => release(before.values()), undo: () => release(reserved) };
+}
+
+/**
+ * Gives back what a call has closed although its new ports were reserved when its state was made: those of
+ * sections that use the ports of others from now on.
+ */
+export function releaseClosed(
+  pool: PortPool,
+  interfaces: InterfaceTable,
+  previous: CallState | null,
+  { sockets, medias }: CallState,
+): void {
+  if (medias.every(({ bundle }) => bundle === noBundle)) return;
+  const before = new Map(previous?.sockets.map(({ id, open }) => [id, open]));
+  for (const socket of sockets) {
+    // Some are opened and closed by the same command.
+    if (!socket.open && before.get(socket.id) !== false)
+      pool.release(addressOf(interfaces, socket) ?? '', socket.port);
+  }
 }
 
 /** Gives back all ports of a call. */

@@ -3,6 +3,7 @@ import type { Config, LimitConfig } from '../../config/config.js';
 import type { CallState } from '../../media/call-state.js';
 import type { DtlsIdentity } from '../../media/media-attributes.js';
 import type { CallStatistics, MediaRelay } from '../../media/relay.js';
+import { inSlices } from '../../media/slices.js';
 import type { CallMoment } from '../../redis-store/store.js';
 import { shiftedState, shiftedStatistics, type LivedTime } from '../clocks.js';
 import type { HeldAddresses } from '../process/held-addresses.js';
@@ -66,7 +67,7 @@ export class CallService {
     this.signalling = new CallSignalling({ ...options, table, takeOver });
     this.ending = new CallEnding({ ...options, table, takeOver });
     this.#sweep = new CallSweep({
-      ...{ table, ownership, ending: this.ending, log },
+      ...{ table, relay, ownership, ending: this.ending, log },
       ...{ limits: options.limits, lived: options.lived, held: options.held },
       activeSwitchover: config.redis?.activeSwitchover === true,
     });
@@ -93,9 +94,8 @@ export class CallService {
 
   /** What the stored value of a call has besides its state. */
   storedMoment(callId: string): CallMoment {
-    const streams = this.#relay.statistics(callId)?.streams ?? [];
     return {
-      counters: new Map(streams.map((entry) => [entry.streamId, entry])),
+      counters: this.#relay.counters(callId),
       offsetMicros: this.#options.clock.wallOffsetMicros(),
     };
   }
@@ -103,8 +103,18 @@ export class CallService {
   /** Due deletions, timeouts, takeovers by media; called once a second. */
   sweep(): void {
     this.#followWallClock();
-    this.#sweep.run(this.table.now(), this.#relay.lastActivity());
+    this.#sweep.run();
     this.ownership.releaseLeftovers();
+  }
+
+  /** Writes all calls of this node again. */
+  saveAll(): void {
+    const { table } = this;
+    // What changes meanwhile is written as it is then.
+    inSlices(table.calls.values(), (state) => void table.save(state)).catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#options.log.error('core', `Calls cannot be stored anew: ${why}`);
+    });
   }
 
   /** What is stored must be right by the clock that the next process will have. */
@@ -119,6 +129,6 @@ export class CallService {
       'core',
       `The clock was set ${way} by ${Math.abs(step).toFixed(1)} seconds, which no call notices`,
     );
-    for (const state of this.table.calls.values()) void this.table.save(state);
+    this.saveAll();
   }
 }

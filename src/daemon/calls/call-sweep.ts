@@ -1,17 +1,19 @@
 /** What time does to calls: due deletions, timeouts, takeovers by media. */
 import type { LimitConfig } from '../../config/config.js';
 import type { CallState, LocalSocket } from '../../media/call-state.js';
-import type { CloseReason } from '../../observe/counters.js';
+import type { MediaRelay } from '../../media/relay.js';
+import { SlicedWork } from '../../media/slices.js';
 import type { Log } from '../../observe/log.js';
 import type { LivedTime } from '../clocks.js';
 import type { HeldAddresses } from '../process/held-addresses.js';
-import { stalePacketMicros, type CallTable } from './call-table.js';
+import { stalePacketMicros, type CallTable, type CallTimes } from './call-table.js';
 import type { CallEnding } from './ending.js';
 import type { CallOwnership } from './ownership.js';
-import { timeoutOf } from './silence.js';
+import { timeoutOf, type Silence } from './silence.js';
 
 export interface CallSweepOptions {
   readonly table: CallTable;
+  readonly relay: Pick<MediaRelay, 'lastPacketMicros'>;
   readonly ownership: CallOwnership;
   readonly ending: CallEnding;
   readonly limits: LimitConfig;
@@ -21,63 +23,96 @@ export interface CallSweepOptions {
   readonly held: HeldAddresses;
 }
 
+/** Once a second. Calls of which it is known that nothing is due are not even asked about. Thread: control. */
 export class CallSweep {
   readonly #options: CallSweepOptions;
+  readonly #work: SlicedWork;
+  /** What dues were reckoned with. */
+  #limits = '';
   #looked = false;
 
   constructor(options: CallSweepOptions) {
     this.#options = options;
+    this.#work = new SlicedWork((error) => {
+      const why = error instanceof Error ? error.message : String(error);
+      options.log.error('core', `Timer: ${why}`);
+    });
   }
 
-  /** @param lastActivity of each call, µs. */
-  run(now: number, lastActivity: Iterable<readonly [callId: string, micros: number]>): void {
-    const active = new Map(lastActivity);
-    this.#looked = false;
-    for (const state of [...this.#options.table.calls.values()]) {
-      const heard = active.get(state.callId) ?? 0;
-      if (state.ownership === 'own') this.#sweepOwn(state, now, heard);
-      else this.#sweepForeign(state, now, heard);
-    }
+  /** Looks at all calls, in slices; a round that has not ended goes on instead. */
+  run(): void {
+    const { table, limits } = this.#options;
+    this.#work.begin(
+      () => {
+        this.#looked = false;
+        this.#forgetDues(limits);
+        return table.calls.values();
+      },
+      (state) => this.#look(state),
+    );
   }
 
-  #sweepOwn(state: CallState, now: number, heard: number): void {
-    const { table, ending, limits, log, lived } = this.#options;
-    const { callId } = state;
-    if (state.deletedMicros > 0 && state.deletedMicros <= now) {
+  /** Limits may be changed while calls are there. */
+  #forgetDues(limits: LimitConfig): void {
+    const { timeoutSeconds, silentTimeoutSeconds, offerTimeoutSeconds, finalTimeoutSeconds } =
+      limits;
+    const now = [timeoutSeconds, silentTimeoutSeconds, offerTimeoutSeconds, finalTimeoutSeconds];
+    const text = now.join(' ');
+    if (text === this.#limits) return;
+    this.#limits = text;
+    const { table } = this.#options;
+    for (const callId of table.calls.keys()) table.timesOf(callId).due = 0;
+  }
+
+  #look(state: CallState): void {
+    const { table } = this.#options;
+    const times = table.timesOf(state.callId);
+    const now = table.now();
+    if (times.due > now) return;
+    if (state.ownership === 'own') times.due = this.#sweepOwn(state, times, now);
+    else this.#sweepForeign(state, now);
+  }
+
+  /** Returns when to look again, µs, 0 at once. */
+  #sweepOwn(state: CallState, { born, alive }: CallTimes, now: number): number {
+    const { ending, limits, log, lived } = this.#options;
+    const { callId, deletedMicros, participantDeletedMicros } = state;
+    if (deletedMicros > 0 && deletedMicros <= now) {
       log.info('core', 'Deleting entire call', callId);
       void ending.close(callId, 'regular');
-      return;
+      return 0;
     }
-    if (state.participantDeletedMicros > 0 && state.participantDeletedMicros <= now) {
+    if (participantDeletedMicros > 0 && participantDeletedMicros <= now) {
       this.#sweepBranches(state, now);
-      return;
+      return 0;
     }
-    const { born } = table.timesOf(callId);
-    if (limits.finalTimeoutSeconds > 0) {
-      if (lived.between(born, now) >= limits.finalTimeoutSeconds * 1e6) {
-        log.info('core', 'Closing call due to final timeout', callId);
-        void ending.close(callId, 'final-timeout');
-        return;
-      }
+    const longest = limits.finalTimeoutSeconds > 0 ? limits.finalTimeoutSeconds * 1e6 : Infinity;
+    if (lived.between(born, now) >= longest) {
+      log.info('core', 'Closing call due to final timeout', callId);
+      void ending.close(callId, 'final-timeout');
+      return 0;
     }
-    const reason = this.#timeoutOf(state, now, heard);
-    if (reason === null) return;
-    log.info('core', 'Closing call due to timeout', callId);
-    void ending.close(callId, reason);
+    const silence = this.#silenceOf(state, alive, now);
+    if (typeof silence === 'string') {
+      log.info('core', 'Closing call due to timeout', callId);
+      void ending.close(callId, silence);
+      return 0;
+    }
+    const dues = [deletedMicros, participantDeletedMicros].filter((micros) => micros > 0);
+    // Time that was not lived through counts for neither: it may be later.
+    return Math.min(now + silence, born + longest, ...dues);
   }
 
-  #timeoutOf(state: CallState, now: number, heard: number): CloseReason | null {
-    const { table, limits, lived } = this.#options;
+  #silenceOf(state: CallState, alive: number, now: number): Silence {
+    const { table, relay, limits, lived } = this.#options;
     const since = (micros: number): number => lived.between(micros, now);
-    const { alive } = table.timesOf(state.callId);
-    const shortest = Math.min(
-      limits.timeoutSeconds,
-      limits.silentTimeoutSeconds,
-      limits.offerTimeoutSeconds,
-    );
-    if (since(Math.max(heard, alive)) < shortest * 1e6) return null;
+    const { timeoutSeconds, silentTimeoutSeconds, offerTimeoutSeconds } = limits;
+    const shortest = Math.min(timeoutSeconds, silentTimeoutSeconds, offerTimeoutSeconds);
+    const heard = relay.lastPacketMicros(state.callId);
+    const left = shortest * 1e6 - since(Math.max(heard, alive));
+    if (left > 0) return left;
     const held = this.#heldSince(state);
-    if (held === null) return null;
+    if (held === null) return 0;
     const from = Math.max(alive, held);
     return timeoutOf(state, table.statisticsOf(state.callId), limits, { from, since });
   }
@@ -103,8 +138,9 @@ export class CallSweep {
     return held.since(table.localAddressOf(socket));
   }
 
-  #sweepForeign(state: CallState, now: number, heard: number): void {
-    const { activeSwitchover, ownership } = this.#options;
+  #sweepForeign(state: CallState, now: number): void {
+    const { activeSwitchover, ownership, relay } = this.#options;
+    const heard = relay.lastPacketMicros(state.callId);
     if (activeSwitchover && this.#isHeardHere(state, heard)) {
       void ownership.takeOver(state.callId, 'by media');
     } else {

@@ -2,8 +2,11 @@
  * The calls of this node, and the one way in which they change: `commit`. What changes a call
  * (signalling, media, a restore, another node, time) makes its next state and leaves the rest to it.
  */
+import { capturedKeys, type PortKeys } from '../../media/captured-keys.js';
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import { withOwnership } from '../../media/call-change.js';
+import { diallingOf, type Dial } from '../../media/dial.js';
+import { inUse } from '../../media/agreed.js';
 import { speaksDtls } from '../../media/dtls/negotiation.js';
 import { speaksIce } from '../../media/ice/plan.js';
 import type { TellsOf } from '../../media/ice/resume.js';
@@ -22,7 +25,8 @@ import type { Log } from '../../observe/log.js';
 import { committed, type CallStore, type SaveOutcome } from '../../redis-store/store.js';
 import type { Clock } from '../clocks.js';
 import { logKeys } from './key-log.js';
-import { movePorts, releasePorts, type PortMove } from './call-ports.js';
+import { movePorts, releaseClosed, releasePorts, type PortMove } from './call-ports.js';
+import { CallTally } from './call-tally.js';
 
 export interface CallTableOptions {
   readonly relay: MediaRelay;
@@ -46,6 +50,8 @@ export interface CallTableOptions {
 /** Is told of calls after they have changed; must not throw. */
 export interface CallWatcher {
   changed(state: CallState): void;
+  /** The store has the change, too, or never gets it. */
+  passedOn(): void;
   removed(callId: string): void;
 }
 
@@ -59,6 +65,8 @@ export interface CallTimes {
   mediaFrom: number;
   /** When the store last had it, 0 never. */
   stored: number;
+  /** Until then nothing ends or changes by time alone, as far as its state says; 0 unknown. Kept by `CallSweep`. */
+  due: number;
 }
 
 /**
@@ -90,9 +98,10 @@ export class CommitError extends Error {
   }
 }
 
-/** Its agents and handshakes have to know whose it is. */
-export const needsOwner = ({ medias }: CallState): boolean =>
-  medias.some((media) => speaksIce(media) || speaksDtls(media));
+/** Its agents and handshakes, and what opens a NAT, have to know whose it is. */
+export const needsOwner = ({ medias, streams }: CallState): boolean =>
+  streams.some(({ flags }) => flags.has('pierce-nat')) ||
+  medias.some((media) => speaksIce(inUse(media)) || speaksDtls(inUse(media)));
 
 const noStatistics: CallStatistics = { streams: [], ssrcs: [] };
 const nothingMoved: PortMove = { finish: () => undefined, undo: () => undefined };
@@ -105,7 +114,7 @@ export class CallTable {
   readonly #plans: PlanMemory;
   /** Of calls that were merged into others: their ids, and those of the calls that go on. */
   readonly #mergedInto = new Map<string, string>();
-  #own = 0;
+  readonly #tally = new CallTally();
 
   constructor(options: CallTableOptions) {
     this.#options = options;
@@ -117,7 +126,12 @@ export class CallTable {
   }
 
   get ownCount(): number {
-    return this.#own;
+    return this.#tally.own;
+  }
+
+  /** Counts of all calls; it changes with them. */
+  get tally(): Pick<CallTally, 'streams' | 'families'> {
+    return this.#tally;
   }
 
   call(callId: string): CallState | null {
@@ -139,11 +153,23 @@ export class CallTable {
     if (medias.some(({ type }) => type === 'video')) this.#options.relay.requestKeyFrames(callId);
   }
 
-  timesOf(callId: string): CallTimes {
-    const now = this.now();
-    return (
-      this.#times.get(this.nameOf(callId)) ?? { born: now, alive: now, mediaFrom: now, stored: 0 }
+  /** Dials a digit in a participant's place. Nothing of it is stored. @throws SignallingError */
+  dial(state: CallState, dial: Dial): void {
+    const { callId } = state;
+    const heard = new Set(
+      this.statisticsOf(callId)
+        .streams.filter(({ ssrc }) => ssrc !== null)
+        .map(({ streamId }) => streamId),
     );
+    for (const { streamId, digit } of diallingOf(state, dial, ({ id }) => heard.has(id)))
+      this.#options.relay.dial(callId, streamId, digit);
+  }
+
+  timesOf(callId: string): CallTimes {
+    const known = this.#times.get(this.nameOf(callId));
+    if (known !== undefined) return known;
+    const now = this.now();
+    return { born: now, alive: now, mediaFrom: now, stored: 0, due: 0 };
   }
 
   localAddressOf = (socket: LocalSocket): string =>
@@ -157,6 +183,12 @@ export class CallTable {
     const stream = state?.streams.find(({ sockets }) => sockets.includes(socket?.id ?? -1));
     const media = state?.medias.find(({ id }) => id === stream?.mediaId);
     return state?.participants.find(({ id }) => id === media?.participantId)?.tag ?? null;
+  }
+
+  /** The keys of its SRTP as they are now; null: there is no such call. */
+  capturedKeys(callId: string): readonly PortKeys[] | null {
+    const state = this.#calls.get(callId);
+    return state === undefined ? null : capturedKeys(state, this.#options.interfaces);
   }
 
   /** How peers know the sockets of a call. */
@@ -184,7 +216,11 @@ export class CallTable {
     const { callId } = next;
     const previous = this.#calls.get(callId) ?? null;
     if (absorbs !== undefined && absorbs.length > 0) this.#absorb(next, absorbs);
-    else if (media === 'reserved') this.#reconcile(next, nothingMoved);
+    else if (media === 'reserved') {
+      const { pool, interfaces } = this.#options;
+      this.#reconcile(next, nothingMoved);
+      releaseClosed(pool, interfaces, previous, next);
+    }
     if (media === 'compared') {
       const { pool, interfaces } = this.#options;
       this.#reconcile(next, movePorts(pool, interfaces, previous, next));
@@ -192,11 +228,13 @@ export class CallTable {
     this.#calls.set(callId, next);
     if (next.otherIds.length > 0) for (const id of next.otherIds) this.#mergedInto.set(id, callId);
     if (this.#options.logSrtpKeys) logKeys(this.#options.log, previous, next);
-    if (previous?.ownership === 'own') this.#own -= 1;
-    if (next.ownership === 'own') this.#own += 1;
+    const times = this.#times.get(callId);
+    if (times !== undefined) times.due = 0;
+    this.#tally.replace(previous, next);
     if (previous === null) this.#options.counters.sessionsNow(this.#calls.size);
     if (save || previous === null) this.#options.mirror?.changed(next);
     const saved = save ? this.save(next) : committed;
+    this.#options.mirror?.passedOn();
     // Only then: the calls must never be in no value at all.
     for (const { callId: gone } of absorbs ?? []) {
       void saved.then(() => this.#options.store.remove(gone));
@@ -204,28 +242,44 @@ export class CallTable {
     return saved;
   }
 
-  /** The relay closes the sockets of the calls and opens them again as those of `next`. */
+  /** The sockets of the calls become those of `next`. */
   #absorb(next: CallState, absorbed: readonly CallState[]): void {
     const { relay, log } = this.#options;
-    for (const { callId } of absorbed) relay.reconcile(emptyPlan(callId));
+    relay.keepPorts(absorbed.map(({ callId }) => callId));
     try {
+      for (const { callId } of absorbed) relay.reconcile(emptyPlan(callId));
       this.#reconcile(next, nothingMoved);
     } catch (error) {
       for (const state of absorbed) relay.reconcile(this.#plans.plan(state));
       throw error;
+    } finally {
+      relay.keepPorts([]);
     }
-    for (const { callId, ownership } of absorbed) {
+    for (const state of absorbed) {
+      const { callId } = state;
       this.#calls.delete(callId);
       this.#times.delete(callId);
       this.#plans.forget(callId);
       this.#options.mirror?.removed(callId);
       log.setCallDebug(callId, false);
-      if (ownership === 'own') this.#own -= 1;
+      this.#tally.remove(state);
     }
   }
 
-  /** Lets go of calls that are part of another one, as its stored value says; their ports are free then. */
-  forgetMerged({ callId, otherIds }: CallState): void {
+  /** As `commit`, of a call that others are part of, as its stored value says: what is here of them ends. */
+  commitMerged(next: CallState, options: CommitOptions): Promise<SaveOutcome> {
+    const { relay } = this.#options;
+    if (!next.otherIds.some((id) => this.#calls.has(id))) return this.commit(next, options);
+    relay.keepPorts(next.otherIds);
+    try {
+      this.#forgetMerged(next);
+      return this.commit(next, options);
+    } finally {
+      relay.keepPorts([]);
+    }
+  }
+
+  #forgetMerged({ callId, otherIds }: CallState): void {
     const { relay, pool, interfaces } = this.#options;
     for (const id of otherIds) {
       const state = this.#calls.get(id);
@@ -236,7 +290,7 @@ export class CallTable {
       this.#times.delete(id);
       this.#plans.forget(id);
       this.#options.mirror?.removed(id);
-      if (state.ownership === 'own') this.#own -= 1;
+      this.#tally.remove(state);
     }
   }
 
@@ -283,7 +337,7 @@ export class CallTable {
     if (known === undefined) {
       // Another node's clock may be ahead.
       const born = Math.min(state.createdMicros, now);
-      this.#times.set(state.callId, { born, alive: now, mediaFrom, stored: 0 });
+      this.#times.set(state.callId, { born, alive: now, mediaFrom, stored: 0, due: 0 });
       return;
     }
     known.alive = now;
@@ -296,14 +350,14 @@ export class CallTable {
     const { callId } = state;
     relay.reconcile(emptyPlan(callId));
     releasePorts(pool, interfaces, state);
+    const known = this.#calls.get(callId);
+    if (known !== undefined) this.#tally.remove(known);
     this.#calls.delete(callId);
     this.#times.delete(callId);
     this.#plans.forget(callId);
     for (const id of state.otherIds) this.#mergedInto.delete(id);
     log.setCallDebug(callId, false);
     this.#options.mirror?.removed(callId);
-    if (state.ownership !== 'own') return committed;
-    this.#own -= 1;
-    return store.remove(callId);
+    return state.ownership === 'own' ? store.remove(callId) : committed;
   }
 }

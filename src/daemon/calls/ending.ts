@@ -107,6 +107,17 @@ export class CallEnding {
     return table.commit(withoutParticipant(state, branch.id), { media: 'compared' });
   }
 
+  /** What the relay has counted of its sources, where anything was. */
+  #countPackets(state: CallState, { streams }: CallStatistics): void {
+    const { table, counters } = this.#options;
+    for (const stream of streams) {
+      if (stream.sources.every(({ counts }) => counts === null)) continue;
+      const [id] = state.streams.find((each) => each.id === stream.streamId)?.sockets ?? [];
+      const socket = state.sockets.find((each) => each.id === id);
+      counters.countStream(state, stream, socket === undefined ? '' : table.localAddressOf(socket));
+    }
+  }
+
   /** Ends a call: final statistics, ports, store. Resolves when the store has let go of it. */
   close(
     named: string,
@@ -129,9 +140,7 @@ export class CallEnding {
     counters.managedSessions += 1;
     counters.callClosed(reason, (now - state.createdMicros) / 1e6, now);
     countWays(counters, state, statistics);
-    for (const { progression } of statistics.ssrcs) {
-      for (const { mos } of progression) if (mos > 0) counters.mosSample(mos / 10);
-    }
+    this.#countPackets(state, statistics);
     const removed = table.remove(state);
     counters.sessionsNow(table.calls.size);
     this.#options.onEnded?.(state, statistics, reason);

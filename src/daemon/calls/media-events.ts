@@ -9,7 +9,11 @@ import {
   type StoredSrtpIndexes,
   type Stream,
 } from '../../media/call-state.js';
-import { withSharedTransports } from '../../media/bundle/transport.js';
+import {
+  withLearnedSsrcs,
+  withSharedTransports,
+  type LearnedSsrc,
+} from '../../media/bundle/transport.js';
 import type { RelayEvent } from '../../media/relay.js';
 import type { Log } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
@@ -75,6 +79,7 @@ function applyToCall(
   const changed = new Map<number, Stream>();
   let learned = false;
   const indexes: SrtpIndexEvent[] = [];
+  const ssrcs: LearnedSsrc[] = [];
   for (const event of events) {
     if (isSecurityEvent(event) || event.type === 'digit-ended') continue;
     if (event.type === 'send-failed') {
@@ -83,6 +88,10 @@ function applyToCall(
     }
     if (event.type === 'srtp-index') {
       indexes.push(event);
+      continue;
+    }
+    if (event.type === 'ssrc-learned') {
+      ssrcs.push(event);
       continue;
     }
     const stream = changed.get(event.transportId) ?? copyFrom(state, event.transportId);
@@ -96,9 +105,13 @@ function applyToCall(
     stream.endpoint = event.endpoint;
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
   }
-  if (changed.size === 0 && indexes.length === 0) return;
-  const next = withSrtpIndexes(withSharedTransports(withStreams(state, changed)), indexes);
-  void table.commit(next, { media: 'known', save: learned || indexes.length > 0 });
+  const known = withLearnedSsrcs(state, ssrcs);
+  if (changed.size === 0 && indexes.length === 0 && known === state) return;
+  const streams = changed.size === 0 ? known : withStreams(known, changed);
+  const next = withSrtpIndexes(withSharedTransports(streams), indexes);
+  const save = learned || indexes.length > 0 || known !== state;
+  // The relay knows all of it already.
+  void table.commit(next, { media: 'known', save });
 }
 
 /** How far each source of the medias' SRTP has come, for whoever continues the call. */

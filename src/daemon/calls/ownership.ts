@@ -6,8 +6,10 @@ import type { Config, LimitConfig } from '../../config/config.js';
 import { withOwnership, withStreams } from '../../media/call-change.js';
 import { copyOfStream, sameEndpoint, type CallState, type Stream } from '../../media/call-state.js';
 import { withInterruptedDtls } from '../../media/dtls/interrupted.js';
-import { speaksDtls } from '../../media/dtls/negotiation.js';
+import { inUse } from '../../media/agreed.js';
+import { speaksIce } from '../../media/ice/plan.js';
 import { movedHere } from '../../media/ice/resume.js';
+import { inSlices } from '../../media/slices.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { CallStore, Holder } from '../../redis-store/store.js';
@@ -47,10 +49,16 @@ const holderOf = ({ ownershipEpoch: epoch, redisHostedDb: database }: CallState)
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
+/** It goes on encrypting with keys that another process has used. */
+const resumesSrtp = ({ medias }: CallState): boolean =>
+  medias.some(({ srtpResume }) => (srtpResume.send ?? []).length > 0);
+
 /** Thread: control. */
 export class CallOwnership {
   readonly #options: OwnershipOptions;
   readonly #leftovers = new Map<string, Leftover>();
+  /** Of `takeOverAll` and `giveUpAll`: the last one holds. */
+  #wish = 0;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -74,10 +82,9 @@ export class CallOwnership {
     const { table } = this.#options;
     if (table.call(stored.callId) !== null) return 'the call is already known';
     const state = this.#goOn(this.#fromStore(stored));
-    table.forgetMerged(state);
     try {
-      // It is stored.
-      void table.commit(state, { media: 'compared', save: false });
+      // It is stored, but for the packet indexes that its SRTP goes on from.
+      void table.commitMerged(state, { media: 'compared', save: resumesSrtp(state) });
     } catch (error) {
       return reasonOf(error);
     }
@@ -95,7 +102,7 @@ export class CallOwnership {
     const state = this.#fromStore(stored);
     try {
       // Whoever has stored it goes on doing so.
-      void table.commit(state, { media: 'compared', save: false });
+      void table.commitMerged(state, { media: 'compared', save: false });
     } catch (error) {
       return reasonOf(error);
     }
@@ -111,10 +118,11 @@ export class CallOwnership {
     const now = table.now();
     table.touch(state, now);
     if (state.ownership === 'own') table.requestKeyFrames(state);
-    if (!needsOwner(state)) return;
+    const isPlanned = needsOwner(state);
+    if (!isPlanned && !resumesSrtp(state)) return;
     try {
-      const next = state.ownership === 'own' ? this.#goOn(state) : state;
-      void table.commit(next, { media: 'reserved' });
+      const next = state.ownership === 'own' && isPlanned ? this.#goOn(state) : state;
+      void table.commit(next, { media: isPlanned ? 'reserved' : 'known' });
     } catch (error) {
       log.error('core', `Cannot go on with ICE or DTLS: ${reasonOf(error)}`, callId);
     }
@@ -133,9 +141,8 @@ export class CallOwnership {
     // What a former owner has left behind.
     if (previous !== null && stored.ownershipEpoch < previous.ownershipEpoch) return;
     const state = followedState(stored, database, previous);
-    table.forgetMerged(state);
     try {
-      void table.commit(state, { media: 'compared' });
+      void table.commitMerged(state, { media: 'compared' });
     } catch (error) {
       log.error('core', `Failed to stand by for the call: ${reasonOf(error)}`, state.callId);
       return;
@@ -258,32 +265,49 @@ export class CallOwnership {
   addressCame(address: string): void {
     const { table, config } = this.#options;
     if (config.redis?.activeSwitchover !== true) return;
-    for (const state of [...table.calls.values()]) {
-      if (state.ownership !== 'foreign' || !speaksIce(state)) continue;
-      const inUse = new Set(state.streams.map(({ selectedSocket }) => selectedSocket));
+    void this.#ofEach((state) => {
+      if (state.ownership !== 'foreign' || !state.medias.some((media) => speaksIce(inUse(media))))
+        return;
+      const selected = new Set(state.streams.map(({ selectedSocket }) => selectedSocket));
       const isThere = state.sockets.some(
-        (socket) => inUse.has(socket.id) && table.localAddressOf(socket) === address,
+        (socket) => selected.has(socket.id) && table.localAddressOf(socket) === address,
       );
       if (isThere) void this.takeOver(state.callId, 'its address has come');
-    }
+    });
   }
 
-  /** CLI `active`: every call is this node's. */
-  takeOverAll(): void {
-    for (const { callId, ownership } of [...this.#options.table.calls.values()]) {
-      if (ownership === 'foreign') void this.takeOver(callId, 'by command');
-    }
+  /** CLI `active`: every call is this node's. Resolves when it is so, or `standby` has come after it. */
+  takeOverAll(): Promise<void> {
+    const wish = (this.#wish += 1);
+    return this.#ofEach(({ callId, ownership }) => {
+      if (wish === this.#wish && ownership === 'foreign') void this.takeOver(callId, 'by command');
+    });
   }
 
-  /** CLI `standby`: every call is another node's. */
-  giveUpAll(): void {
+  /** CLI `standby`: every call is another node's. As `takeOverAll`. */
+  giveUpAll(): Promise<void> {
     const { table } = this.#options;
-    for (const state of [...table.calls.values()]) {
-      if (state.ownership !== 'own') continue;
+    const wish = (this.#wish += 1);
+    return this.#ofEach((state) => {
+      if (wish !== this.#wish || state.ownership !== 'own') return;
       const foreign = withOwnership(state, { ownership: 'foreign' });
       void table.commit(foreign, { media: isToldToRelay(foreign) });
       table.touch(foreign, table.now());
-    }
+    });
+  }
+
+  /** Of the calls of this moment those that are there still, in slices. Never rejects. */
+  async #ofEach(step: (state: CallState) => void): Promise<void> {
+    const { table, log } = this.#options;
+    await inSlices([...table.calls.keys()], (callId) => {
+      const state = table.call(callId);
+      if (state === null) return;
+      try {
+        step(state);
+      } catch (error) {
+        log.error('core', `It cannot be changed whose the call is: ${reasonOf(error)}`, callId);
+      }
+    });
   }
 
   /**
@@ -299,13 +323,14 @@ export class CallOwnership {
     void table.remove(state);
   }
 
-  /** CLI `ksrm`: a database is followed no longer, and its calls are let go of. */
-  unfollowAll(database: number): void {
-    const { table } = this.#options;
-    for (const callId of [...this.followed(database)]) {
-      const state = table.call(callId);
-      if (state !== null) void table.remove(state);
-    }
+  /** CLI `ksrm`: a database is followed no longer, and its calls are let go of. As `takeOverAll`. */
+  unfollowAll(database: number): Promise<void> {
+    const { table, isFollowed } = this.#options;
+    return this.#ofEach((state) => {
+      const isLeft = state.ownership === 'foreign' && state.redisHostedDb === database;
+      // Followed again meanwhile, they stay.
+      if (isLeft && !isFollowed(database)) void table.remove(state);
+    });
   }
 
   #carriesMedia(callId: string): boolean {
@@ -321,12 +346,9 @@ export class CallOwnership {
   }
 }
 
-const speaksIce = ({ medias }: CallState): boolean =>
-  medias.some(({ ice, flags }) => ice.enabled && !flags.has('passthrough'));
-
 /** Agents have to know whose the call is: they begin to ask, or a handshake, or cease to. */
 const isToldToRelay = (state: CallState): 'reserved' | 'known' =>
-  speaksIce(state) || state.medias.some(speaksDtls) ? 'reserved' : 'known';
+  needsOwner(state) ? 'reserved' : 'known';
 
 /** A stored call as it is kept warm here; what the relay has learned goes on, unless the owner learns again. */
 function followedState(stored: CallState, database: number, previous: CallState | null): CallState {

@@ -12,9 +12,11 @@ import {
   type StoredSrtpIndexes,
   type Stream,
 } from '../../media/call-state.js';
+import { inUse } from '../../media/agreed.js';
 import { withSharedTransports } from '../../media/bundle/transport.js';
 import { selectRoute, type TellsOf } from '../../media/ice/resume.js';
-import type { SrtpKeys } from '../../media/media-attributes.js';
+import { digestsOf } from '../../media/dtls/attributes.js';
+import type { MediaSecurity, SrtpKeys } from '../../media/media-attributes.js';
 import type { DtlsKeys, RelayEvent } from '../../media/relay.js';
 import type { Log } from '../../observe/log.js';
 
@@ -172,10 +174,22 @@ function forgetIndexes(media: Media, { component }: Stream): void {
 
 const dtlsTexts = {
   refused: "DTLS: the peer's certificate is not the one of its fingerprint; its media is refused",
+  refusedAnew:
+    'DTLS: another handshake with a certificate that is not the one of its fingerprint: the keys stay',
   failed: 'DTLS handshake failed: no keys could be agreed on; its media is not relayed',
   unverified: "DTLS handshake done before the peer's fingerprint is known",
   closed: 'DTLS: the peer has closed the association',
 } as const;
+
+/** What the peer has shown; also of an association that an offer without an answer would replace. */
+function noteCertificate(media: Media, generation: number, certificate: Buffer): void {
+  const digests = digestsOf(certificate);
+  const noted = (security: MediaSecurity): MediaSecurity =>
+    security.generation === generation ? { ...security, digests } : security;
+  media.security = noted(media.security);
+  if (media.agreed !== null)
+    media.agreed = { ...media.agreed, security: noted(media.agreed.security) };
+}
 
 function dtlsStatus(
   log: Log,
@@ -184,12 +198,17 @@ function dtlsStatus(
   { generation, status, keys }: EventOf<'dtls-status'>,
 ): boolean {
   const media = changes.mediaOf(stream);
-  if (media === null || media.security.generation !== generation) return false;
+  if (media === null || inUse(media).security.generation !== generation) return false;
   const { callId } = changes.state;
   const port = changes.portOf(stream);
   if (status !== 'keyed') {
-    if (status === 'refused' || status === 'failed') log.error('crypto', dtlsTexts[status], callId);
-    else log.info('crypto', dtlsTexts[status], callId, port);
+    if (status === 'failed' && stream.srtp !== null) {
+      log.info('crypto', 'No other DTLS handshake came about: the keys stay', callId, port);
+    } else if (status === 'refused' && stream.srtp !== null) {
+      log.error('crypto', dtlsTexts.refusedAnew, callId);
+    } else if (status === 'refused' || status === 'failed') {
+      log.error('crypto', dtlsTexts[status], callId);
+    } else log.info('crypto', dtlsTexts[status], callId, port);
     return false;
   }
   if (keys === null) return false;
@@ -197,6 +216,8 @@ function dtlsStatus(
   stream.srtp = storedKeys(keys.suite, keys.send);
   changes.receiveWith(stream, storedKeys(keys.suite, keys.receive));
   stream.flags = withFlag(stream.flags, 'fingerprint-verified', true);
+  media.flags = withFlag(media.flags, 'dtls-renewed', false);
+  noteCertificate(media, generation, keys.certificate);
   if (media.flags.has('dtls-interrupted')) {
     media.flags = withFlag(media.flags, 'dtls-interrupted', false);
     log.notice('crypto', 'The DTLS handshake that was cut off has ended well', callId);

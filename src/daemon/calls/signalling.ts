@@ -7,7 +7,13 @@ import type { DtlsIdentity } from '../../media/media-attributes.js';
 import { answer, offer, type SignallingResult } from '../../media/offer-answer.js';
 import { PortReservation, type PortPool } from '../../media/port-pool.js';
 import type { CallStatistics, PortFailure } from '../../media/relay.js';
-import { describeRestriction, restricted, type Restriction } from '../../media/restriction.js';
+import {
+  describeRestriction,
+  labelled,
+  restricted,
+  type Restriction,
+} from '../../media/restriction.js';
+import type { Selection } from '../../media/selection.js';
 import type { SignallingContext, SignallingRequest } from '../../media/signalling.js';
 import {
   connect,
@@ -85,8 +91,11 @@ export interface Signalled<Result = SignallingResult> {
   readonly saved: Promise<unknown>;
 }
 
-/** A port that another program holds is passed over at most this often for one command. */
-const maxPortRetries = 16;
+/**
+ * Ports that another program holds are passed over at most this often for one command: rtpengine that is being drained
+ * beside this process may hold half of the range.
+ */
+const maxPortRetries = 128;
 
 /** Thread: control. */
 export class CallSignalling {
@@ -245,6 +254,16 @@ export class CallSignalling {
     log.info('core', describeRestriction(state, restriction), callId);
     const saved = table.commit(restricted(state, restriction), { media: 'reserved' });
     return this.#takesOver(state) ? takeOver(callId, `'${restriction.command}'`) : saved;
+  }
+
+  /**
+   * `set-label` of a command that changes nothing else; of one that is refused then, too (10.5 and 12.5 seen).
+   * @throws SignallingError
+   */
+  async label(state: CallState, selection: Selection, label: string | null): Promise<void> {
+    const { table } = this.#options;
+    const changed = label === null ? state : labelled(state, selection, label);
+    if (changed !== state) await table.commit(changed, { media: 'known' });
   }
 
   #takesOver(state: CallState | null): boolean {

@@ -28,8 +28,11 @@ export interface SilenceCount {
   readonly since: (micros: number) => number;
 }
 
+/** Why the call ends now, or how long it lives on at least, µs. */
+export type Silence = CloseReason | number;
+
 /**
- * Why the call ends now, or null. As rtpengine 10.5: a stream may be silent for `timeout`; for
+ * Whether the call has been silent for too long. As rtpengine 10.5: a stream may be silent for `timeout`; for
  * `silent-timeout` where nothing is to be sent (on hold, or the section closed by port 0); for
  * `offer-timeout` where no answer has come. The call lives while one of its streams may.
  */
@@ -38,7 +41,7 @@ export function timeoutOf(
   statistics: CallStatistics,
   limits: LimitConfig,
   silence: SilenceCount,
-): CloseReason | null {
+): Silence {
   const statisticsOf = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
   const medias = new Map(state.medias.map((media) => [media.id, media]));
   let reason: CloseReason = 'silent-timeout';
@@ -46,7 +49,8 @@ export function timeoutOf(
     if (stream.component !== 1) continue;
     const kind = silenceOf(stream, medias.get(stream.mediaId));
     const last = Math.max(statisticsOf.get(stream.id)?.lastPacketMicros ?? 0, silence.from);
-    if (silence.since(last) < secondsOf(kind, limits) * 1e6) return null;
+    const left = secondsOf(kind, limits) * 1e6 - silence.since(last);
+    if (left > 0) return left;
     if (kind === 'timeout') reason = 'timeout';
   }
   return isAnswered(state, medias) ? reason : 'offer-timeout';

@@ -1,62 +1,42 @@
 /**
  * `rtprelayctl capture CALL-ID FILE`: one call's packets and NG messages as pcapng. The packets are taken by tcpdump or
- * dumpcap on all devices, so those that the kernel forwards are seen as well; SRTP is as on the wire.
+ * dumpcap on all devices, so those that the kernel forwards are seen as well; SRTP is as on the wire, or with
+ * `--decrypt` as the RTP in it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, writeSync } from 'node:fs';
-import {
-  datagram,
-  enhancedPacket,
-  interfaceDescription,
-  PcapReader,
-  rawIpLinkType,
-  sectionHeader,
-  type Place,
-} from './pcapng.js';
-
-/** What the daemon's command `capture CALL-ID` answers. */
-export interface CaptureAnswer {
-  readonly callId: string;
-  /** Local media ports of the call. */
-  readonly ports: readonly Place[];
-  /** Where NG messages arrive. */
-  readonly ng: Place;
-  readonly exchanges: readonly {
-    readonly atMicros: number;
-    readonly source: Place;
-    /** base64 */
-    readonly query: string;
-    readonly reply: string;
-  }[];
-}
+import { CaptureFile, type CaptureAnswer } from './capture-file.js';
+import { SrtpReader, type KeysAnswer } from './decrypt.js';
+import { PcapReader, type CapturedPacket, type Place } from './pcapng.js';
 
 export interface CaptureOptions {
   readonly callId: string;
   readonly file: string;
   readonly seconds: number;
+  /** SRTP becomes the RTP in it. */
+  readonly decrypt: boolean;
 }
 
-const usage = 'capture takes CALL-ID FILE [--seconds=N]';
+const usage = 'capture takes CALL-ID FILE [--seconds=N] [--decrypt]';
 const maxSeconds = 86_400;
-/** A file of that many bytes is the end. */
-const maxBytes = 1024 * 1024 * 1024;
+/** Packets that are to be decrypted wait for the keys of that moment; the daemon is asked so often, ms. */
+const keysMs = 500;
 
 /** Words behind `capture`; a text: what is wrong with them. */
 export function captureOptions(words: readonly string[]): CaptureOptions | string {
   let seconds = 10;
+  let decrypt = false;
   const rest: string[] = [];
   for (const word of words) {
     const [, number] = /^--?seconds=(\d{1,6})$/.exec(word) ?? [];
     if (number !== undefined) seconds = Number(number);
-    else if (/^--?decrypt$/.test(word)) {
-      return 'capture does not decrypt: SRTP is written as on the wire (rtprelayd --log-srtp-keys logs the keys)';
-    } else if (word.startsWith('--')) return `${usage}, not '${word}'`;
+    else if (/^--?decrypt$/.test(word)) decrypt = true;
+    else if (word.startsWith('--')) return `${usage}, not '${word}'`;
     else rest.push(word);
   }
   const [callId, file] = rest;
   if (callId === undefined || file === undefined || rest.length > 2) return usage;
   if (seconds < 1 || seconds > maxSeconds) return `--seconds is from 1 to ${maxSeconds}`;
-  return { callId, file, seconds };
+  return { callId, file, seconds, decrypt };
 }
 
 /** The ports of a call as a filter of pcap-filter(7). */
@@ -91,63 +71,55 @@ async function startCapture(filter: string): Promise<ChildProcess> {
   throw new Error(`capture needs ${programs.map(([program]) => program).join(' or ')}`);
 }
 
-interface Counted {
-  packets: number;
-  messages: number;
+/** What the daemon is asked for. All of it rejects with what it says instead. */
+export interface CaptureSource {
+  readonly call: () => Promise<CaptureAnswer>;
+  /** Where SRTP is to be decrypted. */
+  readonly keys: () => Promise<KeysAnswer>;
 }
 
-class CaptureFile {
-  readonly #fd: number;
-  #bytes = 0;
-  #known = 0;
-  readonly counted: Counted = { packets: 0, messages: 0 };
+/** Where captured packets go; those that are to be decrypted wait a moment. */
+class Packets {
+  readonly reader = new PcapReader();
+  readonly #file: CaptureFile;
+  readonly #keys: CaptureSource['keys'];
+  readonly #srtp: SrtpReader | null;
+  #waiting: CapturedPacket[] = [];
+  #turn: Promise<void> = Promise.resolve();
 
-  constructor(path: string) {
-    this.#fd = openSync(path, 'w', 0o600);
-    this.#write(sectionHeader());
-    this.#write(interfaceDescription(rawIpLinkType, 'NG'));
+  constructor(file: CaptureFile, srtp: SrtpReader | null, keys: CaptureSource['keys']) {
+    this.#file = file;
+    this.#srtp = srtp;
+    this.#keys = keys;
   }
 
-  get full(): boolean {
-    return this.#bytes >= maxBytes;
+  /** @throws CaptureFormatError, Error of the file system */
+  add(bytes: Buffer): void {
+    const packets = this.reader.read(bytes);
+    if (this.#srtp === null) this.#write(packets);
+    else this.#waiting.push(...packets);
   }
 
-  #write(bytes: Buffer): void {
-    writeSync(this.#fd, bytes);
-    this.#bytes += bytes.length;
-  }
-
-  /** NG messages that are not there yet. */
-  addMessages({ ng, exchanges }: CaptureAnswer): void {
-    for (const { atMicros, source, query, reply } of exchanges) {
-      if (atMicros <= this.#known) continue;
-      this.#known = atMicros;
-      const add = (from: Place, to: Place, text: string, at: number): void => {
-        const bytes = datagram(from, to, Buffer.from(text, 'base64'));
-        this.#write(enhancedPacket(0, { atMicros: at, bytes, length: bytes.length }));
-        this.counted.messages += 1;
-      };
-      // When a command came is not kept; it came before its reply.
-      add(source, ng, query, atMicros - 1);
-      add(ng, source, reply, atMicros);
-    }
-  }
-
-  /** @throws CaptureFormatError */
-  addPackets(reader: PcapReader, bytes: Buffer): void {
-    const before = reader.linkType;
-    const packets = reader.read(bytes);
-    if (before === null && reader.linkType !== null) {
-      this.#write(interfaceDescription(reader.linkType, 'any'));
-    }
+  #write(packets: readonly CapturedPacket[]): void {
+    const { linkType } = this.reader;
+    if (linkType === null) return;
     for (const packet of packets) {
-      this.#write(enhancedPacket(1, packet));
-      this.counted.packets += 1;
+      this.#file.addPacket(linkType, this.#srtp?.read(packet, linkType) ?? packet);
     }
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  /** Writes what waits, with the keys that the call has now. */
+  async flush(): Promise<void> {
+    const packets = this.#waiting;
+    this.#waiting = [];
+    // In the order in which they came, also when the daemon is slow to answer.
+    this.#turn = this.#turn.then(async () => {
+      // The call may be over: its keys of before are known.
+      const keys = await this.#keys().catch(() => null);
+      if (keys !== null) this.#srtp?.learn(keys);
+      this.#write(packets);
+    });
+    await this.#turn;
   }
 }
 
@@ -155,10 +127,10 @@ class CaptureFile {
 async function copyPackets(
   child: ChildProcess,
   file: CaptureFile,
-  seconds: number,
+  packets: Packets,
+  options: CaptureOptions,
   onEnd: (end: () => void) => void,
 ): Promise<void> {
-  const reader = new PcapReader();
   let said = '';
   let ended = false;
   const end = (): void => {
@@ -166,51 +138,71 @@ async function copyPackets(
     child.kill('SIGINT');
   };
   const wrong: Error[] = [];
+  const fail = (error: unknown): void => {
+    wrong.push(error instanceof Error ? error : new Error(String(error)));
+    end();
+  };
   child.stderr?.on('data', (bytes: Buffer) => {
     if (said.length < 2000) said += bytes.toString('latin1');
   });
   child.stdout?.on('data', (bytes: Buffer) => {
     try {
-      file.addPackets(reader, bytes);
+      if (wrong.length === 0) packets.add(bytes);
       if (file.full) end();
     } catch (error) {
-      wrong.push(error instanceof Error ? error : new Error(String(error)));
-      end();
+      fail(error);
     }
   });
-  const timer = setTimeout(end, seconds * 1000);
+  const timer = setTimeout(end, options.seconds * 1000);
+  const flushing = options.decrypt
+    ? setInterval(() => void packets.flush().catch(fail), keysMs)
+    : undefined;
   onEnd(end);
   await new Promise((resolve) => child.on('close', resolve));
   clearTimeout(timer);
+  clearInterval(flushing);
+  if (options.decrypt) await packets.flush().catch(fail);
   const [first] = wrong;
   if (first !== undefined) throw first;
   if (!ended) throw new Error(`cannot capture: ${said.trim().split('\n').at(-1) ?? 'it ended'}`);
 }
 
+function resultText(
+  { counted }: CaptureFile,
+  srtp: SrtpReader | null,
+  { file }: CaptureOptions,
+): string {
+  const written = `${counted.packets} packets and ${counted.messages} NG messages in ${file}`;
+  if (srtp === null) return `${written}\n`;
+  const left = srtp.refused === 0 ? '' : `, ${srtp.refused} stay SRTP: no key of the call fits`;
+  return `${written}; ${srtp.decrypted} packets of SRTP were decrypted${left}\n`;
+}
+
 /**
- * @param ask the daemon's answer for the call.
  * @param onEnd is given what ends the capture early.
  * @returns what to tell the operator. @throws Error when it cannot be done.
  */
 export async function runCapture(
-  { file: path, seconds }: CaptureOptions,
-  ask: () => Promise<CaptureAnswer>,
+  options: CaptureOptions,
+  source: CaptureSource,
   onEnd: (end: () => void) => void,
 ): Promise<string> {
-  const answer = await ask();
+  const answer = await source.call();
   if (answer.ports.length === 0) throw new Error('the call has no open ports');
-  const child = await startCapture(captureFilter(answer.ports));
-  const file = new CaptureFile(path);
+  const srtp = options.decrypt ? new SrtpReader() : null;
+  srtp?.learn(await source.keys());
+  const file = new CaptureFile(options.file);
+  let child: ChildProcess | null = null;
   try {
+    child = await startCapture(captureFilter(answer.ports));
     file.addMessages(answer);
-    await copyPackets(child, file, seconds, onEnd);
+    await copyPackets(child, file, new Packets(file, srtp, source.keys), options, onEnd);
     // The call may be over: then there is nothing more of it.
-    const last = await ask().catch(() => null);
+    const last = await source.call().catch(() => null);
     if (last !== null) file.addMessages(last);
-    const { packets, messages } = file.counted;
-    return `${packets} packets and ${messages} NG messages in ${path}\n`;
+    return resultText(file, srtp, options);
   } finally {
-    child.kill('SIGKILL');
+    child?.kill('SIGKILL');
     file.close();
   }
 }

@@ -128,8 +128,8 @@ const terminate: Command = (target, words) => {
   const which = words[0];
   if (which === undefined) return more;
   if (which === 'all' || which === 'own' || which === 'foreign') {
-    target.terminateCalls(which);
-    return `All ${which === 'all' ? '' : `${which} `}calls terminated by operator.\n`;
+    const text = `All ${which === 'all' ? '' : `${which} `}calls terminated by operator.\n`;
+    return target.terminateCalls(which).then(() => text);
   }
   const name = words.join(' ');
   const call = callNamed(target, name);
@@ -250,12 +250,12 @@ const ksadd: Command = (target, [word]) => {
     : `Keyspace ${word} is already among redis notifications.\n`;
 };
 
-const ksrm: Command = (target, [word]) => {
+const ksrm: Command = async (target, [word]) => {
   if (word === undefined) return more;
   if (!/^\d{1,6}$/.test(word)) {
     return `Fail removing keyspace ${word} to redis notifications; no digists found\n`;
   }
-  return target.unfollow(Number(word))
+  return (await target.unfollow(Number(word)))
     ? `Successfully unsubscribed from keyspace ${word}.\n` +
         `Successfully removed all foreign calls for keyspace ${word}.\n`
     : `Keyspace ${word} is not among redis notifications.\n`;
@@ -263,8 +263,8 @@ const ksrm: Command = (target, [word]) => {
 
 const makeAll =
   (ownership: 'own' | 'foreign'): Command =>
-  (target) => {
-    target.makeAll(ownership);
+  async (target) => {
+    await target.makeAll(ownership);
     const name = ownership === 'own' ? 'owned (active)' : 'foreign (standby)';
     return `Ok, all calls set to '${name}'\n`;
   };
@@ -359,6 +359,17 @@ const capture: Command = (target, words) => {
     : `${printableJson(JSON.stringify(answer))}\n`;
 };
 
+/** Ours: what `rtprelayctl capture --decrypt` asks. */
+const srtpKeys: Command = (target, words) => {
+  const name = words.join(' ');
+  if (name === '') return more;
+  const answer = target.srtpKeys(name) ?? target.srtpKeys(unprintable(name));
+  if (answer === null) return `No such call '${name}'\n`;
+  return typeof answer === 'string'
+    ? `SRTP keys are not told: ${answer}\n`
+    : `${JSON.stringify(answer)}\n`;
+};
+
 /** Ours: `status [--json]`. */
 const status: Command = (target, [word]) => {
   if (word !== undefined && word !== '--json') return unknown([word]);
@@ -394,6 +405,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['status', status],
   ['log', log],
   ['capture', capture],
+  ['srtpkeys', srtpKeys],
   ['explain', explain],
   ['streams', streamsText],
   ['debug', debug],

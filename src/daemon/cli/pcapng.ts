@@ -145,8 +145,12 @@ function ipv4Bytes(address: string): Buffer {
   return Buffer.from(numbers.length === 4 ? numbers : [0, 0, 0, 0]);
 }
 
+/** Of either family, in network byte order. */
+export const addressBytes = (address: string): Buffer =>
+  address.includes(':') ? ipv6Bytes(address) : ipv4Bytes(address);
+
 /** RFC 1071. */
-function checksum(bytes: Buffer): number {
+export function checksum(bytes: Buffer): number {
   let sum = 0;
   for (let at = 0; at + 1 < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
   if (bytes.length % 2 === 1) sum += (bytes.at(-1) ?? 0) << 8;

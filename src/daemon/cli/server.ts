@@ -1,6 +1,7 @@
 /** The TCP server of `--listen-cli`: a line in, a text out, and the connection ends (options.md §4). */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { formatEndpoint, type Endpoint } from '../../media/call-state.js';
+import { listenTarget } from '../../native/listener.js';
 import { runLine, type LineReport } from './run-line.js';
 import type { CliTarget } from './target.js';
 
@@ -40,8 +41,7 @@ export class CliServer {
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        const { address: host, port } = endpoint;
-        server.listen({ host, port, ipv6Only: host.includes(':') }, () => {
+        server.listen(listenTarget(endpoint), () => {
           server.off('error', reject);
           resolve();
         });

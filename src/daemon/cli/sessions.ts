@@ -1,4 +1,5 @@
 /** Texts about calls (options.md §4, samples of 10.5). */
+import { inSlices } from '../../media/slices.js';
 import { printable, unprintable } from '../../observe/printable.js';
 import type { CliCall, CliParticipant, CliPort, CliSession, CliTarget } from './target.js';
 
@@ -84,14 +85,17 @@ export function tagText(call: CliCall, tag: string): string {
   return participant === undefined ? `No such tag '${tag}'\n` : participantText(participant);
 }
 
-/** `list sessions all|own|foreign`. */
-export function sessionsText(target: CliTarget, which: 'all' | 'own' | 'foreign'): string {
+/** `list sessions all|own|foreign`. Others are served between slices of it. */
+export async function sessionsText(
+  target: CliTarget,
+  which: 'all' | 'own' | 'foreign',
+): Promise<string> {
   const lines: string[] = [];
-  for (const session of target.sessions()) {
+  await inSlices(target.sessions(), (session) => {
     if (which === 'all' || session.foreign === (which === 'foreign')) {
       lines.push(sessionLine(session));
     }
-  }
+  });
   if (lines.length > 0) return lines.join('');
   return `No ${which === 'all' ? '' : `${which} `}sessions on this media relay.\n`;
 }

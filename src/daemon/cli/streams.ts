@@ -2,7 +2,7 @@
 import { printableJson } from '../../observe/printable.js';
 
 /** RTP (or RTCP) between the relay and one side of a call. */
-export interface StreamFigures {
+export interface ListedStream {
   readonly tag: string;
   readonly label: string | null;
   readonly media: string;
@@ -19,9 +19,11 @@ export interface StreamFigures {
   readonly kernelPackets: number;
   /** null: never. */
   readonly lastPacketSecondsAgo: number | null;
-  /** Of what is received from there, as those who get it report (RTCP), or as the kernel counts; null: unknown. */
+  /** Of what is received from there, as those who get it report (RTCP), else as the relay measures; null: unknown. */
   readonly lossPercent: number | null;
   readonly jitterMs: number | null;
+  /** What of it was lost before it came here (`--measure-rtp`); null: not measured. */
+  readonly arrivedLossPercent: number | null;
   readonly mos: number | null;
 }
 
@@ -29,7 +31,7 @@ export interface CallStreams {
   readonly callId: string;
   readonly foreign: boolean;
   /** RTP streams only. */
-  readonly streams: readonly StreamFigures[];
+  readonly streams: readonly ListedStream[];
 }
 
 export interface StreamsSnapshot {

@@ -1,6 +1,7 @@
 /** What the operator's command line needs of the daemon. Implemented by the daemon. */
 import type { LogSubsystem } from '../../config/subsystems.js';
-import type { CaptureAnswer } from './capture.js';
+import type { CaptureAnswer } from './capture-file.js';
+import type { KeysAnswer } from './decrypt.js';
 import type { RecentLine } from '../../observe/recent-lines.js';
 import type { NodeStatus } from '../node-status.js';
 import type { CallStreams } from './streams.js';
@@ -94,7 +95,7 @@ export interface CliStatistics {
   readonly transcoders: readonly unknown[];
 }
 
-/** One flow of the kernel with its figures. */
+/** One flow of the kernel with its counters. */
 export interface CliFlow {
   readonly from: string;
   readonly local: string;
@@ -167,17 +168,19 @@ export interface CliTarget {
   setCallDebug(callId: string, on: boolean): boolean;
   /** Ends a call now; false: unknown. */
   terminateCall(callId: string): boolean;
-  terminateCalls(which: 'all' | 'own' | 'foreign'): void;
+  terminateCalls(which: 'all' | 'own' | 'foreign'): Promise<void>;
   /** Redis databases that are followed. */
   keyspaces(): readonly number[];
   /** Follows one more; false: it is followed already, or there is no Redis. */
   follow(database: number): boolean;
   /** Drops the foreign calls of a database and follows it no longer; false: it was not followed. */
-  unfollow(database: number): boolean;
+  unfollow(database: number): Promise<boolean>;
   /** Every call is this node's, or another's. */
-  makeAll(ownership: 'own' | 'foreign'): void;
+  makeAll(ownership: 'own' | 'foreign'): Promise<void>;
   /** What `rtprelayctl capture` has to know of a call; null: unknown. */
   capture(callId: string): CaptureAnswer | null;
+  /** The keys of its SRTP, for the same; a text: why they are not told. null: unknown call. */
+  srtpKeys(callId: string): KeysAnswer | string | null;
   /** How the node is. */
   status(): NodeStatus;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */

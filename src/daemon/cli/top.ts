@@ -1,9 +1,9 @@
 /** `rtprelayctl top`: calls and streams by rate, loss and jitter. Asks the daemon again and again. */
 import { printable } from '../../observe/printable.js';
-import type { CallStreams, StreamFigures, StreamsSnapshot } from './streams.js';
+import type { CallStreams, ListedStream, StreamsSnapshot } from './streams.js';
 
 /** A stream with what happened in the last interval. */
-export interface TopRow extends StreamFigures {
+export interface TopRow extends ListedStream {
   readonly callId: string;
   readonly foreign: boolean;
   readonly packetsPerSecond: number;
@@ -25,20 +25,20 @@ export interface TopFrame {
   readonly rows: readonly TopRow[];
 }
 
-const keyOf = ({ callId }: CallStreams, { tag, section, local }: StreamFigures): string =>
+const keyOf = ({ callId }: CallStreams, { tag, section, local }: ListedStream): string =>
   JSON.stringify([callId, tag, section, local]);
 
 /** What has happened between two snapshots. */
 export function topFrame(before: StreamsSnapshot, now: StreamsSnapshot): TopFrame {
   const seconds = Math.max(0.001, (now.atMicros - before.atMicros) / 1e6);
-  const known = new Map<string, StreamFigures>();
+  const known = new Map<string, ListedStream>();
   for (const call of before.calls) {
     for (const stream of call.streams) known.set(keyOf(call, stream), stream);
   }
   const rows = now.calls.flatMap((call) =>
     call.streams.map((stream): TopRow => {
       const old = known.get(keyOf(call, stream));
-      const rate = (of: (figures: StreamFigures) => number): number =>
+      const rate = (of: (counters: ListedStream) => number): number =>
         Math.max(0, of(stream) - (old === undefined ? 0 : of(old))) / seconds;
       return {
         ...{ callId: call.callId, foreign: call.foreign },

@@ -37,6 +37,8 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['explain CALLID [--json]', 'why there is no audio, and what to do'],
   ['log CALLID', 'the last lines of the log that are its'],
   ['capture CALLID FILE [--seconds=N]', 'its packets and NG messages as pcapng; default 10 s'],
+  ['', '--decrypt: SRTP as the RTP in it, where capture-decrypt permits it'],
+  ['srtpkeys CALLID', 'the keys of its SRTP as JSON, where capture-decrypt permits it'],
   ['top [--once] [--json] [--interval=S]', 'calls and streams by rate, loss and jitter; q ends it'],
   ['streams', 'all streams with their counters, as JSON'],
   ['debug CALLID on|off', 'debug lines for one call'],
@@ -49,7 +51,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
 ];
 
 const failures =
-  /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
+  /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |SRTP keys are not told|No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
 
 /** Does the daemon's answer say that it did not do what it was asked? */
 export function isFailure(answer: string): boolean {

@@ -42,3 +42,35 @@ export class DatagramReceiver {
     this.#socket.close();
   }
 }
+
+/** Receivers that calls name whose sockets are open at once. */
+const maxReceivers = 256;
+
+/** Those whom single calls name. Thread: control. */
+export class NamedReceivers {
+  readonly #receivers = new Map<string, DatagramReceiver>();
+
+  constructor(
+    private readonly name: string,
+    private readonly onNotice: (message: string) => void,
+  ) {}
+
+  /** @param to `ip:port`, an IPv6 address in brackets. */
+  send(to: string, bytes: Buffer): void {
+    let receiver = this.#receivers.get(to);
+    if (receiver === undefined) {
+      if (this.#receivers.size >= maxReceivers) this.close();
+      const at = to.lastIndexOf(':');
+      const host = to.slice(0, at).replace(/^\[|\]$/g, '');
+      const where = { host, port: Number(to.slice(at + 1)) };
+      receiver = new DatagramReceiver(where, this.name, this.onNotice);
+      this.#receivers.set(to, receiver);
+    }
+    receiver.send(bytes);
+  }
+
+  close(): void {
+    for (const receiver of this.#receivers.values()) receiver.close();
+    this.#receivers.clear();
+  }
+}

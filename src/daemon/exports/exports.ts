@@ -9,7 +9,7 @@ import type { Log } from '../../observe/log.js';
 import { facilityNumber, type Syslog } from '../../observe/log-sinks.js';
 import { printable } from '../../observe/printable.js';
 import { rtcpJson, rtcpLine } from '../../observe/rtcp-text.js';
-import type { Gauges } from '../../observe/statistics.js';
+import type { ReadGauges } from '../../observe/statistics.js';
 import { DatagramReceiver } from './datagram-receiver.js';
 import { HomerExport, hepRtcp } from './homer.js';
 import { TcpLine } from './tcp-line.js';
@@ -19,7 +19,7 @@ export interface ExportsOptions {
   readonly config: TelemetryConfig;
   readonly log: Log;
   readonly counters: Counters;
-  readonly gauges: () => Gauges;
+  readonly gauges: ReadGauges;
   readonly families: () => Families;
   /** When the calls that live began, µs of `gauges`' clock. */
   readonly created: () => Iterable<number>;

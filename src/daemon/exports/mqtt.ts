@@ -15,12 +15,12 @@ import {
   type PublishedCall,
 } from '../../observe/mqtt-message.js';
 import { printableJson } from '../../observe/printable.js';
-import type { Gauges } from '../../observe/statistics.js';
+import type { ReadGauges } from '../../observe/statistics.js';
 
 export interface MqttExportOptions {
   readonly config: MqttConfig;
   readonly counters: Counters;
-  readonly gauges: () => Gauges;
+  readonly gauges: ReadGauges;
   /** Own and foreign calls, read as they are asked for. */
   readonly calls: () => Iterable<PublishedCall>;
   readonly localAddressOf: PublishContext['localAddressOf'];

@@ -8,5 +8,7 @@ export const maxWaitingBytes = 4 * 1024 * 1024;
 export const requestTimeoutMs = 10_000;
 /** A WebSocket that does not answer a ping until the next one is gone. */
 export const pingMs = 30_000;
+/** Requests that a connection sends without waiting for the answers; then it is disconnected. */
+export const maxUnanswered = 16;
 export const maxConnections = 4096;
 export const maxConnectionsPerSource = 512;

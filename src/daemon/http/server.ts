@@ -12,13 +12,17 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { notAllowed } from '../../config/access-list.js';
 import { formatEndpoint, type Endpoint } from '../../media/call-state.js';
+import { listenTarget } from '../../native/listener.js';
 import { splitMessage } from '../../ng-protocol/message.js';
+import { Turns } from '../../ng-protocol/transports/turns.js';
 import {
   maxConnections,
   maxConnectionsPerSource,
+  maxUnanswered,
   maxMessageBytes,
   requestTimeoutMs,
 } from './limits.js';
+import { HeldByConnection } from './held.js';
 import type { HttpService } from './service.js';
 import { WebSockets } from './websockets.js';
 
@@ -48,12 +52,31 @@ function sourceOf(request: IncomingMessage): Endpoint {
  */
 function isForeignPage(request: IncomingMessage): boolean {
   const { origin, host } = request.headers;
-  if (origin === undefined) return false;
+  return origin !== undefined && !isOf(origin, host);
+}
+
+/** Does a URL name this host? */
+function isOf(url: string, host: string | undefined): boolean {
   try {
-    return new URL(origin).host !== host;
+    return new URL(url).host === host;
   } catch {
-    return true;
+    return false;
   }
+}
+
+/** Commands of the operator that change nothing. */
+const reading = /^(list|get|status|explain|log|streams|kernel|kslist|help|usage)\b/;
+
+/**
+ * Whether a command is asked for by a browser that does not say for which page: an image in a page of another site is
+ * fetched without `Origin`. It may read then, since that page does not get to see it.
+ */
+function isUnasked({ headers }: IncomingMessage, command: string): boolean {
+  const { 'user-agent': agent, 'sec-fetch-site': site, referer, host } = headers;
+  if (agent?.startsWith('Mozilla/') !== true || reading.test(command)) return false;
+  // Browsers say so to HTTPS and to loopback alone; none: somebody has typed it.
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none';
+  return referer === undefined || !isOf(referer, host);
 }
 
 /** Does a browser show what it gets? */
@@ -80,8 +103,12 @@ function answer(
   response.end(bytes);
 }
 
-/** Reads a body; null: it is too long, and has been answered. */
-async function bodyOf(request: IncomingMessage, response: ServerResponse): Promise<Buffer | null> {
+/** Reads a body; null: it is too long, and has been answered. `held` is told of each part. */
+async function bodyOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  held: HeldByConnection,
+): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -91,6 +118,7 @@ async function bodyOf(request: IncomingMessage, response: ServerResponse): Promi
       return null;
     }
     chunks.push(chunk);
+    held.received(request.socket, response, chunk.length);
   }
   return Buffer.concat(chunks, length);
 }
@@ -113,10 +141,15 @@ export class HttpServer {
   readonly #servers: Server[] = [];
   readonly #sockets: WebSockets;
   readonly #perSource = new Map<string, number>();
+  readonly #turns = new Turns();
+  readonly #held: HeldByConnection;
+  /** Requests by connection. */
+  readonly #unanswered = new WeakMap<Socket, number>();
   #connections = 0;
 
   constructor(service: HttpService) {
     this.#service = service;
+    this.#held = new HeldByConnection(service.held, service.onNotice);
     this.#sockets = new WebSockets(service);
   }
 
@@ -133,6 +166,7 @@ export class HttpServer {
       ...(idleTimeoutMs > 0 ? { keepAliveTimeout: idleTimeoutMs } : {}),
     };
     const serve = (request: IncomingMessage, response: ServerResponse): void => {
+      if (!this.#begin(request.socket, response)) return;
       this.#serve(request, response).catch((error: unknown) => {
         this.#service.onNotice(`HTTP request ${request.url ?? ''} failed: ${String(error)}`);
         answer(response, 500, 'internal error\n');
@@ -170,7 +204,7 @@ export class HttpServer {
         const message = `Failed to open ${kind} port (${where}): ${cause.code ?? cause.message}`;
         reject(new HttpBindError(message, { cause }));
       });
-      server.listen({ host: address, port, ipv6Only: address.includes(':') }, resolve);
+      server.listen(listenTarget({ address, port }), resolve);
     });
     server.removeAllListeners('error');
     server.on('error', (error) => {
@@ -199,6 +233,25 @@ export class HttpServer {
     });
   }
 
+  /** Counts a request of a connection; false: it has sent too many without waiting, and is gone. */
+  #begin(socket: Socket, response: ServerResponse): boolean {
+    const begun = (this.#unanswered.get(socket) ?? 0) + 1;
+    this.#unanswered.set(socket, begun);
+    if (begun > maxUnanswered) {
+      if (begun === maxUnanswered + 1) {
+        const why = `more than ${maxUnanswered} requests at a time`;
+        this.#service.onNotice(`HTTP connection from ${socket.remoteAddress ?? ''} closed: ${why}`);
+      }
+      socket.destroy();
+      return false;
+    }
+    this.#held.begun(socket, response);
+    response.once('close', () => {
+      this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 1) - 1);
+    });
+    return true;
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => response.destroy());
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
@@ -211,10 +264,13 @@ export class HttpServer {
     } else {
       answer(response, 405, 'method not allowed\n', { allow: 'GET, HEAD, POST' });
     }
+    this.#held.answered(response);
   }
 
   async #get(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { live } = this.#service;
+    await this.#turns.next();
+    if (response.destroyed) return;
     if (path === '/ping') {
       answer(response, 200, 'pong\n');
     } else if (path === '/metrics') {
@@ -236,7 +292,9 @@ export class HttpServer {
     } else if (path.startsWith('/cli/')) {
       const line = commandOf(path);
       if (line === null) answer(response, 400, 'bad escape in the path\n');
-      else answer(response, 200, await this.#service.cli(line));
+      else if (isUnasked(request, line)) {
+        answer(response, 403, 'browsers may ask for what changes something by POST only\n');
+      } else answer(response, 200, await this.#service.cli(line));
     } else {
       answer(response, 404, 'not found\n');
     }
@@ -255,15 +313,19 @@ export class HttpServer {
       answer(response, 415, `content-type must be ${wanted.join(' or ')}\n`);
       return;
     }
-    const body = await bodyOf(request, response);
+    const body = await bodyOf(request, response, this.#held);
     if (body === null) return;
+    await this.#turns.next();
+    if (response.destroyed) return;
     const source = sourceOf(request);
     if (path === '/cli') {
       answer(response, 200, await this.#service.cli(body.toString('latin1').trimEnd()));
       return;
     }
-    const reply = (bytes: Buffer): void =>
+    const reply = (bytes: Buffer): void => {
       answer(response, 200, bytes, { 'content-type': path === '/ng' ? ngType : type });
+      this.#held.answered(response);
+    };
     if (path === '/ng-plain') this.#service.ng.handleBody(body, source, reply);
     else if (splitMessage(body) === null) answer(response, 400, 'no cookie\n');
     else this.#service.ng.handleMessage(body, source, Infinity, reply);

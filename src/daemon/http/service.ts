@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws';
 import type { NgEndpoint } from '../../ng-protocol/endpoint.js';
+import type { HeldBytes } from '../../ng-protocol/transports/held-bytes.js';
 import type { LiveAsset } from '../live/assets.js';
 
 /** The live page: its files by path, and those who look at it. */
@@ -25,4 +26,6 @@ export interface HttpService {
   readonly live: LivePage | null;
   readonly allowed: (address: string) => boolean;
   readonly onNotice: (message: string) => void;
+  /** What all connections hold together. */
+  readonly held: HeldBytes;
 }

@@ -10,7 +10,7 @@ import type { HttpService } from './service.js';
 /** Sub-protocol of the live page. */
 const liveProtocol: LiveProtocol = 'live.rtprelay';
 
-type Service = Pick<HttpService, 'ng' | 'cli' | 'live' | 'onNotice'>;
+type Service = Pick<HttpService, 'ng' | 'cli' | 'live' | 'onNotice' | 'held'>;
 
 type Receive = (message: Buffer, source: Endpoint, reply: (bytes: Buffer) => void) => void;
 
@@ -54,6 +54,8 @@ export class WebSockets {
       maxPayload: maxMessageBytes,
       perMessageDeflate: false,
       clientTracking: true,
+      // Others have their turn between two messages of a client that sends many at once.
+      allowSynchronousEvents: false,
       handleProtocols: (offered) => [...offered].find((protocol) => this.#knows(protocol)) ?? false,
     });
     this.#timer = setInterval(() => this.#ping(), pingMs);
@@ -79,7 +81,31 @@ export class WebSockets {
       address: request.socket.remoteAddress ?? '',
       port: request.socket.remotePort ?? 0,
     };
-    this.#server.handleUpgrade(request, socket, head, (client) => this.#serve(client, source));
+    this.#server.handleUpgrade(request, socket, head, (client) => {
+      this.#hold(client, source, socket);
+      this.#serve(client, source);
+    });
+  }
+
+  /** What the library keeps of a message that is not whole is what has come since the last one that was. */
+  #hold(client: WebSocket, { address }: Endpoint, socket: Duplex): void {
+    const { held, onNotice } = this.#service;
+    let received = 0;
+    const holder = {
+      source: address,
+      held: (): number => received + client.bufferedAmount,
+      drop: (why: string): void => {
+        onNotice(`WebSocket of ${address} closed: ${why}`);
+        client.terminate();
+      },
+    };
+    held.add(holder);
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      held.grew(chunk.length);
+    });
+    client.on('message', () => (received = 0));
+    client.on('close', () => held.delete(holder));
   }
 
   #serve(client: WebSocket, source: Endpoint): void {
@@ -108,6 +134,7 @@ export class WebSockets {
       receive(bytesOf(data), source, (bytes) => {
         if (client.readyState !== client.OPEN) return;
         client.send(bytes, { binary: true });
+        this.#service.held.grew(bytes.length);
         if (client.bufferedAmount <= maxWaitingBytes) return;
         this.#service.onNotice(`WebSocket of ${source.address}: it does not read its replies`);
         client.terminate();

@@ -1,8 +1,8 @@
-/** All calls as the live page lists them: looked at in turn, found, sorted. */
+/** All calls as the live page lists them, looked at in turn. */
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { StreamGlance } from '../../media/relay.js';
 import { CallTrack } from './call-track.js';
-import type { Condition, Filter, Row, SortKey, Wish } from './protocol.js';
+import type { Condition, Row, Wish } from './protocol.js';
 
 /** Where calls come from. */
 export interface CallSource {
@@ -26,70 +26,6 @@ const maxMsForNew = 2;
 const callsPerLook = 10;
 /** Calls in sight are looked at this often, µs. */
 const freshMicros = 900_000;
-/** An order is kept for so long, ms, so that rows do not dance. */
-const orderMs = 2000;
-
-const weight: Readonly<Record<Condition, number>> = {
-  ...({ 'one-way': 0, silent: 1, poor: 2, hold: 3, ringing: 4, ok: 5, standby: 6 } as const),
-};
-
-const isTrouble = (condition: Condition): boolean => weight[condition] <= weight.poor;
-
-/** Numbers that a list is sorted by; the greatest first. What is not known comes last either way. */
-const sortValues: Readonly<Record<Exclude<SortKey, 'id'>, (track: CallTrack) => number | null>> = {
-  trouble: (track) => -weight[track.condition],
-  age: ({ createdMicros }) => -createdMicros,
-  rate: ({ packetsPerSecond }) => packetsPerSecond,
-  loss: ({ lossPercent }) => lossPercent,
-  jitter: ({ jitterMs }) => jitterMs,
-  mos: ({ mos }) => mos,
-};
-
-const byId = (a: CallTrack, b: CallTrack): number =>
-  a.callId < b.callId ? -1 : a.callId > b.callId ? 1 : 0;
-
-/** @param descending the greatest first; of equal ones the oldest is first. */
-function compare(sort: SortKey, descending: boolean): (a: CallTrack, b: CallTrack) => number {
-  const sign = descending ? -1 : 1;
-  if (sort === 'id') return (a, b) => sign * byId(a, b);
-  const valueOf = sortValues[sort];
-  return (a, b) => {
-    const [x, y] = [valueOf(a), valueOf(b)];
-    if (x !== y) {
-      if (x === null) return 1;
-      if (y === null) return -1;
-      return sign * (x - y);
-    }
-    return a.createdMicros - b.createdMicros || byId(a, b);
-  };
-}
-
-/** A viewer's list, kept until it is too old or another one is wanted. */
-export class Order {
-  #key = '';
-  #madeMs = -Infinity;
-  #tracks: readonly CallTrack[] = [];
-
-  of(wish: Wish, all: Iterable<CallTrack>, nowMs: number): readonly CallTrack[] {
-    const { sort, descending, filter } = wish;
-    const search = wish.search.trim().toLowerCase();
-    const key = JSON.stringify([sort, descending, filter, search]);
-    if (key === this.#key && nowMs - this.#madeMs < orderMs) return this.#tracks;
-    const tracks: CallTrack[] = [];
-    for (const track of all) {
-      if (passes(track, filter) && (search === '' || track.matches(search))) tracks.push(track);
-    }
-    tracks.sort(compare(sort, descending));
-    this.#key = key;
-    this.#madeMs = nowMs;
-    this.#tracks = tracks;
-    return tracks;
-  }
-}
-
-const passes = ({ condition }: CallTrack, filter: Filter): boolean =>
-  filter === 'all' || (filter === 'trouble' ? isTrouble(condition) : condition === filter);
-
 /** Thread: control. Memory is that of the calls there are: about 1 KB a stream. */
 export class CallList {
   readonly #source: CallSource;
@@ -108,8 +44,8 @@ export class CallList {
     return this.#tracks.size;
   }
 
-  all(): Iterable<CallTrack> {
-    return this.#tracks.values();
+  all(): ReadonlyMap<string, CallTrack> {
+    return this.#tracks;
   }
 
   /** New calls will be there with the next turns, ended ones are not. To be called every second. */
@@ -120,6 +56,7 @@ export class CallList {
       if (!this.#tracks.has(callId)) this.#unknown.push(callId);
     }
     this.#unknown.reverse();
+    if (this.#tracks.size + this.#unknown.length === calls.size) return;
     for (const callId of this.#tracks.keys()) {
       if (!calls.has(callId)) this.#tracks.delete(callId);
     }

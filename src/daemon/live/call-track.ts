@@ -1,4 +1,4 @@
-/** What the live page remembers of one call: its figures of now and of the last minutes. */
+/** What the live page remembers of one call: its statistics of now and of the last minutes. */
 import { CallIndex, isHeld } from '../../media/call-index.js';
 import {
   formatEndpoint,
@@ -80,11 +80,11 @@ function streamFacts(index: CallIndex, media: Media): readonly StreamFacts[] {
 /** What a receiver reported of a stream. */
 type Report = NonNullable<StreamGlance['report']>;
 
-/** Figures of one stream; rates are those between the last two looks. */
+/** Counters of one stream; rates are those between the last two looks. */
 interface StreamTrack {
   facts: StreamFacts;
   readonly history: History;
-  figures: StreamGlance | null;
+  glance: StreamGlance | null;
   atMicros: number;
   /** Where the present slot began. */
   slotPackets: number;
@@ -99,7 +99,7 @@ interface StreamTrack {
   lost: number | null;
 }
 
-const historyFigures = { rate: 0, loss: 1, jitter: 2, mos: 3 } as const;
+const historySeries = { rate: 0, loss: 1, jitter: 2, mos: 3 } as const;
 /** So long after its last packet a stream is silent, and so long a new call may be. */
 const silentMicros = 5e6;
 /** What is called poor: more than 5 % lost, or less than `some users dissatisfied` (ITU-T G.107 annex B). */
@@ -177,10 +177,10 @@ export class CallTrack {
     this.#streams = this.#facts.streams.map((facts) => {
       const track = before.get(facts.streamId) ?? newTrack(facts, nowMicros);
       track.facts = facts;
-      const figures = glances.find(({ streamId }) => streamId === facts.streamId);
+      const glance = glances.find(({ streamId }) => streamId === facts.streamId);
       // Of what never came, reports say nothing.
-      const report = (figures?.packets ?? 0) > 0 ? latestReport(facts, glances, nowMicros) : null;
-      lookAtStream(track, figures ?? null, report, nowMicros);
+      const report = (glance?.packets ?? 0) > 0 ? latestReport(facts, glances, nowMicros) : null;
+      lookAtStream(track, glance ?? null, report, nowMicros);
       return track;
     });
     this.atMicros = nowMicros;
@@ -219,7 +219,7 @@ export class CallTrack {
     const expected = relevant.filter(({ facts }) => facts.expected);
     const young = nowMicros - state.lastSignalMicros < silentMicros;
     const heard = expected.filter(
-      ({ figures }) => nowMicros - (figures?.lastPacketMicros ?? 0) < silentMicros,
+      ({ glance }) => nowMicros - (glance?.lastPacketMicros ?? 0) < silentMicros,
     );
     if (heard.length < expected.length && !young) return heard.length > 0 ? 'one-way' : 'silent';
     if ((this.lossPercent ?? 0) >= poorLossPercent || (this.mos ?? 5) < poorMos) return 'poor';
@@ -230,16 +230,16 @@ export class CallTrack {
   stream(tag: string, section: number, slot: number): StreamView | null {
     const track = this.#streams.find(({ facts }) => facts.tag === tag && facts.section === section);
     if (track === undefined) return null;
-    const { figures, history } = track;
-    const read = (figure: keyof typeof historyFigures): number[] =>
-      history.read(historyFigures[figure], slot);
+    const { glance, history } = track;
+    const read = (series: keyof typeof historySeries): number[] =>
+      history.read(historySeries[series], slot);
     return {
       packetsPerSecond: track.packetsPerSecond,
       bitsPerSecond: track.bitsPerSecond,
       sentPerSecond: track.sentPerSecond,
       kernelPerSecond: track.kernelPerSecond,
-      kernelPackets: figures?.kernelPackets ?? 0,
-      packetsOut: figures?.packetsOut ?? 0,
+      kernelPackets: glance?.kernelPackets ?? 0,
+      packetsOut: glance?.packetsOut ?? 0,
       quality: track.quality,
       arrivedLossPercent: track.arrivedLossPercent,
       traces: {
@@ -253,10 +253,10 @@ export class CallTrack {
 
   row(nowMicros: number): Row {
     const slot = slotOf(nowMicros);
-    const lists = (figure: number): number[][] =>
-      this.#streams.map(({ history }) => history.read(figure, slot));
-    const rate = combined(lists(historyFigures.rate), (a, b) => a + b);
-    const loss = combined(lists(historyFigures.loss), Math.max);
+    const lists = (series: number): number[][] =>
+      this.#streams.map(({ history }) => history.read(series, slot));
+    const rate = combined(lists(historySeries.rate), (a, b) => a + b);
+    const loss = combined(lists(historySeries.loss), Math.max);
     return {
       id: this.callId,
       condition: this.condition,
@@ -277,7 +277,7 @@ export class CallTrack {
 
 function newTrack(facts: StreamFacts, nowMicros: number): StreamTrack {
   return {
-    ...{ facts, history: new History(4, slotOf(nowMicros)), figures: null, atMicros: 0 },
+    ...{ facts, history: new History(4, slotOf(nowMicros)), glance: null, atMicros: 0 },
     ...{ slotPackets: 0, slotAtMicros: 0, packetsPerSecond: 0, bitsPerSecond: 0 },
     ...{ sentPerSecond: 0, kernelPerSecond: 0, quality: null },
     ...{ arrivedLossPercent: null, lost: null },
@@ -286,35 +286,35 @@ function newTrack(facts: StreamFacts, nowMicros: number): StreamTrack {
 
 function lookAtStream(
   track: StreamTrack,
-  figures: StreamGlance | null,
+  glance: StreamGlance | null,
   quality: Report | null,
   nowMicros: number,
 ): void {
   track.quality = quality;
-  const before = track.figures;
-  if (figures === null) return;
+  const before = track.glance;
+  if (glance === null) return;
   const seconds = (nowMicros - track.atMicros) / 1e6;
   if (before === null) {
-    track.slotPackets = figures.packets;
+    track.slotPackets = glance.packets;
     track.slotAtMicros = nowMicros;
   } else if (seconds > 0.2) {
     const rate = (now: number, then: number): number => Math.max(0, now - then) / seconds;
-    track.packetsPerSecond = rate(figures.packets, before.packets);
-    track.bitsPerSecond = 8 * rate(figures.bytes, before.bytes);
-    track.sentPerSecond = rate(figures.packetsOut, before.packetsOut);
-    track.kernelPerSecond = rate(figures.kernelPackets, before.kernelPackets);
-    countLost(track, figures, before);
+    track.packetsPerSecond = rate(glance.packets, before.packets);
+    track.bitsPerSecond = 8 * rate(glance.bytes, before.bytes);
+    track.sentPerSecond = rate(glance.packetsOut, before.packetsOut);
+    track.kernelPerSecond = rate(glance.kernelPackets, before.kernelPackets);
+    countLost(track, glance, before);
   } else return;
-  track.figures = figures;
+  track.glance = glance;
   track.atMicros = nowMicros;
-  closeSlots(track, figures.packets, nowMicros);
+  closeSlots(track, glance.packets, nowMicros);
 }
 
-function countLost(track: StreamTrack, figures: StreamGlance, before: StreamGlance): void {
-  const { lost } = figures;
+function countLost(track: StreamTrack, glance: StreamGlance, before: StreamGlance): void {
+  const { lost } = glance;
   if (lost !== null && track.lost !== null) {
     const missing = Math.max(0, lost - track.lost);
-    const sent = missing + Math.max(0, figures.packets - before.packets);
+    const sent = missing + Math.max(0, glance.packets - before.packets);
     track.arrivedLossPercent = sent === 0 ? null : (100 * missing) / sent;
   }
   track.lost = lost;

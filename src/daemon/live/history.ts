@@ -1,4 +1,4 @@
-/** The last five minutes of a figure, in slots of five seconds. */
+/** The last five minutes of a value, in slots of five seconds. */
 import type { Trace } from './protocol.js';
 
 export const slotMicros = 5e6;
@@ -9,7 +9,7 @@ export const slotOf = (micros: number): number => Math.floor(micros / slotMicros
 
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
-/** Several figures that are written at the same moments. NaN: not known. */
+/** Several values that are written at the same moments. NaN: not known. */
 export class History {
   readonly #values: Float32Array;
   /** The slot that was written last. */
@@ -17,31 +17,31 @@ export class History {
 
   /** @param slot that begins the history. */
   constructor(
-    readonly figures: number,
+    readonly series: number,
     slot: number,
   ) {
-    this.#values = new Float32Array(figures * slots).fill(NaN);
+    this.#values = new Float32Array(series * slots).fill(NaN);
     this.#last = slot;
   }
 
-  /** Sets the figures of a slot; those between it and the one before, which nobody looked at, get the same. */
+  /** Sets the values of a slot; those between it and the one before, which nobody looked at, get the same. */
   set(slot: number, values: readonly number[]): void {
     if (slot < this.#last) return;
     const first = Math.max(this.#last + 1, slot - slots + 1);
     for (let at = Math.min(first, slot); at <= slot; at += 1) {
-      for (let figure = 0; figure < this.figures; figure += 1) {
-        this.#values[figure * slots + (at % slots)] = values[figure] ?? NaN;
+      for (let series = 0; series < this.series; series += 1) {
+        this.#values[series * slots + (at % slots)] = values[series] ?? NaN;
       }
     }
     this.#last = slot;
   }
 
-  /** The figure in the slots up to `slot`, the oldest first; what comes after the last one set is NaN. */
-  read(figure: number, slot: number): number[] {
+  /** The values in the slots up to `slot`, the oldest first; what comes after the last one set is NaN. */
+  read(series: number, slot: number): number[] {
     const values: number[] = [];
     for (let at = slot - slots + 1; at <= slot; at += 1) {
       const isThere = at >= 0 && at <= this.#last && at > this.#last - slots;
-      values.push(isThere ? (this.#values[figure * slots + (at % slots)] ?? NaN) : NaN);
+      values.push(isThere ? (this.#values[series * slots + (at % slots)] ?? NaN) : NaN);
     }
     return values;
   }

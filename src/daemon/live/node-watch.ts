@@ -1,8 +1,8 @@
-/** The node as the live page shows it: its figures, their last minutes, and what has happened to it. */
+/** The node as the live page shows it: its statistics, their last minutes, and what has happened to it. */
 import type { Gauges } from '../../observe/statistics.js';
 import { drainText, reloadText, restoreText, type NodeStatus } from '../node-status.js';
 import { History, slotOf, traceOf } from './history.js';
-import type { NodeEvent, NodeFigures, Progress } from './protocol.js';
+import type { NodeEvent, NodeStatistics, Progress } from './protocol.js';
 
 export interface NodeSource {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface Quality {
   readonly meanMos: number | null;
 }
 
-const figures = { calls: 0, packets: 1, drops: 2, mos: 3, lag: 4 } as const;
+const series = { calls: 0, packets: 1, drops: 2, mos: 3, lag: 4 } as const;
 const maxEvents = 200;
 /** What a reload has said, as far as an event has room. */
 const maxText = 300;
@@ -39,10 +39,10 @@ export class NodeWatch {
   #number = 0;
   #before: NodeStatus | null = null;
   #dropsBefore: Readonly<Record<string, number>> = {};
-  #drops: NodeFigures['drops'] = [];
+  #drops: NodeStatistics['drops'] = [];
   #sum = emptySum();
   #slot: number;
-  #now: Omit<NodeFigures, 'viewers'> | null = null;
+  #now: Omit<NodeStatistics, 'viewers'> | null = null;
 
   constructor(source: NodeSource, nowMicros: number) {
     this.#source = source;
@@ -60,7 +60,7 @@ export class NodeWatch {
     return this.#number;
   }
 
-  figures(viewers: number): NodeFigures | null {
+  statistics(viewers: number): NodeStatistics | null {
     return this.#now === null ? null : { ...this.#now, viewers };
   }
 
@@ -78,7 +78,7 @@ export class NodeWatch {
       quality.meanMos ?? NaN,
       status.standby.length === 0 ? NaN : lagOf(status),
     ]);
-    this.#now = this.#figuresOf(status, gauges, quality, nowMicros);
+    this.#now = this.#statisticsOf(status, gauges, quality, nowMicros);
   }
 
   #countDrops(): void {
@@ -94,7 +94,7 @@ export class NodeWatch {
     this.#dropsBefore = drops;
   }
 
-  /** Means of the second's figures make a slot. */
+  /** Means of the second's values make a slot. */
   #add(nowMicros: number, values: readonly number[]): void {
     const slot = slotOf(nowMicros);
     if (slot !== this.#slot) {
@@ -111,16 +111,16 @@ export class NodeWatch {
     });
   }
 
-  #figuresOf(
+  #statisticsOf(
     status: NodeStatus,
     gauges: Gauges,
     quality: Quality,
     nowMicros: number,
-  ): Omit<NodeFigures, 'viewers'> {
+  ): Omit<NodeStatistics, 'viewers'> {
     const { version, uptimeSeconds, own, foreign, store, standby, addresses } = status;
     const slot = slotOf(nowMicros);
-    const read = (figure: keyof typeof figures, least: number): NodeFigures['traces']['calls'] =>
-      traceOf(this.#history.read(figures[figure], slot), least);
+    const read = (name: keyof typeof series, least: number): NodeStatistics['traces']['calls'] =>
+      traceOf(this.#history.read(series[name], slot), least);
     return {
       ...{ name: this.#source.name, nowMs: this.#source.nowMs() },
       ...{ version, uptimeSeconds, own, foreign, store, standby, addresses, ...quality },
@@ -189,8 +189,10 @@ const lagOf = ({ standby }: NodeStatus): number =>
 function progressOf({ restore, drain, reload }: NodeStatus): readonly Progress[] {
   const list: Progress[] = [];
   if (restore !== null) {
-    const { running } = restore;
-    list.push({ what: 'restore', text: restoreText(restore), share: running ? null : 1, running });
+    const { running, restored, expected } = restore;
+    const part = expected === null || expected < restored ? null : restored / Math.max(1, expected);
+    const share = running ? part : 1;
+    list.push({ what: 'restore', text: restoreText(restore), share, running });
   }
   if (drain !== null) {
     const share = drain.calls === 0 ? 1 : (drain.calls - drain.left) / drain.calls;

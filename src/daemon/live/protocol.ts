@@ -142,7 +142,7 @@ export interface Progress {
 }
 
 /** How the node is. */
-export interface NodeFigures {
+export interface NodeStatistics {
   readonly name: string;
   readonly version: string;
   readonly uptimeSeconds: number;
@@ -192,7 +192,7 @@ export interface NodeFigures {
 
 /** Sent every second, and soon after a wish. */
 export interface Frame {
-  readonly node: NodeFigures;
+  readonly node: NodeStatistics;
   readonly list: {
     /** Calls there are, and those that the wish is about. */
     readonly total: number;

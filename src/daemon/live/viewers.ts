@@ -1,9 +1,10 @@
 /** Who looks at the live page: each gets frames of what it wishes to see, as fast as it reads them. */
 import type { WebSocket } from 'ws';
 import { callDetail } from './call-detail.js';
-import { CallList, Order, turnMs, type CallSource } from './call-list.js';
+import { CallList, turnMs, type CallSource } from './call-list.js';
 import { NodeWatch, type NodeSource } from './node-watch.js';
 import type { Explanation } from '../../observe/explain/explain.js';
+import { Order } from './order.js';
 import type { Frame, Wish } from './protocol.js';
 import { firstWish, parseWish } from './wish.js';
 
@@ -21,7 +22,7 @@ const tryLater = 1013;
 const notUnderstood = 1008;
 /** Bytes that wait for a viewer; with more it gets no further frame until it has read them. */
 const maxWaitingBytes = 256 * 1024;
-/** A wish is answered so soon, and not more often than that, ms. */
+/** Wishes are answered so soon, and all viewers' together not more often than that, ms: each may be a search of all calls. */
 const answerMs = 120;
 
 /** The list is compared with the calls there are this often, and whenever their number differs. */
@@ -71,7 +72,8 @@ export class Viewers {
       return;
     }
     const viewer: Viewer = {
-      ...{ socket, order: new Order(), wish: firstWish, event: 0, leftOut: 0 },
+      ...{ socket, order: new Order(() => this.#send(viewer)), wish: firstWish },
+      ...{ event: 0, leftOut: 0 },
       ...{ sentMs: -Infinity, answer: null },
     };
     this.#viewers.add(viewer);
@@ -91,7 +93,8 @@ export class Viewers {
       return;
     }
     viewer.wish = wish;
-    const waitMs = Math.max(0, viewer.sentMs + answerMs - this.#source.calls.costMs());
+    const now = this.#source.calls.costMs();
+    const waitMs = Math.max(0, viewer.sentMs + answerMs * this.#viewers.size - now);
     viewer.answer ??= setTimeout(() => {
       viewer.answer = null;
       this.#send(viewer);
@@ -124,9 +127,10 @@ export class Viewers {
 
   #frame({ wish, order, event, leftOut }: Viewer): Frame | null {
     const { calls, explain } = this.#source;
-    const node = this.#node.figures(this.#viewers.size);
+    const node = this.#node.statistics(this.#viewers.size);
     if (node === null) return null;
     const tracks = order.of(wish, this.#list.all(), calls.costMs());
+    if (tracks === null) return null;
     const nowMicros = calls.nowMicros();
     // A shorter list than the viewer knew: it sees the end of it.
     const from = Math.max(0, Math.min(wish.from, tracks.length - wish.count));

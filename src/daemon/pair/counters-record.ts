@@ -9,17 +9,17 @@ const perBase = 5;
 
 /** @param epochMicros of the daemon's clock: moments are those of CLOCK_MONOTONIC. */
 export function countersRecord(streams: readonly StreamStatistics[], epochMicros: number): Buffer {
-  const figures = new Float64Array(streams.length * perStream);
+  const counters = new Float64Array(streams.length * perStream);
   streams.forEach((stream, at) => {
     const { streamId, packets, bytes, errors, lastPacketMicros: last } = stream;
     const moment = last === 0 ? 0 : last - epochMicros;
     const { kernelPackets, kernelBytes } = stream;
-    figures.set(
+    counters.set(
       [streamId, packets, bytes, errors, moment, kernelPackets, kernelBytes],
       at * perStream,
     );
   });
-  return Buffer.from(figures.buffer);
+  return Buffer.from(counters.buffer);
 }
 
 /** What a record says. */
@@ -35,10 +35,10 @@ export function readCounters(value: Buffer, epochMicros: number): CallCounters {
   const count = Math.floor(value.length / (perStream * 8));
   const bases = new Float64Array(count * perBase);
   for (let index = 0; index < count; index += 1) {
-    const figure = (at: number): number => value.readDoubleLE((index * perStream + at) * 8);
-    const [streamId, packets, bytes, errors] = [figure(0), figure(1), figure(2), figure(3)];
-    const lastPacketMicros = figure(4) === 0 ? 0 : figure(4) + epochMicros;
-    const [kernelPackets, kernelBytes] = [figure(5), figure(6)];
+    const counter = (at: number): number => value.readDoubleLE((index * perStream + at) * 8);
+    const [streamId, packets, bytes, errors] = [counter(0), counter(1), counter(2), counter(3)];
+    const lastPacketMicros = counter(4) === 0 ? 0 : counter(4) + epochMicros;
+    const [kernelPackets, kernelBytes] = [counter(5), counter(6)];
     streams.set(streamId, {
       ...{ packets, bytes, errors, kernelPackets, kernelBytes, lastPacketMicros },
     });

@@ -35,12 +35,28 @@ export class LateRelay implements MediaRelay {
     return this.#relay.glance(callId);
   }
 
+  counters(callId: string): ReturnType<MediaRelay['counters']> {
+    return this.#relay.counters(callId);
+  }
+
+  keepPorts(callIds: readonly string[]): void {
+    this.#relay.keepPorts(callIds);
+  }
+
   requestKeyFrames(callId: string): boolean {
     return this.#relay.requestKeyFrames(callId);
   }
 
-  lastActivity(): ReturnType<MediaRelay['lastActivity']> {
-    return this.#relay.lastActivity();
+  byAddress(): ReturnType<MediaRelay['byAddress']> {
+    return this.#relay.byAddress();
+  }
+
+  dial(...digit: Parameters<MediaRelay['dial']>): boolean {
+    return this.#relay.dial(...digit);
+  }
+
+  lastPacketMicros(callId: string): number {
+    return this.#relay.lastPacketMicros(callId);
   }
 
   totals(): RelayTotals {

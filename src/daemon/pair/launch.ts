@@ -23,8 +23,6 @@ const isKeptElsewhere = (config: Config, env: Environment): boolean =>
 export function wantsPair(config: Config, env: Environment): boolean {
   const given = env[pairVariable] ?? '';
   // A child of the parent has its role there.
-  // Which thread has a port the kernel knows by itself, and the next process from it.
-  if (config.media.portMode !== 'bound') return false;
   if (!config.foreground || config.pair === 'no' || !['', 'no'].includes(given)) return false;
   return config.pair === 'yes' || (given === '' && !isKeptElsewhere(config, env));
 }
@@ -35,6 +33,8 @@ export function wantsPair(config: Config, env: Environment): boolean {
  */
 export function becomePair(command: readonly string[]): string {
   const program = pairProgram();
+  // Of glibc, read when a program starts: each of V8's threads would keep megabytes in an arena of its own.
+  process.env['MALLOC_ARENA_MAX'] ??= '1';
   if (!existsSync(program)) return `${program} does not exist; scripts/build-native makes it`;
   const words = ['rtprelayd', String(watchdogMs), String(probationMs), ...command];
   return `${program}: error ${executeProgram(program, words)}`;

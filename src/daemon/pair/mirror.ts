@@ -1,8 +1,10 @@
 /** Writes into the journal what a process that continues this one has to know. */
 import type { CallState } from '../../media/call-state.js';
 import type { CallStatistics } from '../../media/relay.js';
+import { SlicedWork } from '../../media/slices.js';
 import { encodeCall } from '../../redis-store/codec.js';
-import { EncodedCalls } from '../../redis-store/encode-output.js';
+import { EncodedCalls } from '../../redis-store/encoded-calls.js';
+import type { LatestValue } from '../../redis-store/latest-value.js';
 import type { CodecSettings } from '../../redis-store/schema.js';
 import type { CallMoment } from '../../redis-store/store.js';
 import { countersRecord } from './counters-record.js';
@@ -17,6 +19,8 @@ export interface MirrorOptions {
   readonly calls: () => ReadonlyMap<string, CallState>;
   /** Of the daemon's clock, µs. */
   readonly epochMicros: number;
+  /** Where the store finds what was written of a change. */
+  readonly latest?: LatestValue;
   /** Said once: the next process will lack something. */
   readonly onLost: (reason: string) => void;
 }
@@ -41,11 +45,15 @@ export class CallMirror {
   #lost = false;
   /** Only an active process writes. */
   #isOpen = false;
+  readonly #writing: SlicedWork;
   /** Calls whose counters are still to be written in this round. */
   #round: Iterator<string> | null = null;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
+    this.#writing = new SlicedWork((error) => {
+      this.#lose(error instanceof Error ? error.message : String(error));
+    });
     // It never leaves the memory of this machine.
     this.#settings = { ...options.settings, secrets: null };
   }
@@ -65,10 +73,15 @@ export class CallMirror {
       const value = encodeCall(
         ...([state, 'JSON', this.#settings, moment(state.callId), this.#encoded] as const),
       );
+      this.#options.latest?.keep(state, 'JSON', value);
       this.#append(recordKind.call, state.callId, Buffer.concat([prefix[state.ownership], value]));
     } catch (error) {
       this.#lose(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  passedOn(): void {
+    this.#options.latest?.forget();
   }
 
   removed(callId: string): void {
@@ -93,6 +106,13 @@ export class CallMirror {
   /** To be called once a second: the counters of a part of the calls. */
   everySecond(): void {
     if (!this.#isOpen) return;
+    this.#writing.begin(
+      () => this.#nextPart(),
+      (callId) => this.#counters(callId),
+    );
+  }
+
+  *#nextPart(): Generator<string> {
     const calls = this.#options.calls();
     let left = Math.ceil(calls.size / countersSeconds);
     // A call that has come or gone meanwhile is met or not.
@@ -103,7 +123,9 @@ export class CallMirror {
         this.#round = null;
         return;
       }
-      this.#counters(callId);
+      // Only an active process writes, and that may have ended meanwhile.
+      if (!this.#isOpen) return;
+      yield callId;
     }
   }
 

@@ -8,6 +8,7 @@ import type { NativeRelay } from '../../native/relay.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
 import type { ReplyCache } from '../../ng-protocol/reply-cache.js';
+import type { LatestValue } from '../../redis-store/latest-value.js';
 import type { CodecSettings } from '../../redis-store/schema.js';
 import type { CallService } from '../calls/call-service.js';
 import type { SteadyClock } from '../clocks.js';
@@ -22,6 +23,7 @@ export interface PairSideOptions {
   readonly log: Log;
   readonly clock: SteadyClock;
   readonly settings: CodecSettings;
+  readonly latest: LatestValue;
   readonly counters: Counters;
   readonly replies: ReplyCache;
   readonly calls: () => CallService | null;
@@ -57,10 +59,10 @@ export class PairSide {
 
   constructor(options: PairSideOptions) {
     this.#options = options;
-    const { member, settings, clock, log, calls, replies } = options;
+    const { member, settings, latest, clock, log, calls, replies } = options;
     const { epochMicros } = clock;
     this.mirror = new CallMirror({
-      ...{ member, settings, epochMicros },
+      ...{ member, settings, latest, epochMicros },
       moment: (callId) => calls()?.storedMoment(callId) ?? { counters: new Map(), offsetMicros: 0 },
       statistics: (callId) => calls()?.table.statisticsOf(callId) ?? null,
       calls: () => calls()?.table.calls ?? new Map<string, CallState>(),
@@ -98,6 +100,7 @@ export class PairSide {
     // First what is known already: every packet that waits is late.
     relay()?.activate();
     this.#standBy.catchUp();
+    const packets = relay()?.replayLeft() ?? 0;
     const { process: record, records } = this.#standBy;
     const wasRestored = goOnFrom(record, counters);
     this.mirror.open();
@@ -105,7 +108,10 @@ export class PairSide {
     for (const callId of [...(service?.table.calls.keys() ?? [])]) service?.ownership.goOn(callId);
     if (records > 0) {
       const count = service?.table.calls.size ?? 0;
-      log.notice('core', `Going on with ${count} calls of the process before`);
+      log.notice(
+        'core',
+        `Going on with ${count} calls of the process before, and ${packets} packets that it held`,
+      );
     }
     return { goesOn: records > 0, wasRestored };
   }

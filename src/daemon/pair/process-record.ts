@@ -16,7 +16,10 @@ export function processRecord(counters: Counters, isRestored: boolean): Buffer {
   }));
   const numbers = Object.fromEntries(sums.map((name) => [name, counters[name]]));
   return Buffer.from(
-    JSON.stringify({ isRestored, numbers, closed: counters.closed, proxies }),
+    JSON.stringify({
+      ...{ isRestored, numbers, closed: counters.closed, proxies },
+      quality: Object.fromEntries(counters.quality.entries()),
+    }),
     'utf8',
   );
 }
@@ -41,6 +44,10 @@ export function goOnFrom(record: Buffer | null, counters: Counters): boolean {
   if (isObject(closed)) {
     for (const reason of Object.keys(counters.closed) as CloseReason[])
       counters.closed[reason] += numberOf(closed[reason]);
+  }
+  if (isObject(read['quality'])) {
+    const entries = Object.entries(read['quality']);
+    counters.quality.goOnFrom(new Map(entries.map(([name, value]) => [name, numberOf(value)])));
   }
   for (const each of listOf(proxies)) if (isObject(each)) goOnFromProxy(each, counters);
   return isRestored === true;

@@ -3,6 +3,7 @@
  * states, plans, open ports. And begins with what an earlier process has left, when there is no other any more.
  */
 import type { CallState } from '../../media/call-state.js';
+import { forgetOldest } from '../../media/remembered.js';
 import type { ReplyCache } from '../../ng-protocol/reply-cache.js';
 import { decodeCall } from '../../redis-store/codec.js';
 import type { CodecSettings } from '../../redis-store/schema.js';
@@ -11,7 +12,7 @@ import { recordKind, type JournalRecord, type PairMember } from './member.js';
 import { ownershipLetter } from './mirror.js';
 
 export interface StandByOptions {
-  readonly member: PairMember;
+  readonly member: Pick<PairMember, 'read' | 'activated' | 'isSynced' | 'onSockets'>;
   readonly settings: CodecSettings;
   readonly epochMicros: number;
   /** Takes the newest state of a call in; why it cannot be (its ports have not come yet), or null. */
@@ -35,6 +36,9 @@ export class StandBy {
   /** Calls that lack something, by call-id. */
   readonly #waiting = new Map<string, CallState>();
   readonly #counters = new Map<string, CallCounters>();
+  /** What has been read and is still to be acted on. */
+  readonly #changed = new Map<string, Buffer>();
+  readonly #ended = new Set<string>();
   /** Call-ids of those that have ended lately. */
   readonly #removed = new Set<string>();
   #process: Buffer | null = null;
@@ -108,21 +112,41 @@ export class StandBy {
 
   /** false: the time was not enough. */
   #read(untilMs: number): boolean {
-    for (let count = 1; ; count += 1) {
+    for (;;) {
       const record = this.#options.member.read();
-      if (record === null) return true;
+      if (record === null) break;
       this.#records += 1;
-      this.#apply(record);
+      this.#collect(record);
       if (performance.now() >= untilMs) return false;
     }
+    for (const callId of this.#ended) {
+      this.#ended.delete(callId);
+      this.#remove(callId);
+      if (performance.now() >= untilMs) return false;
+    }
+    for (const [callId, value] of this.#changed) {
+      this.#changed.delete(callId);
+      this.#call(callId, value);
+      if (performance.now() >= untilMs) return false;
+    }
+    return true;
   }
 
-  #apply({ kind, key, value, moment }: JournalRecord): void {
+  /**
+   * Only what holds in the end is acted on. A call that had ended and is there again, e.g. one of another node,
+   * has the ports that it had: closed for what is long past, they would be gone.
+   */
+  #collect({ kind, key, value, moment }: JournalRecord): void {
     const { epochMicros, replies } = this.#options;
-    if (kind === recordKind.call) this.#call(key, value);
-    else if (kind === recordKind.counters)
+    if (kind === recordKind.call) {
+      this.#ended.delete(key);
+      this.#changed.set(key, value);
+    } else if (kind === recordKind.removed) {
+      this.#changed.delete(key);
+      this.#counters.delete(key);
+      this.#ended.add(key);
+    } else if (kind === recordKind.counters)
       this.#counters.set(key, readCounters(value, epochMicros));
-    else if (kind === recordKind.removed) this.#remove(key);
     else if (kind === recordKind.process) this.#process = value;
     else if (
       kind === recordKind.reply &&
@@ -149,12 +173,8 @@ export class StandBy {
 
   #remove(callId: string): void {
     this.#waiting.delete(callId);
-    this.#counters.delete(callId);
     this.#removed.add(callId);
-    for (const oldest of this.#removed) {
-      if (this.#removed.size <= rememberedRemovals) break;
-      this.#removed.delete(oldest);
-    }
+    forgetOldest(this.#removed, rememberedRemovals);
     this.#options.drop(callId);
   }
 

@@ -18,6 +18,10 @@ const firstDescriptor = 3;
 const retryMs = 5;
 const maxMessages = 16;
 
+/** Of rtprelay-start (native/start): the file that ports are noted in, and the sockets that it has opened. */
+const recordVariable = 'RTPRELAY_PORT_RECORD';
+const earlyVariable = 'RTPRELAY_EARLY_SOCKETS';
+
 const variables = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET', 'FDSTORE'];
 const watchdogVariables = ['WATCHDOG_PID', 'WATCHDOG_USEC'];
 
@@ -36,6 +40,8 @@ export class ServiceManager {
   #retryTimer: NodeJS.Timeout | null = null;
   /** Sockets of the previous process that were passed on. */
   readonly inherited: number;
+  /** Sockets opened by `rtprelay-start`, where the previous process had some. */
+  readonly opened: number;
   /** Sockets opened from now on are kept as well. */
   readonly keepsSockets: boolean;
 
@@ -55,13 +61,23 @@ export class ServiceManager {
     const guarded = ['', String(pid)].includes(environment['WATCHDOG_PID'] ?? '');
     const watchdogMicros = guarded ? positive(environment['WATCHDOG_USEC']) : 0;
     const offered = passedOn > 0 || positive(environment['FDSTORE']) > 0;
-    for (const name of [...variables, ...watchdogVariables]) delete environment[name];
+    const record = environment[recordVariable] ?? '';
+    const [, first, early] = /^(\d{1,9}) (\d{1,9})$/.exec(environment[earlyVariable] ?? '') ?? [];
+    const own = [recordVariable, earlyVariable];
+    for (const name of [...variables, ...watchdogVariables, ...own]) delete environment[name];
     this.#load = native;
-    this.#native = channel === '' && passedOn === 0 ? null : native();
+    this.#native = channel === '' && passedOn === 0 && record === '' ? null : native();
+    if (record !== '') this.#native?.recordPorts(record);
     this.keepsSockets = channel !== '' && (mode === 'yes' || (mode === 'auto' && offered));
     this.inherited = passedOn > 0 ? (this.#native?.inherit(firstDescriptor, passedOn) ?? 0) : 0;
+    this.opened = record !== '' ? this.#early(positive(first), positive(early)) : 0;
     const reached = channel !== '' && this.#native?.open(channel, this.keepsSockets) === true;
     this.#watchdogMs = reached ? watchdogMicros / 1000 : 0;
+  }
+
+  #early(first: number, count: number): number {
+    const all = first > 0 && count > 0 ? (this.#native?.inherit(first, count) ?? 0) : 0;
+    return Math.max(0, all - this.inherited);
   }
 
   /** The daemon answers. From now on the watchdog is told that it lives. */

@@ -90,6 +90,7 @@ class Bundling {
           ...{ group: at + 1, order: place + 1, carrier },
           agreed: established !== null && (before.get(sender.id)?.agreed ?? false),
           ssrcs: ssrcsOf(section),
+          learned: before.get(sender.id)?.learned ?? [],
         };
         setMediaFlag(sender, 'bundle-only', section.port === 0);
         // Until it is agreed on, another one may be needed (`answerOn`).
@@ -119,6 +120,7 @@ class Bundling {
           carrier: established ?? (alone ? first.receiver.id : null),
           agreed: established !== null && (known?.agreed ?? false),
           ssrcs: known?.ssrcs ?? [],
+          learned: known?.learned ?? [],
         };
         const only = alone && (place > 0 || this.#words.has('strict'));
         setMediaFlag(receiver, 'bundle-only', only);

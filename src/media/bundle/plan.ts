@@ -27,12 +27,15 @@ export class Bundles {
     }
   }
 
-  /** Stored values may say anything: only a media of the same side that has a transport carries. */
+  /**
+   * Stored values may say anything, and an answer of somebody else ends a bundle on the sections that it has:
+   * only a media of the same side that has a transport, and knows of it, carries.
+   */
   #carrierOf(media: Media): Media | null {
     const { carrier } = media.bundle;
     const found = carrier === null ? undefined : this.index.medias.get(carrier);
     if (found === undefined || found.participantId !== media.participantId) return null;
-    return usesOther(found) || found.streams.length === 0 ? null : found;
+    return found.bundle.carrier !== found.id || found.streams.length === 0 ? null : found;
   }
 
   /** The stream whose transport a stream uses; itself where that is its own. */
@@ -58,5 +61,6 @@ function entryOf(media: Media): readonly DemuxEntry[] {
   if (media.bundle.group === 0) return [{ streamId, mid: null, ssrcs: [], payloadTypes: [] }];
   const types = [...media.codecs, ...(media.offered ?? [])].map(({ payloadType }) => payloadType);
   const payloadTypes = [...new Set(types)].filter((type) => type >= 0 && type <= 127);
-  return [{ streamId, mid: media.mid, ssrcs: media.bundle.ssrcs, payloadTypes }];
+  const { ssrcs, learned } = media.bundle;
+  return [{ streamId, mid: media.mid, ssrcs: [...ssrcs, ...learned], payloadTypes }];
 }

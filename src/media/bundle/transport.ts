@@ -1,6 +1,7 @@
 /** Medias that use the transport of another one of their side (RFC 9143). Pure. */
 import type { CallDraft } from '../call-draft.js';
 import {
+  copyOfMedia,
   copyOfStream,
   shallowCopyOf,
   withFlag,
@@ -56,6 +57,49 @@ export function shareTransports(draft: CallDraft, pairs: readonly MediaPair[]): 
       copyWhereabouts(draft.stream(from), draft.stream(to), media.bundle.agreed);
     }
   }
+}
+
+/** An SSRC that packets of a transport have shown to be a stream's. */
+export interface LearnedSsrc {
+  readonly transportId: number;
+  readonly streamId: number;
+  readonly ssrc: number;
+}
+
+/** Of one section; what was learned earliest is forgotten first. */
+const maxLearned = 64;
+
+/** The call with what packets have told of the sections of its bundles; `state` itself where all of it is known. */
+export function withLearnedSsrcs(state: CallState, learned: readonly LearnedSsrc[]): CallState {
+  if (learned.length === 0) return state;
+  const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
+  const carrierOf = ({ id, bundle }: Media): number => bundle.carrier ?? id;
+  const medias = new Map(state.medias.map((media) => [media.id, media]));
+  for (const { transportId, streamId, ssrc } of learned) {
+    const carrier = mediaOf.get(transportId);
+    const owner = mediaOf.get(streamId);
+    for (const media of medias.values()) {
+      if (media.bundle === noBundle || carrierOf(media) !== carrier) continue;
+      const { ssrcs, learned: before } = media.bundle;
+      const isKnown = ssrcs.includes(ssrc) || before.includes(ssrc);
+      if (isKnown === (media.id === owner)) continue;
+      const changed = copyOfMedia(media);
+      changed.bundle = {
+        ...media.bundle,
+        // It is another one's now, whatever the SDP has said.
+        ssrcs: isKnown ? ssrcs.filter((each) => each !== ssrc) : ssrcs,
+        learned: isKnown
+          ? before.filter((each) => each !== ssrc)
+          : [...before, ssrc].slice(-maxLearned),
+      };
+      medias.set(media.id, changed);
+    }
+  }
+  const all = state.medias.map((media) => medias.get(media.id) ?? media);
+  if (all.every((media, at) => media === state.medias[at])) return state;
+  const next = shallowCopyOf(state);
+  next.medias = all;
+  return next;
 }
 
 /** The call with its shared transports told alike, after packets have taught something of them. */

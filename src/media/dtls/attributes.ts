@@ -1,4 +1,5 @@
 /** What a section says of DTLS-SRTP (RFC 5763, 8122, 8842). Pure. */
+import { createHash } from 'node:crypto';
 import type { Fingerprint } from '../media-attributes.js';
 import type { SdpAttribute, SdpMedia, SdpSession } from '../../sdp/types.js';
 
@@ -20,6 +21,24 @@ const digestBytes: ReadonlyMap<string, number> = new Map([
   ['sha-384', 48],
   ['sha-512', 64],
 ]);
+
+/** The digests of a certificate (DER) by all of these hashes, one after the other. */
+export const digestsOf = (certificate: Buffer): string =>
+  [...digestBytes.keys()]
+    .map((hash) =>
+      createHash(hash.replace('-', '')).update(certificate).digest().toString('latin1'),
+    )
+    .join('');
+
+/** Whether a fingerprint is of the certificate that `digests` are of. */
+export function isOneOf(digests: string, { hash, digest }: Fingerprint): boolean {
+  let at = 0;
+  for (const [name, size] of digestBytes) {
+    if (name === hash) return digests.slice(at, at + size) === digest;
+    at += size;
+  }
+  return false;
+}
 
 /** The value of a=fingerprint. null: it cannot be read, or its hash is unknown or too weak. */
 export function readFingerprint(value: string): Fingerprint | null {

@@ -1,4 +1,5 @@
 /** DTLS handshakes that another process began. Pure. */
+import { inUse } from '../agreed.js';
 import type { CallState, Media } from '../call-state.js';
 import { copyOfMedia, shallowCopyOf, withFlag } from '../call-state.js';
 
@@ -7,7 +8,8 @@ import { copyOfMedia, shallowCopyOf, withFlag } from '../call-state.js';
  * A peer that has heard its ServerHello goes on repeating its own last flight, which nobody else can answer,
  * and one that was done does not begin again: then only a new association helps (a new offer).
  */
-function isUnderWay(state: CallState, { id, security, flags, bundle }: Media): boolean {
+function isUnderWay(state: CallState, media: Media): boolean {
+  const { id, security, flags, bundle } = inUse(media);
   const { mode, identity, fingerprint } = security;
   if (mode !== 'DTLS' || identity === null || fingerprint === null) return false;
   if (flags.has('passthrough') || (bundle.carrier !== null && bundle.carrier !== id)) return false;

@@ -10,7 +10,8 @@ import {
   type DtlsSetup,
   type MediaSecurity,
 } from '../media-attributes.js';
-import type { OfferedDtls } from './attributes.js';
+import { isOneOf, type OfferedDtls } from './attributes.js';
+import { isSecureProtocol } from '../../sdp/view.js';
 
 export interface DtlsRequest {
   /** Not towards the receiver, if that is offered it or can do otherwise; not with the sender, likewise. */
@@ -62,12 +63,16 @@ function heard(
   setup: DtlsSetup,
 ): MediaSecurity {
   const known = before.fingerprint;
+  // The certificate that it has shown, by another hash, is the same.
   const isOther =
-    known !== null && (known.hash !== fingerprint.hash || known.digest !== fingerprint.digest);
+    known !== null &&
+    (known.hash !== fingerprint.hash || known.digest !== fingerprint.digest) &&
+    !isOneOf(before.digests, fingerprint);
   const isNew = before.tlsId !== null && tlsId !== null && tlsId !== before.tlsId;
   const turns = before.identity !== null && roleOf(before) !== roleOf({ setup });
-  const generation = before.generation + (isOther || isNew || turns ? 1 : 0);
-  return { ...before, setup, fingerprint, tlsId, generation };
+  if (!isOther && !isNew && !turns) return { ...before, setup, fingerprint, tlsId };
+  const generation = before.generation + 1;
+  return { ...before, setup, fingerprint, tlsId, generation, digests: '' };
 }
 
 /** Without DTLS. What comes later is another association. */
@@ -84,6 +89,7 @@ export function withoutDtls(security: MediaSecurity): MediaSecurity {
     fingerprint: null,
     tlsId: null,
     generation: security.generation + 1,
+    digests: '',
   };
 }
 
@@ -99,8 +105,9 @@ export function hearOfferer(
   offered: OfferedDtls | null,
   hasKeys: boolean,
   request: DtlsRequest,
+  prefersKeys: boolean,
 ): void {
-  if (offered === null || (request.offReverse && hasKeys)) {
+  if (offered === null || ((request.offReverse || prefersKeys) && hasKeys)) {
     media.security = withoutDtls(media.security);
     return;
   }
@@ -108,10 +115,17 @@ export function hearOfferer(
   media.security = withDtls(heard(media.security, offered, setup));
 }
 
+/** The side was offered DTLS and took something else. */
+export const hasDeclinedDtls = (media: Pick<Media, 'security'>): boolean =>
+  media.security.identity !== null && !speaksDtls(media);
+
 /** The receiver of an offer. */
 export function offerTo(media: Media, wanted: boolean, request: DtlsRequest): void {
   if (!wanted || request.off) {
-    media.security = withoutDtls(media.security);
+    const before = withoutDtls(media.security);
+    // Of a side that does not speak SRTP any more nothing is known.
+    const isKnown = before.identity === null || isSecureProtocol(media.protocol);
+    media.security = isKnown ? before : { ...before, identity: null };
     return;
   }
   const { setup, identity } = media.security;

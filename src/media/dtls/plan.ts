@@ -17,6 +17,6 @@ export function dtlsPlanOf(media: Media, stream: Stream): DtlsPlan | null {
     identity,
     fingerprint,
     generation,
-    established: stream.srtp !== null,
+    established: stream.srtp !== null && !media.flags.has('dtls-renewed'),
   };
 }

@@ -105,22 +105,25 @@ function addOptions(options: string[], attributes: Attributes): void {
     if (name === 'ice-options' && value !== null) options.push(...value.split(/\s+/));
 }
 
-/** ICE of a section; null: it does not speak it. */
+/** ICE of a section; null: it does not speak it. Candidates and options alone say nothing (10.5 seen). */
 export function offeredIce(
   media: Pick<SdpMedia, 'attributes'>,
   session: Pick<SdpSession, 'attributes'>,
 ): OfferedIce | null {
+  const spoken = has(media.attributes, 'ice-ufrag') || has(session.attributes, 'ice-ufrag');
+  return spoken ? readIce(media, session) : null;
+}
+
+/** What a section says of ICE. */
+export function readIce(
+  media: Pick<SdpMedia, 'attributes'>,
+  session: Pick<SdpSession, 'attributes'>,
+): OfferedIce {
   const own = media.attributes;
   const shared = session.attributes;
   const options: string[] = [];
   addOptions(options, own);
   addOptions(options, shared);
-  const spoken =
-    has(own, 'candidate') ||
-    has(own, 'ice-ufrag') ||
-    has(shared, 'ice-ufrag') ||
-    options.length > 0;
-  if (!spoken) return null;
   return {
     credentials: credentialsIn(own, shared),
     candidates: candidatesIn(own),

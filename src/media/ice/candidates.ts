@@ -50,7 +50,8 @@ function priorityOf(type: number, preference: number, component: number): number
 }
 
 /**
- * Below everything that the peers have: then they take the relay when nothing else works.
+ * Beside candidates of the ends: the next place above the least of their own kind, or the kind below where that
+ * has none (10.5 and 12.5 seen). Without any of that kind as if alone.
  * @param addresses how many there are.
  */
 export function lastResortPriority(
@@ -58,15 +59,12 @@ export function lastResortPriority(
   type: 'host' | 'relay',
   { index, addresses, component }: { index: number; addresses: number; component: number },
 ): number {
-  const lowest = Math.min(...others.map(({ priority }) => priority));
-  if (!Number.isFinite(lowest)) {
-    return (type === 'host' ? hostPriority : relayPriority)(index, component);
-  }
-  const floor = Math.floor(lowest / 0x100_0000);
-  if (type === 'host' && floor > 0)
-    return priorityOf(floor - 1, Math.max(0, addresses - 1 - index), component);
-  if (type === 'relay' && floor > 0) return relayPriority(index, component);
-  // As far below as there is room.
-  const steps = Math.floor(lowest / 0x100) - 1 - index;
-  return Math.max(0, steps) * 0x100 + 256 - component;
+  const alike = others.filter((each) => each.type === type);
+  if (alike.length === 0) return (type === 'host' ? hostPriority : relayPriority)(index, component);
+  const least = Math.min(...alike.map(({ priority }) => priority));
+  const kind = Math.floor(least / 0x100_0000) & 0xff;
+  const next = (Math.floor(least / 0x100) & 0xffff) + 1;
+  return next > 65_535
+    ? priorityOf(Math.max(0, kind - 1), addresses - 1 - index, component)
+    : priorityOf(kind, Math.max(0, next - index), component);
 }

@@ -1,8 +1,9 @@
 /** Candidates that come after the body (RFC 8838, 8840): what a proxy passes on of a SIP INFO. */
 import type { CallDraft } from '../call-draft.js';
 import type { Media, Participant } from '../call-state.js';
-import { offeredIce, type OfferedIce } from './attributes.js';
+import { readIce, type OfferedIce } from './attributes.js';
 import { mergedCandidates } from './negotiation.js';
+import { hasIceIn } from '../../sdp/view.js';
 import type { SdpAttribute } from '../../sdp/types.js';
 
 /** One section of a fragment. */
@@ -32,9 +33,10 @@ function readFragment(text: string): readonly FragmentSection[] {
   const shared = { attributes: session };
   // Without any section all of it is of the first one.
   return (sections.length === 0 ? [session] : sections).flatMap((attributes) => {
-    const ice = offeredIce({ attributes }, shared);
+    // Its candidates may go without the credentials that they belong to.
+    if (!hasIceIn({ attributes }) && !hasIceIn(shared)) return [];
     const mid = attributes.find(({ name }) => name === 'mid')?.value ?? null;
-    return ice === null ? [] : [{ mid, ice }];
+    return [{ mid, ice: readIce({ attributes }, shared) }];
   });
 }
 

@@ -120,8 +120,9 @@ function isWanted(pair: IcePair, { words, reset }: IceRequest): boolean {
       return true;
     case 'default':
     case null:
-      // Who answered without is not asked again.
-      if (pair.offered === null) return false;
+      // Who answered without is not asked again, and who speaks it goes on (10.5 and 12.5 seen).
+      if (pair.offered === null)
+        return pair.receiver.ice.enabled && pair.receiver.ice.remote !== null;
       return reset || !pair.receiverIsKnown || pair.receiver.ice.enabled;
   }
 }

@@ -12,10 +12,12 @@ export function icePlanOf(state: CallState, media: Media, stream: Stream): IcePl
   const { ice } = media;
   if (!speaksIce(media) || ice.local === null) return null;
   if (stream.component === 2 && media.rtcpMux) return null;
+  // Neither would ever check, and media is let in from checked addresses alone: a lite agent answers (RFC 8445 §2.5).
+  const bothLite = ice.lite && ice.peerIsLite;
   const candidates = ice.remoteCandidates.filter(({ component }) => component === stream.component);
   return {
-    mode: ice.lite ? 'lite' : 'full',
-    controlling: ice.controlling,
+    mode: ice.lite && !bothLite ? 'lite' : 'full',
+    controlling: ice.controlling || bothLite,
     component: stream.component,
     tieBreaker: ice.tieBreaker,
     local: ice.local,

@@ -1,8 +1,14 @@
 /** SDES of one m= section: from its a=crypto lines and the request to the states of both medias. */
 import { randomBytes } from 'node:crypto';
 import type { Media } from '../call-state.js';
-import { cryptoLineText, readCryptoLine, type CryptoLine } from './crypto-line.js';
-import { agreementOf, linesToOffer, withoutKeys, type SdesState } from './negotiation.js';
+import { cryptoLineText, lineKey, readCryptoLine, type CryptoLine } from './crypto-line.js';
+import {
+  agreementOf,
+  linesToChooseFrom,
+  linesToOffer,
+  withoutKeys,
+  type SdesState,
+} from './negotiation.js';
 import { securityOf } from './stored.js';
 import type { SdesWords } from '../../ng-protocol/requests.js';
 import type { SdpMedia } from '../../sdp/types.js';
@@ -21,8 +27,14 @@ export interface SdesRequest {
   readonly senderDtls: boolean;
   /** The receiver is offered DTLS as well; or is answered by it. */
   readonly receiverDtls: boolean;
+  /** Of an offer: DTLS is all that its receiver wants. */
+  readonly receiverDtlsAlone: boolean;
   /** Of an answer: plain RTP was not offered. */
   readonly required: boolean;
+  /** What the sides of the call have offered. */
+  readonly othersLines: () => readonly CryptoLine[];
+  /** Who is offered SRTP, or was, has the choice of plain RTP. */
+  readonly mayBePlain: boolean;
 }
 
 /** Lines that can be used; the others are told. */
@@ -55,16 +67,22 @@ export interface SecuredPair {
 function applyOffer(pair: SecuredPair, request: SdesRequest, warnings: string[]): void {
   const { section, sender, receiver } = pair;
   const received = linesOf(section, warnings);
-  const heard = { ...(sender.sdes ?? withoutKeys), offered: received, own: [] };
+  const formerly = sender.sdes?.offered ?? [];
+  const offered = linesToChooseFrom(received, request.options);
+  const heard = { ...(sender.sdes ?? withoutKeys), offered, own: [] };
   sender.sdes = orNull(sender, heard, request.senderDtls);
   const required = isSecureProtocol(receiver.protocol);
   const passedOn =
-    received.length > 0 && request.keepsProtocol && !isSecureProtocol(sender.protocol);
-  const wanted = !request.options.off && (required || request.opportunistic || passedOn);
+    (received.length > 0 || request.senderDtls) &&
+    request.keepsProtocol &&
+    !isSecureProtocol(sender.protocol);
+  const isAsked = required || request.opportunistic || passedOn;
+  const wanted = !request.options.off && !request.receiverDtlsAlone && isAsked;
   const previous = receiver.sdes;
   const own = wanted
     ? linesToOffer({
         received,
+        othersLines: () => [...formerly, ...request.othersLines()],
         previous,
         options: request.options,
         // What its offerer is answered with may be DTLS: then we must not send with its keys.
@@ -72,7 +90,8 @@ function applyOffer(pair: SecuredPair, request: SdesRequest, warnings: string[])
         random: randomBytes,
       })
     : [];
-  const told = { ...(previous ?? withoutKeys), offered: [], own, required };
+  const must = required && !request.mayBePlain;
+  const told = { ...(previous ?? withoutKeys), offered: [], own, required: must };
   receiver.sdes = orNull(receiver, told, request.receiverDtls);
   if (required && own.length === 0 && !request.receiverDtls) {
     warnings.push('SRTP is offered without keys; there will be no media with that side');
@@ -117,11 +136,8 @@ export function passesKeys(a: SdesState | null, b: SdesState | null): boolean {
   return agreed && lineKey(a.receive) === lineKey(b.send) && lineKey(a.send) === lineKey(b.receive);
 }
 
-const lineKey = (line: CryptoLine | null): string =>
-  line === null ? '' : JSON.stringify({ ...line, tag: 0 });
-
 /** Indexes belong to a key: of a new one none has been used. */
-function forgetIndexes(media: Media, before: SdesState | null): void {
+export function forgetIndexes(media: Media, before: SdesState | null): void {
   for (const direction of ['receive', 'send'] as const) {
     const [was = null, is = null] = [before?.[direction], media.sdes?.[direction]];
     if (lineKey(was) === lineKey(is)) continue;

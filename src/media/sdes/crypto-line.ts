@@ -27,6 +27,10 @@ export const sameParameters = (a: SrtpParameters, b: SrtpParameters): boolean =>
   a.unencryptedSrtcp === b.unencryptedSrtcp &&
   a.unauthenticatedSrtp === b.unauthenticatedSrtp;
 
+/** The same of lines that differ in nothing but their tags. */
+export const lineKey = (line: CryptoLine | null): string =>
+  line === null ? '' : JSON.stringify({ ...line, tag: 0 });
+
 export const keyBytes = (line: CryptoLine): Buffer => Buffer.from(line.key, 'base64');
 
 /** Big-endian, as it stands in packets. */

@@ -53,15 +53,38 @@ function ordered<T>(
   return [...items].sort((a, b) => rank(a) - rank(b));
 }
 
+/** The lines of an offerer that its answer may take: restricted and sorted as its request has it (12.5 seen). */
+export function linesToChooseFrom(
+  received: readonly CryptoLine[],
+  options: SdesWords,
+): readonly CryptoLine[] {
+  const allowed = options.noNew ? [] : received.filter(({ suite }) => isAllowed(suite, options));
+  const usable = allowed.length > 0 ? allowed : received;
+  return ordered(usable, options.offererPreference, ({ suite }) => suite);
+}
+
 export interface OfferInput {
   /** Lines of the offerer; none when it speaks plain RTP. */
   readonly received: readonly CryptoLine[];
   /** What the receiver of the offer has had so far. */
   readonly previous: SdesState | null;
+  /** What the sides of the call have offered: of these keys none is ours. */
+  readonly othersLines: () => readonly CryptoLine[];
   readonly options: SdesWords;
   /** SRTP must end here: keys of the offerer are not passed on. */
   readonly recrypt: boolean;
   readonly random: (bytes: number) => Buffer;
+}
+
+/**
+ * Lines of ours that were offered and not answered: the answer may be to either offer, so the next one has the
+ * same keys (12.5 seen).
+ */
+function pendingLines({ previous, othersLines }: OfferInput): readonly CryptoLine[] {
+  if (previous === null || previous.send !== null || previous.receive !== null) return [];
+  if (previous.own.length === 0) return [];
+  const others = new Set(othersLines().map(({ key }) => key));
+  return previous.own.filter(({ key }) => !others.has(key));
 }
 
 /**
@@ -71,9 +94,12 @@ export interface OfferInput {
 export function linesToOffer(input: OfferInput): readonly CryptoLine[] {
   const { received, options, random } = input;
   const inUse = input.previous?.passthrough === true ? null : (input.previous?.send ?? null);
+  const pending = pendingLines(input);
   const ours = (tag: number, suite: SrtpSuite, parameters: SrtpParameters): CryptoLine => {
-    const known = inUse?.suite === suite && sameParameters(inUse, parameters) ? inUse.key : null;
-    return { tag, suite, key: known ?? newKey(suite, random), mki: null, ...parameters };
+    const known = [...(inUse === null ? [] : [inUse]), ...pending].find(
+      (line) => line.suite === suite && sameParameters(line, parameters),
+    );
+    return { tag, suite, key: known?.key ?? newKey(suite, random), mki: null, ...parameters };
   };
   const passedOn = (line: CryptoLine): CryptoLine => {
     const parameters = parametersBy(options, line);
@@ -81,23 +107,22 @@ export function linesToOffer(input: OfferInput): readonly CryptoLine[] {
       ? ours(line.tag, line.suite, parameters)
       : line;
   };
-  if (options.keep && inUse !== null) return [inUse];
-  const whole = options.noNew && received.length > 0;
-  const usable = whole ? received : received.filter(({ suite }) => isAllowed(suite, options));
+  const usable = options.noNew
+    ? received
+    : received.filter(({ suite }) => isAllowed(suite, options));
   const first =
     received.length > 0
       ? usable.map(passedOn)
       : inUse !== null && isAllowed(inUse.suite, options)
         ? [inUse]
         : [];
-  if (whole) return first;
+  if (options.noNew) return first;
   const missing = srtpSuiteNames.filter(
     (suite) => isAllowed(suite, options) && !first.some((line) => line.suite === suite),
   );
   let tag = first.reduce((highest, line) => Math.max(highest, line.tag), 0);
-  const added = ordered(missing, options.order, (suite) => suite).map((suite) =>
-    ours(++tag, suite, parametersBy(options, nothing)),
-  );
+  // Tags are given before anything is sorted (12.5 seen).
+  const added = missing.map((suite) => ours(++tag, suite, parametersBy(options, nothing)));
   return ordered([...first, ...added], options.order, ({ suite }) => suite);
 }
 
@@ -140,16 +165,49 @@ function originalOf(own: CryptoLine, offerer: SdesState | null): CryptoLine | nu
   );
 }
 
+/** What of `own` an answer takes: a line by its tag and suite, and else the only one of a suite. */
+function takenOf(
+  own: readonly CryptoLine[],
+  answered: readonly CryptoLine[],
+): { readonly receive: CryptoLine; readonly send: CryptoLine } | null {
+  for (const receive of answered) {
+    const send = own.find(({ tag, suite }) => tag === receive.tag && suite === receive.suite);
+    if (send !== undefined) return { receive, send };
+  }
+  // There are phones that number their own lines; the suite says which key they have taken.
+  for (const receive of answered) {
+    const [send, ...more] = own.filter(({ suite }) => suite === receive.suite);
+    if (send !== undefined && more.length === 0) return { receive, send };
+  }
+  return null;
+}
+
 function agreementWithAnswerer(input: AnswerInput): SdesState | null {
   const { answerer, answered } = input;
   if (answerer === null) return null;
-  for (const line of answered) {
-    const own = answerer.own.find(({ tag, suite }) => tag === line.tag && suite === line.suite);
-    if (own === undefined) continue;
-    return { ...unsettled, own: answerer.own, receive: line, send: own };
-  }
+  const taken = takenOf(answerer.own, answered);
+  if (taken !== null) return { ...unsettled, own: answerer.own, ...taken };
   if (answered.length === 0 && input.answererMayBePlain) return null;
   return { ...unsettled, own: answerer.own };
+}
+
+/** `static`: the offerer's line that is in use and still there. */
+const keptLine = (offerer: SdesState, { keep }: SdesWords): CryptoLine | null =>
+  (keep
+    ? offerer.offered.find(
+        ({ tag, suite }) => tag === offerer.receive?.tag && suite === offerer.receive.suite,
+      )
+    : undefined) ?? null;
+
+/** The offerer's line that the answer takes: of the answerer's suite, if there is one. */
+function chosenOf(
+  offerer: SdesState,
+  answered: CryptoLine | null,
+  options: SdesWords,
+): CryptoLine | null {
+  const alike = offerer.offered.find(({ suite }) => suite === answered?.suite);
+  const [first = null] = ordered(offerer.offered, options.offererPreference, ({ suite }) => suite);
+  return keptLine(offerer, options) ?? alike ?? first;
 }
 
 function agreementWithOfferer(input: AnswerInput, answererIsPlain: boolean): SdesState | null {
@@ -157,14 +215,18 @@ function agreementWithOfferer(input: AnswerInput, answererIsPlain: boolean): Sde
   if (offerer === null) return null;
   // Opportunistic all the way: who was answered without keys answers without.
   if (input.offererMayBePlain && answererIsPlain && input.answerer !== null) return null;
-  const [chosen] = ordered(offerer.offered, options.offererPreference, ({ suite }) => suite);
-  if (chosen === undefined) return { ...unsettled };
+  const chosen = chosenOf(offerer, input.answerer?.receive ?? null, options);
+  if (chosen === null) return { ...unsettled };
   const { tag, suite } = chosen;
   const inUse = offerer.passthrough ? null : offerer.send;
   const stays = inUse?.tag === tag && inUse.suite === suite && sameParameters(inUse, chosen);
   const send = stays ? inUse : { ...chosen, key: newKey(suite, random), mki: null };
   return { ...unsettled, offered: offerer.offered, receive: chosen, send };
 }
+
+/** The line in use stays, and no key of it is what the answerer took. */
+const staysApart = (kept: CryptoLine | null, taken: CryptoLine): boolean =>
+  kept !== null && kept.tag !== taken.tag && kept.key !== taken.key;
 
 /** What an answer settles on. The offerer is told `offerer.send`. */
 export function agreementOf(input: AnswerInput): Agreement {
@@ -175,7 +237,8 @@ export function agreementOf(input: AnswerInput): Agreement {
     answerer?.receive !== undefined &&
     answerer.receive !== null &&
     original !== null &&
-    input.offerer !== null
+    input.offerer !== null &&
+    !staysApart(keptLine(input.offerer, input.options), original)
   ) {
     // Its key is the offerer's: whoever does not let SRTP through must not use it.
     return {
@@ -184,7 +247,7 @@ export function agreementOf(input: AnswerInput): Agreement {
         ...unsettled,
         offered: input.offerer.offered,
         receive: original,
-        send: answerer.receive,
+        send: { ...answerer.receive, tag: original.tag },
         passthrough: true,
       },
     };

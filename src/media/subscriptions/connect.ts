@@ -1,5 +1,4 @@
 /** Joining participants of a call without a body (ng-protocol.md §3.14, §3.17). */
-import { finished } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import type { CallState, Media, Participant } from '../call-state.js';
 import { SignallingError } from '../errors.js';
@@ -80,5 +79,5 @@ export function connect(
       target.associated = [source.id, ...target.associated.filter((id) => id !== source.id)];
     }
   }
-  return { state: finished(draft.state, previous), warnings: [] };
+  return { state: draft.finished(), warnings: [] };
 }

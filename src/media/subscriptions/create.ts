@@ -1,5 +1,4 @@
 /** A party that is offered something nobody has sent (ng-protocol.md §3.16), to be connected with others later. */
-import { finished } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import type { CallState, Codec, Media } from '../call-state.js';
 import { SignallingError } from '../errors.js';
@@ -9,9 +8,9 @@ import type { MediaPair } from '../media-pair.js';
 import { bodyFailure, chooseInterface, emptyCall, pairOf, readBody } from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';
-import { localBody, ownSession } from './local-body.js';
+import { localBody, ownSession, withOwnOrigin } from './local-body.js';
 import type { Published } from './publish.js';
-import { facePorts, flatSections, giveUpPorts } from './sections.js';
+import { ensureAnswered, facePorts, flatSections, giveUpPorts } from './sections.js';
 import { StandIn } from './stand-in.js';
 import type { SubscriptionResult } from './subscribe.js';
 import { staticPayloadTypeOf } from '../../sdp/static-payloads.js';
@@ -93,8 +92,11 @@ export function create(
     });
     standIn.leave();
     const dialogue = { from: { ...party, id: -1 }, to: party };
-    const sdp = writeSdp({ kind: 'offer', draft, dialogue, document, pairs, request, context });
-    const state = finished(draft.state, previous);
+    const sdp = writeSdp({
+      ...{ kind: 'offer', draft, dialogue, document, pairs, context },
+      request: withOwnOrigin(request),
+    });
+    const state = draft.finished();
     return { state, sdp, isNewCall: previous === null, warnings };
   } catch (error) {
     throw bodyFailure(error);
@@ -115,8 +117,10 @@ export function createAnswer(
   const warnings: string[] = [];
   try {
     const medias = new Map(party.medias.map((id) => [draft.media(id).index, draft.media(id)]));
+    const sections = flatSections(received);
+    ensureAnswered(draft, medias, sections, context.nowMicros);
     const standIn = new StandIn(draft, context);
-    for (const placed of flatSections(received)) {
+    for (const placed of sections) {
       const sender = medias.get(placed.index);
       if (sender === undefined) {
         throw new SignallingError('refused-answer', 'failed to perform answer');
@@ -128,7 +132,7 @@ export function createAnswer(
       else if (!pair.untouched) facePorts(draft, sender, placed.section.portCount, context);
     }
     standIn.leave();
-    return { state: finished(draft.state, previous), warnings: [...new Set(warnings)] };
+    return { state: draft.finished(), warnings: [...new Set(warnings)] };
   } catch (error) {
     throw bodyFailure(error);
   }

@@ -1,7 +1,7 @@
 /** Bodies that nobody has sent: text from what the call remembers, read like any other. */
 import type { AddressFamily, Codec, Media, Participant } from '../call-state.js';
 import type { MediaDirection } from '../media-attributes.js';
-import type { SignallingContext } from '../signalling.js';
+import type { SignallingContext, SignallingRequest } from '../signalling.js';
 import { parseSdp } from '../../sdp/lines.js';
 import type { SdpDocument, SdpOrigin } from '../../sdp/types.js';
 import { isRtpProtocol } from '../../sdp/view.js';
@@ -45,6 +45,12 @@ export function ownSession(
   };
   return { origin, name: context.softwareId };
 }
+
+/** A request whose o= line is ours: it shows where the first section is sent from (10.5 seen). */
+export const withOwnOrigin = (request: SignallingRequest): SignallingRequest => ({
+  ...request,
+  replace: new Set([...request.replace, 'origin']),
+});
 
 /** An address of the family that is neither a hold nor anybody's. */
 const anyAddress: Readonly<Record<AddressFamily, string>> = { IP4: '127.0.0.1', IP6: '::1' };

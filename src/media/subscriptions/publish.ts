@@ -1,5 +1,5 @@
 /** Publishing (ng-protocol.md §3.13): a body that nobody but us answers; what it brings, others may subscribe to. */
-import { earliestDeletion, finished } from '../call-change.js';
+import { earliestDeletion } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import type { CallState, Media, Participant } from '../call-state.js';
 import { isAudible } from '../codec-lists.js';
@@ -16,7 +16,13 @@ import {
 import { receivesFrom, sendsTo, type MediaDirection } from '../media-attributes.js';
 import { rememberReceived, writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';
-import { localBody, ownSession, sectionOf, type LocalSection } from './local-body.js';
+import {
+  localBody,
+  ownSession,
+  sectionOf,
+  withOwnOrigin,
+  type LocalSection,
+} from './local-body.js';
 import { facePorts, flatSections, giveUpPorts, type Placed } from './sections.js';
 import { StandIn } from './stand-in.js';
 import { shownCodecs, namesCodec } from '../../sdp/edits.js';
@@ -87,10 +93,13 @@ export function publish(
       else facePorts(draft, pair.receiver, pair.section.portCount, context);
     }
     const dialogue = { from: standIn.participant, to: publisher };
-    const sdp = writeSdp({ kind: 'answer', draft, dialogue, document, pairs, request, context });
+    const sdp = writeSdp({
+      ...{ kind: 'answer', draft, dialogue, document, pairs, context },
+      request: withOwnOrigin(request),
+    });
     standIn.leave();
     return {
-      state: finished(draft.state, previous),
+      state: draft.finished(),
       sdp,
       isNewCall: previous === null,
       warnings: [...new Set(warnings)],

@@ -3,6 +3,7 @@ import type { CallDraft } from '../call-draft.js';
 import type { Media } from '../call-state.js';
 import { endpointMapFor, selectMap, servableFamily } from '../endpoint-maps.js';
 import { speaksIce } from '../ice/plan.js';
+import { ensureStreams } from '../media-setup.js';
 import type { SignallingContext } from '../signalling.js';
 import type { SdpDocument, SdpMedia, SdpSession } from '../../sdp/types.js';
 
@@ -22,6 +23,19 @@ export function flatSections({ sessions }: SdpDocument): readonly Placed[] {
     }
   }
   return placed;
+}
+
+/** The streams of the sections that are answered: whoever stands in opposite must find them there (`StandIn`). */
+export function ensureAnswered(
+  draft: CallDraft,
+  medias: ReadonlyMap<number, Media>,
+  sections: readonly Placed[],
+  nowMicros: number,
+): void {
+  for (const { index, section } of sections) {
+    const media = medias.get(index);
+    if (media !== undefined) ensureStreams(draft, media, section.portCount, nowMicros);
+  }
 }
 
 /** The ports that face a side with nobody opposite: those it has, or new ones. @throws PortAllocationError */

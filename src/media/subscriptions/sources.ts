@@ -29,9 +29,19 @@ function inDialogue(state: CallState): readonly Participant[] {
       ids.add(source);
     }
   }
-  // The caller first: the parties of an offer are made in that order.
-  return state.participants.filter(({ id }) => ids.has(id));
+  const described = new Set(
+    state.streams.flatMap(({ mediaId, advertisedEndpoint }) =>
+      advertisedEndpoint === null ? [] : [mediaId],
+    ),
+  );
+  // As their medias were made: of an offer that of the callee comes first (12.5 seen). Who has not answered
+  // sends nothing yet.
+  return state.participants
+    .filter(({ id, medias }) => ids.has(id) && medias.some((media) => described.has(media)))
+    .toSorted((a, b) => firstMedia(a) - firstMedia(b));
 }
+
+const firstMedia = ({ medias }: Participant): number => Math.min(...medias);
 
 /** The participants that are to be heard, in the order of the request. @throws SignallingError */
 export function sourcesOf(state: CallState, request: Subscribing): readonly Participant[] {
@@ -39,7 +49,9 @@ export function sourcesOf(state: CallState, request: Subscribing): readonly Part
     const all = inDialogue(state);
     return all.length > 0 ? all : fail('No call participants specified (no medias found)');
   }
-  if (request.fromTags.length > 0) {
+  const { label, address, fromTag } = request;
+  const namesOne = (label ?? address ?? fromTag) !== null;
+  if (!namesOne && request.fromTags.length > 0) {
     const named = new Set<Participant>();
     for (const tag of request.fromTags) {
       const found = state.participants.find(
@@ -96,17 +108,21 @@ function sectionFor(draft: CallDraft, source: Source, request: Subscribing): Loc
   };
 }
 
-/** o= and s= of the only source, else our own. */
+/** Whose o= and s= a body of these sources has; null: our own. */
+export function spokesman(sources: readonly Source[]): Participant | null {
+  const only = sources[0]?.participant;
+  if (only === undefined || sources.some(({ participant }) => participant !== only)) return null;
+  return only.sdpReceived === null ? null : only;
+}
+
 function sessionFor(
-  sources: readonly Participant[],
+  sources: readonly Source[],
   subscriber: Participant,
   context: SignallingContext,
 ): { readonly origin: SdpOrigin; readonly name: string; readonly lines: string } {
-  const [only, ...others] = sources;
-  const known = others.length === 0 ? (only?.sdpReceived ?? null) : null;
-  if (only === undefined || known === null) {
-    return { ...ownSession(subscriber, context), lines: '' };
-  }
+  const only = spokesman(sources);
+  const known = only?.sdpReceived ?? null;
+  if (only === null || known === null) return { ...ownSession(subscriber, context), lines: '' };
   const { username, sessionId, version, networkType, addressType, address } = known;
   return {
     origin: { username, sessionId, version, networkType, addressType, address },
@@ -123,13 +139,13 @@ export function bodyOf(
   request: Subscribing,
   context: SignallingContext,
 ): SdpDocument {
-  const participants = [...new Set(sources.map(({ participant }) => participant))];
-  const { origin, name, lines } = sessionFor(participants, subscriber, context);
+  const participants = new Set(sources.map(({ participant }) => participant));
+  const { origin, name, lines } = sessionFor(sources, subscriber, context);
   const sections = sources.map((source) => {
     const section = sectionFor(draft, source, request);
     // Of several sources only what all bodies have is passed on (10.5 seen).
     const bare = request.flags.has('siprec') ? `a=label:${source.media.id}\r\n` : '';
-    return participants.length === 1 ? section : { ...section, lines: bare };
+    return participants.size === 1 ? section : { ...section, lines: bare };
   });
   return localBody({ origin, name }, lines, sections);
 }

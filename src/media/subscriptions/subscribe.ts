@@ -2,24 +2,32 @@
  * Subscribing (ng-protocol.md §3.13): somebody is offered what others send, answers, and gets it until he
  * unsubscribes. Nobody else notices.
  */
-import { earliestDeletion, finished } from '../call-change.js';
+import { earliestDeletion } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import { type CallState, type Media, type Participant, type Subscription } from '../call-state.js';
 import { isSameCodec } from '../codec-lists.js';
 import { SignallingError } from '../errors.js';
 import { speaksDtls } from '../dtls/negotiation.js';
 import { speaksIce } from '../ice/plan.js';
-import { directionOfFlags, sendsTo } from '../media-attributes.js';
+import { directionOfFlags, noIce, sendsTo } from '../media-attributes.js';
 import type { MediaPair } from '../media-pair.js';
 import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
 import { bodyFailure, chooseInterface, pairOf, readBody } from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';
-import { facePorts, flatSections, giveUpPorts, type Placed } from './sections.js';
-import { bodyOf, mediasOf, sourcesOf, type Source, type Subscribing } from './sources.js';
+import { ensureAnswered, facePorts, flatSections, giveUpPorts, type Placed } from './sections.js';
+import {
+  bodyOf,
+  mediasOf,
+  sourcesOf,
+  spokesman,
+  type Source,
+  type Subscribing,
+} from './sources.js';
+import { withOwnOrigin } from './local-body.js';
 import { StandIn } from './stand-in.js';
 import type { SdpDocument } from '../../sdp/types.js';
-import { isRtpProtocol, isSecureProtocol } from '../../sdp/view.js';
+import { codecsOf, isRtpProtocol, isSecureProtocol } from '../../sdp/view.js';
 
 export interface SubscriptionResult {
   readonly state: CallState;
@@ -65,12 +73,12 @@ export function subscribeRequest(
     });
     for (const id of subscriber.medias.slice(medias.length)) giveUpPorts(draft, draft.media(id));
     const pairs = offerTo(draft, { sources, sections, medias }, request, context, warnings);
-    const sdp = bodyFor(draft, subscriber, document, pairs, request, context);
+    const sdp = bodyFor(draft, subscriber, document, sources, pairs, request, context);
     sources.forEach(({ media }, at) => {
       const own = medias[at];
       if (own !== undefined) subscribe(own, media, request);
     });
-    return { state: finished(draft.state, previous), sdp, toTag, sources, warnings };
+    return { state: draft.finished(), sdp, toTag, sources, warnings };
   } catch (error) {
     throw bodyFailure(error);
   }
@@ -153,6 +161,7 @@ function offerTo(
     const pair = pairOf('offer', parts, asked, { ...context, sipSource: false });
     const wanted = { ...asked, ice: iceFor(receiver, source.media, asked.ice) };
     warnings.push(...applySection(draft, 'offer', pair, wanted, context));
+    if (!receiver.ice.enabled) receiver.ice = noIce;
     receiver.desiredFamily =
       request.addressFamily ?? knownFamily(draft, receiver) ?? source.media.desiredFamily;
     if (pair.rejected) giveUpPorts(draft, receiver);
@@ -209,15 +218,17 @@ function bodyFor(
   draft: CallDraft,
   subscriber: Participant,
   document: SdpDocument,
+  sources: readonly Source[],
   pairs: readonly MediaPair[],
   request: Subscribing,
   context: SignallingContext,
 ): string {
   // Who stands in has left; nobody is to remember that he sent it.
   const nobody = { ...subscriber, id: -1 };
+  const local = localRequest(request);
   return writeSdp({
     ...{ kind: 'offer', draft, dialogue: { from: nobody, to: subscriber }, document, pairs },
-    ...{ request: localRequest(request), context },
+    ...{ request: spokesman(sources) === null ? withOwnOrigin(local) : local, context },
   });
 }
 
@@ -239,6 +250,7 @@ export function subscribeAnswer(
   try {
     const sections = flatSections(received);
     const medias = new Map(subscriber.medias.map((id) => [draft.media(id).index, draft.media(id)]));
+    ensureAnswered(draft, medias, sections, context.nowMicros);
     const standIn = new StandIn(draft, context);
     for (const placed of sections) {
       const sender = medias.get(placed.index);
@@ -246,7 +258,7 @@ export function subscribeAnswer(
       takeAnswer(draft, standIn, { ...placed, sender }, request, context, warnings);
     }
     standIn.leave();
-    return { state: finished(draft.state, previous), warnings: [...new Set(warnings)] };
+    return { state: draft.finished(), warnings: [...new Set(warnings)] };
   } catch (error) {
     throw bodyFailure(error);
   }
@@ -269,14 +281,15 @@ function takeAnswer(
   const offered = sender.offered ?? [];
   const pair = pairOf('answer', { ...parts, receiver: standIn.opposite(sender) }, request, context);
   warnings.push(...applySection(draft, 'answer', pair, request, context));
+  if (!sender.ice.enabled) sender.ice = noIce;
   if (pair.rejected) {
     giveUpPorts(draft, sender);
     return;
   }
   if (isRtpProtocol(section.protocol)) {
-    const missing = offered.filter(
-      (codec) => !sender.codecs.some((own) => isSameCodec(own, codec)),
-    );
+    // Not those of the media: one that has none of the offered ones keeps the first of them.
+    const answered = codecsOf(section);
+    const missing = offered.filter((codec) => !answered.some((own) => isSameCodec(own, codec)));
     if (missing.length > 0) {
       const names = missing.map(({ encoding, payloadType }) => encoding || String(payloadType));
       if (!request.flags.has('allow-transcoding')) {
@@ -298,7 +311,7 @@ function takesFrom(draft: CallDraft, { id }: Media): boolean {
   );
 }
 
-/** He hears nobody any more; his ports stay. @throws SignallingError */
+/** He hears nobody any more; his ports stay. Who is not there hears nobody either (10.5 and 12.5 seen). */
 export function unsubscribe(
   previous: CallState,
   toTag: string,
@@ -306,8 +319,7 @@ export function unsubscribe(
 ): SubscriptionResult {
   const draft = new CallDraft(previous);
   const subscriber = draft.participantByTag(toTag);
-  if (subscriber === null) throw new SignallingError('unknown-participant', 'To-tag not found');
   draft.state.lastSignalMicros = nowMicros;
-  forgetSubscriptions(draft, subscriber);
-  return { state: finished(draft.state, previous), warnings: [] };
+  if (subscriber !== null) forgetSubscriptions(draft, subscriber);
+  return { state: draft.finished(), warnings: [] };
 }

@@ -1,7 +1,9 @@
 /** NG over TCP and Unix sockets: messages back to back on a connection (ng-protocol.md §1.3). */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { NgStreamFramer, StreamFramingError } from '../stream-framing.js';
 import type { NgSource } from '../endpoint.js';
+import type { HeldBytes } from './held-bytes.js';
+import { Turns } from './turns.js';
 
 /** Where to listen: an address, or the path of a Unix socket. */
 export type StreamListenAddress =
@@ -10,6 +12,8 @@ export type StreamListenAddress =
 /** Parameters of openStreamTransport. */
 export interface StreamTransportOptions {
   readonly listen: readonly StreamListenAddress[];
+  /** What a server is told to listen at. */
+  readonly target: (where: StreamListenAddress) => { readonly fd: number } | ListenOptions;
   /** `bare`: without a cookie. `reply` may be called at any later time. */
   readonly receive: (
     message: Buffer,
@@ -21,6 +25,8 @@ export interface StreamTransportOptions {
   readonly allowed: (address: string) => boolean;
   /** A connection that was refused or ended by us, a listener that failed. */
   readonly onNotice: (message: string) => void;
+  /** What all connections hold together. */
+  readonly held: HeldBytes;
 }
 
 /** A listening address that cannot be had. `code` is the system's, e.g. `EADDRINUSE`. */
@@ -47,6 +53,9 @@ const keepAliveMs = 30_000;
 const maxConnectionsPerSource = 512;
 const maxConnections = 4096;
 
+/** Whoever comes by a Unix socket. */
+const localSource = 'unix';
+
 const nameOf = (listen: StreamListenAddress): string => {
   if ('path' in listen) return `unix:${listen.path}`;
   const { address, port } = listen;
@@ -59,6 +68,7 @@ class StreamTransport {
   readonly #servers: Server[] = [];
   readonly #connections = new Map<Socket, string>();
   readonly #perSource = new Map<string, number>();
+  readonly #turns = new Turns();
 
   constructor(options: StreamTransportOptions) {
     this.#options = options;
@@ -73,11 +83,7 @@ class StreamTransport {
       server.once('error', (cause: NodeJS.ErrnoException) =>
         reject(new StreamBindError(cause.code ?? cause.message, nameOf(where), { cause })),
       );
-      const target =
-        'path' in where
-          ? { path: where.path }
-          : { host: where.address, port: where.port, ipv6Only: where.address.includes(':') };
-      server.listen(target, resolve);
+      server.listen(this.#options.target(where), resolve);
     });
     server.removeAllListeners('error');
     server.on('error', (error) => {
@@ -95,6 +101,14 @@ class StreamTransport {
     });
   }
 
+  /** A message that nobody has asked for, to all that are connected by TCP and read what they are sent. */
+  tell(message: Buffer): void {
+    for (const [socket, address] of this.#connections) {
+      if (address !== localSource && socket.writableLength <= maxWaitingBytes)
+        socket.write(message);
+    }
+  }
+
   /** Connections of this moment. */
   get connectionCount(): number {
     return this.#connections.size;
@@ -103,7 +117,7 @@ class StreamTransport {
   #accept(socket: Socket, isLocal: boolean): void {
     socket.on('error', () => socket.destroy());
     const source = isLocal
-      ? { address: 'unix', port: 0 }
+      ? { address: localSource, port: 0 }
       : { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     const refusal = this.#refusal(source.address, isLocal);
     if (refusal !== null) {
@@ -137,7 +151,16 @@ class StreamTransport {
 
   #serve(socket: Socket, source: NgSource, bareAllowed: boolean): void {
     const framer = new NgStreamFramer({ maxBytes: maxMessageBytes, bareAllowed });
+    const { held } = this.#options;
+    const holder = {
+      source: source.address,
+      held: (): number => framer.pending + socket.writableLength,
+      drop: (why: string): void => this.#drop(socket, source, why),
+    };
+    held.add(holder);
     let owed = 0;
+    /** Messages that have not had their turn. */
+    let waiting = 0;
     let ended = false;
     const settle = (): void => {
       if (ended && owed === 0) socket.end();
@@ -145,13 +168,14 @@ class StreamTransport {
     const reply = (bytes: Buffer): void => {
       owed -= 1;
       if (socket.destroyed) return;
-      socket.write(bytes);
+      if (!socket.write(bytes)) held.grew(bytes.length);
       if (socket.writableLength > maxWaitingBytes) {
         this.#drop(socket, source, 'it does not read its replies');
       } else settle();
     };
     let whole: NodeJS.Timeout | null = null;
     socket.on('close', () => {
+      held.delete(holder);
       if (whole !== null) clearTimeout(whole);
     });
     socket.on('data', (chunk: Buffer) => {
@@ -167,14 +191,25 @@ class StreamTransport {
         clearTimeout(whole);
         whole = null;
       }
+      if (framer.pending > 0) held.grew(Math.min(chunk.length, framer.pending));
+      if (socket.destroyed) return;
       if (framer.pending > 0 && whole === null) {
         whole = setTimeout(() => {
           this.#drop(socket, source, 'a message was not finished');
         }, messageTimeoutMs);
       }
+      if (messages.length === 0) return;
+      owed += messages.length;
+      waiting += messages.length;
+      // Nothing more is read while some of it waits.
+      socket.pause();
       for (const { bytes, bare } of messages) {
-        owed += 1;
-        this.#options.receive(bytes, bare, source, reply);
+        this.#turns.run(() => {
+          waiting -= 1;
+          if (socket.destroyed) return;
+          if (waiting === 0) socket.resume();
+          this.#options.receive(bytes, bare, source, reply);
+        });
       }
     });
     // The client has said everything; what it has asked is still answered.

@@ -1,4 +1,5 @@
 /** NG over UDP: one datagram per message, answered from the socket that received it (§1.3). */
+import type { MessageKind } from '../endpoint.js';
 
 /** Where to listen; `address` null: all addresses of both families. */
 export interface UdpListenAddress {
@@ -16,14 +17,14 @@ export interface UdpSource {
 }
 
 /**
- * Takes a datagram; `reply` may be called at any later time, any number of times. Returns whether it was
- * a command: senders of commands are served before others.
+ * Takes a datagram, whose bytes are valid until it returns; `reply` may be called at any later time, any number of times. Returns what it was:
+ * senders of commands are served before others.
  */
 export type UdpReceiver = (
   datagram: Buffer,
   source: UdpSource,
   reply: (bytes: Buffer) => void,
-) => boolean;
+) => MessageKind;
 
 /** Messages that a socket did not take since it was asked last, and who sent the last of them. */
 export interface RefusedDatagrams {
@@ -38,9 +39,9 @@ export interface RefusedDatagrams {
 /** A bound socket that reads and writes in batches. Owned by whoever opened it, until `close`. */
 export interface DatagramSocket {
   readonly address: UdpSource;
-  /** `receive` gets a buffer of its own; `onError` the system's code of a reply that failed. */
+  /** What `receive` gets is valid until it returns; `onError` the system's code of a reply that failed. */
   start(
-    receive: (datagram: Buffer, host: string, port: number) => boolean,
+    receive: (datagram: Buffer, host: string, port: number) => MessageKind,
     onError: (code: string) => void,
   ): void;
   /** null: nothing. */

@@ -29,7 +29,7 @@ export interface CallEvidence {
 /** One stream with all that is known of it. */
 export interface StreamEvidence {
   readonly stream: Stream;
-  readonly figures: StreamStatistics | null;
+  readonly counters: StreamStatistics | null;
   readonly trace: StreamTrace | null;
   /** Where it receives. */
   readonly local: LocalPort | null;
@@ -65,22 +65,22 @@ export function nameOf({ tag, label }: Pick<Participant, 'tag' | 'label'>): stri
   return label === null ? name : `${name} (${label})`;
 }
 
-export const packetsOf = ({ figures, stream }: StreamEvidence): number =>
-  figures?.packets ?? stream.stats.packets;
+export const packetsOf = ({ counters, stream }: StreamEvidence): number =>
+  counters?.packets ?? stream.stats.packets;
 
 /** Of them: taken, whatever became of them then. */
 export const admittedOf = (evidence: StreamEvidence): number => {
-  const drops = evidence.figures?.drops ?? {};
+  const drops = evidence.counters?.drops ?? {};
   const refused = ['strict-source', 'truncated', 'not-authentic', 'no-key', 'repeated'] as const;
   return refused.reduce((left, reason) => left - (drops[reason] ?? 0), packetsOf(evidence));
 };
 
-export const remoteOf = ({ figures, stream }: StreamEvidence): Endpoint | null =>
-  figures?.endpoint ?? stream.endpoint;
+export const remoteOf = ({ counters, stream }: StreamEvidence): Endpoint | null =>
+  counters?.endpoint ?? stream.endpoint;
 
 /** When something of it came last; 0 never. */
-export const lastOf = ({ figures, stream }: StreamEvidence): number =>
+export const lastOf = ({ counters, stream }: StreamEvidence): number =>
   Math.max(
-    figures?.lastPacketMicros ?? 0,
-    packetsOf({ figures, stream, trace: null, local: null }) > 0 ? stream.lastPacketMicros : 0,
+    counters?.lastPacketMicros ?? 0,
+    packetsOf({ counters, stream, trace: null, local: null }) > 0 ? stream.lastPacketMicros : 0,
   );

@@ -87,10 +87,10 @@ function directionsOf(call: CallEvidence): readonly DirectionEvidence[] {
   const { state, statistics, traces, ports } = call;
   const index = new CallIndex(state);
   const participants = new ById(state.participants);
-  const figures = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+  const counters = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
   const traced = new Map(traces.map((entry) => [entry.streamId, entry]));
   const evidenceOf = (stream: Stream | undefined): StreamEvidence | null =>
-    stream === undefined ? null : streamEvidence(stream, figures, traced, ports);
+    stream === undefined ? null : streamEvidence(stream, counters, traced, ports);
   const endOf = (media: Media): EndEvidence | null => {
     const participant = participants.get(media.participantId);
     const streams = media.streams.map((id) => index.streams.get(id));
@@ -111,13 +111,13 @@ function directionsOf(call: CallEvidence): readonly DirectionEvidence[] {
 
 function streamEvidence(
   stream: Stream,
-  figures: ReadonlyMap<number, StreamStatistics>,
+  counters: ReadonlyMap<number, StreamStatistics>,
   traced: ReadonlyMap<number, StreamTrace>,
   ports: CallEvidence['ports'],
 ): StreamEvidence {
   return {
     stream,
-    figures: figures.get(stream.id) ?? null,
+    counters: counters.get(stream.id) ?? null,
     trace: traced.get(stream.id) ?? null,
     local: ports.get(stream.selectedSocket ?? stream.sockets[0] ?? -1) ?? null,
   };
@@ -201,13 +201,13 @@ function explainDirection(direction: DirectionEvidence): ExplainedDirection {
       call.ended === null &&
       fresh &&
       admittedOf(from.rtp) > 0 &&
-      (to.rtp.figures?.packetsOut ?? 0) > 0 &&
+      (to.rtp.counters?.packetsOut ?? 0) > 0 &&
       !findings.some(({ weight }) => weight === 'cause'),
     received: packetsOf(from.rtp),
-    sent: to.rtp.figures?.packetsOut ?? 0,
+    sent: to.rtp.counters?.packetsOut ?? 0,
     lastPacketSecondsAgo:
       last === 0 ? null : Math.max(0, Math.floor((call.nowMicros - last) / 1e6)),
-    dropped: { ...from.rtp.figures?.drops },
+    dropped: { ...from.rtp.counters?.drops },
     findings,
   };
 }
@@ -222,8 +222,8 @@ function explainEnd(end: EndEvidence, nowMicros: number): ExplainedEnd {
   const { participant, media, rtp } = end;
   const text = (endpoint: Endpoint | null): string | null =>
     endpoint === null ? null : formatEndpoint(endpoint);
-  const { trace, figures, local } = rtp;
-  const heard = figures?.received === true;
+  const { trace, counters, local } = rtp;
+  const heard = counters?.received === true;
   const learned = trace?.learnedMicros ?? 0;
   return {
     tag: participant.tag ?? '',
@@ -232,7 +232,7 @@ function explainEnd(end: EndEvidence, nowMicros: number): ExplainedEnd {
     signalled: text(rtp.stream.advertisedEndpoint),
     learned: heard ? text(remoteOf(rtp)) : null,
     learnedSecondsAgo: learned === 0 ? null : Math.max(0, Math.floor((nowMicros - learned) / 1e6)),
-    confirmed: figures?.confirmed === true,
+    confirmed: counters?.confirmed === true,
     local: text(local?.endpoint ?? null),
   };
 }

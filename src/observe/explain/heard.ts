@@ -41,7 +41,7 @@ function silenceOf(direction: DirectionEvidence): Finding {
       `Compare the port of the m= line that ${a} was given with where it sends; a proxy that changes the SDP after the relay is a usual reason.`,
     );
   }
-  const sent = from.rtp.figures?.packetsOut ?? 0;
+  const sent = from.rtp.counters?.packetsOut ?? 0;
   const remote = remoteOf(from.rtp);
   if (sent === 0) {
     const nobody = packetsOf(back) === 0;
@@ -72,7 +72,7 @@ function nextForSilence(from: EndEvidence): string {
 
 function strangerOf({ from, call }: DirectionEvidence): Finding | null {
   const stranger = from.rtp.trace?.stranger ?? null;
-  const dropped = from.rtp.figures?.drops['strict-source'] ?? 0;
+  const dropped = from.rtp.counters?.drops['strict-source'] ?? 0;
   if (stranger === null || dropped === 0) return null;
   const expected = remoteOf(from.rtp);
   const a = nameOf(from.participant);
@@ -91,7 +91,7 @@ const isSilent = (end: EndEvidence, nowMicros: number): boolean =>
   nowMicros - lastOf(end.rtp) > silentMicros;
 
 function securityOf({ from, to }: DirectionEvidence): readonly Finding[] {
-  const drops = from.rtp.figures?.drops ?? {};
+  const drops = from.rtp.counters?.drops ?? {};
   const a = nameOf(from.participant);
   const findings: Finding[] = [];
   const bad = drops['not-authentic'] ?? 0;
@@ -233,7 +233,7 @@ function contentsOf({ from, to, call }: DirectionEvidence): readonly Finding[] {
     findings.push(
       hint(
         'ssrc-changed',
-        `${a} has changed its SSRC ${times}, last ${ago(call.nowMicros, trace.ssrcChangedMicros)} ago, now ${(from.rtp.figures?.ssrc ?? 0).toString(16)}.`,
+        `${a} has changed its SSRC ${times}, last ${ago(call.nowMicros, trace.ssrcChangedMicros)} ago, now ${(from.rtp.counters?.ssrc ?? 0).toString(16)}.`,
         'Usual after a transfer or with music on hold; a phone that keeps to the first SSRC stays silent.',
       ),
     );
@@ -269,7 +269,7 @@ function departureOf({ from, to, call }: DirectionEvidence): readonly Finding[] 
       ),
     );
   }
-  const drops = from.rtp.figures?.drops ?? {};
+  const drops = from.rtp.counters?.drops ?? {};
   const waiting = drops['nat-wait'] ?? 0;
   if (waiting > 0 && packetsOf(to.rtp) === 0) {
     findings.push(

@@ -1,7 +1,12 @@
 /** What signalling and commands make of a direction. */
 import { isHeld } from '../../media/call-index.js';
 import { familyOf, formatEndpoint } from '../../media/call-state.js';
-import { receivesFrom, sendsTo, type MediaDirection } from '../../media/media-attributes.js';
+import {
+  directionInUse,
+  receivesFrom,
+  sendsTo,
+  type MediaDirection,
+} from '../../media/media-attributes.js';
 import { restrictionsOf } from '../../media/payload-rules.js';
 import { nameOf, remoteOf, type DirectionEvidence, type EndEvidence } from './evidence.js';
 import { cause, hint, type Finding } from './finding.js';
@@ -27,12 +32,13 @@ function holdOf({ from, to }: DirectionEvidence): Finding | null {
   if (isHeld(to.rtp.stream)) {
     return held(`${b} is on hold: its SDP has the address 0.0.0.0, so nothing is sent to it.`);
   }
-  if (!receivesFrom(from.media.direction)) {
-    const said = ownWords[from.media.direction];
+  const [fromDirection, toDirection] = [directionInUse(from.media), directionInUse(to.media)];
+  if (!receivesFrom(fromDirection)) {
+    const said = ownWords[fromDirection];
     return held(`The call is on hold: ${a} is not to send (a=${said} between it and the relay).`);
   }
-  if (!sendsTo(to.media.direction)) {
-    const said = ownWords[to.media.direction];
+  if (!sendsTo(toDirection)) {
+    const said = ownWords[toDirection];
     return held(
       `The call is on hold: ${b} is to get nothing (a=${said} between it and the relay).`,
     );
@@ -139,7 +145,7 @@ export function signalledFindings(direction: DirectionEvidence): readonly Findin
   const { local } = from.rtp;
   if (local !== null && local.advertised !== local.endpoint.address) {
     const address = `${local.endpoint.address} is written as ${local.advertised} in the SDP`;
-    if (findings.length === 0 && from.rtp.figures?.packets === 0) {
+    if (findings.length === 0 && from.rtp.counters?.packets === 0) {
       add(
         hint(
           'no-packets',

@@ -9,6 +9,7 @@ import { withoutTheDeadly } from '../../support/harmless.js';
 import { Load } from '../../support/load.js';
 import { audioSdp, NgClient } from '../../support/ng-client.js';
 import { startDaemon } from '../../support/processes.js';
+import { pickOf, randomSource } from '../../support/random.js';
 import { pause, until } from '../../support/wait.js';
 import { rtpPacket, senderReport } from '../../support/rtp-endpoint.js';
 
@@ -23,23 +24,8 @@ const allowedGrowthKib = 40 * 1024;
 /** What a kept reply costs beside its own bytes. */
 const bytesPerReply = 200;
 
-/** mulberry32: the same damage in every run. */
-function randomSource(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 const random = randomSource(20_261_123);
-const pick = <T>(values: readonly T[]): T => {
-  const value = values[random(values.length)];
-  if (value === undefined) throw new Error('nothing to pick from');
-  return value;
-};
+const pick = <T>(values: readonly T[]): T => pickOf(values, random);
 
 /** Texts that parsers must refuse, beside the bytes of ordinary messages. None is deadly to another program. */
 const poison = [
@@ -192,10 +178,10 @@ describe('a daemon among enemies', () => {
     enemy = new Enemy(ngPort);
   });
   after(async () => {
-    enemy.close();
-    ng.close();
+    enemy?.close();
+    ng?.close();
     for (const load of loads) await load.stop();
-    await daemon.stop();
+    await daemon?.stop();
   });
 
   async function talk(prefix: string, seconds: number): Promise<Load> {

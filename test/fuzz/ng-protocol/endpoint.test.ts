@@ -11,21 +11,11 @@ import { NgEndpoint } from '../../../src/ng-protocol/endpoint.js';
 import { ReplyCache } from '../../../src/ng-protocol/reply-cache.js';
 import { costRatio } from '../../support/cost.js';
 import { withoutTheDeadly } from '../../support/harmless.js';
+import { randomSource } from '../../support/random.js';
 
 const rounds = 20_000;
 /** Deeper than what is taken (64), and far from what overflows the stack of another program. */
 const tooDeep = 500;
-
-/** mulberry32: small, seeded, good enough to choose mutations. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const recorded: readonly { request: string }[] = JSON.parse(
   readFileSync(new URL('../../unit/ng-protocol/kamailio-5.6.json', import.meta.url), 'utf8'),
@@ -97,7 +87,7 @@ describe('NG endpoint under mutated datagrams', () => {
 
   it(`gives ${rounds} of them one reply each, or none without a cookie`, function () {
     this.timeout(60_000);
-    const pick = generator(20_261_123);
+    const pick = randomSource(20_261_123);
     let oks = 0;
     for (let round = 0; round < rounds; round += 1) {
       const before = withoutCookie;
@@ -117,7 +107,7 @@ describe('NG endpoint under mutated datagrams', () => {
 
   it('takes none that the npm decoder neither reads nor refuses', async function () {
     this.timeout(60_000);
-    const pick = generator(20_261_123);
+    const pick = randomSource(20_261_123);
     const messages = Array.from({ length: rounds }, (_, round) => mutatedMessage(round, pick));
     const decoder = `
       const { parentPort, workerData } = require('node:worker_threads');

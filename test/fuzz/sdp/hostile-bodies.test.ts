@@ -5,7 +5,7 @@ import { SignallingError } from '../../../src/media/errors.js';
 import { maxMedias, parseSdp } from '../../../src/sdp/lines.js';
 import { SdpError } from '../../../src/sdp/types.js';
 import { costRatio } from '../../support/cost.js';
-import { body, ModelCall } from '../../unit/media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 /** Of the reader alone, and of the model with the writer. */
 function outcomeOf(text: string): 'taken' | 'refused' {

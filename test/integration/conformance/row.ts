@@ -8,7 +8,8 @@
  *     m=audio <1> RTP/AVP 0               the reply's body, or `error: REASON`, or its keys and values
  *
  * What differs from run to run has names: `<1>` is the first port that is shown, `<1+1>` the one above it,
- * `<key>` a key, `<token>` what else is random. Requests have a call-id, tags a and x, and a command.
+ * `<key>` a key, `<token>` what else is random, `<tag>` a tag that was made up, `<time>` a moment. Requests have
+ * a call-id and a command; offers, answers and publications have tags, a and x, too.
  */
 import type { NgDictionary, NgValue } from '../../support/bencode.js';
 
@@ -73,7 +74,7 @@ export function writeRows(
 }
 
 const headOf = ({ command }: Step): readonly string[] =>
-  command === 'answer' ? answererHead : offererHead;
+  command.endsWith('answer') ? answererHead : offererHead;
 
 /** The request of a step. `\r` and `\0` in a body stand for these characters. */
 export function requestOf(step: Step, callId: string): NgDictionary {
@@ -81,9 +82,11 @@ export function requestOf(step: Step, callId: string): NgDictionary {
   const keys = given === '' ? {} : (JSON.parse(given) as NgDictionary);
   const signalling = command === 'offer' || command === 'answer';
   const lines = body[0]?.startsWith('v=') === true ? body : [...headOf(step), ...body];
+  const sdp = lines.map((line) => `${line}\r\n`).join('');
   return {
     'call-id': callId,
-    ...(signalling ? { 'from-tag': 'a', sdp: lines.map((line) => `${line}\r\n`).join('') } : {}),
+    ...(signalling || command === 'publish' ? { 'from-tag': 'a' } : {}),
+    ...(signalling || body.length > 0 ? { sdp } : {}),
     ...(command === 'answer' ? { 'to-tag': 'x' } : {}),
     ...keys,
     command,
@@ -92,21 +95,34 @@ export function requestOf(step: Step, callId: string): NgDictionary {
 
 /** Names for what differs from run to run, the same port the same name throughout a row. */
 export class Names {
-  readonly #ports = new Map<number, string>();
+  readonly #ports = new Map<string, string>();
   #count = 0;
+  /** A number of IPv6 is another port. */
+  #family = '';
 
   constructor(private readonly ownsPort: (port: number) => boolean) {}
 
   #port(digits: string): string {
     const port = Number(digits);
     if (!this.ownsPort(port)) return digits;
-    let name = this.#ports.get(port);
+    const key = (number: number): string => `${this.#family}${number}`;
+    let name = this.#ports.get(key(port));
     if (name === undefined) {
-      const below = port % 2 === 1 ? this.#ports.get(port - 1) : undefined;
+      const below = port % 2 === 1 ? this.#ports.get(key(port - 1)) : undefined;
       name = below === undefined ? `${(this.#count += 1)}` : `${below}+1`;
-      this.#ports.set(port, name);
+      this.#ports.set(key(port), name);
     }
     return `<${name}>`;
+  }
+
+  body(lines: readonly string[]): readonly string[] {
+    return lines.map((line, at) => {
+      if (line.startsWith('m=')) {
+        const connection = lines.slice(at).find((each) => each.startsWith('c=')) ?? '';
+        this.#family = connection.startsWith('c=IN IP6 ') ? 'IP6 ' : '';
+      }
+      return this.line(line);
+    });
   }
 
   line(line: string): string {
@@ -117,29 +133,45 @@ export class Names {
       .replace(
         /^a=candidate:\S+ (\d \S+ \d+ \S+ )(\d+)(.*)$/,
         (_all, middle: string, port: string, end: string) =>
-          `a=candidate:<token> ${middle}${this.#port(port)}${end}`,
+          `a=candidate:<token> ${middle}${this.#port(port)}` +
+          end.replace(/(?<= rport )\d+$/, (related) => this.#port(related)),
       )
       .replace(/^(a=crypto:.* inline:)[A-Za-z0-9+/=]+/, '$1<key>')
       .replace(/^(a=(?:ice-ufrag|ice-pwd|tls-id|rtpengine):).+$/, '$1<token>')
-      .replace(/^(a=fingerprint:\S+ ).+$/, '$1<token>');
+      .replace(/^(a=fingerprint:\S+ ).+$/, '$1<token>')
+      .replace(/^o=- \d{6,} \d{6,} /, 'o=- <token> <token> ')
+      .replace(/^s=rtp(?:engine|relay)[\w.~+-]*$/, 's=<software>');
+  }
+
+  /** A value of a reply, in JSON where it has members. */
+  value(value: NgValue): string {
+    if (typeof value !== 'object') {
+      return String(value).replaceAll(madeUp, '<tag>').replaceAll('\n', '\\n');
+    }
+    return JSON.stringify(value, (key, member: NgValue) => {
+      if (moments.has(key)) return '<time>';
+      return key === 'local port' && typeof member === 'number' ? this.#port(`${member}`) : member;
+    }).replaceAll(madeUp, '<tag>');
   }
 }
 
-const lineOf = (key: string, value: NgValue): string =>
-  `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`;
+const madeUp = /\b[0-9a-f]{64}\b/g;
+const moments: ReadonlySet<string> = new Set([
+  ...['created', 'created_us', 'created_ts', 'last signal', 'last redis update'],
+  ...['last packet', 'last kernel packet', 'last user packet'],
+]);
 
-/** The reply as the files have it. */
+/** The reply as the files have it: what it holds beside a body comes first. */
 export function shownReply(step: Step, reply: NgDictionary, names: Names): readonly string[] {
   const { sdp, result = '', 'error-reason': reason, ...others } = reply;
-  if (reason !== undefined) return [lineOf('error', reason)];
-  if (typeof sdp !== 'string') {
-    return [lineOf('result', result), ...Object.entries(others).map(([k, v]) => lineOf(k, v))];
-  }
+  if (reason !== undefined) return [`error: ${names.value(reason)}`];
+  const lineOf = (key: string, value: NgValue): string =>
+    `${key}: ${moments.has(key) ? '<time>' : names.value(value)}`;
+  const keys = Object.entries(others).map(([key, value]) => lineOf(key, value));
+  if (typeof sdp !== 'string') return [lineOf('result', result), ...keys];
   if (!sdp.endsWith('\r\n')) return ['a body that does not end with a line'];
-  const lines = sdp
-    .slice(0, -2)
-    .split('\r\n')
-    .map((line) => names.line(line));
+  const lines = names.body(sdp.slice(0, -2).split('\r\n'));
   const head = headOf(step);
-  return head.every((line, at) => lines[at] === line) ? lines.slice(head.length) : lines;
+  const body = head.every((line, at) => lines[at] === line) ? lines.slice(head.length) : lines;
+  return [...keys, ...body];
 }

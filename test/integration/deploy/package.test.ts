@@ -4,7 +4,15 @@
  */
 import { expect } from 'chai';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TemporaryFolder, TestProcess } from '../../support/child-process.js';
 import { freeTcpPort, freeUdpPort, freeUdpRange } from '../../support/free-ports.js';
@@ -15,7 +23,7 @@ import { until } from '../../support/wait.js';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 describe('the Debian package', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const folder = new TemporaryFolder('package');
   let file = '';
   const run = (program: string, ...words: readonly string[]): string =>
@@ -90,7 +98,8 @@ describe('the Debian package', function () {
       '/usr/share/doc/rtprelay/examples/pacemaker/cib.xml': '-rw-r--r--',
       '/etc/apparmor.d/rtprelayd': '-rw-r--r--',
       '/etc/logrotate.d/rtprelay': '-rw-r--r--',
-      '/etc/default/rtprelay': '-rw-------',
+      '/usr/share/rtprelay/etc/rtprelay/rtprelay.conf': '-rw-r--r--',
+      '/usr/share/rtprelay/etc/default/rtprelay': '-rw-r--r--',
     };
     for (const [path, mode] of Object.entries(expected))
       expect(modes.get(path), path).to.equal(mode);
@@ -112,6 +121,51 @@ describe('the Debian package', function () {
     expect(status).to.equal(1);
   });
 
+  it('has a profile that AppArmor takes', function () {
+    const parser = ['apparmor_parser', '/usr/sbin/apparmor_parser', '/sbin/apparmor_parser'].find(
+      (each) => isInstalled(each) || existsSync(each),
+    );
+    if (parser === undefined) {
+      console.log('      skipped: no apparmor_parser here; scripts/package-test has one');
+      this.skip();
+    }
+    // Compiled, and given to no kernel.
+    const suffix = process.getuid?.() === 0 ? '.dpkg-new' : '';
+    run(parser, '-Q', '-K', '-T', inside(`/etc/apparmor.d/rtprelayd${suffix}`));
+  });
+
+  it('keeps files of /etc that somebody has changed, asks nothing, and renews the others', () => {
+    const [scripts, etc] = [folder.file('settle'), folder.file('settled')];
+    run('dpkg-deb', '--control', file, scripts);
+    // The functions of postinst alone, with other folders.
+    const functions = readFileSync(`${scripts}/postinst`, 'utf8')
+      .replace(/^case "\$1" in[^]*/m, '')
+      .replaceAll('/usr/share/rtprelay/etc/', `${etc}/shipped/`)
+      .replaceAll('/var/lib/rtprelay', `${etc}/state`)
+      .replaceAll('here=/etc/', `here=${etc}/etc/`);
+    const [shipped, here] = [`${etc}/shipped/rtprelay`, `${etc}/etc/rtprelay/rtprelay.conf`];
+    const settle = (text: string, before: string): string => {
+      mkdirSync(shipped, { recursive: true });
+      writeFileSync(`${shipped}/rtprelay.conf`, text);
+      const group = run('id', '-g').trim();
+      const call = `${functions}\nsettle 640 ${group} rtprelay/rtprelay.conf '${before}'`;
+      run('sh', '-ec', call);
+      return existsSync(here) ? readFileSync(here, 'utf8') : '';
+    };
+    expect(settle('first', '')).to.equal('first');
+    expect(statSync(here).mode & 0o777).to.equal(0o640);
+    expect(settle('second', '1')).to.equal('second');
+    writeFileSync(here, 'of the operator');
+    expect(settle('third', '2')).to.equal('of the operator');
+    expect(settle('third', '3')).to.equal('of the operator');
+    rmSync(here);
+    expect(settle('fourth', '3'), 'it has been removed').to.equal('');
+    // A file of before the first installation is nobody else's.
+    writeFileSync(here, 'by hand');
+    rmSync(`${etc}/state`, { recursive: true });
+    expect(settle('fifth', '')).to.equal('by hand');
+  });
+
   it('has scripts that a shell can read, and agrees with itself', () => {
     const control = folder.file('control');
     run('dpkg-deb', '--control', file, control);
@@ -122,11 +176,17 @@ describe('the Debian package', function () {
     execFileSync('md5sum', ['--quiet', '--check', `${control}/md5sums`], {
       cwd: folder.file('root'),
     });
-    for (const name of ['rtprelayd', 'rtprelayctl']) {
+    // Opens the ports of a daemon that was killed, then runs Node.
+    const starter = '/usr/lib/rtprelay/build/Release/rtprelay-start';
+    expect(statSync(inside(starter)).mode & 0o111).to.equal(0o111);
+    for (const [name, start] of [
+      ['rtprelayd', `${starter} `],
+      ['rtprelayctl', ''],
+    ] as const) {
       const [first] = readFileSync(inside(`/usr/lib/rtprelay/dist/bin/${name}.js`), 'utf8').split(
         '\n',
       );
-      expect(first).to.equal('#!/usr/bin/node');
+      expect(first).to.equal(`#!${start}/usr/bin/node`);
     }
   });
 
@@ -136,10 +196,7 @@ describe('the Debian package', function () {
     // The one of the package, with the addresses of the test.
     writeFileSync(
       configuration,
-      readFileSync(
-        inside(`/etc/rtprelay/rtprelay.conf${process.getuid?.() === 0 ? '.dpkg-new' : ''}`),
-        'utf8',
-      )
+      readFileSync(inside('/usr/share/rtprelay/etc/rtprelay/rtprelay.conf'), 'utf8')
         .replace(/^interface = .*/m, 'interface = 127.0.0.1')
         .replace(/^listen-ng = .*/m, `listen-ng = 127.0.0.1:${port}`)
         .replace(/^listen-cli = .*/m, `listen-cli = 127.0.0.1:${cli}`)

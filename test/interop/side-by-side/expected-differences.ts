@@ -23,6 +23,8 @@ export const laterKeys: GeneralDifference = {
   pattern: new RegExp(
     [
       '^only rtprelayd: (?:created_ts|last redis update|metadata) = ',
+      '^only rtprelayd: statistics\\.voip_metrics$',
+      '^only rtprelayd: statistics\\.interfaces\\[\\d+\\]\\.(duplicates|packets_lost|voip_metrics|ingress|egress)',
       '^only rtprelayd: tags\\..*\\.(?:tag-aliases|VSC|(?:in|e)gress SSRCs|stats_out)(?: = .*)?$',
       '^only rtprelayd: tags\\..*\\.last (?:kernel|user) packet = <time>$',
       'flags: rtpengine \\[(?<before>.*?)(?<after>[^,\\]]+(?:, [^\\]]*)?)\\], ' +
@@ -33,8 +35,14 @@ export const laterKeys: GeneralDifference = {
 
 export const generalDifferences: readonly GeneralDifference[] = [
   {
-    reason: 'Commands that come with a later version are refused, as 10.5 refuses those of 26.3.',
-    pattern: /rtprelayd (?:"error" )?"Unrecognized command"$/,
+    reason:
+      'The reply to a publication says whose it is, since 26.3 makes up what the request leaves out.',
+    pattern: /^only rtprelayd: (?:call-id|from-tag) = "/,
+  },
+  {
+    reason: 'Where media come back to is told by 26.3.',
+    pattern:
+      /flags: rtpengine \[(?:ICE controlling, )?initialized, recv, send\], rtprelayd \[.*(?:blackhole|echo).*\]$/,
   },
   {
     reason: 'Without a kernel table 10.5 marks each settled stream as tried in vain.',
@@ -109,6 +117,32 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     ],
   },
   {
+    sequence: 'media while sendonly',
+    reason: 'Since 12.5 nothing is passed on to or from whose body says hold.',
+    differences: [
+      '6 RTP from x: a received RTP: rtpengine 5, rtprelayd 0',
+      '6 RTP from x: a received from: rtpengine [<port 2>], rtprelayd []',
+    ],
+  },
+  {
+    sequence: 'media while inactive',
+    reason: 'Since 12.5 nothing is passed on to or from whose body says hold.',
+    differences: [
+      '5 RTP from a: x received RTP: rtpengine 5, rtprelayd 0',
+      '5 RTP from a: x received from: rtpengine [<port 1>], rtprelayd []',
+      '6 RTP from x: a received RTP: rtpengine 5, rtprelayd 0',
+      '6 RTP from x: a received from: rtpengine [<port 2>], rtprelayd []',
+    ],
+  },
+  {
+    sequence: 'published again',
+    reason: 'Since 12.5 nothing is passed on to or from whose body says hold.',
+    differences: [
+      '7 RTP from a: x received RTP: rtpengine 5, rtprelayd 0',
+      '7 RTP from a: x received from: rtpengine [<port 2>], rtprelayd []',
+    ],
+  },
+  {
     sequence: 'TOS and label and metadata',
     reason: 'Shown by 26.3, not by 10.5.',
     differences: ['4 query: only rtprelayd: tags.a.metadata = "meta"'],
@@ -133,6 +167,33 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
       '1 pause recording: error-reason: rtpengine "Unrecognized command", rtprelayd "Unknown call-id"',
       '6 transform: error-reason: rtpengine "Unrecognized command", rtprelayd "Failed to set up transform"',
       '5 mesh: error-reason: rtpengine "Unrecognized command", rtprelayd "Unknown call ID(s)"',
+      '7 inject start: error-reason: rtpengine "Unrecognized command", rtprelayd "No source-tag in message"',
+      '8 inject stop: error-reason: rtpengine "Unrecognized command", rtprelayd "No source-tag in message"',
+      '9 cli: error-reason: rtpengine "Unrecognized command", rtprelayd "No \'body\' in message"',
+    ],
+  },
+  {
+    sequence: 'the publisher goes',
+    reason: 'As 26.3 words it.',
+    differences: [
+      '8 subscribe request: error-reason: rtpengine "Unknown call-ID", rtprelayd "Unknown call-ID(s)"',
+    ],
+  },
+  {
+    sequence: 'parties of a call are heard',
+    reason:
+      '10.5 goes on sending what a subscriber heard before he asked for another; as its own query says, he does not hear it.',
+    differences: ['10 RTP from a', '16 RTP from x', '23 RTP from x'].flatMap((step) => [
+      `${step}: y received RTP: rtpengine 5, rtprelayd 0`,
+      `${step}: y received from: rtpengine [<port 3>], rtprelayd []`,
+    ]),
+  },
+  {
+    sequence: 'a subscriber goes',
+    reason: '10.5 goes on sending to a subscriber that it has let go, in vain.',
+    differences: [
+      '9 query: tags.x.medias[0].streams[0].stats.errors: rtpengine 5, rtprelayd 0',
+      '9 query: totals.RTP.errors: rtpengine 5, rtprelayd 0',
     ],
   },
   {
@@ -155,7 +216,7 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
       '2 offer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
       '3 offer: only rtpengine: sdp.media[0] "m=audio <port 1> RTP/AVPF 0 8 101"',
       '3 offer: only rtpengine: sdp.media[0] "a=rtcp:<port 1>+1"',
-      '3 offer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 8 101"',
+      '3 offer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVPF 0 8 101"',
       '3 offer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
     ],
   },

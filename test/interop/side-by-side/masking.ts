@@ -105,6 +105,9 @@ function maskAttribute(
     return `a=rtcp:${masks.port(Number(rtcp[1]), rtpPort, address)}${rtcp[2] ?? ''}`;
   }
   if (line.startsWith('a=rtpengine:')) return 'a=rtpengine:<instance>';
+  if (/^s=rtp(?:engine|relay)-?[\w.~+-]*$/.test(line)) return 's=<software>';
+  const made = /^o=- \d{6,} \d{6,} (.*)$/.exec(line);
+  if (made !== null) return `o=- <made up> ${made[1] ?? ''}`;
   const connection = /^(c=IN IP[46] )(\S+)$/.exec(line);
   const key = /^(a=crypto:.*inline:)([^|\s]+)(.*)$/.exec(line);
   if (key !== null) {

@@ -13,10 +13,11 @@ import {
   expectedDifferences as expectedElsewhere,
   generalDifferences,
 } from './expected-differences.js';
+import { freeUdpRange } from '../../support/free-ports.js';
 import { expectedRepairs } from './expected-repairs.js';
 import type { Sequence } from './sequence.js';
 import { familySequences, sequences } from './sequences/index.js';
-import { compareSides, type Side } from './stage.js';
+import { compareSides, phonesFrom, type Side } from './stage.js';
 
 /** Daemons with the same interfaces, and what they are asked. */
 interface Setting {
@@ -45,8 +46,14 @@ const settings: readonly Setting[] = [
   },
 ];
 
-async function open(kind: DaemonKind, { interfaces, anyOf }: Setting): Promise<Side> {
-  const daemon = await MediaDaemon.start(kind, { interfaces, mediaPorts: 1200 });
+/** Media ports of each of the two daemons. */
+const mediaPorts = 900;
+/** Ports of phones: none of them may be one that a daemon could have (it would look like a loop). */
+const phonePorts = 200;
+
+async function open(kind: DaemonKind, { interfaces, anyOf }: Setting, min: number): Promise<Side> {
+  const portRange = { min, max: min + mediaPorts - 1 };
+  const daemon = await MediaDaemon.start(kind, { interfaces, portRange });
   return { daemon, client: daemon.client(), anyOf };
 }
 
@@ -99,8 +106,10 @@ for (const setting of settings) {
 
     before(async function () {
       if (!rtpengineInstalled) this.skip();
-      reference = await open('rtpengine', setting);
-      subject = await open(subjectKind, setting);
+      const { min } = freeUdpRange(2 * mediaPorts + phonePorts);
+      reference = await open('rtpengine', setting, min);
+      subject = await open(subjectKind, setting, min + mediaPorts);
+      phonesFrom(min + 2 * mediaPorts, phonePorts);
     });
     after(async () => {
       await close(reference);

@@ -17,6 +17,19 @@ import type {
   Step,
 } from './sequence.js';
 
+let phones = { first: 0, count: 0, next: 0 };
+
+/** Phones have these ports, one pair after the other. */
+export function phonesFrom(first: number, count: number): void {
+  phones = { first, count, next: 0 };
+}
+
+function nextPhonePort(): number {
+  const port = phones.first + phones.next;
+  phones.next = (phones.next + 2) % phones.count;
+  return port;
+}
+
 /** One sequence against one daemon. */
 class Performance implements Scene {
   readonly callId: string;
@@ -43,7 +56,7 @@ class Performance implements Scene {
   async #phone(party: Party): Promise<RtpEndpoint> {
     const open = this.#phones.get(party);
     if (open !== undefined) return open;
-    const phone = await RtpEndpoint.open();
+    const phone = await RtpEndpoint.open(undefined, undefined, nextPhonePort());
     this.#phones.set(party, phone);
     this.#masks.know(phone.port, `<${party}>`);
     this.#masks.know(phone.port + 1, `<${party}>+1`);

@@ -41,9 +41,9 @@ describe('105 calls whose daemon is killed', () => {
     redis = await startRedis();
   });
   after(async () => {
-    ng.close();
-    await daemon.stop();
-    await redis.stop();
+    ng?.close();
+    await daemon?.stop();
+    await redis?.stop();
   });
 
   it('are restored by the next one and go on by themselves on the same ports', async function () {

@@ -6,6 +6,7 @@ import type { NetworkNamespace } from '../namespaces.js';
 import { Phones, type Address } from '../phones.js';
 import type { NgDictionary } from '../bencode.js';
 import { Browser, type BrowserName } from './browser.js';
+import { pause } from '../wait.js';
 import { CallPage, type CallOptions } from './call-page.js';
 
 const browserAddress = '10.0.0.1';
@@ -15,7 +16,6 @@ export function prepareForBrowsers(namespace: NetworkNamespace): void {
   namespace.ip('link', 'add', 'media0', 'type', 'veth', 'peer', 'name', 'media1');
   namespace.addAddress('media0', `${browserAddress}/24`);
   for (const device of ['media0', 'media1']) namespace.ip('link', 'set', device, 'up');
-  namespace.ip('route', 'add', 'default', 'via', '10.0.0.254');
 }
 
 export class BrowserNet {
@@ -26,7 +26,9 @@ export class BrowserNet {
     readonly phones: Phones,
   ) {}
 
+  /** Gives it a default route, to a gateway that there is not. */
   static async open(namespace: NetworkNamespace): Promise<BrowserNet> {
+    namespace.ip('route', 'add', 'default', 'via', '10.0.0.254');
     return new BrowserNet(namespace, await Phones.start(namespace));
   }
 
@@ -60,7 +62,7 @@ export interface RelayedCall {
   readonly answered: string;
 }
 
-/** A call between two pages by way of a relay. */
+/** A call between two pages by way of a relay, or a later offer in one: `caller` is the page that offers. */
 export async function callThrough(
   net: BrowserNet,
   relay: Address,
@@ -71,27 +73,38 @@ export async function callThrough(
     readonly answer?: NgWords;
     /** The pages are not told of each other's addresses: there is no way but through the relay. */
     readonly relayOnly?: boolean;
+    /** Who offers is the one who was called. */
+    readonly backwards?: boolean;
+    readonly iceRestart?: boolean;
+    /** How long the answer takes to come to the relay, in ms. */
+    readonly answerDelayMs?: number;
   },
 ): Promise<RelayedCall> {
-  const { callId, relayOnly = false } = words;
+  const { callId, relayOnly = false, backwards = false, iceRestart = false } = words;
+  const [fromTag, toTag] = backwards ? ['callee', 'caller'] : ['caller', 'callee'];
   const told = (sdp: string): string => (relayOnly ? sdp.replace(ownCandidate, '') : sdp);
   const ask = async (dictionary: NgDictionary): Promise<string> => {
     const { reply } = await net.phones.ng(relay, dictionary);
     if (reply['result'] !== 'ok') throw new Error(JSON.stringify(reply));
     return String(reply['sdp']);
   };
-  const tags = { 'call-id': callId, 'from-tag': 'caller' };
+  const tags = {
+    'call-id': callId,
+    'from-tag': fromTag,
+    ...(backwards ? { 'to-tag': toTag } : {}),
+  };
   const offered = await ask({
     command: 'offer',
     ...tags,
-    sdp: await pages.caller.offer(),
+    sdp: await pages.caller.offer({ iceRestart }),
     ...words.offer,
   });
   const answer = await pages.callee.answer(told(offered));
+  await pause(words.answerDelayMs ?? 0);
   const answered = await ask({
     command: 'answer',
     ...tags,
-    'to-tag': 'callee',
+    'to-tag': toTag,
     sdp: answer,
     ...words.answer,
   });

@@ -62,6 +62,14 @@ export class CallPage {
     );
   }
 
+  /** What the next offer or answer is to have: another direction of all that there is, video (more). */
+  async change(what: {
+    readonly direction?: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+    readonly video?: true;
+  }): Promise<void> {
+    await this.#run('change', what);
+  }
+
   /** The body, with all its candidates. */
   async offer(options: { readonly iceRestart?: boolean } = {}): Promise<string> {
     return String(await this.#run('offer', options));

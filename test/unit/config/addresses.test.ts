@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { parseListenAddress } from '../../../src/config/addresses.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 describe('listening address', () => {
   it('is a port, an address with a port, or a host name with a port', () => {

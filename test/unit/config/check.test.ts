@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { loadConfig, type CheckReport } from '../../../src/config/config.js';
 import { checkText } from '../../../src/config/help.js';
-import { files, minimal } from './support.js';
+import { files, minimal } from '../../support/unit/config.js';
 
 const path = '/etc/rtpengine/rtpengine.conf';
 

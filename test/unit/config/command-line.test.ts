@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parseCommandLine } from '../../../src/config/command-line.js';
 import { options } from '../../../src/config/options.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 function value(argv: readonly string[], name: string): unknown {
   return parseCommandLine(argv).values.get(name);
@@ -104,6 +104,7 @@ describe('option table', () => {
   it('marks our own options', () => {
     const own = options.filter((option) => option.extension).map(({ name }) => name);
     expect(own.filter((name) => !name.startsWith('redis-'))).to.have.members([
+      'capture-decrypt',
       'check',
       'control-allow',
       'drain-timeout',

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { existsSync, readFileSync } from 'node:fs';
 import { loadConfig } from '../../../src/config/config.js';
 import { options } from '../../../src/config/options.js';
-import { configError, configOf, files, minimal } from './support.js';
+import { configError, configOf, files, minimal } from '../../support/unit/config.js';
 
 function refusal(
   argv: readonly string[],
@@ -159,12 +159,12 @@ describe('file and command line', () => {
 
 describe('options of other versions', () => {
   it('are named with the reason when they have no effect', () => {
-    const argv = ['--dtls-mtu=1300', '--homer-id=7', '-g', '1.2.3.4:2003', '-k', '3', '-k', '4'];
+    const argv = ['--debug-srtp', '--homer-id=7', '-g', '1.2.3.4:2003', '-k', '3', '-k', '4'];
     expect(configOf([...minimal, ...argv]).warnings).to.deep.equal([
       'Options without effect, there is no --redis: subscribe-keyspace',
       'Options without effect, there is no --graphite-interval: graphite',
       'Options without effect, there is no --homer: homer-id',
-      'Options without effect, tuning of DTLS-SRTP by this option is not available in this version: dtls-mtu',
+      'Options without effect, a log of crypto internals is not available in this version: debug-srtp',
     ]);
   });
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseIniFile, splitList, unescapeValue } from '../../../src/config/ini-file.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 function read(text: string, key: string, section = 'rtpengine'): string | undefined {
   return parseIniFile(text, 'test.conf').get(section)?.get(key)?.value;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { changedOptions } from '../../../src/config/changes.js';
 import { resolveInterfaces } from '../../../src/daemon/process/local-addresses.js';
-import { configError, configOf } from './support.js';
+import { configError, configOf } from '../../support/unit/config.js';
 
 const file = '/etc/rtprelay/rtprelay.conf';
 

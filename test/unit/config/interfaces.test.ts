@@ -6,7 +6,7 @@ import {
   type Machine,
 } from '../../../src/daemon/process/local-addresses.js';
 import { ConfigError } from '../../../src/config/errors.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 const machine: Machine = {
   networkInterfaces: {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removePidfile, writePidfile } from '../../../src/daemon/process/pidfile.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 describe('pidfile', () => {
   let directory: string;

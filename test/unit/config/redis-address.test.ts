@@ -4,7 +4,7 @@ import {
   type RedisAddress,
   type RedisAddressContext,
 } from '../../../src/config/redis-address.js';
-import { configError } from './support.js';
+import { configError } from '../../support/unit/config.js';
 
 /** Options that are not given. */
 const plainRedis: Omit<RedisAddressContext, 'option'> = {

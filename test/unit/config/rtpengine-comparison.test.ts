@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { rtpengineInstalled } from '../../support/daemons.js';
-import { configError, configOf } from './support.js';
+import { configError, configOf } from '../../support/unit/config.js';
 
 const rtpengine = '/usr/bin/rtpengine';
 const base = ['--config-file=none', '--table=-1', '-f', '-E', '--pidfile=/dev/null/x'];

@@ -26,6 +26,7 @@ describe('memory after a burst', () => {
       free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
+      releaseProgram: () => done.push('program'),
       heapUsed: () => heap,
     });
   });
@@ -45,6 +46,23 @@ describe('memory after a burst', () => {
     expect(done).to.have.length(6);
   });
 
+  it('is given back after the start, too, and once the pages of the program with it', () => {
+    seconds(70, 0);
+    expect(done).to.deep.equal([]);
+    trim.started();
+    seconds(4);
+    expect(done).to.deep.equal([]);
+    seconds(1);
+    expect(done).to.deep.equal(['collect', 'release']);
+    seconds(5);
+    expect(done.slice(2)).to.deep.equal(['collect', 'release', 'program']);
+    seconds(100);
+    expect(done).to.have.length(7);
+    seconds(10, 500);
+    seconds(100);
+    expect(done.filter((each) => each === 'program')).to.have.length(1);
+  });
+
   it('is left alone while commands come, and after a few of them', () => {
     seconds(1000, 100);
     seconds(2, 5);
@@ -54,6 +72,7 @@ describe('memory after a burst', () => {
       free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
+      releaseProgram: () => done.push('program'),
       heapUsed: () => heap,
     });
     commands = 0;

@@ -8,9 +8,9 @@ import type { CallState } from '../../../src/media/call-state.js';
 import { closesCall, type MediaPlan, type ReconcileResult } from '../../../src/media/relay.js';
 import { MemoryStore } from '../../../src/redis-store/memory-store.js';
 import { until } from '../../support/wait.js';
-import { configOf, minimal } from '../config/support.js';
-import { ModelCall } from '../media/support.js';
-import { FakeRelay } from './calls/support.js';
+import { configOf, minimal } from '../../support/unit/config.js';
+import { ModelCall } from '../../support/unit/media.js';
+import { FakeRelay } from '../../support/unit/calls.js';
 
 class WatchedRelay extends FakeRelay {
   readonly seen: MediaPlan[] = [];
@@ -32,7 +32,10 @@ class WatchedStore extends MemoryStore {
   }
 }
 
-function rehearsal(commands: () => number): {
+function rehearsal(
+  commands: () => number,
+  ended: () => void = () => undefined,
+): {
   readonly relay: WatchedRelay;
   readonly store: WatchedStore;
   readonly run: Rehearsal;
@@ -49,7 +52,7 @@ function rehearsal(commands: () => number): {
   });
   const { interfaces } = new ModelCall().context;
   const run = new Rehearsal({
-    ...{ config, limits: config.limits, interfaces, clock, held, relay, store, commands },
+    ...{ config, limits: config.limits, interfaces, clock, held, relay, store, commands, ended },
     softwareId: 'test',
   });
   return { relay, store, run };
@@ -58,7 +61,7 @@ function rehearsal(commands: () => number): {
 describe('a rehearsal', () => {
   it('signals calls, and the relay gets none of them, the store none to write', async () => {
     const { relay, store, run } = rehearsal(() => 0);
-    run.start({});
+    run.start({}, false);
     await until(() => store.rehearsed.length > 20, 'twenty states');
     run.stop();
     expect(relay.seen.length).to.be.at.least(store.rehearsed.length);
@@ -71,10 +74,30 @@ describe('a rehearsal', () => {
     expect(store.rehearsed.length).to.equal(stopped);
   });
 
+  it('says once that it has ended', async () => {
+    let ends = 0;
+    const { run } = rehearsal(
+      () => 0,
+      () => (ends += 1),
+    );
+    run.start({}, false);
+    await until(() => ends > 0, 'the end', 50_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(ends).to.equal(1);
+  });
+
   it('waits while commands come', async () => {
     let commands = 0;
     const { store, run } = rehearsal(() => (commands += 1));
-    run.start({});
+    run.start({}, false);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    run.stop();
+    expect(store.rehearsed).to.deep.equal([]);
+  });
+
+  it('waits after a start that has found calls', async () => {
+    const { store, run } = rehearsal(() => 0);
+    run.start({}, true);
     await new Promise((resolve) => setTimeout(resolve, 50));
     run.stop();
     expect(store.rehearsed).to.deep.equal([]);
@@ -82,7 +105,7 @@ describe('a rehearsal', () => {
 
   it('is left out where the environment says so', async () => {
     const { store, run } = rehearsal(() => 0);
-    run.start({ RTPRELAY_REHEARSAL: 'no' });
+    run.start({ RTPRELAY_REHEARSAL: 'no' }, false);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(store.rehearsed).to.deep.equal([]);
   });

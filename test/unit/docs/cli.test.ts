@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { runCommand } from '../../../src/daemon/cli/commands.js';
-import { FakeTarget, observedCall } from '../daemon/cli/support.js';
+import { FakeTarget, observedCall } from '../../support/unit/cli.js';
 
 const text = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
 /** The first columns of the tables; words in capitals are what the operator fills in. */

@@ -9,6 +9,7 @@ import { KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
 import { noStats, type Endpoint } from '../../../src/media/call-state.js';
 import {
   emptyPlan,
+  type AddressCounters,
   type CallStatistics,
   type MediaPlan,
   type MediaRelay,
@@ -79,7 +80,24 @@ class FakeRelay implements MediaRelay {
     asked.push(plan.streams.length === 0 ? 'relay closes' : 'relay');
     return this.outcome;
   }
+  keepPorts(): void {
+    asked.push('relay keeps');
+  }
   requestKeyFrames(): boolean {
+    return true;
+  }
+  address = '';
+  byAddress(): readonly [AddressCounters] {
+    const sums = { total: 0, squares: 0 };
+    const reports = {
+      ...{ reports: 0, jitterMs: sums, roundTripMicros: sums, roundTripLegMicros: sums },
+      ...{ lossPercent: sums, rated: 0, mos: sums },
+    };
+    const packets = { packets: 5, bytes: 50, errors: 1, packetsOut: 6, bytesOut: 60 };
+    return [{ address: this.address, ...packets, reports }];
+  }
+  dial(): boolean {
+    asked.push('relay dials');
     return true;
   }
   statistics(): CallStatistics {
@@ -90,12 +108,16 @@ class FakeRelay implements MediaRelay {
     });
     return { streams: [entry(0), entry(1)], ssrcs: [] };
   }
+  counters(): ReturnType<MediaRelay['counters']> {
+    return new Map(this.statistics().streams.map((entry) => [entry.streamId, entry]));
+  }
+
   glance(): null {
     return null;
   }
 
-  *lastActivity(): Generator<readonly [string, number]> {
-    yield ['call', 10];
+  lastPacketMicros(): number {
+    return 10;
   }
   totals(): { packets: number; bytes: number; errors: number } {
     return { packets: 200, bytes: 34_400, errors: 3 };
@@ -213,11 +235,44 @@ describe('the relay with the kernel before it', () => {
     monotonic += 2e6;
     learned(first.expected);
     monotonic += 2e6;
-    void [...relay.lastActivity()];
+    relay.everySecond();
     expect(ports()).to.deep.equal([30002]);
     monotonic += 1e6;
-    void [...relay.lastActivity()];
+    relay.everySecond();
     expect(ports()).to.have.members([30000, 30002]);
+  });
+
+  it('leaves a stream to userspace while digits are dialled into it', () => {
+    const ports = (): readonly number[] => forwarder.flows().map(({ local }) => local.port);
+    const digit = { event: 5, volume: 8, payloadType: 101, duration: 2000, pause: 800, frame: 160 };
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    relay.dial('call', 0, { ...digit, told: true, lastsMs: 350 });
+    relay.dial('call', 0, { ...digit, told: true, lastsMs: 350 });
+    expect(ports()).to.deep.equal([30002]);
+    monotonic += 1.2e6;
+    relay.everySecond();
+    expect(ports(), 'the second one').to.deep.equal([30002]);
+    monotonic += 1.2e6;
+    relay.everySecond();
+    expect(ports()).to.have.members([30000, 30002]);
+  });
+
+  it('adds what flows have forwarded to the figures of their addresses, each once', () => {
+    const [local] = planOf([stream(0), stream(1)]).ports;
+    const seen = (): unknown => {
+      const [{ packets, bytes, packetsOut, bytesOut, errors } = inner.byAddress()[0]] =
+        relay.byAddress();
+      return { packets, bytes, packetsOut, bytesOut, errors };
+    };
+    inner.address = local?.localAddress ?? '';
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    forwarder.counted = 100;
+    const all = { packets: 205, bytes: 34_450, packetsOut: 206, bytesOut: 34_460, errors: 1 };
+    expect(seen()).to.deep.equal(all);
+    relay.reconcile(nothing);
+    expect(seen()).to.deep.equal(all);
+    monotonic += 60e6;
+    expect(seen()).to.deep.equal(all);
   });
 
   it('keeps the flow of a known source that learns again, until another is heard or time is up', () => {
@@ -228,7 +283,7 @@ describe('the relay with the kernel before it', () => {
     relay.reconcile(planOf([learns(1), stream(1)]));
     expect(ports()).to.have.members([30000, 30002]);
     monotonic += 3e6;
-    void [...relay.lastActivity()];
+    relay.everySecond();
     expect(ports(), 'a packet has to be heard').to.deep.equal([30002]);
     relay.reconcile(planOf([stream(0, { generation: 1 }), stream(1)]));
     relay.reconcile(planOf([learns(2), stream(1)]));
@@ -252,7 +307,8 @@ describe('the relay with the kernel before it', () => {
     const [first] = relay.statistics('call')?.streams ?? [];
     expect(first).to.include({ packets: 150, bytes: 25_800, packetsOut: 150, kernelPackets: 50 });
     expect(first?.lastPacketMicros).to.equal(1_000_500);
-    expect([...relay.lastActivity()]).to.deep.equal([['call', 1_000_500]]);
+    relay.everySecond();
+    expect(relay.lastPacketMicros('call')).to.equal(1_000_500);
     expect(relay.totals()).to.deep.equal({ packets: 300, bytes: 51_600, errors: 3 });
     relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(packetsOf(0)).to.equal(150);
@@ -337,12 +393,12 @@ describe('the relay with the kernel before it', () => {
     expect(relay.describe().refused).to.deep.equal({ now: 4, total: 4 });
     asked.length = 0;
     // As long as there is no room one call is enough to see it.
-    void [...relay.lastActivity()];
+    relay.everySecond();
     expect(asked).to.deep.equal(['set 30000,30002', 'remove 30000,30002']);
     relay.reconcile({ ...nothing, callId: 'another' });
     expect(relay.describe().refused).to.deep.equal({ now: 2, total: 4 });
     forwarder.refusal = null;
-    void [...relay.lastActivity()];
+    relay.everySecond();
     expect(relay.describe().refused).to.deep.equal({ now: 0, total: 4 });
     expect(forwarder.held.size).to.equal(2);
     expect(relay.streamCount()).to.equal(2);
@@ -359,12 +415,12 @@ describe('the relay with the kernel before it', () => {
 
   it('relays in userspace from the moment that the kernel loses packets, and says so once', () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
-    relay.watch();
+    relay.everySecond();
     expect(relay.streamCount()).to.equal(2);
     forwarder.counted = 50;
     forwarder.why = 'a firewall';
-    relay.watch();
-    relay.watch();
+    relay.everySecond();
+    relay.everySecond();
     expect(forwarder.held.size).to.equal(0);
     expect(relay.streamCount()).to.equal(0);
     expect(warnings).to.deep.equal([

@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import type { StoredFormat } from '../../../src/redis-store/schema.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
-import { settings } from '../redis-store/support.js';
-import { body, ModelCall, portOf } from './support.js';
+import { settings } from '../../support/unit/redis-store.js';
+import { body, ModelCall, portOf } from '../../support/unit/media.js';
 
 const formatsOf = (sdp: string): readonly string[] =>
   [...sdp.matchAll(/^m=\S+ \d+ \S+ ?(.*)\r$/gm)].map(([, formats = '']) => formats);
@@ -92,6 +92,28 @@ describe('an answer', () => {
     expect(call.state?.streams.every(({ selectedSocket }) => selectedSocket !== null)).to.equal(
       true,
     );
+  });
+
+  it('without any section refuses all; an offer without any is none', () => {
+    const call = new ModelCall();
+    const none = body(7000, [], '192.0.2.77').replace(/m=[^]*/, '');
+    expect(() => call.offer(none)).to.throw('Error rewriting SDP');
+    call.offer(body(6000) + video);
+    expect(call.answer(none).match(/^m=\w+ \d+/gm)).to.deep.equal(['m=audio 0', 'm=video 0']);
+  });
+
+  it('has the formats of its own section where that is of another type than the offered one', () => {
+    const call = new ModelCall();
+    call.offer(withFormats('8 101', '192.0.2.10') + video);
+    const head = body(7000, [], '192.0.2.77').replace(/m=[^]*/, '');
+    const swapped = `${head}${video}m=audio 7000 RTP/AVP 8\r\n`;
+    expect(formatsOf(call.answer(swapped))).to.deep.equal(['96', '8']);
+  });
+
+  it('names each format once', () => {
+    const call = new ModelCall();
+    call.offer(offered);
+    expect(formatsOf(call.answer(withFormats('8 18 8 101 18')))).to.deep.equal(['8 18 101']);
   });
 
   it('to an offer with fewer sections than before has as many as that', () => {

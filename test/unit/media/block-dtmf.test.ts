@@ -1,7 +1,7 @@
 /** DTMF that an offer or answer has blocked (as 12.5 does). */
 import { expect } from 'chai';
-import { parsed, type Plain } from '../ng-protocol/support.js';
-import { body, ModelCall } from './support.js';
+import { parsed, type Plain } from '../../support/unit/ng-protocol.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 type Keys = Readonly<Record<string, Plain>>;
 

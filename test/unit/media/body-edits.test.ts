@@ -5,9 +5,9 @@
 import { expect } from 'chai';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import type { StoredFormat } from '../../../src/redis-store/schema.js';
-import { parsed, type Plain } from '../ng-protocol/support.js';
-import { settings } from '../redis-store/support.js';
-import { ModelCall } from './support.js';
+import { parsed, type Plain } from '../../support/unit/ng-protocol.js';
+import { settings } from '../../support/unit/redis-store.js';
+import { ModelCall } from '../../support/unit/media.js';
 
 type Keys = Readonly<Record<string, Plain>>;
 

@@ -4,7 +4,7 @@ import { mediaPlan } from '../../../src/media/plan.js';
 import type { DemuxTable } from '../../../src/media/packet-plan.js';
 import type { MediaPlan, RoutePlan, TransportPlan } from '../../../src/media/relay.js';
 import type { BundleWord } from '../../../src/ng-protocol/requests.js';
-import { interfaces, ModelCall, plainRequest, type Keys } from './support.js';
+import { interfaces, ModelCall, plainRequest, type Keys } from '../../support/unit/media.js';
 
 const bundle = (...words: BundleWord[]): Keys => ({ bundle: new Set(words) });
 const fingerprint = `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}`;
@@ -498,6 +498,22 @@ describe('bundles', () => {
         expect(audio > 0).to.equal(word === 'require');
       });
     }
+
+    it('end where somebody else is answered about some of their sections', () => {
+      const call = new ModelCall();
+      const both = plain([{ port: 6000 }, { type: 'video', port: 6010 }]);
+      call.offer(both, { toTag: 'x', ...bundle('require') });
+      call.answer(plain([{ port: 7000 }]), { fromTag: 'stranger', toTag: 'x' });
+      const { streams, transports, routes } = planOf(call);
+      const transportIds = transports.map(({ id }) => id);
+      for (const { transport } of streams) expect(transportIds).to.include(transport);
+      const tables = transports.filter(({ demux }) => typeof demux !== 'string');
+      const shared = streams.filter(({ id, transport }) => id !== transport);
+      expect(shared.length === 0).to.equal(tables.length === 0);
+      const ids = streams.map(({ id }) => id);
+      for (const { fromStream, toStream } of routes)
+        expect(ids).to.include.members([fromStream, toStream]);
+    });
 
     it('do without a section that is left out of the bodies', () => {
       const call = new ModelCall();

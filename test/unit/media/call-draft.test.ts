@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { CallState } from '../../../src/media/call-state.js';
 import { withoutParticipant } from '../../../src/media/removal.js';
-import { body, ModelCall } from './support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 /** A call that rings at so many phones; each has answered. */
 function forked(branches: number): ModelCall {

@@ -5,8 +5,8 @@ import type { CallState, Subscription } from '../../../src/media/call-state.js';
 import { mediaPlan } from '../../../src/media/plan.js';
 import { callDictionary } from '../../../src/observe/query-reply.js';
 import { encodeCall } from '../../../src/redis-store/codec.js';
-import { settings } from '../redis-store/support.js';
-import { body, interfaces, ModelCall } from './support.js';
+import { settings } from '../../support/unit/redis-store.js';
+import { body, interfaces, ModelCall } from '../../support/unit/media.js';
 
 const callee = (port: number): string => body(port, [], '192.0.2.77');
 

@@ -1,7 +1,7 @@
 /** What goes with a codec stays with it: repetitions (rtx) and redundancy (red). */
 import { expect } from 'chai';
-import { ModelCall, type Keys } from './support.js';
-import { parsed } from '../ng-protocol/support.js';
+import { ModelCall, type Keys } from '../../support/unit/media.js';
+import { parsed } from '../../support/unit/ng-protocol.js';
 
 const video = [
   'v=0',

@@ -1,6 +1,6 @@
 /** Who speaks with whom: branches, tags, forking (results as observed with rtpengine 10.5). */
 import { expect } from 'chai';
-import { body, ModelCall, portOf, type Keys } from './support.js';
+import { body, ModelCall, portOf, type Keys } from '../../support/unit/media.js';
 
 const called = (port: number): string => body(port, [], '192.0.2.77');
 

@@ -11,7 +11,7 @@ import { mediaPlan } from '../../../src/media/plan.js';
 import type { TransportPlan } from '../../../src/media/relay.js';
 import { noSdesWords } from '../../../src/ng-protocol/sdes-words.js';
 import { testIdentity } from '../../support/dtls-identity.js';
-import { body, interfaces, ModelCall } from './support.js';
+import { body, interfaces, ModelCall } from '../../support/unit/media.js';
 
 const digest = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
 const crypto = 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OUFCQ0RFRjAxMjM0NTY3ODlBQkNE';
@@ -184,15 +184,16 @@ describe('between DTLS and another way', () => {
 
   it('an offerer of both is answered by DTLS, unless keys are preferred', () => {
     const both = secured(6000, 'actpass', 'RTP/SAVP', [crypto]);
-    const answered = (keys: object): string => {
+    const answered = (asked: object, keys: object): string => {
       const call = new ModelCall();
-      call.offer(both, { transportProtocol: 'RTP/AVP' });
+      call.offer(both, { transportProtocol: 'RTP/AVP', ...asked });
       return call.answer(plain(7000), keys);
     };
-    expect(linesOf(answered({}), 'setup')).to.deep.equal(['a=setup:active']);
-    for (const keys of [{ dtls: 'off' }, { sdes: { ...noSdesWords, preferred: true } }]) {
-      expect(linesOf(answered(keys), 'setup')).to.deep.equal([]);
-      expect(linesOf(answered(keys), 'crypto')).to.have.length(1);
+    expect(linesOf(answered({}, {}), 'setup')).to.deep.equal(['a=setup:active']);
+    const preferred = { sdes: { ...noSdesWords, preferred: true } };
+    for (const body of [answered({}, { dtls: 'off' }), answered(preferred, {})]) {
+      expect(linesOf(body, 'setup')).to.deep.equal([]);
+      expect(linesOf(body, 'crypto')).to.have.length(1);
     }
   });
 
@@ -208,6 +209,31 @@ describe('between DTLS and another way', () => {
     call.answer(plain(7000));
     expect(transportsOf(call.state)[0]?.srtp).to.deep.equal({ receive: null, send: null });
     expect(call.warnings).to.have.length(1);
+  });
+
+  it('twins are offered on one port, and what was taken of them is spoken', () => {
+    const asked = {
+      transportProtocol: 'RTP/SAVP',
+      dtls: 'off',
+      opportunistic: { offers: false, acceptsTwins: false, offersTwins: true },
+    } as const;
+    for (const taken of ['RTP/AVP', 'RTP/SAVP']) {
+      const call = new ModelCall();
+      const offered = call.offer(plain(6000), asked);
+      expect(
+        [...offered.matchAll(/^m=audio (\d+) (\S+)/gm)].map(([, , name]) => name),
+      ).to.deep.equal(['RTP/AVP', 'RTP/SAVP']);
+      const [first, second] = ['RTP/AVP', 'RTP/SAVP'].map((protocol) => {
+        const port = protocol === taken ? 7000 : 0;
+        const keys =
+          protocol === 'RTP/SAVP' && port > 0 ? linesOf(offered, 'crypto').slice(-1) : [];
+        return plain(port, protocol, keys);
+      });
+      const answered = call.answer(`${first ?? ''}${(second ?? '').replace(/^[^]*?(?=m=)/, '')}`);
+      expect(answered.match(/^m=/gm)).to.have.length(1);
+      expect(transportsOf(call.state)[0]?.srtp === null).to.equal(taken === 'RTP/AVP');
+      expect(call.warnings).to.deep.equal([]);
+    }
   });
 
   it('DTLS that is switched off is not offered', () => {

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { InterfaceTable } from '../../../src/media/interfaces.js';
 import type { AddressFamily } from '../../../src/media/call-state.js';
 import type { SignallingFlag } from '../../../src/media/signalling.js';
-import { body, ModelCall, portOf, type Keys } from './support.js';
+import { body, ModelCall, portOf, type Keys } from '../../support/unit/media.js';
 
 const four = { family: 'IP4', address: '127.0.0.1', advertised: '203.0.113.4' } as const;
 const six = { family: 'IP6', address: '::1', advertised: '2001:db8:ffff::6' } as const;

@@ -9,9 +9,9 @@ import {
 import type { CallState } from '../../../src/media/call-state.js';
 import { parseRequest } from '../../../src/ng-protocol/commands.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
-import { dictionary, type Plain } from '../ng-protocol/support.js';
-import { settings } from '../redis-store/support.js';
-import { body, interfaces, ModelCall } from './support.js';
+import { dictionary, type Plain } from '../../support/unit/ng-protocol.js';
+import { settings } from '../../support/unit/redis-store.js';
+import { body, interfaces, ModelCall } from '../../support/unit/media.js';
 
 type Keys = Readonly<Record<string, Plain>>;
 

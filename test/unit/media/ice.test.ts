@@ -13,7 +13,7 @@ import { noIceWords } from '../../../src/ng-protocol/ice-dtls-words.js';
 import { mediaPlan } from '../../../src/media/plan.js';
 import type { IcePlan } from '../../../src/media/relay.js';
 import { InterfaceTable } from '../../../src/media/interfaces.js';
-import { body, ModelCall as AnyCall, type Keys } from './support.js';
+import { body, ModelCall as AnyCall, type Keys } from '../../support/unit/media.js';
 
 const interfaces = new InterfaceTable([
   { name: 'pub', addresses: [{ family: 'IP4', address: '127.0.0.1', advertised: '203.0.113.5' }] },
@@ -164,12 +164,12 @@ describe('ICE towards a side', () => {
   });
 
   it('leaves address and port where the relay is to be found by its candidates alone', () => {
-    const relayed = 'a=candidate:3 1 UDP 1000 192.0.2.200 4444 typ relay raddr 192.0.2.1 rport 5';
+    const relayed = 'a=candidate:3 1 UDP 511 192.0.2.200 4444 typ relay raddr 192.0.2.1 rport 5';
     const sdp = offered(iceBody(6000, 'abcd', [relayed]), mode('force-relay'));
     expect(sdp).to.contain('m=audio 6000 ').and.to.contain('c=IN IP4 192.0.2.10');
     expect(sdp).not.to.contain('192.0.2.200');
     expect(linesOf(sdp, 'candidate')[2]).to.match(
-      / 1 UDP 16777215 \S+ \d+ typ relay raddr \S+ rport \d+$/,
+      / 1 UDP 767 \S+ \d+ typ relay raddr \S+ rport \d+$/,
     );
   });
 
@@ -187,6 +187,16 @@ describe('ICE towards a side', () => {
     expect(sdp).to.match(/a=ice-lite\r\nm=/);
     expect(call.answer(iceBody(7000, 'wxyz'))).not.to.contain('a=ice-lite');
     expect(icePlans(call.state)[0]).to.deep.include({ mode: 'lite', controlling: false });
+  });
+
+  it('checks by us where both are lite agents: nobody else would', () => {
+    const call = new ModelCall();
+    const lite = (port: number, ufrag: string): string =>
+      iceBody(port, ufrag).replace('m=audio', 'a=ice-lite\r\nm=audio');
+    expect(call.offer(lite(6000, 'abcd'), { iceLite: 'both' })).to.contain('a=ice-lite');
+    expect(call.answer(lite(7000, 'wxyz'), { iceLite: 'both' })).to.contain('a=ice-lite');
+    for (const plan of icePlans(call.state))
+      expect(plan).to.deep.include({ mode: 'full', controlling: true });
   });
 
   it('that is a lite agent is controlled by us', () => {
@@ -275,6 +285,11 @@ describe('candidates that come later', () => {
     expect(call.warnings).to.deep.equal([]);
     expect(offerer().ice.endOfCandidates).to.equal(true);
     expect(offerer().ice.remoteCandidates[2]?.endpoint.address).to.equal('192.0.2.99');
+    const bare = fragment('abcd')
+      .replace(/a=ice-.*\r\n/g, '')
+      .replace('2.99', '2.98');
+    call.offer(bare, { flags });
+    expect(offerer().ice.remoteCandidates[3]?.endpoint.address).to.equal('192.0.2.98');
   });
 
   it('of nobody are no error', () => {
@@ -341,14 +356,24 @@ describe('our side of ICE', () => {
     expect(hostPriority(0, 1)).to.be.below(127 * 2 ** 24);
   });
 
-  it('has lower ones as a last resort, for each address another', () => {
-    const others = [readCandidate('1 1 UDP 2113937151 192.0.2.1 5 typ host')].filter(
-      (each) => each !== null,
-    );
-    const of = (index: number): number =>
-      lastResortPriority(others, 'host', { index, addresses: 2, component: 1 });
-    expect(of(0)).to.be.below(2113937151);
-    expect(of(1)).to.be.below(of(0)).and.above(0);
+  it('has its place beside the candidates of the ends by the least of their own kind', () => {
+    const beside = (type: 'host' | 'relay', lines: readonly string[], index = 0): number =>
+      lastResortPriority(
+        lines.map((line) => readCandidate(line)).filter((each) => each !== null),
+        type,
+        { index, addresses: 2, component: 1 },
+      );
+    const host = (priority: number): string => `1 1 UDP ${priority} 192.0.2.1 5 typ host`;
+    const relay = '1 1 UDP 16777215 192.0.2.1 5 typ relay raddr 192.0.2.2 rport 6';
+    // 10.5 and 12.5 seen, with one address.
+    expect(beside('host', [host(2113937151)])).to.equal(2113937407);
+    expect(beside('host', [host(2122260223), host(1686052607)])).to.equal(1686052863);
+    expect(beside('host', [host(2113937151), relay])).to.equal(2113937407);
+    expect(beside('host', [relay])).to.equal(2130706431);
+    expect(beside('relay', [host(2113937151)])).to.equal(16777215);
+    expect(beside('relay', [relay], 1)).to.equal(255);
+    expect(beside('host', [host(2130706431)], 1)).to.equal(2097152255);
+    expect(beside('host', [host(2130706431)])).to.equal(2097152255 + 256);
   });
 
   it('has foundations by address and random credentials', () => {

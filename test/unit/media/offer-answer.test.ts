@@ -4,7 +4,14 @@ import { withStreams } from '../../../src/media/call-change.js';
 import { copyOfStream, withFlag } from '../../../src/media/call-state.js';
 import type { RtcpMuxOption, SignallingRequest } from '../../../src/media/signalling.js';
 import { mediaPlan } from '../../../src/media/plan.js';
-import { body, interfaces, linesOf, ModelCall, portOf, type Keys } from './support.js';
+import {
+  body,
+  interfaces,
+  linesOf,
+  ModelCall,
+  portOf,
+  type Keys,
+} from '../../support/unit/media.js';
 
 const called = (port: number, lines: readonly string[] = []): string =>
   body(port, lines, '192.0.2.77');

@@ -1,9 +1,9 @@
 /** What of a body a relay must not change, or change only so: holds, secured media, versions, families, ports. */
 import { expect } from 'chai';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
-import { settings } from '../redis-store/support.js';
+import { settings } from '../../support/unit/redis-store.js';
 import { InterfaceTable } from '../../../src/media/interfaces.js';
-import { body, linesOf, ModelCall, portOf } from './support.js';
+import { body, linesOf, ModelCall, portOf } from '../../support/unit/media.js';
 
 const sections = (...lines: readonly string[]): string =>
   `${['v=0', 'o=ann 7001 3 IN IP4 192.0.2.10', 's=-', 't=0 0', ...lines].join('\r\n')}\r\n`;

@@ -1,5 +1,6 @@
 /** Plans of calls with many medias: taken from the plan before as far as they are the same, and never otherwise. */
 import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
 import type { CallState } from '../../../src/media/call-state.js';
 import { withOwnership, withStreams } from '../../../src/media/call-change.js';
 import { PlanEncoder } from '../../../src/media/plan-codec.js';
@@ -8,8 +9,9 @@ import { mediaPlan } from '../../../src/media/plan.js';
 import type { MediaPlan } from '../../../src/media/relay.js';
 import { withoutParticipant } from '../../../src/media/removal.js';
 import { restricted } from '../../../src/media/restriction.js';
-import { body, ModelCall } from './support.js';
-import { PublishedCall } from './subscriptions/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
+import { changed, plain } from '../../support/unit/plan-changes.js';
+import { PublishedCall } from '../../support/unit/subscriptions.js';
 
 const branches = 24;
 const settings = { measureRtp: false, rtcpIntervalMs: 5000, tellsDigits: false };
@@ -131,6 +133,28 @@ const bytesOf = (encoder: PlanEncoder, plan: MediaPlan): string => {
   return buffer.toString('hex', 0, length);
 };
 
+/** A call that grows, is held, learns, closes a port and opens it again. */
+function* small(): Generator<CallState> {
+  const call = new ModelCall();
+  const now = (): CallState => call.state ?? expect.fail('no call');
+  for (let at = 0; at < 4; at += 1) {
+    call.offer(body(6000), { viaBranch: `b${at}` });
+    yield now();
+    call.answer(callee(7000 + 2 * at), { viaBranch: `b${at}`, toTag: `x${at}` });
+    yield now();
+  }
+  call.offer(body(6000, ['a=rtcp-mux'], '0.0.0.0'), { toTag: 'x2' });
+  yield now();
+  yield learned(call, 'x2');
+  const state = now();
+  const closed = state.sockets.map((socket, at) =>
+    at === 4 ? { ...socket, open: false } : socket,
+  );
+  yield { ...state, sockets: closed };
+  yield state;
+  yield { ...state, tos: 184 };
+}
+
 describe('plans of large calls', () => {
   const { interfaces } = new ModelCall().context;
 
@@ -139,19 +163,47 @@ describe('plans of large calls', () => {
     it(`are those that are made from nothing, in memory and as bytes: ${name}`, () => {
       const memory = new PlanMemory(interfaces, settings);
       const encoder = new PlanEncoder();
-      let count = 0;
+      let [count, changes] = [0, 0];
+      let before: MediaPlan | null = null;
       for (const state of states()) {
         const plan = memory.plan(state);
         const whole = mediaPlan(state, interfaces);
-        expect(plan, `state ${count}`).to.deep.equal(whole);
+        expect(plain(plan), `state ${count}`).to.deep.equal(whole);
+        const { change } = plan;
+        if (before !== null && change?.since === before.change?.version && change !== undefined) {
+          expect(changed(before, plan), `change ${count}`).to.deep.equal(whole);
+          changes += 1;
+        }
+        before = plan;
         expect(bytesOf(encoder, plan), `state ${count}`).to.equal(
           bytesOf(new PlanEncoder(), whole),
         );
         count += 1;
       }
       expect(count).to.be.at.least(branches);
+      expect(changes).to.be.at.least(name === 'secured' ? 4 : branches / 2);
     });
   }
+
+  /** The reader in C++ is held to the same file. */
+  it('are changed by the bytes of the golden file', () => {
+    const memory = new PlanMemory(interfaces, settings, 3);
+    const encoder = new PlanEncoder();
+    const lines: string[] = [];
+    for (const state of small()) {
+      const plan = memory.plan(state);
+      const { change } = plan;
+      if (change === undefined || change === null) continue;
+      if (change.since !== null) {
+        const { buffer, length } = encoder.encodeChange(plan, change);
+        lines.push(`change ${buffer.toString('hex', 0, length)}`);
+      }
+      lines.push(`plan ${bytesOf(encoder, plan)}`);
+    }
+    expect(lines).to.have.length.above(16);
+    const file = new URL('../../golden/plan-changes.txt', import.meta.url);
+    expect(lines.join('\n')).to.equal(readFileSync(file, 'latin1').trimEnd());
+  });
 
   it('have new entries for what a command concerns alone', () => {
     const memory = new PlanMemory(interfaces, settings);

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { mediaPlan } from '../../../src/media/plan.js';
 import type { MediaPlan, StreamPlan } from '../../../src/media/relay.js';
-import { interfaces, ModelCall, type Keys } from './support.js';
+import { interfaces, ModelCall, type Keys } from '../../support/unit/media.js';
 
 const body = (port: number, media: readonly string[], address = '192.0.2.1'): string =>
   ['v=0', `o=- 1 1 IN IP4 ${address}`, 's=-', `c=IN IP4 ${address}`, 't=0 0', ...media]

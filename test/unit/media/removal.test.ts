@@ -5,7 +5,7 @@ import {
   withoutParticipant,
   type DeleteRequest,
 } from '../../../src/media/removal.js';
-import { body, ModelCall } from './support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 const called = (port: number): string => body(port, [], '192.0.2.77');
 

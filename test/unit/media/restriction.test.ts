@@ -6,7 +6,7 @@ import { mediaPlan } from '../../../src/media/plan.js';
 import type { PayloadRules, StreamPlan } from '../../../src/media/relay.js';
 import { restricted, type Restriction } from '../../../src/media/restriction.js';
 import { selectedParticipant, type Selection } from '../../../src/media/selection.js';
-import { body, interfaces, ModelCall } from './support.js';
+import { body, interfaces, ModelCall } from '../../support/unit/media.js';
 
 function established(
   lines: readonly string[] = [],

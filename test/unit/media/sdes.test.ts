@@ -36,6 +36,7 @@ const offerOf = (
 ): readonly CryptoLine[] =>
   linesToOffer({
     received,
+    othersLines: () => [],
     previous,
     options: { ...noSdesWords, ...options },
     recrypt,
@@ -121,8 +122,8 @@ describe('keys in an offer', () => {
     ]);
     const order = ['F8_128_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_80'];
     expect(suitesOf(offerOf([], { order })).slice(0, 2)).to.deep.equal([
-      '1 F8_128_HMAC_SHA1_80',
-      '2 AES_CM_128_HMAC_SHA1_80',
+      '9 F8_128_HMAC_SHA1_80',
+      '7 AES_CM_128_HMAC_SHA1_80',
     ]);
   });
 
@@ -133,6 +134,18 @@ describe('keys in an offer', () => {
     expect(offerOf([], {}, state)).to.have.length(12);
     const passed = offerOf([], {}, { ...state, passthrough: true });
     expect(passed.some((each) => each.key === key)).to.equal(false);
+  });
+
+  it('that were not answered are offered again with their keys, but for those of others', () => {
+    const first = offerOf([]);
+    const unanswered: SdesState = { ...withoutKeys, own: first };
+    expect(offerOf([], {}, unanswered)).to.deep.equal(first);
+    const foreign: SdesState = { ...withoutKeys, own: [theirs, ...first.slice(1)] };
+    const again = linesToOffer({
+      ...{ received: [], previous: foreign, options: noSdesWords, recrypt: false, random },
+      othersLines: () => [theirs],
+    });
+    expect(again.some((each) => each.key === key)).to.equal(false);
   });
 
   it('are our own where SRTP must end here, and where parameters differ', () => {
@@ -183,8 +196,28 @@ describe('keys in an answer', () => {
     expect(offerer?.send?.key).not.to.equal(key);
   });
 
-  it('of an unknown tag or suite are none, and never plain RTP where SRTP was offered', () => {
+  it('count by their suite where the tag is of another line, or of none', () => {
     const own = offerOf([]);
+    const taken = own.find(({ suite }) => suite === theirs.suite);
+    for (const tag of [1, 99]) {
+      const reply = { ...theirs, tag };
+      const { answerer } = answer(null, { ...withoutKeys, own }, [reply]);
+      expect(answerer).to.deep.include({ receive: reply, send: taken });
+    }
+    // The offerer is told the tag that it has offered.
+    const passed = answer(offered, { ...withoutKeys, own: offerOf([theirs]) }, [
+      { ...theirs, tag: 9, key: otherKey },
+    ]);
+    expect(passed.offerer).to.deep.include({ send: { ...theirs, key: otherKey } });
+    // A line that is right goes before one that is not.
+    const [first = theirs] = own;
+    const right = { ...first, key: otherKey };
+    const { answerer } = answer(null, { ...withoutKeys, own }, [theirs, right]);
+    expect(answerer).to.deep.include({ receive: right, send: first });
+  });
+
+  it('of an unknown suite are none, and never plain RTP where SRTP was offered', () => {
+    const own = offerOf([], { only: ['AEAD_AES_128_GCM'] });
     for (const answered of [[], [{ ...theirs, tag: 99 }], [theirs]]) {
       const { answerer } = answer(null, { ...withoutKeys, own }, answered);
       expect(answerer).to.deep.include({ receive: null, send: null });

@@ -40,10 +40,10 @@ describe('NG endpoint', () => {
       },
       observer: observerInto(log),
       cache: new ReplyCache({ nowMs: () => 0 }),
-      shorten: (reply, fits) => {
+      shorten: (reply, excess) => {
         const { calls: _calls, ...short } = Object.fromEntries(reply);
         const shorter = new Map(Object.entries({ ...short, warning: 'shortened' }));
-        return fits(shorter) ? shorter : null;
+        return excess(shorter) <= 0 ? shorter : null;
       },
       nowMicros: () => (micros += 7),
     });
@@ -165,13 +165,21 @@ describe('NG endpoint', () => {
     expect(log[0]).to.match(/^no cookie: kkk/);
   });
 
-  it('tells commands from malformed messages', () => {
-    const endpoint = endpointWith(() => pong);
+  it('tells commands from those that cannot be done, and from malformed messages', () => {
+    const endpoint = endpointWith(({ command }) => {
+      if (command === 'query') throw new NgError('rejected', 'Unknown call-id');
+      return pong;
+    });
     const kinds = (texts: readonly string[]): readonly MessageKind[] =>
       texts.map((text) => send(endpoint, text));
-    const commands = ['d7:command4:pinge', 'd7:command4:pinge', 'd7:command5:offere'];
+    const commands = ['4:list', '10:statistics', '4:list', '4:ping', '5:offer'].map(
+      (command) => `d7:command${command}e`,
+    );
+    const unknown = 'd7:call-id1:x7:command5:querye';
     const others = ['d7:command12:play sausagee', 'd1:xi1ee', 'd', 'q', '{', '{"a":1}', ''];
-    expect(kinds(commands.map((body) => `k ${body}`))).to.deep.equal(Array(3).fill('command'));
+    expect(kinds([...commands, unknown, unknown].map((body) => `k ${body}`))).to.deep.equal([
+      ...['command', 'command', 'neutral', 'neutral', 'refused', 'refused', 'neutral'],
+    ]);
     expect(kinds([...others.map((body) => `k ${body}`), 'nothing'])).to.deep.equal(
       Array(8).fill('malformed'),
     );

@@ -4,11 +4,11 @@ import type { OfferAnswerRequest } from '../../../src/ng-protocol/commands.js';
 import { flagWords } from '../../../src/ng-protocol/flags.js';
 import { knownKeys } from '../../../src/ng-protocol/interpret.js';
 import { SignallingError } from '../../../src/media/errors.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 import { newBodyEdits, newCodecLists } from '../../../src/sdp/edits.js';
-import { PublishedCall } from '../media/subscriptions/support.js';
+import { PublishedCall } from '../../support/unit/subscriptions.js';
 import { parseRequest, type NgRequest } from '../../../src/ng-protocol/commands.js';
-import { dictionary, parsed, type Plain } from './support.js';
+import { dictionary, parsed, type Plain } from '../../support/unit/ng-protocol.js';
 
 type Keys = Readonly<Record<string, Plain>>;
 
@@ -179,6 +179,15 @@ const scenes: readonly Scene[] = [
     },
   },
   {
+    name: 'an offer of one medium in the clear and by SRTP',
+    play: (keys, notes) => {
+      const secure = body(6000)
+        .replace(/^[^]*?(?=m=)/, '')
+        .replace('RTP/AVP', 'RTP/SAVP');
+      return outcome(new ModelCall(), request(keys, notes, body(6000) + secure));
+    },
+  },
+  {
     name: 'an offer of a bundle',
     play: (keys, notes) => {
       const bundled = body(6000, ['a=mid:0', 'a=rtcp-mux']).replace(
@@ -214,6 +223,17 @@ const scenes: readonly Scene[] = [
       const answered = outcome(call, request(keys, notes, other, 'answer'));
       const again = body(6400).replace('call one', 'call two').replace('ann 7001', 'zoe 7002');
       return answered + outcome(call, request({ ...keys, 'to-tag': 'x' }, notes, again));
+    },
+  },
+  {
+    name: 'another offer, whose codecs come in another order than they were answered',
+    play: (keys, notes) => {
+      const call = new ModelCall();
+      const two = (port: number, formats: string): string =>
+        body(port).replace(/(RTP\/AVP) \d+/, `$1 ${formats}`);
+      outcome(call, request({}, new Set(), two(6000, '0 8')));
+      outcome(call, request({}, new Set(), two(7000, '8 0'), 'answer'));
+      return outcome(call, request({ ...keys, 'to-tag': 'x' }, notes, two(6000, '0 8')));
     },
   },
 ];
@@ -253,7 +273,7 @@ describe('every known word of an offer or answer is acted on, or told in the log
     ['ICE', ['force', 'default', 'optional', 'force-relay', 'trickle', 'lite-forward']],
     ['SDES', ['off', 'on', 'nonew', 'pad', 'order:x', 'only-AES_CM_128_HMAC_SHA1_80']],
     ['DTLS', ['off', 'passive', 'active']],
-    ['OSRTP', ['off', 'offer', 'accept']],
+    ['OSRTP', ['off', 'offer', 'accept', 'offer-legacy', 'accept-legacy']],
     ['T.38', ['off', 'decode', 'force', 'stop']],
     ['record-call', ['on', 'off', 'discard', 'no', 'yes']],
     ['drop-traffic', ['start']],

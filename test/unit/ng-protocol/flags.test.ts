@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { flagMeaning } from '../../../src/ng-protocol/flags.js';
-import { parsed } from './support.js';
+import { parsed } from '../../support/unit/ng-protocol.js';
 
 describe('flag words', () => {
   it('may be written with spaces for hyphens', () => {

@@ -77,6 +77,18 @@ describe('reply cache', () => {
     expect(small.lookup(request('c999'))?.length).to.equal(0);
   });
 
+  it('bounds those that are longer than a chunk by their bytes, and keeps none that is half of all', () => {
+    const small = new ReplyCache({ nowMs: () => nowMs, maxBytes: 20_000, chunkBytes: 2000 });
+    for (let i = 0; i < 10; i += 1) small.store(request(`c${i}`), reply('x'.repeat(3000)));
+    expect(small.size).to.equal(6);
+    let got = 0;
+    small.begin(request('long'));
+    small.wait(request('long'), ({ length }) => (got = length));
+    expect(small.store(request('long'), reply('x'.repeat(12_000))).length).to.equal(12_000);
+    expect([got, small.size, small.lookup(request('long'))]).to.deep.equal([12_000, 6, null]);
+    expect(small.lookup(request('c9'))?.length).to.equal(3000);
+  });
+
   it('takes a reply that is longer than a chunk', () => {
     const small = new ReplyCache({ nowMs: () => nowMs, maxBytes: 20_000, chunkBytes: 2000 });
     small.store(request('long'), reply('x'.repeat(5000)));

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { parseRtppFlags } from '../../../src/ng-protocol/rtpp-flags.js';
-import { parsed } from './support.js';
+import { parsed } from '../../support/unit/ng-protocol.js';
 
 describe('rtpp-flags', () => {
   it('is words separated by blanks, some with a value', () => {
@@ -64,10 +64,10 @@ describe('rtpp-flags', () => {
     expect(request.unknown).to.deep.equal(["Too many 'direction=...' flags encountered"]);
   });
 
-  it('makes a to-tag count', () => {
+  it('makes a tag count that is given by hand', () => {
     const request = parsed({ 'rtpp-flags': 'from-tag=F to-tag=T' });
     expect(request).to.include({ fromTag: 'F', toTag: 'T' });
-    expect([...request.flags]).to.deep.equal(['to-tag']);
+    expect([...request.flags]).to.deep.equal(['directional', 'to-tag']);
     const bare = parsed({ 'rtpp-flags': 'to-tag' });
     expect(bare.toTag).to.equal('t');
     expect([...bare.flags]).to.deep.equal(['to-tag']);

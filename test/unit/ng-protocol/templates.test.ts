@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import { changedOptions } from '../../../src/config/changes.js';
 import { parseRequest, type NgRequest } from '../../../src/ng-protocol/commands.js';
-import { configError, configOf } from '../config/support.js';
-import { dictionary, type Plain } from './support.js';
+import { configError, configOf } from '../../support/unit/config.js';
+import { dictionary, type Plain } from '../../support/unit/ng-protocol.js';
 
 const file = '/etc/rtprelay/rtprelay.conf';
 const withTemplates = (entries: string): Record<string, string> => ({

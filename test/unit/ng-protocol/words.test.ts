@@ -1,17 +1,17 @@
 /** Every flag and key of the protocol's tables, as written there, is known. */
 import { expect } from 'chai';
-import { parsed } from './support.js';
+import { parsed } from '../../support/unit/ng-protocol.js';
 
 const modelFlags = `trust-address SIP-source-address asymmetric strict-source media-handover
   port-latching no-port-latching unidirectional loop-protect no-rtcp-attribute full-rtcp-attribute
-  original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs block-DTMF
+  original-sendrecv pierce-NAT NAT-wait   no-redis-update generate-mid recrypt reuse-codecs static-codecs block-DTMF
    reset reject-ICE trickle-ICE fragment no-tls-id
    to-tag fatal fast  debug debugging  single-codec
   allow-no-codec-media allow-transcoding siprec egress inactive bidirectional mirror-RTCP directional unsubscribe
   new-branch provisional`;
 const otherFlags = `record-call exclude-recording discard-recording skip-recording-db
   recording-announcement recording-VSC
-  pad-crypto static-codecs reorder-codecs
+  pad-crypto reorder-codecs
   symmetric-codecs asymmetric-codecs allow-asymmetric-codecs  force-transcoding
   always-transcode  inject-DTMF detect-DTMF generate-RTCP
   block-egress block-short audio-player player no-audio-player no-player early-media

@@ -1,7 +1,7 @@
 /** The call record has the members of rtpengine 10.5's, in their order (recorded from it). */
 import { expect } from 'chai';
 import { cdrLine } from '../../../src/observe/cdr.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 const stream = (prefix: string): readonly string[] =>
   [

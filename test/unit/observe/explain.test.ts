@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import type { DropReason, StreamStatistics } from '../../../src/media/relay.js';
 import { explain, type Explanation } from '../../../src/observe/explain/explain.js';
 import { explanationText } from '../../../src/observe/explain/text.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 const nowMicros = 100e6;
 

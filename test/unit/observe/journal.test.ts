@@ -1,10 +1,13 @@
 /** Entries of the journal, and the lines that are kept of each call. */
 import { expect } from 'chai';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { JournalSink, journalEntry, leadsToJournal } from '../../../src/observe/journal.js';
+import type { LogConfig } from '../../../src/config/config.js';
+import { createSink } from '../../../src/observe/log-setup.js';
 import { Log, logLevel } from '../../../src/observe/log.js';
 import { RecentLines } from '../../../src/observe/recent-lines.js';
 import { recentLineText } from '../../../src/observe/recent-text.js';
+import { TemporaryFolder } from '../../support/child-process.js';
 
 describe('the journal', () => {
   it('gets values with line ends by their length', () => {
@@ -26,6 +29,36 @@ describe('the journal', () => {
     expect(leadsToJournal(fd, `${dev}:${ino}`)).to.equal(false);
   });
 
+  it('is written to where the system log would only pass lines on to it, and nowhere else', async () => {
+    const folder = new TemporaryFolder('journal');
+    const fd = openSync('/dev/null', 'r');
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    for (const name of ['dev-log', 'elsewhere']) writeFileSync(folder.file(name), '');
+    mkdirSync(folder.file('other'));
+    writeFileSync(folder.file('other/dev-log'), '');
+    symlinkSync(folder.file('dev-log'), folder.file('other/log'));
+    const kind = async (syslogPath: string, journalStream?: string): Promise<string> => {
+      const config: LogConfig = {
+        ...{ levels: new Map(), toStderr: false, json: false, facility: 'daemon' },
+        ...{ programName: 'relay', markPrefix: '', markSuffix: '', splitLines: false },
+        ...{ timestamps: true, maxLineLength: 0 },
+      };
+      const environment = {
+        ...{ nowMicros: () => 0, pid: 1, descriptor: fd, journalPath: folder.file('socket') },
+        functions: { openOutput: () => fd, connectOutput: () => 2, writeOutput: () => 0 },
+      };
+      const sink = await createSink(config, { ...environment, syslogPath, journalStream });
+      return sink.constructor.name;
+    };
+    const stream = `${dev}:${ino}`;
+    expect(await kind(folder.file('other/log'), stream)).to.equal('JournalSink');
+    expect(await kind(folder.file('other/log'))).to.equal('SyslogSink');
+    expect(await kind(folder.file('other/dev-log'), stream)).to.equal('SyslogSink');
+    expect(await kind(folder.file('nowhere'), stream)).to.equal('SyslogSink');
+    closeSync(fd);
+    folder.remove();
+  });
+
   it('gets the text of a line and fields to search by; what it does not take comes later', () => {
     const sent: string[] = [];
     let takes = false;
@@ -38,7 +71,7 @@ describe('the journal', () => {
           return bytes.length;
         },
       },
-      ...{ programName: 'relay', format: { splitLines: false, maxLength: 0 } },
+      ...{ programName: 'relay', facility: 3, format: { splitLines: false, maxLength: 0 } },
     });
     const log = new Log({ sink, levels: new Map() });
     log.tagsBy((callId, port) => `${callId}-${port}`);
@@ -48,9 +81,9 @@ describe('the journal', () => {
     takes = true;
     log.info('core', 'second');
     expect(sent).to.deep.equal([
-      'PRIORITY=4\nSYSLOG_IDENTIFIER=relay\nMESSAGE=WARNING: [call port 30000]: [core] first\n' +
+      'PRIORITY=4\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=relay\nMESSAGE=WARNING: [call port 30000]: [core] first\n' +
         'RTPRELAY_SUBSYSTEM=core\nCALL_ID=call\nMEDIA_PORT=30000\nTAG=call-30000\n',
-      'PRIORITY=6\nSYSLOG_IDENTIFIER=relay\nMESSAGE=INFO: [core] second\nRTPRELAY_SUBSYSTEM=core\n',
+      'PRIORITY=6\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=relay\nMESSAGE=INFO: [core] second\nRTPRELAY_SUBSYSTEM=core\n',
     ]);
     sink.close();
   });

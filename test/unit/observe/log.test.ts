@@ -15,7 +15,7 @@ import {
 } from '../../../src/observe/log-sinks.js';
 import { Log, type LogSink } from '../../../src/observe/log.js';
 import { UnixDatagrams } from '../../support/unix-datagrams.js';
-import { configOf, minimal } from '../config/support.js';
+import { configOf, minimal } from '../../support/unit/config.js';
 
 const to = (descriptor: number): Outlet => descriptorOutlet(descriptor, nativeProcess());
 

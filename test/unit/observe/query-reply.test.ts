@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import type { CallStatistics, SsrcStatistics, StreamStatistics } from '../../../src/media/relay.js';
 import type { NgDictionary, NgValue } from '../../../src/ng-protocol/dictionary.js';
 import { callDictionary, type QueryOptions } from '../../../src/observe/query-reply.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 function answeredCall(): ModelCall {
   const call = new ModelCall();
@@ -91,7 +91,7 @@ describe('the query reply', () => {
     const call = answeredCall();
     const [a, x] = rtpOf(call);
     const counts = { packets: 1, bytes: 2, lastTimestamp: 160, lastSequence: 7 };
-    const more = { lost: 0, duplicates: 0, reordered: 0, jitter: 0 };
+    const more = { lost: 0, duplicates: 0, reordered: 0, skips: 0, resets: 0, jitter: 0 };
     const reply = query(call, {
       streams: [
         figures(a, {

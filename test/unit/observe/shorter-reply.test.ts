@@ -2,12 +2,12 @@ import { expect } from 'chai';
 import { encodeBencode } from '../../../src/ng-protocol/bencode.js';
 import type { NgDictionary } from '../../../src/ng-protocol/dictionary.js';
 import { shorterReply } from '../../../src/observe/shorter-reply.js';
-import { dictionary, type Plain } from '../ng-protocol/support.js';
+import { dictionary, type Plain } from '../../support/unit/ng-protocol.js';
 
-const fitsIn =
+const excessOver =
   (bytes: number) =>
-  (reply: NgDictionary): boolean =>
-    encodeBencode(reply).length <= bytes;
+  (reply: NgDictionary): number =>
+    encodeBencode(reply).length - bytes;
 
 /** Back to what is easily compared. */
 function plain(value: unknown): unknown {
@@ -18,7 +18,7 @@ function plain(value: unknown): unknown {
 }
 
 function shortened(reply: NgDictionary, bytes: number): Record<string, unknown> | null {
-  const shorter = shorterReply(reply, fitsIn(bytes));
+  const shorter = shorterReply(reply, excessOver(bytes));
   if (shorter === null) return null;
   expect(encodeBencode(shorter).length).to.be.at.most(bytes);
   expect([...shorter.keys()].at(-1)).to.equal('result');

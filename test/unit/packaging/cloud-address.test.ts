@@ -69,8 +69,8 @@ describe('the outer address from the cloud', () => {
     base = typeof at === 'object' && at !== null ? `http://127.0.0.1:${at.port}` : '';
   });
   after(() => {
-    server.closeAllConnections();
-    server.close();
+    server?.closeAllConnections();
+    server?.close();
   });
   const ask = async (kind: Cloud | 'auto', by: Service, limitMs = 10_000): Promise<string> => {
     service = by;

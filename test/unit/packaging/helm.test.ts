@@ -100,6 +100,12 @@ describe('the Helm chart', () => {
       drop: ['ALL'],
       add: values.capabilities,
     });
+    // What the kernel forwards outlives the container by its pins.
+    expect(made['volumeMounts']).to.deep.equal([{ name: 'bpf', mountPath: '/sys/fs/bpf' }]);
+    expect(pod(values)['volumes']).to.deep.equal([
+      { name: 'bpf', hostPath: { path: '/sys/fs/bpf', type: 'Directory' } },
+    ]);
+    expect(container()).to.not.have.property('volumeMounts');
     expect(made['securityContext']?.['runAsUser']).to.equal(0);
     expect(pod(values)).to.deep.include({
       nodeSelector: values.nodeSelector,

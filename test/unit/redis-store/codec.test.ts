@@ -13,7 +13,7 @@ import {
   samples125,
   samples260,
   settings,
-} from './support.js';
+} from '../../support/unit/redis-store.js';
 
 const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5'];
 
@@ -353,6 +353,18 @@ describe('any call', () => {
       );
     });
   }
+
+  it('names each field once', () => {
+    fc.assert(
+      fc.property(anyCall, (state) => {
+        for (const format of ['JSON', 'JSON-10.5', 'JSON-12.5'] as const) {
+          const text = encodeCall(state, format, settings).toString('latin1');
+          expect(JSON.stringify(JSON.parse(text))).to.equal(text);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
 
   it('is written with ids by position', () => {
     const { state } = decodeCall('x', sample('02-relay.json'), settings);

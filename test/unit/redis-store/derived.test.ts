@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import type { StoredFormat } from '../../../src/redis-store/schema.js';
-import { body, ModelCall } from '../media/support.js';
-import { settings } from './support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
+import { settings } from '../../support/unit/redis-store.js';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -1,14 +1,15 @@
 /** A call of many branches: what did not change is not made again, and what is written is the same. */
 import { expect } from 'chai';
+import fc from 'fast-check';
 import type { CallState } from '../../../src/media/call-state.js';
 import { withoutParticipant } from '../../../src/media/removal.js';
 import { restricted } from '../../../src/media/restriction.js';
 import { encodeCall } from '../../../src/redis-store/codec.js';
-import { EncodedCalls } from '../../../src/redis-store/encode-output.js';
+import { EncodedCalls } from '../../../src/redis-store/encoded-calls.js';
 import type { CodecSettings, StoredFormat } from '../../../src/redis-store/schema.js';
 import { asItIs, type CallMoment } from '../../../src/redis-store/store.js';
-import { body, ModelCall } from '../media/support.js';
-import { settings } from './support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
+import { settings } from '../../support/unit/redis-store.js';
 
 const branches = 24;
 
@@ -67,6 +68,78 @@ function* allStates(): Generator<CallState> {
   yield* securedStates();
 }
 
+/** The list with one entity in another's place. */
+const replaced = <T extends { readonly id: number }>(list: readonly T[], entity: T): T[] =>
+  list.map((each) => (each.id === entity.id ? entity : each));
+
+const directions = ['sendrecv', 'sendonly', 'recvonly', 'inactive'] as const;
+const flagSets = [['echo'], ['blackhole'], ['passthrough']] as const;
+
+/** What may change of one entity at a time, whatever it means. */
+const singleChanges: readonly ((state: CallState, pick: number) => Partial<CallState> | null)[] = [
+  ({ medias }, pick) => {
+    const media = medias[pick % medias.length];
+    return media ? { medias: replaced(medias, { ...media, rtcpMux: !media.rtcpMux }) } : null;
+  },
+  ({ medias }, pick) => {
+    const media = medias[pick % medias.length];
+    const direction = directions[pick % 4] ?? 'inactive';
+    return media ? { medias: replaced(medias, { ...media, direction }) } : null;
+  },
+  ({ medias }, pick) => {
+    const media = medias[pick % medias.length];
+    const flags = new Set([...(media?.flags ?? []), ...(flagSets[pick % 3] ?? [])]);
+    return media ? { medias: replaced(medias, { ...media, flags }) } : null;
+  },
+  ({ medias }, pick) => {
+    const media = medias[pick % medias.length];
+    const subscriptions = media?.subscriptions.filter((_, at) => at !== pick % 3) ?? [];
+    return media ? { medias: replaced(medias, { ...media, subscriptions }) } : null;
+  },
+  ({ medias }, pick) => {
+    const [media, other] = [medias[pick % medias.length], medias[(pick * 7) % medias.length]];
+    if (media === undefined || other === undefined || media === other) return null;
+    const wanted = { offerAnswer: pick % 2 === 0, rtcpOnly: pick % 5 === 0, egress: false };
+    const added = { mediaId: other.id, ...wanted, inject: pick % 11 === 0 };
+    const others = media.subscriptions.filter(({ mediaId }) => mediaId !== other.id);
+    return { medias: replaced(medias, { ...media, subscriptions: [added, ...others] }) };
+  },
+  ({ medias }, pick) => {
+    const media = medias[pick % medias.length];
+    return media ? { medias: replaced(medias, { ...media, streams: [...media.streams] }) } : null;
+  },
+  ({ streams }, pick) => {
+    const stream = streams[pick % streams.length];
+    const endpoint = { address: '198.51.100.9', port: 4000 + (pick % 1000) };
+    const advertisedEndpoint = stream?.advertisedEndpoint === null ? endpoint : null;
+    return stream ? { streams: replaced(streams, { ...stream, advertisedEndpoint }) } : null;
+  },
+  ({ sockets }, pick) => {
+    const socket = sockets[pick % sockets.length];
+    return socket ? { sockets: replaced(sockets, { ...socket, port: 1 + (pick % 60_000) }) } : null;
+  },
+  ({ endpointMaps }, pick) => {
+    const map = endpointMaps[pick % endpointMaps.length];
+    return map
+      ? { endpointMaps: replaced(endpointMaps, { ...map, wildcard: !map.wildcard }) }
+      : null;
+  },
+  ({ participants }, pick) => {
+    const participant = participants[pick % participants.length];
+    const medias = [...(participant?.medias ?? [])].reverse();
+    return participant
+      ? { participants: replaced(participants, { ...participant, medias }) }
+      : null;
+  },
+  ({ participants }, pick) => {
+    const participant = participants[pick % participants.length];
+    const sdpSent = participant?.sdpSent === null ? participant.sdpReceived : null;
+    return participant
+      ? { participants: replaced(participants, { ...participant, sdpSent }) }
+      : null;
+  },
+];
+
 /** Entities of `next` that are not those of `previous`, by kind. */
 function changed(next: CallState, previous: CallState): Record<string, number> {
   const count = <T>(a: readonly T[], b: readonly T[]): number =>
@@ -80,8 +153,10 @@ function changed(next: CallState, previous: CallState): Record<string, number> {
   };
 }
 
+const formats = ['JSON', 'JSON-12.5', 'JSON-10.5'] satisfies StoredFormat[];
+
 describe('a call of many branches', () => {
-  for (const format of ['JSON', 'JSON-12.5', 'JSON-10.5'] satisfies StoredFormat[]) {
+  for (const format of formats) {
     it(`is written byte for byte as if it were made anew (${format})`, () => {
       const before = new EncodedCalls();
       let packets = 0;
@@ -101,6 +176,29 @@ describe('a call of many branches', () => {
       }
     });
   }
+
+  it('is so whatever entities change, and how', () => {
+    let start: CallState | null = null;
+    for (const state of states()) start = state;
+    const change = fc.tuple(fc.nat(singleChanges.length - 1), fc.nat(10_000));
+    const several = fc.array(fc.array(change, { minLength: 1, maxLength: 3 }), { maxLength: 6 });
+    fc.assert(
+      fc.property(several, (steps) => {
+        for (const format of formats) {
+          const before = new EncodedCalls();
+          let state = start ?? expect.fail('no call');
+          encodeCall(state, format, settings, asItIs, before);
+          for (const step of steps) {
+            for (const [which, pick] of step)
+              state = { ...state, ...singleChanges[which]?.(state, pick) };
+            const written = encodeCall(state, format, settings, asItIs, before);
+            expect(written.equals(encodeCall(state, format, settings, asItIs))).to.equal(true);
+          }
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
 
   it('a command changes the entities of its own branch only', () => {
     const call = new ModelCall();

@@ -5,7 +5,7 @@ import type { CallState } from '../../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { extraFields, type StoredFormat } from '../../../src/redis-store/schema.js';
 import { storedSockets } from '../../../src/redis-store/stored-sockets.js';
-import { formerSamples, sample, settings as plain } from './support.js';
+import { formerSamples, sample, settings as plain } from '../../support/unit/redis-store.js';
 
 const table = new InterfaceTable([
   {

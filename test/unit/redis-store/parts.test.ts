@@ -9,7 +9,7 @@ import {
   percentEncode,
 } from '../../../src/redis-store/percent-encoding.js';
 import { packList, unpackList } from '../../../src/redis-store/schema.js';
-import { sample, settings } from './support.js';
+import { sample, settings } from '../../support/unit/redis-store.js';
 
 const bytes = fc.uint8Array().map((array) => Buffer.from(array).toString('latin1'));
 

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { readCalls, type Reading } from '../../../src/redis-store/restore.js';
 import type { SendCommand } from '../../../src/redis-store/send-command.js';
 import { SeenValues } from '../../../src/redis-store/seen-values.js';
-import { sample, settings } from './support.js';
+import { sample, settings } from '../../support/unit/redis-store.js';
 
 /** A database that holds these values. */
 const databaseOf =

@@ -6,7 +6,7 @@ import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { RestoreError } from '../../../src/redis-store/errors.js';
 import type { CodecSettings, StoredFormat } from '../../../src/redis-store/schema.js';
 import { SecretBox, type SealingKey } from '../../../src/redis-store/sealing.js';
-import { anyCall, sample, settings } from './support.js';
+import { anyCall, sample, settings } from '../../support/unit/redis-store.js';
 
 const formats: readonly StoredFormat[] = ['JSON', 'bencode', 'JSON-10.5', 'JSON-12.5'];
 const key = (name: string, octet: number): SealingKey => ({ name, key: Buffer.alloc(32, octet) });

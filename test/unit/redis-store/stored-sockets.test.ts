@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import * as fc from 'fast-check';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import { storedSockets } from '../../../src/redis-store/stored-sockets.js';
-import { anyCall, samples, settings } from './support.js';
+import { anyCall, samples, settings } from '../../support/unit/redis-store.js';
 
 const ofOldPlace = settings.indexOfPosition;
 

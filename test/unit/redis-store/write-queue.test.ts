@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { CallState } from '../../../src/media/call-state.js';
 import { decodeCall } from '../../../src/redis-store/codec.js';
 import { WriteQueue } from '../../../src/redis-store/write-queue.js';
-import { sample, settings } from './support.js';
+import { sample, settings } from '../../support/unit/redis-store.js';
 
 interface Sent {
   readonly callId: string;

@@ -4,7 +4,7 @@
  * is tested in `rewrite.test.ts`.
  */
 import { expect } from 'chai';
-import { body, ModelCall, type Keys } from '../media/support.js';
+import { body, ModelCall, type Keys } from '../../support/unit/media.js';
 
 const annLines = ['a=ptime:20', 'a=x-note:keep me', 'a=sendrecv'];
 const ann = (...lines: readonly string[]): string => body(6000, [...annLines, ...lines]);

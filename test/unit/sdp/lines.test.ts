@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseSdp } from '../../../src/sdp/lines.js';
 import { SdpError } from '../../../src/sdp/types.js';
-import { body } from '../media/support.js';
+import { body } from '../../support/unit/media.js';
 
 const good = body(6000);
 
@@ -101,6 +101,7 @@ describe('reading a body', () => {
     ['bytes above ASCII', good.replace('call one', 'caf\u00c3\u00a9')],
     ['spaces at the end of m=', good.replace('0 8 101', '0 8 101  ')],
     ['two spaces in m=', good.replace('audio 6000', 'audio  6000')],
+    ['empty lines before it', `\r\n\n${good}`],
     ['no format', good.replace(' 0 8 101', '')],
     ['no section', good.replace(/m=[^]*/, '')],
     ['an IPv6 c=', good.replace('c=IN IP4 192.0.2.10', 'c=IN IP6 2001:db8::1')],
@@ -141,6 +142,14 @@ describe('reading a body', () => {
       });
     });
   }
+
+  it('takes origins in networks of other kinds', () => {
+    const [session] = parseSdp(good.replace(/o=.*/, 'o=ann b 7001 3 TN RFC2543 +1')).sessions;
+    expect(session?.origin).to.deep.equal({
+      ...{ username: 'ann_b', sessionId: '7001', version: '3' },
+      ...{ networkType: 'TN', addressType: 'RFC2543', address: '+1' },
+    });
+  });
 
   const connections: readonly (readonly [string, string, string])[] = [
     ['IN IP6 [2001:db8::5]', 'IP6', '2001:db8::5'],

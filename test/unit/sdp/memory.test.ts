@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { CallState } from '../../../src/media/call-state.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 /** A body whose every value that a call keeps is long enough to be a slice of the text. */
 function longBody(attributes: number): string {

@@ -26,6 +26,7 @@ const browsers = ['chromium', 'firefox'].map((name) =>
     ...['a=rtpmap:63 red/48000/2', 'a=fmtp:63 111/111'],
     'a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level',
     `a=extmap:${name === 'firefox' ? '2/recvonly urn:ietf:params:rtp-hdrext:csrc-audio-level' : '14 urn:ietf:params:rtp-hdrext:toffset'}`,
+    'a=ice-ufrag:abcd',
     'a=candidate:1 1 udp 2122260223 192.0.2.1 51234 typ host generation 0 network-id 1',
     'a=candidate:2 1 udp 1686052607 203.0.113.9 51234 typ srflx raddr 192.0.2.1 rport 51234',
     'a=candidate:3 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active generation 0',

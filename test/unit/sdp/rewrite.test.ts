@@ -14,6 +14,7 @@ const plainEdit: MediaEdit = {
   kind: 'relay',
   port: 40_000,
   protocol: 'RTP/AVP',
+  twin: null,
   connection: { family: 'IP4', address: '198.51.100.1' },
   formats: null,
   addedCodecs: [],

@@ -1,7 +1,7 @@
 /** The payload types that need no rtpmap (sdp-rules.md §4). */
 import { expect } from 'chai';
 import { staticPayload } from '../../../src/sdp/static-payloads.js';
-import { body, ModelCall } from '../media/support.js';
+import { body, ModelCall } from '../../support/unit/media.js';
 
 const rtpmaps = [
   '0 PCMU/8000',

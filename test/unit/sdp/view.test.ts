@@ -14,7 +14,7 @@ import {
   ptimeOf,
   rtcpEndpointOf,
 } from '../../../src/sdp/view.js';
-import { body } from '../media/support.js';
+import { body } from '../../support/unit/media.js';
 
 function read(text: string): { readonly session: SdpSession; readonly media: SdpMedia } {
   const [session] = parseSdp(text).sessions;

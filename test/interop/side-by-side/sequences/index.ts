@@ -12,6 +12,7 @@ import { protocolSequences } from './protocol.js';
 import { rtcpMuxSequences } from './rtcp-mux.js';
 import { restrictionSequences } from './restrictions.js';
 import { sdesSequences } from './sdes.js';
+import { subscriptionSequences } from './subscriptions.js';
 import { trafficSequences } from './traffic.js';
 
 export { familySequences } from './families.js';
@@ -24,6 +25,7 @@ export const sequences: readonly Sequence[] = [
   ...sdesSequences,
   ...addressSequences,
   ...restrictionSequences,
+  ...subscriptionSequences,
   ...trafficSequences,
   ...learningSequences,
   ...protocolSequences,

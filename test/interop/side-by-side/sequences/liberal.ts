@@ -34,6 +34,7 @@ const origins = [
     'o=7001 3 IN IP4 192.0.2.10',
     'o=ann  7001 3 IN IP4 192.0.2.10',
     'o=ann 7001 3 in ip4 192.0.2.10',
+    'o=ann 7001 3 TN RFC2543 +15551234',
   ],
   ...['o=ann 7001 3 IN IP6 [2001:db8::5]', 'o=ann 7001 3 IN IP4 phone.example.com'],
 ].map((line) => changed(line, origin, line));
@@ -64,6 +65,8 @@ const attributes = [
   ...['a= sendonly', 'a=sendonly:', 'a=SENDONLY', 'a=rtcp-mux x', 'a=mid: 1', 'a=mid:1 '],
   ...['a=ptime: 30', 'a=ptime:30ms', 'a=ptime:30 ', 'a=ptime:30.5', 'a=maxptime: 60'],
   ...['a=fmtp:101  0-15', 'a=fmtp: 101 0-15', 'a=fmtp:101 0-15 ', 'a=fmtp:x 0-15'],
+  ...['a=candidate:x', 'a=candidate:1 1 UDP 1 192.0.2.10 6000 typ host', 'a=ice-options:trickle'],
+  ...['a=crypto:1 X inline:abc', 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:short'],
   ...['b=AS: 64', 'b=as:64', 'b=X-YZ:128', 'i=title', 'k=clear:x', 'a=', 'a=:'],
 ].map((line) => read(line, `${good}${line}\r\n`));
 
@@ -186,6 +189,18 @@ const answers = [
     query(),
   ),
   sequence(
+    'answer with sections of other types',
+    offer({ media: [audioOf(6000), video(6100)] }),
+    answer(called([video(7100), audioOf(7000)])),
+  ),
+  ...['0 0 8', '8 0 8'].map((formats) =>
+    sequence(
+      `answer that names formats twice: ${formats}`,
+      offer({ media: [withFormats('0 8', 6000)] }),
+      answer(called([withFormats(formats)])),
+    ),
+  ),
+  sequence(
     'answer with more sections',
     offer(),
     answer(called([audioOf(7000), video(7100)])),
@@ -203,6 +218,10 @@ const answers = [
 
 const held = { address: '0.0.0.0' };
 const originReplaced = [
+  sequence(
+    'replace origin in a network of another kind',
+    offer(good.replace(origin, 'o=ann 7001 3 IN IP5 192.0.2.10'), { replace: ['origin'] }),
+  ),
   sequence('replace origin while held', offer(held, { replace: ['origin'] })),
   sequence(
     'replace origin while held, media-address',

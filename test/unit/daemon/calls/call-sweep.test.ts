@@ -1,8 +1,8 @@
 /** When calls end by themselves, and when they must not. */
 import { expect } from 'chai';
-import { draftOf } from '../../../../src/media/call-state.js';
-import { body } from '../../media/support.js';
-import { FakeStore, Node, seconds, start, storedCall } from './support.js';
+import { draftOf, type CallState } from '../../../../src/media/call-state.js';
+import { body } from '../../../support/unit/media.js';
+import { FakeStore, Node, seconds, start, storedCall } from '../../../support/unit/calls.js';
 
 const short = ['--timeout=5', '--silent-timeout=20', '--offer-timeout=40'];
 
@@ -146,7 +146,7 @@ describe('a restored call', () => {
 
 describe('a call that was taken over', () => {
   for (const [how, take] of [
-    ['by command', (node: Node): void => node.calls.ownership.takeOverAll()],
+    ['by command', (node: Node): void => void node.calls.ownership.takeOverAll()],
     ['by signalling', (node: Node): void => void node.offer({ toTag: 'bob' })],
     ['by media', (node: Node): void => node.hear('ann')],
   ] as const) {
@@ -161,6 +161,54 @@ describe('a call that was taken over', () => {
       expect(lifeOf(node)).to.equal(5);
     });
   }
+});
+
+describe('many calls', () => {
+  it('are asked about when something may be due, not every second', () => {
+    const node = new Node({ options: short });
+    node.talk();
+    for (let second = 0; second < 40; second += 1) {
+      if (second % 4 === 0) node.hear('ann');
+      node.pass(1);
+    }
+    expect(node.ids).to.eql(['call']);
+    expect(node.relay.askedWhenHeard.length, '5 s after the last packet').to.be.at.most(20);
+  });
+
+  it('end by a limit that is lowered while they are there', () => {
+    const node = new Node({ options: ['--timeout=3600'] });
+    node.talk();
+    node.pass(10);
+    node.limits.timeoutSeconds = 12;
+    expect(lifeOf(node)).to.equal(2);
+    node.talk();
+    node.pass(1);
+    node.limits.finalTimeoutSeconds = 3;
+    expect(lifeOf(node)).to.equal(2);
+  });
+
+  it('are looked at in slices, and all of them', async () => {
+    const node = new Node({ options: short });
+    const state = storedCall();
+    for (let number = 0; number < 20_000; number += 1) {
+      const call: CallState = { ...state, callId: `call ${number}`, ownership: 'own' };
+      void node.calls.table.commit(call, { media: 'known', save: false });
+      node.calls.table.touch(call);
+    }
+    const asked = node.relay.askedWhenHeard;
+    let [longest, before] = [0, process.cpuUsage()];
+    const from = before;
+    node.sweep();
+    while (asked.length < 20_000) {
+      const { user, system } = process.cpuUsage(before);
+      longest = Math.max(longest, user + system);
+      await new Promise((resolve) => setImmediate(resolve));
+      before = process.cpuUsage();
+    }
+    const { user, system } = process.cpuUsage(from);
+    expect(longest / (user + system), 'the longest part').to.be.below(0.5);
+    expect(new Set(asked)).to.have.property('size', 20_000);
+  });
 });
 
 describe('a node without the media address', () => {

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { draftOf, type CallState } from '../../../../src/media/call-state.js';
 import { CommitError } from '../../../../src/daemon/calls/call-table.js';
 import type { PortFailure } from '../../../../src/media/relay.js';
-import { FakeRelay, Node, start, storedCall } from './support.js';
+import { FakeRelay, Node, start, storedCall } from '../../../support/unit/calls.js';
 
 const busy: PortFailure = {
   ...{ portId: 1, localAddress: '192.0.2.1', localPort: 30_000 },
@@ -124,7 +124,7 @@ describe('the call table', () => {
     node.now += 1e6;
     node.calls.table.touch(state);
     const expected = { born: start, alive: start + 1e6, mediaFrom: start + 10e6, stored: 0 };
-    expect(node.calls.table.timesOf('call')).to.eql(expected);
+    expect(node.calls.table.timesOf('call')).to.include(expected);
   });
 
   it('answers questions without a trace', () => {

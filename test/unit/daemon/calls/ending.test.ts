@@ -1,8 +1,8 @@
 /** Deleting calls and branches, now and later. */
 import { expect } from 'chai';
 import type { DeleteRequest } from '../../../../src/media/removal.js';
-import { body } from '../../media/support.js';
-import { Node, seconds, storedCall } from './support.js';
+import { body } from '../../../support/unit/media.js';
+import { Node, seconds, storedCall } from '../../../support/unit/calls.js';
 
 const whole: DeleteRequest = { fromTag: null, toTag: null, viaBranch: null };
 const of = (fromTag: string, toTag: string | null = null): DeleteRequest => ({

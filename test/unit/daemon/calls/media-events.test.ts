@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import type { CallState } from '../../../../src/media/call-state.js';
 import type { RelayEvent } from '../../../../src/media/relay.js';
-import { Node } from './support.js';
+import { Node } from '../../../support/unit/calls.js';
 
 const endpoint = { address: '198.51.100.7', port: 4444 };
 

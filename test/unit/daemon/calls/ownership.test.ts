@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { draftOf, withFlag, type CallState } from '../../../../src/media/call-state.js';
 import type { RemotePlan } from '../../../../src/media/relay.js';
-import { FakeStore, Node, seconds, storedCall } from './support.js';
+import { FakeStore, Node, seconds, storedCall } from '../../../support/unit/calls.js';
 
 const standby = ['--active-switchover', '--timeout=60'];
 
@@ -205,7 +205,7 @@ describe('a takeover', () => {
     expect(restarted.calls.ownership.adopt({ ...state, medias })).to.equal(null);
     expect(restarted.relay.keyFramesAsked).to.eql(['call']);
     const audio = standbyNode();
-    audio.calls.ownership.takeOverAll();
+    void audio.calls.ownership.takeOverAll();
     await settled();
     expect(audio.relay.keyFramesAsked).to.eql([]);
   });
@@ -213,7 +213,7 @@ describe('a takeover', () => {
   it('waits for the store before it leaves the other database', async () => {
     const node = standbyNode();
     node.store.healthy = false;
-    node.calls.ownership.takeOverAll();
+    void node.calls.ownership.takeOverAll();
     await settled();
     node.pass(3);
     expect(node.released).to.eql([]);
@@ -225,7 +225,7 @@ describe('a takeover', () => {
   it('that comes second is given up, and the call is kept warm', async () => {
     const node = standbyNode();
     node.holder = { epoch: 5, database: 3 };
-    node.calls.ownership.takeOverAll();
+    void node.calls.ownership.takeOverAll();
     await settled();
     expect(node.ownership()).to.equal('foreign');
     expect(node.calls.table.call('call')?.redisHostedDb).to.equal(3);
@@ -254,8 +254,8 @@ describe('a node that lost a call', () => {
   it('keeps what it has when the claim is older', () => {
     const node = new Node({ options: standby });
     node.talk();
-    node.calls.ownership.giveUpAll();
-    node.calls.ownership.takeOverAll();
+    void node.calls.ownership.giveUpAll();
+    void node.calls.ownership.takeOverAll();
     expect(node.calls.table.call('call')?.ownershipEpoch).to.equal(1);
     node.calls.ownership.lose('call', { epoch: 0, database: 2 });
     expect(node.ownership()).to.equal('own');
@@ -298,7 +298,7 @@ describe('signalling', () => {
 
   it('gives up after a bounded number of tries', () => {
     const node = new Node();
-    for (let turn = 0; turn < 100; turn += 1) {
+    for (let turn = 0; turn < 200; turn += 1) {
       node.relay.refusals.push([
         {
           ...{ portId: 0, localAddress: '192.0.2.1', localPort: 30_000 + turn },
@@ -307,7 +307,7 @@ describe('signalling', () => {
       ]);
     }
     expect(() => node.offer()).to.throw('Ran out of ports');
-    expect(node.relay.reconciled).to.be.below(30);
+    expect(node.relay.reconciled).to.be.below(140);
   });
 
   it('of a foreign call takes it over before its reply', async () => {
@@ -347,5 +347,38 @@ describe('a restart', () => {
     expect(after.ownership()).to.equal('own');
     expect(after.pool.usage('192.0.2.1').used).to.equal(used);
     expect(after.calls.ownership.adopt(storedCall())).to.equal('the call is already known');
+  });
+});
+
+describe('what concerns all calls', () => {
+  const count = 600;
+
+  /** A node with so many calls of its own, which are few enough for its ports. */
+  function busyNode(): Node {
+    const node = new Node({ options: standby });
+    for (let call = 0; call < count; call += 1) node.offer({ callId: `call ${call}` });
+    return node;
+  }
+
+  const own = (node: Node): number => node.calls.table.ownCount;
+
+  it('is done in slices: commands and packets wait for one of them, not for all', async () => {
+    const node = busyNode();
+    const standsBy = node.calls.ownership.giveUpAll();
+    expect(own(node), 'in one go').to.be.above(0);
+    await standsBy;
+    expect(own(node)).to.equal(0);
+    const isActive = node.calls.ownership.takeOverAll();
+    expect(own(node), 'in one go').to.be.below(count);
+    await isActive;
+    expect(own(node)).to.equal(count);
+  });
+
+  it('is as the last command wants it', async () => {
+    const node = busyNode();
+    const first = node.calls.ownership.giveUpAll();
+    await node.calls.ownership.takeOverAll();
+    await first;
+    expect(own(node)).to.equal(count);
   });
 });

@@ -3,7 +3,11 @@ import { expect } from 'chai';
 import { copyOfMedia, copyOfStream, type CallState } from '../../../../src/media/call-state.js';
 import { resumedIce, selectRoute } from '../../../../src/media/ice/resume.js';
 import { plainMedia, type MediaSecurity } from '../../../../src/media/media-attributes.js';
-import { FakeStore, Node, storedCall } from './support.js';
+import { securityOf } from '../../../../src/media/sdes/stored.js';
+import { encodeCall } from '../../../../src/redis-store/codec.js';
+import { decodeCall } from '../../../../src/redis-store/decode.js';
+import { settings } from '../../../support/unit/redis-store.js';
+import { FakeStore, Node, storedCall } from '../../../support/unit/calls.js';
 
 const peer = { address: '198.51.100.7', port: 6000 };
 
@@ -86,7 +90,7 @@ describe('a call with ICE', () => {
     const before = node.relay.reconciled;
     await node.calls.ownership.takeOver('call', 'by command');
     expect(node.relay.reconciled).to.equal(before + 1);
-    node.calls.ownership.giveUpAll();
+    void node.calls.ownership.giveUpAll();
     expect(node.relay.reconciled).to.equal(before + 2);
   });
 
@@ -127,6 +131,44 @@ describe('the keys of SRTP', () => {
       const said = node.lines.filter((text) => text.includes('abababab'));
       expect(said).to.have.length(options.length === 0 ? 0 : 4);
     }
+  });
+
+  it('go on from indexes that are stored before the next process can ask: it starts above them', async () => {
+    const stored = keyed(storedCall());
+    const index = { direction: 'send', ssrc: 5, rtp: 100, rtcp: 40, offset: 0 } as const;
+    const told = {
+      ...stored,
+      medias: stored.medias.map((media) => {
+        const copy = copyOfMedia(media);
+        copy.security = securityOf(copy.security, copy.sdes);
+        copy.srtpIndexes = [index];
+        return copy;
+      }),
+    };
+    const bases: number[] = [];
+    let value = encodeCall(told, 'JSON', settings);
+    // Each process dies before it has told of anything that it sent.
+    for (let life = 0; life < 4; life += 1) {
+      const { state } = decodeCall('call', value, settings);
+      const node = new Node();
+      expect(node.calls.ownership.adopt(state)).to.equal(null);
+      await settled();
+      const saved = node.store.values.get('call');
+      if (saved === undefined) throw new Error('nothing is stored');
+      const [base] = saved.medias[0]?.srtpResume.send ?? [];
+      expect(saved.medias[0]?.srtpIndexes).to.deep.equal([base]);
+      bases.push(base?.rtcp ?? 0);
+      value = encodeCall(saved, 'JSON', settings);
+    }
+    for (const [at, base] of bases.entries())
+      expect(base - (bases[at - 1] ?? 40)).to.be.above(65_535);
+  });
+
+  it('of a call without any are no reason to store it again', async () => {
+    const node = new Node();
+    expect(node.calls.ownership.adopt(storedCall())).to.equal(null);
+    await settled();
+    expect(node.store.values.has('call')).to.equal(false);
   });
 });
 
@@ -184,7 +226,7 @@ describe('a DTLS handshake that was under way when its node died', () => {
     node.relay.raise({
       ...{ type: 'dtls-status', callId: 'call', transportId: media?.streams[0] ?? -1 },
       ...{ generation: media?.security.generation ?? -1, status: 'keyed' },
-      keys: { suite: 'AES_CM_128_HMAC_SHA1_80', send: half, receive: half },
+      keys: { suite: 'AES_CM_128_HMAC_SHA1_80', send: half, receive: half, certificate: Buffer.of(1) },
     });
     expect(marks(node)).to.deep.equal([false, false]);
     expect(node.lines.join('\n')).to.contain('cut off has ended well');

@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import type { PortFailure, PortFailureCause } from '../../../../src/media/relay.js';
 import type { Restriction } from '../../../../src/media/restriction.js';
-import { body, plainRequest } from '../../media/support.js';
-import { Node, storedCall } from './support.js';
+import { body, plainRequest } from '../../../support/unit/media.js';
+import { Node, storedCall } from '../../../support/unit/calls.js';
 
 const failure = (cause: PortFailureCause, errno: string, localPort: number): PortFailure => ({
   ...{ portId: 1, localAddress: '192.0.2.1', localPort, cause, errno },
@@ -22,11 +22,19 @@ describe('an offer', () => {
     expect(node.store.log).to.eql(['save call']);
   });
 
+  it('finds the free ones where others hold a good part of the range', () => {
+    const node = new Node();
+    for (let turn = 0; turn < 60; turn++) node.relay.refusals.push([busy(30_000 + 2 * turn)]);
+    node.offer();
+    expect(node.relay.plans.get('call')?.ports).to.have.length(4);
+    expect(usedOf(node)).to.equal(4);
+  });
+
   it('gives up after some turns, and leaves nothing behind', () => {
     const node = new Node();
-    for (let turn = 0; turn < 30; turn++) node.relay.refusals.push([busy(30_000 + 2 * turn)]);
+    for (let turn = 0; turn < 200; turn++) node.relay.refusals.push([busy(30_000 + 2 * turn)]);
     expect(() => node.offer()).to.throw('Ran out of ports');
-    expect(node.relay.reconciled).to.equal(17);
+    expect(node.relay.reconciled).to.equal(129);
     expect(usedOf(node)).to.equal(0);
     expect(node.ids).to.eql([]);
     expect(node.store.log).to.eql([]);

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { runCommand } from '../../../../src/daemon/cli/commands.js';
 import { parameterLines } from '../../../../src/daemon/cli/parameters.js';
-import { configOf, minimal } from '../../config/support.js';
-import { FakeTarget, observedCall } from './support.js';
+import { configOf, minimal } from '../../../support/unit/config.js';
+import { FakeTarget, observedCall } from '../../../support/unit/cli.js';
 
 describe('operator command', () => {
   let target: FakeTarget;
@@ -89,24 +89,24 @@ describe('operator command', () => {
     ],
   ];
   for (const [line, text] of observed) {
-    it(`answers '${line}' as rtpengine does`, () => {
-      expect(run(line)).to.equal(text);
+    it(`answers '${line}' as rtpengine does`, async () => {
+      expect(await runCommand(target, line)).to.equal(text);
     });
   }
 
-  it('counts and lists calls', () => {
+  it('counts and lists calls', async () => {
     target.calls = [observedCall, { ...observedCall, callId: 'f', foreign: true }];
     expect(run('list numsessions')).to.equal(
       'Current sessions own: 1\nCurrent sessions foreign: 1\nCurrent sessions total: 2\n' +
         'Current transcoded media: 0\nCurrent sessions ipv4 only media: 1\n' +
         'Current sessions ipv6 only media: 0\nCurrent sessions ip mixed  media: 0\n',
     );
-    expect(run('list sessions own')).to.equal(
+    expect(await runCommand(target, 'list sessions own')).to.equal(
       'callid:                                                         mosx | deletionmark:  no | ' +
         'created:  1795401470 | proxy:127.0.0.1:44293 | redis_keyspace:0 | foreign:no\n',
     );
-    expect(run('list sessions all').split('\n')).to.have.length(3);
-    expect(run('list sessions foreign')).to.include('foreign:yes');
+    expect((await runCommand(target, 'list sessions all')).split('\n')).to.have.length(3);
+    expect(await runCommand(target, 'list sessions foreign')).to.include('foreign:yes');
   });
 
   it('shows a call in full', () => {
@@ -125,14 +125,18 @@ describe('operator command', () => {
     expect(run('call mosx tag zz info')).to.equal("No such tag 'zz'\n");
   });
 
-  it('ends one call or all of a kind', () => {
+  it('ends one call or all of a kind', async () => {
     target.calls = [observedCall, { ...observedCall, callId: 'f', foreign: true }];
     expect(run('terminate mosx')).to.equal(
       '\nCall Id (mosx) successfully terminated by operator.\n\n',
     );
-    run('terminate own');
+    expect(await runCommand(target, 'terminate own')).to.equal(
+      'All own calls terminated by operator.\n',
+    );
     expect(target.calls.map(({ callId }) => callId)).to.deep.equal(['f']);
-    run('terminate all');
+    expect(await runCommand(target, 'terminate all')).to.equal(
+      'All calls terminated by operator.\n',
+    );
     expect(target.calls).to.deep.equal([]);
   });
 
@@ -170,7 +174,7 @@ describe('operator command', () => {
     expect(run('set help')).to.include('\n\tmaxsessions\n');
   });
 
-  it('shows no control character of a call, and takes the name that it shows', () => {
+  it('shows no control character of a call, and takes the name that it shows', async () => {
     const callId = 'a\x1b[2J\nINFO: forged\x9b31m b';
     const [participant] = observedCall.participants;
     const nasty = { ...participant, tag: 'x\x07', label: '\x9d0;t\x9c', viaBranch: 'z\ny' };
@@ -181,7 +185,7 @@ describe('operator command', () => {
         participants: participant === undefined ? [] : [{ ...participant, ...nasty }],
       },
     ];
-    const list = run('list sessions all');
+    const list = await runCommand(target, 'list sessions all');
     const shown = 'a\\x1b[2J\\nINFO: forged\\x9b31m b';
     expect(list).to.include(shown);
     for (const text of [list, run(`list sessions ${shown}`)]) {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { CliServer } from '../../../../src/daemon/cli/server.js';
-import { FakeTarget } from './support.js';
+import { FakeTarget } from '../../../support/unit/cli.js';
 
 const control = '/usr/bin/rtpengine-ctl';
 

@@ -1,16 +1,13 @@
 /** `rtprelayctl top`: rates of two snapshots, and the end by a key. */
 import { expect } from 'chai';
-import type { StreamFigures, StreamsSnapshot } from '../../../../src/daemon/cli/streams.js';
+import type { ListedStream, StreamsSnapshot } from '../../../../src/daemon/cli/streams.js';
 import { runTop, topFrame, topLines, topOptions } from '../../../../src/daemon/cli/top.js';
 
-const stream = (
-  tag: string,
-  packets: number,
-  more: Partial<StreamFigures> = {},
-): StreamFigures => ({
+const stream = (tag: string, packets: number, more: Partial<ListedStream> = {}): ListedStream => ({
   ...{ tag, label: null, media: 'audio', section: 1, local: '192.0.2.1:30000', remote: null },
   ...{ packets, bytes: packets * 172, errors: 0, packetsOut: 0, kernelPackets: 0 },
   ...{ lastPacketSecondsAgo: null, lossPercent: null, jitterMs: null, mos: null },
+  arrivedLossPercent: null,
   ...more,
 });
 

@@ -1,9 +1,10 @@
 /** What the live page is made of, without a daemon: traces, conditions, hops, events, wishes. */
 import { expect } from 'chai';
 import { losesAt, type hopOf } from '../../../../src/daemon/live/call-detail.js';
-import { CallList, Order, type CallSource } from '../../../../src/daemon/live/call-list.js';
+import { CallList, type CallSource } from '../../../../src/daemon/live/call-list.js';
 import { combined, History, slots, traceOf } from '../../../../src/daemon/live/history.js';
 import { NodeWatch } from '../../../../src/daemon/live/node-watch.js';
+import { Order } from '../../../../src/daemon/live/order.js';
 import { firstWish, parseWish } from '../../../../src/daemon/live/wish.js';
 import { statusLine, statusText, type NodeStatus } from '../../../../src/daemon/node-status.js';
 import { RestoreWatch } from '../../../../src/daemon/restore-watch.js';
@@ -202,13 +203,14 @@ describe('live page: the list', () => {
     conditionOf('good', [glance(0, heard), glance(1, { ...heard, report: report(43) })]);
     conditionOf('bad', [glance(0, heard), glance(1, { ...heard, report: report(21) })]);
     conditionOf('unknown', [glance(0, heard), glance(1, heard)]);
+    const order = new Order(() => undefined);
     const ids = (descending: boolean): string[] =>
-      new Order()
-        .of({ ...firstWish, sort: 'mos', descending }, list.all(), 0)
-        .map(({ callId }) => callId);
+      (order.of({ ...firstWish, sort: 'mos', descending }, list.all(), 0) ?? []).map(
+        ({ callId }) => callId,
+      );
     expect(ids(true)).to.deep.equal(['good', 'bad', 'unknown']);
     expect(ids(false)).to.deep.equal(['bad', 'good', 'unknown']);
-    const found = new Order().of({ ...firstWish, search: ' GOOD ' }, list.all(), 0);
+    const found = order.of({ ...firstWish, search: ' GOOD ' }, list.all(), 0) ?? [];
     expect(found.map(({ callId }) => callId)).to.deep.equal(['good']);
   });
 });
@@ -254,7 +256,7 @@ describe('live page: what happens to the node', () => {
     ]);
     const drain = { calls: 5, left: 4, secondsLeft: 60 };
     expect(pass({ drain })).to.deep.equal(['draining: 4 of 5 calls are left, 60 s at most']);
-    expect(watch.figures(1)?.progress).to.deep.include({
+    expect(watch.statistics(1)?.progress).to.deep.include({
       ...{
         what: 'drain',
         text: 'draining: 4 of 5 calls are left, 60 s at most',
@@ -264,20 +266,22 @@ describe('live page: what happens to the node', () => {
     });
     drops = { blocked: 6, loop: 0 };
     expect(pass({ drain: null })).to.deep.equal(['takes new calls again']);
-    expect(watch.figures(1)?.drops).to.deep.equal([{ reason: 'blocked', total: 6, perSecond: 2 }]);
+    expect(watch.statistics(1)?.drops).to.deep.equal([
+      { reason: 'blocked', total: 6, perSecond: 2 },
+    ]);
   });
 
   it('is a line for systemctl, and a table for rtprelayctl', () => {
     expect(statusLine(quiet)).to.equal('5 calls, 2 foreign calls');
-    const restore = { running: true, restored: 300, elapsedMs: 200 };
+    const restore = { running: true, restored: 400, expected: 4900, elapsedMs: 200 };
     const drain = { calls: 7, left: 5, secondsLeft: null };
     expect(statusLine({ ...quiet, restore, drain, store: 'degraded' })).to.equal(
-      'restoring calls from Redis: 300 so far; draining: 5 of 7 calls are left; 5 calls, 2 foreign calls; Redis is away',
+      'restoring calls from Redis: 400 of 4,900; draining: 5 of 7 calls are left; 5 calls, 2 foreign calls; Redis is away',
     );
     const reload = { running: false, atMs: 1, lines: ['timeout: 60 => 70'] };
     const text = statusText({ ...quiet, restore: { ...restore, running: false }, reload });
     expect(text).to.include('Version      1, up 1 h 1 min\n');
-    expect(text).to.include('Restore      300 calls were restored from Redis in 0.2 s\n');
+    expect(text).to.include('Restore      400 calls were restored from Redis in 0.2 s\n');
     expect(text).to.include('Reload       configuration read again: timeout: 60 => 70\n');
     expect(text).to.include('Address      192.0.2.1 is not on this machine\n');
     expect(text).to.include('Standby for  keyspace 2, last change took 1.3 ms\n');
@@ -299,9 +303,14 @@ describe('live page: what happens to the node', () => {
       );
     }
     expect(told).to.deep.equal([0, 18, 36, 54, 72, 90]);
+    watch.expect(120);
+    expect(watch.status).to.include({ running: true, restored: 90, expected: 120 });
     watch.end();
+    expect(watch.status).to.include({ running: false, restored: 90 });
     now += 5000;
-    expect(watch.status).to.deep.equal({ running: false, restored: 90, elapsedMs: 1000 });
+    expect(watch.status).to.deep.equal({
+      ...{ running: false, restored: 90, expected: null, elapsedMs: 1000 },
+    });
     // Redis is back: more calls come.
     watch.adopted(null);
     expect(watch.status).to.include({ running: true, restored: 91 });

@@ -40,7 +40,7 @@ describe('UDP transport', () => {
       receive: (datagram, source, reply) => {
         expect(source.port).to.be.greaterThan(0);
         reply(Buffer.concat([Buffer.from('re:'), datagram]));
-        return true;
+        return 'command';
       },
       onError: (error) => errors.push(error),
     });
@@ -102,7 +102,7 @@ describe('UDP transport', () => {
     const again = openUdpTransport({
       listen: [{ address: '127.0.0.3', port }],
       openSocket,
-      receive: () => true,
+      receive: () => 'command',
       onError: () => undefined,
     });
     again.close();
@@ -131,7 +131,7 @@ describe('UDP transport', () => {
       receive: (_datagram, _source, reply) => {
         late = reply;
         reply(Buffer.from('1'));
-        return true;
+        return 'command';
       },
       onError: (error) => errors.push(error),
     });

@@ -1,0 +1,158 @@
+// rtprelay-start COMMAND WORD...: opens the ports that the daemon of this command had when it
+// ended, then becomes the command. Node takes 40 ms before anything of ours runs in it, a daemon
+// with many calls up to a second until it has them: packets that come meanwhile wait in the
+// sockets.
+//
+// The daemon notes its ports in a file (native/core/port_record.h), which it is given open and
+// which is locked as long as a process of it lives. Whatever goes wrong here, the daemon starts as
+// it would without.
+#include <array>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../core/port_record.h"
+#include "../core/socket.h"
+
+namespace rtprelay {
+
+namespace {
+
+/// Above whatever else the process was given.
+constexpr int kFirstSocket = 64;
+/// A millisecond each.
+constexpr int kLockTries = 100;
+/// A folder of our own in memory; another one for tests.
+constexpr const char* kFolderVariable = "RTPRELAY_PORT_RECORDS";
+
+bool is_private(int fd, mode_t type) {
+  struct stat file {};
+  return fstat(fd, &file) == 0 && (file.st_mode & S_IFMT) == type && file.st_uid == geteuid() &&
+         (file.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+using Path = std::array<char, 512>;
+
+/// false: there is none that nobody else can write to.
+bool make_folder(Path& path) {
+  const char* given = getenv(kFolderVariable);
+  const int length = given == nullptr
+                         ? snprintf(path.data(), path.size(), "/dev/shm/rtprelay-%u", geteuid())
+                         : snprintf(path.data(), path.size(), "%s", given);
+  if (length <= 0 || static_cast<std::size_t>(length) >= path.size())
+    return false;
+  (void)mkdir(path.data(), S_IRWXU);
+  const FileDescriptor folder(::open(path.data(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return folder.valid() && is_private(folder.get(), S_IFDIR);
+}
+
+/// The same daemon is started by the same words in the same network.
+std::uint64_t identity_of(char** words) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
+  const auto add = [&hash](std::string_view text) {
+    for (const char each : text)
+      hash = (hash ^ static_cast<std::uint8_t>(each)) * 0x100'0000'01b3;
+    hash = (hash ^ 0xff) * 0x100'0000'01b3;
+  };
+  struct stat network {};
+  (void)stat("/proc/self/ns/net", &network);
+  std::array<char, 32> text{};
+  (void)snprintf(text.data(), text.size(), "%" PRIu64, static_cast<std::uint64_t>(network.st_ino));
+  add(text.data());
+  for (; *words != nullptr; ++words)
+    add(*words);
+  return hash;
+}
+
+/// The process before may be ending still. false: it lives.
+bool lock(int fd) {
+  for (int tries = 0; tries < kLockTries; ++tries) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+      return true;
+    (void)usleep(1000);
+  }
+  return false;
+}
+
+void raise_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// A service manager has sockets of the last process.
+bool has_sockets() {
+  const char* count = getenv("LISTEN_FDS");
+  return count != nullptr && atoi(count) > 0;
+}
+
+/// How many are open, from kFirstSocket on.
+int open_ports(const PortRecord& record) {
+  int count = 0;
+  for (const SocketAddress& local : record.ports()) {
+    int error = 0;
+    const FileDescriptor socket = open_media_socket(local, -1, FreeBind::kYes, error);
+    if (error == EMFILE || error == ENFILE)
+      break;
+    if (!socket.valid())
+      continue;
+    const int place = kFirstSocket + count;
+    const int copy = fcntl(socket.get(), F_DUPFD, place);
+    if (copy == place) {
+      ++count;
+      continue;
+    }
+    if (copy >= 0)
+      close(copy);
+    break;
+  }
+  return count;
+}
+
+void prepare(char** words) {
+  Path path{};
+  if (!make_folder(path))
+    return;
+  const std::size_t length = strlen(path.data());
+  const int more =
+      snprintf(path.data() + length, path.size() - length, "/%016" PRIx64, identity_of(words));
+  if (static_cast<std::size_t>(more) >= path.size() - length)
+    return;
+  (void)setenv("RTPRELAY_PORT_RECORD", path.data(), 1);
+  const FileDescriptor file(::open(path.data(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  PortRecord record;
+  if (has_sockets() || !file.valid() || !is_private(file.get(), S_IFREG) || !lock(file.get()) ||
+      !record.open(file.get()))
+    return;
+  raise_limit();
+  std::array<char, 32> text{};
+  (void)snprintf(text.data(), text.size(), "%d %d", kFirstSocket, open_ports(record));
+  (void)setenv("RTPRELAY_EARLY_SOCKETS", text.data(), 1);
+}
+
+} // namespace
+
+} // namespace rtprelay
+
+int main(int count, char** words) {
+  if (count < 2) {
+    (void)fputs("rtprelay-start COMMAND WORD...\n", stderr);
+    return 2;
+  }
+  rtprelay::prepare(words + 1);
+  execvp(words[1], words + 1);
+  (void)fprintf(stderr, "rtprelay-start: %s: %s\n", words[1], strerror(errno));
+  return 127;
+}

@@ -1,0 +1,98 @@
+/** What is told of all calls together, counted as they change: thousands of them take a while to be gone through. */
+import type { CallState } from '../../media/call-state.js';
+
+/** Calls by the address families of their remotes. */
+export interface CallFamilies {
+  readonly ipv4Only: number;
+  readonly ipv6Only: number;
+  readonly mixed: number;
+}
+
+type Family = keyof CallFamilies;
+
+/** Streams of a call whose remote is known, by its address family. */
+interface Remotes {
+  readonly ipv4: number;
+  readonly ipv6: number;
+}
+
+type Streams = CallState['streams'];
+
+/** Calls with more streams are not counted anew with each change: most of them is the same. */
+const manyStreams = 64;
+
+function counted(streams: Streams): Remotes {
+  let [ipv4, ipv6] = [0, 0];
+  for (const { endpoint } of streams) {
+    if (endpoint === null) continue;
+    if (endpoint.address.includes(':')) ipv6 += 1;
+    else ipv4 += 1;
+  }
+  return { ipv4, ipv6 };
+}
+
+/** @param known of `before`. */
+function recounted(streams: Streams, before: Streams, known: Remotes): Remotes {
+  const gone = counted(before.filter((stream, at) => stream !== streams[at]));
+  const come = counted(streams.filter((stream, at) => stream !== before[at]));
+  return { ipv4: known.ipv4 - gone.ipv4 + come.ipv4, ipv6: known.ipv6 - gone.ipv6 + come.ipv6 };
+}
+
+/** null: no remote of it is known. */
+function familyOf({ ipv4, ipv6 }: Remotes): Family | null {
+  if (ipv4 > 0 && ipv6 > 0) return 'mixed';
+  return ipv6 > 0 ? 'ipv6Only' : ipv4 > 0 ? 'ipv4Only' : null;
+}
+
+/** Thread: control. */
+export class CallTally {
+  readonly #families: Record<Family, number> = { ipv4Only: 0, ipv6Only: 0, mixed: 0 };
+  /** Of calls with many streams. */
+  readonly #known = new WeakMap<Streams, Remotes>();
+  #own = 0;
+  #streams = 0;
+
+  /** Calls of this node. */
+  get own(): number {
+    return this.#own;
+  }
+
+  /** Streams of own and foreign calls. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  get families(): CallFamilies {
+    return { ...this.#families };
+  }
+
+  /** What has become of a call. @param before null: it is new. */
+  replace(before: CallState | null, now: CallState): void {
+    const was = before === null ? null : this.#remotesOf(before.streams);
+    if (before !== null && was !== null) this.#count(before, was, -1);
+    this.#count(now, this.#remotesOf(now.streams, before?.streams, was), 1);
+  }
+
+  /** A call that is gone. */
+  remove(state: CallState): void {
+    this.#count(state, this.#remotesOf(state.streams), -1);
+  }
+
+  /** @param before what they were, and what is known of that. */
+  #remotesOf(streams: Streams, before: Streams = [], known: Remotes | null = null): Remotes {
+    if (streams.length < manyStreams) return counted(streams);
+    let remotes = this.#known.get(streams);
+    if (remotes === undefined) {
+      remotes = known === null ? counted(streams) : recounted(streams, before, known);
+      this.#known.set(streams, remotes);
+    }
+    return remotes;
+  }
+
+  #count(state: CallState, remotes: Remotes, by: 1 | -1): void {
+    if (state.ownership === 'own') this.#own += by;
+    this.#streams += by * state.streams.length;
+    const family = familyOf(remotes);
+    if (family !== null) this.#families[family] += by;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What a media is secured by while an offer that would change it is not answered. Such an offer may be refused, and nobody
+ * tells the relay so: until there is an answer media goes on as was agreed on (RFC 3264 §8). Pure.
+ */
+import {
+  copyOfMedia,
+  shallowCopyOf,
+  withFlag,
+  type AgreedSecurity,
+  type CallState,
+  type Media,
+} from './call-state.js';
+import { plainMedia, type MediaIce, type MediaSecurity } from './media-attributes.js';
+import { lineKey } from './sdes/crypto-line.js';
+import type { SdesState } from './sdes/negotiation.js';
+import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
+
+/** @param protocol before the body at hand was looked at. */
+export const agreedOf = (
+  { security, sdes, ice, flags }: Pick<Media, 'security' | 'sdes' | 'ice' | 'flags'>,
+  protocol: string,
+): AgreedSecurity => ({
+  protocol,
+  security,
+  sdes,
+  ice,
+  passthrough: flags.has('passthrough'),
+  iceRestarted: flags.has('ice-restarted'),
+});
+
+function putBack(media: Media, agreed: AgreedSecurity): void {
+  media.protocol = agreed.protocol;
+  media.security = agreed.security;
+  media.sdes = agreed.sdes;
+  media.ice = agreed.ice;
+  const flags = withFlag(media.flags, 'passthrough', agreed.passthrough);
+  media.flags = withFlag(flags, 'ice-restarted', agreed.iceRestarted);
+  media.agreed = null;
+}
+
+/** The offer that was not answered is none any more: another one has come, or its section was refused. */
+export function withdrawOffer(media: Media): void {
+  if (media.agreed !== null) putBack(media, media.agreed);
+}
+
+/** The media as its packets are to be treated now. Not to be changed. */
+export function inUse(media: Readonly<Media>): Readonly<Media> {
+  if (media.agreed === null) return media;
+  const view = copyOfMedia(media);
+  putBack(view, media.agreed);
+  return view;
+}
+
+/** The call with its medias as they are in use; `state` itself where that is what they say. */
+export function stateInUse(state: CallState): CallState {
+  if (state.medias.every(({ agreed }) => agreed === null)) return state;
+  const next = shallowCopyOf(state);
+  next.medias = state.medias.map(inUse);
+  return next;
+}
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** Nothing is checked, encrypted or decrypted, whatever is in its packets. */
+const isPlain = ({
+  protocol,
+  security,
+  sdes,
+  ice,
+}: Omit<AgreedSecurity, 'iceRestarted'>): boolean =>
+  (security === plainMedia || security.mode === 'plain') &&
+  sdes === null &&
+  !ice.enabled &&
+  !isSecureProtocol(protocol);
+
+const kindOf = (protocol: string): string =>
+  isRtpProtocol(protocol) ? (isSecureProtocol(protocol) ? 'SRTP' : 'RTP') : protocol;
+
+const associationOf = ({
+  mode,
+  setup,
+  fingerprint,
+  identity,
+  generation,
+}: MediaSecurity): unknown =>
+  mode === 'plain' || mode === 'SDES' ? null : [setup, fingerprint, identity, generation];
+
+const keysOf = (sdes: SdesState | null): unknown =>
+  sdes && [lineKey(sdes.receive), lineKey(sdes.send), sdes.passthrough, sdes.required];
+
+/** Candidates that are added do not begin anything anew. */
+const agentOf = ({ enabled, local, remote, lite, peerIsLite }: MediaIce): unknown =>
+  enabled && [local, remote, lite, peerIsLite];
+
+/** Whether packets would be treated otherwise than before. */
+export function isSecuredOtherwise(before: AgreedSecurity, media: Media): boolean {
+  const now = agreedOf(media, media.protocol);
+  if (isPlain(before) && isPlain(now) && before.passthrough === now.passthrough) return false;
+  return !(
+    before.passthrough === now.passthrough &&
+    kindOf(before.protocol) === kindOf(now.protocol) &&
+    isSame(associationOf(before.security), associationOf(now.security)) &&
+    isSame(keysOf(before.sdes), keysOf(now.sdes)) &&
+    isSame(agentOf(before.ice), agentOf(now.ice))
+  );
+}

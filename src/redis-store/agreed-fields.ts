@@ -1,0 +1,58 @@
+/** What a media is secured by while an offer is not answered (`Media.agreed`), in one additional field. */
+import { agreedOf, inUse } from '../media/agreed.js';
+import type { AgreedSecurity, Media } from '../media/call-state.js';
+import type { MediaDirection } from '../media/media-attributes.js';
+import { sdesMarks, sdesOf } from '../media/sdes/stored.js';
+import { Fields } from './fields.js';
+import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
+import { extraFields, packList, unpackList } from './schema.js';
+import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
+import { FieldReader } from './stored-value.js';
+
+const asItIs = (text: string): string => text;
+
+/** Names and values of the fields that a media would have that says so. */
+export function agreedText(media: Media): string {
+  const used = inUse(media);
+  const fields = new Fields();
+  const { bits, others } = mediaFlagTables.current.encode(mediaBitsOf(used), undefined);
+  fields.put('protocol', used.protocol);
+  fields.put('media_flags', bits);
+  if (others !== '') fields.put(extraFields.flags, others);
+  putSecurity({ text: asItIs, blob: asItIs }, fields, used);
+  const marks = sdesMarks(used);
+  if (marks !== null) fields.put(extraFields.sdes, marks);
+  putIce(fields, used);
+  return packList(fields.entries.flat());
+}
+
+/** null: nothing is held back. @throws RestoreError */
+export function readAgreed(media: FieldReader): AgreedSecurity | null {
+  const text = media.optional(extraFields.agreed);
+  if (text === null) return null;
+  const items = unpackList(text);
+  const named = new Map<string, string>();
+  for (let at = 0; at + 1 < items.length; at += 2) named.set(items[at] ?? '', items[at + 1] ?? '');
+  const fields = new FieldReader(named, `${media.member}: ${extraFields.agreed}`, media.reason);
+  const bits = fields.text('media_flags', '0');
+  const { flags } =
+    mediaFlagTables.current.decode(bits, fields.text(extraFields.flags)) ??
+    fields.fail('media_flags');
+  const modes = mediaModesOf(flags);
+  const protocol = fields.text('protocol');
+  const security = readSecurity(fields, modes);
+  const sdes = sdesOf(security, protocol, fields.optional(extraFields.sdes));
+  const ice = readIce(fields, modes.ice);
+  return agreedOf({ security, sdes, ice, flags: modes.flags }, protocol);
+}
+
+const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];
+
+/** null: the direction of the last body counts. @throws RestoreError */
+export function readAgreedDirection(media: FieldReader): MediaDirection | null {
+  const text = media.optional(extraFields.agreedDirection);
+  if (text === null) return null;
+  return (
+    directions.find((direction) => direction === text) ?? media.fail(extraFields.agreedDirection)
+  );
+}

@@ -1,0 +1,180 @@
+/** `rtprelay-start`: the ports of a daemon that was killed are open before the next one's Node runs. */
+import { expect } from 'chai';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { boundUdp } from '../support/bound-ports.js';
+import { TemporaryFolder, TestProcess } from '../support/child-process.js';
+import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
+import { audioSdp, mediaPort, NgClient } from '../support/ng-client.js';
+import { startRedis } from '../support/processes.js';
+import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { until } from '../support/wait.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const starter = `${root}build/Release/rtprelay-start`;
+/** The command waits as long as its first word names a file. */
+const gated = [
+  ...['sh', '-c'],
+  'echo "early: ${RTPRELAY_EARLY_SOCKETS-none}"; while [ -e "$0" ]; do sleep 0.02; done; exec "$@"',
+];
+
+const hasEnded = (pid: number): boolean => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+  } catch {
+    return true;
+  }
+};
+
+/** A daemon that is started again and again by the same words. */
+class Started {
+  readonly folder = new TemporaryFolder('started');
+  readonly range = freeUdpRange(100);
+  readonly ngPort = freeUdpPort();
+  readonly gate = this.folder.file('gate');
+  readonly ng = new NgClient(this.ngPort);
+  process: TestProcess;
+  readonly #words: readonly string[];
+
+  constructor(options: readonly string[]) {
+    this.#words = [
+      ...[...gated, this.gate, process.execPath, `${root}dist/bin/rtprelayd.js`],
+      ...['--config-file=none', '-f', '-E', '--log-level=6', '--interface=127.0.0.1'],
+      ...[`--listen-ng=127.0.0.1:${this.ngPort}`, '--delete-delay=0', '--port-mode=bound'],
+      ...[`--port-min=${this.range.min}`, `--port-max=${this.range.max}`, ...options],
+    ];
+    this.process = this.start();
+  }
+
+  start(): TestProcess {
+    const env = { RTPRELAY_PORT_RECORDS: `${this.folder.path}/ports` };
+    this.process = new TestProcess('daemon', starter, this.#words, { env });
+    return this.process;
+  }
+
+  /** All processes that it consists of. */
+  family(): readonly number[] {
+    const { pid } = this.process;
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+    return [pid, ...text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]))];
+  }
+
+  /** SIGKILL to all of it, and the next one is held before Node. */
+  async killAndStart(): Promise<void> {
+    const all = this.family();
+    writeFileSync(this.gate, '');
+    for (const pid of all) process.kill(pid, 'SIGKILL');
+    await until(() => all.every(hasEnded), 'killed');
+    this.start();
+  }
+
+  async stop(): Promise<void> {
+    this.ng.close();
+    rmSync(this.gate, { force: true });
+    await this.process.stop();
+    this.folder.remove();
+  }
+}
+
+/** Two phones of a call that is established. */
+async function call(ng: NgClient): Promise<{ a: RtpEndpoint; b: RtpEndpoint; towardsA: number }> {
+  const [a, b] = [await RtpEndpoint.open(), await RtpEndpoint.open()];
+  const common = { 'call-id': 'early', 'from-tag': 'a' };
+  await ng.ask({ command: 'offer', ...common, sdp: audioSdp(a.port) });
+  const answer = { command: 'answer', ...common, 'to-tag': 'b', sdp: audioSdp(b.port) };
+  return { a, b, towardsA: mediaPort(await ng.ask(answer)) };
+}
+
+async function losesNothing(started: Started): Promise<void> {
+  const { ng, range } = started;
+  const { a, b, towardsA } = await call(ng);
+  try {
+    await until(() => (a.send(towardsA), b.received > 0), 'relayed before');
+    await a.settled();
+    const before = b.received;
+    await started.killAndStart();
+    const open = (): boolean => boundUdp(started.process.pid, range).length === 4;
+    await until(open, 'open before Node runs');
+    await a.sendRtp({ address: '127.0.0.1', port: towardsA }, 10);
+    expect(b.received, 'nobody relays yet').to.equal(before);
+    rmSync(started.gate);
+    await until(() => b.received === before + 10, 'all of them come, late');
+    await started.process.untilLogged('ports of the previous process are open again');
+    await ng.ask({ command: 'delete', 'call-id': 'early', 'from-tag': 'a' });
+    const closed = (): boolean =>
+      started.family().every((pid) => boundUdp(pid, range).length === 0);
+    await until(closed, 'ports of a call that has ended are closed');
+  } finally {
+    a.close();
+    b.close();
+  }
+}
+
+describe('ports that are open before the daemon runs', function () {
+  this.timeout(120_000);
+
+  it('keep what arrives while Node starts and the calls come from Redis', async () => {
+    const redis = await startRedis();
+    const started = new Started(['--no-pair', `--redis=127.0.0.1:${redis.port}/0`]);
+    try {
+      await losesNothing(started);
+    } finally {
+      await started.stop();
+      await redis.stop();
+    }
+  });
+
+  it('are the process pair’s, too, and the parent keeps none of them by itself', async () => {
+    const redis = await startRedis();
+    const started = new Started(['--pair=yes', `--redis=127.0.0.1:${redis.port}/0`]);
+    try {
+      await started.process.untilLogged('Startup complete');
+      await losesNothing(started);
+    } finally {
+      await started.stop();
+      await redis.stop();
+    }
+  });
+
+  it('are closed where no call wants them', async () => {
+    const started = new Started(['--no-pair']);
+    try {
+      const { a, b } = await call(started.ng);
+      await started.killAndStart();
+      const bound = (): number => boundUdp(started.process.pid, started.range).length;
+      await until(() => bound() === 4, 'open again', 20_000);
+      rmSync(started.gate);
+      await started.process.untilLogged('inherited sockets that belong to no call', 20_000);
+      expect(bound()).to.equal(0);
+      for (const phone of [a, b]) phone.close();
+    } finally {
+      await started.stop();
+    }
+  });
+
+  it('are nobody else’s: not while the daemon lives, not by a folder that others may write to', async () => {
+    const started = new Started(['--no-pair']);
+    const { process: first } = started;
+    let second: TestProcess | null = null;
+    try {
+      for (const phone of Object.values(await call(started.ng)))
+        if (phone instanceof RtpEndpoint) phone.close();
+      writeFileSync(started.gate, '');
+      second = started.start();
+      await second.untilLogged('early: none');
+      await second.stop('SIGKILL');
+      await first.stop('SIGKILL');
+      chmodSync(`${started.folder.path}/ports`, 0o777);
+      second = started.start();
+      await second.untilLogged('early: none');
+      await second.stop('SIGKILL');
+      chmodSync(`${started.folder.path}/ports`, 0o700);
+      second = started.start();
+      await second.untilLogged('early: 64 5');
+    } finally {
+      await second?.stop('SIGKILL');
+      await first.stop('SIGKILL');
+      await started.stop();
+    }
+  });
+});

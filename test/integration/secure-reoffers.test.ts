@@ -1,0 +1,184 @@
+/** What later offers and answers say of security, with packets: what has no need to end goes on meanwhile. */
+import { expect } from 'chai';
+import { CertificateAuthority } from '../support/certificates.js';
+import { MediaDaemon } from '../support/daemons.js';
+import { audioSdp, type NgClient } from '../support/ng-client.js';
+import { RtpEndpoint, type Destination } from '../support/rtp-endpoint.js';
+import { mediaTarget } from '../support/sdp.js';
+import { SecurePeer } from '../support/secure-peer.js';
+import { until } from '../support/wait.js';
+
+const toPlain = { 'transport-protocol': 'RTP/AVP', 'rtcp-mux': ['demux'], ICE: 'remove' };
+const toSecured = {
+  ...{ 'transport-protocol': 'UDP/TLS/RTP/SAVPF', 'rtcp-mux': ['offer', 'require'] },
+  ...{ ICE: 'force', flags: ['SDES-off'] },
+};
+const call = { 'call-id': 'reoffers', 'from-tag': 'secure', 'to-tag': 'plain' };
+
+describe('later offers and answers of a call', function () {
+  this.timeout(60_000);
+  const authority = new CertificateAuthority('reoffers');
+  const files = authority.issue('phone', 'DNS:phone');
+  const otherFiles = authority.issue('other', 'DNS:other');
+  let daemon: MediaDaemon;
+  let ng: NgClient;
+  let secure: SecurePeer;
+  let plain: RtpEndpoint;
+  let toSecure: Destination;
+  /** What the secured phone was told last. */
+  let secureBody: string;
+
+  before(async () => {
+    daemon = await MediaDaemon.start('rtprelayd', {});
+    ng = daemon.client();
+  });
+  beforeEach(async () => {
+    plain = await RtpEndpoint.open();
+  });
+  afterEach(async () => {
+    secure.close();
+    plain.close();
+    await ng.ask({ command: 'delete', 'call-id': call['call-id'], 'delete-delay': 0 });
+  });
+  after(async () => {
+    ng?.close();
+    await daemon?.stop('SIGKILL');
+    authority.remove();
+  });
+
+  const ask = async (dictionary: Parameters<NgClient['ask']>[0]): Promise<string> =>
+    String((await ng.ask(dictionary))['sdp']);
+  const offer = (setup: 'active' | 'passive' = 'active'): Promise<string> =>
+    ask({ command: 'offer', ...call, ...toPlain, sdp: secure.offer(setup) });
+
+  /** The secured phone offers, the plain one answers. @returns what the former is told. */
+  async function offered(setup: 'active' | 'passive' = 'active'): Promise<string> {
+    toSecure = mediaTarget(await offer(setup));
+    return ask({ command: 'answer', ...call, sdp: audioSdp(plain.port) });
+  }
+
+  /** The other way. @returns what the plain one is told. */
+  async function answered(): Promise<string> {
+    const tags = { 'from-tag': call['to-tag'], 'to-tag': call['from-tag'] };
+    const sdp = audioSdp(plain.port);
+    secureBody = await ask({ command: 'offer', ...call, ...tags, ...toSecured, sdp });
+    return ask({ command: 'answer', ...call, ...tags, sdp: secure.offer('active') });
+  }
+
+  async function begin(ice: boolean): Promise<void> {
+    secure = await SecurePeer.open(files, ice);
+    await secure.accept(await offered());
+    await secure.meets(plain, toSecure);
+  }
+  const goesOn = (): Promise<void> => secure.meets(plain, toSecure);
+
+  it('of two lite agents of ICE have media, from the first on', async () => {
+    secure = await SecurePeer.open(files);
+    secure.isLite = true;
+    const lite = { 'ICE-lite': 'backward' };
+    const offered = await ask({
+      command: 'offer',
+      ...call,
+      ...toPlain,
+      ...lite,
+      sdp: secure.offer(),
+    });
+    toSecure = mediaTarget(offered);
+    const sdp = audioSdp(plain.port);
+    const told = await ask({ command: 'answer', ...call, sdp });
+    expect(told).to.contain('a=ice-lite');
+    await secure.accept(told);
+    await goesOn();
+  });
+
+  it('with the other role of DTLS: keys stay until another handshake gives some', async () => {
+    await begin(false);
+    expect(await offered('passive')).to.contain('a=setup:active');
+    // It means the association that it has (RFC 8842 §5.5 would have none of this).
+    await goesOn();
+    expect(await offered('active')).to.contain('a=setup:passive');
+    await goesOn();
+    const before = secure.theirKey;
+    await secure.handshake();
+    expect(secure.theirKey.equals(before)).to.equal(false);
+    await goesOn();
+  });
+
+  for (const ice of [false, true]) {
+    const how = ice ? ' with ICE' : '';
+    it(`with another fingerprint, that are refused: the association${how} goes on`, async () => {
+      await begin(ice);
+      const back = secure.use(otherFiles);
+      await offer();
+      await goesOn();
+      await offer();
+      back();
+      await goesOn();
+      // The next one has the former again: the association is the same.
+      await offered();
+      await goesOn();
+    });
+
+    it(`without DTLS or ICE, that are refused: the association${how} goes on`, async () => {
+      await begin(ice);
+      await ask({ command: 'offer', ...call, ...toPlain, sdp: audioSdp(secure.port) });
+      await goesOn();
+      const tags = { 'from-tag': call['to-tag'], 'to-tag': call['from-tag'] };
+      await ask({ command: 'offer', ...call, ...tags, ...toPlain, sdp: audioSdp(plain.port) });
+      await goesOn();
+    });
+  }
+
+  it('with another fingerprint, that are answered: keys stay until its handshake', async () => {
+    await begin(false);
+    secure.use(otherFiles);
+    await offered();
+    await goesOn();
+    const before = secure.theirKey;
+    await secure.handshake();
+    expect(secure.theirKey.equals(before)).to.equal(false);
+    await goesOn();
+  });
+
+  it('with its fingerprint by another hash: the association is the same', async () => {
+    await begin(false);
+    const tlsId = (body: string): string | undefined => /^a=tls-id:\S+/m.exec(body)?.[0];
+    const before = tlsId(await offered());
+    secure.hash = 'sha-1';
+    expect(tlsId(await offered())).to.equal(before);
+    await goesOn();
+  });
+
+  it('towards a plain phone, with SRTP that it refuses: it goes on with plain RTP', async () => {
+    await begin(false);
+    for (const protocol of ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF']) {
+      const keys = { 'transport-protocol': protocol, ICE: 'force' };
+      await ask({ command: 'offer', ...call, ...toPlain, ...keys, sdp: secure.offer('active') });
+      await goesOn();
+    }
+  });
+
+  it('with other credentials of ICE, that are refused: those of before are good', async () => {
+    await begin(true);
+    const back = secure.restartIce();
+    await offer();
+    back();
+    await goesOn();
+    // The next one has them again.
+    secure.checkAs(await offered());
+    await goesOn();
+  });
+
+  it('with other credentials of ICE in an answer, though the offer had those of before', async () => {
+    await begin(true);
+    secure.restartIce();
+    const told = await answered();
+    expect(told).to.match(/^m=audio \d+ RTP\/AVP /m);
+    await goesOn();
+    // Checks with what it was told first, and what it says now.
+    secure.checkAs(secureBody);
+    const seen = secure.answered;
+    await goesOn();
+    await until(() => secure.answered > seen + 3, 'answers to its checks');
+  });
+});

@@ -1,0 +1,137 @@
+/**
+ * The Debian package in short, with dpkg and a systemd of its own over this machine's own /usr: installed, installed anew within
+ * calls, purged. In whole systems, with Kamailio and rtpengine: test/package, by scripts/package-test.
+ */
+import { expect } from 'chai';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isInstalled, TemporaryFolder, TestProcess } from '../support/child-process.js';
+import type { LoadReport } from '../support/load.js';
+import { NetworkNamespace } from '../support/namespaces.js';
+import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
+import { until } from '../support/wait.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const loadgen = `${root}build/bench/loadgen`;
+const knownPackages = '/var/lib/dpkg/status';
+const address = '192.0.2.21';
+const ourFiles =
+  'find / -xdev \\( -path /proc -o -path /sys -o -path /root \\) -prune -o -path "*rtprelay*" -print; getent passwd rtprelay || true';
+
+/** Why there can be no package; null: nothing is missing. */
+function missing(): string | null {
+  if (process.arch !== 'x64') return 'packages are made for amd64 only';
+  const tool = ['dpkg-deb', 'dpkg-shlibdeps', 'strip'].find((each) => !isInstalled(each));
+  if (tool !== undefined) return `${tool} is not installed`;
+  return existsSync(knownPackages) ? systemdMissing() : 'this is no Debian';
+}
+
+/** The file; null: Node's release for it cannot be fetched here, or the machine's own is too old. */
+function makePackage(folder: TemporaryFolder): string | null {
+  const words = ['--compress=none', `--output=${folder.path}`];
+  const made = spawnSync(`${root}scripts/package-deb`, words, { encoding: 'utf8' });
+  if (made.status === 0) return made.stdout.trim();
+  if (/npm error|nodejs/.test(made.stderr)) return null;
+  throw new Error(made.stderr);
+}
+
+describe('the Debian package', function () {
+  this.timeout(180_000);
+  this.bail(true);
+  const folder = new TemporaryFolder('package');
+  let namespace: NetworkNamespace;
+  let machine: IsolatedSystemd;
+  let redis: TestProcess;
+
+  before(async function () {
+    const reason = missing();
+    const file = reason === null ? makePackage(folder) : null;
+    if (file === null) {
+      console.log(`      skipped: ${reason ?? "Node's release cannot be had"}`);
+      this.skip();
+    }
+    execFileSync(`${root}scripts/build-bench`);
+    namespace = new NetworkNamespace('package');
+    namespace.ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'cable');
+    for (const device of ['eth0', 'cable']) namespace.ip('link', 'set', device, 'up');
+    namespace.addAddress('eth0', `${address}/24`);
+    const words = ['--save', '', '--dir', folder.path];
+    redis = new TestProcess('redis-server', 'redis-server', words, { namespace: namespace.name });
+    await redis.untilLogged('Ready to accept connections');
+    machine = await IsolatedSystemd.boot(namespace, 'empty');
+    machine.succeed('mkdir', '-p', '/var/lib/dpkg/info', '/var/lib/dpkg/updates');
+    machine.writeBytes(knownPackages, readFileSync(knownPackages));
+    machine.writeBytes('/root/rtprelay.deb', readFileSync(file));
+    // A container's image may have it that nothing is started.
+    machine.succeed('rm', '-f', '/usr/sbin/policy-rc.d');
+  });
+  after(async () => {
+    await machine?.stop();
+    await redis?.stop('SIGKILL');
+    namespace?.remove();
+    folder.remove();
+  });
+
+  function dpkg(...words: readonly string[]): string {
+    const plain = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root'];
+    const { status, output } = machine.runWithin(
+      120_000,
+      ...[...plain, 'dpkg', '--force-unsafe-io', ...words],
+    );
+    if (status !== 0) throw new Error(`dpkg ${words.join(' ')}: ${output}`);
+    return output;
+  }
+
+  /** Calls at a pace at which a socket holds eight seconds, so that a busy machine may take that long. */
+  async function talkDuring(seconds: number, disturb: () => void): Promise<LoadReport> {
+    const words = ['relay', '--ng', '127.0.0.1:2223', '--calls', '20', '--ptime', '100'];
+    const load = new TestProcess('loadgen', loadgen, [...words, '--seconds', String(seconds)], {
+      namespace: namespace.name,
+    });
+    try {
+      await load.untilLogged('ready');
+      disturb();
+      expect(load.log(), 'it took longer than the calls').to.not.include('{');
+      expect(await load.ended(120_000), load.log()).to.equal(0);
+      return JSON.parse(load.log().slice(load.log().indexOf('{'))) as LoadReport;
+    } finally {
+      await load.stop('SIGKILL');
+    }
+  }
+
+  it('is installed, and serves by its unit', async () => {
+    const said = dpkg('-i', '/root/rtprelay.deb');
+    await until(
+      () => machine.run('rtprelay-probe', 'ping', '127.0.0.1', '2223').status === 0,
+      'the answer to a ping',
+    ).catch((error: unknown) => {
+      const status = machine.run('systemctl', '--no-pager', 'status', 'rtprelay').output;
+      throw new Error(`${String(error)}\n${said}\n${status}\n${machine.journal('rtprelay')}`);
+    });
+    expect(machine.property('rtprelay', 'ActiveState')).to.equal('active');
+    expect(machine.succeed('rtprelayctl', 'list', 'numsessions')).to.include(
+      'Current sessions total: 0',
+    );
+    machine.succeed('sh', '-c', 'ls /usr/lib/rtprelay/dist/bin/cache/v*');
+  });
+
+  it('is installed over itself within calls, and no packet is lost', async () => {
+    const redisLine = 's/^#redis = .*/redis = 127.0.0.1:6379\\/1/';
+    machine.succeed('sed', '-i', redisLine, '/etc/rtprelay/rtprelay.conf');
+    machine.succeed('systemctl', 'restart', 'rtprelay');
+    const before = machine.property('rtprelay', 'MainPID');
+    const report = await talkDuring(15, () => {
+      const said = dpkg('-i', '/root/rtprelay.deb');
+      expect(said).to.match(/rtprelay\.service runs this version now: [1-9]\d* calls/);
+    });
+    expect(machine.property('rtprelay', 'MainPID')).to.not.equal(before);
+    expect(report.received).to.be.greaterThan(0);
+    expect(report.lost).to.equal(0);
+  });
+
+  it('leaves nothing behind when it is purged', () => {
+    dpkg('--purge', 'rtprelay');
+    expect(machine.succeed('sh', '-c', ourFiles)).to.equal('');
+  });
+});
