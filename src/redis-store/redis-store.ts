@@ -220,8 +220,16 @@ export class RedisStore implements CallStore {
       if (found.foreignKeys > 0) {
         log.debug?.(`Redis ${serverName(read)} holds ${found.foreignKeys} keys that are no calls`);
       }
-      this.#restored(connection, adopt);
       const { keys, restored, failures } = found;
+      if (keys === 0 && (await this.#waitsForMaster(connection))) {
+        log.warning(
+          `Redis ${connection.where} is a replica that holds nothing yet: calls are restored when it does`,
+        );
+        this.#late = { adopt, fromMaster: false };
+        this.#restoreLateAfter(retryMs);
+        return nothing();
+      }
+      this.#restored(connection, adopt);
       return { found: keys, restored, failures, elapsedMs: elapsedMs() };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -232,6 +240,13 @@ export class RedisStore implements CallStore {
       this.#restoreLateSoon();
       return nothing();
     }
+  }
+
+  /** A replica that has not received its master's contents; empty, it says nothing about what there is. */
+  async #waitsForMaster(connection: RedisConnection): Promise<boolean> {
+    if (connection.state?.isMaster !== false) return false;
+    await connection.refresh();
+    return connection.state.role === 'slave' && !connection.state.inSync;
   }
 
   /** A replica may lack what its master got last, so the database that is written is read again. */
@@ -502,10 +517,14 @@ export class RedisStore implements CallStore {
     if (this.#closed || !this.#started || this.#late === null) return;
     const connection = this.#readConnection ?? this.#connection;
     if (!connection.ready || this.#late.fromMaster) return;
+    // The server was lost again, or does not serve: `onReady` may not call again.
     this.#restoreLate().catch(() => {
-      // The server was lost again, or does not serve: `onReady` may not call again.
-      setTimeout(() => this.#restoreLateSoon(), retryMs).unref();
+      this.#restoreLateAfter(retryMs);
     });
+  }
+
+  #restoreLateAfter(delayMs: number): void {
+    setTimeout(() => this.#restoreLateSoon(), delayMs).unref();
   }
 
   /** @throws when the server cannot be read. */
@@ -524,7 +543,9 @@ export class RedisStore implements CallStore {
     const present = new Set([...this.#options.snapshot()].map(({ callId }) => callId));
     for (const callId of this.#queue.removals()) present.add(callId);
     for (const callId of this.#removed.callIds()) present.add(callId);
-    const { restored } = await this.#restoreFrom(connection, late.adopt, present);
+    const { keys, restored } = await this.#restoreFrom(connection, late.adopt, present);
+    if (keys === 0 && (await this.#waitsForMaster(connection)))
+      throw new StoreError('not-ready', `Redis ${connection.where} waits for its master`);
     this.#restored(connection, late.adopt);
     if (late.fromMaster && restored === 0) return;
     this.#options.log.notice(

@@ -77,6 +77,11 @@ class Servers {
     await this.linked(name);
   }
 
+  /** As a replica whose master is not there: it serves, and holds nothing. */
+  async startWithoutMaster(name: Name): Promise<void> {
+    await this.start(name, '--replicaof', `127.0.0.1 ${freeTcpPort()}`);
+  }
+
   async kill(name: Name): Promise<void> {
     await this.get(name).stop('SIGKILL');
     this.#running.delete(name);
@@ -274,6 +279,26 @@ const rows: readonly Row[] = [
         calls: both,
         writes: null,
       },
+      { ...promote('c'), calls: both, writes: 'c' },
+    ],
+  },
+  {
+    title: 'read from a replica that has not found its master yet, written to a master',
+    redis: ['c'],
+    write: 'a',
+    prepare: (servers) => servers.startWithoutMaster('c'),
+    steps: [
+      { ...atStart, calls: none, writes: 'a' },
+      { ...demote('c', 'a'), calls: both, writes: 'a' },
+    ],
+  },
+  {
+    title: 'a replica that has not found its master yet, and is promoted',
+    redis: ['c'],
+    prepare: (servers) => servers.startWithoutMaster('c'),
+    steps: [
+      { ...atStart, calls: none, writes: null },
+      { ...demote('c', 'a'), calls: both, writes: null },
       { ...promote('c'), calls: both, writes: 'c' },
     ],
   },
