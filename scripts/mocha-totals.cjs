@@ -1,6 +1,7 @@
-// Mocha's spec reporter that also leaves the totals, and the names of what failed, where scripts/test adds them up.
+// Mocha's spec reporter that also leaves the totals, and what failed, where scripts/test adds them up.
 'use strict';
 const { writeFileSync } = require('node:fs');
+const { relative } = require('node:path');
 const Mocha = require('mocha');
 
 module.exports = class Totals extends Mocha.reporters.Spec {
@@ -10,8 +11,10 @@ module.exports = class Totals extends Mocha.reporters.Spec {
       const { passes, failures, pending } = this.stats;
       const file = process.env.RTPRELAY_TOTALS;
       if (!file) return;
-      const names = this.failures.map((test) => `${test.fullTitle()}: ${firstLine(test.err)}\n`);
-      writeFileSync(file, [`${passes} ${failures} ${pending}\n`, ...names].join(''));
+      const failed = this.failures.map(
+        (test) => `${relative('.', test.file ?? '')}\t${test.fullTitle()}: ${firstLine(test.err)}\n`,
+      );
+      writeFileSync(file, [`${passes} ${failures} ${pending}\n`, ...failed].join(''));
     });
   }
 };
