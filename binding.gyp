@@ -54,6 +54,7 @@
         "native/core/plan_mark.cc",
         "native/core/plan_sections.cc",
         "native/core/pressure.cc",
+        "native/core/scheduling.cc",
         "native/core/port_record.cc",
         "native/core/port_steering.cc",
         "native/core/port_table.cc",

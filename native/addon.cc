@@ -20,6 +20,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonState);
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
+  exports.Set("trySchedulingOfThread", Napi::Function::New(env, rtprelay::api::try_scheduling));
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
   exports.Set("PairMember", rtprelay::api::PairMember::define(env));
   exports.Set("SrtpReceiver", rtprelay::api::SrtpReceiver::define(env));

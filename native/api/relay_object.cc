@@ -357,15 +357,41 @@ Napi::Function RelayObject::define(Napi::Env env) {
                      });
 }
 
+namespace {
+
+/// Policy and priority, from the argument `at` on.
+ThreadScheduling scheduling_of(const Napi::CallbackInfo& info, std::size_t at) {
+  ThreadScheduling wanted;
+  wanted.policy = info[at].As<Napi::Number>().Int32Value();
+  if (info[at + 1].IsNumber())
+    wanted.priority = info[at + 1].As<Napi::Number>().Int32Value();
+  return wanted;
+}
+
+} // namespace
+
+Napi::Value try_scheduling(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsNumber()) {
+    fail(info.Env(), "trySchedulingOfThread(policy: number, priority?: number)");
+    return info.Env().Undefined();
+  }
+  const int error = rtprelay::try_scheduling(scheduling_of(info, 0));
+  if (error == 0)
+    return info.Env().Null();
+  return Napi::String::New(info.Env(), strerrordesc_np(error));
+}
+
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 8 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
+  if (info.Length() < 12 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
       !info[3].IsBoolean() || !info[4].IsBoolean() || !info[5].IsBoolean() || !info[6].IsNumber() ||
-      !info[7].IsString()) {
+      !info[7].IsString() || !info[8].IsNumber() || !info[10].IsNumber()) {
     fail(info.Env(),
          "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
          "listeningMos: boolean, dormant: boolean, dtlsMtu: number, dtlsCiphers: string, "
-         "portsMap?: number, socketsMap?: number, blocksMap?: number)");
+         "mediaPolicy: number, mediaPriority: number | undefined, idlePolicy: number, "
+         "idlePriority: number | undefined, portsMap?: number, socketsMap?: number, "
+         "blocksMap?: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -393,10 +419,12 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   options.dormant = info[5].As<Napi::Boolean>().Value();
   options.dtls.mtu = info[6].As<Napi::Number>().Int32Value();
   options.dtls.ciphers = info[7].As<Napi::String>().Utf8Value();
-  if (info.Length() > 10 && info[8].IsNumber() && info[9].IsNumber() && info[10].IsNumber())
-    options.steering = {info[8].As<Napi::Number>().Int32Value(),
-                        info[9].As<Napi::Number>().Int32Value(),
-                        info[10].As<Napi::Number>().Int32Value()};
+  options.media_scheduling = scheduling_of(info, 8);
+  options.idle_scheduling = scheduling_of(info, 10);
+  if (info.Length() > 14 && info[12].IsNumber() && info[13].IsNumber() && info[14].IsNumber())
+    options.steering = {info[12].As<Napi::Number>().Int32Value(),
+                        info[13].As<Napi::Number>().Int32Value(),
+                        info[14].As<Napi::Number>().Int32Value()};
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   int error = 0;

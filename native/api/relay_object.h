@@ -64,4 +64,8 @@ private:
   std::vector<TransportEventRecord> events_;
 };
 
+/// `trySchedulingOfThread(policy: number, priority?: number): string | null`: why a thread cannot
+/// have it.
+Napi::Value try_scheduling(const Napi::CallbackInfo& info);
+
 } // namespace rtprelay::api

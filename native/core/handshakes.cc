@@ -23,8 +23,6 @@ constexpr std::size_t kRecordHeader = 13;
 constexpr std::size_t kMessageHeader = 12;
 constexpr std::uint8_t kAlertRecord = 21;
 constexpr std::uint8_t kHandshakeRecord = 22;
-/// Media goes first where both want a processor.
-constexpr int kNice = 10;
 
 /// Whether the first fragment of a ClientHello outside of any association begins the datagram; its
 /// random number.
@@ -196,7 +194,7 @@ void Handshakes::begin(Association& association) {
 
 void Handshakes::run() {
   pthread_setname_np(pthread_self(), "rtprelay-dtls");
-  (void)setpriority(PRIO_PROCESS, 0, kNice);
+  (void)apply_scheduling(scheduling_);
   while (!stopping_.load(std::memory_order_acquire)) {
     wait();
     now_ = monotonic_micros();

@@ -75,7 +75,8 @@ public:
 
 class Handshakes {
 public:
-  explicit Handshakes(Notifier notifier) : notifier_(notifier) {}
+  explicit Handshakes(Notifier notifier, ThreadScheduling scheduling)
+      : notifier_(notifier), scheduling_(scheduling) {}
   ~Handshakes();
   Handshakes(const Handshakes&) = delete;
   Handshakes& operator=(const Handshakes&) = delete;
@@ -140,6 +141,7 @@ private:
   friend class Attempt;
 
   const Notifier notifier_;
+  const ThreadScheduling scheduling_;
   FileDescriptor wake_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};

@@ -157,11 +157,12 @@ bool Relay::start(int& error) {
     auto io = make_io(i, error);
     if (io == nullptr)
       return false;
-    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch));
+    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch,
+                                                options_.media_scheduling));
     loads_.push_back(0);
   }
   for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes)
-    handshakes_.push_back(std::make_unique<Handshakes>(notifier_));
+    handshakes_.push_back(std::make_unique<Handshakes>(notifier_, options_.idle_scheduling));
   return dormant_ || start_threads();
 }
 

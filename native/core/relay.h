@@ -42,6 +42,9 @@ struct RelayOptions {
   Micros epoch = 0;
   MosRule mos{};
   dtls::SessionRules dtls{};
+  /// Of the workers; of the threads of handshakes: media goes first where both want a processor.
+  ThreadScheduling media_scheduling{};
+  ThreadScheduling idle_scheduling{.priority = 10};
 };
 
 struct PortFailure {

@@ -22,9 +22,11 @@
 
 namespace rtprelay {
 
-Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch)
-    : io_(std::move(io)), notifier_(notifier), epoch_(epoch), in_(kBatchSize), out_(kBatchSize),
-      slots_(kBatchSize), random_(static_cast<std::uint32_t>(monotonic_micros())) {}
+Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
+               ThreadScheduling scheduling)
+    : io_(std::move(io)), notifier_(notifier), epoch_(epoch), scheduling_(scheduling),
+      in_(kBatchSize), out_(kBatchSize), slots_(kBatchSize),
+      random_(static_cast<std::uint32_t>(monotonic_micros())) {}
 
 Worker::~Worker() {
   stop();
@@ -72,6 +74,8 @@ void Worker::run() {
   pthread_setname_np(pthread_self(), "rtprelay-media");
   // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
   constexpr unsigned long kTimerSlackNanos = 10'000;
+  // What is refused the control thread has said.
+  (void)apply_scheduling(scheduling_);
   (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNanos);
   dormant_ = false;
   while (!stopping_.load(std::memory_order_acquire)) {

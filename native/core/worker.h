@@ -14,6 +14,7 @@
 #include "packet.h"
 #include "packet_io.h"
 #include "rtcp.h"
+#include "scheduling.h"
 #include "spsc_ring.h"
 #include "timer_heap.h"
 
@@ -103,7 +104,8 @@ constexpr Micros kSendFailureMicros = 60'000'000;
 class Worker {
 public:
   /// `epoch`: moment of the start of CLOCK_MONOTONIC on the time line of `StreamCounters`.
-  Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch);
+  Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
+         ThreadScheduling scheduling = {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -267,6 +269,7 @@ private:
   std::unique_ptr<PacketIo> io_;
   const Notifier notifier_;
   const Micros epoch_;
+  const ThreadScheduling scheduling_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
 

@@ -37,6 +37,16 @@ export type EndpointLearningMode = 'off' | 'immediate' | 'delayed' | 'heuristic'
 /** Form of stored calls; `auto` goes on with what the database holds. */
 export type RedisFormat = 'auto' | 'bencode' | 'JSON' | 'JSON-10.5' | 'JSON-12.5';
 
+/** How the operating system schedules threads. */
+export interface SchedulingConfig {
+  /** As it was given. */
+  readonly policy: string;
+  /** null: the one that the process has. */
+  readonly priority: number | null;
+  /** The operator wants it so. */
+  readonly asked: boolean;
+}
+
 /** What concerns media and ports. */
 export interface MediaConfig {
   readonly interfaces: InterfaceSpecs;
@@ -58,6 +68,10 @@ export interface MediaConfig {
   readonly portMode: 'auto' | 'bound' | 'steered';
   /** Worker threads of the packet path. */
   readonly numThreads: number;
+  /** Of those threads. */
+  readonly scheduling: SchedulingConfig;
+  /** Of the threads of DTLS handshakes. */
+  readonly idleScheduling: SchedulingConfig;
   readonly mos: MosConfig;
   readonly ssrcReporting: SsrcReporting;
   /** Every source is counted from its RTP. */
@@ -230,6 +244,21 @@ function threadsOf(options: OptionReader, host: HostFacts): number {
   return given > 0 ? given : Math.min(most, Math.max(4, host.cores));
 }
 
+function schedulingOf(
+  options: OptionReader,
+  prefix: '' | 'idle-',
+  usualPriority: number,
+): SchedulingConfig {
+  const policy = options.text(`${prefix}scheduling`);
+  const given = options.given.has(`${prefix}priority`);
+  const usual = policy === null ? usualPriority : null;
+  return {
+    policy: policy ?? 'default',
+    priority: given ? options.number(`${prefix}priority`) : usual,
+    asked: given || policy !== null,
+  };
+}
+
 function endpointLearningOf(options: OptionReader): EndpointLearningMode {
   const mode = options.text('endpoint-learning');
   if (mode === 'off' || mode === 'immediate' || mode === 'delayed' || mode === 'heuristic') {
@@ -281,6 +310,8 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     noFallback: options.flag('no-fallback'),
     portMode: portModeOf(options),
     numThreads: threadsOf(options, host),
+    scheduling: schedulingOf(options, '', -10),
+    idleScheduling: schedulingOf(options, 'idle-', 10),
     mos: mosConfig(options),
     ssrcReporting: ssrcReportingOf(options),
     measureRtp: options.flag('measure-rtp'),

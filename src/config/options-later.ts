@@ -41,10 +41,6 @@ const tuning = later(4, 'tuning of the packet path by this option is', [
   int('timer-accuracy', 500, 'Accuracy of timers', { ...count, unit: 'µs' }),
   int('max-recv-iters', 50, 'Packets taken from a port at a time', { minimum: 1 }),
   int('socket-cpu-affinity', 0, 'Bind sockets to CPU cores', { minimum: -1 }),
-  text('scheduling', 'default', 'Scheduling class of the threads'),
-  int('priority', null, 'Priority of the threads', { minimum: -20, maximum: 99 }),
-  text('idle-scheduling', 'default', 'Scheduling class of idle threads'),
-  int('idle-priority', null, 'Priority of idle threads', { minimum: -20, maximum: 99 }),
 ]);
 
 const oneShot = { status: { refused: 'rtprelayd manages no firewall rules' } } as const;

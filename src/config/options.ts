@@ -13,6 +13,8 @@ const tos = { minimum: 0, maximum: 255 } as const;
 const level = { minimum: -1, maximum: 7 } as const;
 /** Threads that the relay can have. */
 const maxThreads = 64;
+const schedulingWords = 'default, none, other, batch, idle, fifo, rr';
+const priorities = { minimum: -20, maximum: 99 };
 
 const general: readonly OptionSpec[] = [
   flag('version', 'Print the version and exit', { short: 'v' }),
@@ -46,6 +48,16 @@ const general: readonly OptionSpec[] = [
     minimum: 1,
     maximum: maxThreads,
     defaultText: `number of CPU cores, at least 4, at most ${maxThreads}`,
+  }),
+  text('scheduling', null, `Scheduling of the media threads: ${schedulingWords}`),
+  int('priority', null, 'Priority of the media threads: nice value, or that of fifo and rr', {
+    ...priorities,
+    defaultText: '-10 where permitted, unless scheduling is given',
+  }),
+  text('idle-scheduling', null, `Scheduling of the threads of DTLS handshakes: ${schedulingWords}`),
+  int('idle-priority', null, 'Priority of the threads of DTLS handshakes, as priority', {
+    ...priorities,
+    defaultText: '10, unless idle-scheduling is given',
   }),
 ];
 

@@ -1,9 +1,14 @@
 /** The relay in userspace, with the kernel before it where it is wanted and to be had. */
-import type { Config } from '../config/config.js';
+import type { Config, SchedulingConfig } from '../config/config.js';
 import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import type { MediaRelay } from '../media/relay.js';
-import type { NativeRelay } from '../native/relay.js';
+import {
+  schedulingPolicyNamed,
+  schedulingRefusal,
+  type NativeRelay,
+  type ThreadScheduling,
+} from '../native/relay.js';
 import type { Log } from '../observe/log.js';
 import type { SteadyClock } from './clocks.js';
 import type { KernelDevices } from './kernel-devices.js';
@@ -36,6 +41,23 @@ export interface OpenedRelay {
 
 type InKernel = Omit<OpenedRelay, 'steered' | 'inner'>;
 
+/** What of it is permitted; the rest is said where the operator has asked for it. */
+function threadScheduling(
+  option: string,
+  { policy: word, priority, asked }: SchedulingConfig,
+  log: Log,
+): ThreadScheduling {
+  const policy = schedulingPolicyNamed(word);
+  if (policy === null)
+    log.warning('core', `${option}=${word}: there is no such policy, it has no effect`);
+  const wanted = { policy: policy ?? 'default', priority };
+  const refused = schedulingRefusal(wanted);
+  if (refused === null) return wanted;
+  const told = `${option}=${word}, priority ${priority ?? 'not given'}: ${refused}; the threads run as the process does`;
+  log[asked ? 'warning' : 'debug']('core', told);
+  return { policy: 'default', priority: null };
+}
+
 /** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
   const { config, clock, freeBind, log, interfaces, dormant, isOneOfPair } = options;
@@ -43,7 +65,13 @@ export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay>
   const { numThreads: workers, mos, dtlsMtu: mtu, dtlsCiphers: ciphers } = config.media;
   const { relay: inner, steered } = openPorts({
     ...{ config, log, isOneOfPair, ports: portCount(interfaces, config.media) },
-    relay: { workers, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
+    relay: {
+      ...{ workers, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
+      scheduling: {
+        media: threadScheduling('scheduling', config.media.scheduling, log),
+        idle: threadScheduling('idle-scheduling', config.media.idleScheduling, log),
+      },
+    },
   });
   const alone = { relay: inner, inner, kernelRelay: null, kernelDevices: null, steered };
   if (config.media.kernelForward === 'none' || dormant) return alone;

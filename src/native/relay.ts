@@ -32,6 +32,21 @@ import { forgetOldest } from '../media/remembered.js';
 import { srtpSuiteNames } from '../media/sdes/suites.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
 
+/** How the operating system schedules threads. */
+export interface ThreadScheduling {
+  /** sched(7); `default`: the policy that they have. */
+  readonly policy: SchedulingPolicy;
+  /** Of a real-time policy its priority, of others the nice value; null: 1, or the one that they have. */
+  readonly priority: number | null;
+}
+
+/** Their numbers are the kernel's (sched_setscheduler(2)). */
+const schedulingPolicies = { default: -1, other: 0, fifo: 1, rr: 2, batch: 3, idle: 5 } as const;
+export type SchedulingPolicy = keyof typeof schedulingPolicies;
+
+const unchanged: ThreadScheduling = { policy: 'default', priority: null };
+const later: ThreadScheduling = { policy: 'default', priority: 10 };
+
 export interface NativeRelayOptions {
   /** Threads of the packet path, 1-64. Default: the number of processors available. */
   readonly workers?: number;
@@ -51,6 +66,8 @@ export interface NativeRelayOptions {
   };
   /** Longest datagram of DTLS, bytes, default 1200; OpenSSL's list of cipher suites, null: our own. */
   readonly dtls?: { readonly mtu: number; readonly ciphers: string | null };
+  /** Of the packet path; of handshakes. Default: as the process, handshakes a little later. */
+  readonly scheduling?: { readonly media: ThreadScheduling; readonly idle: ThreadScheduling };
   /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
   readonly steering?: SteeringMaps;
 }
@@ -215,6 +232,7 @@ interface AddonRelay {
 }
 
 interface Addon {
+  trySchedulingOfThread(policy: number, priority?: number): string | null;
   readonly Relay: new (
     workers: number,
     freeBind: boolean,
@@ -224,6 +242,10 @@ interface Addon {
     dormant: boolean,
     dtlsMtu: number,
     dtlsCiphers: string,
+    mediaPolicy: number,
+    mediaPriority: number | undefined,
+    idlePolicy: number,
+    idlePriority: number | undefined,
     portsMap?: number,
     socketsMap?: number,
     blocksMap?: number,
@@ -251,6 +273,19 @@ const iceStatuses: readonly IceStatus[] = ['checking', 'connected', 'disconnecte
 const dtlsStatuses: readonly (DtlsStatus | null)[] = [
   ...([null, 'unverified', 'keyed', 'refused', 'failed', 'closed'] as const),
 ];
+
+/** By its name in any case; `none` is `default`. null: there is none. */
+export function schedulingPolicyNamed(word: string): SchedulingPolicy | null {
+  const name = word.toLowerCase();
+  if (name === 'none') return 'default';
+  return Object.hasOwn(schedulingPolicies, name) ? (name as SchedulingPolicy) : null;
+}
+
+/** Why threads of this process cannot be scheduled like that; null: they can. */
+export function schedulingRefusal({ policy, priority }: ThreadScheduling): string | null {
+  const addon = loadRelayAddon() as Addon;
+  return addon.trySchedulingOfThread(schedulingPolicies[policy], priority ?? undefined);
+}
 
 function causeOf(errno: string): PortFailureCause {
   switch (errno) {
@@ -467,6 +502,7 @@ export class NativeRelay implements MediaRelay {
       options.epochMicros ??
         (performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6) * 1000,
     );
+    const { media, idle } = options.scheduling ?? { media: unchanged, idle: later };
     try {
       this.#relay = new Relay(
         workers,
@@ -477,6 +513,10 @@ export class NativeRelay implements MediaRelay {
         options.dormant ?? false,
         options.dtls?.mtu ?? 1200,
         options.dtls?.ciphers ?? '',
+        schedulingPolicies[media.policy],
+        media.priority ?? undefined,
+        schedulingPolicies[idle.policy],
+        idle.priority ?? undefined,
         options.steering?.ports,
         options.steering?.sockets,
         options.steering?.blocks,

@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { socketForEachPort } from '../support/daemons.js';
 import { expectWhole, KernelRig, RigCall } from '../support/kernel-rig.js';
 import type { PhonesReport, StreamReport } from '../support/phones.js';
 import { obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
@@ -108,9 +109,11 @@ describe('kernel forwarding of several daemons', function () {
     const refused = rig.pair.one.start('rtprelayd', process.execPath, [...program, ...options]);
     expect(await refused.ended()).to.not.equal(0);
     expect(refused.log()).to.match(/--no-fallback.*relay1 is in use by another process/);
-    const second = await rig.pair.one.startRelay(
-      options.filter((option) => option !== '--no-fallback'),
-    );
+    // Steered ports would be pinned there, too.
+    const second = await rig.pair.one.startRelay([
+      ...options.filter((option) => option !== '--no-fallback'),
+      ...socketForEachPort('rtprelayd'),
+    ]);
     expect(second.log()).to.match(/WARNING: .*relay1 is in use by another process/);
     const call = await new RigCall(rig, 'second', { number: 2 }).begin();
     await pause(300);

@@ -1,0 +1,74 @@
+/** How the daemon's threads are scheduled, as /proc has it. */
+import { expect } from 'chai';
+import { readFileSync, readdirSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import { schedulingRefusal } from '../../src/native/relay.js';
+import { MediaDaemon } from '../support/daemons.js';
+
+/** Of threads of that name: `policy nice real-time-priority`, each once (proc_pid_stat(5), fields 41, 19, 40). */
+function scheduled(pid: number, name: string): readonly string[] {
+  const found = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    if (!stat.includes(`(${name})`)) return [];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return [`${fields[38]} ${fields[16]} ${fields[37]}`];
+  });
+  return [...new Set(found)];
+}
+
+describe('threads are scheduled', function () {
+  this.timeout(30_000);
+  const own = getPriority();
+
+  interface Seen {
+    readonly media: readonly string[];
+    readonly dtls: readonly string[];
+    readonly others: readonly string[];
+    readonly log: string;
+  }
+
+  async function seenWith(...extra: readonly string[]): Promise<Seen> {
+    const daemon = await MediaDaemon.start('rtprelayd', { extra: ['--no-pair', ...extra] });
+    try {
+      const threads = (name: string): readonly string[] => scheduled(daemon.process.pid, name);
+      return {
+        media: threads('rtprelay-media'),
+        dtls: threads('rtprelay-dtls'),
+        others: threads('node'),
+        log: daemon.process.stderr,
+      };
+    } finally {
+      await daemon.stop('SIGKILL');
+    }
+  }
+
+  it('media before all others, handshakes after them', async () => {
+    const { media, dtls, others, log } = await seenWith();
+    const may = schedulingRefusal({ policy: 'default', priority: -10 }) === null;
+    expect(media).to.deep.equal([`0 ${may ? -10 : own} 0`]);
+    expect(dtls).to.deep.equal(['0 10 0']);
+    expect(others).to.deep.equal([`0 ${own} 0`]);
+    expect(log).to.not.match(/scheduling/);
+  });
+
+  it('as priority and scheduling say', async function () {
+    if (schedulingRefusal({ policy: 'rr', priority: 2 }) !== null) this.skip();
+    const nice = await seenWith('--priority=3', '--idle-scheduling=Batch', '--idle-priority=7');
+    expect(nice.media).to.deep.equal(['0 3 0']);
+    expect(nice.dtls).to.deep.equal(['3 7 0']);
+    const untouched = await seenWith('--scheduling=none', '--idle-scheduling=default');
+    expect(untouched.media).to.deep.equal([`0 ${own} 0`]);
+    expect(untouched.dtls).to.deep.equal([`0 ${own} 0`]);
+    const realtime = await seenWith('--scheduling=rr', '--priority=2');
+    expect(realtime.media).to.deep.equal(['2 0 2']);
+  });
+
+  it('as the process, with a warning, where that is refused', async () => {
+    const refused = await seenWith('--scheduling=fifo', '--priority=-5');
+    expect(refused.media).to.deep.equal([`0 ${own} 0`]);
+    expect(refused.log).to.match(/WARNING: .*scheduling=fifo, priority -5: Invalid argument/);
+    const unknown = await seenWith('--scheduling=brisk', '--priority=4');
+    expect(unknown.media).to.deep.equal(['0 4 0']);
+    expect(unknown.log).to.match(/WARNING: .*scheduling=brisk: there is no such policy/);
+  });
+});
