@@ -105,6 +105,13 @@ export class InterfaceTable {
     return this.#default;
   }
 
+  /** The first interface that has an address of the family; the default one when none has. */
+  defaultFor(family: AddressFamily): LogicalInterface {
+    const has = ({ addresses }: LogicalInterface): boolean =>
+      addresses.some((address) => address.family === family);
+    return this.#all.find(has) ?? this.#default;
+  }
+
   /**
    * The interface of that name or alias, or null; of a round-robin group the member that is in use
    * already (`current`), else the next one.

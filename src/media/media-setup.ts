@@ -312,8 +312,12 @@ export function signalledAddress(
     throw new SdpError('incomplete', 'no SIP source address in the request', -1);
   }
   if (written !== null && written.family !== familyOf(source)) {
-    const local = context.interfaces.addressFor(logicalInterface, written.family);
-    if (local?.family === written.family) return { address: written.address, fromSipSource: false };
+    const { interfaces } = context;
+    const has = (name: string): boolean =>
+      interfaces.addressFor(name, written.family)?.family === written.family;
+    const isFree = request.fromInterface === null;
+    if (has(logicalInterface) || (isFree && has(interfaces.defaultFor(written.family).name)))
+      return { address: written.address, fromSipSource: false };
   }
   return { address: source, fromSipSource };
 }

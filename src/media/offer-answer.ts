@@ -7,13 +7,17 @@ import { withdrawOffer } from './agreed.js';
 import { aliasKeyOf } from './alias-key.js';
 import { earliestDeletion } from './call-change.js';
 import { CallDraft, newCallState } from './call-draft.js';
-import { familyOf, type AddressFamily, type CallState, type Participant } from './call-state.js';
+import { familyOf, type CallState, type Participant } from './call-state.js';
 import { leavesNothing } from './codec-lists.js';
 import { answerDialogue, offerDialogue, type Dialogue } from './dialogue.js';
-import type { InterfaceTable } from './interfaces.js';
 import { PortAllocationError, SignallingError } from './errors.js';
 import { applySection, mediaAt, signalledAddress } from './media-setup.js';
-import { assignPorts, familyNamed } from './port-assignment.js';
+import {
+  assignPorts,
+  familyNamed,
+  type InterfaceChoice,
+  type InterfaceChoices,
+} from './port-assignment.js';
 import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
 import { writeSdp } from './sdp-output.js';
@@ -99,7 +103,7 @@ function signal(
   const warnings: string[] = [];
   const dialogue = findDialogue(kind, draft, request, received, context);
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
-  chooseInterfaces(kind, dialogue, request, context, warnings);
+  const choices = chooseInterfaces(kind, dialogue, request, context, warnings);
   if (received === null) {
     return { state: draft.finished(), sdp: null, isNewCall, warnings };
   }
@@ -112,7 +116,7 @@ function signal(
   let pairs: readonly MediaPair[];
   const doubts: string[] = [];
   try {
-    const found = pairMedias(kind, draft, dialogue, document, request, context);
+    const found = pairMedias(kind, draft, dialogue, choices, document, request, context);
     if (kind === 'offer') forgetEarlierOffer(draft, dialogue, found.length);
     const bundled = applyBundles(kind, found, request);
     pairs = bundled.pairs;
@@ -120,7 +124,7 @@ function signal(
     applyExtensions(kind, pairs, request);
     for (const pair of pairs) {
       warnings.push(...applySection(draft, kind, pair, request, context));
-      assignPorts(kind, draft, pair, request, context);
+      assignPorts(kind, draft, pair, choices, request, context);
       const [offerer, answerer] =
         kind === 'offer' ? [pair.sender, pair.receiver] : [pair.receiver, pair.sender];
       applyEcho(offerer, answerer, request.mediaEcho);
@@ -281,36 +285,30 @@ function findDialogue(
   return dialogue;
 }
 
-/** The interface in use or the default one; where it lacks the family, the first that has it. */
-function interfaceWith(
-  family: AddressFamily,
-  current: string | null,
-  interfaces: InterfaceTable,
-): string {
-  const usual = current ?? interfaces.default.name;
-  if (interfaces.addressFor(usual, family)?.family === family) return usual;
-  const other = interfaces.all.find(({ addresses }) =>
-    addresses.some((address) => address.family === family),
-  );
-  return other?.name ?? usual;
-}
-
-/** Logical interfaces stay with a participant until a request names others. */
+/** Logical interfaces stay with a participant until a request names others, or its family changes (`placeMedia`). */
 function chooseInterfaces(
   kind: SignallingKind,
   { from, to }: Dialogue,
   request: SignallingRequest,
   context: SignallingContext,
   warnings: string[],
-): void {
-  // Of answers interfaces count as well, and what are none, families, only in offers (10.5 and 12.5 seen).
-  const wanted = (name: string | null, { logicalInterface }: Participant): string | null =>
-    kind === 'offer' || context.interfaces.find(name ?? '', logicalInterface) !== null
-      ? name
-      : null;
-  chooseInterface(from, wanted(request.fromInterface, from), context, warnings);
-  chooseInterface(to, wanted(request.toInterface, to), context, warnings);
+): InterfaceChoices {
+  const choose = (participant: Participant, name: string | null): InterfaceChoice => {
+    if (name === null) return 'as-before';
+    const found = context.interfaces.find(name, participant.logicalInterface);
+    if (found !== null) {
+      participant.logicalInterface = found.name;
+      return 'named';
+    }
+    // Of answers interfaces count as well, and what are none, families, only in offers (10.5 and 12.5 seen).
+    if (kind === 'answer') return 'as-before';
+    if (familyNamed(name) === null) warnings.push(unknownInterface(name));
+    return 'usual';
+  };
+  return { from: choose(from, request.fromInterface), to: choose(to, request.toInterface) };
 }
+
+const unknownInterface = (name: string): string => `Interface '${name}' not found, using default`;
 
 /** Returns the name of the interface that faces the participant: the wanted one, or as it was. */
 export function chooseInterface(
@@ -321,15 +319,9 @@ export function chooseInterface(
 ): string {
   const current = participant.logicalInterface;
   const found = wanted === null ? null : interfaces.find(wanted, current);
-  const family = wanted === null || found !== null ? null : familyNamed(wanted);
-  if (wanted !== null && found === null && family === null) {
-    warnings.push(`Interface '${wanted}' not found, using default`);
-  }
-  const name =
-    found?.name ??
-    (family === null
-      ? (current ?? interfaces.default.name)
-      : interfaceWith(family, current, interfaces));
+  if (wanted !== null && found === null && familyNamed(wanted) === null)
+    warnings.push(unknownInterface(wanted));
+  const name = found?.name ?? current ?? interfaces.default.name;
   participant.logicalInterface = name;
   return name;
 }
@@ -338,10 +330,12 @@ function pairMedias(
   kind: SignallingKind,
   draft: CallDraft,
   { from, to }: Dialogue,
+  choices: InterfaceChoices,
   document: SdpDocument,
   request: SignallingRequest,
   context: SignallingContext,
 ): readonly MediaPair[] {
+  const usual = context.interfaces.default.name;
   const pairs: MediaPair[] = [];
   let index = 0;
   for (const session of document.sessions) {
@@ -349,11 +343,12 @@ function pairMedias(
     for (const section of session.medias) {
       index += 1;
       // Created receiver first, as the ids in the stored value show.
-      const receiver = mediaAt(draft, to, index, to.logicalInterface ?? '', context);
-      const sender = mediaAt(draft, from, index, from.logicalInterface ?? '', context);
-      receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
+      const receiver = mediaAt(draft, to, index, to.logicalInterface ?? usual, context);
+      const sender = mediaAt(draft, from, index, from.logicalInterface ?? usual, context);
+      if (choices.to === 'named')
+        receiver.logicalInterface = to.logicalInterface ?? receiver.logicalInterface;
       // An answerer has been told its ports; another interface counts with the next offer.
-      if (kind === 'offer' || sender.streams.length === 0)
+      if (choices.from === 'named' && (kind === 'offer' || sender.streams.length === 0))
         sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
       const parts = { session, section, index, sender, receiver };
       pairs.push(pairOf(kind, parts, request, context, twins.has(section)));

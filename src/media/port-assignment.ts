@@ -66,27 +66,70 @@ function keepsPorts(
   return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
 }
 
+/** What a request says of the interface that faces a side: its name, one that there is none of, nothing. */
+export type InterfaceChoice = 'named' | 'usual' | 'as-before';
+
+export interface InterfaceChoices {
+  readonly from: InterfaceChoice;
+  readonly to: InterfaceChoice;
+}
+
+/** The media has ports of that family, or had them before it was refused. */
+function hasFaced(draft: CallDraft, media: Media, family: AddressFamily): boolean {
+  const shown = shownFamily(draft, media);
+  if (shown !== null) return shown === family;
+  return media.endpointMaps.some((id) => {
+    const map = draft.endpointMapAsIs(id);
+    return map.family === family && map.logicalInterface === media.logicalInterface;
+  });
+}
+
+/**
+ * The interface that faces a media: the one that the request names, whatever families it has; the one that
+ * it had, as long as its family stays; else the first that has the family (10.5 seen).
+ */
+function placeMedia(
+  draft: CallDraft,
+  media: Media,
+  choice: InterfaceChoice,
+  family: AddressFamily,
+  { interfaces }: SignallingContext,
+): void {
+  const participant = draft.participant(media.participantId);
+  if (choice === 'as-before') {
+    if (hasFaced(draft, media, family)) return;
+    // A section that is new in the dialogue is where the others are.
+    if (media.endpointMaps.length === 0) {
+      for (const id of participant.medias) {
+        const other = draft.media(id);
+        if (!hasFaced(draft, other, family)) continue;
+        media.logicalInterface = other.logicalInterface;
+        return;
+      }
+    }
+  }
+  if (choice !== 'named') media.logicalInterface = interfaces.defaultFor(family).name;
+  if (media.index === 1) participant.logicalInterface = media.logicalInterface;
+}
+
 /** Picks or opens the local ports that face both sides of the pair. */
 export function assignPorts(
   kind: SignallingKind,
   draft: CallDraft,
   pair: MediaPair,
+  choices: InterfaceChoices,
   request: SignallingRequest,
   context: SignallingContext,
 ): void {
   const { sender, receiver } = pair;
   const { interfaces } = context;
-  receiver.desiredFamily = servableFamily(
-    interfaces,
-    receiver.logicalInterface,
-    wantedFamily(kind, draft, pair, request, context),
-  );
-  sender.desiredFamily = servableFamily(
-    interfaces,
-    sender.logicalInterface,
-    // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
-    (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily,
-  );
+  const received = wantedFamily(kind, draft, pair, request, context);
+  placeMedia(draft, receiver, choices.to, received, context);
+  receiver.desiredFamily = servableFamily(interfaces, receiver.logicalInterface, received);
+  // An answerer sends to the ports of its offer, whatever family it wants to be sent to.
+  const sent = (kind === 'answer' ? shownFamily(draft, sender) : null) ?? sender.desiredFamily;
+  placeMedia(draft, sender, choices.from, sent, context);
+  sender.desiredFamily = servableFamily(interfaces, sender.logicalInterface, sent);
   const isClosed = pair.rejected || pair.untouched;
   if (isClosed && pair.carries.receiver === null) closeStreams(draft, receiver);
   else if (!usesOther(receiver)) faceReceiver(kind, draft, pair, request, context);

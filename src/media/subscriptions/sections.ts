@@ -45,6 +45,8 @@ export function facePorts(
   portCount: number,
   { interfaces, ports }: SignallingContext,
 ): void {
+  if (media.logicalInterface === interfaces.default.name && media.endpointMaps.length === 0)
+    media.logicalInterface = interfaces.defaultFor(media.desiredFamily).name;
   media.desiredFamily = servableFamily(interfaces, media.logicalInterface, media.desiredFamily);
   const numPorts = portCount === 1 && media.rtcpMux ? 1 : portCount * 2;
   const everyAddress = speaksIce(media);

@@ -28,10 +28,15 @@ export class Masks {
   readonly #addresses = new Map<string, string>();
   #ports = 0;
 
-  /** @param anyOf addresses of which a daemon takes any: named in the order in which they show up. */
+  /**
+   * @param anyOf addresses of which a daemon takes any: named in the order in which they show up.
+   * @param pools by local or advertised address: the pool that its ports are of, where the same number is
+   *   another port.
+   */
   constructor(
     private readonly ownsPort: (port: number) => boolean,
     private readonly anyOf: readonly string[] = [],
+    private readonly pools: Readonly<Record<string, string>> = {},
   ) {}
 
   /** Gives a number that the test knows its name, e.g. the port of a phone. */
@@ -48,7 +53,7 @@ export class Masks {
    * any is taken are told apart by their address, since the same number is another port there.
    */
   port(port: number, before: number | null = null, address = ''): string {
-    const prefix = this.anyOf.includes(address) ? `${address}/` : '';
+    const prefix = this.anyOf.includes(address) ? `${address}/` : (this.pools[address] ?? '');
     const known = this.#names.get(`${prefix}${port}`);
     if (known !== undefined) return known;
     if (!this.ownsPort(port)) return String(port);

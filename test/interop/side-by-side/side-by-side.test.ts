@@ -16,7 +16,7 @@ import {
 import { freeUdpRange } from '../../support/free-ports.js';
 import { expectedRepairs } from './expected-repairs.js';
 import type { Sequence } from './sequence.js';
-import { familySequences, sequences } from './sequences/index.js';
+import { familySequences, interfaceSequences, sequences } from './sequences/index.js';
 import { compareSides, phonesFrom, type Side } from './stage.js';
 
 /** Daemons with the same interfaces, and what they are asked. */
@@ -25,6 +25,8 @@ interface Setting {
   readonly interfaces: readonly string[];
   /** Local addresses of which a daemon takes any. */
   readonly anyOf: readonly string[];
+  /** Addresses that have port numbers of their own (`Masks`). */
+  readonly pools?: Readonly<Record<string, string>>;
   readonly sequences: readonly Sequence[];
 }
 
@@ -44,6 +46,19 @@ const settings: readonly Setting[] = [
     anyOf: ['127.0.0.2', '127.0.0.3', '127.0.0.4'],
     sequences: familySequences,
   },
+  {
+    name: 'on interfaces of one family before one of both',
+    interfaces: [
+      ...['four/127.0.0.1', 'six/::1!2001:db8::6'],
+      ...['dual/127.0.0.2', 'dual/::1!2001:db8::d', 'last/127.0.0.3'],
+    ],
+    anyOf: [],
+    pools: {
+      ...{ '::1': 'IPv6/', '2001:db8::6': 'IPv6/', '2001:db8::d': 'IPv6/' },
+      ...{ '127.0.0.2': 'second/', '127.0.0.3': 'third/' },
+    },
+    sequences: interfaceSequences,
+  },
 ];
 
 /** Media ports of each of the two daemons. */
@@ -51,10 +66,14 @@ const mediaPorts = 900;
 /** Ports of phones: none of them may be one that a daemon could have (it would look like a loop). */
 const phonePorts = 200;
 
-async function open(kind: DaemonKind, { interfaces, anyOf }: Setting, min: number): Promise<Side> {
+async function open(
+  kind: DaemonKind,
+  { interfaces, anyOf, pools = {} }: Setting,
+  min: number,
+): Promise<Side> {
   const portRange = { min, max: min + mediaPorts - 1 };
   const daemon = await MediaDaemon.start(kind, { interfaces, portRange });
-  return { daemon, client: daemon.client(), anyOf };
+  return { daemon, client: daemon.client(), anyOf, pools };
 }
 
 async function close(side: Side | undefined): Promise<void> {

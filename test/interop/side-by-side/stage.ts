@@ -43,10 +43,10 @@ class Performance implements Scene {
     sequence: Sequence,
     private readonly client: NgClient,
     daemon: MediaDaemon,
-    anyOf: readonly string[],
+    { anyOf = [], pools = {} }: Pick<Side, 'anyOf' | 'pools'>,
   ) {
     this.callId = sequence.name.replaceAll(' ', '-');
-    this.#masks = new Masks((port) => daemon.ownsPort(port), anyOf);
+    this.#masks = new Masks((port) => daemon.ownsPort(port), anyOf, pools);
   }
 
   async port(party: Party): Promise<number> {
@@ -157,9 +157,9 @@ class Performance implements Scene {
 
 async function performOn(
   sequence: Sequence,
-  { daemon, client, anyOf = [] }: Side,
+  { daemon, client, ...shown }: Side,
 ): Promise<readonly Flat[]> {
-  const performance = new Performance(sequence, client, daemon, anyOf);
+  const performance = new Performance(sequence, client, daemon, shown);
   try {
     const results: Flat[] = [];
     for (const step of sequence.steps) results.push(await performance.perform(step));
@@ -175,6 +175,8 @@ export interface Side {
   readonly client: NgClient;
   /** Local addresses of which the daemon takes any (round robin). */
   readonly anyOf?: readonly string[];
+  /** Addresses that have port numbers of their own (`Masks`). */
+  readonly pools?: Readonly<Record<string, string>>;
 }
 
 /** Sends a sequence to both daemons and names every difference, with the number of its step. */

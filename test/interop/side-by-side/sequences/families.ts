@@ -1,6 +1,6 @@
 /** Both families of addresses on one interface, and interfaces of which any may be taken. */
 import type { NgDictionary } from '../../../support/bencode.js';
-import type { SdpOptions } from '../../../support/sdp.js';
+import type { MediaSection, SdpOptions } from '../../../support/sdp.js';
 import {
   answer,
   audioOf,
@@ -171,6 +171,114 @@ const anyInterface = [
     'round robin: sections stay together',
     offer({ media: [audioOf(6000), audioOf(6100)] }, { direction: ['lo', 'rr'] }),
     answer(called([audioOf(7000), audioOf(7100)])),
+    query(),
+  ),
+];
+
+const want = (family: 4 | 6): NgDictionary => ({ 'address-family': `IP${family}` });
+const between = (from: string, to: string): NgDictionary => ({ direction: [from, to] });
+const offer4: SdpOptions = { address: four, origin: four };
+const offer6: SdpOptions = { address: six, origin: six };
+const callee4 = called();
+const callee6 = callee['IP6'] ?? called();
+const sixth = (port: number): MediaSection => ({
+  port,
+  lines: ['c=IN IP6 2001:db8::10', 'a=rtpmap:101 telephone-event/8000'],
+});
+const bothFamilies: SdpOptions = { ...offer4, media: [audioOf(6000), sixth(6100)] };
+const bothAnswered = called([audioOf(7000), sixth(7100)]);
+
+/** One interface of each family comes before the one that has both: which one is taken without a name? */
+export const interfaceSequences: readonly Sequence[] = [
+  sequence('unnamed: IPv6', offer(offer6), answer(callee6), reoffer(offer6), query()),
+  sequence('unnamed: IPv4', offer(offer4), answer(callee4), reoffer(offer4), query()),
+  ...([offer4, offer6] as const).map((body, at) =>
+    sequence(
+      `unnamed: a bridge from ${at === 0 ? 'IPv4 to IPv6' : 'IPv6 to IPv4'}`,
+      offer(body, want(at === 0 ? 6 : 4)),
+      answer(at === 0 ? callee6 : callee4),
+      reoffer(body),
+      answer(at === 0 ? callee6 : callee4),
+      calleeOffer(at === 0 ? callee6 : callee4),
+      query(),
+    ),
+  ),
+  sequence(
+    'unnamed: to the other family and back',
+    offer(offer4),
+    answer(callee4),
+    reoffer(offer4, want(6)),
+    answer(callee6),
+    reoffer(offer4, want(4)),
+    answer(callee4),
+    query(),
+  ),
+  sequence('unnamed: an answer wants the other', offer(offer4), answer(callee6, want(6)), query()),
+  sequence('unnamed: held', offer({ ...offer6, address: '::' }), answer(callee6), query()),
+  sequence('unnamed: a section of each', offer(bothFamilies), answer(bothAnswered), query()),
+  sequence(
+    'named: kept while the family stays',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(offer4),
+    answer(callee4),
+    query(),
+  ),
+  sequence(
+    'named: left with the family, then back',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(offer4, want(6)),
+    answer(callee6),
+    reoffer(offer4, want(4)),
+    answer(callee4),
+    query(),
+  ),
+  sequence(
+    'named: again, in the other family',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(offer4, { ...between('dual', 'dual'), ...want(6) }),
+    answer(callee6),
+    query(),
+  ),
+  sequence(
+    'named: the caller changes its family',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(offer6),
+    answer(callee4),
+  ),
+  sequence(
+    'named: without the family',
+    offer(offer6, between('last', 'last')),
+    answer(callee4),
+    reoffer(offer6),
+    answer(callee6),
+  ),
+  sequence(
+    'named: then one that there is none of',
+    offer(offer4, between('last', 'last')),
+    answer(callee4),
+    reoffer(offer4, between('nowhere', 'nowhere')),
+    answer(callee4),
+    query(),
+  ),
+  sequence(
+    'named: then internal and external',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(offer4, between('internal', 'external')),
+    answer(callee6),
+    reoffer(offer4),
+    query(),
+  ),
+  sequence(
+    'named: a further section of the other family',
+    offer(offer4, between('dual', 'dual')),
+    answer(callee4),
+    reoffer(bothFamilies),
+    answer(bothAnswered),
     query(),
   ),
 ];

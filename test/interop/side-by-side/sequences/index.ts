@@ -15,7 +15,7 @@ import { sdesSequences } from './sdes.js';
 import { subscriptionSequences } from './subscriptions.js';
 import { trafficSequences } from './traffic.js';
 
-export { familySequences } from './families.js';
+export { familySequences, interfaceSequences } from './families.js';
 
 export const sequences: readonly Sequence[] = [
   ...dialogueSequences,
