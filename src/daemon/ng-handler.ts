@@ -396,6 +396,7 @@ export function ngObserver(
       }
       if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
       if (!isCommandName(command) && !malformed.writes) return;
+      if (malformed.isFlooding(source.address)) return;
       const name = command.slice(0, maxNameLength);
       log.info('control', `Received command '${name}' from ${formatSource(source)}`, callId);
     },
@@ -418,7 +419,7 @@ export function ngObserver(
       const from = formatSource(source);
       const line = `Protocol error in packet from ${from}: ${error.message} [${shown(raw)}]`;
       if (error.isMalformed) malformed.warn(line, from, callId);
-      else log.warning('control', line, callId);
+      else malformed.refused(line, source.address, from, callId);
     },
     noCookie(source, raw) {
       const from = formatSource(source);

@@ -1,6 +1,6 @@
 /**
- * Log lines about messages that are none: a flood of them must not become one of lines. The first ones
- * of each second are written as they are, the others counted and told in one line.
+ * Log lines about messages that are none, and about commands that are refused: a flood of them must not become
+ * one of lines. The first ones of each second are written as they are, the others counted and told in one line.
  */
 import type { Log } from './log.js';
 
@@ -14,6 +14,8 @@ export interface RefusedCount {
 
 /** Lines per second, bytes of the longest: a few KiB a second in all. */
 const maxLines = 10;
+/** A proxy's own refusals are to be read: more than a busy one has in a second. */
+const maxRefusals = 100;
 const maxLineLength = 4096;
 
 /** Thread: control. The owner calls `everySecond`. */
@@ -22,6 +24,11 @@ export class MalformedLog {
   #lines = 0;
   #counted = 0;
   #lastSource = '';
+  #refusals = 0;
+  #refusalsCounted = 0;
+  #lastRefused = '';
+  /** Addresses of which refusals were not written this second. */
+  readonly #flooding = new Set<string>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -36,6 +43,23 @@ export class MalformedLog {
     }
     this.#counted += 1;
     this.#lastSource = source;
+  }
+
+  /** A line about a command of `address` (`source`: with its port) that cannot be done. */
+  refused(line: string, address: string, source: string, callId: string | null): void {
+    this.#refusals += 1;
+    if (this.#refusals <= maxRefusals) {
+      this.#log.warning('control', line, callId);
+      return;
+    }
+    this.#refusalsCounted += 1;
+    this.#lastRefused = source;
+    if (this.#flooding.size < maxRefusals) this.#flooding.add(address);
+  }
+
+  /** So many commands of that address are refused that no line is written about each, neither before nor after. */
+  isFlooding(address: string): boolean {
+    return this.#flooding.has(address);
   }
 
   /** Whether a line about such a message would still be written this second. */
@@ -56,11 +80,20 @@ export class MalformedLog {
     }
     this.#lines = 0;
     this.#counted = 0;
-    if (malformed > 0) this.#tell(`Refused ${malformed} malformed messages`);
-    if (overflow > 0) this.#tell(`Dropped ${overflow} messages, more than can be answered,`);
+    if (malformed > 0) this.#tell(`Refused ${malformed} malformed messages`, this.#lastSource);
+    if (overflow > 0)
+      this.#tell(`Dropped ${overflow} messages, more than can be answered,`, this.#lastSource);
+    if (this.#refusalsCounted > 0)
+      this.#tell(
+        `Refused ${this.#refusalsCounted} commands more than are written one by one`,
+        this.#lastRefused,
+      );
+    this.#refusals = 0;
+    this.#refusalsCounted = 0;
+    this.#flooding.clear();
   }
 
-  #tell(what: string): void {
-    this.#log.warning('control', `${what} on NG port, last one from ${this.#lastSource}`);
+  #tell(what: string, source: string): void {
+    this.#log.warning('control', `${what} on NG port, last one from ${source}`);
   }
 }

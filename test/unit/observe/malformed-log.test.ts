@@ -36,6 +36,26 @@ describe('the log of malformed messages', () => {
     ]);
   });
 
+  it('has the first hundred refused commands of a second, and the number of the others', () => {
+    const refuse = (host: string, i: number): void =>
+      malformed.refused(`refused ${i}`, host, `${host}:${i}`, 'call');
+    for (let i = 0; i < 100; i++) refuse('192.0.2.1', i);
+    expect(lines).to.have.length(100);
+    expect(malformed.isFlooding('192.0.2.1')).to.equal(false);
+    for (let i = 100; i < 140; i++) refuse('192.0.2.1', i);
+    expect(lines).to.have.length(100);
+    expect(malformed.isFlooding('192.0.2.1')).to.equal(true);
+    expect(malformed.isFlooding('192.0.2.2')).to.equal(false);
+    malformed.everySecond([]);
+    expect(lines.slice(100)).to.deep.equal([
+      'Refused 40 commands more than are written one by one on NG port, last one from 192.0.2.1:139',
+    ]);
+    expect(malformed.isFlooding('192.0.2.1')).to.equal(false);
+    refuse('192.0.2.1', 1);
+    malformed.everySecond([]);
+    expect(lines).to.have.length(102);
+  });
+
   it('keeps lines short', () => {
     malformed.warn('x'.repeat(60_000), 'y', null);
     expect(lines[0]).to.have.length(4096);
