@@ -37,6 +37,7 @@ import { Rehearsal } from './rehearsal.js';
 import { handOver, stop } from './daemon-end.js';
 import { DaemonParts, type DaemonEnvironment } from './daemon-parts.js';
 import { DaemonRunning } from './daemon-running.js';
+import { WaitingCommands } from './waiting-commands.js';
 
 /** How long sockets of the previous process wait for a Redis that is away. */
 const unclaimedMs = 60_000;
@@ -378,6 +379,7 @@ export class Daemon {
     const { config, log } = this.#parts.environment;
     const allowed = accessList(config.control.allow);
     const gauges: ReadGauges = () => this.#running.gauges();
+    const waiting = new WaitingCommands((text) => log.warning('control', text));
     const ngPort = new NgPort({
       parts: {
         ...{ calls, log, config, gauges },
@@ -388,7 +390,11 @@ export class Daemon {
         },
         cli: async (line) => (await this.#parts.operatorPorts?.run(line)) ?? '',
         draining: () => this.#parts.drain.active,
-        waitsFor: (request) => (isAboutKnown(request, calls) ? null : this.#parts.isComing),
+        waitsFor: (request, bytes) => {
+          const { isComing } = this.#parts;
+          if (isComing === null || isAboutKnown(request, calls)) return null;
+          return waiting.until(isComing, bytes);
+        },
         templates: () => this.#parts.liveConfig.config.control.templates,
         maxCalls: portCounter(interfaces, config.media),
       },

@@ -54,7 +54,7 @@ export interface NgHandlerParts {
   readonly load: LoadGuard;
   readonly draining: () => boolean;
   /** What a command has to wait for: its call may still be on its way from Redis; null: nothing. */
-  readonly waitsFor?: (request: NgRequest) => Promise<void> | null;
+  readonly waitsFor?: (request: NgRequest, bytes: number) => Promise<void> | null;
   /** Runs a line of the operator's. */
   readonly cli: (line: string) => Promise<string>;
   /** As they are configured now. */
@@ -75,8 +75,9 @@ export function handleNg(
   request: NgRequest,
   source: NgSource,
   fits: FitsReply,
+  bytes: number,
 ): NgDictionary | Promise<NgDictionary> {
-  const waiting = parts.waitsFor?.(request) ?? null;
+  const waiting = parts.waitsFor?.(request, bytes) ?? null;
   const answer = (): NgDictionary | Promise<NgDictionary> =>
     run(parts, aboutTheCall(parts, request), source, fits);
   return waiting === null ? answer() : waiting.then(answer);

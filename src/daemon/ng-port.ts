@@ -47,7 +47,7 @@ export class NgPort {
     this.#tos = config.control.controlTos;
     this.#malformed = new MalformedLog(log);
     this.endpoint = new NgEndpoint({
-      handler: (request, source, fits) => handleNg(parts, request, source, fits),
+      handler: (...message) => handleNg(parts, ...message),
       observer: ngObserver(log, parts.counters, this.#malformed, config.media.logSrtpKeys),
       templates: parts.templates,
       cache: this.#replies,

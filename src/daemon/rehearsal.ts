@@ -209,7 +209,7 @@ function endpointOf(parts: RehearsalParts): NgEndpoint {
     maxCalls: () => Infinity,
   };
   return new NgEndpoint({
-    handler: (request, source, fits) => handleNg(handlerParts, request, source, fits),
+    handler: (...message) => handleNg(handlerParts, ...message),
     observer: ngObserver(log, counters, new MalformedLog(log), config.media.logSrtpKeys),
     templates: handlerParts.templates,
     cache: new ReplyCache({ nowMs: () => performance.now() }),

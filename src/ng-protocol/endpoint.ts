@@ -30,12 +30,13 @@ export type FitsReply = (reply: NgDictionary) => boolean;
 /**
  * Runs a command and gives its reply, `result` included. Throws (or rejects with) NgError for
  * `result: error`; anything else thrown is answered `Internal error`. A command whose reply cannot be
- * shortened asks `fits` before it changes anything.
+ * shortened asks `fits` before it changes anything. `bytes`: of the message, which is kept as long as it waits.
  */
 export type NgHandler = (
   request: NgRequest,
   source: NgSource,
   fits: FitsReply,
+  bytes: number,
 ) => NgDictionary | Promise<NgDictionary>;
 
 /** A shorter form of a reply, of which `excess` says how many bytes it has too many; null: there is none. */
@@ -246,6 +247,7 @@ export class NgEndpoint {
         (reply) =>
           maxReplyBytes === Infinity ||
           encodeReply(cookie, reply, encoding).length <= maxReplyBytes,
+        body.length,
       );
     } catch (error) {
       this.#fail(exchange, error, message);

@@ -6,7 +6,7 @@ import { MediaDaemon } from '../support/daemons.js';
 import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
 import { audioSdp, NgClient } from '../support/ng-client.js';
 import { RedisProcess } from '../support/redis-server.js';
-import { pause } from '../support/wait.js';
+import { pause, until } from '../support/wait.js';
 
 /** On the way to Redis: values that are asked for are handed on when they are let go. */
 class SlowRedis {
@@ -106,6 +106,54 @@ describe('control while calls are being restored', function () {
       expect(query).to.include({ result: 'ok' });
       expect(other).to.include({ result: 'ok' });
       expect(String(again?.['sdp'])).to.include(/m=.*/.exec(String(first['sdp']))?.[0]);
+    } finally {
+      ng.close();
+      await daemon.stop('SIGKILL');
+      slow.close();
+      await redis.stop();
+    }
+  });
+
+  it('keeps so many bytes of what waits, and refuses more', async () => {
+    const redis = await RedisProcess.start();
+    const slow = await SlowRedis.before(redis.port);
+    const [portRange, controlPort] = [freeUdpRange(40), freeUdpPort()];
+    const start = (port: number): Promise<MediaDaemon> =>
+      MediaDaemon.start('rtprelayd', {
+        ...{ portRange, controlPort },
+        extra: [`--redis=127.0.0.1:${port}/0`, '--redis-format=JSON'],
+      });
+    const ng = new NgClient(controlPort);
+    let daemon = await start(redis.port);
+    try {
+      await ng.ask({ command: 'offer', 'call-id': 'a', 'from-tag': 'a', sdp: audioSdp(6000) });
+      await daemon.stop('SIGKILL');
+      const asked = new Promise<void>((resolve) => (slow.asked = resolve));
+      const starting = start(slow.port);
+      await asked;
+      const refused: unknown[] = [];
+      const waiting: Promise<void>[] = [];
+      const metadata = 'm'.repeat(60_000);
+      for (let i = 0; i < 3000 && refused.length === 0; i += 1) {
+        const query = { command: 'query', 'call-id': `b${i}`, metadata };
+        waiting.push(
+          ng.ask(query).then((reply) => {
+            if (String(reply['error-reason']).startsWith('Too many')) refused.push(reply);
+          }),
+        );
+        await pause(1);
+      }
+      await until(() => refused.length > 0, 'a refusal');
+      expect(waiting.length).to.be.at.least((32 * 1024 * 1024) / 61_000);
+      expect(await ng.ask({ command: 'ping' })).to.deep.equal({ result: 'pong' });
+      slow.letGo();
+      daemon = await starting;
+      await Promise.all(waiting);
+      expect(daemon.process.log()).to.match(
+        /\d+ commands of \d+ bytes wait for calls to be restored/,
+      );
+      expect(daemon.process.log()).to.match(/Commands refused while calls were restored: \d+/);
+      expect(await ng.ask({ command: 'query', 'call-id': 'a' })).to.include({ result: 'ok' });
     } finally {
       ng.close();
       await daemon.stop('SIGKILL');

@@ -16,6 +16,7 @@ import {
 } from '../../observe/mqtt-message.js';
 import { printableJson } from '../../observe/printable.js';
 import type { ReadGauges } from '../../observe/statistics.js';
+import { OutgoingLimit } from './outgoing-limit.js';
 
 export interface MqttExportOptions {
   readonly config: MqttConfig;
@@ -31,8 +32,8 @@ export interface MqttExportOptions {
 
 const connectTimeoutMs = 10_000;
 const reconnectMs = 2_000;
-/** Messages that the broker has not taken yet; what is more is dropped. */
-const maxUnderWay = 1_000;
+/** What the broker has not taken yet. */
+const outgoing = { messages: 1_000, bytes: 16 * 1024 * 1024 };
 /** So many calls are read before others have a turn. */
 const sliceOfCalls = 50;
 
@@ -59,15 +60,15 @@ export class MqttExport {
   readonly #client: MqttClient;
   readonly #timer: NodeJS.Timeout;
   #before = new Map<string, ReadonlyMap<number, CountedStream>>();
-  #underWay = 0;
+  readonly #outgoing: OutgoingLimit;
   #isDown = false;
-  #isFull = false;
   #publishing = false;
   #closed = false;
 
   private constructor(options: MqttExportOptions, client: MqttClient) {
     this.#options = options;
     this.#client = client;
+    this.#outgoing = new OutgoingLimit(`MQTT broker ${this.#peer}`, outgoing, options.onNotice);
     client.on('connect', () => {
       if (this.#isDown) options.onNotice(`MQTT broker ${this.#peer} is back`);
       this.#isDown = false;
@@ -142,18 +143,10 @@ export class MqttExport {
   }
 
   #send(message: unknown): void {
-    const { config, onNotice } = this.#options;
-    if (this.#underWay >= maxUnderWay) {
-      if (!this.#isFull) onNotice(`MQTT broker ${this.#peer} is too slow: messages are dropped`);
-      this.#isFull = true;
-      return;
-    }
-    if (this.#underWay < maxUnderWay / 2) this.#isFull = false;
-    this.#underWay += 1;
-    const text = printableJson(JSON.stringify(message));
-    this.#client.publish(config.topic, Buffer.from(text, 'latin1'), { qos: config.qos }, () => {
-      this.#underWay -= 1;
-    });
+    const { config } = this.#options;
+    const payload = Buffer.from(printableJson(JSON.stringify(message)), 'latin1');
+    const taken = this.#outgoing.take(payload.length);
+    if (taken !== null) this.#client.publish(config.topic, payload, { qos: config.qos }, taken);
   }
 
   close(): void {

@@ -34,9 +34,9 @@ describe('NG endpoint', () => {
   const endpointWith = (handler: NgHandler): NgEndpoint => {
     let micros = 0;
     return new NgEndpoint({
-      handler: (request, from, fits) => {
+      handler: (request, from, fits, bytes) => {
         handled += 1;
-        return handler(request, from, fits);
+        return handler(request, from, fits, bytes);
       },
       observer: observerInto(log),
       cache: new ReplyCache({ nowMs: () => 0 }),
