@@ -103,7 +103,7 @@ function signal(
   const warnings: string[] = [];
   const dialogue = findDialogue(kind, draft, request, received, context);
   draft.state.participantDeletedMicros = earliestDeletion(draft.state.participants);
-  const choices = chooseInterfaces(kind, dialogue, request, context, warnings);
+  const choices = chooseInterfaces(kind, draft, dialogue, request, context, warnings);
   if (received === null) {
     return { state: draft.finished(), sdp: null, isNewCall, warnings };
   }
@@ -288,13 +288,22 @@ function findDialogue(
 /** Logical interfaces stay with a participant until a request names others, or its family changes (`placeMedia`). */
 function chooseInterfaces(
   kind: SignallingKind,
+  draft: CallDraft,
   { from, to }: Dialogue,
   request: SignallingRequest,
   context: SignallingContext,
   warnings: string[],
 ): InterfaceChoices {
+  /** Its answer has named another one than its medias are at. */
+  const isNamedSince = ({ logicalInterface, medias: [first] }: Participant): boolean => {
+    if (logicalInterface === null || first === undefined) return false;
+    const media = draft.mediaAsIs(first);
+    if (media.logicalInterface === logicalInterface) return false;
+    const { desiredFamily } = media;
+    return context.interfaces.addressFor(logicalInterface, desiredFamily)?.family === desiredFamily;
+  };
   const choose = (participant: Participant, name: string | null): InterfaceChoice => {
-    if (name === null) return 'as-before';
+    if (name === null) return isNamedSince(participant) ? 'named' : 'as-before';
     const found = context.interfaces.find(name, participant.logicalInterface);
     if (found !== null) {
       participant.logicalInterface = found.name;

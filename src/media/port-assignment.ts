@@ -95,6 +95,7 @@ function placeMedia(
   family: AddressFamily,
   { interfaces }: SignallingContext,
 ): void {
+  if (choice === 'named') return;
   const participant = draft.participant(media.participantId);
   if (choice === 'as-before') {
     if (hasFaced(draft, media, family)) return;
@@ -108,7 +109,7 @@ function placeMedia(
       }
     }
   }
-  if (choice !== 'named') media.logicalInterface = interfaces.defaultFor(family).name;
+  media.logicalInterface = interfaces.defaultFor(family).name;
   if (media.index === 1) participant.logicalInterface = media.logicalInterface;
 }
 

@@ -257,6 +257,15 @@ export const interfaceSequences: readonly Sequence[] = [
     answer(callee6),
   ),
   sequence(
+    'named: by answers',
+    offer(offer4),
+    answer(callee4, between('last', 'dual')),
+    reoffer(offer4),
+    answer(callee4),
+    calleeOffer(callee4),
+    query(),
+  ),
+  sequence(
     'named: then one that there is none of',
     offer(offer4, between('last', 'last')),
     answer(callee4),
