@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { DigitsConfig } from '../config/telemetry.js';
 import { encodeReply } from '../ng-protocol/message.js';
-import { digitRecord } from '../observe/digit-text.js';
+import { digitNotice, digitRecord } from '../observe/digit-text.js';
 import type { DigitListener } from './calls/media-events.js';
 import { NamedReceivers } from './exports/datagram-receiver.js';
 
@@ -36,7 +36,7 @@ export class DigitTeller {
     if (state.digitsTo !== '') this.#named.send(state.digitsTo, Buffer.from(json, 'latin1'));
     if (config?.ngTcp !== true) return;
     const cookie = randomBytes(8).toString('hex');
-    tellTcp(Buffer.from(encodeReply(cookie, new Map(Object.entries(record)), 'bencode')));
+    tellTcp(Buffer.from(encodeReply(cookie, digitNotice(record), 'bencode')));
   };
 
   close(): void {

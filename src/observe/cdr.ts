@@ -1,9 +1,15 @@
-/** The call record of `--log-facility-cdr`, one line at the end of a call (as seen on rtpengine 10.5). */
-import { CallIndex } from '../media/call-index.js';
-import type { CallState, Endpoint, LocalSocket, Stream } from '../media/call-state.js';
+/** The call record of `--log-facility-cdr`, one line at the end of a call (as seen on rtpengine 10.5 and 12.5). */
+import { CallIndex, type Relations } from '../media/call-index.js';
+import type {
+  CallState,
+  Endpoint,
+  LocalSocket,
+  Media,
+  Participant,
+  Stream,
+} from '../media/call-state.js';
 import type { CallStatistics } from '../media/relay.js';
 import type { CloseReason } from './counters.js';
-import { heardCodec } from './query-reply.js';
 
 const terminations: Readonly<Record<CloseReason, string>> = {
   regular: 'REGULAR',
@@ -23,6 +29,31 @@ export interface CdrContext {
   readonly localAddressOf: (socket: LocalSocket) => string;
 }
 
+/** What rtpengine writes for a tag that is not known. */
+const tagText = (tag: string | null): string => tag ?? '(null)';
+
+/** Who is in no dialogue by offer and answer is neither. */
+function tagType(
+  { tag, associated }: Participant,
+  related: Relations | undefined,
+  at: number,
+): string {
+  const offered = [...(related?.sources.values() ?? []), ...(related?.subscribers.values() ?? [])];
+  const inDialogue = associated.length > 0 || offered.some(({ offerAnswer }) => offerAnswer);
+  if (tag === null || !inDialogue) return 'UNKNOWN';
+  return at === 0 ? 'FROM_TAG' : 'TO_TAG';
+}
+
+/** Of the last packet of RTP. */
+function payloadType(state: CallState, media: Media, statistics: CallStatistics): number | null {
+  const rtp = state.streams.find(
+    ({ mediaId, component }) => mediaId === media.id && component === 1,
+  );
+  const counters = statistics.streams.find(({ streamId }) => streamId === rtp?.id);
+  if (counters === undefined || counters.packets === 0) return null;
+  return counters.sources.find(({ ssrc }) => ssrc === counters.ssrc)?.payloadType ?? null;
+}
+
 /** One line. */
 export function cdrLine(state: CallState, statistics: CallStatistics, context: CdrContext): string {
   const { reason, endedMicros } = context;
@@ -36,25 +67,23 @@ export function cdrLine(state: CallState, statistics: CallStatistics, context: C
   ];
   state.participants.forEach((participant, at) => {
     const ml = `ml${at}`;
-    const [other] = relations.get(participant.id)?.sources.keys() ?? [];
-    const tagType = at === 0 ? 'FROM_TAG' : at === 1 ? 'TO_TAG' : 'UNKNOWN';
+    const related = relations.get(participant.id);
+    const [other] = related?.sources.keys() ?? [];
     fields.push(
       `${ml}_start_time=${time(participant.createdMicros)}`,
       `${ml}_end_time=${time(endedMicros)}`,
       `${ml}_duration=${time(Math.max(0, endedMicros - participant.createdMicros))}`,
       `${ml}_termination=${terminations[reason]}`,
-      `${ml}_local_tag=${participant.tag ?? ''}`,
-      `${ml}_local_tag_type=${tagType}`,
-      `${ml}_remote_tag=${other?.tag ?? ''}`,
+      `${ml}_local_tag=${tagText(participant.tag)}`,
+      `${ml}_local_tag_type=${tagType(participant, related, at)}`,
+      ...(other === undefined ? [] : [`${ml}_remote_tag=${tagText(other.tag)}`]),
     );
     for (const media of state.medias) {
       if (media.participantId !== participant.id) continue;
-      const heard = heardCodec(state, media, statistics) !== null;
-      const type = media.codecs.find(({ ptimeMs }) => ptimeMs >= 0)?.payloadType;
-      fields.push(`payload_type=${(heard ? type : undefined) ?? 'unknown'}`);
+      fields.push(`payload_type=${payloadType(state, media, statistics) ?? 'unknown'}`);
       for (const streamId of media.streams) {
         const stream = index.streams.get(streamId);
-        if (stream === undefined) continue;
+        if (stream === undefined || (media.rtcpMux && stream.component !== 1)) continue;
         const prefix = `${ml}_midx${media.index}_${stream.component === 1 ? 'rtp' : 'rtcp'}`;
         fields.push(...streamFields(state, stream, statistics, context, prefix));
       }

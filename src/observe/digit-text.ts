@@ -1,6 +1,7 @@
 /** A digit that was dialled, as rtpengine tells of it (options.md §9.2). */
 import { isTelephoneEvent, type CallState, type Media } from '../media/call-state.js';
 import type { RelayEvent } from '../media/relay.js';
+import type { NgValue } from '../ng-protocol/dictionary.js';
 
 type DigitEnded = Extract<RelayEvent, { readonly type: 'digit-ended' }>;
 
@@ -37,4 +38,18 @@ export function digitRecord(
     duration: Math.round((event.durationUnits * 1000) / rateOf(media)),
     volume: event.volume,
   };
+}
+
+/** As NG clients of TCP are told: dictionary and order of rtpengine 10.5 and 12.5. */
+export function digitNotice(record: DigitRecord): ReadonlyMap<string, NgValue> {
+  const first = ['tags', 'callid', 'source_tag', 'source_label', 'type', 'source_ip', 'timestamp'];
+  const data = new Map<string, NgValue>();
+  for (const name of [...first, 'event', 'duration', 'volume']) {
+    const value = record[name];
+    if (value !== undefined) data.set(name, value);
+  }
+  return new Map<string, NgValue>([
+    ['notify', 'onDTMF'],
+    ['data', data],
+  ]);
 }

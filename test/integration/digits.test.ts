@@ -183,7 +183,10 @@ describe('digits that are dialled', () => {
       expect(heard[0]).to.include({ callid: 'named', event: 7 });
       const [cookie = '', ...body] = Buffer.concat(received.slice(1)).toString('latin1').split(' ');
       expect(cookie).to.match(/^[0-9a-f]+$/);
-      const event = decodeBencode(Buffer.from(body.join(' '), 'latin1'));
+      const notice = decodeBencode(Buffer.from(body.join(' '), 'latin1'));
+      expect(Object.keys(notice)).to.deep.equal(['notify', 'data']);
+      expect(notice['notify']).to.equal('onDTMF');
+      const event = notice['data'] as Keys;
       expect(Object.keys(event)).to.have.members(Object.keys(heard[0] ?? {}));
       expect(event).to.include({ callid: 'named', source_tag: 'a', event: 7, type: 'DTMF' });
     } finally {

@@ -50,6 +50,8 @@ export interface DaemonOptions {
   readonly logLevel?: number;
   /** Environment to add. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Program and arguments that run the daemon's command. */
+  readonly under?: readonly string[];
 }
 
 /** A running media daemon. */
@@ -77,7 +79,7 @@ export class MediaDaemon {
     const pidFile = kind === 'rtpengine-12.5' ? null : folder.file('pid');
     const words = daemonOptions(kind, options, ports, control, pidFile);
     const namespace = options.namespace === undefined ? {} : { namespace: options.namespace };
-    const [program, ...first] = commandOf(kind);
+    const [program, ...first] = under(options.under ?? [], commandOf(kind));
     const env = options.env ?? {};
     const child = new TestProcess(kind, program, [...first, ...words], { ...namespace, env });
     const daemon = new MediaDaemon(kind, child, controlPort, controlAddress, ports, folder);
@@ -124,12 +126,19 @@ function builtPath(): string {
   return builtDaemon;
 }
 
-function commandOf(kind: DaemonKind): readonly [string, ...string[]] {
+type Command = readonly [string, ...string[]];
+
+function commandOf(kind: DaemonKind): Command {
   if (kind === 'rtprelayd') return [process.execPath, builtPath()];
   if (kind === 'rtpengine') return ['rtpengine'];
   const command = rtpengine125Command();
   if (command === null) throw new Error('no rtpengine 12.5 here: scripts/trixie-root makes it');
   return command;
+}
+
+function under(before: readonly string[], command: Command): Command {
+  const [program, ...first] = before;
+  return program === undefined ? command : [program, ...first, ...command];
 }
 
 function daemonOptions(
