@@ -8,6 +8,15 @@
 
 namespace rtprelay {
 
+namespace {
+
+/// What has waited for longer is stale, µs: two packets of telephony.
+constexpr Micros kStale = 40'000;
+/// So many are dropped before others have their turn: all that a port's buffer has.
+constexpr int kStaleAtOnce = 128;
+
+} // namespace
+
 bool EpollIo::start() {
   epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
   wake_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -69,6 +78,7 @@ void EpollIo::close(Port& port) {
 
 Received EpollIo::receive(std::span<InPacket> out, int timeout_ms) {
   Received result;
+  stale_size_ = 0;
   std::array<epoll_event, kBatchSize> events;
   const std::size_t room = std::min(out.size(), events.size());
   const int ready = epoll_wait(epoll_.get(), events.data(), static_cast<int>(room), timeout_ms);
@@ -76,6 +86,10 @@ Received EpollIo::receive(std::span<InPacket> out, int timeout_ms) {
   for (std::size_t i = 0; i < count; ++i)
     take(events[(first_ + i) % count], out, result);
   ++first_;
+  const Micros now = monotonic_micros();
+  too_much_ = pressure_.note(count == room || result.packets == out.size(), now);
+  drops_stale_ = pressure_.lasts(now);
+  result.stale = std::span(stale_).first(stale_size_);
   if (held_packets_.moment != nullptr && result.packets > 0)
     held_packets_.moment->store(monotonic_micros(), std::memory_order_relaxed);
   return result;
@@ -111,15 +125,20 @@ void EpollIo::take(const epoll_event& event, std::span<InPacket> out, Received& 
   }
 }
 
-bool EpollIo::receive_held(Port& port, std::size_t slot, InPacket& packet) {
+bool EpollIo::receive_held(Port& port, std::size_t slot, InPacket& packet, Micros& waited) {
   HeldPacket& held = held_packets_.packets[slot];
   mmsghdr& header = held_packets_.headers[slot];
   holds(slot + 1);
   held.prepare(header, port.local);
+  if (port.stamped) {
+    header.msg_hdr.msg_control = held.control.data();
+    header.msg_hdr.msg_controllen = held.control.size();
+  }
   if (recvmmsg(port.fd.get(), &header, 1, MSG_DONTWAIT | MSG_TRUNC, nullptr) != 1) {
     held.let_go();
     return false;
   }
+  waited = waited_for(header.msg_hdr);
   const std::span<std::uint8_t> buffer = held.slot.body();
   const std::size_t bytes = header.msg_len;
   packet.port = &port;
@@ -133,8 +152,13 @@ bool EpollIo::receive_held(Port& port, std::size_t slot, InPacket& packet) {
 }
 
 bool EpollIo::receive_one(Port& port, std::size_t slot, InPacket& packet) {
+  if (port.stamped != too_much_)
+    port.stamped = stamp_messages(port.fd.get(), too_much_) ? too_much_ : port.stamped;
+  if (port.stamped)
+    return receive_fresh(port, slot, packet);
+  Micros waited = 0;
   if (!held_packets_.packets.empty())
-    return receive_held(port, slot, packet);
+    return receive_held(port, slot, packet, waited);
   const std::span<std::uint8_t> buffer = slots_[slot].body();
   KernelAddress source;
   socklen_t length = sizeof(source);
@@ -148,6 +172,53 @@ bool EpollIo::receive_one(Port& port, std::size_t slot, InPacket& packet) {
   packet.source = from_kernel(source);
   packet.truncated = bytes > buffer.size();
   packet.bytes = buffer.first(std::min(bytes, buffer.size()));
+  return true;
+}
+
+bool EpollIo::receive_fresh(Port& port, std::size_t slot, InPacket& packet) {
+  StalePackets stale{&port, 0, 0};
+  bool taken = false;
+  for (int i = 0; i < kStaleAtOnce && !taken; ++i) {
+    Micros waited = 0;
+    if (!(held_packets_.packets.empty() ? receive_stamped(port, slot, packet, waited)
+                                        : receive_held(port, slot, packet, waited)))
+      break;
+    taken = !drops_stale_ || waited <= kStale;
+    if (taken)
+      continue;
+    ++stale.packets;
+    stale.bytes += packet.bytes.size();
+    if (packet.begun != nullptr)
+      held_packets_.packets[slot].let_go();
+  }
+  if (stale.packets > 0 && stale_size_ < stale_.size())
+    stale_[stale_size_++] = stale;
+  return taken;
+}
+
+bool EpollIo::receive_stamped(Port& port, std::size_t slot, InPacket& packet, Micros& waited) {
+  const std::span<std::uint8_t> buffer = slots_[slot].body();
+  KernelAddress source;
+  iovec part{buffer.data(), buffer.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(timespec))> control;
+  msghdr message{};
+  message.msg_name = &source.generic;
+  message.msg_namelen = sizeof(source);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t size = recvmsg(port.fd.get(), &message, MSG_DONTWAIT | MSG_TRUNC);
+  if (size < 0)
+    return false;
+  const auto bytes = static_cast<std::size_t>(size);
+  waited = waited_for(message);
+  packet.port = &port;
+  packet.unreachable = 0;
+  packet.source = from_kernel(source);
+  packet.truncated = bytes > buffer.size();
+  packet.bytes = buffer.first(std::min(bytes, buffer.size()));
+  packet.begun = nullptr;
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "packet_io.h"
+#include "pressure.h"
 
 namespace rtprelay {
 
@@ -15,9 +16,13 @@ namespace rtprelay {
 /// level-triggered epoll is cheapest: two system calls per relayed packet and a share of
 /// epoll_wait. A second packet on the same port is found by the next round, which keeps the ports'
 /// turns fair.
+///
+/// While more comes than can be relayed, what has waited for long is dropped: nobody would play it
+/// any more, and all that is behind it would be late, too.
 class EpollIo : public PacketIo {
 public:
-  explicit EpollIo(FreeBind free_bind) : free_bind_(free_bind), slots_(kBatchSize) {}
+  explicit EpollIo(FreeBind free_bind)
+      : free_bind_(free_bind), slots_(kBatchSize), stale_(kBatchSize) {}
 
   /// false: errno says why.
   bool start();
@@ -45,6 +50,8 @@ protected:
   virtual bool take_other(void* /*tag*/, std::span<InPacket> /*out*/, std::size_t& /*taken*/) {
     return false;
   }
+  /// More comes than can be relayed.
+  [[nodiscard]] bool too_much() const { return too_much_; }
   /// Where packets lie that the next process shall find; nowhere without a next one.
   [[nodiscard]] const HeldByWorker& held_packets() const { return held_packets_; }
   /// The first `count` of them may be in use until `let_go`.
@@ -55,7 +62,9 @@ protected:
 private:
   bool control(int operation, Port& port, std::uint32_t events);
   bool receive_one(Port& port, std::size_t slot, InPacket& packet);
-  bool receive_held(Port& port, std::size_t slot, InPacket& packet);
+  bool receive_fresh(Port& port, std::size_t slot, InPacket& packet);
+  bool receive_held(Port& port, std::size_t slot, InPacket& packet, Micros& waited);
+  bool receive_stamped(Port& port, std::size_t slot, InPacket& packet, Micros& waited);
   void take(const epoll_event& event, std::span<InPacket> out, Received& result);
 
   FileDescriptor epoll_;
@@ -67,6 +76,14 @@ private:
   std::size_t holding_ = 0;
   /// Who has its turn first, so that nobody waits for ever behind a busy one.
   std::size_t first_ = 0;
+  Pressure pressure_;
+  /// Then sockets tell when packets came.
+  bool too_much_ = false;
+  /// It has been so for long.
+  bool drops_stale_ = false;
+  /// Of the last round, the first `stale_size_`.
+  std::vector<StalePackets> stale_;
+  std::size_t stale_size_ = 0;
 };
 
 } // namespace rtprelay

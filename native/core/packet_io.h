@@ -49,10 +49,19 @@ struct OutPacket {
   std::atomic<std::uint32_t>* begun = nullptr;
 };
 
+/// Packets that came to a port and were dropped because they had waited for too long.
+struct StalePackets {
+  Port* port = nullptr;
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct Received {
   std::size_t packets = 0;
   /// wake() was called.
   bool woken = false;
+  /// Valid as long as the packets.
+  std::span<const StalePackets> stale{};
 };
 
 /// Opens, marks, watches and closes ports, and takes and sends their packets.

@@ -32,6 +32,8 @@ struct Port {
   bool opened_steered = false;
   /// The worker knows it. Thread: worker only.
   bool known = false;
+  /// Its socket tells when packets came. Thread: worker only.
+  bool stamped = false;
   /// TOS or traffic class of what a steered port sends. Thread: written by control.
   std::atomic<std::uint8_t> tos{0};
   /// Where packets that arrive here belong. Thread: worker only.

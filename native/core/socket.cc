@@ -91,6 +91,26 @@ int take_socket_error(int fd, SocketAddress& about) {
   return 0;
 }
 
+bool stamp_messages(int fd, bool wanted) {
+  const int on = wanted ? 1 : 0;
+  return setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) == 0;
+}
+
+Micros waited_for(msghdr& message) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    timespec came{};
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_TIMESTAMPNS ||
+        each->cmsg_len < CMSG_LEN(sizeof(came)))
+      continue;
+    std::memcpy(&came, CMSG_DATA(each), sizeof(came));
+    timespec now{};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (now.tv_sec - came.tv_sec) * 1'000'000 + (now.tv_nsec - came.tv_nsec) / 1000;
+  }
+  return 0;
+}
+
 void set_receive_buffer(int fd, int bytes) {
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));

@@ -4,7 +4,10 @@
 #include <cstdint>
 #include <string>
 
+#include <sys/socket.h>
+
 #include "address.h"
+#include "clock.h"
 
 namespace rtprelay {
 
@@ -67,6 +70,13 @@ SocketAddress local_address(int fd);
 /// From now on ICMP errors about packets sent from the socket are kept for `take_socket_error`. The
 /// next system call on it may fail with the error and has to be repeated.
 void report_unreachable(int fd, Family family);
+
+/// Whether messages from the socket come with the moment in which they arrived
+/// (SCM_TIMESTAMPNS, CLOCK_REALTIME).
+bool stamp_messages(int fd, bool wanted);
+
+/// How long it has waited in the socket, µs; 0: it has no stamp.
+Micros waited_for(msghdr& message);
 
 /// Takes the oldest ICMP error: whom the packet was sent to, and the errno. 0: there is none (any
 /// more).

@@ -200,8 +200,8 @@ void SteeredIo::set_buffers(int bytes) const {
       set_receive_buffer(channel.socket.get(), bytes);
 }
 
-void SteeredIo::note_round(bool full) {
-  const bool too_much = pressure_.note(full, monotonic_micros());
+void SteeredIo::fit_to_load() {
+  const bool too_much = EpollIo::too_much();
   if (too_much == squeezed_.load(std::memory_order_relaxed))
     return;
   squeezed_ = too_much;
@@ -382,7 +382,7 @@ Received SteeredIo::receive(std::span<InPacket> out, int timeout_ms) {
   if (!waits_)
     parked_.clear();
   const Received received = EpollIo::receive(out, timeout_ms);
-  note_round(received.packets == out.size());
+  fit_to_load();
   return received;
 }
 

@@ -9,7 +9,6 @@
 #include "parked_packets.h"
 #include "port_steering.h"
 #include "port_table.h"
-#include "pressure.h"
 #include "raw_sender.h"
 
 namespace rtprelay {
@@ -55,7 +54,8 @@ private:
   [[nodiscard]] std::uint32_t slot_of(Family family) const;
   void fit_buffers();
   void set_buffers(int bytes) const;
-  void note_round(bool full);
+  /// Small buffers while more comes than can be relayed.
+  void fit_to_load();
   bool start_channels(SocketStore* sockets, int& error);
   bool start_channel(Channel& channel, SocketStore* sockets, int& error);
   bool open_socket(Channel& channel, SocketStore* sockets, int& error);
@@ -81,7 +81,6 @@ private:
   std::atomic<int> buffer_bytes_{0};
   // Thread: written by the worker, read by any.
   std::atomic<bool> squeezed_{false};
-  Pressure pressure_;
   std::vector<mmsghdr> headers_;
   std::vector<iovec> parts_;
   std::vector<KernelAddress> sources_;

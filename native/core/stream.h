@@ -34,8 +34,9 @@ enum class DropReason : std::uint8_t {
   kHandshakeFlood,
   kLoop,
   kUnknownStream,
+  kStale,
 };
-constexpr std::size_t kDropReasons = 16;
+constexpr std::size_t kDropReasons = 17;
 
 /// Sources that a stream remembers beside the one that has sent last.
 constexpr std::size_t kEarlierSources = 3;

@@ -87,6 +87,8 @@ void Worker::run() {
     const std::span<InPacket> packets(in_.data(), received.packets);
     io_->resolve(packets);
     process(packets);
+    for (const StalePackets& stale : received.stale)
+      drop_stale(stale);
     give_back(done);
     if (!flights_.empty())
       send_flights();
@@ -218,6 +220,20 @@ void Worker::raise(Transport& transport, std::uint32_t event) {
 void Worker::drop(Stream& stream, DropReason reason) {
   stream.counters.drops[static_cast<std::size_t>(reason)].add(1);
   drops_[static_cast<std::size_t>(reason)].add(1);
+}
+
+void Worker::drop_stale(const StalePackets& stale) {
+  const TransportConfig* const transport = stale.port->transport;
+  if (transport == nullptr)
+    return;
+  Stream& stream = *transport->stream->state;
+  AddressSums& sums = *stream.sums.load(std::memory_order_acquire);
+  for (Counter* packets : {&stream.counters.packets, &sums.packets, &stream.counters.errors,
+                           &sums.errors, &drops_[static_cast<std::size_t>(DropReason::kStale)],
+                           &stream.counters.drops[static_cast<std::size_t>(DropReason::kStale)]})
+    packets->add(stale.packets);
+  stream.counters.bytes.add(stale.bytes);
+  sums.bytes.add(stale.bytes);
 }
 
 void Worker::process(std::span<const InPacket> packets) {

@@ -180,6 +180,7 @@ private:
   void send_now(const Port* egress, const SocketAddress& destination,
                 std::span<const std::uint8_t> bytes, Transport& transport);
 
+  void drop_stale(const StalePackets& stale);
   void process(std::span<const InPacket> packets);
   /// Packets that another process held.
   void process_left(LeftPacket& left);

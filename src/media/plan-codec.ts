@@ -55,6 +55,7 @@ export const dropReasons: readonly DropReason[] = [
   'handshake-flood',
   'loop',
   'unknown-stream',
+  'stale',
 ];
 
 /** Longest string that is copied byte by byte; a call into the runtime costs about as much. */

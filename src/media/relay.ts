@@ -337,7 +337,9 @@ export type DropReason =
   /** It has come again and again (loop check). */
   | 'loop'
   /** Of none of the streams that share the transport (RFC 9143 §9.2). */
-  | 'unknown-stream';
+  | 'unknown-stream'
+  /** More came than could be relayed, and it had waited for too long. */
+  | 'stale';
 
 /** A digit that is dialled in a sender's place (RFC 4733). Times are in units of the RTP clock, but for the last. */
 export interface DialledDigit {

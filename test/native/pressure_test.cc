@@ -42,3 +42,14 @@ TEST("it is over when no round has been full for a while") {
   CHECK(rounds(pressure, 4'800'000, Pressure::kCalm / 2, false));
   CHECK(!rounds(pressure, 5'300'000, Pressure::kCalm, false));
 }
+
+TEST("what is made up for within a second does not last") {
+  Pressure pressure;
+  (void)rounds(pressure, 1, Pressure::kStart, false);
+  CHECK(rounds(pressure, 4'000'000, Pressure::kLasting / 2, true));
+  CHECK(!pressure.lasts(4'500'000));
+  CHECK(rounds(pressure, 4'500'000, Pressure::kLasting, true));
+  CHECK(pressure.lasts(5'500'000));
+  CHECK(rounds(pressure, 5'500'000, kRound, false));
+  CHECK(!pressure.lasts(5'500'000));
+}

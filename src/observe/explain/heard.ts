@@ -151,6 +151,10 @@ const otherDrops: readonly (readonly [DropReason, string])[] = [
   ['truncated', 'were dropped because they are longer than any packet of media'],
   ['loop', 'were dropped because they had come again and again: they go round in a circle'],
   ['unknown-stream', 'were dropped because they belong to no section of its bundle'],
+  [
+    'stale',
+    'were dropped because they had waited for too long: the machine cannot relay all that comes',
+  ],
   ['handshake-flood', 'were dropped because DTLS came faster than any handshake does'],
 ];
 
