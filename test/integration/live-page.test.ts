@@ -168,6 +168,31 @@ describe('live page: the server', function () {
     client.close();
   });
 
+  it('shows calls whose ids are longer than a wish, each by a name of its own', async () => {
+    const client = daemon.client();
+    const long = 'x'.repeat(9000);
+    for (const end of ['first', 'second']) {
+      const call = { 'call-id': `${long}-${end}`, 'from-tag': `${long}-${end}-tag` };
+      await client.request({ command: 'offer', ...call, sdp: audioSdp(22_000) });
+    }
+    const socket = connect();
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ ...firstWish, search: long.slice(0, 200) }));
+    const { list } = await frame(socket, (each) => each.list.matching === 2);
+    expect(new Set(list.rows.map(({ id }) => id)).size).to.equal(2);
+    for (const { id, parties } of list.rows) {
+      expect(JSON.stringify({ ...firstWish, call: id }).length).to.be.lessThan(2000);
+      expect(parties.join('').length).to.be.lessThan(1000);
+      socket.send(JSON.stringify({ ...firstWish, call: id }));
+      const { call } = await frame(socket, (each) => each.call?.id === id);
+      expect(call?.known).to.equal(true);
+    }
+    for (const end of ['first', 'second']) {
+      await client.request({ command: 'delete', 'call-id': `${long}-${end}`, 'delete-delay': 0 });
+    }
+    client.close();
+  });
+
   it('refuses what is no wish, and viewers beyond the limit', async () => {
     const silly = [
       'no JSON',

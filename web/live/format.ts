@@ -1,8 +1,8 @@
 /** Numbers and wire text for people. */
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
-/** Controls, line and direction marks: what could make a text look like another one. */
-const harmful = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/** Controls, marks of line and direction, what has no width: what could make a text look like another one. */
+const harmful = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u3164\uffa0]/gu;
 
 /** Text off the wire has a character for each byte, and is mostly UTF-8. */
 export function shown(text: string): string {
@@ -16,7 +16,7 @@ export function shown(text: string): string {
   }
   return letters.replace(
     harmful,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
   );
 }
 

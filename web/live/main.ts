@@ -26,10 +26,14 @@ const filters: readonly (readonly [Filter, string])[] = [
   ),
 ];
 
+/** Longer ones the daemon takes for no wish (src/daemon/live/wish.ts). */
+const longestId = 1024;
+
 const opened = (): string | null => {
-  const [, id] = /^#call=(.+)$/.exec(location.hash) ?? [];
+  const [, coded] = /^#call=(.+)$/.exec(location.hash) ?? [];
   try {
-    return id === undefined ? null : decodeURIComponent(id);
+    const id = coded === undefined ? null : decodeURIComponent(coded);
+    return id !== null && id.length > longestId ? null : id;
   } catch {
     return null;
   }

@@ -7,6 +7,7 @@ import type {
 import type { Finding, FindingCode } from '../../observe/explain/finding.js';
 import { placeOf, type CallTrack, type StreamView } from './call-track.js';
 import { slotOf, traceOf } from './history.js';
+import { shortName } from './names.js';
 import type { CallDetail, LossHop, Way, WayEnd } from './protocol.js';
 
 /** Between which of the five stations a finding says that packets are lost; null: it does not say. */
@@ -66,7 +67,7 @@ const shownFindings = (findings: readonly Finding[]): Way['findings'] =>
 
 function endOf({ tag, label, signalled, learned, local }: ExplainedEnd): WayEnd {
   return {
-    name: label ?? (tag === '' ? 'no tag' : tag),
+    name: shortName(label ?? (tag === '' ? 'no tag' : tag)),
     ...{ remote: learned ?? signalled, heard: learned !== null, local },
   };
 }
@@ -103,6 +104,7 @@ function wayOf(direction: ExplainedDirection, from: StreamView | null, to: Strea
 const maxWays = 32;
 
 /**
+ * @param id as it was asked for.
  * @param explanation null: nobody knows the call.
  * @param track null: it has ended.
  */

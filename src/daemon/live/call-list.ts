@@ -2,6 +2,7 @@
 import type { CallState, LocalSocket } from '../../media/call-state.js';
 import type { StreamGlance } from '../../media/relay.js';
 import { CallTrack } from './call-track.js';
+import { isShortName } from './names.js';
 import type { Condition, Row, Wish } from './protocol.js';
 
 /** Where calls come from. */
@@ -106,6 +107,13 @@ export class CallList {
     const track = this.#tracks.get(callId) ?? this.#begin(callId, state);
     if (this.#source.nowMicros() - track.atMicros > freshMicros) this.#look(track, state);
     return track;
+  }
+
+  /** The call-id of what a row is called. */
+  idOf(name: string): string {
+    if (!isShortName(name) || this.#tracks.has(name)) return name;
+    for (const track of this.#tracks.values()) if (track.name === name) return track.callId;
+    return name;
   }
 
   /** The rows in sight. Calls that have ended since the order was made are left out. */

@@ -9,6 +9,7 @@ import {
 import { receivesFrom } from '../../media/media-attributes.js';
 import type { StreamGlance } from '../../media/relay.js';
 import { combined, History, slotOf, traceOf } from './history.js';
+import { shortName } from './names.js';
 import type { Condition, Place, Row, Trace } from './protocol.js';
 
 /** What a stream is, as the state of its call has it. */
@@ -33,7 +34,7 @@ interface CallFacts {
 }
 
 const nameOf = ({ tag, label }: { tag: string | null; label: string | null }): string =>
-  label ?? tag ?? '';
+  shortName(label ?? tag ?? '');
 
 function factsOf(state: CallState, localAddressOf: (socket: LocalSocket) => string): CallFacts {
   const index = new CallIndex(state);
@@ -126,6 +127,8 @@ export interface StreamView {
 }
 
 export class CallTrack {
+  /** What its call is shown as, and asked for. */
+  readonly name: string;
   #state: CallState;
   #facts: CallFacts;
   #streams: StreamTrack[] = [];
@@ -140,6 +143,7 @@ export class CallTrack {
   mos: number | null = null;
 
   constructor(state: CallState, localAddressOf: (socket: LocalSocket) => string) {
+    this.name = shortName(state.callId);
     this.#state = state;
     this.#localAddressOf = localAddressOf;
     this.#facts = factsOf(state, localAddressOf);
@@ -258,7 +262,7 @@ export class CallTrack {
     const rate = combined(lists(historySeries.rate), (a, b) => a + b);
     const loss = combined(lists(historySeries.loss), Math.max);
     return {
-      id: this.callId,
+      id: this.name,
       condition: this.condition,
       parties: this.#facts.parties,
       media: this.#facts.media,

@@ -36,6 +36,7 @@ export interface Trace {
 
 /** One call of the list. What is null is not known. */
 export interface Row {
+  /** The call-id; of a very long one its beginning and a digest, which is asked for in its place. */
   readonly id: string;
   readonly condition: Condition;
   /** Tags or labels of its participants. */

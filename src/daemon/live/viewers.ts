@@ -5,7 +5,7 @@ import { CallList, turnMs, type CallSource } from './call-list.js';
 import { NodeWatch, type NodeSource } from './node-watch.js';
 import type { Explanation } from '../../observe/explain/explain.js';
 import { Order } from './order.js';
-import type { Frame, Wish } from './protocol.js';
+import type { CallDetail, Frame, Wish } from './protocol.js';
 import { firstWish, parseWish } from './wish.js';
 
 /** What the page is made of. */
@@ -126,7 +126,7 @@ export class Viewers {
   }
 
   #frame({ wish, order, event, leftOut }: Viewer): Frame | null {
-    const { calls, explain } = this.#source;
+    const { calls } = this.#source;
     const node = this.#node.statistics(this.#viewers.size);
     if (node === null) return null;
     const tracks = order.of(wish, this.#list.all(), calls.costMs());
@@ -141,13 +141,15 @@ export class Viewers {
         rows: this.#list.rows(tracks, { from, count: wish.count }),
         conditions: this.#list.conditions(),
       },
-      call:
-        wish.call === null
-          ? null
-          : callDetail(wish.call, explain(wish.call), this.#list.fresh(wish.call), nowMicros),
+      call: wish.call === null ? null : this.#detail(wish.call, nowMicros),
       events: this.#node.eventsAfter(event),
       leftOut,
     };
+  }
+
+  #detail(name: string, nowMicros: number): CallDetail {
+    const callId = this.#list.idOf(name);
+    return callDetail(name, this.#source.explain(callId), this.#list.fresh(callId), nowMicros);
   }
 
   close(): void {
