@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import { existsSync } from 'node:fs';
+import { AppArmorProfile, traceUnit, unitDenials } from '../support/apparmor.js';
 import {
   DebianMachine,
   debianRoot,
@@ -54,7 +55,7 @@ function useMachine(suite: string): () => DebianMachine {
     );
     machine.shell('systemctl start redis-server');
     // As an operator has it before the relay comes: a proxy that asks for one.
-    machine.apt('install', 'kamailio', 'apparmor');
+    machine.apt('install', 'kamailio', 'apparmor', 'strace');
     machine.systemd.write('/etc/kamailio/kamailio.cfg', kamailioConfig(machineAddress));
     machine.shell('systemctl restart kamailio');
   });
@@ -118,6 +119,23 @@ for (const suite of suites) {
       const name = machine.shell('apparmor_parser -N /etc/apparmor.d/rtprelayd 2>/dev/null');
       expect(name.trim()).to.equal('rtprelayd');
       machine.shell('test -L /etc/apparmor.d/force-complain/rtprelayd');
+    });
+
+    it('does nothing that its profile would deny, by calls of Kamailio', async () => {
+      const machine = the();
+      const profile = machine.shell('apparmor_parser -p /etc/apparmor.d/rtprelayd 2>/dev/null');
+      traceUnit(machine.systemd);
+      machine.shell('systemctl restart rtprelay');
+      await machine.withKamailioCall(5, async () => {
+        await machine.talkDuring(8, () => {
+          machine.shell('systemctl reload rtprelay; rtprelayctl list sessions all');
+        });
+      });
+      machine.shell('systemctl stop rtprelay');
+      expect(unitDenials(machine.systemd, new AppArmorProfile(profile))).to.deep.equal([]);
+      machine.shell(
+        'rm -r /etc/systemd/system/rtprelay.service.d; systemctl daemon-reload; systemctl start rtprelay',
+      );
     });
 
     it('is upgraded while calls talk: no packet is lost, the configuration is kept', async function () {

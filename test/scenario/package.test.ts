@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { AppArmorProfile, traceUnit, unitDenials } from '../support/apparmor.js';
 import { isInstalled, TemporaryFolder, TestProcess } from '../support/child-process.js';
 import type { LoadReport } from '../support/load.js';
 import { NetworkNamespace } from '../support/namespaces.js';
@@ -128,6 +129,32 @@ describe('the Debian package', function () {
     expect(machine.property('rtprelay', 'MainPID')).to.not.equal(before);
     expect(report.received).to.be.greaterThan(0);
     expect(report.lost).to.equal(0);
+  });
+
+  it('does nothing that its AppArmor profile would deny', async function () {
+    if (!isInstalled('strace') || !isInstalled('/usr/sbin/apparmor_parser')) this.skip();
+    const words = ['--preprocess', `${root}packaging/files/apparmor`];
+    const text = execFileSync('/usr/sbin/apparmor_parser', words, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const options =
+      '--listen-http=127.0.0.1:8080 --live-page --listen-ng=127.0.0.1:2223 --listen-ng=unix:/run/rtprelay/ng';
+    traceUnit(machine, options);
+    machine.succeed('systemctl', 'restart', 'rtprelay');
+    const report = await talkDuring(15, () => {
+      machine.succeed('systemctl', 'reload', 'rtprelay');
+      for (const command of ['list sessions all', 'explain load-1', 'status', 'list interfaces']) {
+        machine.run('rtprelayctl', ...command.split(' '));
+      }
+    });
+    expect(report.received).to.be.greaterThan(0);
+    machine.succeed('systemctl', 'stop', 'rtprelay');
+    expect(unitDenials(machine, new AppArmorProfile(text))).to.deep.equal([]);
+    // By a profile without rules, all of it.
+    expect(unitDenials(machine, new AppArmorProfile('')).length).to.be.greaterThan(30);
+    machine.succeed('rm', '-r', '/etc/systemd/system/rtprelay.service.d');
+    machine.succeed('systemctl', 'daemon-reload');
   });
 
   it('leaves nothing behind when it is purged', () => {

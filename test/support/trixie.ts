@@ -18,9 +18,14 @@ export function rtpengine125Command(): readonly [string, ...string[]] | null {
   return found;
 }
 
+/** With its folder: a test may put a wrapper of the same name before it. */
+const programOf = (name: string): string =>
+  spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim();
+
 function findCommand(): readonly [string, ...string[]] | null {
   const installed = spawnSync('rtpengine', ['--version'], { encoding: 'latin1' });
-  if (`${installed.stdout}${installed.stderr}`.includes('Version: 12.5.')) return ['rtpengine'];
+  if (`${installed.stdout}${installed.stderr}`.includes('Version: 12.5.'))
+    return [programOf('rtpengine')];
   const { status, stdout } = spawnSync(script, ['--find'], { encoding: 'utf8' });
   if (status !== 0 || process.getuid?.() !== 0) return null;
   return ['chroot', stdout.trim(), '/usr/bin/rtpengine'];

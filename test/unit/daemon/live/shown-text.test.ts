@@ -17,9 +17,17 @@ describe('text of the wire on the live page', () => {
       ...(['\x00', '\x1b', '\x7f'] as const).map((each) => [each, each] as const),
       ...['\x85', '\x9b'].map((each) => [each, each] as const),
       // Marks of direction, of Arabic too; widthless ones; a hyphen that is not seen; fillers; tags.
-      ...['\u061c', '\u200b', '\u200d', '\u200e', '\u202e', '\u2060', '\u2066', '\u00ad', '\ufeff'].map(
-        (each) => [wire(each), each] as const,
-      ),
+      ...[
+        '\u061c',
+        '\u200b',
+        '\u200d',
+        '\u200e',
+        '\u202e',
+        '\u2060',
+        '\u2066',
+        '\u00ad',
+        '\ufeff',
+      ].map((each) => [wire(each), each] as const),
       ...['\u3164', '\u115f', '\u{e0041}'].map((each) => [wire(each), each] as const),
     ]) {
       const hex = number.codePointAt(0)?.toString(16).padStart(4, '0') ?? '';
