@@ -221,9 +221,12 @@ export class DaemonCliTarget implements CliTarget {
   }
 
   removeInterface(name: string): string | null {
+    // In one go, so that no call begins to use it meanwhile; without a copy of each call's lists.
     for (const { sockets, medias } of this.#parts.calls.table.calls.values()) {
-      const used = [...sockets, ...medias].some((each) => each.logicalInterface === name);
-      if (used) return 'calls use it';
+      for (const { logicalInterface } of medias)
+        if (logicalInterface === name) return 'calls use it';
+      for (const { logicalInterface } of sockets)
+        if (logicalInterface === name) return 'calls use it';
     }
     return this.#parts.live.removeInterface(name);
   }

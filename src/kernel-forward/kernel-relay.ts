@@ -108,6 +108,7 @@ export class KernelRelay implements MediaRelay {
   /** Calls with contested or kept transports. */
   readonly #watched = new Set<string>();
   readonly #calming: SlicedWork;
+  readonly #suspending: SlicedWork;
   readonly #calls = new Map<string, KernelCall>();
   readonly #totals: FlowTotals<Flow>;
   readonly #addresses = new AddressTotals();
@@ -135,9 +136,11 @@ export class KernelRelay implements MediaRelay {
         options.error(`Counters of kernel forwarding cannot be read: ${why}`);
       },
     );
-    this.#calming = new SlicedWork((error) => {
+    const failed = (error: unknown): void => {
       options.error(`Kernel forwarding: ${error instanceof Error ? error.message : String(error)}`);
-    });
+    };
+    this.#calming = new SlicedWork(failed);
+    this.#suspending = new SlicedWork(failed);
     const found = options.forwarder.adopted ? options.forwarder.flows() : [];
     this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
   }
@@ -494,11 +497,19 @@ export class KernelRelay implements MediaRelay {
     if (this.#suspended !== null) return;
     this.#suspended = this.#options.forwarder.supervise();
     if (this.#suspended === null) return;
-    for (const call of this.#calls.values()) this.#takeOut(call, [...call.flows.values()]);
-    this.releaseUnclaimed();
+    this.#suspending.begin(
+      () => this.#leavingKernel(),
+      (step) => step(),
+    );
     this.#options.error(
       `Kernel forwarding is suspended, media is relayed in user space: ${this.#suspended}`,
     );
+  }
+
+  *#leavingKernel(): Generator<() => void> {
+    for (const call of this.#calls.values())
+      yield () => this.#takeOut(call, [...call.flows.values()]);
+    yield () => void this.releaseUnclaimed();
   }
 
   #readAll(): void {

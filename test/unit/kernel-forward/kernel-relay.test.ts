@@ -18,6 +18,7 @@ import {
   type StreamStatistics,
 } from '../../../src/media/relay.js';
 import { facingPort, type Side } from '../../support/plans.js';
+import { until } from '../../support/wait.js';
 import { facing, planOf, stream } from './flows.test.js';
 
 /** What was asked of the relay in userspace and of the kernel, in order. */
@@ -430,6 +431,20 @@ describe('the relay with the kernel before it', () => {
     relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(forwarder.held.size).to.equal(0);
     expect(relay.describe().mode).to.equal('tc, suspended');
+  });
+
+  it('takes the flows of many calls out in slices, so that commands have their turn', async () => {
+    for (let at = 0; at < 3000; at += 1) {
+      const host = `198.51.${at >> 8}.${at & 255}`;
+      const ports = [facingPort(0, 0, host, 30_000), facingPort(1, 1, host, 30_002)];
+      relay.reconcile(planOf([stream(0), stream(1)], { callId: `call ${at}`, ports }));
+    }
+    expect(relay.streamCount()).to.equal(6000);
+    forwarder.why = 'a firewall';
+    relay.everySecond();
+    expect(relay.streamCount()).to.be.above(0);
+    await until(() => relay.streamCount() === 0, 'all are in userspace');
+    expect(forwarder.held.size).to.equal(0);
   });
 
   it('leaves nothing in the kernel at a clean stop', () => {
