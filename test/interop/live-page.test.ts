@@ -1,5 +1,6 @@
 /** The live page in a browser: it shows what `query` says, and why nothing is heard; it keeps to itself. */
 import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
 import { Browser, browserInstalled } from '../support/browsers/browser.js';
 import { LivePageInBrowser } from '../support/browsers/live-page.js';
 import { MediaDaemon } from '../support/daemons.js';
@@ -221,5 +222,156 @@ describe('live page', function () {
       40_000,
     );
     await until(async () => (await page.text('#matching')) === '0 calls', 'an empty list');
+  });
+});
+
+const markup = '<img src=x onerror="window.ran = true">&lt;';
+/** Call-ids that are something else than text somewhere: markup, terminals, the other direction, a wish, an address. */
+const hostile: Readonly<Record<string, string>> = {
+  [markup]: markup,
+  '</b><script>window.ran = true</script>': '</b><script>window.ran = true</script>',
+  'c1-\u009b31m': 'c1-\\u009b31m',
+  'bidi-\u202egpj.exe': 'bidi-\\u202egpj.exe',
+  'thin-\u200bspace': 'thin-\\u200bspace',
+  'line\r\nfeed\u0000': 'line\\u000d\\u000afeed\\u0000',
+  '#call=%41%ff%': '#call=%41%ff%',
+  '{"sort":"x"}"\\': '{"sort":"x"}"\\',
+};
+/** As it comes off the wire: a character for each byte. */
+const wire = (text: string): string => Buffer.from(text).toString('latin1');
+const veryLong = `long-${'w'.repeat(9000)}`;
+
+describe('live page with what nobody expects', function () {
+  this.timeout(180_000);
+  let namespace: NetworkNamespace;
+  let daemon: MediaDaemon;
+  let scene: LiveScene;
+  let browser: Browser;
+  let page: LivePageInBrowser;
+
+  before(async function () {
+    if (!namespacesAllowed() || !browserInstalled('chromium')) this.skip();
+    namespace = new NetworkNamespace('live');
+    daemon = await MediaDaemon.start('rtprelayd', {
+      ...{ namespace: namespace.name, controlPort: ngPort },
+      portRange: { min: 16_384, max: 65_000 },
+      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
+    });
+    await daemon.process.untilLogged('Startup complete');
+    scene = await LiveScene.start(namespace, ngPort);
+    browser = await Browser.start('chromium', namespace.name);
+    page = await LivePageInBrowser.open(browser, origin, desktop);
+  });
+  after(async () => {
+    scene?.stop();
+    await browser?.stop();
+    await daemon?.stop('SIGKILL');
+    await namespace?.killAll();
+    browser?.removeFiles();
+    namespace?.remove();
+  });
+
+  const fits = (box = 'document.documentElement'): string =>
+    `${box}.scrollWidth <= ${box}.clientWidth`;
+  const escape = async (): Promise<void> => {
+    await page.press('Escape');
+    await page.until('document.querySelector("#detail").hidden', 'the list alone');
+  };
+
+  it('shows ids of any kind as text, in the list and in full', async () => {
+    const ids = Object.keys(hostile).map(wire);
+    await scene.ask({ op: 'offers', ids });
+    await page.until(`${shownIds}.length === ${ids.length}`, 'all of them', 40_000);
+    const shown = (await page.evaluate(shownIds)) as string[];
+    expect(shown).to.have.members(Object.values(hostile));
+    for (const text of Object.values(hostile)) {
+      const row = `[...document.querySelectorAll(".row:not([hidden])")].find((row) => row.querySelector(".id").textContent === ${JSON.stringify(text)})`;
+      await page.until(`(${row})?.click() ?? (${row}) !== undefined`, text);
+      await page.until(
+        `document.querySelector("#detail h2").textContent === ${JSON.stringify(text)} && document.querySelector("#detail .summary") !== null`,
+        `${text} in full`,
+      );
+      expect(await page.text('#detail .summary'), text).to.not.match(/^There is no such call/);
+      await escape();
+    }
+    expect(await page.evaluate('window.ran === undefined')).to.equal(true);
+    expect(await page.evaluate('window.violations')).to.deep.equal([]);
+    expect(
+      await page.evaluate('document.querySelectorAll("#rows img, #detail img").length'),
+    ).to.equal(0);
+  });
+
+  it('opens a call whose id is longer than a wish, on a telephone too, and after the page is loaded anew', async () => {
+    await scene.ask({ op: 'offers', ids: [veryLong] });
+    const row =
+      '[...document.querySelectorAll(".row:not([hidden])")].find((row) => row.querySelector(".id").textContent.startsWith("long-"))';
+    await page.until(`(${row})?.click() ?? (${row}) !== undefined`, 'its row', 40_000);
+    const inFull =
+      'document.querySelector("#detail .summary") !== null && document.querySelector("#detail h2").textContent.startsWith("long-www")';
+    await page.until(inFull, 'the call');
+    expect(await page.text('#detail .summary')).to.not.match(/^There is no such call/);
+    await page.resize(telephone);
+    await page.until(fits(), 'no scrolling sideways');
+    await page.until(
+      fits('document.querySelector("#detail")'),
+      'no scrolling sideways in the call',
+    );
+    await page.command('Page.reload', {});
+    await page.until(inFull, 'the call again', 40_000);
+    expect(await page.evaluate('document.querySelector("#link").dataset.state')).to.equal('live');
+    await page.resize(desktop);
+    await escape();
+  });
+
+  it('stays with the list when its address names what no call can be called', async () => {
+    await page.evaluate(`location.hash = "#call=" + "x".repeat(5000)`);
+    await page.until('document.querySelector("#detail").hidden', 'the list alone');
+    await page.until('document.querySelector("#link").dataset.state === "live"', 'the feed');
+    await page.evaluate('location.hash = "#call=%ff"');
+    await page.until('document.querySelector("#detail").hidden', 'the list alone');
+  });
+
+  it('lists thousands of calls: those in sight alone are built, and the keyboard reaches the last one', async () => {
+    // A call that rings has four sockets.
+    const limits = readFileSync(`/proc/${daemon.process.pid}/limits`, 'latin1');
+    const descriptors = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
+    const total = Math.min(5000, Math.floor((descriptors - 400) / 4));
+    expect(total).to.be.greaterThan(1000);
+    const more = total - Object.keys(hostile).length - 1;
+    const ids = Array.from({ length: more }, (_, at) => `many-${String(at).padStart(4, '0')}`);
+    await scene.ask({ op: 'offers', ids });
+    await page.until(
+      `document.querySelector("#matching").innerText === "${total.toLocaleString('en-US').replace(',', '\u202f')} calls"`,
+      'all',
+      60_000,
+    );
+    await page.click('#columns [data-sort="id"]');
+    await page.evaluate('document.querySelector("#rows").focus()');
+    await page.press('End');
+    const selected =
+      'document.getElementById(document.querySelector("#rows").getAttribute("aria-activedescendant"))';
+    await page.until(`${selected}?.getAttribute("aria-posinset") === "${total}"`, 'the last');
+    await page.until(
+      `/^[{]"sort/.test(${selected}?.querySelector(".id").textContent)`,
+      'its call',
+      40_000,
+    );
+    await page.press('ArrowUp');
+    await page.press('ArrowUp');
+    await page.until(
+      `${selected}.querySelector(".id").textContent === "many-${more - 1}"`,
+      'the one before',
+    );
+    await page.press('Enter');
+    await page.until(
+      `document.querySelector("#detail h2").textContent === "many-${more - 1}"`,
+      'it in full',
+    );
+    await escape();
+    await page.press('Home');
+    await page.until(`${selected}.getAttribute("aria-posinset") === "1"`, 'the first');
+    expect(Number(await page.evaluate('document.querySelectorAll(".row").length'))).to.be.lessThan(
+      100,
+    );
   });
 });

@@ -150,6 +150,15 @@ async function handle(request: SceneRequest): Promise<unknown> {
       for (const phone of calls.get(request.id) ?? []) phone.close();
       calls.delete(request.id);
       return client.request({ command: 'delete', 'call-id': request.id, 'delete-delay': 0 });
+    case 'offers':
+      for (const id of request.ids) {
+        const call = { 'call-id': id, 'from-tag': `tag of ${id}` };
+        const { result, ...more } = await client.request({
+          ...{ command: 'offer', ...call, sdp: audioSdp(20_000) },
+        });
+        if (result !== 'ok') throw new Error(JSON.stringify(more));
+      }
+      return null;
     case 'query':
       return client.request({ command: 'query', 'call-id': request.id });
   }

@@ -39,7 +39,9 @@ export type SceneRequest =
       readonly manner: PhoneManner;
     }
   | { readonly op: 'end'; readonly id: string }
-  | { readonly op: 'query'; readonly id: string };
+  | { readonly op: 'query'; readonly id: string }
+  /** Calls that nobody answers, without phones. */
+  | { readonly op: 'offers'; readonly ids: readonly string[] };
 
 const alive = new Set<ChildProcess>();
 process.on('exit', () => {
