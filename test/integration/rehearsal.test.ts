@@ -41,7 +41,8 @@ describe('the rehearsal of the daemon', function () {
     const daemon = await MediaDaemon.start('rtprelayd', {
       extra: [`--redis=${redis.url()}`, '--delete-delay=0'],
       logLevel: 7,
-      env: { RTPRELAY_REHEARSAL: 'yes' },
+      // As the units have it: its memory is compared.
+      env: { RTPRELAY_REHEARSAL: 'yes', MALLOC_ARENA_MAX: '1' },
     });
     const client = new NgClient(daemon.controlPort);
     const connection = redis.connect();
