@@ -125,7 +125,8 @@ for (const suite of suites) {
       const machine = the();
       const profile = machine.shell('apparmor_parser -p /etc/apparmor.d/rtprelayd 2>/dev/null');
       traceUnit(machine.systemd);
-      machine.shell('systemctl restart rtprelay');
+      // Kamailio, too: while it was without a relay, it has given the address up for a while.
+      machine.shell('systemctl restart rtprelay; systemctl restart kamailio');
       await machine.withKamailioCall(5, async () => {
         await machine.talkDuring(8, () => {
           machine.shell('systemctl reload rtprelay; rtprelayctl list sessions all');
