@@ -371,6 +371,7 @@ void report(const Options& options, const Run& run) {
   std::uint64_t refused = 0;
   std::vector<double> lost;
   std::vector<double> gaps;
+  std::vector<double> ends;
   std::vector<double> pauses;
   std::string streams;
   for (const Phone& phone : run.phones) {
@@ -383,6 +384,7 @@ void report(const Options& options, const Run& run) {
     refused += phone.refused;
     lost.push_back(static_cast<double>(missing));
     gaps.push_back(static_cast<double>(phone.heard.longest_gap(sender.sent)));
+    ends.push_back(static_cast<double>(phone.heard.lost_at_end(sender.sent)));
     pauses.push_back(static_cast<double>(phone.heard.longest_pause_micros) / 1000);
     if (options.per_stream) {
       streams += streams.empty() ? "" : ",";
@@ -413,6 +415,8 @@ void report(const Options& options, const Run& run) {
   print_spread("lostPerStream", lost);
   std::printf(",");
   print_spread("longestGapPackets", gaps);
+  std::printf(",");
+  print_spread("lostAtEnd", ends);
   std::printf(",");
   print_spread("longestPauseMs", pauses);
   if (options.per_stream)

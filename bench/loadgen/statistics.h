@@ -101,6 +101,14 @@ public:
     return longest;
   }
 
+  /// Of `sent` packets so many have not come since the last one that did.
+  [[nodiscard]] std::uint64_t lost_at_end(std::uint64_t sent) const {
+    std::uint64_t last = std::min<std::uint64_t>(sent, seen_.size());
+    while (last > 0 && !seen_[last - 1])
+      --last;
+    return sent - last;
+  }
+
   std::uint64_t received = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;

@@ -101,8 +101,9 @@ describe('kernel forwarding', function () {
     await until(() => !existsSync(bpf.file('relay')), 'no pins');
     const report = await pair.reportOf(load);
     expect(report).to.include({ duplicates: 0, strange: 0 });
-    // Of 84,000; a packet or two were lost in two of seven runs, at the change to userspace.
-    expect(report.lost).to.be.lessThan(10);
+    // A packet or two of 84,000 were lost in two of seven runs, at the change to userspace.
+    expect(report.lost / report.sent).to.be.lessThan(0.001);
+    expect(report.lostAtEnd.max).to.equal(0);
   });
 
   it('needs no more rights than the unit gives it', async () => {
@@ -140,8 +141,8 @@ describe('kernel forwarding', function () {
     await pair.one.powerOff();
     pair.two.addAddress(virtual);
     const report = await pair.reportOf(load);
-    // As without the kernel: the move itself costs a packet or two of each stream.
-    expect(report.lostPerStream.max).to.be.lessThan(25);
+    // As without the kernel: the move itself costs a packet or two of each stream, and all go on.
+    expect(report.lostAtEnd.max).to.equal(0);
     expect(report).to.include({ duplicates: 0, strange: 0 });
     const text = pair.two.command(cli, 'kernel');
     const idle = text.split('\n').filter((line) => / \| 0 p,/.test(line));

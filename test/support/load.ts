@@ -19,6 +19,8 @@ export interface LoadReport {
   readonly strange: number;
   readonly lostPerStream: Spread;
   readonly longestGapPackets: Spread;
+  /** Packets of each stream since the last one that came: 0 where it goes on after whatever has cut it off. */
+  readonly lostAtEnd: Spread;
   readonly longestPauseMs: Spread;
 }
 

@@ -67,7 +67,8 @@ describe('105 calls whose daemon is killed', () => {
     expect(list['calls']).to.have.lengthOf(calls);
     expect(report).to.include({ sent: calls * 2 * 400, strange: 0, duplicates: 0 });
     // Something is lost while nobody listens, but every stream goes on: all of the last seconds came.
-    expect(lostPerStream.max).to.be.greaterThan(0).and.lessThan(150);
+    expect(lostPerStream.max).to.be.greaterThan(0);
+    expect(report.lostAtEnd.max).to.equal(0);
   });
 });
 
