@@ -52,6 +52,10 @@ function isAboutKnown(request: NgRequest, { table }: CallService): boolean {
   return callId !== null && table.call(table.nameOf(callId)) !== null;
 }
 
+/** Redis may take as long as it likes to hand out the calls: whoever watches the node is answered. */
+const tellsOfNode = ({ command }: NgRequest): boolean =>
+  command === 'list' || command === 'statistics';
+
 /** By then the kernel has taken apart a process that has ended. */
 const formerGoneMs = 20_000;
 const betweenTriesMs = 20;
@@ -393,7 +397,7 @@ export class Daemon {
         waitsFor: (request, bytes) => {
           const { isComing } = this.#parts;
           if (isComing === null || isAboutKnown(request, calls)) return null;
-          return waiting.until(isComing, bytes);
+          return tellsOfNode(request) ? waiting.soon(isComing) : waiting.until(isComing, bytes);
         },
         templates: () => this.#parts.liveConfig.config.control.templates,
         maxCalls: portCounter(interfaces, config.media),

@@ -13,6 +13,9 @@ export interface WaitingLimits {
 /** Some seconds of a busy node's. */
 const usualLimits: WaitingLimits = { commands: 20_000, bytes: 32 * 1024 * 1024 };
 
+/** For all that come within it. */
+const soonMs = 700;
+
 /** Thread: control. */
 export class WaitingCommands {
   readonly #say: (text: string) => void;
@@ -20,10 +23,24 @@ export class WaitingCommands {
   #commands = 0;
   #bytes = 0;
   #refused = 0;
+  #soon: Promise<void> | null = null;
 
   constructor(say: (text: string) => void, limits: WaitingLimits = usualLimits) {
     this.#say = say;
     this.#limits = limits;
+  }
+
+  /** What tells of the node as it is waits for `restored`, and no longer than a proxy waits for its reply. */
+  soon(restored: Promise<void>): Promise<void> {
+    this.#soon ??= new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, soonMs);
+      const end = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      restored.then(end, end);
+    }).finally(() => (this.#soon = null));
+    return this.#soon;
   }
 
   /** Resolves with `restored`. @throws NgError: there is no room for a message of so many bytes. */

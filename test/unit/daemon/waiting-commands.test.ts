@@ -42,6 +42,15 @@ describe('commands that wait for a restore', () => {
     expect(await Promise.all(first)).to.deep.equal(['done', 'done']);
   });
 
+  it('wait a moment only when they tell of the node, and not even that when the restore has ended', async () => {
+    const waiting = open(0, 0);
+    expect(await outcome(waiting.soon(restored))).to.equal('done');
+    const second = outcome(waiting.soon(restored));
+    finish();
+    expect(await second).to.equal('done');
+    expect(said).to.deep.equal([]);
+  });
+
   it('are let go when the restore fails', async () => {
     const waiting = open(2, 10);
     const failed = Promise.reject(new Error('no Redis'));
