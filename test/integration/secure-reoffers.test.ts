@@ -149,6 +149,35 @@ describe('later offers and answers of a call', function () {
     await goesOn();
   });
 
+  for (const [how, held] of [
+    ['inactive', (sdp: string): string => sdp.replace('a=sendrecv', 'a=inactive')],
+    [
+      'address zero',
+      (sdp: string): string =>
+        sdp.replace('c=IN IP4 127.0.0.1', 'c=IN IP4 0.0.0.0').replace('a=sendrecv', 'a=sendonly'),
+    ],
+  ] as const)
+    for (const ice of [false, true])
+      it(`that hold by ${how}${ice ? ' with ICE' : ''} and resume: the association stays`, async () => {
+        await begin(ice);
+        const sayOf = (body: string): readonly string[] =>
+          body.split('\r\n').filter((line) => /^a=(setup|fingerprint|tls-id):/.test(line));
+        const before = sayOf(await offered());
+        await goesOn();
+        const keys = { command: 'offer', ...call, ...toPlain };
+        expect(held(secure.offer())).to.not.equal(secure.offer());
+        await ask({ ...keys, sdp: held(secure.offer()) });
+        const sdp = audioSdp(plain.port, ['a=inactive']);
+        const told = await ask({ command: 'answer', ...call, sdp });
+        expect(sayOf(told)).to.deep.equal(before);
+        expect(sayOf(await offered())).to.deep.equal(before);
+        await goesOn();
+        // A hold that nobody answers ends with the next offer.
+        await ask({ ...keys, sdp: held(secure.offer()) });
+        expect(sayOf(await offered())).to.deep.equal(before);
+        await goesOn();
+      });
+
   it('towards a plain phone, with SRTP that it refuses: it goes on with plain RTP', async () => {
     await begin(false);
     for (const protocol of ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF']) {

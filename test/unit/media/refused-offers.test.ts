@@ -210,6 +210,41 @@ describe('an offer that would change how its sender is secured', () => {
   });
 });
 
+describe('an offer that is refused after a provisional answer', () => {
+  it('ends with the next one: former keys are good again, ours are what they were', () => {
+    const call = new ModelCall();
+    const sdes = (key: string): string => bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key)] });
+    call.offer(sdes('A'), towards['plain']);
+    call.answer(plainSide);
+    const before = treatment(call.state);
+    call.offer(sdes('B'), towards['plain']);
+    // 183, with a body; then it is refused.
+    call.answer(plainSide);
+    expect(treatment(call.state)).to.not.deep.equal(before);
+    call.state = restored(call.state);
+    call.offer(sdes('A'), towards['plain']);
+    call.answer(plainSide);
+    expect(treatment(call.state)).to.deep.equal(before);
+  });
+
+  it('of one branch leaves nothing to the branch that takes the call', () => {
+    const sdes = (key: string): string => bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key)] });
+    const call = new ModelCall();
+    call.offer(plainSide, towards['SDES']);
+    call.answer(sdes('A'), { toTag: 'x' });
+    const early = treatment(call.state).map(({ receive }) => receive);
+    call.answer(sdes('B'), { toTag: 'y' });
+    const received = treatment(call.state).map(({ receive }) => receive);
+    const only = new ModelCall();
+    only.offer(plainSide, towards['SDES']);
+    only.answer(sdes('B'), { toTag: 'y' });
+    const wanted = treatment(only.state).flatMap(({ receive }) => receive ?? []);
+    expect(wanted[0]).to.be.a('string');
+    expect(early).to.not.include(wanted[0]);
+    expect(received).to.include(wanted[0]);
+  });
+});
+
 describe('a fingerprint by another hash', () => {
   const by = (hash: string, certificate: Buffer): Kind => {
     const hex = createHash(hash.replace('-', '')).update(certificate).digest('hex');
