@@ -1,13 +1,15 @@
 /** Kamailio and SIPp as test programs. */
-import { existsSync, readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { freeUdpPort } from './free-ports.js';
-import { TemporaryFolder, TestProcess } from './child-process.js';
+import { isInstalled, TemporaryFolder, TestProcess } from './child-process.js';
 import { pause } from './wait.js';
 
 /** Modules of some packages are no part of the main one. */
-export const hasKamailioModule = (name: string): boolean =>
-  readdirSync('/usr/lib').some((folder) =>
-    existsSync(`/usr/lib/${folder}/kamailio/modules/${name}.so`),
+export const hasKamailioModule = (name: string, root = ''): boolean =>
+  readdirSync(`${root}/usr/lib`).some((folder) =>
+    existsSync(`${root}/usr/lib/${folder}/kamailio/modules/${name}.so`),
   );
 
 export interface KamailioOptions {
@@ -18,6 +20,39 @@ export interface KamailioOptions {
   readonly place?: Place;
   /** It listens by TCP, too. */
   readonly tcp?: boolean;
+  /** Default: the installed one. */
+  readonly release?: KamailioRelease;
+}
+
+/** What is installed (5.6 on Debian 12), and that of a root that `scripts/trixie-kamailio` made. */
+export type KamailioRelease = 'installed' | '6.0';
+
+/** Debian 13 with its Kamailio; null where it is not, which the script says. */
+export function kamailioRoot(): string | null {
+  const script = fileURLToPath(new URL('../../scripts/trixie-kamailio', import.meta.url));
+  const { status, stdout } = spawnSync(script, ['--find'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return status === 0 && process.getuid?.() === 0 ? stdout.trim() : null;
+}
+
+/** Whether there is a Kamailio of that release, with a module. */
+export function hasKamailio(release: KamailioRelease, module = 'rtpengine'): boolean {
+  if (release === 'installed') return isInstalled('kamailio') && hasKamailioModule(module);
+  const root = kamailioRoot();
+  return root !== null && hasKamailioModule(module, root);
+}
+
+/** In the root `$0`, with the folders of the tests. */
+const inRoot =
+  'for each in tmp dev proc; do mount --rbind "/$each" "$0/$each" || exit; done; exec chroot "$0" "$@"';
+
+function kamailioCommand(release: KamailioRelease): readonly [string, ...string[]] {
+  if (release === 'installed') return ['kamailio'];
+  const root = kamailioRoot();
+  if (root === null) throw new Error('no Kamailio 6.0 here: scripts/trixie-kamailio makes it');
+  return ['unshare', '-m', 'sh', '-c', inRoot, root, '/usr/sbin/kamailio'];
 }
 
 export interface Place {
@@ -40,7 +75,11 @@ export class Kamailio {
       '-A',
       `${name}="${value}"`,
     ]);
-    const where = ['-f', options.config, '-Y', folder.path, '-w', folder.path];
+    const [program, ...first] = kamailioCommand(options.release ?? 'installed');
+    // Where a root of its own sees it.
+    const config = folder.file('kamailio.cfg');
+    copyFileSync(options.config, config);
+    const where = [...first, '-f', config, '-Y', folder.path, '-w', folder.path];
     const { address = '127.0.0.1', namespace } = options.place ?? {};
     const sockets = ['udp', ...(options.tcp === true ? ['tcp'] : [])].flatMap((protocol) => [
       ...['-l', `${protocol}:${address}:${port}`],
@@ -48,7 +87,7 @@ export class Kamailio {
     const words = ['-DD', '-E', ...sockets, '-P', folder.file('pid')];
     const child = new TestProcess(
       'kamailio',
-      'kamailio',
+      program,
       [...where, ...words, ...defines],
       namespace === undefined ? {} : { namespace },
     );
