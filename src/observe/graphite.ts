@@ -1,4 +1,4 @@
-/** One report for Graphite's plaintext port: names and order of rtpengine 10.5. */
+/** One report for Graphite's plaintext port: names and order of rtpengine 10.5, with the blanks of commands as 12.5 writes them. */
 import { commandNames, type CloseReason, type Counters } from './counters.js';
 import { noCommands, type IntervalReport } from './interval.js';
 import type { Gauges } from './statistics.js';
@@ -53,14 +53,16 @@ function commandLines(counters: Counters, report: IntervalReport): readonly Line
   const counts = commandCounts(counters);
   return commandNames.flatMap(([command]): readonly Line[] => {
     const of = report.commands.get(command) ?? noCommands;
+    // A blank would end the name.
+    const name = command.replaceAll(' ', '_');
     return [
-      [`${command}_time_min`, of.minSeconds.toFixed(6)],
-      [`${command}_time_max`, of.maxSeconds.toFixed(6)],
-      [`${command}_time_avg`, of.avgSeconds.toFixed(6)],
-      [`${command}s_ps_min`, of.minRate],
-      [`${command}s_ps_max`, of.maxRate],
-      [`${command}s_ps_avg`, of.avgRate],
-      [`${command}_count`, counts.get(command) ?? 0],
+      [`${name}_time_min`, of.minSeconds.toFixed(6)],
+      [`${name}_time_max`, of.maxSeconds.toFixed(6)],
+      [`${name}_time_avg`, of.avgSeconds.toFixed(6)],
+      [`${name}s_ps_min`, of.minRate],
+      [`${name}s_ps_max`, of.maxRate],
+      [`${name}s_ps_avg`, of.avgRate],
+      [`${name}_count`, counts.get(command) ?? 0],
     ];
   });
 }

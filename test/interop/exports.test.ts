@@ -160,7 +160,7 @@ function splitHep(stream: Buffer): readonly Buffer[] {
 }
 
 /** The report in which a timeout was counted, values left out but for counts of the call. */
-function graphiteNames({ graphite }: Told): readonly string[] {
+function graphiteNames({ graphite }: Told, from10 = false): readonly string[] {
   const lines = graphite.split('\n');
   const last = lines.findIndex((line) => line.startsWith('p.timeout_sess 1 '));
   const first = lines.findLastIndex((line, at) => at < last && line.startsWith('p.ping_time_min '));
@@ -169,7 +169,9 @@ function graphiteNames({ graphite }: Told): readonly string[] {
     const [, name = '', value = '', at = ''] = /^(.*) (\S+) (\d+)$/.exec(line) ?? [];
     expect(Number(at), line).to.be.greaterThan(1e9);
     const form = value.includes('.') ? value.replace(/\d+/, 'n').length : 'integer';
-    return `${name} ${form}`;
+    // 10.5 leaves the blanks of commands in, for which Graphite drops the lines; 12.5 does as we do.
+    if (!from10) expect(name).not.to.include(' ');
+    return `${name.replaceAll(' ', '_')} ${form}`;
   });
 }
 
@@ -204,7 +206,7 @@ describe('what rtpengine 10.5 tells others', function () {
         tellAll('rtpengine', transport, format),
         tellAll('rtprelayd', transport, format),
       ]);
-      expect(graphiteNames(ours)).to.deep.equal(graphiteNames(theirs));
+      expect(graphiteNames(ours)).to.deep.equal(graphiteNames(theirs, true));
       expect(hepPictures(ours)).to.deep.equal(hepPictures(theirs));
       expect(ours.hep).to.have.length(6);
       expect(bodies(ours)).to.deep.equal(bodies(theirs));
