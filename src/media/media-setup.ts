@@ -16,7 +16,7 @@ import {
   type StreamFlag,
 } from './call-state.js';
 import { agreedCodecs, answerable, inOrderOf, isAudible, shownTo } from './codec-lists.js';
-import { directionOfFlags, noIce, noIceControlling } from './media-attributes.js';
+import { directionOfFlags, noIce, noIceControlling, sendsTo } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { isBundled } from './bundle/negotiation.js';
 import { applySecurity, passesThrough, protocolFor, type Before } from './security.js';
@@ -373,6 +373,23 @@ function passedCandidate({ section, session, receiver, address }: MediaPair): En
   return candidates[0]?.endpoint ?? null;
 }
 
+/** It has media until the offer that takes them away is answered. */
+const mayBeRefused = ({ agreedDirection }: Media): boolean =>
+  agreedDirection !== null && sendsTo(agreedDirection);
+
+/** The offer of a zero address was answered: there is nowhere to send to. */
+function confirmHold(draft: CallDraft, holder: Media): void {
+  if (!mayBeRefused(holder) || holder.ice.enabled || holder.flags.has('passthrough')) return;
+  for (const id of holder.streams) {
+    const stream = draft.stream(id);
+    const { advertisedEndpoint } = stream;
+    if (advertisedEndpoint === null || !isZeroAddress(advertisedEndpoint.address)) continue;
+    stream.endpoint = advertisedEndpoint;
+    setStreamFlag(stream, 'received', false);
+    setRemote(stream, advertisedEndpoint, true);
+  }
+}
+
 /** @param checksOn ICE goes on: it knows where the side is. */
 function applyEndpoints(
   draft: CallDraft,
@@ -394,7 +411,8 @@ function applyEndpoints(
     // Beyond the last port there is nothing to send to; what comes is heard.
     const signalled = explicit ?? { address, port: port > highestPort ? 0 : port };
     const endpoint = position === 0 ? (candidate ?? signalled) : signalled;
-    if (checksOn) stream.advertisedEndpoint = endpoint;
+    const unanswered = zeroAddress && stream.endpoint !== null && mayBeRefused(sender);
+    if (checksOn || unanswered) stream.advertisedEndpoint = endpoint;
     else setRemote(stream, endpoint, zeroAddress);
     if (isOwnPort(endpoint, context)) setMediaFlag(sender, 'loop-check', true);
     setStreamFlag(stream, 'ice', sender.ice.enabled);
@@ -508,6 +526,7 @@ export function applySection(
   receiver.hiddenExtensions = hiddenExtensions(section, request.edits?.extensions ?? null);
   if (section.type === 'video') setMediaFlag(sender, 'fir-alone', knowsFirAlone(section));
   applyCodecs(kind, pair, request, offeredType === section.type);
+  if (kind === 'answer') confirmHold(draft, receiver);
   applyDirection(kind, pair, before.isAgreed);
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);

@@ -108,6 +108,27 @@ describe('media on hold', () => {
     });
   }
 
+  it('a zero address that is offered and refused takes nothing away; answered, it holds', async () => {
+    const call = 'zero';
+    const ports = await signal(call, 'sendrecv', 'sendrecv');
+    expect(await heard(ports)).to.deep.equal([1, 1]);
+    const media = [{ port: a.port, formats: '0' }];
+    const zero = buildSdp({ address: '0.0.0.0', media });
+    const keys = { 'call-id': call, 'from-tag': 'a', 'to-tag': 'x' };
+    for (let twice = 0; twice < 2; twice += 1) {
+      await ng.ask({ command: 'offer', ...keys, sdp: zero });
+      expect(await heard(ports)).to.deep.equal([1, 1]);
+    }
+    const reply = await ng.ask({ command: 'answer', ...keys, sdp: body(x, 'sendrecv') });
+    expect(reply).to.have.property('result', 'ok');
+    const before = { a: a.rtp.length, x: x.rtp.length };
+    x.rtpSocket.send(packet(2), ports[1], '127.0.0.1');
+    a.rtpSocket.send(packet(2), ports[0], '127.0.0.1');
+    await until(() => x.rtp.length > before.x, 'who holds may still send', 5_000);
+    expect(a.rtp).to.have.length(before.a);
+    expect(await heard(await signal(call, 'sendrecv', 'sendrecv'))).to.deep.equal([1, 1]);
+  });
+
   it('a call that is resumed goes on from the offer on; refused, it stays so', async () => {
     const ports = await signal('resumed', 'inactive', 'inactive');
     expect(await heard(ports)).to.deep.equal([0, 0]);

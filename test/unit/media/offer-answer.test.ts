@@ -243,6 +243,8 @@ describe('the plan for the relay', () => {
     call.offer(body(6000));
     call.answer(called(7000));
     call.offer(body(6000, [], '0.0.0.0'), { toTag: 'x' });
+    expect(sinks(call, 'x'), 'it may be refused').to.deep.equal([call.stream('a').id]);
+    call.answer(called(7000));
     expect(sinks(call, 'x')).to.deep.equal([]);
     expect(sinks(call, 'a')).to.deep.equal([call.stream('x').id]);
     call.offer(body(6000), { toTag: 'x' });
