@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Browser, browserInstalled } from '../support/browsers/browser.js';
 import { LivePageInBrowser } from '../support/browsers/live-page.js';
 import { MediaDaemon } from '../support/daemons.js';
+import type { PortRange } from '../support/free-ports.js';
 import { LiveScene, wellBehaved, type SceneCall } from '../support/live-scene.js';
 import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
 import { until } from '../support/wait.js';
@@ -32,35 +33,59 @@ interface QueriedStream {
 const shownIds =
   '[...document.querySelectorAll(".row:not([hidden]):not(.waiting)")].sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top).map((row) => row.querySelector(".id").textContent)';
 
+/** A daemon with its live page, the phones of its calls and a browser, in a network of their own. */
+class LiveNetwork {
+  #namespace: NetworkNamespace | undefined;
+  #daemon: MediaDaemon | undefined;
+  #scene: LiveScene | undefined;
+  #browser: Browser | undefined;
+
+  constructor(private readonly portRange: PortRange) {}
+
+  get daemon(): MediaDaemon {
+    if (this.#daemon === undefined) throw new Error('no daemon');
+    return this.#daemon;
+  }
+
+  async start(): Promise<{ scene: LiveScene; page: LivePageInBrowser }> {
+    this.#namespace = new NetworkNamespace('live');
+    await this.startDaemon();
+    this.#scene = await LiveScene.start(this.#namespace, ngPort);
+    this.#browser = await Browser.start('chromium', this.#namespace.name);
+    const page = await LivePageInBrowser.open(this.#browser, origin, desktop);
+    return { scene: this.#scene, page };
+  }
+
+  async startDaemon(): Promise<void> {
+    if (this.#namespace === undefined) throw new Error('no network');
+    this.#daemon = await MediaDaemon.start('rtprelayd', {
+      ...{ namespace: this.#namespace.name, controlPort: ngPort, portRange: this.portRange },
+      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
+    });
+    await this.#daemon.process.untilLogged('Startup complete');
+  }
+
+  async stop(): Promise<void> {
+    this.#scene?.stop();
+    await this.#browser?.stop();
+    await this.#daemon?.stop('SIGKILL');
+    await this.#namespace?.killAll();
+    this.#browser?.removeFiles();
+    this.#namespace?.remove();
+  }
+}
+
 describe('live page', function () {
   this.timeout(180_000);
-  let namespace: NetworkNamespace;
-  let daemon: MediaDaemon;
+  const network = new LiveNetwork({ min: 30_000, max: 30_199 });
   let scene: LiveScene;
-  let browser: Browser;
   let page: LivePageInBrowser;
 
   before(async function () {
     if (!namespacesAllowed() || !browserInstalled('chromium')) this.skip();
-    namespace = new NetworkNamespace('live');
-    daemon = await MediaDaemon.start('rtprelayd', {
-      ...{ namespace: namespace.name, controlPort: ngPort },
-      portRange: { min: 30_000, max: 30_199 },
-      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
-    });
-    await daemon.process.untilLogged('Startup complete');
-    scene = await LiveScene.start(namespace, ngPort);
-    browser = await Browser.start('chromium', namespace.name);
-    page = await LivePageInBrowser.open(browser, origin, desktop);
+    ({ scene, page } = await network.start());
   });
-  after(async () => {
-    scene?.stop();
-    await browser?.stop();
-    await daemon?.stop('SIGKILL');
-    await namespace?.killAll();
-    browser?.removeFiles();
-    namespace?.remove();
-  });
+  after(() => network.stop());
 
   /** Rows keep their places for two seconds. */
   const inOrder = (ids: readonly string[]): Promise<void> =>
@@ -208,14 +233,10 @@ describe('live page', function () {
   });
 
   it('says that the daemon is gone, and comes back with the next one', async () => {
-    await daemon.stop('SIGKILL');
+    await network.daemon.stop('SIGKILL');
     await page.until('document.querySelector("#link").dataset.state === "lost"', 'the loss');
     expect(await page.text('#banner')).to.match(/^No connection to the daemon, trying again/);
-    daemon = await MediaDaemon.start('rtprelayd', {
-      ...{ namespace: namespace.name, controlPort: ngPort },
-      portRange: { min: 30_000, max: 30_199 },
-      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
-    });
+    await network.startDaemon();
     await page.until(
       'document.querySelector("#link").dataset.state === "live"',
       'the feed',
@@ -243,33 +264,15 @@ const veryLong = `long-${'w'.repeat(9000)}`;
 
 describe('live page with what nobody expects', function () {
   this.timeout(180_000);
-  let namespace: NetworkNamespace;
-  let daemon: MediaDaemon;
+  const network = new LiveNetwork({ min: 16_384, max: 65_000 });
   let scene: LiveScene;
-  let browser: Browser;
   let page: LivePageInBrowser;
 
   before(async function () {
     if (!namespacesAllowed() || !browserInstalled('chromium')) this.skip();
-    namespace = new NetworkNamespace('live');
-    daemon = await MediaDaemon.start('rtprelayd', {
-      ...{ namespace: namespace.name, controlPort: ngPort },
-      portRange: { min: 16_384, max: 65_000 },
-      extra: ['--listen-http=127.0.0.1:8080', '--live-page'],
-    });
-    await daemon.process.untilLogged('Startup complete');
-    scene = await LiveScene.start(namespace, ngPort);
-    browser = await Browser.start('chromium', namespace.name);
-    page = await LivePageInBrowser.open(browser, origin, desktop);
+    ({ scene, page } = await network.start());
   });
-  after(async () => {
-    scene?.stop();
-    await browser?.stop();
-    await daemon?.stop('SIGKILL');
-    await namespace?.killAll();
-    browser?.removeFiles();
-    namespace?.remove();
-  });
+  after(() => network.stop());
 
   const fits = (box = 'document.documentElement'): string =>
     `${box}.scrollWidth <= ${box}.clientWidth`;
@@ -333,7 +336,7 @@ describe('live page with what nobody expects', function () {
 
   it('lists thousands of calls: those in sight alone are built, and the keyboard reaches the last one', async () => {
     // A call that rings has four sockets.
-    const limits = readFileSync(`/proc/${daemon.process.pid}/limits`, 'latin1');
+    const limits = readFileSync(`/proc/${network.daemon.process.pid}/limits`, 'latin1');
     const descriptors = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
     const total = Math.min(5000, Math.floor((descriptors - 400) / 4));
     expect(total).to.be.greaterThan(1000);
