@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { childrenOf } from '../../test/support/child-process.js';
 import type { DaemonName } from '../lib/rig.js';
 import { monotonicMicros, until } from './clock.js';
 import { mediaPorts, ngPort, virtualAddress, virtualAddress6 } from './names.js';
@@ -83,11 +84,6 @@ function managerOf({ daemon, direct, store }: DaemonSetup): readonly string[] {
     return ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
   return ['python3', serviceManager];
 }
-
-const childrenOf = (pid: number): readonly number[] => {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
-  return text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]));
-};
 
 /** Of a process, in the innermost namespace that it is in. */
 const ownPid = (pid: number): number =>

@@ -2,11 +2,10 @@
 import { expect } from 'chai';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { TestProcess } from '../support/child-process.js';
 import { obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { expectWhole, KernelRig, RigCall } from '../support/kernel-rig.js';
-import { limitMs, ProcessPair } from '../support/process-pair.js';
+import { activeOf, countIn, limitMs, ProcessPair } from '../support/process-pair.js';
 import { RtpEndpoint, rtpPacket, type Destination } from '../support/rtp-endpoint.js';
 import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
 import { pause, until } from '../support/wait.js';
@@ -146,13 +145,8 @@ describe('the process pair, with flows in the kernel', function () {
     await rig?.remove();
   });
 
-  const count = (text: RegExp): number => [...parent.log().matchAll(text)].length;
-  const active = (): number => {
-    const [, told] =
-      [...parent.log().matchAll(/process (\d+) is the active one now/g)].at(-1) ?? [];
-    const children = readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'latin1');
-    return Number(told ?? children.split(' ')[0]);
-  };
+  const count = (text: RegExp): number => countIn(parent.log(), text);
+  const active = (): number => activeOf(parent);
 
   /** As on a busy machine, where the kernel takes its time to take a killed process apart. */
   const heldForLonger = (): TestProcess =>

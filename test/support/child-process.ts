@@ -22,6 +22,18 @@ export function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
 
+/** Processes that a process has started, as far as they are there; none of one that is gone. */
+export function childrenOf(pid: number): readonly number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'latin1').trim().split(' ').filter(Boolean).map(Number);
+}
+
+const withDescendants = (pid: number): readonly number[] => [
+  pid,
+  ...childrenOf(pid).flatMap(withDescendants),
+];
+
 /** An empty folder; removed again by `remove`. */
 export class TemporaryFolder {
   readonly path: string;
@@ -140,13 +152,23 @@ export class TestProcess {
     this.#child.kill(signal);
   }
 
-  /** Ends the program: SIGTERM, then SIGKILL if it does not obey within 5 s. */
+  /** Ends the program: SIGTERM, then SIGKILL, for all that it has started, if it does not obey within 5 s. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (!this.running) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill(signal);
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    const timer = setTimeout(() => {
+      for (const pid of withDescendants(this.pid)) killIfThere(pid);
+    }, 5000);
     await exited;
     clearTimeout(timer);
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
   }
 }

@@ -1,7 +1,6 @@
 /** A daemon as a process pair (`--pair=yes`), without Redis unless its options say so. */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { TestProcess } from './child-process.js';
+import { childrenOf, TestProcess } from './child-process.js';
 import { givenPortMode } from './daemons.js';
 import { freeUdpPort, freeUdpRange } from './free-ports.js';
 import { NgClient } from './ng-client.js';
@@ -9,6 +8,14 @@ import { until } from './wait.js';
 
 const program = fileURLToPath(new URL('../../dist/bin/rtprelayd.js', import.meta.url));
 export const limitMs = 60_000;
+
+export const countIn = (log: string, text: RegExp): number => [...log.matchAll(text)].length;
+
+/** The process of a parent's that relays: the one that it has named last, or the first that it started. */
+export function activeOf(parent: TestProcess): number {
+  const [, told] = [...parent.log().matchAll(/process (\d+) is the active one now/g)].at(-1) ?? [];
+  return told === undefined ? (childrenOf(parent.pid)[0] ?? 0) : Number(told);
+}
 
 /** A parent with its two daemons. */
 export class ProcessPair {
@@ -35,18 +42,15 @@ export class ProcessPair {
 
   /** The active one is the first that was started. */
   children(): readonly number[] {
-    const { pid } = this.#process;
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
-    return text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]));
+    return childrenOf(this.#process.pid);
   }
 
   active(): number {
-    const [, told] = [...this.log.matchAll(/process (\d+) is the active one now/g)].at(-1) ?? [];
-    return told === undefined ? (this.children()[0] ?? 0) : Number(told);
+    return activeOf(this.#process);
   }
 
   count(text: RegExp): number {
-    return [...this.log.matchAll(text)].length;
+    return countIn(this.log, text);
   }
 
   /** A spare process has come as far as the active one for the `times`th time. */

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { TemporaryFolder, TestProcess } from './child-process.js';
+import { childrenOf, TemporaryFolder, TestProcess } from './child-process.js';
 import { namespacesAllowed, type NetworkNamespace } from './namespaces.js';
 
 const root = realpathSync(fileURLToPath(new URL('../../', import.meta.url)));
@@ -82,11 +82,10 @@ export class IsolatedSystemd {
   }
 
   #run(words: readonly string[], input: string | Buffer, timeout: number): Ran {
-    const { pid } = this.process;
-    const children = `/proc/${pid}/task/${pid}/children`;
-    const inside = existsSync(children) ? readFileSync(children, 'latin1').trim() : '';
-    if (!/^\d+$/.test(inside)) return { status: null, output: 'systemd is not running' };
-    const enter = ['-t', inside, '-m', '-u', '-i', '-n', '-p', '-C', ...words];
+    const [inside, ...others] = childrenOf(this.process.pid);
+    if (inside === undefined || others.length > 0)
+      return { status: null, output: 'systemd is not running' };
+    const enter = ['-t', String(inside), '-m', '-u', '-i', '-n', '-p', '-C', ...words];
     // The certificates of the machine outside cannot be seen in there.
     const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
     const options = { encoding: 'latin1', timeout, input, env } as const;

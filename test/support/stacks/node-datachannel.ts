@@ -32,7 +32,7 @@ export class DataChannelPeer implements StackPeer {
   #track: Track | null = null;
 
   private constructor(
-    private readonly library: Library,
+    private readonly stack: Library,
     private readonly connection: Connection,
     mark: number,
   ) {
@@ -40,16 +40,16 @@ export class DataChannelPeer implements StackPeer {
   }
 
   static async open(mark: number): Promise<DataChannelPeer> {
-    const library = (await fromStacks('node-datachannel')) as Library;
-    const connection = new library.PeerConnection(`peer ${mark}`, {
+    const stack = (await fromStacks('node-datachannel')) as Library;
+    const connection = new stack.PeerConnection(`peer ${mark}`, {
       ...{ iceServers: [], bindAddress: '127.0.0.1', disableAutoNegotiation: true },
       forceMediaTransport: true,
     });
-    return new DataChannelPeer(library, connection, mark);
+    return new DataChannelPeer(stack, connection, mark);
   }
 
   #add(mid: string): void {
-    const media = new this.library.Audio(mid, 'SendRecv');
+    const media = new this.stack.Audio(mid, 'SendRecv');
     media.addAudioCodec(8, 'PCMA');
     media.addSSRC(this.#speaker.ssrc, 'peer');
     const track = this.connection.addTrack(media);
