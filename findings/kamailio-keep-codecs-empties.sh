@@ -31,7 +31,7 @@ for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/root" || exi
 mkdir -p "$work/root/tmp" "$work/root/dev" "$work/root/run/kamailio"
 mknod -m 666 "$work/root/dev/null" c 1 3; mknod -m 666 "$work/root/dev/zero" c 1 5; mknod -m 666 "$work/root/dev/urandom" c 1 9
 
-cat >"$work/root/tmp/kamailio.cfg" <<'CFG'
+cat >"$work/root/run/kamailio/kamailio.cfg" <<'CFG'
 #!KAMAILIO
 debug=1
 log_stderror=yes
@@ -78,7 +78,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         break
 PY
 sip=$(python3 -c 'import socket; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
-chroot "$work/root" /usr/sbin/kamailio -DD -E -f /tmp/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /tmp/pid -Y /tmp -w /tmp \
+chroot "$work/root" /usr/sbin/kamailio -DD -E -f /run/kamailio/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /run/kamailio/pid -Y /run/kamailio -w /run/kamailio \
   >"$work/kamailio.log" 2>&1 &
 pid=$!
 pcma=$(python3 "$work/ask.py" pcma "$sip") ilbc=$(python3 "$work/ask.py" ilbc "$sip") audio=$(python3 "$work/ask.py" audio "$sip")

@@ -82,7 +82,7 @@ PY
 
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 ng=$(free_port); sip=$(free_port)
-cat >"$work/root/tmp/kamailio.cfg" <<CFG
+cat >"$work/root/run/kamailio/kamailio.cfg" <<CFG
 #!KAMAILIO
 debug=2
 log_stderror=yes
@@ -105,7 +105,7 @@ serve() { python3 "$work/server.py" "$ng" >"$work/$1" 2>&1 & server=$!; pids+=("
 ask() { python3 "$work/ask.py" "$sip" "$1"; }
 
 serve first
-chroot "$work/root" /usr/sbin/kamailio -DD -E -f /tmp/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /tmp/pid -Y /tmp -w /tmp \
+chroot "$work/root" /usr/sbin/kamailio -DD -E -f /run/kamailio/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /run/kamailio/pid -Y /run/kamailio -w /run/kamailio \
   >"$work/kamailio.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 100); do grep -q connection "$work/first" && break; sleep 0.1; done

@@ -41,7 +41,7 @@ for each in sockets: each.bind(("127.0.0.1", 0))
 print(*[each.getsockname()[1] for each in sockets])'))
 sip=${ports[0]} first=${ports[1]} second=${ports[2]}
 # One bucket, so that every other call is one of the same bucket.
-cat >"$work/root/tmp/kamailio.cfg" <<CFG
+cat >"$work/root/run/kamailio/kamailio.cfg" <<CFG
 #!KAMAILIO
 debug=1
 log_stderror=yes
@@ -143,7 +143,7 @@ PY
 timeout 60 python3 "$work/try.py" "$sip" "$first" "$second" &
 try=$!
 sleep 0.5
-chroot "$work/root" /usr/sbin/kamailio -DD -E -f /tmp/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /tmp/pid -Y /tmp -w /tmp \
+chroot "$work/root" /usr/sbin/kamailio -DD -E -f /run/kamailio/kamailio.cfg -l "udp:127.0.0.1:$sip" -P /run/kamailio/pid -Y /run/kamailio -w /run/kamailio \
   >"$work/kamailio.log" 2>&1 &
 pid=$!
 wait "$try"
