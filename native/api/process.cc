@@ -162,12 +162,11 @@ Napi::Value release_memory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// releaseProgram(): pages of the file with Node's code that nothing has changed; how many bytes of
-/// addresses.
+/// releaseProgram(): pages of the files with Node's code that nothing has changed; how many bytes
+/// of addresses. This addon's, which packets need, stay.
 Napi::Value release_program(const Napi::CallbackInfo& info) {
-  // Of the program, or of the library that it is in (Debian's libnode).
-  const auto inside = reinterpret_cast<const void*>(&napi_create_function);
-  return Napi::Number::New(info.Env(), static_cast<double>(release_file_pages(inside)));
+  const auto here = reinterpret_cast<const void*>(&release_program);
+  return Napi::Number::New(info.Env(), static_cast<double>(release_file_pages(here)));
 }
 
 } // namespace

@@ -74,16 +74,16 @@ std::string read_smaps() {
 
 } // namespace
 
-std::vector<AddressRange> unchanged_parts(std::string_view smaps, std::uintptr_t inside) {
+std::vector<AddressRange> unchanged_parts(std::string_view smaps, std::uintptr_t kept) {
   std::vector<Mapping> mappings;
-  std::string_view file;
+  std::string_view kept_file;
   while (!smaps.empty()) {
     const std::size_t end = std::min(smaps.find('\n'), smaps.size());
     std::string_view line = smaps.substr(0, end);
     smaps.remove_prefix(std::min(end + 1, smaps.size()));
     if (Mapping mapping; parse_mapping(line, mapping)) {
-      if (mapping.range.begin <= inside && inside < mapping.range.end)
-        file = mapping.file;
+      if (mapping.range.begin <= kept && kept < mapping.range.end)
+        kept_file = mapping.file;
       mappings.push_back(mapping);
     } else if (next_word(line) == "Anonymous:" && !mappings.empty()) {
       mappings.back().changed = next_word(line) != "0";
@@ -91,17 +91,17 @@ std::vector<AddressRange> unchanged_parts(std::string_view smaps, std::uintptr_t
   }
   std::vector<AddressRange> parts;
   for (const Mapping& mapping : mappings) {
-    if (!file.empty() && mapping.file == file && mapping.read_only_private && !mapping.changed)
+    if (!mapping.file.empty() && mapping.file != kept_file && mapping.read_only_private &&
+        !mapping.changed)
       parts.push_back(mapping.range);
   }
   return parts;
 }
 
-std::size_t release_file_pages(const void* inside) {
+std::size_t release_file_pages(const void* kept) {
   std::size_t released = 0;
   const std::string smaps = read_smaps();
-  for (const AddressRange& part :
-       unchanged_parts(smaps, reinterpret_cast<std::uintptr_t>(inside))) {
+  for (const AddressRange& part : unchanged_parts(smaps, reinterpret_cast<std::uintptr_t>(kept))) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): that is how the kernel tells it.
     void* const begin = reinterpret_cast<void*>(part.begin);
     if (madvise(begin, part.end - part.begin, MADV_DONTNEED) == 0)

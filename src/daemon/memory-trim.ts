@@ -3,7 +3,7 @@
  * little is allocated, and the C library keeps what was freed: several times what the calls need.
  *
  * Two collections, some seconds apart: V8 gives the young generation back in the second. After the start, then, the pages of Node's own
- * file, too: 44 MiB of which an idle daemon needs a fifth.
+ * files, too: 44 MiB of which an idle daemon needs a fifth.
  */
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -18,7 +18,7 @@ export interface MemoryTrimOptions {
   readonly collect: () => void;
   /** The C library gives free pages back. */
   readonly release: () => void;
-  /** So do pages of the program's file; they come back as they are used. */
+  /** So do pages of the program's files; they come back as they are used. */
   readonly releaseProgram: () => void;
   /** Bytes used in JavaScript's heap. */
   readonly heapUsed: () => number;
@@ -33,6 +33,11 @@ const manyCommands = 1500;
 /** Fewer than this per second is quiet. */
 const quietCommands = 20;
 const quietSeconds = 5;
+/**
+ * The second collection. V8 gives the young generation back where less than 1 MB a second has been allocated in the last 5 s, counted from
+ * collection to collection: what the burst has allocated since V8's own last one is counted in the first, and must be longer ago than that.
+ */
+const quietAgainSeconds = 12;
 /** A collection stops commands, not media, for about 1 ms per MiB in use. */
 const maxHeapBytes = 128 * 1024 * 1024;
 /** Replies kept for repetitions are gone by then (ReplyCache). */
@@ -64,7 +69,7 @@ export class MemoryTrim {
     if (answeredNow >= busyCommands) this.#options.grow();
     this.#quiet = done < quietCommands ? this.#quiet + 1 : 0;
     if (this.#pending < commandsWorthIt) return;
-    const due = [quietSeconds, 2 * quietSeconds, repliesGoneSeconds];
+    const due = [quietSeconds, quietAgainSeconds, repliesGoneSeconds];
     if (!due.includes(this.#quiet)) return;
     if (this.#options.heapUsed() <= maxHeapBytes) this.#options.collect();
     this.#options.release();

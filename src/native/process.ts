@@ -22,8 +22,8 @@ export interface AddonProcess extends OutputFunctions {
   /** Pages of the C library's heap that nothing lies on go back to the system. */
   releaseMemory(): void;
   /**
-   * Pages of Node's own file that the process has looked at are no longer counted as its own; each comes back from the kernel's cache
-   * when it is next used. Bytes of addresses; 0: that is not permitted.
+   * Pages of Node's file and of its libraries' that the process has looked at are no longer counted as its own; each comes back from the
+   * kernel's cache when it is next used. Bytes of addresses; 0: that is not permitted.
    */
   releaseProgram(): number;
 }

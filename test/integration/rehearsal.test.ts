@@ -20,7 +20,7 @@ function memory({ process: { pid } }: MediaDaemon, field: 'VmRSS' | 'RssFile'): 
 const descriptors = ({ process: { pid } }: MediaDaemon): number =>
   readdirSync(`/proc/${pid}/fd`).length;
 
-/** What only the start needed of Node's own file; a relay that nobody uses is then no larger than rtpengine and half of it. */
+/** What only the start needed of Node's own files; a relay that nobody uses is then no larger than rtpengine and half of it. */
 async function givesProgramBack(daemon: MediaDaemon): Promise<void> {
   const before = memory(daemon, 'RssFile');
   await until(() => memory(daemon, 'RssFile') < before / 2, 'less memory');
