@@ -75,7 +75,9 @@ async function demonstrate(daemon: DemoDaemon, a: Phone, b: Phone): Promise<numb
 }
 
 // The daemon is stopped when this process exits, which a signal alone would not let it do.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(1));
+}
 
 const daemon = await DemoDaemon.start();
 console.log(`rtprelayd ${daemon.options.join(' ')}\n`);

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { TemporaryFolder, TestProcess } from '../support/child-process.js';
+import { TemporaryFolder, TestProcess, withDescendants } from '../support/child-process.js';
 import { freeUdpPort } from '../support/free-ports.js';
 import { namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
 import { NgClient } from '../support/ng-client.js';
@@ -178,6 +178,54 @@ describe('npm start with options', () => {
       await daemon.stop();
     }
   });
+
+  /** The words of a process' command line; none of one that has ended. */
+  const commandOf = (pid: number): string => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+    } catch {
+      return '';
+    }
+  };
+
+  const ends = [
+    ['npm', 'SIGTERM'],
+    ['npm', 'SIGINT'],
+    ['npm', 'SIGHUP'],
+    ['npm', 'SIGKILL'],
+    ['what npm has started', 'SIGTERM'],
+  ] as const;
+  for (const [whom, signal] of ends) {
+    it(`ends with all that it has started when ${whom} gets ${signal}`, async function () {
+      this.timeout(90_000);
+      const port = freeUdpPort();
+      const options = [
+        '--interface=127.0.0.1',
+        `--listen-ng=127.0.0.1:${port}`,
+        '--config-file=none',
+      ];
+      const npm = new TestProcess('npm', 'npm', ['start', '--', ...options], { cwd: root });
+      const client = new NgClient(port);
+      let started: readonly number[] = [];
+      try {
+        const reply = await client.ask({ command: 'ping' }, { tries: 600, intervalMs: 100 });
+        expect(reply).to.deep.equal({ result: 'pong' });
+        started = withDescendants(npm.pid);
+        expect(started.map(commandOf).join('\n')).to.include('rtprelayd.js');
+        const [, child = 0] = started;
+        process.kill(whom === 'npm' ? npm.pid : child, signal);
+        await until(
+          () => !started.map(commandOf).some((each) => each.includes(`:${port}`)),
+          'the end',
+        );
+      } finally {
+        client.close();
+        for (const pid of started)
+          if (commandOf(pid).includes(`:${port}`)) process.kill(pid, 'SIGKILL');
+        await npm.stop();
+      }
+    });
+  }
 });
 
 const seed =

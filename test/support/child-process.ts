@@ -29,7 +29,8 @@ export function childrenOf(pid: number): readonly number[] {
   return readFileSync(file, 'latin1').trim().split(' ').filter(Boolean).map(Number);
 }
 
-const withDescendants = (pid: number): readonly number[] => [
+/** A process and all that it has started, as far as they are there. */
+export const withDescendants = (pid: number): readonly number[] => [
   pid,
   ...childrenOf(pid).flatMap(withDescendants),
 ];
