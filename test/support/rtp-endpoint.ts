@@ -168,12 +168,15 @@ export class RtpEndpoint {
     return this.packets().map((packet) => packet.sequenceNumber);
   }
 
-  /** Waits until no packet has arrived for `quietMs`. */
+  /**
+   * Waits until no packet has arrived for `quietMs`, in many short pauses: on a busy machine each of them takes longer, as
+   * does what a relay has to do.
+   */
   async settled(quietMs = 60): Promise<void> {
     let seen = -1;
     while (seen !== this.rtp.length + this.rtcp.length) {
       seen = this.rtp.length + this.rtcp.length;
-      await pause(quietMs);
+      for (let passed = 0; passed < quietMs; passed += 5) await pause(5);
     }
   }
 

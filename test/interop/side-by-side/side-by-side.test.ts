@@ -61,6 +61,8 @@ const settings: readonly Setting[] = [
   },
 ];
 
+/** So long no packet comes where none is under way, whatever the machine does besides. */
+const patientMs = 600;
 /** Media ports of each of the two daemons. */
 const mediaPorts = 900;
 /** Ports of phones: none of them may be one that a daemon could have (it would look like a loop). */
@@ -139,9 +141,12 @@ for (const setting of settings) {
       const differs = expectedDifferences.some((entry) => entry.sequence === sequence.name);
       it(`${sequence.name}${differs ? ' (with expected differences)' : ''}`, async () => {
         if (reference === undefined || subject === undefined) throw new Error('not started');
-        const found = await compareSides(sequence, reference, subject);
+        let judged = judge(sequence, await compareSides(sequence, reference, subject));
+        // On a busy machine packets may come after they have been counted: a difference of the daemons' is there again.
+        if (judged.unexpected.length + judged.vanished.length > 0)
+          judged = judge(sequence, await compareSides(sequence, reference, subject, patientMs));
         compared += 1;
-        expect(judge(sequence, found)).to.deep.equal({ unexpected: [], vanished: [] });
+        expect(judged).to.deep.equal({ unexpected: [], vanished: [] });
       });
     }
   });

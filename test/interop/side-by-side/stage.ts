@@ -44,6 +44,8 @@ class Performance implements Scene {
     private readonly client: NgClient,
     daemon: MediaDaemon,
     { anyOf = [], pools = {} }: Pick<Side, 'anyOf' | 'pools'>,
+    /** Without a packet for so long, all have come. */
+    private readonly quietMs: number,
   ) {
     this.callId = sequence.name.replaceAll(' ', '-');
     this.#masks = new Masks((port) => daemon.ownsPort(port), anyOf, pools);
@@ -97,13 +99,20 @@ class Performance implements Scene {
 
   async #raw(step: RawStep): Promise<Flat> {
     const cookie = step.cookie ?? this.client.nextCookie();
-    const waiting = this.client.replyWithin(cookie, 250);
+    const waiting = this.client.replyWithin(cookie, 60_000);
     this.client.sendDatagram(Buffer.from(`${cookie} ${step.body}`, 'latin1'));
-    const body = await waiting;
+    const body = await Promise.race([waiting, this.#later()]);
     if (body === null) return new Map([['reply', 'none']]);
     const encoding = body[0] === 0x7b ? 'JSON' : 'bencode';
     const flat = new Map(flattenReply(decodeReply(body), this.#masks));
     return flat.set('encoding', encoding);
+  }
+
+  /** A later command has been answered, and some time has passed: what has no reply by now has none. */
+  async #later(): Promise<null> {
+    await this.client.ask({ command: 'ping' });
+    await pause(4 * this.quietMs);
+    return null;
   }
 
   async #datagrams(step: DatagramStep): Promise<Flat> {
@@ -117,7 +126,7 @@ class Performance implements Scene {
     }
     const received = new Map<string, string>();
     for (const [party, endpoint] of this.#phones) {
-      await endpoint.settled();
+      await endpoint.settled(this.quietMs);
       // Not their order: rtpengine holds packets of different payload types back for each other.
       for (const { bytes } of endpoint.rtp) {
         const name = `${party} received ${bytes.toString('hex')}`;
@@ -136,7 +145,7 @@ class Performance implements Scene {
     else await sender.sendRtp(target, step.packets);
     const received = new Map<string, string>();
     for (const [party, endpoint] of this.#phones) {
-      await endpoint.settled();
+      await endpoint.settled(this.quietMs);
       const sources = new Set([...endpoint.rtp, ...endpoint.rtcp].map((each) => each.from.port));
       const names = [...sources].map((port) => this.#masks.port(port));
       received.set(`${party} received RTP`, String(endpoint.rtp.length));
@@ -158,8 +167,9 @@ class Performance implements Scene {
 async function performOn(
   sequence: Sequence,
   { daemon, client, ...shown }: Side,
+  quietMs: number,
 ): Promise<readonly Flat[]> {
-  const performance = new Performance(sequence, client, daemon, shown);
+  const performance = new Performance(sequence, client, daemon, shown, quietMs);
   try {
     const results: Flat[] = [];
     for (const step of sequence.steps) results.push(await performance.perform(step));
@@ -184,10 +194,11 @@ export async function compareSides(
   sequence: Sequence,
   reference: Side,
   subject: Side,
+  quietMs = 60,
 ): Promise<readonly string[]> {
   const [theirs, ours] = await Promise.all([
-    performOn(sequence, reference),
-    performOn(sequence, subject),
+    performOn(sequence, reference, quietMs),
+    performOn(sequence, subject, quietMs),
   ]);
   return sequence.steps.flatMap((step, index) => {
     const found = differences(theirs[index] ?? new Map(), ours[index] ?? new Map());
