@@ -15,8 +15,10 @@ import {
   type RelayEvent,
   type StreamStatistics,
 } from '../../src/media/relay.js';
+import { freeUdpPort } from '../support/free-ports.js';
 import { facingPort, planOfSides, side, type FacingPort, type Side } from '../support/plans.js';
 import { openTestRelay, portModes, steeringMissing, type PortMode } from '../support/port-modes.js';
+import { until } from '../support/wait.js';
 
 const loopback4 = '127.0.0.1';
 const loopback6 = '::1';
@@ -55,23 +57,6 @@ class Phone {
   }
 }
 
-/** Finds a port that is free now; the relay then opens it. */
-async function freePort(address: string): Promise<number> {
-  const phone = await Phone.open(address);
-  const closed = once(phone.socket, 'close');
-  phone.close();
-  await closed;
-  return phone.endpoint.port;
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
-    if (condition()) return;
-    await sleep(5);
-  }
-  throw new Error(`waited in vain until ${what}`);
-}
-
 function rtp(sequence: number, ssrc = 0x1234): Buffer {
   const packet = Buffer.alloc(172, 0x55);
   packet.writeUInt8(0x80, 0);
@@ -89,15 +74,15 @@ interface TwoParty {
   readonly facing: readonly [FacingPort, FacingPort];
 }
 
-async function twoParty(
+function twoParty(
   a: Endpoint,
   b: Endpoint,
   changes: Partial<Side> = {},
   callId = 'call',
-): Promise<TwoParty> {
+): TwoParty {
   const facing: [FacingPort, FacingPort] = [
-    facingPort(0, 0, a.address, await freePort(a.address)),
-    facingPort(1, 1, b.address, await freePort(b.address)),
+    facingPort(0, 0, a.address, freeUdpPort()),
+    facingPort(1, 1, b.address, freeUdpPort()),
   ];
   const sides = [a, b].map((endpoint, id) =>
     side(id, { endpoint, signalledEndpoint: endpoint, ...changes }),
@@ -155,7 +140,7 @@ const behaviour = (mode: PortMode): void => {
 
   async function relaysBothWays(addressA: string, addressB: string): Promise<void> {
     const [a, b] = [await phone(addressA), await phone(addressB)];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint);
     expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
     const count = 20;
     for (let sequence = 0; sequence < count; sequence++) {
@@ -163,8 +148,9 @@ const behaviour = (mode: PortMode): void => {
       b.send(rtp(sequence, 0xbbbb), facing[1]);
       await sleep(1);
     }
-    await until('both heard everything', () =>
-      [a, b].every((end) => end.received.length === count),
+    await until(
+      () => [a, b].every((end) => end.received.length === count),
+      'both heard everything',
     );
     expect(b.received.map(({ bytes }) => bytes.readUInt16BE(2))).to.deep.equal([
       ...Array(count).keys(),
@@ -192,10 +178,10 @@ const behaviour = (mode: PortMode): void => {
     const events: RelayEvent[] = [];
     relay.onEvents((batch) => events.push(...batch));
     const [a, b, natted] = [await phone(), await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
     natted.send(rtp(1), facing[0]);
-    await until('an event arrived', () => events.length >= 2);
+    await until(() => events.length >= 2, 'an event arrived');
     expect(events).to.deep.equal([
       { type: 'first-packet', callId: 'call', transportId: 0 },
       {
@@ -208,19 +194,19 @@ const behaviour = (mode: PortMode): void => {
       },
     ]);
     b.send(rtp(1), facing[1]);
-    await until('the learned source hears', () => natted.received.length === 1);
+    await until(() => natted.received.length === 1, 'the learned source hears');
     expect(a.received).to.have.length(0);
   });
 
   it('keeps the learned endpoint while the generation stays and forgets it with a new one', async () => {
     const [a, b, natted] = [await phone(), await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
     natted.send(rtp(1), facing[0]);
-    await until('learned', () => streamOf(relay, 0).confirmed);
+    await until(() => streamOf(relay, 0).confirmed, 'learned');
     relay.reconcile({ ...plan, tos: 184 });
     b.send(rtp(1), facing[1]);
-    await until('the learned source hears', () => natted.received.length === 1);
+    await until(() => natted.received.length === 1, 'the learned source hears');
     expect(streamOf(relay, 0).packets).to.equal(1);
     relay.reconcile({
       ...plan,
@@ -230,28 +216,28 @@ const behaviour = (mode: PortMode): void => {
       })),
     });
     b.send(rtp(2), facing[1]);
-    await until('the signalled endpoint hears', () => a.received.length === 1);
+    await until(() => a.received.length === 1, 'the signalled endpoint hears');
     expect(natted.received).to.have.length(1);
   });
 
   it('drops other sources than the learned one with strict source', async () => {
     const [a, b, other] = [await phone(), await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { strictSource: true });
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint, { strictSource: true });
     relay.reconcile(plan);
     a.send(rtp(1), facing[0]);
-    await until('learned', () => b.received.length === 1);
+    await until(() => b.received.length === 1, 'learned');
     other.send(rtp(2), facing[0]);
-    await until('dropped', () => streamOf(relay, 0).packets === 2);
+    await until(() => streamOf(relay, 0).packets === 2, 'dropped');
     expect(streamOf(relay, 0)).to.deep.include({ errors: 1, drops: { 'strict-source': 1 } });
     expect(b.received).to.have.length(1);
   });
 
   it('counts but does not relay what a blocked stream receives', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { blocked: true });
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint, { blocked: true });
     relay.reconcile(plan);
     a.send(rtp(1), facing[0]);
-    await until('counted', () => streamOf(relay, 0).packets === 1);
+    await until(() => streamOf(relay, 0).packets === 1, 'counted');
     expect(streamOf(relay, 0)).to.deep.include({ errors: 0, drops: { blocked: 1 } });
     expect([...relay.counters('call').keys()]).to.deep.equal([0]);
     expect(relay.counters('another').size).to.equal(0);
@@ -260,28 +246,28 @@ const behaviour = (mode: PortMode): void => {
 
   it('sends pierce-NAT packets until a packet arrives', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan } = await twoParty(a.endpoint, b.endpoint, { pierceNat: true });
+    const { plan } = twoParty(a.endpoint, b.endpoint, { pierceNat: true });
     relay.reconcile(plan);
-    await until('both were pierced', () => a.received.length > 0 && b.received.length > 0);
+    await until(() => a.received.length > 0 && b.received.length > 0, 'both were pierced');
     expect(a.received[0]?.bytes.toString('hex')).to.equal('807fffff0000000000000000');
   });
 
   it('sends nothing to an endpoint that has to speak first', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, { natWait: true });
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint, { natWait: true });
     relay.reconcile(plan);
     a.send(rtp(1), facing[0]);
-    await until('counted', () => streamOf(relay, 0).packets === 1);
+    await until(() => streamOf(relay, 0).packets === 1, 'counted');
     expect(streamOf(relay, 0).drops).to.deep.equal({ 'nat-wait': 1 });
     b.send(rtp(1), facing[1]);
-    await until('a hears', () => a.received.length === 1);
+    await until(() => a.received.length === 1, 'a hears');
     a.send(rtp(2), facing[0]);
-    await until('b hears', () => b.received.length === 1);
+    await until(() => b.received.length === 1, 'b hears');
   });
 
   it('goes on from restored counters and endpoints', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint, {
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint, {
       confirmed: true,
       initialStats: { ...noStats, packets: 10, bytes: 1000, errors: 2, lastPacketMicros: 77 },
     });
@@ -290,7 +276,7 @@ const behaviour = (mode: PortMode): void => {
     expect(relay.lastPacketMicros('call')).to.equal(77);
     expect(relay.lastPacketMicros('another')).to.equal(0);
     a.send(rtp(1), facing[0]);
-    await until('counted', () => streamOf(relay, 0).packets === 11);
+    await until(() => streamOf(relay, 0).packets === 11, 'counted');
     expect(streamOf(relay, 0)).to.include({ bytes: 1172, errors: 2 });
     const { lastPacketMicros } = streamOf(relay, 0);
     const inKernel = { kernelPackets: 0, kernelBytes: 0 };
@@ -303,11 +289,11 @@ const behaviour = (mode: PortMode): void => {
 
   it('opens nothing when one port is busy, and leaves the call as it was', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing, sides } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing, sides } = twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
     const before = openSockets();
     const busy = { ...facing[1], id: 3, localPort: b.endpoint.port };
-    const spare = { ...facing[1], id: 2, localPort: await freePort(loopback4) };
+    const spare = { ...facing[1], id: 2, localPort: freeUdpPort() };
     const result = relay.reconcile(planOfSides(sides, [...facing, spare, busy]));
     expect(result).to.deep.equal({
       ok: false,
@@ -323,20 +309,20 @@ const behaviour = (mode: PortMode): void => {
     });
     expect(openSockets()).to.equal(before);
     a.send(rtp(1), facing[0]);
-    await until('still relayed', () => b.received.length === 1);
+    await until(() => b.received.length === 1, 'still relayed');
   });
 
   it('goes on with sockets when ports can be steered no longer', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint);
     expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
     a.send(rtp(1), facing[0]);
-    await until('relayed', () => b.received.length === 1);
+    await until(() => b.received.length === 1, 'relayed');
     relay.bindPorts();
     detach();
     // Both what is there and what is new.
     const [c, d] = [await phone(), await phone()];
-    const later = await twoParty(c.endpoint, d.endpoint);
+    const later = twoParty(c.endpoint, d.endpoint);
     expect(relay.reconcile({ ...later.plan, callId: 'later' })).to.deep.equal({ ok: true });
     for (const [from, to, port] of [
       [a, b, facing[0]],
@@ -373,7 +359,7 @@ const behaviour = (mode: PortMode): void => {
 
   it('leaks neither descriptors nor memory in 500 calls that reuse one port pair', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan } = await twoParty(a.endpoint, b.endpoint);
+    const { plan } = twoParty(a.endpoint, b.endpoint);
     const cycle = (count: number): void => {
       for (let index = 0; index < count; index++) {
         expect(relay.reconcile(plan)).to.deep.equal({ ok: true });
@@ -384,17 +370,17 @@ const behaviour = (mode: PortMode): void => {
     cycle(100);
     const memory = residentKib();
     cycle(500);
-    await until('every socket is closed', () => openSockets() === before);
+    await until(() => openSockets() === before, 'every socket is closed');
     expect(residentKib() - memory).to.be.lessThan(16 * 1024);
     expect(relay.statistics('call')).to.equal(null);
   });
 
   it('keeps counting ended calls in the totals', async () => {
     const [a, b] = [await phone(), await phone()];
-    const { plan, facing } = await twoParty(a.endpoint, b.endpoint);
+    const { plan, facing } = twoParty(a.endpoint, b.endpoint);
     relay.reconcile(plan);
     a.send(rtp(1), facing[0]);
-    await until('relayed', () => b.received.length === 1);
+    await until(() => b.received.length === 1, 'relayed');
     relay.reconcile(emptyPlan('call'));
     expect(relay.totals()).to.deep.equal({ packets: 1, bytes: 172, errors: 0 });
     await sleep(20);

@@ -3,13 +3,9 @@ import { expect } from 'chai';
 import type { CallState, SdpMemory } from '../../src/media/call-state.js';
 import type { NgValue } from '../../src/ng-protocol/dictionary.js';
 import { rtpengineInstalled } from '../support/daemons.js';
-import {
-  makeStore,
-  startRedis,
-  TestRtpengine,
-  until,
-  type TestRedis,
-} from './redis-store-support.js';
+import { makeStore, startRedis, TestRtpengine, type TestRedis } from './redis-store-support.js';
+import { freeUdpRange } from '../support/free-ports.js';
+import { until } from '../support/wait.js';
 
 const sdp = (address: string, port: number, video = false): string =>
   [
@@ -99,7 +95,8 @@ describe('a call between rtpengine 10.5 and this store', () => {
 
   it('is read from rtpengine, written again and restored by rtpengine on the same ports', async () => {
     const callId = 'crossing "1" %';
-    const first = await TestRtpengine.start(redis, 1, 24_000);
+    const { min } = freeUdpRange(402);
+    const first = await TestRtpengine.start(redis, 1, min);
     let before: ReadonlyMap<string, NgValue>;
     try {
       const request = { 'call-id': callId, 'from-tag': 'f%t', direction: ['lo', 'ext'] };
@@ -131,7 +128,7 @@ describe('a call between rtpengine 10.5 and this store', () => {
     expect(await store.save(withAdditions(state))).to.equal('committed');
     await store.close();
 
-    const second = await TestRtpengine.start(redis, 1, 24_000);
+    const second = await TestRtpengine.start(redis, 1, min);
     try {
       await until(() => second.output.text.includes('Redis restore time'), 'restored');
       expect(second.output.text).to.not.include('Failed to restore');

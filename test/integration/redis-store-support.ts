@@ -3,7 +3,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -15,28 +14,8 @@ import type { StoreLog } from '../../src/redis-store/log.js';
 import { RedisStore } from '../../src/redis-store/redis-store.js';
 import type { RedisStoreOptions } from '../../src/redis-store/redis-store-options.js';
 import { asItIs } from '../../src/redis-store/store.js';
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-/** Waits for `condition`, at most 10 s. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt += 1) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`never happened: ${what}`);
-}
+import { freeTcpPort, freeUdpPort } from '../support/free-ports.js';
+import { until } from '../support/wait.js';
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -113,7 +92,7 @@ export class TestRedis {
 }
 
 export async function startRedis(password: string | null = null): Promise<TestRedis> {
-  const redis = new TestRedis(await freePort(), password);
+  const redis = new TestRedis(freeTcpPort(), password);
   await redis.start();
   return redis;
 }
@@ -175,7 +154,7 @@ export class TestRtpengine {
   ) {}
 
   static async start(redis: TestRedis, database: number, portMin: number): Promise<TestRtpengine> {
-    const ngPort = await freePort();
+    const ngPort = freeUdpPort();
     const options = [
       '--config-file=none',
       '--interface=lo/127.0.0.1',
@@ -194,13 +173,16 @@ export class TestRtpengine {
     child.stderr?.on('data', (chunk: Buffer) => (output.text += chunk.toString('latin1')));
     const daemon = new TestRtpengine(child, ngPort, output);
     await until(async () => {
-      const reply = await daemon.request({ command: 'ping' }).catch(() => null);
+      const reply = await daemon.request({ command: 'ping' }, 500).catch(() => null);
       return reply?.get('result') === 'pong';
     }, 'rtpengine answers');
     return daemon;
   }
 
-  async request(fields: Readonly<Record<string, NgValue>>): Promise<ReadonlyMap<string, NgValue>> {
+  async request(
+    fields: Readonly<Record<string, NgValue>>,
+    timeoutMs = 20_000,
+  ): Promise<ReadonlyMap<string, NgValue>> {
     const socket = createSocket('udp4');
     this.#cookie += 1;
     const message = encodeBencode(new Map(Object.entries(fields)));
@@ -211,7 +193,7 @@ export class TestRtpengine {
         '127.0.0.1',
       );
       const answer: unknown[] = await once(socket, 'message', {
-        signal: AbortSignal.timeout(1000),
+        signal: AbortSignal.timeout(timeoutMs),
       });
       const bytes = answer[0];
       if (!Buffer.isBuffer(bytes)) throw new Error('no datagram');

@@ -6,14 +6,9 @@ import { StoreError } from '../../src/redis-store/errors.js';
 import { LatestValue } from '../../src/redis-store/latest-value.js';
 import type { StoredFormat } from '../../src/redis-store/schema.js';
 import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
-import {
-  freePort,
-  makeStore,
-  startRedis,
-  until,
-  type TestRedis,
-  type TestStore,
-} from './redis-store-support.js';
+import { makeStore, startRedis, type TestRedis, type TestStore } from './redis-store-support.js';
+import { freeTcpPort } from '../support/free-ports.js';
+import { until } from '../support/wait.js';
 
 const settings = {
   bencode: {
@@ -362,7 +357,7 @@ describe('the Redis store in trouble', () => {
   });
 
   it('does not start without its server', async () => {
-    const nowhere = { host: '127.0.0.1', port: await freePort() };
+    const nowhere = { host: '127.0.0.1', port: freeTcpPort() };
     const { store, log } = made({ locations: [nowhere], database: 0, password: null });
     const error: unknown = await store.start().catch((reason: unknown) => reason);
     expect(error).to.be.instanceOf(StoreError);
@@ -414,7 +409,7 @@ describe('the Redis store in trouble', () => {
   it('reads a replica and writes to it when it is a master', async function () {
     const client = redis.client();
     await client.set('old', recorded);
-    await client.replicaof('127.0.0.1', await freePort());
+    await client.replicaof('127.0.0.1', freeTcpPort());
     const test = made(redis.server());
     const { store, log } = test;
     await store.start();
@@ -424,7 +419,7 @@ describe('the Redis store in trouble', () => {
     await client.replicaof('NO', 'ONE');
     await until(() => store.healthy, 'healthy');
     expect(await client.exists('a')).to.equal(1);
-    await client.replicaof('127.0.0.1', await freePort());
+    await client.replicaof('127.0.0.1', freeTcpPort());
     await saveAll(test, ['b']);
     expect(store.healthy).to.equal(false);
     await client.replicaof('NO', 'ONE');
@@ -439,7 +434,7 @@ describe('the Redis store in trouble', () => {
   it('restores from a master what a replica lacked, but no call that has ended meanwhile', async () => {
     const client = redis.client();
     await client.mset('old', recorded, 'ended', recorded);
-    await client.replicaof('127.0.0.1', await freePort());
+    await client.replicaof('127.0.0.1', freeTcpPort());
     const { store, memory } = made(redis.server());
     await store.start();
     const adopt = (state: CallState): null => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CertificateAuthority } from '../support/certificates.js';
 import { TemporaryFolder } from '../support/child-process.js';
 import { MediaDaemon } from '../support/daemons.js';
-import { freeTcpPort } from '../support/free-ports.js';
+import { freeTcpPort, freeUdpRange } from '../support/free-ports.js';
 import { audioSdp, type NgClient } from '../support/ng-client.js';
 import { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
@@ -104,8 +104,10 @@ describe('the configuration of a running daemon', () => {
   it('has sections for interfaces, with ports of their own; one that is added is used', async () => {
     const main = 'interfaces-config = if';
     const one = '[if-one]\naddress = 127.0.0.1';
-    const two =
-      '[if-two]\naddress = 127.0.0.2\nport-min = 45000\nport-max = 45005\nexclude-ports = 45002';
+    const { min } = freeUdpRange(8);
+    const ofTwo = (max: number): string =>
+      `[if-two]\naddress = 127.0.0.2\nport-min = ${min}\nport-max = ${max}\nexclude-ports = ${min + 2}`;
+    const two = ofTwo(min + 5);
     await start(main, one);
     const ports = async (callId: string): Promise<readonly (string | number)[]> => {
       const reply = await offer(callId, { direction: ['one', 'two'] });
@@ -117,11 +119,11 @@ describe('the configuration of a running daemon', () => {
     expect(said).to.include('Taken: interfaces-config = if;[one] address=127.0.0.1;[two]');
     const used = [await ports('first'), await ports('second')];
     expect(used).to.have.deep.members([
-      ['127.0.0.2', 45_000],
-      ['127.0.0.2', 45_004],
+      ['127.0.0.2', min],
+      ['127.0.0.2', min + 4],
     ]);
     expect((await offer('third', { direction: ['one', 'two'] }))['result']).to.equal('error');
-    const moved = await reload(main, one, two.replace('45005', '45007'));
+    const moved = await reload(main, one, ofTwo(min + 7));
     expect(moved).to.include('the ports of interface two are others');
   });
 

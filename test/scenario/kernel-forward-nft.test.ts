@@ -10,6 +10,7 @@ import {
   obstacleToKernelForwarding,
   obstacleToNft,
 } from '../support/kernel-forwarding.js';
+import { untilToldSeconds } from '../support/load.js';
 import { Pair } from '../support/pair.js';
 import { pause, until } from '../support/wait.js';
 
@@ -40,7 +41,7 @@ describe('kernel forwarding by nftables', function () {
   const words = (...options: readonly string[]): readonly string[] => [
     ...[`--interface=${pair.one.address}`, `--listen-ng=${pair.one.address}:2223`],
     ...[`--listen-cli=${pair.one.address}:${cli}`, `--redis=10.0.0.1:6379/1`],
-    ...['--port-min=30000', '--port-max=32999', '--no-fallback', ...options],
+    ...['--port-min=30000', '--port-max=32767', '--no-fallback', ...options],
   ];
   const setForwarding = (value: 0 | 1): string =>
     pair.one.namespace.run('sysctl', '-w', `net.ipv4.conf.eth0.forwarding=${value}`);
@@ -48,8 +49,10 @@ describe('kernel forwarding by nftables', function () {
     setForwarding(1);
     return pair.one.startRelay(words('--kernel-forward=nft', ...options));
   };
-  const talk = (seconds: number): Promise<TestProcess> =>
-    pair.talk({ ng: `${pair.one.address}:2223`, calls, seconds, portBase: 10_000 });
+  const talk = (): Promise<TestProcess> =>
+    pair.talk({
+      ...{ ng: `${pair.one.address}:2223`, calls, seconds: untilToldSeconds, portBase: 10_000 },
+    });
   const kernel = (): string => pair.one.command(cli, 'kernel');
   const flows = (): number => Number(/^Flows: (\d+)$/m.exec(kernel())?.[1] ?? Number.NaN);
   const forwarded = (): number => Number(/forwarded: (\d+)/.exec(kernel())?.[1] ?? 0);
@@ -136,14 +139,14 @@ describe('kernel forwarding by nftables', function () {
 
   it('leaves everything to the daemon where a firewall drops what is forwarded', async () => {
     const daemon = await start();
-    const load = await talk(10);
+    const load = await talk();
     await settled();
     pair.one.namespace.run('nft', wall);
     await daemon.untilLogged('Kernel forwarding is suspended');
     expect(daemon.log()).to.match(/a firewall/);
     // They leave in slices, so that no reply waits for all of them.
     await until(() => flows() === 0, 'no flow in the kernel');
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     expect(report).to.include({ duplicates: 0, strange: 0 });
     expect(report.lostAtEnd.max).to.equal(0);
     expect(kernel()).to.match(/^Mode: nft, suspended/);
@@ -152,9 +155,9 @@ describe('kernel forwarding by nftables', function () {
   it('tries with one stream whether there is a firewall', async () => {
     const daemon = await start();
     pair.one.namespace.run('nft', wall);
-    const load = await talk(8);
+    const load = await talk();
     await daemon.untilLogged('Kernel forwarding is suspended');
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     expect(report).to.include({ duplicates: 0, strange: 0 });
     expect(report.lost).to.be.at.least(1);
     expect(report.lostPerStream.p95, 'of the other streams').to.equal(0);
@@ -163,12 +166,12 @@ describe('kernel forwarding by nftables', function () {
 
   it('comes back when somebody flushes the rule set, and loses nothing', async () => {
     const daemon = await start();
-    const load = await talk(10);
+    const load = await talk();
     await settled();
     pair.one.namespace.run('nft', 'flush', 'ruleset');
     await daemon.untilLogged('somebody had removed the table');
     expect(tables()).to.contain(table);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
     expect(kernel()).to.match(/forwarded: [1-9]/);
   });
@@ -181,7 +184,7 @@ describe('kernel forwarding by nftables', function () {
       'No kernel forwarding on eth0: IP forwarding is off (net.ipv4.conf.eth0.forwarding); ' +
         '--kernel-forward-set-forwarding switches it on',
     );
-    const load = await talk(11);
+    const load = await talk();
     await until(() => flows() === streams, `${streams} flows`);
     await pause(500);
     expect(kernel()).to.match(/^Devices: none$/m);
@@ -189,7 +192,7 @@ describe('kernel forwarding by nftables', function () {
     await daemon.untilLogged('Kernel forwarding on eth0');
     await until(() => forwarded() > 5000, 'forwarding');
     setForwarding(0);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     // What is on its way when forwarding ends is lost, and no more.
     expect(report).to.include({ duplicates: 0, strange: 0 });
     expect(report.lostAtEnd.max).to.equal(0);
