@@ -24,12 +24,9 @@ const interfaces = [
   `pub/${secondRelayAddress}`,
 ] as const;
 
-/** Some packets of a stream. */
-const moment = 160;
-
 for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly RigMode[]) {
   describe(`calls that change, kernel forwarding ${mode}`, function () {
-    this.timeout(30_000);
+    this.timeout(90_000);
     const kernel = mode !== 'none';
     let rig: KernelRig;
     let next = 0;
@@ -55,7 +52,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
     /** Some packets, the last of them by way of the kernel. */
     async function back(call: RigCall, flows = 2): Promise<void> {
       if (kernel) await call.inKernel(flows);
-      await pause(moment);
+      await rig.phones.some();
     }
 
     it('a re-INVITE moves the callee: from the reply on nothing goes to the old place', async () => {
@@ -66,7 +63,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const sent = await call.offer('b', call.sdp('b', [], { address, port }));
       await call.answer('a', call.sdp('a'));
       await call.talk('b', `${call.id}b2`);
-      await pause(moment);
+      await rig.phones.some();
       // Until now to the ports that the caller had been told before.
       await call.talk('a');
       await back(call);
@@ -81,10 +78,10 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const port = rig.nextPort();
       await call.open('a', `${call.id}a2`, { port });
       await call.offer('a', call.sdp('a', [], { port }));
-      await pause(moment);
+      await rig.phones.some();
       await call.answer('b', call.sdp('b'));
       // The end of the learning; a flow that was kept while it went on delays that.
-      await pause(kernel ? 4500 : moment);
+      await rig.phones.some(kernel ? 225 : 40);
       await call.talk('a', `${call.id}a2`);
       await call.talk('b');
       await back(call);
@@ -94,7 +91,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       // of it, what is signalled does.
       expect(report.back.lost).to.deep.equal([]);
       expect(report.back.places[`${call.id}a`]?.last).to.equal(report.back.sent);
-      expect(report.back.places[`${call.id}a2`]?.count ?? 0).to.be.at.most(3);
+      expect(report.back.places[`${call.id}a2`]?.count ?? 0).to.be.at.most(12);
     });
 
     for (const who of ['a', 'b'] as const) {
@@ -118,7 +115,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       await rig.phones.hush(call.back);
       await call.offer('a', call.sdp('a'));
       await call.talk('b', `${call.id}b2`);
-      await pause(moment);
+      await rig.phones.some();
       const moved = await rig.phones.marks();
       await back(call);
       const report = await call.hush();
@@ -149,11 +146,12 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
         const reverse = direction === 'sendonly' ? 'recvonly' : 'inactive';
         const quiet = direction === 'sendonly' ? ['back'] : ['forth', 'back'];
         await call.offer('a', call.sdp('a', [`a=${direction}`]));
-        await pause(moment);
-        const offered = await rig.phones.marks();
+        await rig.phones.some();
+        const offered = await rig.phones.arrived(call.id);
         const held = await call.answer('b', call.sdp('b', [`a=${reverse}`]));
-        await pause(moment);
+        await rig.phones.some();
         const resumed = await rig.phones.marks();
+        await rig.phones.some();
         const sent = await call.offer('a', call.sdp('a'));
         await back(call);
         await call.answer('b', call.sdp('b'));
@@ -169,8 +167,8 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
           }
           const { lost } = report[way];
           // Until it is answered nothing is taken away: it may be refused.
-          expect(lost[0]).to.be.at.least((offered[label] ?? 0) - 2);
-          expect(lost[0]).to.be.at.most((held[label] ?? 0) + 2);
+          expect(lost[0]).to.be.greaterThan(offered[label] ?? 0);
+          expect(lost[0]).to.be.at.most((held[label] ?? 0) + 1);
           expect(lost).to.include(resumed[label] ?? 0);
           expect(lost.at(-1)).to.be.at.most(sent[label] ?? 0);
         }
@@ -180,24 +178,24 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
     it('hold by a zero address: the held party hears nothing from its answer on until it resumes', async () => {
       const call = await settled();
       await call.offer('a', call.sdp('a', [], { address: '0.0.0.0' }));
-      await pause(moment);
-      const offered = await rig.phones.marks();
+      await rig.phones.some();
+      const offered = await rig.phones.arrived(call.id);
       const held = await call.answer('b', call.sdp('b'));
-      await pause(moment);
+      await rig.phones.some();
       const quiet = (await rig.phones.report()).streams[call.back]?.places[`${call.id}a`];
       // Until it is answered nothing is taken away: it may be refused.
-      expect(quiet?.last).to.be.at.least((offered[call.back] ?? 0) - 2);
+      expect(quiet?.last).to.be.at.least(offered[call.back] ?? 0);
       expect(quiet?.last).to.be.at.most(held[call.back] ?? 0);
       const resumed = await rig.phones.marks();
+      await rig.phones.some();
       await call.offer('a', call.sdp('a'));
       const sent = await call.answer('b', call.sdp('b'));
       await back(call);
       const report = await call.hush();
       expectWhole(report.forth, `${call.id}b`);
-      // What was under way when the relay was told may be among it.
       const lost = report.back.lost;
-      expect(lost[0]).to.be.at.least((offered[call.back] ?? 0) - 2);
-      expect(lost[0]).to.be.at.most((held[call.back] ?? 0) + 2);
+      expect(lost[0]).to.be.greaterThan(offered[call.back] ?? 0);
+      expect(lost[0]).to.be.at.most((held[call.back] ?? 0) + 1);
       expect(lost.at(-1)).to.be.at.most(sent[call.back] ?? 0);
       expect(lost).to.include(resumed[call.back] ?? 0);
     });
@@ -206,9 +204,10 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled();
       await call.offer('b', call.sdp('b', [], { port: 0 }));
       const refused = await call.answer('a', call.sdp('a', [], { port: 0 }));
-      await pause(moment);
+      await rig.phones.some();
       if (kernel) expect(await call.flows()).to.deep.equal([]);
       const before = await rig.phones.marks();
+      await rig.phones.some();
       const report = (await rig.phones.report()).streams;
       for (const label of [call.forth, call.back]) {
         const last = Object.values(report[label]?.places ?? {}).map((place) => place.last);
@@ -232,7 +231,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled({ flags: ['media-handover'] });
       await call.open('b', `${call.id}b2`, { port: rig.nextPort() });
       await call.talk('b', `${call.id}b2`);
-      await pause(moment);
+      await rig.phones.some();
       const moved = await rig.phones.marks();
       await back(call);
       const report = await call.hush();
@@ -258,7 +257,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled();
       await call.open('b', `${call.id}b2`, { port: rig.nextPort() });
       await call.talk('b', `${call.id}b2`);
-      await pause(2 * moment);
+      await rig.phones.some(16);
       await call.talk('b');
       await back(call);
       const report = await call.hush();
@@ -270,9 +269,9 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled({ flags: ['strict-source'] });
       await call.open('b', `${call.id}b2`, { port: rig.nextPort() });
       await call.talk('b', `${call.id}b2`);
-      await pause(2 * moment);
+      await rig.phones.some(16);
       await call.talk('b');
-      await pause(2 * moment);
+      await rig.phones.some(16);
       const report = await call.hush();
       expectWhole(report.forth, `${call.id}b`);
       const { lost } = report.back;
@@ -285,9 +284,10 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
 
     it('block media: from the reply on one party is not heard, until it is unblocked', async () => {
       const call = await settled();
+      const heard = await rig.phones.arrived(call.id);
       const blocked = await call.ask('block media', ofA);
       expect(blocked.reply['result']).to.equal('ok');
-      await pause(moment);
+      await rig.phones.some();
       if (kernel) expect(await call.flows()).to.have.lengthOf(1);
       const quiet = call.reportIn(await rig.phones.report()).forth.places[`${call.id}b`];
       expect(quiet?.last).to.be.at.most(blocked.sent[call.forth] ?? 0);
@@ -297,16 +297,15 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       expectWhole(report.back, `${call.id}a`);
       const { lost } = report.forth;
       expect(report.forth.duplicates).to.equal(0);
-      // What was under way when the relay was told may be among it.
       expect(lost.length).to.be.greaterThan(5);
-      expect(lost[0]).to.be.at.least((blocked.sent[call.forth] ?? 0) - 2);
+      expect(lost[0]).to.be.greaterThan(heard[call.forth] ?? 0);
       expect(lost.at(-1)).to.be.at.most(sent[call.forth] ?? 0);
     });
 
     it('silence media: from the reply on a party is silent, and nothing is lost', async () => {
       const call = await settled();
       const silenced = await call.ask('silence media', ofA);
-      await pause(moment);
+      await rig.phones.some();
       if (kernel) expect(await call.flows()).to.have.lengthOf(1);
       const heard = call.reportIn(await rig.phones.report()).forth.places[`${call.id}b`];
       expect(heard?.last).to.be.at.most(silenced.sent[call.forth] ?? 0);
@@ -327,10 +326,11 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled({ media });
       const digits = `${call.id}dtmf`;
       await rig.phones.talk(digits, `${call.id}a`, call.targets.a, 'dtmf');
-      await pause(moment);
+      await rig.phones.some();
+      const heard = await rig.phones.arrived(call.id);
       const blocked = await call.ask('block DTMF', ofA);
       const before = kernel ? await call.flows() : [];
-      await pause(moment);
+      await rig.phones.some();
       if (kernel) {
         const now = await call.flows();
         expect(now).to.have.lengthOf(2);
@@ -347,7 +347,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       expectWhole(report.back, `${call.id}a`);
       const dtmf = (await rig.phones.report()).streams[digits];
       expect(dtmf?.lost.length).to.be.greaterThan(2);
-      expect(dtmf?.lost[0]).to.be.at.least((blocked.sent[digits] ?? 0) - 2);
+      expect(dtmf?.lost[0]).to.be.greaterThan(heard[digits] ?? 0);
       expect(dtmf?.lost.at(-1)).to.be.at.most(sent[digits] ?? 0);
     });
 
@@ -355,7 +355,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       const call = await settled();
       const { sent, reply } = await call.ask('delete', { 'from-tag': 'tag-a' });
       expect(reply['result']).to.equal('ok');
-      await pause(moment);
+      await rig.phones.some();
       if (kernel) expect(await call.flows()).to.deep.equal([]);
       const report = await call.hush();
       for (const stream of [report.forth, report.back]) {
@@ -370,17 +370,13 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
 
     it('delete with a delay: all is forwarded until then, and nothing afterwards', async () => {
       const call = await settled();
-      await call.ask('delete', { 'from-tag': 'tag-a', 'delete-delay': 1 });
-      await pause(2 * moment);
-      const { forth, back: other } = call.reportIn(await rig.phones.report());
-      // The last packets are under way.
-      for (const { lost, sent } of [forth, other]) {
-        expect(lost.filter((number) => number < sent - 3)).to.deep.equal([]);
-      }
+      await call.ask('delete', { 'from-tag': 'tag-a', 'delete-delay': 3 });
+      await rig.phones.some(16);
+      await rig.phones.arrived(call.id);
       await until(async () => (await call.ask('query')).reply['result'] === 'error', 'its end');
       const gone = await rig.phones.marks();
       if (kernel) expect(await call.flows()).to.deep.equal([]);
-      await pause(moment);
+      await rig.phones.some();
       const report = await call.hush();
       expect(report.forth.places[`${call.id}b`]?.last).to.be.at.most(gone[call.forth] ?? 0);
       expect(report.back.places[`${call.id}a`]?.last).to.be.at.most(gone[call.back] ?? 0);
@@ -388,10 +384,10 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
 
     it('an offer during the delay keeps the call, and the kernel forwards on', async () => {
       const call = await settled();
-      await call.ask('delete', { 'from-tag': 'tag-a', 'delete-delay': 1 });
+      await call.ask('delete', { 'from-tag': 'tag-a', 'delete-delay': 3 });
       await call.offer('a', call.sdp('a'));
       await call.answer('b', call.sdp('b'));
-      await pause(1500);
+      await pause(3500);
       await back(call);
       const report = await call.hush();
       expectWhole(report.forth, `${call.id}b`);
@@ -408,7 +404,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
     it('IPv4 to IPv6, which stays in userspace', async () => {
       const addresses = ['10.0.0.1', phoneAddress6] as const;
       const call = await settled({ addresses, offer: { 'address family': 'IP6' } }, 0);
-      await pause(moment);
+      await rig.phones.some();
       expect(kernel ? await call.flows() : []).to.deep.equal([]);
       const report = await call.hush();
       expectWhole(report.forth, `${call.id}b`);
@@ -448,7 +444,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
         const label = `${call.id}rtcp${side}`;
         const target = call.targets[side === 'a' ? 'a' : 'b'];
         await rig.phones.talk(label, `${call.id}${side}`, target, 'rtcp');
-        await pause(moment);
+        await rig.phones.some();
         await rig.phones.hush(label);
         await pause(60);
         const stream = (await rig.phones.report()).streams[label];
@@ -515,7 +511,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
       await second.open('b');
       await first.talk('a');
       await second.talk('b');
-      await pause(4 * moment);
+      await rig.phones.some(32);
       await rig.phones.hush(first.id);
       await rig.phones.hush(second.id);
       const { streams } = await rig.phones.settledReport();
@@ -542,7 +538,7 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
         });
       };
       const begun = await numbers('query');
-      await pause(1100);
+      await rig.phones.some(55);
       const later = await numbers('query');
       later.forEach(({ packets, last }, at) => {
         expect(packets).to.be.greaterThan(begun[at]?.packets ?? 0);

@@ -48,7 +48,7 @@ for (const mode of ['tc', 'xdp-generic'] as const satisfies readonly RigMode[]) 
       const id = `fault${mode}${(next += 1)}.`;
       const call = await new RigCall(rig, id, addresses === undefined ? {} : { addresses }).begin();
       await call.inKernel();
-      await pause(100);
+      await rig.phones.some(5);
       begun = await rig.phones.marks();
       return call;
     }
@@ -69,7 +69,6 @@ for (const mode of ['tc', 'xdp-generic'] as const satisfies readonly RigMode[]) 
       await until(
         async () => (await heard()).every((count, at) => count > (before[at] ?? 0) + 5),
         'media goes on',
-        15_000,
       );
       if (!inKernel) return;
       const flows = await forwarded(call);
@@ -78,14 +77,13 @@ for (const mode of ['tc', 'xdp-generic'] as const satisfies readonly RigMode[]) 
           flows.length === 2 &&
           (await forwarded(call)).every((count, at) => count > (flows[at] ?? 0) + 2),
         'the kernel forwards again',
-        15_000,
       );
     }
 
     /** From now on. Returns the longest gap of either stream until now, as a part of what it sent since `begin`. */
     async function nothingMoreIsLost(call: RigCall): Promise<number> {
       const marks = await rig.phones.marks();
-      await pause(300);
+      await rig.phones.some(15);
       const report = await call.hush();
       let longest = 0;
       let part = 0;
@@ -141,9 +139,9 @@ for (const mode of ['tc', 'xdp-generic'] as const satisfies readonly RigMode[]) 
       const sentOn = (device: string): number =>
         Number(inNode('cat', `/sys/class/net/${device}/statistics/tx_packets`));
       ofNode('route', 'replace', '10.0.9.0/24', 'via', '10.0.1.1');
-      await pause(150);
+      await rig.phones.some();
       const before = sentOn('eth1');
-      await pause(300);
+      await rig.phones.some(15);
       expect(sentOn('eth1') - before, 'packets by the new route').to.be.greaterThan(5);
       // XDP is attached to the devices of the media addresses and sends on no other.
       await recovered(call, mode === 'tc');

@@ -85,7 +85,7 @@ describe('kernel forwarding of several daemons', function () {
     );
     expect(second.log()).to.match(/WARNING: .*No kernel forwarding on eth0: XDP on eth0: /);
     const call = await new RigCall(rig, 'second', { number: 2 }).begin();
-    await pause(300);
+    await rig.phones.some(15);
     await second.stop();
     await expectAllWhole(mine);
     const report = call.reportIn(await rig.phones.report());
@@ -116,7 +116,7 @@ describe('kernel forwarding of several daemons', function () {
     ]);
     expect(second.log()).to.match(/WARNING: .*relay1 is in use by another process/);
     const call = await new RigCall(rig, 'second', { number: 2 }).begin();
-    await pause(300);
+    await rig.phones.some(15);
     await expectAllWhole([call]);
     await second.stop();
     expect(await rig.flowCount(1)).to.equal(4);

@@ -177,7 +177,7 @@ async function command(host: string, port: number, text: string): Promise<string
   const socket = connect({ host, port });
   const parts: Buffer[] = [];
   socket.on('data', (bytes: Buffer) => parts.push(bytes));
-  socket.setTimeout(5000, () => socket.destroy(new Error('no answer of the command line')));
+  socket.setTimeout(30_000, () => socket.destroy(new Error('no answer of the command line')));
   socket.end(`${text}\n`);
   await once(socket, 'close');
   return Buffer.concat(parts).toString('latin1');

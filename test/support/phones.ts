@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url';
 import type { NgDictionary } from './bencode.js';
 import type { NetworkNamespace } from './namespaces.js';
 import type { Reply } from './ng-client.js';
-import { pause } from './wait.js';
+import { pause, until } from './wait.js';
+
+/** From packet to packet of a stream. */
+export const packetMs = 20;
 
 /** `dtmf`: RTP of payload type 101; `raw`: no RTP at all. */
 export type PacketKind = 'rtp' | 'dtmf' | 'rtcp' | 'raw';
@@ -124,7 +127,7 @@ export class Phones {
     await this.#ask({ op: 'open', name, ...at });
   }
 
-  /** Begins a stream of a packet every 20 ms, or lets it go on from another socket or to elsewhere. */
+  /** Begins a stream of a packet every 20 ms (`packetMs`), or lets it go on from another socket or to elsewhere. */
   async talk(label: string, from: string, to: Address, kind: PacketKind = 'rtp'): Promise<void> {
     await this.#ask({ op: 'talk', label, from, to, kind });
   }
@@ -138,12 +141,37 @@ export class Phones {
     return (await this.#ask({ op: 'marks' })) as Marks;
   }
 
+  /**
+   * Waits until everyone who talks has sent so many packets more: some of a stream, which takes longer on a busy
+   * machine, where a sender that was held up leaves out what it could not send.
+   */
+  async some(packets = 8): Promise<void> {
+    const before = await this.marks();
+    await pause(packets * packetMs);
+    await until(async () => {
+      const sent = Object.entries(await this.marks());
+      const more = sent.map(([label, count]) => count - (before[label] ?? 0));
+      return more.every((count) => count === 0 || count >= packets);
+    }, `${packets} packets more`);
+  }
+
+  /** What the streams whose labels begin so have sent by now; all of that has arrived when this resolves. */
+  async arrived(label: string): Promise<Marks> {
+    const sent = await this.marks();
+    await until(async () => {
+      const { streams } = await this.report();
+      const own = Object.entries(streams).filter(([name]) => name.startsWith(label));
+      return own.every(([name, { lost }]) => (lost[0] ?? Infinity) > (sent[name] ?? 0));
+    }, `the arrival of all that ${label} has sent`);
+    return sent;
+  }
+
   async report(): Promise<PhonesReport> {
     return (await this.#ask({ op: 'report' })) as PhonesReport;
   }
 
   /** An NG command from where the phones are; it is repeated `tries` times, 200 ms apart. */
-  async ng(at: Address, dictionary: NgDictionary, tries = 20): Promise<MarkedReply> {
+  async ng(at: Address, dictionary: NgDictionary, tries = 100): Promise<MarkedReply> {
     const { address: host, port } = at;
     return (await this.#ask({ op: 'ng', host, port, dictionary, tries })) as MarkedReply;
   }
@@ -158,12 +186,14 @@ export class Phones {
    */
   async settledReport(label = ''): Promise<PhonesReport> {
     let before = '';
-    for (let attempt = 0; attempt < 20; attempt++) {
+    let same = 0;
+    for (let attempt = 0; attempt < 40; attempt++) {
       await pause(60);
       const report = await this.report();
       const streams = Object.entries(report.streams).filter(([name]) => name.startsWith(label));
       const now = JSON.stringify(streams);
-      if (now === before) return report;
+      same = now === before ? same + 1 : 0;
+      if (same === 2) return report;
       before = now;
     }
     return this.report();
