@@ -12,7 +12,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: loadgen relay|control|handshakes|hold --ng HOST:PORT [options]\n"
     "  --calls N        calls (relay, hold), default 100\n"
-    "  --seconds S      duration, default 10\n"
+    "  --seconds S      duration, default 10; relay: two seconds more after SIGUSR1, if that is "
+    "sooner\n"
     "  --warmup S       of it not counted (control)\n"
     "  --ptime MS       one packet per stream every MS ms (relay), default 20\n"
     "  --bind-a ADDR    address of the callers' phones, default 127.0.0.1\n"

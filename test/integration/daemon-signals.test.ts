@@ -103,7 +103,7 @@ describe('signals', () => {
         String(daemon.process.pid),
       );
       daemon.process.signal(signal);
-      expect(await daemon.process.ended(5000)).to.equal(0);
+      expect(await daemon.process.ended()).to.equal(0);
       expect(daemon.process.log()).to.match(/Version \S+ shutting down/);
       expect(existsSync(folder.file('pid'))).to.equal(false);
     });
@@ -111,6 +111,6 @@ describe('signals', () => {
 
   it('a second TERM during the stop does no harm', async () => {
     for (let i = 0; i < 3; i++) daemon.process.signal('SIGTERM');
-    expect(await daemon.process.ended(5000)).to.equal(0);
+    expect(await daemon.process.ended()).to.equal(0);
   });
 });

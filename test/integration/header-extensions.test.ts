@@ -76,7 +76,7 @@ describe('header extensions that a side is not to see', () => {
         for (let sequence = 1; sequence <= 5; sequence++) {
           a.rtpSocket.send(withElements(sequence, elements), port, '127.0.0.1');
         }
-        await until(() => x.rtp.length === 5, 'all packets reach the callee', 5_000);
+        await until(() => x.rtp.length === 5, 'all packets reach the callee');
         for (const { bytes } of x.rtp) {
           expect(idsIn(bytes)).to.deep.equal(seen);
           expect(bytes.subarray(-7).toString()).to.equal('payload');
@@ -84,7 +84,7 @@ describe('header extensions that a side is not to see', () => {
         // What the callee sends is nobody's business but the answer's.
         const back = mediaTarget(String(offered['sdp'])).port;
         x.rtpSocket.send(withElements(1, elements), back, '127.0.0.1');
-        await until(() => a.rtp.length === 1, 'the packet reaches the caller', 5_000);
+        await until(() => a.rtp.length === 1, 'the packet reaches the caller');
         expect(idsIn(a.rtp[0]?.bytes ?? Buffer.alloc(16))).to.deep.equal([1, 2, 3]);
       } finally {
         ng.close();

@@ -66,7 +66,7 @@ describe('media on hold', () => {
     a.rtpSocket.send(report, ofA, '127.0.0.1');
     x.rtpSocket.send(report, ofX, '127.0.0.1');
     const reported = (): boolean => a.rtcp.length > before.ra && x.rtcp.length > before.rx;
-    await until(reported, 'reports go on, hold or not', 5_000);
+    await until(reported, 'reports go on, hold or not');
     return [x.rtp.length - before.x, a.rtp.length - before.a];
   }
 
@@ -124,7 +124,7 @@ describe('media on hold', () => {
     const before = { a: a.rtp.length, x: x.rtp.length };
     x.rtpSocket.send(packet(2), ports[1], '127.0.0.1');
     a.rtpSocket.send(packet(2), ports[0], '127.0.0.1');
-    await until(() => x.rtp.length > before.x, 'who holds may still send', 5_000);
+    await until(() => x.rtp.length > before.x, 'who holds may still send');
     expect(a.rtp).to.have.length(before.a);
     expect(await heard(await signal(call, 'sendrecv', 'sendrecv'))).to.deep.equal([1, 1]);
   });
@@ -149,7 +149,7 @@ describe('media on hold', () => {
       const offer = { command: 'offer', 'call-id': 'heard', 'from-tag': 'a', 'to-tag': 'x' };
       await ng.ask({ ...offer, sdp: body(a, 'inactive') });
       expect(await heard(ports)).to.deep.equal([1, 1]);
-      await until(() => s.rtp.length === 1, 'the subscriber hears it', 5_000);
+      await until(() => s.rtp.length === 1, 'the subscriber hears it');
       expect(await heard(await signal('heard', 'inactive', 'inactive'))).to.deep.equal([0, 0]);
       expect(s.rtp).to.have.length(1);
     } finally {
@@ -164,7 +164,7 @@ describe('media on hold', () => {
     const { port } = mediaTarget(String((await ng.ask(answer))['sdp']));
     a.rtpSocket.send(packet(1), port, '127.0.0.1');
     a.rtpSocket.send(report, port, '127.0.0.1');
-    await until(() => a.rtcp.length > 0, 'its report comes back', 5_000);
+    await until(() => a.rtcp.length > 0, 'its report comes back');
     expect(a.rtp).to.have.length(0);
   });
 });

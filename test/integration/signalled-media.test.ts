@@ -54,7 +54,7 @@ describe('SIP over one family, media over the other', () => {
         x.sendNext(mediaTarget(String(offered['sdp'])));
         await pause(2);
       }
-      await until(() => a.received === 10, 'all packets reach the caller', 5_000);
+      await until(() => a.received === 10, 'all packets reach the caller');
     });
   }
 });
@@ -91,7 +91,7 @@ describe('RTCP that a=rtcp tells nothing usable about', () => {
         await ng.ask({ command: 'answer', ...keys, 'to-tag': 'x', sdp: body(x.port) });
         const target = mediaTarget(String(offered['sdp']));
         x.sendReport({ ...target, port: target.port + 1 });
-        await until(() => a.rtcp.length === 1, 'the report reaches the caller', 5_000);
+        await until(() => a.rtcp.length === 1, 'the report reaches the caller');
       } finally {
         for (const phone of [a, x]) phone.close();
       }

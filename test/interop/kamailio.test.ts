@@ -197,7 +197,7 @@ describe(`Kamailio, SIPp and ${subjectKind}`, function () {
         ...[`Call-ID: ${callId}`, 'CSeq: 1 INFO', 'Max-Forwards: 10', `X-Media: ${media}`],
         ...['Content-Length: 0', '', ''],
       ];
-      const answered = once(socket, 'message', { signal: AbortSignal.timeout(5000) });
+      const answered = once(socket, 'message', { signal: AbortSignal.timeout(30_000) });
       socket.send(lines.join('\r\n'), port, '127.0.0.1');
       const [reply] = (await answered) as [Buffer];
       return Number(/^SIP\/2.0 (\d+)/.exec(reply.toString('latin1'))?.[1]);

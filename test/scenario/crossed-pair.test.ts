@@ -4,6 +4,7 @@
  * each node, one for each address (what the template unit rtprelay@.service is for).
  */
 import { expect } from 'chai';
+import { untilToldSeconds } from '../support/load.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { describeLoss, hubAddress, Pair, type PairNode } from '../support/pair.js';
 import { until } from '../support/wait.js';
@@ -67,7 +68,7 @@ const layouts: readonly Layout[] = [
 ];
 
 describe('a crossed pair', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let pair: Pair;
 
   before(function () {
@@ -88,18 +89,14 @@ describe('a crossed pair', function () {
         layout.cliPorts.reduce((count, port) => count + node.sessions(port)[kind], 0);
       const holds = async (node: PairNode, own: number, foreign: number): Promise<void> => {
         const what = `${own} own and ${foreign} foreign calls on node ${node.number}`;
-        await until(
-          () => sum(node, 'own') === own && sum(node, 'foreign') === foreign,
-          what,
-          15_000,
-        );
+        await until(() => sum(node, 'own') === own && sum(node, 'foreign') === foreign, what);
       };
 
       one.addAddress(a.address);
       two.addAddress(b.address);
       await layout.start(one);
       await layout.start(two);
-      const seconds = 14;
+      const seconds = untilToldSeconds;
       const talk = (node: PairNode, half: Half, portBase: number): ReturnType<Pair['talk']> =>
         pair.talk({ ng: `${node.address}:${layout.ngPort(half)}`, calls, seconds, portBase });
       const [first, second] = [await talk(one, a, 10_000), await talk(two, b, 12_000)];
@@ -112,7 +109,7 @@ describe('a crossed pair', function () {
       await holds(two, 2 * calls, 0);
 
       // Node one comes back as the standby of everything: it has nothing of its own to restore.
-      one.powerOn();
+      await one.powerOn();
       await layout.start(one);
       await holds(one, 0, 2 * calls);
 
@@ -134,7 +131,7 @@ describe('a crossed pair', function () {
         [first, 'calls of a (power-off, switchback)'],
         [second, 'calls of b (power-off)'],
       ] as const) {
-        const report = await pair.reportOf(load);
+        const report = await pair.reportSoon(load);
         console.log(describeLoss(what, report));
         // A stream that does not come back misses all packets after the failover.
         expect(report.lostAtEnd.max).to.equal(0);

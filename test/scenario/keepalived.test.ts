@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TemporaryFolder, type TestProcess } from '../support/child-process.js';
 import { startKeepalived, type KeepalivedOptions } from '../support/keepalived.js';
+import { untilToldSeconds } from '../support/load.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { describeLoss, hubAddress, Pair, type PairNode } from '../support/pair.js';
 import { until } from '../support/wait.js';
@@ -17,7 +18,7 @@ const addressA = '10.0.0.101';
 const addressB = '10.0.0.102';
 
 describe('keepalived and a pair of relays', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let pair: Pair;
   let folder: TemporaryFolder;
 
@@ -52,7 +53,7 @@ describe('keepalived and a pair of relays', function () {
     node.holds(cli, own, foreign);
   /** Waits for an address; what keepalived of that node says is in the message if it never comes. */
   const holdsAddress = (keepalived: TestProcess, node: PairNode, address: string): Promise<void> =>
-    keepalived.until(() => node.hasAddress(address), 20_000);
+    keepalived.until(() => node.hasAddress(address), 60_000);
 
   const single: KeepalivedOptions = {
     configuration: 'pair.conf',
@@ -60,29 +61,29 @@ describe('keepalived and a pair of relays', function () {
   };
 
   /** Both nodes serve, the first one active, and calls are up on it and known to the second. */
-  async function serving(
-    seconds: number,
-  ): Promise<Record<'daemon' | 'onOne' | 'onTwo' | 'load', TestProcess>> {
+  async function serving(): Promise<Record<'daemon' | 'onOne' | 'onTwo' | 'load', TestProcess>> {
     const { one, two } = pair;
     const daemon = await startRelay(one);
     await startRelay(two);
     const onOne = startKeepalived(one, folder, single);
     await holdsAddress(onOne, one, addressA);
     const onTwo = startKeepalived(two, folder, single);
-    const load = await pair.talk({ ng: `${addressA}:${ng}`, calls, seconds, portBase: 10_000 });
+    const load = await pair.talk({
+      ...{ ng: `${addressA}:${ng}`, calls, seconds: untilToldSeconds, portBase: 10_000 },
+    });
     await holds(two, 0, calls);
     return { daemon, onOne, onTwo, load };
   }
 
   it('carries all calls on when the active node loses power, and again when the other one does', async () => {
     const { one, two } = pair;
-    const { onTwo, load } = await serving(14);
+    const { onTwo, load } = await serving();
 
     await one.powerOff();
     await holdsAddress(onTwo, two, addressA);
     await holds(two, calls, 0);
 
-    one.powerOn();
+    await one.powerOn();
     await startRelay(one);
     await holds(one, 0, calls);
     const again = startKeepalived(one, folder, single);
@@ -91,7 +92,7 @@ describe('keepalived and a pair of relays', function () {
     await holdsAddress(again, one, addressA);
     await holds(one, calls, 0);
     expect(load.running, 'the load outlasts the second failover').to.equal(true);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('two power-offs', report));
     // Signalling follows the address as media does.
     const probe = fileURLToPath(new URL('../../deploy/bin/rtprelay-probe', import.meta.url));
@@ -104,14 +105,14 @@ describe('keepalived and a pair of relays', function () {
 
   it('leaves a node whose daemon is frozen, which gives its calls up when it is back', async () => {
     const { one, two } = pair;
-    const { daemon, onTwo, load } = await serving(10);
+    const { daemon, onTwo, load } = await serving();
     daemon.signal('SIGSTOP');
     await holdsAddress(onTwo, two, addressA);
     await holds(two, calls, 0);
     expect(one.hasAddress(addressA)).to.equal(false);
     daemon.signal('SIGCONT');
     await holds(one, 0, calls);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('a frozen daemon', report));
     expect(two.sessions(cli)).to.deep.equal({ own: calls, foreign: 0 });
     expect(report).to.include({ strange: 0 });
@@ -119,12 +120,12 @@ describe('keepalived and a pair of relays', function () {
 
   it('hands over when it is stopped, with both daemons alive', async () => {
     const { one, two } = pair;
-    const { onOne, onTwo, load } = await serving(6);
+    const { onOne, onTwo, load } = await serving();
     await onOne.stop();
     await holdsAddress(onTwo, two, addressA);
     await holds(two, calls, 0);
     await holds(one, 0, calls);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('keepalived stopped', report));
     expect(report.lostAtEnd.max).to.equal(0);
     expect(two.sessions(cli)).to.deep.equal({ own: calls, foreign: 0 });
@@ -147,7 +148,7 @@ describe('keepalived and a pair of relays', function () {
     await holdsAddress(onOne, one, addressA);
     await holdsAddress(onTwo, two, addressB);
     await until(() => !two.hasAddress(addressA) && !one.hasAddress(addressB), 'one address each');
-    const seconds = 14;
+    const seconds = untilToldSeconds;
     const talk = (address: string, portBase: number): ReturnType<Pair['talk']> =>
       pair.talk({ ng: `${address}:${ng}`, calls, seconds, portBase });
     const loads = [await talk(addressA, 10_000), await talk(addressB, 12_000)] as const;
@@ -156,14 +157,14 @@ describe('keepalived and a pair of relays', function () {
 
     await one.powerOff();
     await holds(two, 2 * calls, 0);
-    one.powerOn();
+    await one.powerOn();
     await startRelay(one);
     await holds(one, 0, 2 * calls);
     await holdsAddress(startKeepalived(one, folder, crossed), one, addressA);
     await holds(one, calls, calls);
     await holds(two, calls, calls);
     expect(loads.every((load) => load.running)).to.equal(true);
-    const [first, second] = [await pair.reportOf(loads[0]), await pair.reportOf(loads[1])];
+    const [first, second] = [await pair.reportSoon(loads[0]), await pair.reportSoon(loads[1])];
     console.log(describeLoss('calls of a (power-off, switchback)', first));
     console.log(describeLoss('calls of b', second));
     expect([first.lostAtEnd.max, second.lostAtEnd.max]).to.deep.equal([0, 0]);

@@ -4,6 +4,7 @@
  * the node that holds an address and the Redis master loses power.
  */
 import { expect } from 'chai';
+import { untilToldSeconds } from '../support/load.js';
 import { clusterSecret, clusterSoftwareInstalled, clusterStatus } from '../support/pacemaker.js';
 import { loadResources, startClusterNode } from '../support/pacemaker.js';
 import { describeLoss, Pair, type PairNode } from '../support/pair.js';
@@ -15,7 +16,7 @@ const addressB = '10.0.0.102';
 const calls = 20;
 
 describe('Pacemaker and a pair of relays', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let pair: Pair;
 
   before(function () {
@@ -93,7 +94,7 @@ describe('Pacemaker and a pair of relays', function () {
       pair.talk({
         ng: `${load === 'a' ? addressA : addressB}:2223`,
         calls,
-        seconds: 12,
+        seconds: untilToldSeconds,
         portBase: load === 'a' ? 10_000 : 12_000,
       });
     const holds = (
@@ -123,7 +124,7 @@ describe('Pacemaker and a pair of relays', function () {
       'both addresses on the node that is left',
     );
     await holds(left, machine, 2 * calls, 0);
-    const reports = [await pair.reportOf(loads[0]), await pair.reportOf(loads[1])] as const;
+    const reports = [await pair.reportSoon(loads[0]), await pair.reportSoon(loads[1])] as const;
     const [moved, stayed] = dead === one ? reports : [reports[1], reports[0]];
     console.log(describeLoss('power-off of node and Redis master, its calls', moved));
     console.log(describeLoss('the calls of the other node', stayed));

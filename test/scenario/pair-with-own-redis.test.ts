@@ -6,6 +6,7 @@
 import { expect } from 'chai';
 import { randomBytes } from 'node:crypto';
 import { TemporaryFolder } from '../support/child-process.js';
+import { untilToldSeconds } from '../support/load.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { describeLoss, Pair, type PairNode } from '../support/pair.js';
 import { until } from '../support/wait.js';
@@ -18,7 +19,7 @@ const cli = 9900;
 const redisPort = 6379;
 
 describe('a pair with a Redis on each node', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let pair: Pair;
   let folder: TemporaryFolder;
 
@@ -83,7 +84,6 @@ describe('a pair with a Redis on each node', function () {
     await until(
       () => stored(node, node.number) === own && stored(node, 3 - node.number) === 0,
       `${own} calls in the database of node ${node.number}`,
-      20_000,
     );
   }
 
@@ -94,7 +94,7 @@ describe('a pair with a Redis on each node', function () {
     await startRelay(one);
     const second = await startRelay(two);
     one.addAddress(address);
-    const load = await talk(one, calls, 14, 10_000);
+    const load = await talk(one, calls, untilToldSeconds, 10_000);
     await two.holds(cli, 0, calls);
     expect(second.log()).to.include('is a replica: calls are read from it');
 
@@ -109,7 +109,7 @@ describe('a pair with a Redis on each node', function () {
     await isWritten(two, calls + fresh);
 
     // The first node comes back with an empty Redis, as a replica, and its relay as the standby.
-    one.powerOn();
+    await one.powerOn();
     await startRedis(one, two);
     const first = await startRelay(one);
     await one.holds(cli, 0, calls + fresh);
@@ -119,7 +119,7 @@ describe('a pair with a Redis on each node', function () {
     // Calls without media are taken over by signalling.
     await one.holds(cli, calls, fresh);
     await until(() => stored(one, 1) === calls && stored(one, 2) === fresh, 'what was taken over');
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('two power-offs', report));
     expect(report).to.include({ strange: 0, duplicates: 0 });
     expect(report.lostAtEnd.max).to.equal(0);
@@ -135,7 +135,7 @@ describe('a pair with a Redis on each node', function () {
     const first = await startRelay(one);
     await startRelay(two);
     one.addAddress(address);
-    const load = await talk(one, calls, 6, 10_000);
+    const load = await talk(one, calls, untilToldSeconds, 10_000);
     await two.holds(cli, 0, calls);
     one.removeAddress(address);
     two.addAddress(address);
@@ -145,7 +145,7 @@ describe('a pair with a Redis on each node', function () {
     redis(one, 'replicaof', two.address, String(redisPort));
     await isWritten(two, calls);
     await one.holds(cli, 0, calls);
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('a planned move', report));
     expect(report).to.include({ strange: 0, duplicates: 0 });
     expect(report.lostAtEnd.max).to.equal(0);

@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TemporaryFolder, type TestProcess } from '../support/child-process.js';
 import { startKeepalived } from '../support/keepalived.js';
+import { untilToldSeconds } from '../support/load.js';
 import { namespacesAllowed } from '../support/namespaces.js';
 import { describeLoss, hubAddress, Pair, type PairNode } from '../support/pair.js';
 import { until } from '../support/wait.js';
@@ -20,7 +21,7 @@ const cli = 9900;
 const sentinelPort = 26_379;
 
 describe('a pair with its Redis on the nodes', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   let pair: Pair;
   let folder: TemporaryFolder;
 
@@ -96,12 +97,12 @@ describe('a pair with its Redis on the nodes', function () {
       changes: [['192.0.2.10', address]],
     } as const;
     const keepalived: TestProcess = startKeepalived(one, folder, options);
-    await keepalived.until(() => one.hasAddress(address), 20_000);
+    await keepalived.until(() => one.hasAddress(address), 60_000);
     const standby = startKeepalived(two, folder, options);
     const load = await pair.talk({
       ng: `${address}:${ng}`,
       calls,
-      seconds: 12,
+      seconds: untilToldSeconds,
       portBase: 10_000,
     });
     const holds = (node: PairNode, own: number, foreign: number): Promise<void> =>
@@ -109,7 +110,7 @@ describe('a pair with its Redis on the nodes', function () {
     await holds(two, 0, calls);
 
     await one.powerOff();
-    await standby.until(() => two.hasAddress(address), 20_000);
+    await standby.until(() => two.hasAddress(address), 60_000);
     await holds(two, calls, 0);
 
     // Before the sentinels have chosen: a new call waits for Redis for a moment only, and is relayed.
@@ -123,14 +124,14 @@ describe('a pair with its Redis on the nodes', function () {
     await until(
       () => ask(two.address, 6379, 'role').startsWith('master'),
       'the replica as the master',
-      20_000,
+      60_000,
     );
     await until(
       () => Number(ask(two.address, 6379, '-n', '2', 'dbsize')) >= calls + 5,
       `all calls in the second node's database\n${second.log()}`,
-      20_000,
+      60_000,
     );
-    const report = await pair.reportOf(load);
+    const report = await pair.reportSoon(load);
     console.log(describeLoss('power-off of relay and Redis master', report));
     expect(report.lostAtEnd.max).to.equal(0);
     expect(report).to.include({ strange: 0 });
@@ -138,7 +139,7 @@ describe('a pair with its Redis on the nodes', function () {
     expect(two.sessions(cli)).to.deep.equal({ own: calls + 5, foreign: 0 });
 
     // The first node comes back with an empty Redis, as a replica, and its relay as the standby.
-    one.powerOn();
+    await one.powerOn();
     await startRedis(one);
     await until(
       () => ask(one.address, 6379, 'role').startsWith('slave'),

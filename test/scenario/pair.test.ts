@@ -13,7 +13,7 @@ import {
 import { fileURLToPath } from 'node:url';
 import { TemporaryFolder } from '../support/child-process.js';
 import { freeUdpRange } from '../support/free-ports.js';
-import { Load } from '../support/load.js';
+import { Load, untilToldSeconds } from '../support/load.js';
 import { steeringMissing } from '../support/port-modes.js';
 import { audioSdp } from '../support/ng-client.js';
 import { limitMs, ProcessPair } from '../support/process-pair.js';
@@ -70,7 +70,7 @@ const isThere = (pid: number): boolean => {
 };
 
 describe('the process pair, without Redis, with steered ports', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   before(function () {
     if (steeringMissing() !== null) this.skip();
   });
@@ -84,7 +84,7 @@ describe('the process pair, without Redis, with steered ports', function () {
       const { ngPort } = pair;
       const portBase = freeUdpRange(calls * 4).min;
       const load = await Load.start({
-        ...{ ngPort, calls, seconds: 9, packetMs, portBase, keepCalls: true },
+        ...{ ngPort, calls, seconds: untilToldSeconds, packetMs, portBase, keepCalls: true },
       });
       const [killed] = [pair.active()];
       expect(socketsOf(killed), 'no descriptor for a call').to.be.below(calls);
@@ -94,7 +94,7 @@ describe('the process pair, without Redis, with steered ports', function () {
       pair.parent.signal('SIGUSR2');
       await until(() => pair.log.includes('has handed over'), 'the hand-over', limitMs);
       await pair.serves(3);
-      const report = await load.report();
+      const report = await load.reportSoon();
       expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
       expect((await pair.ng.ask({ command: 'list', limit: 1000 }))['calls']).to.have.lengthOf(
         calls,
@@ -121,7 +121,7 @@ const socketsOf = (pid: number): number =>
   }).length;
 
 describe('the process pair, without Redis', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let pair: ProcessPair;
   beforeEach(async () => {
     pair = new ProcessPair();
@@ -136,7 +136,7 @@ describe('the process pair, without Redis', function () {
     const load = await Load.start({
       ngPort,
       calls,
-      seconds: 9,
+      seconds: untilToldSeconds,
       packetMs,
       portBase,
       keepCalls: true,
@@ -146,7 +146,7 @@ describe('the process pair, without Redis', function () {
       process.kill(pair.active(), 'SIGKILL');
       await pair.serves(time + 1);
     }
-    const report = await load.report();
+    const report = await load.reportSoon();
     console.log(
       `      lost ${report.lost} of ${report.sent}, longest pause ${report.longestPauseMs.max} ms`,
     );
@@ -182,9 +182,9 @@ describe('the process pair, without Redis', function () {
     await until(async () => (await packets()) > 850, 'packets', limitMs);
     process.kill(pair.active(), 'SIGKILL');
     await pair.serves(2);
-    await load.report();
+    await load.reportSoon();
     // At most 150 have come since; what the killed one had written down may be some seconds old.
-    await until(async () => (await packets()) > 300, 'the sum of both', 5000);
+    await until(async () => (await packets()) > 300, 'the sum of both', limitMs);
   });
 
   it('has a hanging process killed, and loses nothing', async () => {
@@ -194,7 +194,7 @@ describe('the process pair, without Redis', function () {
     const load = await Load.start({
       ngPort,
       calls,
-      seconds: 4,
+      seconds: untilToldSeconds,
       packetMs,
       portBase,
       keepCalls: true,
@@ -204,7 +204,7 @@ describe('the process pair, without Redis', function () {
     await pair.serves(2);
     // It runs no more; its memory may still be given back.
     await until(() => !isThere(hanging), 'its end', limitMs);
-    const report = await load.report();
+    const report = await load.reportSoon();
     expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
   });
 
@@ -216,7 +216,7 @@ describe('the process pair, without Redis', function () {
     const load = await Load.start({
       ngPort,
       calls,
-      seconds: 8,
+      seconds: untilToldSeconds,
       packetMs,
       portBase,
       keepCalls: true,
@@ -225,7 +225,7 @@ describe('the process pair, without Redis', function () {
     await until(() => pair.log.includes('has handed over'), 'the hand-over', limitMs);
     await pair.serves(2);
     await until(() => !isThere(former), 'the end of the former', limitMs);
-    const report = await load.report();
+    const report = await load.reportSoon();
     console.log(`      longest pause ${report.longestPauseMs.max} ms`);
     expect(report).to.include({ lost: 0, duplicates: 0, strange: 0 });
     expect((await pair.ng.ask({ command: 'list' }))['calls']).to.have.lengthOf(calls);
@@ -274,7 +274,7 @@ describe('the process pair, without Redis', function () {
 });
 
 describe('the process pair and an upgrade that fails', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const calls = 20;
   let installation: Installation;
   let pair: ProcessPair;
@@ -288,39 +288,46 @@ describe('the process pair and an upgrade that fails', function () {
     installation.remove();
   });
 
-  const talk = (seconds: number): Promise<Load> => {
+  const talk = (): Promise<Load> => {
     const portBase = freeUdpRange(calls * 4).min;
     return Load.start({
-      ...{ ngPort: pair.ngPort, calls, seconds, packetMs, portBase, keepCalls: true },
+      ...{
+        ngPort: pair.ngPort,
+        calls,
+        seconds: untilToldSeconds,
+        packetMs,
+        portBase,
+        keepCalls: true,
+      },
     });
   };
 
   it('stays with the version that runs when the new one does not start', async () => {
     const active = pair.active();
-    const load = await talk(3);
+    const load = await talk();
     installation.replace('process.exit(3);');
     pair.parent.signal('SIGUSR2');
     await until(() => pair.log.includes('everything stays as it is'), 'its end', limitMs);
-    expect(await load.report()).to.include({ lost: 0, duplicates: 0, strange: 0 });
+    expect(await load.reportSoon()).to.include({ lost: 0, duplicates: 0, strange: 0 });
     expect(pair.children()).to.include(active);
     expect((await pair.ng.ask({ command: 'list' }))['calls']).to.have.lengthOf(calls);
   });
 
   it('goes back to the former version when the new one ends', async () => {
     const [, spare] = pair.children();
-    const load = await talk(8);
+    const load = await talk();
     installation.replace(endsWhenActive);
     pair.parent.signal('SIGUSR2');
     await until(() => pair.log.includes('has handed over'), 'the hand-over', limitMs);
     await until(() => pair.active() === spare, 'the former version', limitMs);
     await pair.serves(3);
-    expect(await load.report()).to.include({ lost: 0, duplicates: 0, strange: 0 });
+    expect(await load.reportSoon()).to.include({ lost: 0, duplicates: 0, strange: 0 });
     expect((await pair.ng.ask({ command: 'list' }))['calls']).to.have.lengthOf(calls);
   });
 });
 
 describe('the process pair, with Redis', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
 
   it('has the same calls in Redis as before, and writes and deletes them', async () => {
     const redis = await startRedis();

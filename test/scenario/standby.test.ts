@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TestProcess } from '../support/child-process.js';
 import { connectNamespaces, namespacesAllowed, NetworkNamespace } from '../support/namespaces.js';
-import type { LoadReport } from '../support/load.js';
+import { untilToldSeconds, type LoadReport } from '../support/load.js';
 import { until } from '../support/wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -24,7 +24,7 @@ interface Node {
 }
 
 describe('a hot standby', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let hub: NetworkNamespace;
   let one: Node;
   let two: Node;
@@ -86,8 +86,14 @@ describe('a hot standby', function () {
     return new TestProcess('loadgen', loadgen, [...words, ...more], { namespace: hub.name });
   }
 
+  /** The report once the phones have talked for two seconds more, however long they were to. */
+  async function reportSoon(load: TestProcess): Promise<LoadReport> {
+    load.signal('SIGUSR1');
+    return reportOf(load);
+  }
+
   async function reportOf(load: TestProcess): Promise<LoadReport> {
-    expect(await load.ended(60_000), load.log()).to.equal(0);
+    expect(await load.ended((untilToldSeconds + 60) * 1000), load.log()).to.equal(0);
     return JSON.parse(load.log().slice(load.log().indexOf('{'))) as LoadReport;
   }
 
@@ -120,36 +126,36 @@ describe('a hot standby', function () {
   it('knows every call of the other node, opens its ports, and lets go of what has ended', async () => {
     await start(one, []);
     await start(two, standby);
-    const load = talk(2);
+    const load = talk(untilToldSeconds);
     await load.untilLogged('ready');
     await until(() => sessions(two).foreign === calls, 'all calls on the standby');
     expect(sessions(two)).to.deep.equal({ own: 0, foreign: calls });
     const bound = two.namespace.run('ss', '-Hlun').match(/10\.9\.9\.9:\d+/g) ?? [];
     expect(bound).to.have.lengthOf(calls * 4);
-    expect((await reportOf(load)).lost).to.equal(0);
+    expect((await reportSoon(load)).lost).to.equal(0);
     await until(() => sessions(two).foreign === 0, 'the end of the calls on the standby');
     expect(two.namespace.run('ss', '-Hlun')).not.to.include(virtual);
   });
 
   it('started late finds what is there, and follows re-offers', async () => {
     await start(one, []);
-    const load = talk(3);
+    const load = talk(untilToldSeconds);
     await load.untilLogged('ready');
     const late = await start(two, standby);
     await until(() => sessions(two).foreign === calls, 'all calls on the standby');
     expect(late.log()).not.to.match(/ERR/);
-    await reportOf(load);
+    await reportSoon(load);
   });
 
   it('carries the calls on when the owner dies and the address moves', async () => {
     await start(one, []);
     const second = await start(two, standby);
-    const load = talk(6, '--no-delete');
+    const load = talk(untilToldSeconds, '--no-delete');
     await load.untilLogged('ready');
     await until(() => sessions(two).foreign === calls, 'all calls on the standby');
     await daemons[0]?.stop('SIGKILL');
     moveAddress(one, two);
-    const report = await reportOf(load);
+    const report = await reportSoon(load);
     const { lostPerStream, longestPauseMs } = report;
     console.log(
       `      lost per stream: median ${lostPerStream.median}, max ${lostPerStream.max}; ` +
@@ -171,7 +177,7 @@ describe('a hot standby', function () {
     // Its own refresh of the stored calls is what it is refused.
     const first = await start(one, ['--redis-expires=4']);
     await start(two, standby);
-    const load = talk(12, '--no-delete');
+    const load = talk(untilToldSeconds, '--no-delete');
     await load.untilLogged('ready');
     await until(() => sessions(two).foreign === calls, 'all calls on the standby');
     first.signal('SIGSTOP');
@@ -183,7 +189,7 @@ describe('a hot standby', function () {
     await first.untilLogged('Call was taken over by the node of keyspace 1');
     expect([stored(0), stored(1)]).to.deep.equal([0, calls]);
     expect(sessions(two).own).to.equal(calls);
-    const report = await reportOf(load);
+    const report = await reportSoon(load);
     expect(report.lostAtEnd.max).to.equal(0);
   });
 

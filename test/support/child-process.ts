@@ -124,7 +124,7 @@ export class TestProcess {
   }
 
   /** Waits until `ready` holds. Throws with the program's output when it ends or takes too long. */
-  async until(ready: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  async until(ready: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (performance.now() < end) {
       if (await ready()) return;

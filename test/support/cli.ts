@@ -15,7 +15,7 @@ export async function cliAsk(port: number, command: string, host = '127.0.0.1'):
     let text = '';
     const socket = connect(port, host, () => socket.write(`${command}\n`));
     socket.setEncoding('latin1');
-    socket.setTimeout(5000, () => socket.destroy());
+    socket.setTimeout(30_000, () => socket.destroy());
     socket.on('data', (data: string) => (text += data));
     socket.on('error', () => undefined);
     socket.on('close', () => resolve(text));

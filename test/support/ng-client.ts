@@ -13,7 +13,7 @@ export interface RequestOptions {
   readonly encoding?: NgEncoding;
   /** Default: one not used before. */
   readonly cookie?: string;
-  /** How often the request is sent altogether, default 20. */
+  /** How often the request is sent altogether, default 80. */
   readonly tries?: number;
   /** Time after which it is sent again, with the same cookie; default 250. */
   readonly intervalMs?: number;
@@ -69,7 +69,7 @@ export class NgClient {
 
   /** Sends `body` as it is under a cookie and returns the reply without its cookie. */
   async raw(body: Uint8Array, options: RequestOptions = {}): Promise<Buffer> {
-    const { cookie = this.nextCookie(), tries = 20, intervalMs = 250 } = options;
+    const { cookie = this.nextCookie(), tries = 80, intervalMs = 250 } = options;
     const message = Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), body]);
     return new Promise((resolve, reject) => {
       let left = tries;

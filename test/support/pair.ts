@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TestProcess, type StartOptions } from './child-process.js';
 import { givenPortMode } from './daemons.js';
-import type { LoadReport } from './load.js';
+import { untilToldSeconds, type LoadReport } from './load.js';
 import { connectNamespaces, NetworkNamespace } from './namespaces.js';
 import { IsolatedSystemd } from './systemd.js';
 import { until } from './wait.js';
@@ -116,14 +116,21 @@ export class PairNode {
     return this.namespace.run('ip', '-o', 'address', 'show', 'dev', 'eth0').includes(`${address}/`);
   }
 
-  powerOn(): void {
+  /** Resolves once the hub can be reached: the bridge notices the cable later, and ARP may just be giving up. */
+  async powerOn(): Promise<void> {
     this.plug('up');
+    this.namespace.ip('neighbour', 'flush', 'dev', 'eth0');
+    await until(() => {
+      this.namespace.run('bash', '-c', `echo >/dev/udp/${hubAddress}/9 || true`);
+      const words = ['-o', 'neighbour', 'show', hubAddress, 'dev', 'eth0'];
+      return this.namespace.run('ip', ...words).includes('lladdr');
+    }, 'the hub at the other end of the cable');
   }
 
   /** An answer of the relay's command line. */
   command(port: number, text: string): string {
     const probe = `${root}deploy/bin/rtprelay-probe`;
-    return this.hub.run(probe, 'cli', this.address, String(port), '5', text);
+    return this.hub.run(probe, 'cli', this.address, String(port), '30', text);
   }
 
   sessions(port: number): Sessions {
@@ -135,14 +142,10 @@ export class PairNode {
 
   /** Waits until the relay has so many calls. */
   holds(port: number, own: number, foreign: number): Promise<void> {
-    return until(
-      () => {
-        const now = this.sessions(port);
-        return now.own === own && now.foreign === foreign;
-      },
-      `${own} own and ${foreign} foreign calls on node ${this.number}`,
-      20_000,
-    );
+    return until(() => {
+      const now = this.sessions(port);
+      return now.own === own && now.foreign === foreign;
+    }, `${own} own and ${foreign} foreign calls on node ${this.number}`);
   }
 }
 
@@ -200,9 +203,15 @@ export class Pair {
 
   /** Waits for the end of the calls' media. */
   async reportOf(load: TestProcess): Promise<LoadReport> {
-    const status = await load.ended(120_000);
+    const status = await load.ended((untilToldSeconds + 60) * 1000);
     if (status !== 0) throw new Error(`loadgen ended with ${String(status)}: ${load.log()}`);
     return JSON.parse(load.log().slice(load.log().indexOf('{'))) as LoadReport;
+  }
+
+  /** The report once the phones have talked for two seconds more, however long they were to. */
+  async reportSoon(load: TestProcess): Promise<LoadReport> {
+    load.signal('SIGUSR1');
+    return this.reportOf(load);
   }
 
   keys(database: number): number {

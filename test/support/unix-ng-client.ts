@@ -12,7 +12,7 @@ export class UnixNgClient {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       const socket = connect({ path: this.path }, () => socket.write(encodeBencode(dictionary)));
-      socket.setTimeout(10_000, () => socket.destroy(new Error('no reply')));
+      socket.setTimeout(30_000, () => socket.destroy(new Error('no reply')));
       socket.on('error', reject);
       socket.on('data', (chunk) => {
         chunks.push(chunk);
