@@ -35,15 +35,17 @@ export class DaemonRunning {
   captureNg(capture: NgCapture): void {
     const { clock, config } = this.#parts.environment;
     const nowMicros = clock.nowMicros();
-    const isKept = this.#parts.ngMemory.takes(nowMicros);
+    const { callId, source } = capture;
+    const isKept = callId !== null && this.#parts.ngMemory.takes(nowMicros);
     const isExported = config.telemetry.homer?.ng === true;
     // Most often many commands come, and neither is the case: nothing is copied then.
     if (!isKept && !isExported) return;
     const atMicros = nowMicros + clock.wallOffsetMicros();
-    const { callId, source } = capture;
     const [query, reply] = [queryOf(capture), Buffer.from(capture.reply)];
-    if (isKept) this.#parts.ngMemory.add({ callId, atMicros, source, query, reply });
-    if (isExported) this.#parts.exports?.ngAnswered(callId, source, query, reply, atMicros);
+    const { address, port } = source;
+    if (isKept)
+      this.#parts.ngMemory.add({ callId, atMicros, source: { address, port }, query, reply });
+    if (isExported) this.#parts.exports?.ngAnswered(callId ?? '', source, query, reply, atMicros);
   }
 
   callEnded(state: CallState, statistics: CallStatistics, reason: CloseReason): void {

@@ -408,6 +408,7 @@ export class Daemon {
       onKept: (command, { cookie, body }, reply) =>
         this.#parts.pair?.mirror.replied(command, cookie, body, reply),
       capture: (capture) => this.#running.captureNg(capture),
+      capturesRepetitions: config.telemetry.homer?.ng === true,
       onNotAllowed: (address) =>
         this.#parts.notices.say(`NG message from ${address} refused: ${notAllowed}`),
     });
@@ -421,11 +422,11 @@ export class Daemon {
     const allowed = accessList(config.control.allow);
     const exportsOpen = this.#parts.isContinued
       ? patiently(
-          () => this.#openExports(calls, ngPort),
+          () => this.#openExports(calls),
           () => this.#parts.isEnding,
           log,
         )
-      : this.#openExports(calls, ngPort);
+      : this.#openExports(calls);
     const ports = new OperatorPorts({
       ...{ control: config.control, log, allowed, ng: ngPort.endpoint },
       target: this.#running.cliParts(calls),
@@ -445,13 +446,12 @@ export class Daemon {
     await Promise.all([exportsOpen, portsOpen]);
   }
 
-  async #openExports(calls: CallService, ngPort: NgPort): Promise<void> {
+  async #openExports(calls: CallService): Promise<void> {
     const { config, log, clock } = this.#parts.environment;
     if (this.#parts.relay === null) return;
     this.#parts.exports = await openExports({
       ...{ config, log, clock, calls, relay: this.#parts.relay, counters: this.#parts.counters },
       gauges: () => this.#running.gauges(),
-      ngAddress: () => ngPort.addresses[0] ?? { address: '127.0.0.1', port: 0 },
     });
   }
 

@@ -22,6 +22,7 @@ export interface NgPortOptions {
   readonly allowed: (address: string) => boolean;
   readonly onNotAllowed: (address: string) => void;
   readonly capture: NgEndpointOptions['capture'];
+  readonly capturesRepetitions: boolean;
   /** Replies to repeated requests. */
   readonly replies: ReplyCache;
   readonly onKept: NgEndpointOptions['onKept'];
@@ -41,6 +42,7 @@ export class NgPort {
   /** @throws UdpBindError */
   constructor(options: NgPortOptions) {
     const { parts, listen, freeBind, allowed, onNotAllowed, capture, replies, onKept } = options;
+    const { capturesRepetitions } = options;
     const { log, config } = parts;
     this.#replies = replies;
     this.#parts = parts;
@@ -52,7 +54,7 @@ export class NgPort {
       templates: parts.templates,
       cache: this.#replies,
       shorten: shorterReply,
-      ...{ capture, onKept },
+      ...{ capture, capturesRepetitions, onKept },
       nowMicros: () => performance.now() * 1000,
     });
     this.#transport = openUdpTransport({

@@ -1,7 +1,6 @@
 /** Opens what tells others by itself, when the configuration wants it. What is not asked for is not loaded. */
 import { ConfigError, type Config } from '../config/config.js';
 import type { MqttConfig } from '../config/telemetry.js';
-import type { Endpoint } from '../media/call-state.js';
 import type { MediaRelay } from '../media/relay.js';
 import { nativeProcess } from '../native/process.js';
 import type { Counters } from '../observe/counters.js';
@@ -20,18 +19,17 @@ export interface OpenExportsOptions {
   readonly gauges: ReadGauges;
   readonly calls: CallService;
   readonly relay: MediaRelay;
-  readonly ngAddress: () => Endpoint;
 }
 
 /** null: nobody is to be told anything. */
 export async function openExports(options: OpenExportsOptions): Promise<Exports | null> {
-  const { config, log, clock, counters, gauges, calls, relay, ngAddress } = options;
+  const { config, log, clock, counters, gauges, calls, relay } = options;
   const { Exports, exportsAnything, wantsRtcp } = await import('./exports/exports.js');
   if (!exportsAnything(config.telemetry)) return null;
   const { table } = calls;
   const { mqtt } = config.telemetry;
   const exports = new Exports({
-    ...{ config: config.telemetry, log, counters, gauges, ngAddress },
+    ...{ config: config.telemetry, log, counters, gauges },
     mqtt: mqtt === null ? null : await openMqtt(options, mqtt),
     families: () => table.tally.families,
     created: function* () {

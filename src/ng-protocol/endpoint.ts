@@ -11,10 +11,12 @@ import { decodeBody, encodeReply, encodingOf, splitMessage, type NgMessage } fro
 import type { ReplyCache } from './reply-cache.js';
 import type { NgRequest } from './requests.js';
 
-/** Where a request came from. IPv6 addresses are without brackets; a dgram RemoteInfo fits. */
+/** Where a request came from. IPv6 addresses are without brackets. */
 export interface NgSource {
   readonly address: string;
   readonly port: number;
+  /** Where it came to; without: by a Unix socket. */
+  readonly local?: { readonly address: string; readonly port: number } | undefined;
 }
 
 /** `ADDR:PORT`, `[ADDR]:PORT` for IPv6, as in rtpengine's log lines. */
@@ -93,9 +95,10 @@ export interface NgObserver {
  */
 export type MessageKind = 'command' | 'malformed' | 'refused' | 'neutral';
 
-/** A command of a call and its answer. */
+/** A command, pings aside, and its answer. */
 export interface NgCapture {
-  readonly callId: string;
+  /** null: it names none. */
+  readonly callId: string | null;
   readonly source: NgSource;
   /** null: it came without one. */
   readonly cookie: string | null;
@@ -116,8 +119,10 @@ export interface NgEndpointOptions {
   readonly templates?: () => Templates;
   readonly cache: ReplyCache;
   readonly shorten: ShortenReply;
-  /** Told of each command of a call once it is answered; must not throw. */
+  /** Told of each command once it is answered; must not throw. */
   readonly capture?: ((capture: NgCapture) => void) | undefined;
+  /** Whether repetitions are captured, too. */
+  readonly capturesRepetitions?: boolean;
   /** Told of each reply that is kept for repetitions of its request; must not throw. */
   readonly onKept?: ((command: string, message: NgMessage, reply: Buffer) => void) | undefined;
   /** Monotonic clock in microseconds, for elapsed times. */
@@ -162,10 +167,12 @@ export class NgEndpoint {
   readonly #shorten: ShortenReply;
   readonly #nowMicros: () => number;
   readonly #capture: ((capture: NgCapture) => void) | undefined;
+  readonly #capturesRepetitions: boolean;
   readonly #onKept: NgEndpointOptions['onKept'];
 
   constructor(options: NgEndpointOptions) {
     this.#capture = options.capture;
+    this.#capturesRepetitions = options.capturesRepetitions === true;
     this.#onKept = options.onKept;
     this.#handler = options.handler;
     this.#observer = options.observer;
@@ -194,6 +201,7 @@ export class NgEndpoint {
     if (cached !== null) {
       this.#observer.duplicate(source);
       reply(cached);
+      if (this.#capturesRepetitions) this.#captureRepetition(split, source, cached);
       return 'neutral';
     }
     if (this.#cache.wait(split, reply)) {
@@ -346,8 +354,15 @@ export class NgEndpoint {
     const reply = kept === null ? Buffer.from(bytes) : this.#cache.store(kept, bytes);
     if (kept !== null) this.#onKept?.(exchange.command ?? '', kept, reply);
     exchange.reply(reply);
-    const { callId, cookie, body, source } = exchange;
-    if (this.#capture === undefined || callId === null) return;
-    this.#capture({ callId, source, cookie, body, reply });
+    const { command, callId, cookie, body, source } = exchange;
+    if (command === null || command === 'ping') return;
+    this.#capture?.({ callId, source, cookie, body, reply });
+  }
+
+  /** What has a reply that is kept could be read. */
+  #captureRepetition({ cookie, body }: NgMessage, source: NgSource, reply: Buffer): void {
+    const dictionary = decodeBody(body);
+    if (commandOf(dictionary) === 'ping') return;
+    this.#capture?.({ callId: callIdOf(dictionary), source, cookie, body, reply });
   }
 }

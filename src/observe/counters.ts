@@ -9,7 +9,7 @@ import { IntervalStatistics } from './interval.js';
 export type CloseReason =
   'regular' | 'forced' | 'timeout' | 'silent-timeout' | 'final-timeout' | 'offer-timeout';
 
-/** Full command names with the short names of their statistics keys, in rtpengine's order. */
+/** Full command names with the short names of their statistics keys, in the order of rtpengine 12.5. */
 export const commandNames: readonly (readonly [command: string, short: string])[] = [
   ['ping', 'ping'],
   ['offer', 'offer'],
@@ -19,6 +19,7 @@ export const commandNames: readonly (readonly [command: string, short: string])[
   ['list', 'list'],
   ['start recording', 'startrec'],
   ['stop recording', 'stoprec'],
+  ['pause recording', 'pauserec'],
   ['start forwarding', 'startfwd'],
   ['stop forwarding', 'stopfwd'],
   ['block DTMF', 'blkdtmf'],
@@ -37,9 +38,9 @@ export const commandNames: readonly (readonly [command: string, short: string])[
   ['unsubscribe', 'unsub'],
 ];
 
-/** Those that 10.5 does not have: its statistics have no place for them, `/metrics` has. */
+/** Those that 12.5 does not have: its statistics have no place for them, `/metrics` has. */
 export const newerCommandNames: readonly string[] = [
-  ...['pause recording', 'connect', 'mesh', 'create', 'create answer', 'transform'],
+  ...['connect', 'mesh', 'create', 'create answer', 'transform'],
   ...['inject start', 'inject stop'],
 ];
 
@@ -140,7 +141,7 @@ export class Counters {
     if (isError) counters.errors += 1;
     if (!isKnown) return;
     if (!isError && knownCommands.has(command)) this.commandsDone += 1;
-    if (knownCommands.has(command)) this.interval.commandDone(command, seconds);
+    this.interval.commandDone(command, seconds);
     const done = counters.commands.get(command);
     if (done === undefined) {
       counters.commands.set(command, { count: 1, seconds });

@@ -1,5 +1,5 @@
-/** One report for Graphite's plaintext port: names and order of rtpengine 10.5, with the blanks of commands as 12.5 writes them. */
-import { commandNames, type CloseReason, type Counters } from './counters.js';
+/** One report for Graphite's plaintext port: names and order of rtpengine 12.5. */
+import { commandNames, newerCommandNames, type CloseReason, type Counters } from './counters.js';
 import { noCommands, type IntervalReport } from './interval.js';
 import type { Gauges } from './statistics.js';
 
@@ -38,6 +38,8 @@ function totalsOf(counters: Counters, gauges: Gauges): Totals {
   };
 }
 
+const commands = [...commandNames.map(([name]) => name), ...newerCommandNames];
+
 /** Commands of all proxies together. */
 function commandCounts(counters: Counters): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
@@ -51,7 +53,7 @@ type Line = readonly [name: string, value: string | number];
 
 function commandLines(counters: Counters, report: IntervalReport): readonly Line[] {
   const counts = commandCounts(counters);
-  return commandNames.flatMap(([command]): readonly Line[] => {
+  return commands.flatMap((command): readonly Line[] => {
     const of = report.commands.get(command) ?? noCommands;
     // A blank would end the name.
     const name = command.replaceAll(' ', '_');

@@ -1,16 +1,23 @@
-/** What is published by MQTT: members and their order as rtpengine 10.5 publishes them. */
+/** What is published by MQTT: members and their order as rtpengine 12.5 publishes them. */
 import { CallIndex } from '../media/call-index.js';
-import type { CallState, LocalSocket, Media, Participant, Stream } from '../media/call-state.js';
+import type {
+  CallState,
+  Codec,
+  LocalSocket,
+  Media,
+  Participant,
+  Stream,
+} from '../media/call-state.js';
 import type { CallStatistics, MosEntry, StreamStatistics } from '../media/relay.js';
 import type { NgValue } from '../ng-protocol/dictionary.js';
 import type { Counters } from './counters.js';
-import { measuredOf } from './measured.js';
-import { statisticsDictionary, type Gauges } from './statistics.js';
+import { sourcesIn, type Source, type SourcesOf } from './sources.js';
+import { statisticsDictionary, statisticsSections, type Gauges } from './statistics.js';
 
 /** A value of JSON. */
 export type Json = string | number | readonly Json[] | { readonly [key: string]: Json };
 
-/** A call as it is published. Moments are those of `nowMicros`' clock. */
+/** A call as it is published. */
 export interface PublishedCall {
   readonly state: CallState;
   readonly statistics: CallStatistics;
@@ -18,21 +25,26 @@ export interface PublishedCall {
 
 export interface PublishContext {
   readonly nowMicros: number;
+  /** `nowMicros` minus the clock of the calls' moments. */
+  readonly offsetMicros: number;
   readonly localAddressOf: (socket: LocalSocket) => string;
-  /** What a stream had counted when it was published last; null: it was not. */
-  readonly before: (callId: string, streamId: number) => CountedStream | null;
+  /** What a call had counted when it was published last; null: it was not. */
+  readonly before: (callId: string) => CountedCall | null;
 }
 
-/** The counters of a stream at a moment. */
-export interface CountedStream {
+type Direction = 'ingress' | 'egress';
+
+/** The counters of one source of a media. */
+type CountedSource = Readonly<Record<string, number>>;
+
+/** The counters of a call at a moment. */
+export interface CountedCall {
   readonly atMicros: number;
-  readonly packets: number;
-  readonly bytes: number;
-  readonly packetsOut: number;
-  readonly bytesOut: number;
-  readonly lost: number;
-  readonly duplicates: number;
+  readonly sources: ReadonlyMap<string, CountedSource>;
 }
+
+const sourceKey = (media: Media, direction: Direction, { ssrc }: Source): string =>
+  `${media.id} ${direction} ${ssrc}`;
 
 function jsonOf(value: NgValue): Json {
   if (value instanceof Map) {
@@ -51,11 +63,23 @@ export function globalMessage(
   context: PublishContext,
   calls: readonly Json[] | null,
 ): Json {
-  const sections = statisticsDictionary(counters, gauges);
-  const message: Record<string, Json> = { timestamp: timestamp(context.nowMicros) };
-  for (const [name, section] of sections) message[name] = jsonOf(section);
-  if (calls !== null) message['calls'] = calls;
-  return message;
+  const texts = statisticsDictionary(counters, gauges);
+  const sections = statisticsSections(counters, gauges);
+  // Two sections are as in the reply to `statistics`, in which fractions are texts.
+  const asInReply = (name: string): Json => jsonOf(texts.get(name) ?? '');
+  return {
+    timestamp: timestamp(context.nowMicros),
+    currentstatistics: asInReply('currentstatistics'),
+    totalstatistics: asInReply('totalstatistics'),
+    // Between two reports to Graphite.
+    ...(counters.interval.last === null ? {} : { intervalstatistics: sections.intervalstatistics }),
+    mos: sections.mos,
+    voip_metrics: sections.voip_metrics,
+    controlstatistics: sections.controlstatistics,
+    interfaces: sections.interfaces.map((entry) => jsonOf(entry)),
+    transcoders: [],
+    ...(calls === null ? {} : { calls }),
+  };
 }
 
 /** One call. */
@@ -100,6 +124,8 @@ const nameOf = ({ tag, label }: Participant): Record<string, Json> => ({
 class CallReader {
   readonly #index: CallIndex;
   readonly #counters: ReadonlyMap<number, StreamStatistics>;
+  readonly #sourcesOf: SourcesOf;
+  readonly #before: CountedCall | null;
 
   constructor(
     readonly state: CallState,
@@ -108,6 +134,8 @@ class CallReader {
   ) {
     this.#index = new CallIndex(state);
     this.#counters = new Map(statistics.streams.map((entry) => [entry.streamId, entry]));
+    this.#sourcesOf = sourcesIn(state, this.#counters);
+    this.#before = context.before(state.callId);
   }
 
   mediasOf({ id }: Participant): readonly Media[] {
@@ -127,12 +155,14 @@ class CallReader {
       ...(socket === undefined
         ? {}
         : { address: this.context.localAddressOf(socket), port: socket.port }),
-      ...(counters === undefined || counters.ssrc === null
-        ? {}
-        : { ingress: this.#ingress(media, counters) }),
-      ...(counters === undefined || counters.packetsOut === 0
-        ? {}
-        : { egress: this.#egress(media, counters) }),
+      ingress: {
+        ...{ bytes: counters?.bytes ?? 0, packets: counters?.packets ?? 0 },
+        ...{ errors: counters?.errors ?? 0, SSRC: this.#sources(media, 'ingress') },
+      },
+      egress: {
+        ...{ bytes: counters?.bytesOut ?? 0, packets: counters?.packetsOut ?? 0 },
+        ...{ errors: 0, SSRC: this.#sources(media, 'egress') },
+      },
     };
   }
 
@@ -142,76 +172,58 @@ class CallReader {
       .find((each) => each?.component === 1);
   }
 
-  #clockRateOf({ codecs }: Media): number {
-    return codecs.find(({ clockRate }) => clockRate > 0)?.clockRate ?? 0;
+  #codecOf({ codecs }: Media, { payloadType }: Source): Codec | undefined {
+    const media = codecs.filter(({ ptimeMs, encoding }) => ptimeMs >= 0 && encoding !== '');
+    return media.find((codec) => codec.payloadType === payloadType) ?? media[0];
   }
 
-  #codec(media: Media): Record<string, Json> {
-    const codec = media.codecs.find(({ ptimeMs, encoding }) => ptimeMs >= 0 && encoding !== '');
-    return {
-      codec: codec?.encoding ?? '',
-      clock_rate: codec?.clockRate ?? 0,
-      codec_params: codec !== undefined && codec.channels > 1 ? String(codec.channels) : '',
-      codec_format: codec?.fmtp ?? '',
-    };
+  #sources(media: Media, direction: Direction): readonly Json[] {
+    const report = direction === 'ingress' ? this.#reportAbout(media) : null;
+    return this.#sourcesOf(media, direction).map((source, at) => {
+      const codec = this.#codecOf(media, source);
+      const clockRate = codec?.clockRate ?? 0;
+      // Reports are about the one that is heard now.
+      const about = at === 0 ? report : null;
+      const measured = source.jitter === null || clockRate === 0 ? null : source.jitter / clockRate;
+      const jitter = measured === null ? (about?.jitterMs ?? null) : measured * 1000;
+      return {
+        SSRC: source.ssrc,
+        codec: codec?.encoding ?? '',
+        clock_rate: clockRate,
+        codec_params: codec !== undefined && codec.channels > 1 ? String(codec.channels) : '',
+        codec_format: codec?.fmtp ?? '',
+        metrics: {
+          ...this.#counts(media, direction, source),
+          ...(jitter === null ? {} : { jitter }),
+          ...(about === null
+            ? {}
+            : { RTT: about.roundTripMicros / 1000, RTT_leg: about.roundTripLegMicros / 1000 }),
+        },
+      };
+    });
   }
 
-  #ingress(media: Media, counters: StreamStatistics): Json {
-    const before = this.context.before(this.state.callId, counters.streamId);
-    const report = this.#reportAbout(media);
-    const measured = measuredOf(counters, this.#clockRateOf(media));
-    const lost = measured?.lost ?? lostOf(this.statistics, this.#listeners(media));
-    const duplicates = measured?.duplicates ?? 0;
-    const jitter = measured?.jitterMs ?? report?.jitterMs ?? null;
-    const { packets, bytes } = counters;
-    const rate = this.#rates(before);
-    return {
-      SSRC: counters.ssrc ?? 0,
-      ...this.#codec(media),
-      metrics: {
-        ...{ packets, bytes, lost, duplicates },
-        packets_per_second: rate(packets, ({ packets: old }) => old),
-        bytes_per_second: rate(bytes, ({ bytes: old }) => old),
-        lost_per_second: rate(lost, ({ lost: old }) => old),
-        duplicates_per_second: rate(duplicates, ({ duplicates: old }) => old),
-        ...(jitter === null ? {} : { jitter }),
-        ...(report === null
-          ? {}
-          : {
-              RTT: report.roundTripMicros / 1000,
-              RTT_leg: report.roundTripLegMicros / 1000,
-            }),
-      },
-    };
+  /** Counters, and what they have risen by in a second since the last message or the call's beginning. */
+  #counts(media: Media, direction: Direction, source: Source): Record<string, number> {
+    const { nowMicros, offsetMicros } = this.context;
+    const since = this.#before?.atMicros ?? this.state.createdMicros + offsetMicros;
+    const seconds = (nowMicros - since) / 1e6;
+    const before = this.#before?.sources.get(sourceKey(media, direction, source)) ?? {};
+    const now = Object.entries(this.#counted(media, direction, source));
+    const rates = now.map(([name, value]) => {
+      const rise = Math.max(0, value - (before[name] ?? 0));
+      return [`${name}_per_second`, seconds <= 0 ? 0 : rise / seconds] as const;
+    });
+    return Object.fromEntries([...now, ...rates]);
   }
 
-  #egress(media: Media, counters: StreamStatistics): Json {
-    const before = this.context.before(this.state.callId, counters.streamId);
-    const rate = this.#rates(before);
-    const { packetsOut: packets, bytesOut: bytes } = counters;
-    const [source] = media.subscriptions;
-    const sender = source === undefined ? undefined : this.#index.medias.get(source.mediaId);
-    const stream = sender === undefined ? undefined : this.#rtpOf(sender);
-    const ssrc = stream === undefined ? null : (this.#counters.get(stream.id)?.ssrc ?? null);
-    return {
-      SSRC: ssrc ?? 0,
-      ...this.#codec(media),
-      metrics: {
-        ...{ packets, bytes, lost: 0, duplicates: 0 },
-        packets_per_second: rate(packets, ({ packetsOut }) => packetsOut),
-        bytes_per_second: rate(bytes, ({ bytesOut }) => bytesOut),
-        lost_per_second: 0,
-        duplicates_per_second: 0,
-      },
-    };
-  }
-
-  #rates(
-    before: CountedStream | null,
-  ): (now: number, of: (old: CountedStream) => number) => number {
-    if (before === null) return () => 0;
-    const seconds = (this.context.nowMicros - before.atMicros) / 1e6;
-    return (now, of) => (seconds <= 0 ? 0 : Math.max(0, now - of(before)) / seconds);
+  /** Of several sources that are not counted one by one only the sums are known. */
+  #counted(media: Media, direction: Direction, source: Source): CountedSource {
+    const { packets, bytes, lost, duplicates } = source;
+    const passed = packets === null || bytes === null ? {} : { packets, bytes };
+    if (direction === 'egress') return { ...passed, lost: 0, duplicates: 0 };
+    const missed = lost ?? lostOf(this.statistics, this.#listeners(media));
+    return { ...passed, lost: missed, duplicates: duplicates ?? 0 };
   }
 
   #listeners(media: Media): ReadonlySet<number> {
@@ -226,6 +238,19 @@ class CallReader {
       .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
     return reports.at(-1) ?? null;
   }
+
+  counted(): CountedCall {
+    const sources = new Map<string, CountedSource>();
+    for (const media of this.state.medias) {
+      for (const direction of ['ingress', 'egress'] as const) {
+        for (const source of this.#sourcesOf(media, direction)) {
+          const key = sourceKey(media, direction, source);
+          sources.set(key, this.#counted(media, direction, source));
+        }
+      }
+    }
+    return { atMicros: this.context.nowMicros, sources };
+  }
 }
 
 /** Packets that the listeners of a stream have missed. */
@@ -236,24 +261,7 @@ function lostOf({ ssrcs }: CallStatistics, listeners: ReadonlySet<number>): numb
 }
 
 /** What is to be remembered of a call for the next message. */
-export function countedStreams(
+export const countedCall = (
   { state, statistics }: PublishedCall,
-  atMicros: number,
-): ReadonlyMap<number, CountedStream> {
-  const index = new CallIndex(state);
-  const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
-  return new Map(
-    statistics.streams.map((counters) => {
-      const { streamId, packets, bytes, packetsOut, bytesOut } = counters;
-      const mediaId = mediaOf.get(streamId);
-      const listeners =
-        mediaId === undefined
-          ? []
-          : index.subscribersOf(mediaId).flatMap(({ media }) => media.streams);
-      const measured = measuredOf(counters, 0);
-      const lost = measured?.lost ?? lostOf(statistics, new Set(listeners));
-      const duplicates = measured?.duplicates ?? 0;
-      return [streamId, { atMicros, packets, bytes, packetsOut, bytesOut, lost, duplicates }];
-    }),
-  );
-}
+  context: PublishContext,
+): CountedCall => new CallReader(state, statistics, context).counted();

@@ -5,6 +5,8 @@ import type { StreamStatistics } from '../media/relay.js';
 /** One source; null: not known of it alone. */
 export interface Source {
   readonly ssrc: number;
+  /** Of its last packet. */
+  readonly payloadType: number | null;
   readonly packets: number | null;
   readonly bytes: number | null;
   /** Of its last packet. */
@@ -32,11 +34,18 @@ function sourcesOfStream(counters: StreamStatistics | undefined): readonly Sourc
   const known = counters.sources.filter(({ payloadType }) => payloadType !== null);
   if (known.length === 0) {
     // What the kernel has forwarded.
-    return ssrc === null || packets === 0 ? [] : [{ ...uncounted, ssrc, packets, bytes }];
+    return ssrc === null || packets === 0
+      ? []
+      : [{ ...uncounted, ssrc, payloadType: null, packets, bytes }];
   }
-  return known.map(({ ssrc: each, counts }) => {
-    if (counts !== null) return { ssrc: each, ...counts };
-    return { ...uncounted, ...(known.length === 1 ? { packets, bytes } : {}), ssrc: each };
+  // Counted ones come in the order in which they began.
+  const latestFirst = known.some(({ counts }) => counts !== null) ? known.toReversed() : known;
+  const now = latestFirst.filter((source) => source.ssrc === ssrc);
+  const earlier = latestFirst.filter((source) => source.ssrc !== ssrc);
+  return [...now, ...earlier].map(({ ssrc: each, payloadType, counts }) => {
+    if (counts !== null) return { ssrc: each, payloadType, ...counts };
+    const alone = known.length === 1 ? { packets, bytes } : {};
+    return { ...uncounted, ...alone, ssrc: each, payloadType };
   });
 }
 

@@ -168,7 +168,7 @@ describe('the NG port', function () {
     const statistics = dictionaryAt(await ng.ask({ command: 'statistics' }), 'statistics');
     const [proxy] = listAt(dictionaryAt(statistics, 'controlstatistics'), 'proxies');
     expect(proxy).to.include({ proxy: '127.0.0.1', errorcount: 5 });
-    expect(Object.keys(proxy as NgDictionary)).to.have.length(2 + 2 * 24);
+    expect(Object.keys(proxy as NgDictionary)).to.have.length(2 + 2 * 25);
   });
 
   it('says once for each call what it was asked for and does not do', async () => {

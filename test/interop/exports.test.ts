@@ -1,14 +1,17 @@
 /**
- * What the daemon tells others by itself, beside rtpengine 10.5: the same call is made through both, with
+ * What the daemon tells others by itself, beside rtpengine 10.5 and 12.5: the same call is made through each, with
  * receivers of our own for Graphite, Homer and XML-RPC; what they got is compared.
  */
 import { expect } from 'chai';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { encodeBencode } from '../support/bencode.js';
 import { MediaDaemon, rtpengineInstalled, type DaemonKind } from '../support/daemons.js';
-import { audioSdp, mediaPort } from '../support/ng-client.js';
+import { freeTcpPort, freeUdpPort } from '../support/free-ports.js';
+import { audioSdp, mediaPort, NgClient } from '../support/ng-client.js';
 import { RtpEndpoint, senderReport, type Destination } from '../support/rtp-endpoint.js';
+import { rtpengine125Command } from '../support/trixie.js';
 import { pause, until } from '../support/wait.js';
 
 /** A TCP server that keeps what it gets and answers each request with `answer`. */
@@ -188,29 +191,154 @@ function hepPictures({ hep, callerRtcp }: Told): readonly string[] {
   );
 }
 
-const bodies = ({ xml }: Told): readonly string[] =>
-  [...xml.matchAll(/<\?xml[\s\S]*?<\/methodCall>/g)].map(([body]) => body);
+/** 10.5 writes each element in a line of its own. */
+const bodies = ({ xml }: Told, from10 = false): readonly string[] =>
+  [...xml.matchAll(/<\?xml[\s\S]*?<\/methodCall>/g)].map(([body]) =>
+    from10 ? body.replaceAll('\r\n', '') : body,
+  );
 
-describe('what rtpengine 10.5 tells others', function () {
-  this.timeout(60_000);
-  before(function () {
-    if (!rtpengineInstalled) this.skip();
+/** What 12.5 does not count. */
+const later =
+  /^p\.(?:connect|mesh|create|create_answer|transform|inject_start|inject_stop)(?:s_ps)?_/;
+/** What 10.5 does not count either. */
+const laterThan10 = /^p\.pause_recording/;
+
+interface NgSpoken {
+  /** What each message was captured as, ports by their place. */
+  readonly pictures: readonly string[];
+  readonly captured: readonly string[];
+  /** Messages as they were sent and received. */
+  readonly spoken: readonly string[];
+}
+
+/** Commands with and without call-id, repeated, refused, by UDP and TCP, to one address and to all of them. */
+async function speak(kind: DaemonKind): Promise<NgSpoken> {
+  const hep: Buffer[] = [];
+  const homer = createSocket('udp4');
+  homer.on('message', (message) => hep.push(message));
+  homer.bind(0, '127.0.0.1');
+  await once(homer, 'listening');
+  const [tcp, anywhere, six] = [freeTcpPort(), freeUdpPort(), freeUdpPort()];
+  const daemon = await MediaDaemon.start(kind, {
+    extra: [
+      ...[`--homer=127.0.0.1:${homer.address().port}`, '--homer-id=77', '--homer-enable-ng'],
+      ...['--homer-ng-capture-proto=200', '--homer-disable-rtcp-stats'],
+      ...[
+        `--listen-tcp-ng=127.0.0.1:${tcp}`,
+        `--listen-ng=${anywhere}`,
+        `--listen-ng=[::1]:${six}`,
+      ],
+    ],
   });
-
-  for (const [transport, format] of [
-    ['udp', 0],
-    ['tcp', 2],
-  ] as const) {
-    it(`is told alike: Graphite, Homer over ${transport}, XML-RPC in form ${format}`, async () => {
-      const [theirs, ours] = await Promise.all([
-        tellAll('rtpengine', transport, format),
-        tellAll('rtprelayd', transport, format),
-      ]);
-      expect(graphiteNames(ours)).to.deep.equal(graphiteNames(theirs, true));
-      expect(hepPictures(ours)).to.deep.equal(hepPictures(theirs));
-      expect(ours.hep).to.have.length(6);
-      expect(bodies(ours)).to.deep.equal(bodies(theirs));
-      expect(bodies(ours).length).to.be.greaterThan(0);
-    });
+  const ports = new Map([
+    ...([
+      [daemon.controlPort, 'NG'],
+      [tcp, 'TCP'],
+      [anywhere, 'any'],
+      [six, 'IPv6'],
+    ] as const),
+  ]);
+  const spoken: string[] = [];
+  const stream = connect(tcp, '127.0.0.1');
+  const phone = await RtpEndpoint.open();
+  const clients = [
+    daemon.client(),
+    new NgClient(anywhere),
+    new NgClient(anywhere, '::1'),
+    new NgClient(six, '::1'),
+  ] as const;
+  const say = async (client: NgClient, cookie: string, body: string): Promise<void> => {
+    const reply = await client.raw(Buffer.from(body, 'latin1'), { cookie, tries: 1 });
+    spoken.push(`${cookie} ${body}`, `${cookie} ${reply.toString('latin1')}`);
+    // Each is told before the next is said: Homer is sent to by UDP.
+    await until(() => hep.length >= spoken.length, `the capture of ${cookie}`);
+  };
+  try {
+    const [plain, all, allSix, oneSix] = clients;
+    await plain.ask({ command: 'ping', 'call-id': 'unseen' });
+    const offer = {
+      command: 'offer',
+      'call-id': 'told-2',
+      'from-tag': 'f',
+      sdp: audioSdp(phone.port),
+    };
+    await say(plain, 'c1', encodeBencode(offer).toString('latin1'));
+    await say(plain, 'c2', JSON.stringify({ ...offer, 'call-id': 'told-3' }));
+    await say(plain, 'c3', 'd7:command5:query7:call-id6:nobodye');
+    await say(plain, 'c4', 'd7:command8:nonsensee');
+    await say(plain, 'c5', 'd7:command4:list5:limiti5ee');
+    await say(plain, 'c5', 'd7:command4:list5:limiti5ee');
+    await say(plain, 'c6', 'd7:command5:query7:call-id6:told-2e');
+    await say(plain, 'c6', 'd7:command5:query7:call-id6:told-2e');
+    await say(all, 'c7', 'd7:command5:query7:call-id3:anye');
+    await say(allSix, 'c8', 'd7:command5:query7:call-id4:any6e');
+    await say(oneSix, 'c9', 'd7:command5:query7:call-id4:one6e');
+    const byTcp = 'c10 d7:command5:query7:call-id3:tcpe';
+    stream.write(byTcp);
+    const [reply] = (await once(stream, 'data')) as [Buffer];
+    spoken.push(byTcp, reply.toString('latin1'));
+    await until(() => hep.length >= spoken.length, 'the capture of TCP');
+    return {
+      spoken,
+      captured: hep.map((packet) => {
+        const payload = hepChunks(packet).find(([id]) => id === 15)?.[1] ?? Buffer.alloc(0);
+        return payload.toString('latin1');
+      }),
+      pictures: hep.map((packet) =>
+        hepChunks(packet)
+          .map(([id, value]) => {
+            if (id === 7 || id === 8) return `${id}:${ports.get(value.readUInt16BE()) ?? 'client'}`;
+            if (id === 9 || id === 10 || id === 15) return String(id);
+            return `${id}:${value.toString('hex')}`;
+          })
+          .join(' '),
+      ),
+    };
+  } finally {
+    stream.destroy();
+    phone.close();
+    for (const client of clients) client.close();
+    await daemon.stop();
+    homer.close();
   }
+}
+
+describe('what is told to others', function () {
+  this.timeout(60_000);
+  const references: readonly DaemonKind[] = [
+    ...(rtpengineInstalled ? (['rtpengine'] as const) : []),
+    ...(rtpengine125Command() === null ? [] : (['rtpengine-12.5'] as const)),
+  ];
+
+  for (const reference of references) {
+    for (const [transport, format] of [
+      ['udp', 0],
+      ['udp', 1],
+      ['tcp', 2],
+    ] as const) {
+      it(`is that of ${reference}: Graphite, Homer over ${transport}, XML-RPC in form ${format}`, async () => {
+        const [theirs, ours] = await Promise.all([
+          tellAll(reference, transport, format),
+          tellAll('rtprelayd', transport, format),
+        ]);
+        const is10 = reference === 'rtpengine';
+        const names = graphiteNames(ours).filter(
+          (name) => !later.test(name) && !(is10 && laterThan10.test(name)),
+        );
+        expect(names).to.deep.equal(graphiteNames(theirs, is10));
+        expect(hepPictures(ours)).to.deep.equal(hepPictures(theirs));
+        expect(ours.hep).to.have.length(6);
+        expect(bodies(ours)).to.deep.equal(bodies(theirs, is10));
+        expect(bodies(ours).length).to.be.greaterThan(0);
+      });
+    }
+  }
+
+  it('is that of 12.5: what comes to Homer of NG', async function () {
+    if (!references.includes('rtpengine-12.5')) this.skip();
+    const [theirs, ours] = await Promise.all([speak('rtpengine-12.5'), speak('rtprelayd')]);
+    for (const { captured, spoken } of [theirs, ours]) expect(captured).to.deep.equal(spoken);
+    expect(ours.pictures).to.deep.equal(theirs.pictures);
+    expect(ours.pictures).to.have.length(24);
+  });
 });

@@ -95,7 +95,9 @@ describe('rtpengine-ctl', function () {
   it('prints the same texts', async () => {
     for (const [at, line] of alike.entries()) {
       const [theirs = '', ours = ''] = await ask(line, at % 4 === 2 || line.startsWith('list '));
-      expect(form(ours), line).to.equal(form(theirs));
+      // What 10.5 does not count.
+      const then = ours.replaceAll(/^.*pause recording.*\n/gm, '');
+      expect(form(then), line).to.equal(form(theirs));
       expect(theirs, line).not.to.equal('');
     }
   });

@@ -2,6 +2,7 @@
 import type { TelemetryConfig } from '../../config/telemetry.js';
 import type { CallState, Endpoint, LocalSocket } from '../../media/call-state.js';
 import type { CallStatistics, RtcpCopy } from '../../media/relay.js';
+import type { NgSource } from '../../ng-protocol/endpoint.js';
 import { cdrLine } from '../../observe/cdr.js';
 import type { CloseReason, Counters } from '../../observe/counters.js';
 import { GraphiteReport, type Families } from '../../observe/graphite.js';
@@ -26,8 +27,6 @@ export interface ExportsOptions {
   readonly localAddressOf: (socket: LocalSocket) => string;
   /** The system log, for records of their own facility. */
   readonly openSyslog: () => Syslog;
-  /** Where commands come to. */
-  readonly ngAddress: () => Endpoint;
   /** What publishes by itself; null: nothing. It is closed with the rest. */
   readonly mqtt: { close(): void } | null;
 }
@@ -43,6 +42,8 @@ export interface EndedCallRecord {
 const infoLevel = 6;
 const graphiteTimeoutMs = 10_000;
 const graphiteMostWaiting = 1 << 20;
+
+const noAddress: Endpoint = { address: '0.0.0.0', port: 0 };
 
 const timeouts: ReadonlySet<CloseReason> = new Set([
   'timeout',
@@ -142,12 +143,15 @@ export class Exports {
   /** A command was answered. */
   ngAnswered(
     callId: string,
-    client: Endpoint,
+    source: NgSource,
     query: Buffer,
     reply: Buffer,
     atMicros: number,
   ): void {
-    this.#homer?.sendNg(callId, client, this.#options.ngAddress(), query, reply, atMicros);
+    const { local } = source;
+    // A Unix socket has no address.
+    const [client, to] = local === undefined ? [noAddress, noAddress] : [source, local];
+    this.#homer?.sendNg(callId, client, to, query, reply, atMicros);
   }
 
   #record(facility: string, line: string): void {

@@ -6,10 +6,10 @@ import type { Counters } from '../../observe/counters.js';
 import {
   callMembers,
   callMessage,
-  countedStreams,
+  countedCall,
   globalMessage,
   mediaMessages,
-  type CountedStream,
+  type CountedCall,
   type Json,
   type PublishContext,
   type PublishedCall,
@@ -59,7 +59,7 @@ export class MqttExport {
   readonly #options: MqttExportOptions;
   readonly #client: MqttClient;
   readonly #timer: NodeJS.Timeout;
-  #before = new Map<string, ReadonlyMap<number, CountedStream>>();
+  #before = new Map<string, CountedCall>();
   readonly #outgoing: OutgoingLimit;
   #isDown = false;
   #publishing = false;
@@ -113,17 +113,18 @@ export class MqttExport {
 
   async #publishAll(): Promise<void> {
     const { config, counters, gauges, calls, localAddressOf, offsetMicros } = this.#options;
-    const nowMicros = gauges().nowMicros + offsetMicros();
+    const offset = offsetMicros();
+    const nowMicros = gauges().nowMicros + offset;
     const known = this.#before;
     const context: PublishContext = {
-      ...{ nowMicros, localAddressOf },
-      before: (callId, streamId) => known.get(callId)?.get(streamId) ?? null,
+      ...{ nowMicros, offsetMicros: offset, localAddressOf },
+      before: (callId) => known.get(callId) ?? null,
     };
-    const next = new Map<string, ReadonlyMap<number, CountedStream>>();
+    const next = new Map<string, CountedCall>();
     const remembered = function* (): Generator<PublishedCall> {
       for (const call of calls()) {
         yield call;
-        next.set(call.state.callId, countedStreams(call, nowMicros));
+        next.set(call.state.callId, countedCall(call, context));
       }
     };
     const { scope } = config;

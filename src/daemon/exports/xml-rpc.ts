@@ -1,6 +1,6 @@
 /**
  * Tells a B2BUA of calls that timed out (options.md §9.1): XML-RPC by POST, one after the other. Requests,
- * pauses and number of attempts as seen on rtpengine 10.5.
+ * pauses and number of attempts as seen on rtpengine 10.5, the form of the body as on 12.5 (which escapes nothing).
  */
 import type { XmlRpcConfig } from '../../config/telemetry.js';
 import type { CallState } from '../../media/call-state.js';
@@ -32,11 +32,11 @@ interface Notice {
 
 function bodyOf(method: string, params: readonly string[]): string {
   const values = params.map(
-    (text) => `<param><value><string>${escaped(text)}</string></value></param>\r\n`,
+    (text) => `<param><value><string>${escaped(text)}</string></value></param>`,
   );
   return (
-    '<?xml version="1.0" encoding="UTF-8"?>\r\n<methodCall>\r\n' +
-    `<methodName>${method}</methodName>\r\n<params>\r\n${values.join('')}</params>\r\n</methodCall>\r\n`
+    '<?xml version="1.0" encoding="UTF-8"?><methodCall>' +
+    `<methodName>${method}</methodName><params>${values.join('')}</params></methodCall>`
   );
 }
 
@@ -112,9 +112,7 @@ export class XmlRpcNotices {
     const { post, onInfo, onWarning } = this.#options;
     onInfo(`Initiating XMLRPC for call (${notice.about}) to ${notice.url}`, notice.callId);
     for (let attempt = 0; attempt < attempts; attempt += 1) {
-      const why = await post(notice.url, notice.body).then(faultOf, (error: unknown) =>
-        error instanceof Error ? error.message : String(error),
-      );
+      const why = await post(notice.url, notice.body).then(faultOf, reasonOf);
       if (why === null) return;
       onWarning(`XMLRPC fault occurred: ${why}`, notice.callId);
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -124,6 +122,13 @@ export class XmlRpcNotices {
   close(): void {
     this.#waiting = [];
   }
+}
+
+/** Of a post that failed: `fetch` says only that it did, its cause why. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
 }
 
 function faultOf(reply: string): string | null {

@@ -24,6 +24,7 @@ import {
 } from './limits.js';
 import { HeldByConnection } from './held.js';
 import type { HttpService } from './service.js';
+import { sourceOf } from './source.js';
 import { WebSockets } from './websockets.js';
 
 /** Certificate and key, PEM. */
@@ -40,11 +41,6 @@ class HttpBindError extends Error {
 const ngType = 'application/x-rtpengine-ng';
 const jsonType = 'application/json';
 const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
-
-/** The source of a request; a client that has gone already has none. */
-function sourceOf(request: IncomingMessage): Endpoint {
-  return { address: request.socket.remoteAddress ?? '', port: request.socket.remotePort ?? 0 };
-}
 
 /**
  * Whether a browser sends this for a page of another site. Such a page may otherwise run commands on

@@ -2,9 +2,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
-import type { Endpoint } from '../../media/call-state.js';
+import type { NgSource } from '../../ng-protocol/endpoint.js';
 import { maxMessageBytes, maxWaitingBytes, pingMs } from './limits.js';
 import type { LiveProtocol } from '../live/protocol.js';
+import { sourceOf } from './source.js';
 import type { HttpService } from './service.js';
 
 /** Sub-protocol of the live page. */
@@ -12,7 +13,7 @@ const liveProtocol: LiveProtocol = 'live.rtprelay';
 
 type Service = Pick<HttpService, 'ng' | 'cli' | 'live' | 'onNotice' | 'held'>;
 
-type Receive = (message: Buffer, source: Endpoint, reply: (bytes: Buffer) => void) => void;
+type Receive = (message: Buffer, source: NgSource, reply: (bytes: Buffer) => void) => void;
 
 function bytesOf(data: RawData): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data);
@@ -77,10 +78,7 @@ export class WebSockets {
       socket.end(`${head400}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
       return;
     }
-    const source = {
-      address: request.socket.remoteAddress ?? '',
-      port: request.socket.remotePort ?? 0,
-    };
+    const source = sourceOf(request);
     this.#server.handleUpgrade(request, socket, head, (client) => {
       this.#hold(client, source, socket);
       this.#serve(client, source);
@@ -88,7 +86,7 @@ export class WebSockets {
   }
 
   /** What the library keeps of a message that is not whole is what has come since the last one that was. */
-  #hold(client: WebSocket, { address }: Endpoint, socket: Duplex): void {
+  #hold(client: WebSocket, { address }: NgSource, socket: Duplex): void {
     const { held, onNotice } = this.#service;
     let received = 0;
     const holder = {
@@ -108,7 +106,7 @@ export class WebSockets {
     client.on('close', () => held.delete(holder));
   }
 
-  #serve(client: WebSocket, source: Endpoint): void {
+  #serve(client: WebSocket, source: NgSource): void {
     this.#alive.add(client);
     client.on('pong', () => this.#alive.add(client));
     // What is no WebSocket, or too long: the library closes the connection.

@@ -118,7 +118,10 @@ class StreamTransport {
     socket.on('error', () => socket.destroy());
     const source = isLocal
       ? { address: localSource, port: 0 }
-      : { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+      : {
+          ...{ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+          local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+        };
     const refusal = this.#refusal(source.address, isLocal);
     if (refusal !== null) {
       this.#options.onNotice(`NG connection from ${source.address} refused: ${refusal}`);

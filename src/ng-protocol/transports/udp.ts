@@ -14,6 +14,8 @@ export const maxDatagramBytes = 65_507;
 export interface UdpSource {
   readonly address: string;
   readonly port: number;
+  /** Of the socket that it came to. */
+  readonly local?: Pick<UdpSource, 'address' | 'port'>;
 }
 
 /**
@@ -135,16 +137,17 @@ function bind(binding: Binding, options: UdpTransportOptions): DatagramSocket | 
 
 function attach(socket: DatagramSocket, options: UdpTransportOptions): void {
   const { address, port } = socket.address;
-  const local = display(address, port);
+  const name = display(address, port);
+  const local = { address, port };
   socket.start(
     (datagram, sourceHost, sourcePort) =>
-      options.receive(datagram, { address: sourceHost, port: sourcePort }, (bytes) => {
+      options.receive(datagram, { address: sourceHost, port: sourcePort, local }, (bytes) => {
         if (socket.send(bytes, sourceHost, sourcePort)) return;
         // After close(), to port 0, or with a full queue: the sender repeats or is gone.
         const to = display(sourceHost, sourcePort);
-        options.onError(new Error(`cannot send a reply to ${to}`), local);
+        options.onError(new Error(`cannot send a reply to ${to}`), name);
       }),
-    (code) => options.onError(new Error(`sending a reply failed: ${code}`), local),
+    (code) => options.onError(new Error(`sending a reply failed: ${code}`), name),
   );
 }
 

@@ -24,6 +24,8 @@ export const laterKeys: GeneralDifference = {
     [
       '^only rtprelayd: (?:created_ts|last redis update|metadata) = ',
       '^only rtprelayd: statistics\\.voip_metrics$',
+      '^only rtprelayd: statistics\\.controlstatistics\\..*pauserec',
+      '^only rtprelayd: statistics\\.intervalstatistics\\.(?:min|max|avg)pause recording',
       '^only rtprelayd: statistics\\.interfaces\\[\\d+\\]\\.(duplicates|packets_lost|voip_metrics|ingress|egress)',
       '^only rtprelayd: tags\\..*\\.(?:tag-aliases|VSC|(?:in|e)gress SSRCs|stats_out)(?: = .*)?$',
       '^only rtprelayd: tags\\..*\\.last (?:kernel|user) packet = <time>$',
