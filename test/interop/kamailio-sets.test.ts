@@ -78,9 +78,10 @@ for (const release of ['installed', '6.0'] as const)
     }
 
     it('spreads calls by weight', async () => {
-      const [heavy, light] = await place(40);
-      expect(heavy + light).to.equal(40);
-      expect(heavy / light).to.be.within(1.5, 6);
+      // It draws lots, three to one: one of ten thousand runs is beyond these bounds.
+      const [heavy, light] = await place(100);
+      expect(heavy + light).to.equal(100);
+      expect(light).to.be.within(9, 42);
     });
 
     it('sends new calls past a relay that is drained, and ends the old one there', async () => {
