@@ -38,16 +38,18 @@ class Performance implements Scene {
   /** Where the last SDP sent to a phone told it to send its RTP. */
   readonly #targets = new Map<Party, Destination>();
   readonly #callIds = new Set<string>();
+  readonly #placed: NonNullable<Side['placed']>;
 
   constructor(
     sequence: Sequence,
     private readonly client: NgClient,
     daemon: MediaDaemon,
-    { anyOf = [], pools = {} }: Pick<Side, 'anyOf' | 'pools'>,
+    { anyOf = [], pools = {}, placed = (reply) => reply }: Pick<Side, 'anyOf' | 'pools' | 'placed'>,
     /** Without a packet for so long, all have come. */
     private readonly quietMs: number,
   ) {
     this.callId = sequence.name.replaceAll(' ', '-');
+    this.#placed = placed;
     this.#masks = new Masks((port) => daemon.ownsPort(port), anyOf, pools);
   }
 
@@ -88,7 +90,7 @@ class Performance implements Scene {
     if (typeof callId === 'string') this.#callIds.add(callId);
     const reply = await this.client.ask(request, { encoding: step.encoding });
     if (step.delivers !== null) this.#deliver(step.delivers, reply);
-    return step.shapeOnly ? shapeOfReply(reply) : flattenReply(reply, this.#masks);
+    return step.shapeOnly ? shapeOfReply(reply) : flattenReply(this.#placed(reply), this.#masks);
   }
 
   #deliver(party: Party, reply: NgDictionary): void {
@@ -187,6 +189,8 @@ export interface Side {
   readonly anyOf?: readonly string[];
   /** Addresses that have port numbers of their own (`Masks`). */
   readonly pools?: Readonly<Record<string, string>>;
+  /** Puts what a daemon tells elsewhere into its place before it is compared. */
+  readonly placed?: (reply: NgDictionary) => NgDictionary;
 }
 
 /** Sends a sequence to both daemons and names every difference, with the number of its step. */
