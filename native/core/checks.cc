@@ -160,11 +160,11 @@ void Worker::install_association(const TransportConfig& transport) {
   begin_handshake(state);
 }
 
-/// An active association begins as soon as its packets have a way.
+/// An association that is not passive begins as soon as its packets have a way.
 void Worker::begin_handshake(Transport& transport) {
   Association* const association = transport.association;
   if (dormant_ || association == nullptr || association->begun || association->established ||
-      association->role != dtls::Role::kActive)
+      !transport.config->checks->begins)
     return;
   const SocketAddress& endpoint = transport.latch.endpoint();
   const auto& ice = transport.config->checks->ice;

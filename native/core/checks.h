@@ -23,6 +23,8 @@ struct ChecksConfig {
   std::optional<IceSpec> ice;
   /// Its handshakes; null: DTLS is passed on.
   Association* association = nullptr;
+  /// A handshake of its own is begun: it is not for the peer alone to begin.
+  bool begins = false;
   /// The ports of the transport, in the order of the plan: the paths of the agent.
   std::vector<const Port*> ports;
   SocketAddress signalled;

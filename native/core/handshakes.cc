@@ -318,7 +318,9 @@ void Handshakes::begin_all(Association* association) {
     association->beginning.store(false, std::memory_order_release);
     if (associations_.contains(association) && active_of(*association) == nullptr &&
         !is_keyed(*association)) {
-      if (Attempt* attempt = open(*association, dtls::Role::kActive, nullptr))
+      if (association->role == dtls::Role::kPassive)
+        open_later(*association);
+      else if (Attempt* attempt = open(*association, dtls::Role::kActive, nullptr))
         settle(*attempt);
     }
     association = following;
@@ -329,7 +331,12 @@ void Handshakes::fire() {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now_) {
     Attempt& attempt = *deadlines_.begin()->second;
     set_deadline(attempt, kNever);
-    attempt.session.advance(now_);
+    if (attempt.starts_at == kNever)
+      attempt.session.advance(now_);
+    else if (!start_late(attempt)) {
+      close(attempt);
+      continue;
+    }
     settle(attempt);
   }
 }
@@ -423,6 +430,24 @@ Attempt* Handshakes::open(Association& association, dtls::Role role, const Datag
     return &attempt;
   close(attempt);
   return nullptr;
+}
+
+void Handshakes::open_later(Association& association) {
+  if (association.attempts.size() >= kMaxAttempts)
+    return;
+  association.attempts.push_back(
+      std::make_unique<Attempt>(association, dtls::Role::kActive, Origin{}, true, false));
+  Attempt& attempt = *association.attempts.back();
+  attempt.starts_at = now_ + kOpenWaitMicros;
+  set_deadline(attempt, attempt.starts_at);
+}
+
+bool Handshakes::start_late(Attempt& attempt) {
+  attempt.starts_at = kNever;
+  const bool begun = std::ranges::any_of(attempt.association->attempts, [](const auto& other) {
+    return other->role == dtls::Role::kPassive && other->expected;
+  });
+  return !begun && attempt.session.start(now_);
 }
 
 void Handshakes::set_deadline(Attempt& attempt, Micros due) {

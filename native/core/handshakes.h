@@ -26,6 +26,10 @@ namespace rtprelay {
 /// may wait for all others.
 constexpr std::uint32_t kMaxWaitingDatagrams = 1024;
 
+/// Who may take itself for active is waited for as long: a first flight that is lost is repeated
+/// after 1 s by most, and a client that meets another one gives up.
+constexpr Micros kOpenWaitMicros = 1'200'000;
+
 /// What has become of an association. Keys only with kKeyed.
 struct HandshakeEvent : MailboxLink {
   HandshakeEvent() = default;
@@ -71,6 +75,8 @@ public:
   bool has_keyed = false;
   /// Active: a server has answered.
   bool answered = false;
+  /// Active: it starts unless the peer begins until then; kNever: it has started.
+  Micros starts_at = kNever;
 };
 
 class Handshakes {
@@ -130,6 +136,10 @@ private:
   void inherit(Association& association);
   Attempt* attempt_for(Association& association, const Datagram& datagram);
   Attempt* open(Association& association, dtls::Role role, const Datagram* datagram);
+  /// Its peer may begin itself: see `kOpenWaitMicros`.
+  void open_later(Association& association);
+  /// false: the peer has begun meanwhile.
+  bool start_late(Attempt& attempt);
   static Attempt* oldest_stranger(Association& association, bool expected);
   /// After each input of an attempt: its deadline, and what has become of it.
   void settle(Attempt& attempt);

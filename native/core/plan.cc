@@ -144,10 +144,12 @@ DtlsSpec read_dtls(Reader& reader) {
   constexpr std::uint8_t kActive = 1;
   constexpr std::uint8_t kEstablished = 2;
   constexpr std::uint8_t kHasFingerprint = 4;
+  constexpr std::uint8_t kOpen = 8;
   constexpr std::array<std::uint8_t, dtls::kHashes> kDigestSizes{20, 28, 32, 48, 64};
   DtlsSpec spec;
-  const std::uint8_t flags = reader.bits(kActive | kEstablished | kHasFingerprint);
+  const std::uint8_t flags = reader.bits(kActive | kEstablished | kHasFingerprint | kOpen);
   spec.active = (flags & kActive) != 0;
+  spec.open = (flags & kOpen) != 0;
   spec.established = (flags & kEstablished) != 0;
   spec.generation = reader.number<std::uint32_t>();
   spec.identity = reader.number<std::uint16_t>();

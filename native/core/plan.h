@@ -40,8 +40,9 @@
 //              16 standby, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
 //              | credentials of ours | of the peer | resumed: u32 priority
 //              | route: u32 port, address | u16 n | n * (address | u32 priority)
-//   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows) | u32 generation
-//              | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to SHA-512) | digest
+//   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows, 8 open)
+//              | u32 generation | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to
+//              SHA-512) | digest
 //   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
 //              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
 //   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
@@ -155,6 +156,8 @@ struct IceSpec {
 /// `DtlsPlan` of src/media/relay.ts.
 struct DtlsSpec {
   bool active = false;
+  /// Its role is not settled: active when the peer does not begin.
+  bool open = false;
   bool established = false;
   std::uint32_t generation = 0;
   /// Position in the plan's identities.

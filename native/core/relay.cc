@@ -640,8 +640,10 @@ std::unique_ptr<const ChecksConfig> Relay::checks_of(const TransportSpec& spec, 
   }
   for (const std::uint32_t id : spec.ports)
     checks->ports.push_back(find(call.ports, id));
-  if (spec.dtls)
+  if (spec.dtls) {
     checks->association = call.associations.at(spec.id).get();
+    checks->begins = spec.dtls->active || spec.dtls->open;
+  }
   return checks;
 }
 

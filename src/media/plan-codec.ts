@@ -468,7 +468,8 @@ export class PlanEncoder {
   }
 
   #dtls({ role, fingerprint, generation, established }: DtlsPlan, identity: number): void {
-    this.#u8((role === 'active' ? 1 : 0) | (established ? 2 : 0) | (fingerprint !== null ? 4 : 0));
+    const flags = { passive: 0, active: 1, actpass: 8 }[role] | (established ? 2 : 0);
+    this.#u8(flags | (fingerprint !== null ? 4 : 0));
     this.#u32(generation);
     this.#u16(identity);
     if (fingerprint === null) return;

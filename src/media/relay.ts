@@ -3,7 +3,7 @@
  * events are the only way out. Implemented by `src/native/relay.ts` over the C++ addon.
  */
 import type { Endpoint, EndpointLearning, StreamStats } from './call-state.js';
-import type { DtlsIdentity, Fingerprint, IceCredentials } from './media-attributes.js';
+import type { DtlsIdentity, DtlsSetup, Fingerprint, IceCredentials } from './media-attributes.js';
 import type { DemuxTable, OwnRtcpPlan, RewritePlan } from './packet-plan.js';
 import type { SrtpSuite } from './sdes/suites.js';
 
@@ -124,7 +124,8 @@ export interface IcePlan {
  * goes in or out in the clear meanwhile.
  */
 export interface DtlsPlan {
-  readonly role: 'active' | 'passive';
+  /** `actpass`: the peer left it open; its ClientHello is waited for a moment, then ours goes out. */
+  readonly role: DtlsSetup;
   /** Medias with the same content share what is made of it. */
   readonly identity: DtlsIdentity;
   /** The peer's, SHA-1 to SHA-512; null until known: an early ClientHello is answered all the same. */

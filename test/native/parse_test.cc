@@ -328,6 +328,7 @@ TEST("the plan that the control plane writes is read as it is meant") {
   CHECK(plan.identities.size() == 1 && plan.identities[0].key == "KEY");
   CHECK(!last.ice->resumed && !last.ice->settings.standby &&
         last.ice->settings.remote.ufrag.empty() && !last.dtls->fingerprint);
+  CHECK(!dtls.open && last.dtls->open && !last.dtls->active);
   const StreamSpec& rtp = plan.streams[0];
   CHECK(rtp.id == 5 && rtp.transport == 4 && rtp.kind == StreamKind::kRtp && !rtp.blocked);
   CHECK(rtp.clock_rate == 8000 && rtp.packets == 1000 && rtp.bytes == 172000 && rtp.errors == 3 &&

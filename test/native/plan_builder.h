@@ -78,8 +78,8 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     }
   };
   const auto dtls = [&](const DtlsSpec& spec) {
-    number(static_cast<std::uint8_t>((spec.active ? 1 : 0) | (spec.established ? 2 : 0) |
-                                     (spec.fingerprint ? 4 : 0)));
+    number(static_cast<std::uint8_t>((spec.active ? 1 : 0) | (spec.open ? 8 : 0) |
+                                     (spec.established ? 2 : 0) | (spec.fingerprint ? 4 : 0)));
     number(spec.generation);
     number(spec.identity);
     if (!spec.fingerprint)

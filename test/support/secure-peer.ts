@@ -8,6 +8,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { CertificateFiles } from './certificates.js';
+import { freeUdpPort } from './free-ports.js';
 import { rtpPacket, type Destination, type RtpEndpoint } from './rtp-endpoint.js';
 import { mediaTarget } from './sdp.js';
 import { srtpIndex, srtpPacket } from './srtp-packet.js';
@@ -76,18 +77,22 @@ export class SecurePeer {
   /** Set before its first body: it checks nothing by itself (RFC 8445 §2.5). */
   isLite = false;
 
+  /** Set before its first body: it is the server of a handshake, and sends nothing of its own. */
+  waits = false;
+
   /** By which its certificate is announced. */
   hash: 'sha-1' | 'sha-256' = 'sha-256';
 
-  /** The body of its offer, or of an answer. @param setup its role in a handshake that is to come. */
-  offer(setup: 'active' | 'passive' | 'actpass' = 'active'): string {
+  /** The body of its offer, or of an answer. @param setup its role in a handshake that is to come; null: no word of it. */
+  offer(setup: 'active' | 'passive' | 'actpass' | 'holdconn' | null = 'active'): string {
     const { port } = this.socket.address();
     const { fingerprint, fingerprint256 } = new X509Certificate(readFileSync(this.files.cert));
     const announced = this.hash === 'sha-1' ? fingerprint : fingerprint256;
     return [
       ...['v=0', `o=- 1 1 IN IP4 ${loopback}`, 's=-', 't=0 0'],
       ...[`m=audio ${port} UDP/TLS/RTP/SAVPF 0`, `c=IN IP4 ${loopback}`, 'a=mid:0'],
-      ...['a=rtpmap:0 PCMU/8000', 'a=rtcp-mux', 'a=sendrecv', `a=setup:${setup}`],
+      ...['a=rtpmap:0 PCMU/8000', 'a=rtcp-mux', 'a=sendrecv'],
+      ...(setup === null ? [] : [`a=setup:${setup}`]),
       ...(this.ice
         ? [
             ...[`a=ice-ufrag:${this.#ufrag}`, `a=ice-pwd:${this.#password}`],
@@ -154,6 +159,8 @@ export class SecurePeer {
     this.#openssl?.kill('SIGKILL');
     this.#printed = '';
     this.#startOpenssl();
+    // What comes before it listens is lost, as with a phone that has not got its answer yet.
+    if (this.waits) await until(() => this.#printed.includes('ACCEPT'), 'openssl listens', 20_000);
     const pattern = /Keying material: ([0-9A-F]{120})/;
     await until(() => pattern.test(this.#printed), 'openssl has keys', 20_000);
     const bytes = Buffer.from(pattern.exec(this.#printed)?.[1] ?? '', 'hex');
@@ -162,13 +169,18 @@ export class SecurePeer {
         bytes.subarray(16 * at, 16 * at + 16),
         bytes.subarray(32 + 14 * at, 46 + 14 * at),
       ]);
-    this.#keys = { own: key(0), theirs: key(1) };
+    const [own, theirs] = this.waits ? [key(1), key(0)] : [key(0), key(1)];
+    this.#keys = { own, theirs };
   }
 
   #startOpenssl(): void {
     const { cert, key } = this.files;
+    if (this.waits) this.#innerPort = freeUdpPort();
+    const role = this.waits
+      ? ['s_server', '-accept', `${loopback}:${this.#innerPort}`, '-verify', '1']
+      : ['s_client', '-connect', `${loopback}:${this.inner.address().port}`];
     const child = spawn('openssl', [
-      ...['s_client', '-connect', `${loopback}:${this.inner.address().port}`, '-dtls1_2'],
+      ...[...role, '-dtls1_2'],
       ...['-cert', cert, '-key', key, '-use_srtp', 'SRTP_AES128_CM_SHA1_80'],
       ...['-keymatexport', 'EXTRACTOR-dtls_srtp', '-keymatexportlen', '60'],
     ]);

@@ -49,11 +49,14 @@ function roleForOffer(
   return isSettled(before) ? roleOf(before) : (role ?? 'actpass');
 }
 
-/** Our role for what an answerer says: one that does not say takes itself for active (RFC 4145 §4.1). */
+/**
+ * Our role for what an answerer says. One that leaves it open (RFC 5763 §5 does not permit that) may wait, as RFC 4145
+ * §4.1 has it, or begin, as browsers take it: what it does decides.
+ */
 function roleForAnswer({ setup }: OfferedDtls, before: MediaSecurity): DtlsSetup {
   if (setup === 'active') return 'passive';
   if (setup === 'passive') return 'active';
-  return isSettled(before) ? roleOf(before) : 'passive';
+  return isSettled(before) ? roleOf(before) : 'actpass';
 }
 
 /** `security` with what the peer says of itself; a change begins a new association (RFC 8842 §3.2). */
@@ -69,7 +72,9 @@ function heard(
     (known.hash !== fingerprint.hash || known.digest !== fingerprint.digest) &&
     !isOneOf(before.digests, fingerprint);
   const isNew = before.tlsId !== null && tlsId !== null && tlsId !== before.tlsId;
-  const turns = before.identity !== null && roleOf(before) !== roleOf({ setup });
+  // Of roles that were left open the handshake has decided.
+  const isDecided = before.setup === 'actpass' && before.digests !== '';
+  const turns = before.identity !== null && !isDecided && roleOf(before) !== roleOf({ setup });
   if (!isOther && !isNew && !turns) return { ...before, setup, fingerprint, tlsId };
   const generation = before.generation + 1;
   return { ...before, setup, fingerprint, tlsId, generation, digests: '' };

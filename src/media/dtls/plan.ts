@@ -9,11 +9,12 @@ export const usesDtls = (media: Media): boolean =>
 
 /** null: it is not spoken, the side has not been told our fingerprint yet, or RTCP goes with RTP. */
 export function dtlsPlanOf(media: Media, stream: Stream): DtlsPlan | null {
-  const { identity, fingerprint, generation } = media.security;
+  const { identity, fingerprint, generation, setup } = media.security;
   if (!usesDtls(media) || identity === null || media.flags.has('passthrough')) return null;
   if (stream.component === 2 && media.rtcpMux) return null;
   return {
-    role: roleOf(media.security),
+    // Before it has said anything the side may begin, and we do not.
+    role: setup === 'actpass' && fingerprint !== null ? 'actpass' : roleOf(media.security),
     identity,
     fingerprint,
     generation,

@@ -113,7 +113,7 @@ const golden: MediaPlan = {
         ...{ candidates: [], takeovers: 0, standby: false, resumed: null },
       },
       dtls: {
-        ...{ role: 'passive', generation: 0, established: false, fingerprint: null },
+        ...{ role: 'actpass', generation: 0, established: false, fingerprint: null },
         identity: { certificate: 'CERTIFICATE', privateKey: 'KEY' },
       },
       id: 6,
