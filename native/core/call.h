@@ -54,6 +54,8 @@ struct TransportConfig {
   /// null: what comes (goes) is not secured.
   srtp::Receiver* receiver = nullptr;
   srtp::Sender* sender = nullptr;
+  /// What came by before `receiver`, and is taken until something has come by that; null: nothing.
+  srtp::Receiver* former = nullptr;
   /// What arrives belongs to it; the first one of a bundle.
   const StreamConfig* stream = nullptr;
   /// null: it has one stream.

@@ -174,6 +174,9 @@ bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& tra
   case 3:
     read_demux_table(reader, transport);
     return true;
+  case 6:
+    transport.former = reader.number<std::uint16_t>();
+    return true;
   default:
     return false;
   }
@@ -334,6 +337,7 @@ PlanError check_references(const PlanSpec& plan) {
     return PlanError::kDuplicateId;
   for (const TransportSpec& transport : plan.transports) {
     if (!fits(plan, transport.unprotect, srtp::Purpose::kUnprotect) ||
+        !fits(plan, transport.former, srtp::Purpose::kUnprotect) ||
         !fits(plan, transport.protect, srtp::Purpose::kProtect))
       return PlanError::kUnknownId;
     if (transport.egress_port != kNoPort && !ports.contains(transport.egress_port))

@@ -34,8 +34,8 @@
 //              | u8 flags (1 without feedback) | sections
 //   sections:  u8 n | n * (u8 tag | u16 length | bytes); what is not known is refused. Here come
 //              what goes beyond plain relaying: of a transport ICE (tag 1), DTLS (tag 2) and the
-//              demultiplexer's table (tag 3), of a route its rewrite (tag 4), of a stream RTCP of
-//              our own (tag 5).
+//              demultiplexer's table (tag 3) and what it was secured by before (tag 6), of a route
+//              its rewrite (tag 4), of a stream RTCP of our own (tag 5).
 //   ICE:       u8 flags (1 lite, 2 controlling, 4 the peer's credentials follow, 8 resumed,
 //              16 standby, 32 a route follows) | u8 component | u64 tie-breaker | u32 takeovers
 //              | credentials of ours | of the peer | resumed: u32 priority
@@ -43,6 +43,7 @@
 //   DTLS:      u8 flags (1 active, 2 established, 4 a fingerprint follows, 8 open)
 //              | u32 generation | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to
 //              SHA-512) | digest
+//   former:    u16 session that unprotected, and does until the present one has
 //   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
 //              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
 //   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
@@ -208,6 +209,8 @@ struct TransportSpec {
   SocketAddress signalled;
   /// Positions in the plan's sessions.
   std::uint16_t unprotect = kNoSession;
+  /// What did before; see `TransportConfig::former`.
+  std::uint16_t former = kNoSession;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
   Boxed<IceSpec> ice;

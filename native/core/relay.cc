@@ -614,6 +614,8 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
                      spec.signalled};
     if (spec.unprotect != kNoSession)
       config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
+    if (spec.former != kNoSession)
+      config.former = call.sessions.at(plan.sessions[spec.former].identity)->receiver.get();
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
     if (spec.egress_port != kNoPort)

@@ -109,6 +109,9 @@ struct Transport : MailboxLink {
   std::uint32_t generation = 0;
   bool installed = false;
   bool received = false;
+  /// Of the snapshot's transport; something has been authentic by what came after it.
+  const srtp::Receiver* former = nullptr;
+  bool rekeyed = false;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
   /// Where packets leave since ICE has chosen; null: where the plan says.

@@ -177,6 +177,10 @@ void Worker::install(CallSnapshot& snapshot) {
 void Worker::install_transport(const TransportConfig& transport) {
   Transport& state = *transport.state;
   state.config = &transport;
+  if (state.former != transport.former) {
+    state.former = transport.former;
+    state.rekeyed = false;
+  }
   if (dormant_) {
     drop_ice(state);
     state.installed = false;
@@ -349,8 +353,18 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     std::ranges::copy(packet.bytes, packet.scratch.begin());
     packet.bytes = packet.scratch.first(packet.bytes.size());
   }
-  const srtp::Outcome outcome = rtcp ? transport.receiver->unprotect_rtcp(packet.bytes)
-                                     : transport.receiver->unprotect_rtp(packet.bytes);
+  const auto read_by = [&](srtp::Receiver& receiver) {
+    return rtcp ? receiver.unprotect_rtcp(packet.bytes) : receiver.unprotect_rtp(packet.bytes);
+  };
+  srtp::Outcome outcome = read_by(*transport.receiver);
+  if (transport.former != nullptr && !transport.state->rekeyed) {
+    transport.state->rekeyed = outcome.status == srtp::Status::kDone;
+    if (!transport.state->rekeyed) {
+      outcome = read_by(*transport.former);
+      // The store knows of the present keys alone.
+      outcome.progressed = false;
+    }
+  }
   switch (outcome.status) {
   case srtp::Status::kDone:
     break;

@@ -281,6 +281,7 @@ export class CallDraft {
       srtpIndexes: none,
       srtpResume: nothingToResume,
       agreed: null,
+      formerKey: null,
       carried: nothingCarried,
     };
     this.state.medias.push(media);

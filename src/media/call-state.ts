@@ -9,6 +9,7 @@
  * model may change, everything inside that is `readonly` is shared between the copies.
  */
 
+import type { CryptoLine } from './sdes/crypto-line.js';
 import type { SdesState } from './sdes/negotiation.js';
 import { canonicalAddress, isZeroAddress } from '../sdp/address.js';
 import {
@@ -262,6 +263,11 @@ export interface Media {
   ssrcTable: readonly Carried[];
   /** Keys of SDES; null: its RTP is plain, or secured by others than us. */
   sdes: SdesState | null;
+  /**
+   * What its side encrypted with before its last answer, or that of the other side. Good until something comes by the
+   * present key: a provisional answer may be followed by a refusal, and then it goes on with this. Not stored. null: none.
+   */
+  formerKey: CryptoLine | null;
   /** How far the sources of its SRTP have come. */
   srtpIndexes: readonly StoredSrtpIndexes[];
   /** What was known of them when this process took the call over; null: its SRTP began here. */
@@ -504,6 +510,7 @@ export const copyOfMedia = (from: Media): Media => ({
   endpointLearning: from.endpointLearning,
   ssrcTable: from.ssrcTable,
   sdes: from.sdes,
+  formerKey: from.formerKey,
   srtpIndexes: from.srtpIndexes,
   srtpResume: from.srtpResume,
   agreed: from.agreed,

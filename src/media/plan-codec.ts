@@ -91,7 +91,7 @@ const streamKindCodes: Readonly<Record<StreamPlan['kind'], number>> = {
   opaque: 2,
 };
 const routeKindCodes: Readonly<Record<RoutePlan['kind'], number>> = { rtp: 0, rtcp: 1 };
-const sectionTags = { ice: 1, dtls: 2, demux: 3, rewrite: 4, ownRtcp: 5 } as const;
+const sectionTags = { ice: 1, dtls: 2, demux: 3, rewrite: 4, ownRtcp: 5, former: 6 } as const;
 /** Code and size in bytes of the digests of fingerprints. */
 const hashes: Readonly<Record<string, readonly [code: number, size: number]>> = {
   'sha-1': [0, 20],
@@ -126,6 +126,7 @@ class SessionTable {
     for (const { srtp } of transports) {
       if (srtp === null) continue;
       this.#add(1, srtp.receive);
+      this.#add(1, srtp.former ?? null);
       this.#add(0, srtp.send);
     }
   }
@@ -173,9 +174,9 @@ const iceFlags = ({ mode, controlling, remote, resumed, standby }: IcePlan): num
 
 const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.length + pwd.length;
 
-/** Upper bound of the bytes of both sections of a transport. */
-function sectionsBound({ ice, dtls }: TransportPlan): number {
-  let size = 0;
+/** Upper bound of the bytes of a transport's sections but for its table. */
+function sectionsBound({ ice, dtls, srtp }: TransportPlan): number {
+  let size = srtp?.former === undefined ? 0 : 5;
   if (dtls !== null) size += 11 + (dtls.fingerprint?.digest.length ?? 0);
   if (ice === null) return size;
   size += 24 + credentialsSize(ice.local) + (ice.remote === null ? 0 : credentialsSize(ice.remote));
@@ -219,7 +220,9 @@ const bounds = {
     for (const { srtp, dtls } of transports) {
       if (dtls !== null)
         size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
-      if (srtp !== null) size += sessionBound(srtp.receive) + sessionBound(srtp.send);
+      if (srtp !== null)
+        for (const session of [srtp.receive, srtp.send, srtp.former ?? null])
+          size += sessionBound(session);
     }
     return size;
   },
@@ -403,6 +406,7 @@ export class PlanEncoder {
 
   #transport(transport: TransportPlan, sessions: SessionTable, identities: IdentityTable): void {
     const { remote, ports, ice, dtls, demux } = transport;
+    const former = transport.srtp?.former;
     this.#u32(transport.id);
     this.#u8(learningCodes[transport.learning]);
     this.#u8(demuxCode(demux));
@@ -416,7 +420,8 @@ export class PlanEncoder {
     this.#u16(ports.length);
     for (const id of ports) this.#u32(id);
     const table = typeof demux === 'string' ? null : demux;
-    this.#u8((ice === null ? 0 : 1) + (dtls === null ? 0 : 1) + (table === null ? 0 : 1));
+    const present = [ice, dtls, table, former ?? null].filter((section) => section !== null);
+    this.#u8(present.length);
     if (ice !== null) {
       this.#section(sectionTags.ice, () => {
         this.#ice(ice);
@@ -430,6 +435,11 @@ export class PlanEncoder {
     if (table !== null) {
       this.#section(sectionTags.demux, () => {
         writeDemuxTable(this.#sink, table);
+      });
+    }
+    if (former !== undefined) {
+      this.#section(sectionTags.former, () => {
+        this.#u16(sessions.position(1, former));
       });
     }
   }

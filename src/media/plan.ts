@@ -6,6 +6,7 @@ import {
   type Endpoint,
   type LocalSocket,
   type Media,
+  type SrtpResume,
   type Stream,
 } from './call-state.js';
 import { extensionRewrite } from './bundle/extensions.js';
@@ -372,6 +373,7 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
+    ...(media.formerKey === null ? {} : { former: sessionOf(media.formerKey, null) }),
   };
 }
 
@@ -398,7 +400,11 @@ function sessionPlan(
   direction: 'receive' | 'send',
   line: CryptoLine | null,
 ): SrtpSessionPlan | null {
-  if (line === null) return null;
+  return line === null ? null : sessionOf(line, media.srtpResume[direction]);
+}
+
+/** @param resumed what is known of its sources; null: it begins here. */
+function sessionOf(line: CryptoLine, resumed: SrtpResume['receive']): SrtpSessionPlan {
   return {
     suite: line.suite,
     key: keyBytes(line),
@@ -406,8 +412,8 @@ function sessionPlan(
     unencryptedSrtp: line.unencryptedSrtp,
     unencryptedSrtcp: line.unencryptedSrtcp,
     unauthenticatedSrtp: line.unauthenticatedSrtp,
-    resumed: media.srtpResume[direction] !== null,
-    indexes: media.srtpResume[direction] ?? [],
+    resumed: resumed !== null,
+    indexes: resumed ?? [],
   };
 }
 

@@ -191,6 +191,8 @@ export interface TransportPlan {
   readonly srtp: {
     readonly receive: SrtpSessionPlan | null;
     readonly send: SrtpSessionPlan | null;
+    /** What came by before: taken as well until something is authentic by `receive`. */
+    readonly former?: SrtpSessionPlan;
   } | null;
 }
 

@@ -16,7 +16,7 @@ import {
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
 import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
-import { readCryptoLine } from './sdes/crypto-line.js';
+import { lineKey, readCryptoLine, type CryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle } from './media-attributes.js';
 import { nothingToResume, type AgreedSecurity, type Media } from './call-state.js';
@@ -192,9 +192,18 @@ class Former {
     Object.assign(media, this.#indexes);
   }
 
+  /** An answer may be provisional: what its side has encrypted with so far is good as well. */
+  #formerKey(): CryptoLine | null {
+    const [was, is] = [this.#used.sdes, this.media.sdes];
+    const before = was?.passthrough === false ? was.receive : null;
+    if (before === null || is === null || is.receive === null || is.passthrough) return null;
+    return lineKey(before) === lineKey(is.receive) ? this.media.formerKey : before;
+  }
+
   /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */
   settle(draft: CallDraft, passed: boolean): void {
     const { media } = this;
+    media.formerKey = this.#formerKey();
     if (this.#wasHeld) {
       media.agreed = null;
       Object.assign(media, this.#indexes);

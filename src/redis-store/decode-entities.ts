@@ -411,6 +411,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     endpointLearning: fields.oneOf(extraFields.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,
+    formerKey: null,
     srtpIndexes: hasKeys ? reservedIndexes(srtpIndexes, srtpResume) : srtpIndexes,
     srtpResume,
     agreed,

@@ -3,9 +3,10 @@ import { expect } from 'chai';
 import { CertificateAuthority } from '../support/certificates.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { audioSdp, type NgClient } from '../support/ng-client.js';
-import { RtpEndpoint, type Destination } from '../support/rtp-endpoint.js';
+import { RtpEndpoint, rtpPacket, type Destination } from '../support/rtp-endpoint.js';
 import { mediaTarget } from '../support/sdp.js';
 import { SecurePeer } from '../support/secure-peer.js';
+import { srtpIndex, srtpPacket } from '../support/srtp-packet.js';
 import { until } from '../support/wait.js';
 
 const toPlain = { 'transport-protocol': 'RTP/AVP', 'rtcp-mux': ['demux'], ICE: 'remove' };
@@ -14,6 +15,14 @@ const toSecured = {
   ...{ ICE: 'force', flags: ['SDES-off'] },
 };
 const call = { 'call-id': 'reoffers', 'from-tag': 'secure', 'to-tag': 'plain' };
+
+/** A phone with SDES, whose key is of so many times the byte. */
+const keyOf = (byte: number): Buffer => Buffer.alloc(30, byte);
+const sdesSdp = (port: number, key: Buffer): string =>
+  audioSdp(port, [`a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:${key.toString('base64')}`]).replace(
+    'RTP/AVP',
+    'RTP/SAVP',
+  );
 
 describe('later offers and answers of a call', function () {
   this.timeout(60_000);
@@ -196,6 +205,57 @@ describe('later offers and answers of a call', function () {
     // The next one has them again.
     secure.checkAs(await offered());
     await goesOn();
+  });
+
+  it('with another SDES key, that are refused after a provisional answer: the former key is good', async () => {
+    secure = await SecurePeer.open(files);
+    const phone = await RtpEndpoint.open();
+    const keys = { command: 'offer', ...call, ...toPlain };
+    let sequenceNumber = 0;
+    let toRelay: Destination = { address: '', port: 0 };
+    const packet = (size = 20): Buffer => {
+      sequenceNumber += 1;
+      const payload = Buffer.alloc(size, 7);
+      return rtpPacket({ sequenceNumber, timestamp: 0, ssrc: 7, payload });
+    };
+    const negotiate = async (key: Buffer): Promise<Buffer> => {
+      toSecure = mediaTarget(await ask({ ...keys, sdp: sdesSdp(phone.port, key) }));
+      const told = await ask({ command: 'answer', ...call, sdp: audioSdp(plain.port) });
+      toRelay = mediaTarget(told);
+      return Buffer.from(/inline:([A-Za-z0-9+/]{40})/.exec(told)?.[1] ?? '', 'base64');
+    };
+    /** It sends by the key, and is sent what `theirs` has encrypted. */
+    const passes = async (key: Buffer, theirs: Buffer): Promise<void> => {
+      phone.clear();
+      plain.clear();
+      await until(() => {
+        const bytes = packet();
+        phone.rtpSocket.send(srtpPacket(key, bytes), toRelay.port, toRelay.address);
+        plain.rtpSocket.send(bytes, toSecure.port, toSecure.address);
+        return (
+          plain.rtp.some((each) => each.bytes.length === bytes.length) &&
+          phone.rtp.some((each) => srtpIndex(theirs, each.bytes) !== null)
+        );
+      }, 'packets both ways');
+    };
+    try {
+      const ours = await negotiate(keyOf(1));
+      await passes(keyOf(1), ours);
+      // 183 with a body, then it is refused: the phone goes on as before, and so do we.
+      const next = await negotiate(keyOf(2));
+      expect(next.equals(ours)).to.equal(true);
+      await passes(keyOf(1), ours);
+      // Not refused, but accepted: its key is good from the first packet on, and the former is over.
+      await passes(keyOf(2), next);
+      const late = packet(33);
+      phone.rtpSocket.send(srtpPacket(keyOf(1), late), toRelay.port, toRelay.address);
+      await passes(keyOf(2), next);
+      expect(plain.rtp.some(({ bytes }) => bytes.length === late.length)).to.equal(false);
+      // Back again in a later negotiation, it is another one's turn to be the former.
+      await passes(keyOf(1), await negotiate(keyOf(1)));
+    } finally {
+      phone.close();
+    }
   });
 
   it('with other credentials of ICE in an answer, though the offer had those of before', async () => {

@@ -220,13 +220,16 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     number(transport.protect);
     ids(transport.ports);
     number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0) +
-                                     (transport.table ? 1 : 0)));
+                                     (transport.table ? 1 : 0) +
+                                     (transport.former != kNoSession ? 1 : 0)));
     if (transport.ice)
       section(1, [&] { ice(*transport.ice); });
     if (transport.dtls)
       section(2, [&] { dtls(*transport.dtls); });
     if (transport.table)
       section(3, [&] { table(*transport.table); });
+    if (transport.former != kNoSession)
+      section(6, [&] { number(transport.former); });
   }
   for (const StreamSpec& stream : plan.streams) {
     const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;

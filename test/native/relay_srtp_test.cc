@@ -156,6 +156,39 @@ TEST("a session outlives the plans that name its keys, and is told when it moves
   CHECK(unprotect(*other, call.phones[1].receive()) == rtp(7));
 }
 
+TEST("what came by former keys is taken until something has come by the present ones") {
+  TestRelay relay;
+  SecureCall call;
+  CHECK(relay.apply(call.plan));
+  const auto arrives = [&](srtp::Sender& sender, std::uint16_t sequence) {
+    call.phones[1].send_bytes(call.facing(1), protect(sender, rtp(sequence)));
+    return call.phones[0].receive() == rtp(sequence);
+  };
+  // Past a rollover, which a session that begins anew would not find.
+  std::uint16_t sequence = 65'000;
+  for (int i = 0; i < 100; ++i)
+    CHECK(arrives(*call.their_sender, sequence = static_cast<std::uint16_t>(sequence + 1000)));
+  call.plan.sessions[0] = session(srtp::Purpose::kUnprotect, 3);
+  call.plan.sessions.push_back(session(srtp::Purpose::kUnprotect, 1));
+  call.plan.transports[1].former = 2;
+  CHECK(relay.apply(call.plan));
+  const auto next = srtp::Sender::create(keys(3));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(arrives(*call.their_sender, ++sequence));
+    // Another plan of the same keys, as for a second answer.
+    call.plan.transports[1].generation += 1;
+    CHECK(relay.apply(call.plan));
+  }
+  const auto stranger = srtp::Sender::create(keys(9));
+  call.phones[1].send_bytes(call.facing(1), protect(*stranger, rtp(1)));
+  CHECK(eventually([&] { return dropped(relay, 1, DropReason::kNotAuthentic) == 1; }));
+  CHECK(arrives(*next, 1));
+  call.phones[1].send_bytes(call.facing(1), protect(*call.their_sender, rtp(++sequence)));
+  // By the present key its number is far behind what has come.
+  CHECK(eventually([&] { return dropped(relay, 1, DropReason::kRepeated) == 1; }));
+  CHECK(arrives(*next, 2));
+}
+
 TEST("a packet for two sides with the same keys is encrypted once") {
   TestRelay relay;
   SecureCall call;

@@ -200,7 +200,8 @@ export class SecurePeer {
       this.socket.send(bindingResponse(bytes, from, this.#password), from.port, from.address);
     } else if (first >= 20 && first <= 63) {
       this.#longest = Math.max(this.#longest, bytes.length);
-      this.inner.send(bytes, this.#innerPort, loopback);
+      // Before it has begun nobody is there.
+      if (this.#innerPort !== 0) this.inner.send(bytes, this.#innerPort, loopback);
     } else if (first >= 128) {
       const type = bytes[1] ?? 0;
       (type >= 200 && type <= 207 ? this.srtcp : this.srtp).push(bytes);

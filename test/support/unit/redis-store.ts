@@ -271,6 +271,7 @@ function mediaOf(
         endpointLearning: fc.constantFrom(...learningValues),
         ssrcTable: fc.constant([]),
         sdes: fc.constant(null),
+        formerKey: fc.constant(null),
         srtpIndexes: fc.constant([]),
         srtpResume: fc.constant(nothingToResume),
         agreed: fc.option(agreed, { freq: 3 }),

@@ -211,7 +211,7 @@ describe('an offer that would change how its sender is secured', () => {
 });
 
 describe('an offer that is refused after a provisional answer', () => {
-  it('ends with the next one: former keys are good again, ours are what they were', () => {
+  it('leaves the former key good, and ours what it was, with or without a next one', () => {
     const call = new ModelCall();
     const sdes = (key: string): string => bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key)] });
     call.offer(sdes('A'), towards['plain']);
@@ -221,6 +221,17 @@ describe('an offer that is refused after a provisional answer', () => {
     // 183, with a body; then it is refused.
     call.answer(plainSide);
     expect(treatment(call.state)).to.not.deep.equal(before);
+    const formerKeys = (): readonly (string | null)[] =>
+      call.state === null
+        ? []
+        : mediaPlan(call.state, interfaces).transports.map(({ srtp }) => keyText(srtp?.former));
+    expect(formerKeys()).to.deep.equal(before.map(({ receive }) => receive));
+    expect(treatment(call.state).map(({ send }) => send)).to.deep.equal(
+      before.map(({ send }) => send),
+    );
+    // The answer again, as final ones repeat it: still.
+    call.answer(plainSide);
+    expect(formerKeys()).to.deep.equal(before.map(({ receive }) => receive));
     call.state = restored(call.state);
     call.offer(sdes('A'), towards['plain']);
     call.answer(plainSide);
