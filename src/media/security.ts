@@ -18,8 +18,9 @@ import { applyIce } from './ice/negotiation.js';
 import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
 import { lineKey, readCryptoLine, type CryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
-import { noBundle } from './media-attributes.js';
+import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
 import { nothingToResume, type AgreedSecurity, type Media } from './call-state.js';
+import type { SdpAttribute } from '../sdp/types.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
 /**
@@ -213,6 +214,48 @@ class Former {
   }
 }
 
+/** Nothing but plain RTP (or something that is none) has ever been spoken, or offered, or is held back. */
+const hasBeenPlain = ({ security, sdes, ice, agreed, protocol, flags }: Media): boolean =>
+  security === plainMedia &&
+  sdes === null &&
+  (ice === noIce || ice === noIceControlling) &&
+  agreed === null &&
+  !isSecureProtocol(protocol) &&
+  !flags.has('passthrough') &&
+  !flags.has('dtls-renewed');
+
+const saysNothing = (attributes: readonly SdpAttribute[]): boolean => {
+  for (const { name } of attributes)
+    if (name === 'crypto' || name === 'fingerprint' || name === 'ice-ufrag') return false;
+  return true;
+};
+
+/**
+ * Neither side has or says anything of security or ICE, and nothing of it is asked for: all of `applySecurity` would leave
+ * everything as it is. Nearly all calls of phones are such.
+ */
+function staysPlain(
+  kind: SignallingKind,
+  { section, transport, session, sender, receiver }: MediaPair,
+  request: SignallingRequest,
+  { senderProtocol, receiverProtocol }: Before,
+): boolean {
+  const { mode } = request.ice;
+  return (
+    hasBeenPlain(sender) &&
+    hasBeenPlain(receiver) &&
+    !isSecureProtocol(senderProtocol) &&
+    !isSecureProtocol(receiverProtocol) &&
+    saysNothing(section.attributes) &&
+    (transport === section || saysNothing(transport.attributes)) &&
+    saysNothing(session.attributes) &&
+    (kind === 'answer' ||
+      (request.passthrough !== true &&
+        !request.opportunistic.offers &&
+        (mode === null || mode === 'default' || mode === 'remove')))
+  );
+}
+
 /** Settles DTLS, SDES and ICE of both medias. Their protocols say already what each side speaks. */
 export function applySecurity(
   draft: CallDraft,
@@ -227,6 +270,7 @@ export function applySecurity(
     for (const media of [sender, receiver]) withdrawOffer(media);
     return [];
   }
+  if (staysPlain(kind, pair, request, before)) return [];
   const passed = passesThrough(kind, pair, request);
   const formers = [
     new Former(sender, before.senderProtocol),
