@@ -49,11 +49,13 @@ export class DaemonRunning {
   }
 
   callEnded(state: CallState, statistics: CallStatistics, reason: CloseReason): void {
-    if (this.#parts.exports === null || this.#parts.calls === null) return;
+    const { exports, calls } = this.#parts;
+    // The record is a copy of the call; most often nobody wants it.
+    if (exports === null || calls === null || !exports.takesEndedCalls) return;
     const { clock } = this.#parts.environment;
     const endedMicros = clock.nowMicros() + clock.wallOffsetMicros();
-    const record = this.#parts.calls.inWallTime(state, statistics);
-    this.#parts.exports.callEnded({ ...record, reason, endedMicros });
+    const record = calls.inWallTime(state, statistics);
+    exports.callEnded({ ...record, reason, endedMicros });
   }
 
   cliParts(calls: CallService): CliTargetParts {

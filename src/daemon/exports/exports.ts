@@ -110,6 +110,11 @@ export class Exports {
     this.#graphite.line.send(this.#graphite.report.text(counters, now, report, families()));
   }
 
+  /** Whether anybody is told of calls that end. */
+  get takesEndedCalls(): boolean {
+    return this.#xmlRpc !== null || this.#options.config.cdrFacility !== null;
+  }
+
   callEnded({ state, statistics, reason, endedMicros }: EndedCallRecord): void {
     const { config, localAddressOf } = this.#options;
     if (timeouts.has(reason)) this.#xmlRpc?.timedOut(state);
