@@ -1,5 +1,6 @@
 #include "relay_object.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -668,18 +669,25 @@ Napi::Value RelayObject::statistics(const Napi::CallbackInfo& info) {
     if (stream.latch.endpoint.valid())
       hosts[i] = text(env, format_host(stream.latch.endpoint));
   }
+  const auto& reporters = reading.quality->reporters();
+  const auto is_counted = [](const StreamReading& stream) {
+    return stream.stream->receptions != nullptr;
+  };
+  // Each object that is made costs about as much as all of the counters.
+  if (reporters.empty() && std::none_of(reading.streams.begin(), reading.streams.end(), is_counted))
+    return hosts;
   Napi::Object result = Napi::Object::New(env);
   result.Set("hosts", hosts);
   Napi::Array ssrcs = Napi::Array::New(env);
   std::uint32_t count = 0;
-  for (const auto& [ssrc, quality] : reading.quality->reporters())
+  for (const auto& [ssrc, quality] : reporters)
     if (quality.reported)
       ssrcs[count++] = quality_object(env, ssrc, quality);
   result.Set("ssrcs", ssrcs);
   Napi::Array counted = Napi::Array::New(env);
   count = 0;
   for (const StreamReading& stream : reading.streams) {
-    if (stream.stream->receptions == nullptr)
+    if (!is_counted(stream))
       continue;
     for (const Reception& reception : std::as_const(*stream.stream->receptions).all())
       if (reception.source.get() != 0)

@@ -183,13 +183,27 @@ interface NativeEvent {
   readonly certificate?: Buffer;
 }
 
+/** Address of each stream's endpoint, absent without one. */
+type NativeHosts = readonly (string | undefined)[];
+
 interface NativeStatistics {
-  /** Address of each stream's endpoint, absent without one. */
-  readonly hosts: readonly (string | undefined)[];
+  readonly hosts: NativeHosts;
   readonly ssrcs: CallStatistics['ssrcs'];
   /** Sources of streams that have theirs counted. */
   readonly counted: readonly CountedSource[];
 }
+
+const isHosts = (result: NativeStatistics | NativeHosts): result is NativeHosts =>
+  Array.isArray(result);
+
+const noSsrcs: CallStatistics['ssrcs'] = [];
+const noneCounted: readonly CountedSource[] = [];
+
+const withHostsAlone = (hosts: NativeHosts): NativeStatistics => ({
+  hosts,
+  ssrcs: noSsrcs,
+  counted: noneCounted,
+});
 
 interface CountedSource extends SourceCounts {
   readonly streamId: number;
@@ -206,8 +220,11 @@ interface AddonRelay {
   pause(): void;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
-  /** Fills `counters`; a number: how many are needed. null: no such call. */
-  statistics(callId: string, counters: Float64Array): NativeStatistics | number | null;
+  /** Fills `counters`; a number: how many are needed. null: no such call. The hosts alone: there is nothing but these. */
+  statistics(
+    callId: string,
+    counters: Float64Array,
+  ): NativeStatistics | NativeHosts | number | null;
   /** Fills `counters` as far as all fit; how many there are. -1: no such call. */
   glance(callId: string, counters: Float64Array): number;
   /** Five numbers for each stream that something came to, as far as all fit; how many there are. */
@@ -599,10 +616,14 @@ export class NativeRelay implements MediaRelay {
       result = this.#relay.statistics(callId, this.#counters);
     }
     if (result === null || typeof result === 'number') return null;
-    const { hosts, ssrcs, counted } = result;
+    const { hosts, ssrcs, counted } = isHosts(result) ? withHostsAlone(result) : result;
     const streams: StreamStatistics[] = [];
     for (let index = 0; index < hosts.length; index++) {
       const stream = streamStatistics(this.#counters, index * countersPerStream, hosts[index]);
+      if (counted.length === 0) {
+        streams.push(stream);
+        continue;
+      }
       const sources = counted.filter(({ streamId }) => streamId === stream.streamId);
       streams.push(
         sources.length === 0 ? stream : { ...stream, sources: sources.map(countedSource) },

@@ -8,16 +8,17 @@ import { isUdpProtocol } from '../../sdp/view.js';
 
 /** Counts streams that were never heard, and calls of which only one side was. */
 export function countWays(counters: Counters, state: CallState, statistics: CallStatistics): void {
-  const received = new Map(statistics.streams.map(({ streamId, packets }) => [streamId, packets]));
-  for (const stream of state.streams) {
-    if (stream.component !== 1 || stream.selectedSocket === null) continue;
-    if ((received.get(stream.id) ?? 0) === 0) counters.zeroWayStreams += 1;
+  const received = new Set<number>();
+  for (const { streamId, packets } of statistics.streams) if (packets > 0) received.add(streamId);
+  let rtp = 0;
+  let heard = 0;
+  for (const { id, component, selectedSocket } of state.streams) {
+    if (component !== 1 || selectedSocket === null) continue;
+    rtp += 1;
+    if (received.has(id)) heard += 1;
   }
-  const rtp = state.streams.filter(
-    ({ component, selectedSocket }) => component === 1 && selectedSocket !== null,
-  );
-  const heard = rtp.filter(({ id }) => (received.get(id) ?? 0) > 0).length;
-  if (heard > 0 && heard < rtp.length) counters.oneWayStreams += 1;
+  counters.zeroWayStreams += rtp - heard;
+  if (heard > 0 && heard < rtp) counters.oneWayStreams += 1;
 }
 
 /** How silence is counted. */
