@@ -62,7 +62,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   const functions = nativeProcess();
   functions.ignoreSignals();
   const journalStream = process.env['JOURNAL_STREAM'];
-  const logEnvironment = { nowMicros, functions, pid: process.pid, journalStream };
+  const logEnvironment = { nowMicros, functions, journalStream };
   const log = await createLog(config.log, logEnvironment);
   logNodeMessages(log);
   const version = programVersion();

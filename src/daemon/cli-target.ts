@@ -5,6 +5,7 @@ import { CallIndex } from '../media/call-index.js';
 import type { CallState, Endpoint, Participant } from '../media/call-state.js';
 import { inSlices } from '../media/slices.js';
 import type { AddonProcess } from '../native/process.js';
+import { tagType } from '../observe/cdr.js';
 import type { Explanation } from '../observe/explain/explain.js';
 import type { Counters } from '../observe/counters.js';
 import type { Log } from '../observe/log.js';
@@ -149,10 +150,10 @@ export class DaemonCliTarget implements CliTarget {
         const related = relations.get(participant.id);
         return {
           tag: participant.tag ?? '',
-          role: position === 0 ? 'FROM_TAG' : position === 1 ? 'TO_TAG' : 'UNKNOWN',
+          role: tagType(participant, related, position),
           label: participant.label ?? '',
           viaBranch: participant.viaBranch ?? '',
-          durationSeconds: Math.floor((now - participant.createdMicros) / 1e6),
+          durationSeconds: (now - participant.createdMicros) / 1e6,
           subscribedTo: tagsOf(related?.sources.keys()),
           subscribers: tagsOf(related?.subscribers.keys()),
           medias: medias.map((media) => this.#media(state, media)),

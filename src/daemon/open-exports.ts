@@ -41,7 +41,6 @@ export async function openExports(options: OpenExportsOptions): Promise<Exports 
         functions: nativeProcess(),
         path: '/dev/log',
         programName: config.log.programName,
-        pid: process.pid,
         facility: facilityNumber(config.log.facility),
         nowMicros: () => clock.nowMicros() + clock.wallOffsetMicros(),
       }),

@@ -228,6 +228,7 @@ export class CallDraft {
       medias: none,
       aliases: none,
       answeredFinally: false,
+      turned: false,
       aliasKey: null,
       sdpReceived: null,
       sdpSent: null,

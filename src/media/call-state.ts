@@ -188,6 +188,8 @@ export interface Participant {
   aliases: readonly string[];
   /** A final answer came from it: who answers with another tag is somebody else. */
   answeredFinally: boolean;
+  /** The last offer or answer named it otherwise than its place in the call says: the first one as called, another as calling. */
+  turned: boolean;
   /** What an unknown tag has to share with it to mean it, see `aliasKeyOf`; null: nothing. */
   aliasKey: string | null;
   /** What this participant sent last. */
@@ -470,6 +472,7 @@ export const copyOfParticipant = (from: Participant): Participant => ({
   medias: from.medias,
   aliases: from.aliases,
   answeredFinally: from.answeredFinally,
+  turned: from.turned,
   aliasKey: from.aliasKey,
   sdpReceived: from.sdpReceived,
   sdpSent: from.sdpSent,

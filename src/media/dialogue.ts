@@ -122,6 +122,7 @@ export function offerDialogue(
   if (request.aliasKey !== null) from.aliasKey = request.aliasKey;
   const to = offerCounterpart(draft, from, request, nowMicros);
   associate(from, to);
+  noteRoles(draft, from, to);
   return { from, to };
 }
 
@@ -161,6 +162,12 @@ function offerCounterpart(
   return revive(branch);
 }
 
+function noteRoles(draft: CallDraft, from: Participant, to: Participant): void {
+  const first = draft.state.participants[0]?.id;
+  from.turned = from.id !== first;
+  to.turned = to.id === first;
+}
+
 /** The dialogue of an answer, in which `from` is the offerer and `to` the answerer. */
 export function answerDialogue(
   draft: CallDraft,
@@ -174,6 +181,7 @@ export function answerDialogue(
   revive(to);
   if (isFinal(request)) to.answeredFinally = true;
   associate(from, to);
+  noteRoles(draft, from, to);
   return { from, to };
 }
 

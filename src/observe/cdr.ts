@@ -32,16 +32,16 @@ export interface CdrContext {
 /** What rtpengine writes for a tag that is not known. */
 const tagText = (tag: string | null): string => tag ?? '(null)';
 
-/** Who is in no dialogue by offer and answer is neither. */
-function tagType(
-  { tag, associated }: Participant,
+/** Of the last offer or answer; who is in no dialogue by these is neither. @param at its place in the call */
+export function tagType(
+  { tag, associated, turned }: Participant,
   related: Relations | undefined,
   at: number,
-): string {
+): 'FROM_TAG' | 'TO_TAG' | 'UNKNOWN' {
   const offered = [...(related?.sources.values() ?? []), ...(related?.subscribers.values() ?? [])];
   const inDialogue = associated.length > 0 || offered.some(({ offerAnswer }) => offerAnswer);
   if (tag === null || !inDialogue) return 'UNKNOWN';
-  return at === 0 ? 'FROM_TAG' : 'TO_TAG';
+  return (at === 0) !== turned ? 'FROM_TAG' : 'TO_TAG';
 }
 
 /** Of the last packet of RTP. */

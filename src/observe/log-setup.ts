@@ -13,7 +13,6 @@ export interface LogEnvironment {
   /** Wall clock in µs. */
   readonly nowMicros: () => number;
   readonly functions: OutputFunctions;
-  readonly pid: number;
   /** Descriptor for stderr lines; default 2. */
   readonly descriptor?: number;
   /** Socket of the system log; default /dev/log. */
@@ -38,14 +37,14 @@ export function logsToStderr(config: LogConfig): boolean {
 
 /** Opens what the configuration wants lines to go to. */
 export async function createSink(config: LogConfig, environment: LogEnvironment): Promise<LogSink> {
-  const { nowMicros, functions, pid } = environment;
+  const { nowMicros, functions } = environment;
   const format = { splitLines: config.splitLines, maxLength: config.maxLineLength };
   const descriptor = environment.descriptor ?? 2;
   const toJournal = !config.json && leadsToJournal(descriptor, environment.journalStream);
   const { syslogPath = '/dev/log', journalPath = journalSocket } = environment;
   if (!logsToStderr(config) && !(toJournal && isOfJournal(syslogPath, journalPath))) {
     const connection = new SyslogConnection({
-      ...{ functions, pid, nowMicros },
+      ...{ functions, nowMicros },
       path: syslogPath,
       programName: config.programName,
       facility: facilityNumber(config.facility),

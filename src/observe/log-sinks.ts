@@ -129,7 +129,6 @@ export interface SyslogOptions {
   /** Of the socket; /dev/log usually. */
   readonly path: string;
   readonly programName: string;
-  readonly pid: number;
   /** Facility number of what the connection itself has to say. */
   readonly facility: number;
   /** Wall clock in µs. */
@@ -187,8 +186,8 @@ export class SyslogConnection implements Syslog {
   }
 
   #message(priority: number, text: string): Buffer {
-    const { programName, pid, nowMicros } = this.#options;
-    return toBytes(`<${priority}>${syslogTime(nowMicros())} ${programName}[${pid}]: ${text}`);
+    const { programName, nowMicros } = this.#options;
+    return toBytes(`<${priority}>${syslogTime(nowMicros())} ${programName}: ${text}`);
   }
 
   #put(bytes: Buffer): ReturnType<Outlet['put']> {

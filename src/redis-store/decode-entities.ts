@@ -276,6 +276,7 @@ export function readParticipant(id: number, decoding: Decoding): Participant {
     answeredFinally: current
       ? (mlFlags & finalResponseBit) !== 0n
       : fields.boolean(extraFields.answeredFinally),
+    turned: fields.boolean(extraFields.turned),
     aliasKey: fields.optional(extraFields.aliasKey),
     sdpReceived: readSdpMemory(fields, 'sdp_orig_', layout),
     sdpSent: readSdpMemory(fields, 'last_sdp_orig_', layout),

@@ -255,6 +255,7 @@ export function participantFields(participant: Participant, encoding: Encoding):
   }
   if (form.layout !== 'current' && participant.answeredFinally)
     fields.put(extraFields.answeredFinally, '1');
+  if (participant.turned) fields.put(extraFields.turned, '1');
   if (participant.aliasKey !== null)
     fields.put(extraFields.aliasKey, form.text(participant.aliasKey));
   if (form.layout === '10.5') {

@@ -135,6 +135,7 @@ export const extraFields = {
   family: 'rtprelay_family',
   aliases: 'rtprelay_aliases',
   answeredFinally: 'rtprelay_final_response',
+  turned: 'rtprelay_turned',
   aliasKey: 'rtprelay_alias_key',
   branches: 'rtprelay_branches',
   sdpDigest: 'rtprelay_sdp_digest',

@@ -59,6 +59,16 @@ describe('rtpengine-ctl', function () {
       const ids = { 'call-id': 'c1', 'from-tag': 'a' };
       await client.request({ command: 'offer', ...ids, sdp: audioSdp(4000) });
       await client.request({ command: 'answer', ...ids, 'to-tag': 'b', sdp: audioSdp(4002) });
+      const turned = { 'call-id': 'c1', 'from-tag': 'b', 'to-tag': 'a' };
+      await client.request({ command: 'offer', ...turned, sdp: audioSdp(4002) });
+      await client.request({ command: 'answer', ...turned, sdp: audioSdp(4000) });
+      const forked = { 'call-id': 'c2', 'from-tag': 'a', sdp: audioSdp(4000) };
+      for (const branch of ['x', 'y'])
+        await client.request({ command: 'offer', ...forked, 'via-branch': branch });
+      for (const branch of ['x', 'y']) {
+        const answer = { command: 'answer', ...forked, 'to-tag': branch, 'via-branch': branch };
+        await client.request(answer);
+      }
       client.close();
       daemons.push(daemon);
       ports.push(port);
@@ -89,6 +99,16 @@ describe('rtpengine-ctl', function () {
       );
       expect(theirs, level).not.to.be.empty;
       expect(ours, level).to.include.members(theirs);
+    }
+  });
+
+  it('names who called, of two that have answered and of one that has offered last', async () => {
+    for (const call of ['c1', 'c2']) {
+      const [theirs = [], ours = []] = (await ask(`list sessions ${call}`)).map((text) =>
+        [...text.matchAll(/Tag '\w', type: \w+/g)].map(String),
+      );
+      expect(theirs).to.have.length(call === 'c1' ? 2 : 3);
+      expect(ours.toSorted()).to.deep.equal(theirs.toSorted());
     }
   });
 

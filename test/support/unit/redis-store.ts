@@ -339,6 +339,7 @@ function participantOf(id: number, medias: readonly number[]): fc.Arbitrary<Part
     medias: fc.constant(medias),
     aliases: fc.array(text, { maxLength: 2 }),
     answeredFinally: fc.boolean(),
+    turned: fc.boolean(),
     aliasKey: fc.option(text),
     sdpReceived: fc.option(memory),
     sdpSent: fc.option(memory),

@@ -44,7 +44,7 @@ describe('the journal', () => {
         ...{ timestamps: true, maxLineLength: 0 },
       };
       const environment = {
-        ...{ nowMicros: () => 0, pid: 1, descriptor: fd, journalPath: folder.file('socket') },
+        ...{ nowMicros: () => 0, descriptor: fd, journalPath: folder.file('socket') },
         functions: { openOutput: () => fd, connectOutput: () => 2, writeOutput: () => 0 },
       };
       const sink = await createSink(config, { ...environment, syslogPath, journalStream });

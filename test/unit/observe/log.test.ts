@@ -221,7 +221,6 @@ describe('log of the configuration', () => {
     const environment = {
       nowMicros: () => 0,
       functions: nativeProcess(),
-      pid: 4711,
       syslogPath: syslog.path,
     };
     const log = await createLog(configOf([...minimal, '--log-facility=local3']).log, environment);
@@ -231,7 +230,7 @@ describe('log of the configuration', () => {
       expect(others).to.have.length(1);
       // 19 * 8 + 6, and the time of the machine's zone.
       expect(first).to.match(
-        /^<158>[JD][ae][nc] [ 13]1 \d\d:\d\d:00 rtpengine\[4711\]: INFO: \[core\] x+ \.\.\.$/,
+        /^<158>[JD][ae][nc] [ 13]1 \d\d:\d\d:00 rtpengine: INFO: \[core\] x+ \.\.\.$/,
       );
 
       const descriptor = openSync(join(directory, 'log'), 'w');
