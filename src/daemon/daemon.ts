@@ -25,12 +25,14 @@ import { preload } from './pair/preload.js';
 import { isReadByOthers, readKeyFile } from './key-file.js';
 import { codecSettings, redisStoreOf, storeLogOf } from './open-store.js';
 import { OperatorPorts } from './operator-ports.js';
+import { growYoungGeneration } from './memory-trim.js';
 import { HeldAddresses } from './process/held-addresses.js';
 import {
   nonLocalBindAllowed,
   resolveInterfaces,
   resolveListener,
 } from './process/local-addresses.js';
+import { asUrgentAsMedia } from './process/urgency.js';
 import { LatestValue } from '../redis-store/latest-value.js';
 import { RateMeter } from './rate-meter.js';
 import { Rehearsal } from './rehearsal.js';
@@ -61,6 +63,8 @@ const formerGoneMs = 20_000;
 const betweenTriesMs = 20;
 /** When control has been opened. */
 const settleMs = 50;
+/** So many that what is restored of them fills V8's young generation many times. */
+const manyCalls = 200;
 
 /** A running daemon. `start` resolves when commands are answered. */
 export class Daemon {
@@ -328,16 +332,28 @@ export class Daemon {
   async #restore(calls: CallService, interfaces: InterfaceTable, freeBind: boolean): Promise<void> {
     const { config, log } = this.#parts.environment;
     if (config.redis === null) return;
+    const calm = asUrgentAsMedia(config.media.scheduling);
     this.#parts.restoring.begin();
-    const report = await this.#parts.store.restore(
-      (state) => this.#parts.restoring.adopted(calls.ownership.adopt(state)),
-      (sockets) => this.#openEarly(interfaces, sockets, freeBind),
-      (calls) => this.#parts.restoring.expect(calls),
-    );
+    const report = await this.#parts.store
+      .restore(
+        (state) => this.#parts.restoring.adopted(calls.ownership.adopt(state)),
+        this.#hasPorts ? undefined : (sockets) => this.#openEarly(interfaces, sockets, freeBind),
+        (expected) => {
+          this.#parts.restoring.expect(expected);
+          if (expected >= manyCalls) growYoungGeneration();
+        },
+      )
+      .finally(calm);
     this.#parts.restoring.end();
     log.info('core', `Redis restore time = ${Math.round(report.elapsedMs)} ms`);
     const { keyspaces } = config.redis;
     if (keyspaces.length > 0) await this.#parts.keyspaces?.follow(keyspaces);
+  }
+
+  /** Sockets of the process before are here already, or were opened before this one began. */
+  get #hasPorts(): boolean {
+    const { inherited, opened } = this.#parts.environment.serviceManager;
+    return this.#parts.steered === null && inherited + opened > 0;
   }
 
   /** Ports of calls that will be restored in a moment: packets wait in them from now on. */

@@ -52,7 +52,8 @@ export interface NodeStatus {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-const grouped = (count: number): string => count.toLocaleString('en-US');
+/** As `toLocaleString('en-US')`, whose first use takes 20 ms of a start that calls wait for. */
+const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 
 const soFar = ({ restored, expected }: RestoreStatus): string =>
   expected === null || expected < restored

@@ -12,10 +12,14 @@ import { looksLikeCall, parseStoredValue } from './stored-value.js';
 
 /** Keys that SCAN should look at in one go. */
 const scanCount = 1000;
-/** Values fetched by one MGET; while they are looked at, the next ones are on their way. */
+/** Values fetched by one MGET. */
 const mgetCount = 32;
-/** Batches whose ports are opened before the first of them is decoded: 2,048 calls, about 12 MB. */
-const preparedBatches = 64;
+/** So many more are on their way meanwhile: on a busy machine Redis may have to wait for its turn. */
+const mgetsAhead = 4;
+/** Batches whose ports are opened before the first of them is decoded: few at first, then 2,048 calls, about 12 MB. */
+const firstPrepared = 1;
+const mostPrepared = 64;
+const preparedGrowth = 4;
 /** Values that the format of a database is looked for in, at a time. */
 const formatCount = 4;
 /** Keys looked at to find out the format of a database. */
@@ -37,14 +41,22 @@ export interface FoundCalls {
   readonly failures: readonly { readonly callId: string; readonly reason: string }[];
 }
 
-/** Every key once, in batches. SCAN may return a key twice. */
+/** As `send`; who has seen enough need not wait for it, and its failure is told to whoever does. */
+function ahead<T>(reply: Promise<T>): Promise<T> {
+  reply.catch(() => undefined);
+  return reply;
+}
+
+/** Every key once, in batches; the next one is on its way meanwhile. SCAN may return a key twice. */
 async function* scanKeys(send: SendCommand): AsyncGenerator<readonly Buffer[]> {
   const seen = new Set<string>();
-  let cursor = '0';
-  do {
-    const reply = await send('SCAN', cursor, 'COUNT', scanCount);
+  const scan = (cursor: string): Promise<unknown> =>
+    ahead(send('SCAN', cursor, 'COUNT', scanCount));
+  for (let coming: Promise<unknown> | null = scan('0'); coming !== null;) {
+    const reply: unknown = await coming;
     const [next, keys] = Array.isArray(reply) ? reply : [];
-    cursor = String(next ?? '0');
+    const cursor = String(next ?? '0');
+    coming = cursor === '0' ? null : scan(cursor);
     const batch: Buffer[] = [];
     for (const key of Array.isArray(keys) ? keys : []) {
       if (!Buffer.isBuffer(key)) continue;
@@ -54,7 +66,7 @@ async function* scanKeys(send: SendCommand): AsyncGenerator<readonly Buffer[]> {
       batch.push(key);
     }
     yield batch;
-  } while (cursor !== '0');
+  }
 }
 
 type Values = readonly { readonly key: Buffer; readonly value: Buffer | null }[];
@@ -69,20 +81,15 @@ async function valuesOf(send: SendCommand, keys: readonly Buffer[]): Promise<Val
 
 /** Values of string keys, `count` at a time; those of other types are null. */
 async function* readValues(send: SendCommand, count: number): AsyncGenerator<Values> {
-  let next: Promise<Values> | null = null;
-  try {
-    for await (const keys of scanKeys(send)) {
-      for (let start = 0; start < keys.length; start += count) {
-        const current = next;
-        next = valuesOf(send, keys.slice(start, start + count));
-        if (current !== null) yield await current;
-      }
+  const coming: Promise<Values>[] = [];
+  for await (const keys of scanKeys(send)) {
+    for (let start = 0; start < keys.length; start += count) {
+      coming.push(ahead(valuesOf(send, keys.slice(start, start + count))));
+      const first = coming.length > mgetsAhead ? coming.shift() : undefined;
+      if (first !== undefined) yield await first;
     }
-    if (next !== null) yield await next;
-  } finally {
-    // Whoever has seen enough does not wait for it.
-    next?.catch(() => undefined);
   }
+  for (const values of coming) yield await values;
 }
 
 /** When media or signalling of the call came last, µs. */
@@ -99,14 +106,16 @@ async function* preparedValues(
   prepare: (sockets: readonly StoredSocket[]) => void,
 ): AsyncGenerator<Values> {
   let waiting: Values[] = [];
+  let enough = firstPrepared;
   for await (const values of readValues(send, mgetCount)) {
     prepare(
       values.flatMap(({ value }) => (value === null ? [] : storedSockets(value, indexOfPosition))),
     );
     waiting.push(values);
-    if (waiting.length < preparedBatches) continue;
+    if (waiting.length < enough) continue;
     yield* waiting;
     waiting = [];
+    enough = Math.min(enough * preparedGrowth, mostPrepared);
   }
   yield* waiting;
 }

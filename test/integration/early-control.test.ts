@@ -1,7 +1,11 @@
 /** Commands that come while calls are still on their way from Redis. */
 import { expect } from 'chai';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { getPriority } from 'node:os';
+import { schedulingRefusal } from '../../src/native/relay.js';
+import { childrenOf } from '../support/child-process.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
 import { audioSdp, NgClient } from '../support/ng-client.js';
@@ -114,6 +118,35 @@ describe('control while calls are being restored', function () {
     } finally {
       ng.close();
       await daemon.stop('SIGKILL');
+      slow.close();
+      await redis.stop();
+    }
+  });
+
+  it('has its thread as urgent as those of media', async () => {
+    const redis = await RedisProcess.start();
+    const slow = await SlowRedis.before(redis.port);
+    const own = getPriority();
+    const isPermitted = schedulingRefusal({ policy: 'default', priority: -10 }) === null;
+    const database = `127.0.0.1:${slow.port}/0`;
+    const extra = [`--redis=${database}`, '--redis-format=JSON', '--no-pair'];
+    const asked = new Promise<void>((resolve) => (slow.asked = resolve));
+    const connection = redis.connect(0);
+    await connection.set('a', '{}');
+    connection.disconnect();
+    const starting = MediaDaemon.start('rtprelayd', { extra });
+    try {
+      await asked;
+      const words = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+      const restoring = childrenOf(process.pid).find((pid) => words(pid).includes(database)) ?? 0;
+      expect(restoring).to.be.above(1);
+      expect(getPriority(restoring), 'while calls wait for it').to.equal(isPermitted ? -10 : own);
+      slow.letGo();
+      await starting;
+      expect(getPriority(restoring), 'afterwards').to.equal(own);
+    } finally {
+      slow.letGo();
+      await (await starting).stop('SIGKILL');
       slow.close();
       await redis.stop();
     }
