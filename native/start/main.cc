@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -98,25 +99,29 @@ bool has_sockets() {
   return count != nullptr && atoi(count) > 0;
 }
 
-/// How many are open, from kFirstSocket on.
+/// How many are open, from kFirstSocket on. Those of RTP come first, whose numbers are even.
 int open_ports(const PortRecord& record) {
   int count = 0;
-  for (const SocketAddress& local : record.ports()) {
-    int error = 0;
-    const FileDescriptor socket = open_media_socket(local, -1, FreeBind::kYes, error);
-    if (error == EMFILE || error == ENFILE)
-      break;
-    if (!socket.valid())
-      continue;
-    const int place = kFirstSocket + count;
-    const int copy = fcntl(socket.get(), F_DUPFD, place);
-    if (copy == place) {
+  const std::vector<SocketAddress> ports = record.ports();
+  for (const int parity : {0, 1}) {
+    for (const SocketAddress& local : ports) {
+      if (local.port % 2 != parity)
+        continue;
+      int error = 0;
+      const FileDescriptor socket = open_media_socket(local, -1, FreeBind::kYes, error);
+      if (error == EMFILE || error == ENFILE)
+        return count;
+      if (!socket.valid())
+        continue;
+      const int place = kFirstSocket + count;
+      const int copy = fcntl(socket.get(), F_DUPFD, place);
+      if (copy != place) {
+        if (copy >= 0)
+          close(copy);
+        return count;
+      }
       ++count;
-      continue;
     }
-    if (copy >= 0)
-      close(copy);
-    break;
   }
   return count;
 }

@@ -25,14 +25,13 @@ import { preload } from './pair/preload.js';
 import { isReadByOthers, readKeyFile } from './key-file.js';
 import { codecSettings, redisStoreOf, storeLogOf } from './open-store.js';
 import { OperatorPorts } from './operator-ports.js';
-import { growYoungGeneration } from './memory-trim.js';
 import { HeldAddresses } from './process/held-addresses.js';
+import { asUrgentAsMedia } from './process/urgency.js';
 import {
   nonLocalBindAllowed,
   resolveInterfaces,
   resolveListener,
 } from './process/local-addresses.js';
-import { asUrgentAsMedia } from './process/urgency.js';
 import { LatestValue } from '../redis-store/latest-value.js';
 import { RateMeter } from './rate-meter.js';
 import { Rehearsal } from './rehearsal.js';
@@ -63,8 +62,6 @@ const formerGoneMs = 20_000;
 const betweenTriesMs = 20;
 /** When control has been opened. */
 const settleMs = 50;
-/** So many that what is restored of them fills V8's young generation many times. */
-const manyCalls = 200;
 
 /** A running daemon. `start` resolves when commands are answered. */
 export class Daemon {
@@ -338,10 +335,7 @@ export class Daemon {
       .restore(
         (state) => this.#parts.restoring.adopted(calls.ownership.adopt(state)),
         this.#hasPorts ? undefined : (sockets) => this.#openEarly(interfaces, sockets, freeBind),
-        (expected) => {
-          this.#parts.restoring.expect(expected);
-          if (expected >= manyCalls) growYoungGeneration();
-        },
+        (expected) => this.#parts.restoring.expect(expected),
       )
       .finally(calm);
     this.#parts.restoring.end();

@@ -1,4 +1,4 @@
-"""A daemon of a pair that has no calls: says what the parent asks of it, and no more.
+"""A daemon of a pair that has no calls: says what the parent asks of it, gives it a socket, and no more.
 
 By SIGUSR1 the one that stands by tells of the end of the active process (argument: a file with its pid), behind so
 many other messages that the parent learns of it as a child's end first.
@@ -29,7 +29,13 @@ def listen():
             os._exit(1)
         if order == b"A":
             say("active")
-            notifications.send(b"READY=1")
+            kept = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            socket.send_fds(notifications, [b"FDSTORE=1\nFDNAME=udp-%d" % os.getpid()], [kept.fileno()])
+            notifications.send(b"READY=1\nSTATUS=active")
+        if order == b"H":
+            say("handed over")
+            notifications.send(b"X_HANDED_OVER=1")
+            os._exit(0)
 
 
 def tell(*_):
@@ -42,6 +48,7 @@ def tell(*_):
 
 
 signal.signal(signal.SIGUSR1, tell)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 threading.Thread(target=listen, daemon=True).start()
 if role == "spare":
     notifications.send(b"READY=1")
