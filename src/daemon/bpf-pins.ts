@@ -1,10 +1,12 @@
 /** Where the kernel keeps what outlives the process. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statfsSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import type { Log } from '../observe/log.js';
 
 const bpfFileSystem = '/sys/fs/bpf';
+/** BPF_FS_MAGIC of linux/magic.h. */
+const bpfType = 0xcafe4a11;
 
 /** One directory for each instance: several may run on a machine. */
 export function pinDirectoryOf(config: Config): string {
@@ -22,11 +24,11 @@ export function pinDirectoryOf(config: Config): string {
  */
 export function mountBpfFor(pinDirectory: string, log: Log): void {
   if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return;
-  // Its failure shows when the directory is opened, with a better reason.
-  const mounted = spawnSync('mountpoint', ['-q', bpfFileSystem]).status === 0;
-  if (mounted || process.getuid?.() !== 0) return;
+  if (process.getuid?.() !== 0) return;
+  // A failure shows when the directory is opened, with a better reason.
   try {
     mkdirSync(bpfFileSystem, { recursive: true });
+    if (statfsSync(bpfFileSystem).type === bpfType) return;
   } catch {
     return;
   }

@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TestProcess } from '../support/child-process.js';
 import type { LoadReport } from '../support/load.js';
+import { obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { NetworkNamespace } from '../support/namespaces.js';
 import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
 import { until } from '../support/wait.js';
@@ -176,6 +177,25 @@ describe('the systemd units', function () {
       expect(BigInt(`0x${/^CapEff:\s+(\w+)$/m.exec(status)?.[1]}`)).to.equal(granted);
     } finally {
       machine.succeed('rm', dropIn);
+      machine.succeed('systemctl', 'daemon-reload');
+    }
+  });
+
+  it('give it what steered ports need when the drop-in says so', async function () {
+    if (obstacleToKernelForwarding() !== null) this.skip();
+    const folder = '/etc/systemd/system/rtprelay.service.d';
+    const dropIn = '/usr/lib/rtprelay/deploy/systemd/steered-ports.conf';
+    // systemd itself does so outside of containers.
+    machine.succeed('sh', '-c', 'mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf');
+    machine.succeed('install', '-D', '-m644', dropIn, `${folder}/steered-ports.conf`);
+    const option = '[Service]\nEnvironment=RTPRELAYD_OPTIONS=--port-mode=steered\n';
+    machine.write(`${folder}/option.conf`, option);
+    try {
+      machine.succeed('systemctl', 'daemon-reload');
+      start('rtprelay', 2223);
+      expect(machine.journal('rtprelay')).to.include('Media ports: steered (--port-mode=steered)');
+    } finally {
+      machine.succeed('rm', '-r', folder);
       machine.succeed('systemctl', 'daemon-reload');
     }
   });
