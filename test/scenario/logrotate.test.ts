@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TestProcess } from '../support/child-process.js';
+import { Commands } from '../support/document.js';
 import { NetworkNamespace } from '../support/namespaces.js';
 import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
 import { until } from '../support/wait.js';
@@ -24,6 +25,7 @@ function missing(): string | null {
 
 describe('the log in a file', function () {
   this.timeout(120_000);
+  const document = new Commands('logs.md');
   let namespace: NetworkNamespace;
   let machine: IsolatedSystemd;
 
@@ -41,18 +43,21 @@ describe('the log in a file', function () {
     for (const name of ['rsyslog.conf', 'logrotate.conf']) {
       machine.write(`/etc/${name}`, readFileSync(`/etc/${name}`, 'utf8'));
     }
-    machine.write('/etc/rsyslog.d/rtprelay.conf', shipped('rsyslog.conf'));
+    machine.write('/usr/share/doc/rtprelay/examples/rsyslog.conf', shipped('rsyslog.conf'));
     machine.write('/etc/logrotate.d/rtprelay', shipped('logrotate'));
     machine.write('/etc/tmpfiles.d/rtprelay.conf', shipped('tmpfiles.conf'));
     machine.succeed('systemd-tmpfiles', '--create', '/etc/tmpfiles.d/rtprelay.conf');
-    machine.succeed('mkdir', '-p', '/var/spool/rsyslog', '/var/lib/logrotate');
+    machine.succeed('mkdir', '-p', '/var/spool/rsyslog', '/var/lib/logrotate', '/etc/rsyslog.d');
     const lines = ['[rtpengine]', 'interface = 127.0.0.1', 'listen-ng = 127.0.0.1:2223'];
     machine.write('/etc/rtprelay/rtprelay.conf', [...lines, 'log-level = 6', ''].join('\n'));
     // As the package of rsyslog has it, for syslog.socket.
     const unit = '/usr/lib/systemd/system/rsyslog.service';
     machine.succeed('ln', '-s', unit, '/etc/systemd/system/syslog.service');
     machine.succeed('systemctl', 'daemon-reload');
-    machine.succeed('systemctl', 'start', 'rsyslog', 'rtprelay');
+    machine.succeed('systemctl', 'start', 'rtprelay');
+    const example = '/usr/share/doc/rtprelay/examples/rsyslog.conf';
+    machine.shell(document.take(`cp ${example} /etc/rsyslog.d/rtprelay.conf`));
+    machine.shell(document.take('systemctl restart rsyslog'));
   });
   after(async () => {
     await machine?.stop();
@@ -93,5 +98,18 @@ describe('the log in a file', function () {
     expect(parts().join(' ')).to.match(/\.log\.3\.gz .*\.log\.2\.gz .*\.log\.1 .*\.log$/);
     expect(written()).to.have.length.greaterThan(200);
     expect([...written()].sort()).to.deep.equal([...journal()].sort());
+  });
+
+  it('and the journal are asked as docs/logs.md says', () => {
+    const warnings =
+      'journalctl -u rtprelay -p warning -o json --output-fields=CALL_ID,TAG,MESSAGE';
+    expect(machine.shell(document.take(warnings))).to.not.include('"PRIORITY":"6"');
+    const call = '3c26700a@198.51.100.7';
+    const ofOne = document.take(`journalctl -u rtprelay CALL_ID=${call}`);
+    const known = /\[(rotated-\d+-\d+)\]/.exec(
+      ofCalls(machine.succeed('cat', `${file}.1`))[0] ?? '',
+    );
+    expect(machine.shell(ofOne.replace(call, known?.[1] ?? ''))).to.include('Creating new call');
+    expect(document.left).to.deep.equal([]);
   });
 });

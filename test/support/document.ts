@@ -32,9 +32,12 @@ function blocksOf(text: string): readonly Block[] {
   );
 }
 
-/** The sections of a document of docs/, with the blocks that are meant for a machine. */
+/** README.md, or one of docs/. */
+const pathOf = (name: string): string => (name === 'README.md' ? name : `docs/${name}`);
+
+/** The sections of a document, with the blocks that are meant for a machine. */
 function readDocument(name: string): readonly Section[] {
-  const file = fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+  const file = fileURLToPath(new URL(`../../${pathOf(name)}`, import.meta.url));
   const parts = readFileSync(file, 'utf8').split(/^## /m).slice(1);
   return parts.map((part) => {
     const end = part.indexOf('\n');
@@ -68,7 +71,7 @@ export class Commands {
 
   /** The command, which is about to be run. @throws Error when the document does not say it so. */
   take(command: string): string {
-    if (!this.#all.has(command)) throw new Error(`docs/${this.name} does not say: ${command}`);
+    if (!this.#all.has(command)) throw new Error(`${pathOf(this.name)} does not say: ${command}`);
     this.#left.delete(command);
     return command;
   }
