@@ -19,6 +19,7 @@ namespace {
 
 /// More than the parent sends at once.
 constexpr std::size_t kMostFds = 253;
+constexpr std::size_t kMostBytes = 128;
 
 Napi::Value refuse(Napi::Env env, const char* signature) {
   Napi::TypeError::New(env, signature).ThrowAsJavaScriptException();
@@ -115,9 +116,11 @@ void PairMember::show_life() {
 
 void PairMember::receive() {
   bool came = false;
+  bool went = false;
   while (channel_.valid()) {
-    char kind = 0;
-    iovec vector{&kind, 1};
+    // A letter, and behind an R a name.
+    std::array<char, kMostBytes> text{};
+    iovec vector{text.data(), text.size()};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control;
     msghdr message{};
     message.msg_iov = &vector;
@@ -133,6 +136,11 @@ void PairMember::receive() {
       channel_ = FileDescriptor();
       tell("alone");
       return;
+    }
+    const char kind = text[0];
+    if (kind == 'R') {
+      sockets_.drop({&text[1], static_cast<std::size_t>(size) - 1});
+      went = true;
     }
     for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
          each = CMSG_NXTHDR(&message, each)) {
@@ -155,6 +163,8 @@ void PairMember::receive() {
   }
   if (came)
     tell("sockets");
+  if (went)
+    tell("removed");
 }
 
 /// [kind, key, value, moment in µs of CLOCK_MONOTONIC]; null: nothing new.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -17,12 +18,26 @@ namespace rtprelay {
 namespace {
 
 constexpr const char* kListener = "tcp-";
+constexpr std::string_view kUdp = "udp-";
 
 /// FDNAME must be unique, because FDSTOREREMOVE goes by it, and may not contain a colon.
-std::string name_of(const SocketAddress& local, const char* kind = "udp-") {
-  std::string name = kind + std::to_string(local.port) + "-" + format_host(local);
+std::string name_of(const SocketAddress& local, std::string_view kind = kUdp) {
+  std::string name(kind);
+  name += std::to_string(local.port) + "-" + format_host(local);
   std::ranges::replace(name, ':', '_');
   return name;
+}
+
+/// What `name_of` has made the name of a UDP socket of.
+bool read_name(std::string_view name, SocketAddress& local) {
+  const std::size_t end = name.find('-', kUdp.size());
+  if (!name.starts_with(kUdp) || end == std::string_view::npos)
+    return false;
+  std::uint16_t port = 0;
+  const auto [rest, error] = std::from_chars(name.data() + kUdp.size(), name.data() + end, port);
+  std::string host(name.substr(end + 1));
+  std::ranges::replace(host, '_', ':');
+  return error == std::errc{} && rest == name.data() + end && parse_address(host, port, local);
 }
 
 /// A path may be longer than a name.
@@ -157,6 +172,12 @@ FileDescriptor SocketStore::take(const SocketAddress& local) {
   FileDescriptor fd = std::move(found->second);
   inherited_.erase(found);
   return fd;
+}
+
+void SocketStore::drop(std::string_view name) {
+  SocketAddress local;
+  if (read_name(name, local) && inherited_.erase(local) != 0)
+    stored_.erase(local);
 }
 
 void SocketStore::give_back(const SocketAddress& local, int fd) {

@@ -39,6 +39,9 @@ public:
   void open_early(const SocketAddress& local, FreeBind free_bind);
   /// The inherited (or early) socket that is bound to `local`, or an invalid one.
   FileDescriptor take(const SocketAddress& local);
+  /// The inherited socket of that name (FDNAME) is nobody's any more. One that was taken is its
+  /// taker's.
+  void drop(std::string_view name);
   /// What was taken has found no use yet: a copy of it is there for the next `take`.
   void give_back(const SocketAddress& local, int fd);
   /// The same by SO_COOKIE.

@@ -39,6 +39,9 @@ constexpr Millis kHandOverLimit = 2'000;
 constexpr Millis kLeaveLimit = 5'000;
 /// To load and to follow all calls.
 constexpr Millis kCandidateLimit = 60'000;
+/// Names of media sockets and others of UDP; a process that stands by has no copies of anything
+/// else.
+constexpr std::string_view kSocket = "udp-";
 /// What the kernel had no room for is tried again after so long.
 constexpr int kRetryMs = 2;
 
@@ -147,6 +150,7 @@ void Keeper::start(Role role) {
   }))
     ++member.cursor;
   store_.rewind(member.cursor);
+  member.removal = removals_.end();
   member.follows = true;
   member.started = member.heard = member.measured = now_;
   // S: it has all that there was.
@@ -168,12 +172,13 @@ void Keeper::move(Role from, Role to) {
   at(from) = {};
 }
 
-bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count) {
+bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count,
+                  std::string_view text) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(kFdsPerMessage * sizeof(int))> control{};
-  iovec vector{&kind, 1};
+  std::array<iovec, 2> vectors{iovec{&kind, 1}, iovec{const_cast<char*>(text.data()), text.size()}};
   msghdr message{};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
   if (count > 0) {
     message.msg_control = control.data();
     message.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -190,8 +195,28 @@ bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count) 
   return false;
 }
 
+/// A copy of what is removed would keep its port from everybody. false: not all of it could be
+/// said.
+bool Keeper::tell_removals(Member& member) {
+  while (member.follows && member.removal != removals_.end()) {
+    if (!removals_.has(member.removal)) {
+      // It has not listened for long; another one begins with what is there.
+      member.was_killed = true;
+      (void)kill(member.pid, SIGKILL);
+      return false;
+    }
+    if (!send(member, 'R', nullptr, 0, removals_.name(member.removal)))
+      return false;
+    ++member.removal;
+  }
+  return true;
+}
+
 void Keeper::pump(Member& member) {
   member.blocked = false;
+  // Before what came later, under the same name maybe.
+  if (!tell_removals(member))
+    return;
   std::array<int, kFdsPerMessage> fds;
   while (member.follows) {
     const std::size_t count = store_.peek(member.cursor, fds.data(), fds.size());
@@ -261,8 +286,8 @@ void Keeper::keep(const Message& message, const int* fds, std::size_t count) {
       say("no room for another descriptor, %u are kept", store_.count());
   }
   std::for_each_n(fds + kept, count - kept, close);
-  if (message.removes)
-    store_.remove(message.name);
+  if (message.removes && store_.remove(message.name) && message.name.starts_with(kSocket))
+    removals_.add(message.name);
 }
 
 void Keeper::hear(Role role, const Message& message, const int* fds, std::size_t count) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include <poll.h>
 #include <sys/types.h>
@@ -48,6 +49,8 @@ private:
     pid_t pid = 0;
     int channel = -1;
     std::size_t cursor = 0;
+    /// The first of the removals that it has not heard of.
+    std::uint64_t removal = 0;
     Millis started = 0;
     Millis heard = 0;
     /// What it had of the processors at some moment since then.
@@ -72,7 +75,9 @@ private:
   void end(Role role, int signal);
   void move(Role from, Role to);
   void pump(Member& member);
-  bool send(Member& member, char kind, const int* fds, std::size_t count);
+  bool tell_removals(Member& member);
+  bool send(Member& member, char kind, const int* fds, std::size_t count,
+            std::string_view text = {});
   void take_messages();
   void hear(Role role, const Message& message, const int* fds, std::size_t count);
   void keep(const Message& message, const int* fds, std::size_t count);
@@ -98,6 +103,7 @@ private:
   const KeeperOptions options_;
   Launcher& launcher_;
   Store store_;
+  Removals removals_;
   int signals_ = -1;
   int notifications_ = -1;
   std::array<Member, kRoles> members_;

@@ -35,12 +35,16 @@ interface AddressPorts {
   readonly excluded: number;
   /** Until when a port that another program holds is left alone, ms on the injected clock. */
   readonly busyUntil: Map<number, number>;
+  /** Until when a port that a call has had comes after all others, in the order of time. */
+  readonly restUntil: Map<number, number>;
   count: number;
   last: number;
 }
 
 /** How long a port that turned out to be in use elsewhere is not tried again. */
 const busyRetryMs = 5_000;
+/** Packets of the ended call still come, and a process that stands by may not have closed its copy of the socket. */
+const restMs = 1_000;
 
 /** Port numbers of every local address, allocated from random places of its range. */
 export class PortPool implements PortAllocator {
@@ -77,7 +81,15 @@ export class PortPool implements PortAllocator {
         if (port >= range.min && port <= range.max) used[port - range.min] = 2;
       }
       const excluded = used.reduce((sum, mark) => (mark === 2 ? sum + 1 : sum), 0);
-      ports = { range, used, excluded, busyUntil: new Map(), count: 0, last: 0 };
+      ports = {
+        range,
+        used,
+        excluded,
+        busyUntil: new Map(),
+        restUntil: new Map(),
+        count: 0,
+        last: 0,
+      };
       this.#addresses.set(localAddress, ports);
     }
     return ports;
@@ -90,20 +102,36 @@ export class PortPool implements PortAllocator {
     const slots = Math.floor((ports.used.length - first - count) / stride) + 1;
     if (slots > 0) {
       const start = Math.floor(this.random() * slots);
-      for (let step = 0; step < slots; step++) {
-        const index = first + ((start + step) % slots) * stride;
-        if (!this.#freeRun(ports, index, count)) continue;
-        for (let i = 0; i < count; i++) ports.used[index + i] = 1;
-        ports.count += count;
-        ports.last = min + index + count - 1;
-        return min + index;
+      this.#rested(ports);
+      for (const tired of ports.restUntil.size === 0 ? [false] : [false, true]) {
+        for (let step = 0; step < slots; step++) {
+          const index = first + ((start + step) % slots) * stride;
+          if (!this.#freeRun(ports, index, count, tired)) continue;
+          for (let i = 0; i < count; i++) ports.used[index + i] = 1;
+          ports.count += count;
+          ports.last = min + index + count - 1;
+          return min + index;
+        }
       }
     }
     throw new PortAllocationError('range-exhausted', localAddress, count);
   }
 
-  #freeRun(ports: AddressPorts, index: number, count: number): boolean {
-    for (let i = 0; i < count; i++) if (!this.#free(ports, index + i)) return false;
+  #rested({ restUntil }: AddressPorts): void {
+    if (restUntil.size === 0) return;
+    const now = this.nowMs();
+    for (const [index, until] of restUntil) {
+      if (until > now) return;
+      restUntil.delete(index);
+    }
+  }
+
+  /** @param tired ports that rest count as well. */
+  #freeRun(ports: AddressPorts, index: number, count: number, tired: boolean): boolean {
+    for (let i = 0; i < count; i++) {
+      if (!this.#free(ports, index + i)) return false;
+      if (!tired && ports.restUntil.has(index + i)) return false;
+    }
     return true;
   }
 
@@ -133,12 +161,23 @@ export class PortPool implements PortAllocator {
     return ports !== undefined && ports.used[port - ports.range.min] === 1;
   }
 
+  /** Of a call that has had it. */
   release(localAddress: string, port: number): void {
+    if (!this.giveBack(localAddress, port)) return;
+    const { restUntil, range } = this.#of(localAddress);
+    // In order of time, whatever it was before.
+    restUntil.delete(port - range.min);
+    restUntil.set(port - range.min, this.nowMs() + restMs);
+  }
+
+  /** As if nobody had had it. false: nobody has. */
+  giveBack(localAddress: string, port: number): boolean {
     const ports = this.#of(localAddress);
     const index = port - ports.range.min;
-    if (ports.used[index] !== 1) return;
+    if (ports.used[index] !== 1) return false;
     ports.used[index] = 0;
     ports.count--;
+    return true;
   }
 
   /** Another program holds this port: it is not handed out for a while. */
@@ -171,7 +210,7 @@ export class PortReservation implements PortAllocator {
   }
 
   rollback(): void {
-    for (const { localAddress, port } of this.#taken) this.pool.release(localAddress, port);
+    for (const { localAddress, port } of this.#taken) this.pool.giveBack(localAddress, port);
     this.#taken.length = 0;
   }
 }

@@ -24,7 +24,7 @@ export interface NativePairMember {
  * What the parent says. `sockets`: more of them have come; `synced`: all that there were. `active`: this process has the calls from now on.
  * `hand-over`: it is to leave them to the next one. `alone`: the parent is gone.
  */
-export type PairOrder = 'sockets' | 'synced' | 'active' | 'hand-over' | 'alone';
+export type PairOrder = 'sockets' | 'removed' | 'synced' | 'active' | 'hand-over' | 'alone';
 
 interface Addon {
   readonly PairMember: new (

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { boundUdp } from '../support/bound-ports.js';
 import { TemporaryFolder } from '../support/child-process.js';
 import { freeUdpRange } from '../support/free-ports.js';
 import { Load, untilToldSeconds } from '../support/load.js';
@@ -169,6 +170,26 @@ describe('the process pair, without Redis', function () {
     expect(await ng.ask(offer, { cookie })).to.deep.equal(first);
     expect(await ng.ask(gone, { cookie: deleting })).to.deep.equal(deleted);
     expect((await ng.ask({ command: 'list' }))['calls']).to.deep.equal(['one']);
+  });
+
+  it('has no copies of the ports of calls that were over in a moment', async () => {
+    const { ng } = pair;
+    const offer = { command: 'offer', 'from-tag': 'a', sdp: audioSdp(6000) };
+    for (let count = 0; count < 30; count++) {
+      const callId = `short-${count}`;
+      expect(await ng.ask({ ...offer, 'call-id': callId })).to.include({ result: 'ok' });
+      await ng.ask({ command: 'delete', 'call-id': callId, 'from-tag': 'a' });
+    }
+    const bound = (): readonly string[] =>
+      [pair.parent.pid, ...pair.children()].flatMap((pid) => boundUdp(pid, pair.ports));
+    await until(() => bound().length === 0, 'nobody has them', limitMs);
+    // And none of one that stays is missing.
+    await ng.ask({ ...offer, 'call-id': 'stays' });
+    const there = bound();
+    process.kill(pair.active(), 'SIGKILL');
+    await pair.serves(2);
+    expect(boundUdp(pair.active(), pair.ports)).to.deep.equal(there.slice(0, 4));
+    expect((await ng.ask({ command: 'list' }))['calls']).to.deep.equal(['stays']);
   });
 
   it('goes on from the counters of the killed process', async () => {

@@ -20,11 +20,13 @@ export function activeOf(parent: TestProcess): number {
 /** A parent with its two daemons. */
 export class ProcessPair {
   readonly ngPort = freeUdpPort();
+  /** Of media. */
+  readonly ports = freeUdpRange(500);
   readonly ng = new NgClient(this.ngPort);
   readonly #process: TestProcess;
 
   constructor(options: readonly string[] = [], installed = program) {
-    const { min, max } = freeUdpRange(500);
+    const { min, max } = this.ports;
     this.#process = new TestProcess('pair', process.execPath, [
       ...[installed, '--config-file=none', '-f', '-E', '--pair=yes', '--interface=127.0.0.1'],
       ...[`--listen-ng=127.0.0.1:${this.ngPort}`, `--port-min=${min}`, `--port-max=${max}`],

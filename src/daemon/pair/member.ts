@@ -20,6 +20,7 @@ export class PairMember {
   readonly #activated: Promise<void>;
   #resolve: () => void = () => undefined;
   #onSockets: () => void = () => undefined;
+  #onRemoved: () => void = () => undefined;
   #onHandOver: () => void = () => undefined;
   #onAlone: () => void = () => undefined;
   #isActive = false;
@@ -60,6 +61,11 @@ export class PairMember {
     this.#onSockets = listener;
   }
 
+  /** The active process has closed ports. */
+  onRemoved(listener: () => void): void {
+    this.#onRemoved = listener;
+  }
+
   onHandOver(listener: () => void): void {
     this.#onHandOver = listener;
   }
@@ -70,6 +76,7 @@ export class PairMember {
 
   #told(what: PairOrder): void {
     if (what === 'sockets') this.#onSockets();
+    else if (what === 'removed') this.#onRemoved();
     else if (what === 'hand-over') this.#onHandOver();
     else if (what === 'alone') this.#onAlone();
     else if (what === 'synced') this.#isSynced = true;

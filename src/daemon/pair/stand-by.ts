@@ -12,7 +12,7 @@ import { recordKind, type JournalRecord, type PairMember } from './member.js';
 import { ownershipLetter } from './mirror.js';
 
 export interface StandByOptions {
-  readonly member: Pick<PairMember, 'read' | 'activated' | 'isSynced' | 'onSockets'>;
+  readonly member: Pick<PairMember, 'read' | 'activated' | 'isSynced' | 'onSockets' | 'onRemoved'>;
   readonly settings: CodecSettings;
   readonly epochMicros: number;
   /** Takes the newest state of a call in; why it cannot be (its ports have not come yet), or null. */
@@ -24,6 +24,8 @@ export interface StandByOptions {
 
 /** The journal is looked into that often, ms. */
 const lookMs = 100;
+/** And so soon after ports were closed: until then nobody can open them again. */
+const soonMs = 5;
 /** Work on it without a pause, ms: the process has orders to obey. */
 const sliceMs = 10;
 /** Until the parent has sent everything. */
@@ -45,10 +47,18 @@ export class StandBy {
   #records = 0;
   /** Sockets have come since calls were tried that lacked some. */
   #hasMore = false;
+  #wake: () => void = () => undefined;
+  #soon: NodeJS.Timeout | null = null;
 
   constructor(options: StandByOptions) {
     this.#options = options;
     options.member.onSockets(() => (this.#hasMore = true));
+    options.member.onRemoved(() => {
+      this.#soon ??= setTimeout(() => {
+        this.#soon = null;
+        this.#wake();
+      }, soonMs);
+    });
   }
 
   /** Counters by call-id, as far as any are known. */
@@ -77,10 +87,9 @@ export class StandBy {
   async follow(ready: () => void, idle: () => void): Promise<void> {
     const { member } = this.#options;
     let isActive = false;
-    let wake = (): void => undefined;
     const activated = member.activated.then(() => {
       isActive = true;
-      wake();
+      this.#wake();
     });
     let told = false;
     while (!isActive) {
@@ -92,7 +101,7 @@ export class StandBy {
       }
       idle();
       await new Promise<void>((resolve) => {
-        wake = resolve;
+        this.#wake = resolve;
         setTimeout(resolve, isDone ? lookMs : member.isSynced ? 1 : unsyncedMs);
       });
     }

@@ -47,6 +47,23 @@ describe('the port pool', () => {
     expect(small.allocate('127.0.0.1', 2)).to.equal(30_000);
   });
 
+  it('gives what a call has just had back last', () => {
+    const small = pool(30_000, 30_005);
+    const [first, second] = [0, 1].map(() => small.allocate('127.0.0.1', 2));
+    small.release('127.0.0.1', first ?? 0);
+    small.release('127.0.0.1', (first ?? 0) + 1);
+    expect([first, second]).to.deep.equal([30_000, 30_002]);
+    expect(small.allocate('127.0.0.1', 2)).to.equal(30_004);
+    // Rather that than none.
+    expect(small.allocate('127.0.0.1', 2)).to.equal(30_000);
+    small.release('127.0.0.1', 30_000);
+    small.release('127.0.0.1', 30_001);
+    small.release('127.0.0.1', 30_004);
+    small.release('127.0.0.1', 30_005);
+    now += 1_000;
+    expect(small.allocate('127.0.0.1', 2)).to.equal(30_000);
+  });
+
   it('reserves the ports of a restored call once', () => {
     const small = pool(30_000, 30_003);
     expect(small.reserve('127.0.0.1', 30_000)).to.equal(true);

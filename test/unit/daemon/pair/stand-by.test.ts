@@ -30,6 +30,7 @@ function follow(journal: readonly [kind: number, callId: string][]): readonly st
       activated: Promise.resolve(),
       isSynced: true,
       onSockets: () => undefined,
+      onRemoved: () => undefined,
     },
     ...{ settings, epochMicros: 0, replies: new ReplyCache({ nowMs: () => 0 }) },
     take: ({ callId }: CallState) => {
