@@ -215,9 +215,18 @@ class Former {
 }
 
 /** Nothing but plain RTP (or something that is none) has ever been spoken, or offered, or is held back. */
-const hasBeenPlain = ({ security, sdes, ice, agreed, protocol, flags }: Media): boolean =>
+const hasBeenPlain = ({
+  security,
+  sdes,
+  formerKey,
+  ice,
+  agreed,
+  protocol,
+  flags,
+}: Media): boolean =>
   security === plainMedia &&
   sdes === null &&
+  formerKey === null &&
   (ice === noIce || ice === noIceControlling) &&
   agreed === null &&
   !isSecureProtocol(protocol) &&
