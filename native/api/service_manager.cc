@@ -25,6 +25,15 @@ Napi::Value inherit(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(kept));
 }
 
+Napi::Value inherit_early(const Napi::CallbackInfo& info) {
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsNumber())
+    return refuse(info.Env(), "inheritEarly(first: number, count: number)");
+  const int first = info[0].As<Napi::Number>().Int32Value();
+  const std::uint32_t count = info[1].As<Napi::Number>().Uint32Value();
+  const std::size_t taken = store_of(info.Env()).inherit_early(first, count);
+  return Napi::Number::New(info.Env(), static_cast<double>(taken));
+}
+
 Napi::Value record_ports(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsString())
     return refuse(info.Env(), "recordPorts(path: string)");
@@ -98,6 +107,7 @@ Napi::Value release_rest(const Napi::CallbackInfo& info) {
 Napi::Object service_manager(Napi::Env env) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("inherit", Napi::Function::New(env, inherit));
+  object.Set("inheritEarly", Napi::Function::New(env, inherit_early));
   object.Set("recordPorts", Napi::Function::New(env, record_ports));
   object.Set("open", Napi::Function::New(env, open));
   object.Set("notify", Napi::Function::New(env, notify));

@@ -5,8 +5,8 @@
 
 namespace rtprelay::api {
 
-/// `serviceManager` of the addon: `inherit(first, count)`, `open(path, keepNew)`, `notify(text)`,
-/// `openEarly(hosts, ports, freeBind)`, `releaseRest()`.
+/// `serviceManager` of the addon: `inherit(first, count)`, `inheritEarly(first, count)`,
+/// `open(path, keepNew)`, `notify(text)`, `openEarly(hosts, ports, freeBind)`, `releaseRest()`.
 Napi::Object service_manager(Napi::Env env);
 
 } // namespace rtprelay::api

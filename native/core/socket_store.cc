@@ -85,6 +85,20 @@ bool SocketStore::inherit(FileDescriptor& fd) {
   return true;
 }
 
+std::size_t SocketStore::inherit_early(int first, std::size_t count) {
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    FileDescriptor fd(first + static_cast<int>(i));
+    SocketAddress local;
+    if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0 || !bound_udp_address(fd.get(), local))
+      continue;
+    // As it was opened it never makes anybody wait.
+    inherited_[local] = std::move(fd);
+    ++taken;
+  }
+  return taken;
+}
+
 bool SocketStore::inherit_listener(FileDescriptor& fd) {
   int listens = 0;
   socklen_t length = sizeof(listens);

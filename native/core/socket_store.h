@@ -26,6 +26,9 @@ public:
   /// The same of one that has come another way. false: it is no bound UDP socket, and still the
   /// caller's.
   bool inherit(FileDescriptor& fd);
+  /// The same of sockets that this program's start has opened (native/start/): nobody has copies of
+  /// them yet. Returns how many they are.
+  std::size_t inherit_early(int first, std::size_t count);
   /// From now on `notify` goes to this socket (NOTIFY_SOCKET: a path, or `@` and an abstract name).
   /// false: it cannot be used.
   bool open_channel(std::string_view path);

@@ -5,6 +5,8 @@ import { loadRelayAddon } from './addon.js';
 export interface NativeServiceManager {
   /** Takes over `count` descriptors from `first`; returns how many are bound UDP sockets. */
   inherit(first: number, count: number): number;
+  /** The same of sockets that nobody has a copy of yet; returns how many of them are. */
+  inheritEarly(first: number, count: number): number;
   /** Notes the ports that are open from now on in this file; false: it cannot be. */
   recordPorts(path: string): boolean;
   /** false: the socket cannot be used. */

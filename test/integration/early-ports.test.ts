@@ -136,6 +136,31 @@ describe('ports that are open before the daemon runs', function () {
     }
   });
 
+  it('are kept by the parent once they are a call’s: the next process of the pair has them', async () => {
+    const redis = await startRedis();
+    const started = new Started(['--pair=yes', `--redis=127.0.0.1:${redis.port}/0`]);
+    let phones: Awaited<ReturnType<typeof call>> | null = null;
+    try {
+      await started.process.untilLogged('Startup complete');
+      const { a, b, towardsA } = (phones = await call(started.ng));
+      await until(() => (a.send(towardsA), b.received > 0), 'relayed before');
+      await a.settled();
+      await started.killAndStart();
+      rmSync(started.gate);
+      await started.process.untilLogged('ports of the previous process are open again');
+      await started.process.untilLogged('Standing by for the active process: 1 calls');
+      const [, active = 0] = started.family();
+      process.kill(active, 'SIGKILL');
+      const before = b.received;
+      await a.sendRtp({ address: '127.0.0.1', port: towardsA }, 10);
+      await until(() => b.received === before + 10, 'all of them come');
+    } finally {
+      for (const phone of [phones?.a, phones?.b]) phone?.close();
+      await started.stop();
+      await redis.stop();
+    }
+  });
+
   it('are closed where no call wants them', async () => {
     const started = new Started(['--no-pair']);
     try {

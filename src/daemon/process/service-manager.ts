@@ -76,8 +76,7 @@ export class ServiceManager {
   }
 
   #early(first: number, count: number): number {
-    const all = first > 0 && count > 0 ? (this.#native?.inherit(first, count) ?? 0) : 0;
-    return Math.max(0, all - this.inherited);
+    return first > 0 && count > 0 ? (this.#native?.inheritEarly(first, count) ?? 0) : 0;
   }
 
   /** The daemon answers. From now on the watchdog is told that it lives. */
