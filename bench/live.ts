@@ -18,6 +18,8 @@ const option = (name: string, fallback: number): number => {
 const calls = option('calls', 5000);
 const seconds = option('seconds', 20);
 const most = option('viewers', 4);
+/** Setting up leaves work behind: the daemon gives memory back in the seconds after it. */
+const settleMs = 15_000;
 
 /** CPU time of all its threads, its pair's too, ms (sched-stats.rst: /proc/PID/schedstat, ns on a processor). */
 function cpuMs(pid: number): number {
@@ -46,7 +48,7 @@ const client = daemon.client();
 const viewers: { readonly socket: WebSocket; frames: number; bytes: number }[] = [];
 
 async function measure(what: string): Promise<number> {
-  await pause(2000);
+  await pause(8000);
   const before = cpuMs(daemon.process.pid);
   for (const viewer of viewers) [viewer.frames, viewer.bytes] = [0, 0];
   await pause(seconds * 1000);
@@ -63,8 +65,10 @@ try {
     await client.request({ command: 'offer', ...call, sdp: audioSdp(10_000) });
     await client.request({ command: 'answer', ...call, 'to-tag': `b${at}`, sdp: audioSdp(10_002) });
   }
+  await pause(settleMs);
   const none = await measure(`${calls} calls, nobody looks${withPage ? '' : ', no page'}`);
   const sorts: readonly SortKey[] = ['trouble', 'rate', 'loss', 'mos'];
+  const looked: (readonly [count: number, percent: number])[] = [];
   for (let count = 1; withPage && count <= most; count *= 2) {
     while (viewers.length < count) {
       const socket = new WebSocket(`ws://127.0.0.1:${http}/live/feed`, 'live.rtprelay');
@@ -80,11 +84,20 @@ try {
       });
       viewers.push(viewer);
     }
-    const percent = await measure(`${calls} calls, ${count} viewers`);
-    console.log(`  ${((percent - none) / count).toFixed(2)} % of a core for each`);
+    looked.push([count, await measure(`${calls} calls, ${count} viewers`)]);
+  }
+  if (withPage) {
+    for (const { socket } of viewers.splice(0)) socket.terminate();
+    // Before and after: what else the machine does changes meanwhile.
+    const alone = (none + (await measure(`${calls} calls, nobody looks`))) / 2;
+    for (const [count, percent] of looked) {
+      console.log(
+        `${count} viewers: ${((percent - alone) / count).toFixed(2)} % of a core for each`,
+      );
+    }
   }
 } finally {
   for (const { socket } of viewers) socket.terminate();
   client.close();
-  await daemon.stop('SIGKILL');
+  await daemon.stop();
 }

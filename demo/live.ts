@@ -108,7 +108,7 @@ try {
 } finally {
   scene.stop();
   await browser?.stop();
-  await daemon.stop('SIGKILL');
+  await daemon.stop();
   await namespace.killAll();
   browser?.removeFiles();
   namespace.remove();
