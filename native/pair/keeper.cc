@@ -39,9 +39,6 @@ constexpr Millis kHandOverLimit = 2'000;
 constexpr Millis kLeaveLimit = 5'000;
 /// To load and to follow all calls.
 constexpr Millis kCandidateLimit = 60'000;
-/// Names of media sockets and others of UDP; a process that stands by has no copies of anything
-/// else.
-constexpr std::string_view kSocket = "udp-";
 /// What the kernel had no room for is tried again after so long.
 constexpr int kRetryMs = 2;
 
@@ -150,7 +147,7 @@ void Keeper::start(Role role) {
   }))
     ++member.cursor;
   store_.rewind(member.cursor);
-  member.removal = removals_.end();
+  member.removals = removals_;
   member.follows = true;
   member.started = member.heard = member.measured = now_;
   // S: it has all that there was.
@@ -172,13 +169,12 @@ void Keeper::move(Role from, Role to) {
   at(from) = {};
 }
 
-bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count,
-                  std::string_view text) {
+bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count, const char* name) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(kFdsPerMessage * sizeof(int))> control{};
-  std::array<iovec, 2> vectors{iovec{&kind, 1}, iovec{const_cast<char*>(text.data()), text.size()}};
+  std::array<iovec, 2> text{iovec{&kind, 1}, iovec{const_cast<char*>(name), std::strlen(name)}};
   msghdr message{};
-  message.msg_iov = vectors.data();
-  message.msg_iovlen = vectors.size();
+  message.msg_iov = text.data();
+  message.msg_iovlen = text.size();
   if (count > 0) {
     message.msg_control = control.data();
     message.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -195,28 +191,16 @@ bool Keeper::send(Member& member, char kind, const int* fds, std::size_t count,
   return false;
 }
 
-/// A copy of what is removed would keep its port from everybody. false: not all of it could be
-/// said.
-bool Keeper::tell_removals(Member& member) {
-  while (member.follows && member.removal != removals_.end()) {
-    if (!removals_.has(member.removal)) {
-      // It has not listened for long; another one begins with what is there.
-      member.was_killed = true;
-      (void)kill(member.pid, SIGKILL);
-      return false;
-    }
-    if (!send(member, 'R', nullptr, 0, removals_.name(member.removal)))
-      return false;
-    ++member.removal;
-  }
-  return true;
-}
-
 void Keeper::pump(Member& member) {
   member.blocked = false;
   // Before what came later, under the same name maybe.
-  if (!tell_removals(member))
-    return;
+  for (; member.follows && member.removals != removals_; ++member.removals) {
+    // It has not listened for long: another one begins with what is there.
+    if (removals_ - member.removals > removed_.size())
+      return void(member.was_killed = kill(member.pid, SIGKILL) == 0);
+    if (!send(member, 'R', nullptr, 0, removed_[member.removals % removed_.size()].data()))
+      return;
+  }
   std::array<int, kFdsPerMessage> fds;
   while (member.follows) {
     const std::size_t count = store_.peek(member.cursor, fds.data(), fds.size());
@@ -286,8 +270,8 @@ void Keeper::keep(const Message& message, const int* fds, std::size_t count) {
       say("no room for another descriptor, %u are kept", store_.count());
   }
   std::for_each_n(fds + kept, count - kept, close);
-  if (message.removes && store_.remove(message.name) && message.name.starts_with(kSocket))
-    removals_.add(message.name);
+  if (message.removes && store_.remove(message.name) && message.name.starts_with("udp-"))
+    *std::ranges::copy(message.name, removed_[removals_++ % removed_.size()].begin()).out = '\0';
 }
 
 void Keeper::hear(Role role, const Message& message, const int* fds, std::size_t count) {

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string_view>
 
 #include <poll.h>
 #include <sys/types.h>
@@ -49,8 +48,8 @@ private:
     pid_t pid = 0;
     int channel = -1;
     std::size_t cursor = 0;
-    /// The first of the removals that it has not heard of.
-    std::uint64_t removal = 0;
+    /// As many removals it has heard of.
+    std::uint64_t removals = 0;
     Millis started = 0;
     Millis heard = 0;
     /// What it had of the processors at some moment since then.
@@ -75,9 +74,7 @@ private:
   void end(Role role, int signal);
   void move(Role from, Role to);
   void pump(Member& member);
-  bool tell_removals(Member& member);
-  bool send(Member& member, char kind, const int* fds, std::size_t count,
-            std::string_view text = {});
+  bool send(Member& member, char kind, const int* fds, std::size_t count, const char* name = "");
   void take_messages();
   void hear(Role role, const Message& message, const int* fds, std::size_t count);
   void keep(const Message& message, const int* fds, std::size_t count);
@@ -103,7 +100,9 @@ private:
   const KeeperOptions options_;
   Launcher& launcher_;
   Store store_;
-  Removals removals_;
+  /// Names of the sockets that were removed last; a copy would keep a port from everybody.
+  std::array<std::array<char, kMaxName + 1>, 1024> removed_{};
+  std::uint64_t removals_ = 0;
   int signals_ = -1;
   int notifications_ = -1;
   std::array<Member, kRoles> members_;

@@ -18,17 +18,6 @@ void* reserve(std::size_t bytes) {
 
 } // namespace
 
-void Removals::add(std::string_view name) {
-  Name& entry = names_[end_++ % kLately];
-  entry.length = static_cast<std::uint8_t>(std::min(name.size(), kMaxName));
-  std::copy_n(name.begin(), entry.length, entry.bytes.begin());
-}
-
-std::string_view Removals::name(std::uint64_t at) const {
-  const Name& entry = names_[at % kLately];
-  return {entry.bytes.data(), entry.length};
-}
-
 Store::~Store() {
   for (std::uint32_t at = first_; at != 0; at = entries_[at].after)
     close(entries_[at].fd);

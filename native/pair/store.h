@@ -13,27 +13,6 @@ constexpr std::size_t kMaxName = 79;
 /// Readers of the store, each with a place of its own in the order.
 constexpr std::size_t kCursors = 4;
 
-/// Names of what was removed lately, for readers that may have it.
-class Removals {
-public:
-  void add(std::string_view name);
-  /// What a reader that begins now starts with.
-  [[nodiscard]] std::uint64_t end() const { return end_; }
-  /// false: the reader is so far behind that `at` is overwritten.
-  [[nodiscard]] bool has(std::uint64_t at) const { return end_ - at <= kLately; }
-  [[nodiscard]] std::string_view name(std::uint64_t at) const;
-
-private:
-  static constexpr std::size_t kLately = 1024;
-
-  struct Name {
-    std::array<char, kMaxName> bytes;
-    std::uint8_t length;
-  };
-  std::array<Name, kLately> names_{};
-  std::uint64_t end_ = 0;
-};
-
 class Store {
 public:
   Store() = default;

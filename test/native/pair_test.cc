@@ -86,21 +86,6 @@ TEST("a thousand descriptors come and go in the store") {
   CHECK(store.count() <= 50);
 }
 
-TEST("what was removed lately is told to each reader, and who is too far behind hears so") {
-  pair::Removals removals;
-  const std::uint64_t begun = removals.end();
-  removals.add("udp-1");
-  removals.add(std::string(pair::kMaxName, 'x'));
-  CHECK(removals.has(begun) && removals.name(begun) == "udp-1");
-  CHECK(removals.name(begun + 1) == std::string(pair::kMaxName, 'x'));
-  CHECK(removals.end() == begun + 2);
-  for (int i = 0; i < 1022; ++i)
-    removals.add("udp-" + std::to_string(i));
-  CHECK(removals.has(begun) && removals.name(begun) == "udp-1");
-  removals.add("udp-2");
-  CHECK(!removals.has(begun) && removals.has(begun + 1));
-}
-
 TEST("messages of children are read by their keys; what is odd is passed over") {
   const pair::Message message =
       pair::parse("FDSTORE=1\nFDPOLL=0\nFDNAME=udp-1\nREADY=2\n=\nnothing\nSTATUS=3 calls");
