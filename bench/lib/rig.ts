@@ -156,6 +156,12 @@ export class Rig {
     return cpuSecondsOf(this.#pid);
   }
 
+  /** Datagrams and segments over the namespace's loopback so far: of each relayed packet two, as it comes and as it goes. */
+  loopbackPackets(): number {
+    const devices = readFileSync(`/proc/${this.#pid}/net/dev`, 'latin1');
+    return Number(/^\s*lo:\s*\d+\s+(\d+)/m.exec(devices)?.[1] ?? Number.NaN);
+  }
+
   /** Resident memory of the daemon, KiB. */
   residentKib(): number {
     const status = readFileSync(`/proc/${this.#pid}/status`, 'latin1');

@@ -1,5 +1,5 @@
 /**
- * What a media is secured by while an offer that would change it is not answered. Such an offer may be refused, and nobody
+ * How packets of a media are secured and told apart while an offer that would change it is not answered. Such an offer may be refused, and nobody
  * tells the relay so: until there is an answer media goes on as was agreed on (RFC 3264 §8). Pure.
  */
 import {
@@ -15,12 +15,13 @@ import { lineKey } from './sdes/crypto-line.js';
 import type { SdesState } from './sdes/negotiation.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
-/** @param protocol before the body at hand was looked at. */
+/** @param protocol (and `rtcpMux`) before the body at hand was looked at. */
 export const agreedOf = (
   { security, sdes, ice, flags }: Pick<Media, 'security' | 'sdes' | 'ice' | 'flags'>,
-  protocol: string,
+  { protocol, rtcpMux }: Pick<Media, 'protocol' | 'rtcpMux'>,
 ): AgreedSecurity => ({
   protocol,
+  rtcpMux,
   security,
   sdes,
   ice,
@@ -30,6 +31,7 @@ export const agreedOf = (
 
 function putBack(media: Media, agreed: AgreedSecurity): void {
   media.protocol = agreed.protocol;
+  media.rtcpMux = agreed.rtcpMux;
   media.security = agreed.security;
   media.sdes = agreed.sdes;
   media.ice = agreed.ice;
@@ -51,11 +53,20 @@ export function inUse(media: Readonly<Media>): Readonly<Media> {
   return view;
 }
 
-/** The call with its medias as they are in use; `state` itself where that is what they say. */
+/** Views of published medias: who compares plans by their entities finds the same one again. */
+const views = new WeakMap<Readonly<Media>, Readonly<Media>>();
+
+function viewOf(media: Readonly<Media>): Readonly<Media> {
+  const view = views.get(media) ?? inUse(media);
+  if (view !== media) views.set(media, view);
+  return view;
+}
+
+/** A published call with its medias as they are in use; `state` itself where that is what they say. */
 export function stateInUse(state: CallState): CallState {
   if (state.medias.every(({ agreed }) => agreed === null)) return state;
   const next = shallowCopyOf(state);
-  next.medias = state.medias.map(inUse);
+  next.medias = state.medias.map(viewOf);
   return next;
 }
 
@@ -67,7 +78,7 @@ const isPlain = ({
   security,
   sdes,
   ice,
-}: Omit<AgreedSecurity, 'iceRestarted'>): boolean =>
+}: Omit<AgreedSecurity, 'iceRestarted' | 'rtcpMux'>): boolean =>
   (security === plainMedia || security.mode === 'plain') &&
   sdes === null &&
   !ice.enabled &&
@@ -94,7 +105,8 @@ const agentOf = ({ enabled, local, remote, lite, peerIsLite }: MediaIce): unknow
 
 /** Whether packets would be treated otherwise than before. */
 export function isSecuredOtherwise(before: AgreedSecurity, media: Media): boolean {
-  const now = agreedOf(media, media.protocol);
+  const now = agreedOf(media, media);
+  if (before.rtcpMux !== now.rtcpMux) return true;
   if (isPlain(before) && isPlain(now) && before.passthrough === now.passthrough) return false;
   return !(
     before.passthrough === now.passthrough &&

@@ -274,7 +274,7 @@ export interface Media {
   srtpIndexes: readonly StoredSrtpIndexes[];
   /** What was known of them when this process took the call over; null: its SRTP began here. */
   srtpResume: SrtpResume;
-  /** What it is secured by until an offer is answered that would change it; null: what it says (see `agreed.ts`). */
+  /** How its packets are treated until an offer is answered that would change it; null: as it says (see `agreed.ts`). */
   agreed: AgreedSecurity | null;
   carried: Carried;
 }
@@ -285,6 +285,7 @@ export interface AgreedSecurity {
   readonly security: MediaSecurity;
   readonly sdes: SdesState | null;
   readonly ice: MediaIce;
+  readonly rtcpMux: boolean;
   /** Its flags of these names. */
   readonly passthrough: boolean;
   readonly iceRestarted: boolean;

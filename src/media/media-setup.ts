@@ -475,6 +475,8 @@ export function applySection(
   const before = {
     senderProtocol: sender.protocol,
     receiverProtocol: receiver.protocol,
+    senderMux: sender.rtcpMux,
+    receiverMux: receiver.rtcpMux,
     receiverIsKnown,
     isAgreed: receiverIsKnown && isKnown(draft, sender),
   };

@@ -3,6 +3,7 @@
  * heard by, and takes the rest from the plan before. States share the entities that did not change, so what is the same
  * object says the same. Only for calls without security of ours: there what one media gets may depend on all others.
  */
+import { stateInUse } from './agreed.js';
 import { CallIndex, isHeld } from './call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
 import { speaksDtls } from './dtls/negotiation.js';
@@ -122,7 +123,7 @@ export class PlanMemory {
     if (state.medias.length < this.#leastMedias) return this.#whole(state);
     const known = this.#calls.get(callId) ?? null;
     this.#calls.delete(callId);
-    const next = this.#next(known, state);
+    const next = this.#next(known, stateInUse(state));
     if (next === null) return this.#whole(state);
     this.#calls.set(callId, next);
     forgetOldest(this.#calls, maxCalls);
@@ -253,7 +254,6 @@ function openedSince(
 /** What it gets and what is sent to it depends on itself, and on what `looksOtherwise` compares of its opposites. */
 const isPlainMedia = (media: Media): boolean =>
   media.sdes === null &&
-  media.agreed === null &&
   media.bundle === noBundle &&
   !media.flags.has('passthrough') &&
   !isSecureProtocol(media.protocol) &&

@@ -153,10 +153,12 @@ function forgetKeys(draft: CallDraft, media: Media): void {
 const associationOf = (media: Pick<Media, 'security'>): string =>
   speaksDtls(media) ? String(media.security.generation) : '';
 
-/** Protocols before the section was looked at. */
+/** Protocols, and whether RTCP came with RTP, before the section was looked at. */
 export interface Before {
   readonly senderProtocol: string;
   readonly receiverProtocol: string;
+  readonly senderMux: boolean;
+  readonly receiverMux: boolean;
   readonly receiverIsKnown: boolean;
   /** Of both sides there have been bodies: something was agreed on. */
   readonly isAgreed: boolean;
@@ -170,9 +172,9 @@ class Former {
 
   constructor(
     private readonly media: Media,
-    protocol: string,
+    before: Pick<Media, 'protocol' | 'rtcpMux'>,
   ) {
-    this.#used = agreedOf(inUse(media), media.agreed?.protocol ?? protocol);
+    this.#used = agreedOf(inUse(media), media.agreed ?? before);
     this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
     this.#wasHeld = media.agreed !== null;
   }
@@ -282,8 +284,8 @@ export function applySecurity(
   if (staysPlain(kind, pair, request, before)) return [];
   const passed = passesThrough(kind, pair, request);
   const formers = [
-    new Former(sender, before.senderProtocol),
-    new Former(receiver, before.receiverProtocol),
+    new Former(sender, { protocol: before.senderProtocol, rtcpMux: before.senderMux }),
+    new Former(receiver, { protocol: before.receiverProtocol, rtcpMux: before.receiverMux }),
   ];
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
   const told = [sender, receiver].map(({ ice }) => ice.local);

@@ -1,4 +1,4 @@
-/** What a media is secured by while an offer is not answered (`Media.agreed`), in one additional field. */
+/** How packets of a media are treated while an offer is not answered (`Media.agreed`), in one additional field. */
 import { agreedOf, inUse } from '../media/agreed.js';
 import type { AgreedSecurity, Media } from '../media/call-state.js';
 import type { MediaDirection } from '../media/media-attributes.js';
@@ -43,7 +43,10 @@ export function readAgreed(media: FieldReader): AgreedSecurity | null {
   const security = readSecurity(fields, modes);
   const sdes = sdesOf(security, protocol, fields.optional(extraFields.sdes));
   const ice = readIce(fields, modes.ice);
-  return agreedOf({ security, sdes, ice, flags: modes.flags }, protocol);
+  return agreedOf(
+    { security, sdes, ice, flags: modes.flags },
+    { protocol, rtcpMux: modes.rtcpMux },
+  );
 }
 
 const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];

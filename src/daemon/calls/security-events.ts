@@ -161,11 +161,12 @@ const storedKeys = (suite: string, { key, salt }: DtlsKeys['send']): SrtpKeys =>
 
 /** Indexes belong to a key: of this stream's part of the media none has been used. */
 function forgetIndexes(media: Media, { component }: Stream): void {
-  const own = media.rtcpMux || component === 1;
+  const { rtcpMux } = inUse(media);
+  const own = rtcpMux || component === 1;
   const left: StoredSrtpIndexes[] = [];
   for (const each of media.srtpIndexes) {
     const rtp = own ? null : each.rtp;
-    const rtcp = media.rtcpMux || component === 2 ? null : each.rtcp;
+    const rtcp = rtcpMux || component === 2 ? null : each.rtcp;
     if (rtp !== null || rtcp !== null) left.push({ ...each, rtp, rtcp });
   }
   media.srtpIndexes = left;

@@ -209,7 +209,8 @@ const agreed: fc.Arbitrary<AgreedSecurity> = mediaModes.chain((modes) =>
     })
     .map((each) => {
       const sdes = sdesOf(each.security, each.protocol, null);
-      return agreedOf({ ...each, sdes, flags: modes.flags }, each.protocol);
+      const { rtcpMux } = modes;
+      return agreedOf({ ...each, sdes, flags: modes.flags }, { protocol: each.protocol, rtcpMux });
     }),
 );
 
