@@ -446,11 +446,44 @@ for (const mode of ['none', 'tc', 'xdp-generic'] as const satisfies readonly Rig
         await rig.phones.talk(label, `${call.id}${side}`, target, 'rtcp');
         await rig.phones.some();
         await rig.phones.hush(label);
-        await pause(60);
-        const stream = (await rig.phones.report()).streams[label];
+        const stream = (await rig.phones.settledReport(label)).streams[label];
         if (stream === undefined) throw new Error('no RTCP');
         expectWhole(stream, `${call.id}${partner}`);
       }
+      const report = await call.hush();
+      expectWhole(report.forth, `${call.id}b`);
+      expectWhole(report.back, `${call.id}a`);
+    });
+
+    it('DTLS and STUN of ends that secure their media themselves, which stay in the kernel', async () => {
+      const lines = [
+        ...[
+          'a=rtcp-mux',
+          'a=setup:actpass',
+          'a=ice-ufrag:ends',
+          'a=ice-pwd:endsendsendsendsendsends',
+        ],
+        `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}`,
+      ];
+      const media = (port: number): readonly MediaSection[] => [
+        { port, formats: '8', protocol: 'UDP/TLS/RTP/SAVPF', lines },
+      ];
+      const call = await settled({ media, offer: { passthrough: 'on' } });
+      expect(call.bodies.b).to.contain(lines.at(-1));
+      for (const kind of ['dtls', 'stun'] as const)
+        for (const [side, partner] of [
+          ['a', 'b'],
+          ['b', 'a'],
+        ] as const) {
+          const label = `${call.id}${kind}${side}`;
+          await rig.phones.talk(label, `${call.id}${side}`, call.targets[side], kind);
+          await rig.phones.some();
+          await rig.phones.hush(label);
+          const stream = (await rig.phones.settledReport(label)).streams[label];
+          if (stream === undefined) throw new Error(`no ${kind}`);
+          expectWhole(stream, `${call.id}${partner}`);
+          await back(call);
+        }
       const report = await call.hush();
       expectWhole(report.forth, `${call.id}b`);
       expectWhole(report.back, `${call.id}a`);

@@ -40,6 +40,13 @@ let nextSsrc = 0x20000000;
 function header(sender: Sender): Buffer {
   const bytes = Buffer.alloc(headerBytes);
   if (sender.kind === 'raw') return bytes;
+  // A handshake record of DTLS 1.2, and a binding request as long as the packet.
+  if (sender.kind === 'dtls') return Buffer.from('16fefd000000000000000000', 'hex');
+  if (sender.kind === 'stun') {
+    Buffer.from('000100002112a442', 'hex').copy(bytes);
+    bytes.writeUInt16BE(packetBytes - 20, 2);
+    return bytes;
+  }
   bytes[0] = 0x80;
   if (sender.kind === 'rtcp') {
     // RFC 3550 §6.7: an APP packet carries what its application likes.

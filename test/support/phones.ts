@@ -13,8 +13,8 @@ import { pause, until } from './wait.js';
 /** From packet to packet of a stream. */
 export const packetMs = 20;
 
-/** `dtmf`: RTP of payload type 101; `raw`: no RTP at all. */
-export type PacketKind = 'rtp' | 'dtmf' | 'rtcp' | 'raw';
+/** `dtmf`: RTP of payload type 101; `dtls`, `stun`: what looks like that; `raw`: nothing of all this. */
+export type PacketKind = 'rtp' | 'dtmf' | 'rtcp' | 'dtls' | 'stun' | 'raw';
 
 export interface Place {
   /** Lowest and highest number that arrived there. */
