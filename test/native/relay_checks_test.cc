@@ -596,7 +596,7 @@ struct Expecting : Secured {
   }
   void turn(Client& client, const Phone& at) {
     for (const Bytes& packet : client.sent) {
-      hellos += is_client_hello(packet) ? 1 : 0;
+      hellos += is_client_hello(packet) && !is_repeated(packet) ? 1 : 0;
       at.send_bytes(facing(1), packet);
     }
     client.sent.clear();
@@ -604,8 +604,18 @@ struct Expecting : Secured {
       client.session.on_packet(packet, now_micros());
     client.session.advance(now_micros());
   }
+  /// On a busy machine the first one may be sent again.
+  [[nodiscard]] bool is_repeated(const Bytes& packet) const {
+    constexpr std::ptrdiff_t kRandomAt = 27;
+    constexpr std::size_t kRandom = 32;
+    const std::size_t end = kRandomAt + kRandom;
+    return packet.size() >= end && begun.size() >= end &&
+           std::equal(packet.begin() + kRandomAt, packet.begin() + end, begun.begin() + kRandomAt);
+  }
   const Phone phone;
-  /// Sent in turns.
+  /// The ClientHello of the handshake that goes on.
+  Bytes begun;
+  /// Others, sent in turns.
   int hellos = 0;
 };
 
@@ -677,7 +687,8 @@ TEST("relay: a handshake that is under way goes on in the association that the p
       }));
     }
     Client peer(2);
-    call.phone.send_bytes(call.facing(1), peer.sent.front());
+    call.begun = peer.sent.front();
+    call.phone.send_bytes(call.facing(1), call.begun);
     peer.sent.clear();
     const Bytes hello = call.phone.receive(5000);
     CHECK(!hello.empty());
