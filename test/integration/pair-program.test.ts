@@ -59,7 +59,9 @@ describe('the program of the parent of a process pair', function () {
         Number(pid),
       );
     const times = (what: string, count: number): Promise<void> =>
-      until(() => told(what).length >= count, `${what}, ${count} times`);
+      until(() => told(what).length >= count, `${what}, ${count} times`).catch((error: unknown) => {
+        throw new Error(`${String(error)}\n${parent.log()}`, { cause: error });
+      });
     const active = (): number => told('active').at(-1) ?? 0;
     const spare = (): number => told('spare').at(-1) ?? 0;
     await times('spare', 1);

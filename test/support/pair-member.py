@@ -18,7 +18,8 @@ parent = os.getppid()
 
 
 def say(text):
-    print(text, os.getpid(), flush=True)
+    # In one piece: others write to the same pipe.
+    os.write(1, f"{text} {os.getpid()}\n".encode())
 
 
 def listen():
