@@ -189,8 +189,10 @@ export class Daemon {
     try {
       // Control first.
       await new Promise((resolve) => setTimeout(resolve, settleMs));
-      const own = [...calls.table.calls.values()].filter(({ ownership }) => ownership === 'own');
-      this.#parts.redisStore?.continueFrom(own, this.#parts.pair?.removed ?? []);
+      await this.#parts.redisStore?.continueFrom(
+        calls.table.calls.values(),
+        this.#parts.pair?.removed ?? [],
+      );
       const started = this.#parts.redisStore?.start(false);
       const inner = this.#parts.innerRelay;
       if (inner !== null && config.media.kernelForward !== 'none') {

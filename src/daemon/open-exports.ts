@@ -32,9 +32,6 @@ export async function openExports(options: OpenExportsOptions): Promise<Exports 
     ...{ config: config.telemetry, log, counters, gauges },
     mqtt: mqtt === null ? null : await openMqtt(options, mqtt),
     families: () => table.tally.families,
-    created: function* () {
-      for (const { createdMicros } of table.calls.values()) yield createdMicros;
-    },
     localAddressOf: table.localAddressOf,
     openSyslog: () =>
       new SyslogConnection({

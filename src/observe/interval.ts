@@ -43,6 +43,9 @@ export class IntervalStatistics {
   #minSessions: number | null = null;
   #maxSessions = 0;
   #endedSeconds = 0;
+  /** Calls that live, and by how much those of them that began within the interval are younger than it, µs. */
+  #living = 0;
+  #younger = 0;
   #ended = { count: 0, seconds: 0 };
   /** What was reported last; null: nothing yet. */
   last: IntervalReport | null = null;
@@ -78,6 +81,12 @@ export class IntervalStatistics {
     this.#maxSessions = Math.max(this.#maxSessions, count);
   }
 
+  /** A call has come (1) or is gone (-1). @param createdMicros when it began. */
+  callLives(createdMicros: number, by: 1 | -1): void {
+    this.#living += by;
+    this.#younger += by * Math.max(0, createdMicros - this.#startedMicros);
+  }
+
   callClosed(durationSeconds: number, nowMicros: number): void {
     this.#ended.count += 1;
     this.#ended.seconds += durationSeconds;
@@ -94,13 +103,10 @@ export class IntervalStatistics {
     }
   }
 
-  /** @param created of the calls that live, µs. */
-  take(nowMicros: number, created: Iterable<number>): IntervalReport {
-    const seconds = Math.max(1, Math.round((nowMicros - this.#startedMicros) / 1e6));
-    let living = 0;
-    for (const micros of created) {
-      living += Math.max(0, nowMicros - Math.max(micros, this.#startedMicros)) / 1e6;
-    }
+  take(nowMicros: number): IntervalReport {
+    const elapsed = nowMicros - this.#startedMicros;
+    const seconds = Math.max(1, Math.round(elapsed / 1e6));
+    const living = Math.max(0, this.#living * elapsed - this.#younger) / 1e6;
     const report: IntervalReport = {
       commands: new Map(
         [...this.#commands].map(([name, sums]) => [name, intervalOf(sums, seconds)]),
@@ -115,6 +121,7 @@ export class IntervalStatistics {
     this.#minSessions = this.#sessions;
     this.#maxSessions = this.#sessions;
     this.#endedSeconds = 0;
+    this.#younger = 0;
     this.#ended = { count: 0, seconds: 0 };
     this.last = report;
     return report;

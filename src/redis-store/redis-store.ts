@@ -144,11 +144,13 @@ export class RedisStore implements CallStore {
 
   /**
    * Before `start`: these calls are in the database already, as far as the process before came, and the others
-   * were to be deleted. Memory is written over what is there.
+   * were to be deleted. Memory is written over what is there. In slices. @param calls own and foreign ones.
    */
-  continueFrom(own: Iterable<CallState>, removed: Iterable<string>): void {
+  async continueFrom(calls: Iterable<CallState>, removed: Iterable<string>): Promise<void> {
     this.#continues = true;
-    for (const { callId, ownershipEpoch } of own) this.#known.set(callId, ownershipEpoch);
+    await inSlices(calls, ({ callId, ownership, ownershipEpoch }) => {
+      if (ownership === 'own') this.#known.set(callId, ownershipEpoch);
+    });
     for (const callId of removed) {
       if (this.#known.has(callId)) continue;
       this.#known.set(callId, 0);

@@ -114,10 +114,13 @@ export class CallTable {
   readonly #plans: PlanMemory;
   /** Of calls that were merged into others: their ids, and those of the calls that go on. */
   readonly #mergedInto = new Map<string, string>();
-  readonly #tally = new CallTally();
+  readonly #tally: CallTally;
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#tally = new CallTally((createdMicros, by) =>
+      options.counters.interval.callLives(createdMicros, by),
+    );
     this.#plans = new PlanMemory(options.interfaces, options.planSettings);
   }
 

@@ -46,11 +46,17 @@ function familyOf({ ipv4, ipv6 }: Remotes): Family | null {
 
 /** Thread: control. */
 export class CallTally {
+  readonly #lives: (createdMicros: number, by: 1 | -1) => void;
   readonly #families: Record<Family, number> = { ipv4Only: 0, ipv6Only: 0, mixed: 0 };
   /** Of calls with many streams. */
   readonly #known = new WeakMap<Streams, Remotes>();
   #own = 0;
   #streams = 0;
+
+  /** @param lives a call that began then has come (1) or is gone (-1). */
+  constructor(lives: (createdMicros: number, by: 1 | -1) => void) {
+    this.#lives = lives;
+  }
 
   /** Calls of this node. */
   get own(): number {
@@ -90,6 +96,7 @@ export class CallTally {
   }
 
   #count(state: CallState, remotes: Remotes, by: 1 | -1): void {
+    this.#lives(state.createdMicros, by);
     if (state.ownership === 'own') this.#own += by;
     this.#streams += by * state.streams.length;
     const family = familyOf(remotes);

@@ -22,8 +22,6 @@ export interface ExportsOptions {
   readonly counters: Counters;
   readonly gauges: ReadGauges;
   readonly families: () => Families;
-  /** When the calls that live began, µs of `gauges`' clock. */
-  readonly created: () => Iterable<number>;
   readonly localAddressOf: (socket: LocalSocket) => string;
   /** The system log, for records of their own facility. */
   readonly openSyslog: () => Syslog;
@@ -100,13 +98,13 @@ export class Exports {
   }
 
   everySecond(): void {
-    const { config, counters, gauges, families, created } = this.#options;
+    const { config, counters, gauges, families } = this.#options;
     if (this.#graphite === null || config.graphite === null) return;
     counters.interval.everySecond();
     this.#seconds += 1;
     if (this.#seconds % config.graphite.intervalSeconds !== 0) return;
     const now = gauges();
-    const report = counters.interval.take(now.nowMicros, created());
+    const report = counters.interval.take(now.nowMicros);
     this.#graphite.line.send(this.#graphite.report.text(counters, now, report, families()));
   }
 

@@ -4,6 +4,7 @@
  */
 import { withStreams } from '../../media/call-change.js';
 import { copyOfStream, type CallState, type Stream } from '../../media/call-state.js';
+import { inSlices } from '../../media/slices.js';
 import type { NativeRelay } from '../../native/relay.js';
 import type { Counters } from '../../observe/counters.js';
 import type { Log } from '../../observe/log.js';
@@ -40,14 +41,10 @@ export interface Continued {
   readonly wasRestored: boolean;
 }
 
-/** Work without a pause when nobody waits for it, ms. */
-const sliceMs = 5;
 /** For the last counters before a hand-over, during which packets wait. */
 const lastCountersMs = 8;
 /** The sums of the process are written that often, s. */
 const processSeconds = 2;
-
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 /** Thread: control. */
 export class PairSide {
@@ -128,10 +125,9 @@ export class PairSide {
   async settle(again: (state: CallState) => void): Promise<void> {
     const { calls, relay, log } = this.#options;
     const table = calls()?.table;
-    let untilMs = performance.now() + sliceMs;
-    for (const callId of [...(table?.calls.keys() ?? [])]) {
+    await inSlices(table?.calls.keys() ?? [], (callId) => {
       const state = table?.call(callId) ?? null;
-      if (state === null) continue;
+      if (state === null) return;
       try {
         const counters = this.#standBy.counters.get(callId);
         if (counters !== undefined) relay()?.rebase(callId, counters.bases);
@@ -140,10 +136,7 @@ export class PairSide {
         const reason = error instanceof Error ? error.message : String(error);
         log.error('core', `Not all of it goes on: ${reason}`, callId);
       }
-      if (performance.now() < untilMs) continue;
-      await pause();
-      untilMs = performance.now() + sliceMs;
-    }
+    });
   }
 
   everySecond(): void {

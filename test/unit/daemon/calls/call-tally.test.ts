@@ -30,7 +30,7 @@ describe('the tally of calls', () => {
         fc.nat(2),
         fc.array(step),
         (size, most, steps) => {
-          const tally = new CallTally();
+          const tally = new CallTally(() => undefined);
           let state = stateOf(
             true,
             Array.from({ length: size }, () => streamOf(most)),
@@ -44,12 +44,12 @@ describe('the tally of calls', () => {
             const next = stateOf(own, streams);
             tally.replace(state, next);
             state = next;
-            const anew = new CallTally();
+            const anew = new CallTally(() => undefined);
             anew.replace(null, stateOf(own, streams.slice()));
             expect(told(tally)).to.deep.equal(told(anew));
           }
           tally.remove(state);
-          expect(told(tally)).to.deep.equal(told(new CallTally()));
+          expect(told(tally)).to.deep.equal(told(new CallTally(() => undefined)));
         },
       ),
     );
