@@ -29,7 +29,9 @@ public:
                 std::vector<std::optional<FlowCounters>>* last);
   Status clear();
   [[nodiscard]] std::optional<FlowCounters> counters(const SocketAddress& local) const;
-  [[nodiscard]] std::vector<FlowSpec> list() const;
+  /// Some of them, from bucket `from` on; where the next ones begin, 0 after the last. Those that
+  /// are there all the time are met once each, whatever is set and removed between two calls.
+  [[nodiscard]] std::vector<FlowSpec> list(std::size_t& from) const;
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
 
 private:

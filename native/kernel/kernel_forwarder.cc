@@ -190,8 +190,11 @@ std::optional<FlowCounters> KernelForwarder::counters(const SocketAddress& local
   return state_ ? state_->table.counters(local) : std::nullopt;
 }
 
-std::vector<FlowSpec> KernelForwarder::flows() const {
-  return state_ ? state_->table.list() : std::vector<FlowSpec>{};
+std::vector<FlowSpec> KernelForwarder::flows(std::size_t& from) const {
+  if (state_)
+    return state_->table.list(from);
+  from = 0;
+  return {};
 }
 
 std::size_t KernelForwarder::size() const { return state_ ? state_->table.size() : 0; }

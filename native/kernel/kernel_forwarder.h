@@ -157,7 +157,8 @@ public:
                       std::vector<std::optional<FlowCounters>>* last);
   /// Reads memory, no system call.
   [[nodiscard]] std::optional<FlowCounters> counters(const SocketAddress& local) const;
-  [[nodiscard]] std::vector<FlowSpec> flows() const;
+  /// Some of them, as `FlowTable::list`.
+  [[nodiscard]] std::vector<FlowSpec> flows(std::size_t& from) const;
   [[nodiscard]] std::size_t size() const;
   /// By reason, packets of flows and of none ("no flow", "fragment", ...); forwarded ones first.
   [[nodiscard]] std::vector<ReasonCount> totals() const;

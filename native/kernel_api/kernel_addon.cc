@@ -160,6 +160,7 @@ public:
                            InstanceMethod<&ForwarderObject::set_flows>("setFlows"),
                            InstanceMethod<&ForwarderObject::remove_flows>("removeFlows"),
                            InstanceMethod<&ForwarderObject::read>("read"),
+                           InstanceMethod<&ForwarderObject::size>("size"),
                            InstanceMethod<&ForwarderObject::flows>("flows"),
                            InstanceMethod<&ForwarderObject::totals>("totals"),
                            InstanceMethod<&ForwarderObject::close>("close"),
@@ -256,12 +257,21 @@ private:
     return info.Env().Undefined();
   }
 
+  Napi::Value size(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(forwarder_.size()));
+  }
+
+  // flows(from): { flows, next }, next 0 after the last ones.
   Napi::Value flows(const Napi::CallbackInfo& info) {
-    const std::vector<FlowSpec> all = forwarder_.flows();
-    Napi::Array array = Napi::Array::New(info.Env(), all.size());
-    for (std::uint32_t i = 0; i < all.size(); ++i)
-      array[i] = flow_object(info.Env(), all[i]);
-    return array;
+    std::size_t next = info[0].ToNumber().Uint32Value();
+    const std::vector<FlowSpec> some = forwarder_.flows(next);
+    Napi::Array array = Napi::Array::New(info.Env(), some.size());
+    for (std::uint32_t i = 0; i < some.size(); ++i)
+      array[i] = flow_object(info.Env(), some[i]);
+    Napi::Object page = Napi::Object::New(info.Env());
+    page.Set("flows", array);
+    page.Set("next", Napi::Number::New(info.Env(), static_cast<double>(next)));
+    return page;
   }
 
   // totals(): { reason: packets }

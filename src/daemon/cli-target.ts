@@ -63,7 +63,7 @@ export interface CliTargetParts {
   /** As `CliTarget.upgrade`. */
   readonly upgrade: () => boolean;
   readonly explain: (callId: string) => Explanation | null;
-  readonly kernel: () => CliKernel | null;
+  readonly kernel: () => Promise<CliKernel | null>;
   readonly status: () => NodeStatus;
   /** NG messages of a call, as far as they are kept. */
   readonly exchanges: (callId: string) => readonly NgExchange[];
@@ -376,7 +376,7 @@ export class DaemonCliTarget implements CliTarget {
     return this.#parts.status();
   }
 
-  kernel(): CliKernel | null {
+  kernel(): Promise<CliKernel | null> {
     return this.#parts.kernel();
   }
 

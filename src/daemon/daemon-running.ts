@@ -78,7 +78,7 @@ export class DaemonRunning {
         follow: (database) => void this.#parts.keyspaces?.follow([database]),
         unfollow: async (database) => (await this.#parts.keyspaces?.unfollow(database)) === true,
       },
-      kernel: () => this.#parts.kernelRelay?.describe() ?? null,
+      kernel: async () => (await this.#parts.kernelRelay?.describe()) ?? null,
       status: () => this.status(),
       exchanges: (callId) => this.#parts.ngMemory.of(callId),
       ngAddress: () => this.#parts.ngPort?.addresses[0] ?? { address: '127.0.0.1', port: 0 },

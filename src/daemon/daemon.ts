@@ -145,8 +145,8 @@ export class Daemon {
     this.#parts.timer = setInterval(() => this.#running.everySecond(), 1000);
     // Calls that are not restored yet will want the sockets that wait for them.
     if (!this.#parts.isContinued) {
-      if (this.#parts.store.healthy) this.#releaseRest();
-      else setTimeout(() => this.#releaseRest(), unclaimedMs).unref();
+      if (this.#parts.store.healthy) void this.#releaseRest();
+      else setTimeout(() => void this.#releaseRest(), unclaimedMs).unref();
     }
     this.#running.reloadable(interfaces, nonLocal);
     this.#parts.pair?.noteProcess();
@@ -205,7 +205,7 @@ export class Daemon {
       else if (keyspaces.length > 0) await this.#parts.keyspaces?.follow(keyspaces);
       // Inherited listeners are wanted until then.
       await this.#controlOpen;
-      this.#releaseRest();
+      await this.#releaseRest();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       log.error('core', `Not everything goes on as before: ${reason}`);
@@ -491,10 +491,17 @@ export class Daemon {
     removeLeftForwarding(config, log);
   }
 
-  #releaseRest(): void {
+  /** Never rejects. */
+  async #releaseRest(): Promise<void> {
     const { serviceManager, log } = this.#parts.environment;
-    const flows = this.#parts.kernelRelay?.releaseUnclaimed() ?? 0;
-    if (flows > 0) log.info('core', `Removed ${flows} kernel flows that belong to no call`);
+    try {
+      const flows = (await this.#parts.kernelRelay?.releaseUnclaimed()) ?? 0;
+      if (flows > 0) log.info('core', `Removed ${flows} kernel flows that belong to no call`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error('core', `Kernel flows that belong to no call are left: ${reason}`);
+    }
+    if (this.#parts.isEnding) return;
     const ports = this.#parts.steered?.releaseLeft() ?? 0;
     if (ports > 0) log.info('core', `Closed ${ports} steered ports that belong to no call`);
     const count = serviceManager.releaseRest();

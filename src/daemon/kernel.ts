@@ -206,7 +206,7 @@ export async function openKernelForwarding(
   if (config.media.kernelForward === 'none') return null;
   try {
     const { forwarder, why, place } = await openBackEnd(config, media, log, patienceMs);
-    const found = forwarder.adopted ? `, ${forwarder.flows().length} flows found there` : '';
+    const found = forwarder.adopted ? `, ${forwarder.size} flows found there` : '';
     log.info('core', `Kernel forwarding: ${forwarder.mode}${why}; ${place}${found}`);
     for (const note of forwarder.notes) log.notice('core', `Kernel forwarding: ${note}`);
     return forwarder;

@@ -99,18 +99,22 @@ export async function openInKernel(
   inner: MediaRelay,
   patienceMs = 0,
 ): Promise<InKernel | null> {
-  const [{ FallbackError, openKernelForwarding }, { KernelDevices }, { KernelRelay }] =
-    await Promise.all([
-      import('./kernel.js'),
-      import('./kernel-devices.js'),
-      import('../kernel-forward/kernel-relay.js'),
-    ]);
+  const [
+    { FallbackError, openKernelForwarding },
+    { KernelDevices },
+    { KernelRelay, inheritedFlows },
+  ] = await Promise.all([
+    import('./kernel.js'),
+    import('./kernel-devices.js'),
+    import('../kernel-forward/kernel-relay.js'),
+  ]);
   const addresses = addressesOf(interfaces);
   const ports = portCount(interfaces, config.media);
   const forwarder = await openKernelForwarding(config, { addresses, ports }, log, patienceMs);
   if (forwarder === null) return null;
   const kernelRelay = new KernelRelay({
     ...{ inner, forwarder, nowMicros: clock.nowMicros },
+    inherited: await inheritedFlows(forwarder),
     monotonicMicros: () => Number(process.hrtime.bigint()) / 1000,
     warn: (message) => log.warning('core', message),
     error: (message) => log.error('core', message),

@@ -90,8 +90,17 @@ export class BpfForwarder implements KernelForwarder {
     return locals.map((_, index) => countersAt(numbers, index));
   }
 
-  flows(): readonly Flow[] {
-    return this.#native.flows();
+  get size(): number {
+    return this.#native.size();
+  }
+
+  *flows(): Generator<Flow> {
+    let from = 0;
+    do {
+      const { flows, next } = this.#native.flows(from);
+      yield* flows;
+      from = next;
+    } while (from > 0);
   }
 
   totals(): Readonly<Record<string, number>> {

@@ -60,7 +60,10 @@ export interface KernelForwarder {
   remove(locals: readonly Endpoint[]): readonly FlowCounters[];
   /** Counters of flows in the same order. */
   read(locals: readonly Endpoint[]): readonly FlowCounters[];
-  flows(): readonly Flow[];
+  /** How many flows there are. */
+  readonly size: number;
+  /** One by one: what is set and removed meanwhile is met or not, the others once each. */
+  flows(): Iterable<Flow>;
   /** Packets by what became of them, those of no flow too. */
   totals(): Readonly<Record<string, number>>;
   /**

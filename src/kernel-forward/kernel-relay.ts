@@ -3,7 +3,7 @@
  * ports: whatever the kernel leaves alone, and everything the moment a flow is taken out, arrives there.
  * Counters of both are added up, so that nobody else knows where a packet went.
  */
-import { formatEndpoint, sameEndpoint } from '../media/call-state.js';
+import { formatEndpoint, sameEndpoint, type Endpoint } from '../media/call-state.js';
 import {
   closesCall,
   type AddressCounters,
@@ -28,7 +28,7 @@ import {
   type StreamFlow,
 } from './flows.js';
 import { AddressTotals } from './address-totals.js';
-import { SlicedWork } from '../media/slices.js';
+import { inSlices, SlicedWork } from '../media/slices.js';
 import { addTo, FlowTotals, type CountedCall, type Totals } from './flow-totals.js';
 import { noCounters, type FlowCounters, type KernelForwarder } from './forwarder.js';
 
@@ -40,6 +40,18 @@ export interface KernelRelayOptions {
   readonly monotonicMicros: () => number;
   readonly warn: (message: string) => void;
   readonly error: (message: string) => void;
+  /** What `inheritedFlows` has found. */
+  readonly inherited: ReadonlyMap<string, Endpoint>;
+}
+
+/** Local ports, by `flowKey`, of flows that an earlier process has left; before anything is set. In slices. */
+export async function inheritedFlows(
+  forwarder: KernelForwarder,
+): Promise<ReadonlyMap<string, Endpoint>> {
+  const found = new Map<string, Endpoint>();
+  if (forwarder.adopted)
+    await inSlices(forwarder.flows(), ({ local }) => found.set(flowKey(local), local));
+  return found;
 }
 
 /** Flows that the kernel did not take. */
@@ -100,6 +112,9 @@ const keptMicros = 3e6;
 /** So long refused flows are tried again, µs, before others have a turn; the rest a second later. */
 const retryMicros = 2000;
 
+/** A transaction of nftables for so many flows costs as much as for one; of BPF it is a tenth of a millisecond. */
+const removedAtOnce = 16;
+
 /** A digit begins with the next packet of its sender, lasts whole packets, and its end is repeated. */
 const dialledMarginMicros = 500_000;
 
@@ -122,7 +137,7 @@ export class KernelRelay implements MediaRelay {
   #saidRefused = false;
   #closed = false;
   /** Local ports of flows of an earlier process that no call has claimed yet. */
-  readonly #inherited: Set<string>;
+  readonly #inherited: Map<string, Endpoint>;
 
   constructor(options: KernelRelayOptions) {
     this.#options = options;
@@ -141,8 +156,7 @@ export class KernelRelay implements MediaRelay {
     };
     this.#calming = new SlicedWork(failed);
     this.#suspending = new SlicedWork(failed);
-    const found = options.forwarder.adopted ? options.forwarder.flows() : [];
-    this.#inherited = new Set(found.map(({ local }) => flowKey(local)));
+    this.#inherited = new Map(options.inherited);
   }
 
   /**
@@ -509,7 +523,7 @@ export class KernelRelay implements MediaRelay {
   *#leavingKernel(): Generator<() => void> {
     for (const call of this.#calls.values())
       yield () => this.#takeOut(call, [...call.flows.values()]);
-    yield () => void this.releaseUnclaimed();
+    for (const locals of this.#unclaimed()) yield () => void this.#options.forwarder.remove(locals);
   }
 
   #readAll(): void {
@@ -553,11 +567,21 @@ export class KernelRelay implements MediaRelay {
     return this.#suspended === null ? mode : `${mode}, suspended`;
   }
 
-  /** For the operator. */
-  describe(): KernelDescription {
+  /** For the operator. In slices: 20,000 calls have 80,000 flows, which take half a second and more. */
+  async describe(): Promise<KernelDescription> {
     const { forwarder } = this.#options;
-    const flows = forwarder.flows();
-    const counters = forwarder.read(flows.map(({ local }) => local));
+    const flows: KernelDescription['flows'][number][] = [];
+    await inSlices(forwarder.flows(), (flow) => {
+      const [counters = noCounters] = forwarder.read([flow.local]);
+      flows.push({
+        from: formatEndpoint(flow.expected),
+        local: formatEndpoint(flow.local),
+        source: formatEndpoint(flow.source),
+        to: formatEndpoint(flow.destination),
+        rtcpOnly: flow.rtcpOnly,
+        ...counters,
+      });
+    });
     return {
       mode: this.mode,
       devices: forwarder.devices,
@@ -566,25 +590,28 @@ export class KernelRelay implements MediaRelay {
         total: this.#refusedTotal,
       },
       totals: forwarder.totals(),
-      flows: flows.map((flow, at) => ({
-        from: formatEndpoint(flow.expected),
-        local: formatEndpoint(flow.local),
-        source: formatEndpoint(flow.source),
-        to: formatEndpoint(flow.destination),
-        rtcpOnly: flow.rtcpOnly,
-        ...(counters[at] ?? noCounters),
-      })),
+      flows,
     };
   }
 
-  /** Removes flows that an earlier process has left and that belong to no call; returns how many. */
-  releaseUnclaimed(): number {
-    const { forwarder } = this.#options;
-    this.#inherited.clear();
-    const ours = new Set([...this.#calls.values()].flatMap(({ flows }) => [...flows.keys()]));
-    const unclaimed = forwarder.flows().filter(({ local }) => !ours.has(flowKey(local)));
-    forwarder.remove(unclaimed.map(({ local }) => local));
-    return unclaimed.length;
+  /** What no call has claimed until its turn comes, which it has once; some at a time. */
+  *#unclaimed(): Generator<readonly Endpoint[]> {
+    while (this.#inherited.size > 0 && !this.#closed) {
+      const some: [string, Endpoint][] = [];
+      for (const entry of this.#inherited) if (some.push(entry) === removedAtOnce) break;
+      for (const [key] of some) this.#inherited.delete(key);
+      yield some.map(([, local]) => local);
+    }
+  }
+
+  /** Removes flows that an earlier process has left and that belong to no call, in slices; resolves to how many. */
+  async releaseUnclaimed(): Promise<number> {
+    let removed = 0;
+    await inSlices(this.#unclaimed(), (locals) => {
+      this.#options.forwarder.remove(locals);
+      removed += locals.length;
+    });
+    return removed;
   }
 
   /** Another process goes on: everything stays in the kernel. */

@@ -199,8 +199,12 @@ export class NftForwarder implements KernelForwarder {
     });
   }
 
-  flows(): readonly Flow[] {
-    return [...this.#flows.values()].map(({ flow }) => flow);
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  *flows(): Generator<Flow> {
+    for (const { flow } of this.#flows.values()) yield flow;
   }
 
   totals(): Readonly<Record<string, number>> {

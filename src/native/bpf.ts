@@ -16,7 +16,9 @@ export interface NativeBpfForwarder<Flow, Vlan> {
   setFlows(flows: readonly Flow[]): string | null;
   removeFlows(locals: readonly Endpoint[], counters: Float64Array): string | null;
   read(locals: readonly Endpoint[], counters: Float64Array): void;
-  flows(): readonly Flow[];
+  size(): number;
+  /** Some of them, from `from` on (0: the first); `next` is 0 after the last ones. */
+  flows(from: number): { readonly flows: readonly Flow[]; readonly next: number };
   totals(): Readonly<Record<string, number>>;
   close(): void;
   remove(): string | null;

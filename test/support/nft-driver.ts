@@ -52,7 +52,7 @@ function run(call: DriverCall): unknown {
   if (call.read !== undefined) return forwarder.read(call.read);
   switch (call.ask) {
     case 'flows':
-      return forwarder.flows();
+      return [...forwarder.flows()];
     case 'totals':
       return forwarder.totals();
     case 'supervise':

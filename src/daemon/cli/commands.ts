@@ -1,5 +1,6 @@
 /** The operator's commands: one line in, a text out (options.md §4, samples of 10.5). */
 import { logSubsystems, type LogSubsystem } from '../../config/subsystems.js';
+import { inSlices } from '../../media/slices.js';
 import { callText, interfacesText, sessionCountsText, sessionsText, tagText } from './sessions.js';
 import { changeSettingText, settingNamed, settingNames, settingText } from './settings.js';
 import { streamsText } from './streams.js';
@@ -288,26 +289,29 @@ const upgrade: Command = (target) =>
     : 'Fail upgrading; this daemon has no parent (--pair)\n';
 
 /** Ours. */
-const kernel: Command = (target) => {
-  const state = target.kernel();
+const kernel: Command = async (target) => {
+  const state = await target.kernel();
   if (state === null) return 'No kernel forwarding: media is relayed in user space.\n';
   const { mode, devices, flows, refused, totals } = state;
   const lines = [
     `Mode: ${mode}`,
     `Devices: ${devices.length === 0 ? 'none' : devices.join(' ')}`,
     `Flows: ${flows.length}`,
-    ...flows.map(
-      (flow) =>
-        `  ${flow.from} > ${flow.local} | ${flow.source} > ${flow.to} | ${flow.packets} p, ` +
+  ];
+  await inSlices(flows, (flow) => {
+    lines.push(
+      `  ${flow.from} > ${flow.local} | ${flow.source} > ${flow.to} | ${flow.packets} p, ` +
         `${flow.bytes} b, ${flow.passedUp} up, ${flow.dropped} dropped, ${flow.lost} lost, ` +
         `jitter ${flow.jitter}${flow.rtcpOnly ? ', RTCP while no daemon runs' : ''}`,
-    ),
+    );
+  });
+  lines.push(
     `Refused flows: ${refused.now} now, ${refused.total} in all`,
     'Packets:',
     ...Object.entries(totals)
       .filter(([, packets]) => packets > 0)
       .map(([reason, packets]) => `  ${reason}: ${packets}`),
-  ];
+  );
   return `${lines.join('\n')}\n`;
 };
 

@@ -184,7 +184,7 @@ export interface CliTarget {
   /** How the node is. */
   status(): NodeStatus;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */
-  kernel(): CliKernel | null;
+  kernel(): Promise<CliKernel | null>;
   /** Reads the configuration again: what became of it, a line each. Never rejects. */
   reload(): Promise<readonly string[]>;
   processId(): number;

@@ -237,8 +237,8 @@ export class FakeTarget implements CliTarget {
     };
   }
 
-  kernel(): null {
-    return null;
+  kernel(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   drain(timeoutSeconds: number | null): void {

@@ -5,7 +5,7 @@ import {
   type FlowCounters,
   type KernelForwarder,
 } from '../../../src/kernel-forward/forwarder.js';
-import { KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
+import { inheritedFlows, KernelRelay } from '../../../src/kernel-forward/kernel-relay.js';
 import { noStats, type Endpoint } from '../../../src/media/call-state.js';
 import {
   emptyPlan,
@@ -162,6 +162,9 @@ describe('the relay with the kernel before it', () => {
       monotonicMicros: () => monotonic,
       warn: (text) => warnings.push(text),
       error: (text) => warnings.push(text),
+      inherited: new Map(
+        forwarder.adopted ? [...forwarder.held].map(([key, { local }]) => [key, local]) : [],
+      ),
     });
     asked.length = 0;
   }
@@ -318,7 +321,7 @@ describe('the relay with the kernel before it', () => {
     expect(relay.totals().packets).to.equal(300);
   });
 
-  it('claims flows of an earlier process without counting twice, and removes the others', () => {
+  it('claims flows of an earlier process without counting twice, and removes the others', async () => {
     const before = forwarder;
     relay.reconcile(planOf([stream(0), stream(1)]));
     forwarder = new FakeForwarder(true);
@@ -333,7 +336,7 @@ describe('the relay with the kernel before it', () => {
     const initialStats = { ...noStats, packets: 480, kernelPackets: 400, lastPacketMicros: 0 };
     relay.reconcile(planOf([stream(0, { initialStats }), stream(1)]));
     expect(packetsOf(0)).to.equal(100 + 500 - 400);
-    expect(relay.releaseUnclaimed()).to.equal(1);
+    expect(await relay.releaseUnclaimed()).to.equal(1);
     expect(forwarder.held.size).to.equal(2);
   });
 
@@ -356,7 +359,7 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(100);
   });
 
-  it('takes an inherited flow out where a call wants its port for something else', () => {
+  it('takes an inherited flow out where a call wants its port for something else', async () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     const { held } = forwarder;
     forwarder = new FakeForwarder(true);
@@ -364,7 +367,7 @@ describe('the relay with the kernel before it', () => {
     make();
     relay.reconcile(planOf([stream(0, { confirmed: false }), stream(1)]));
     expect(asked).to.deep.equal(['relay', 'remove 30000', 'set 30002']);
-    expect(relay.releaseUnclaimed()).to.equal(0);
+    expect(await relay.releaseUnclaimed()).to.equal(0);
   });
 
   it('counts the packets of a call that has ended once', () => {
@@ -386,21 +389,21 @@ describe('the relay with the kernel before it', () => {
     expect(relay.streamCount()).to.equal(0);
   });
 
-  it('tries again what the kernel has refused, once a second, and counts it', () => {
+  it('tries again what the kernel has refused, once a second, and counts it', async () => {
     forwarder.refusal = 'no space';
     for (const callId of ['call', 'another']) {
       relay.reconcile(planOf([stream(0), stream(1)], { callId }));
     }
-    expect(relay.describe().refused).to.deep.equal({ now: 4, total: 4 });
+    expect((await relay.describe()).refused).to.deep.equal({ now: 4, total: 4 });
     asked.length = 0;
     // As long as there is no room one call is enough to see it.
     relay.everySecond();
     expect(asked).to.deep.equal(['set 30000,30002', 'remove 30000,30002']);
     relay.reconcile({ ...nothing, callId: 'another' });
-    expect(relay.describe().refused).to.deep.equal({ now: 2, total: 4 });
+    expect((await relay.describe()).refused).to.deep.equal({ now: 2, total: 4 });
     forwarder.refusal = null;
     relay.everySecond();
-    expect(relay.describe().refused).to.deep.equal({ now: 0, total: 4 });
+    expect((await relay.describe()).refused).to.deep.equal({ now: 0, total: 4 });
     expect(forwarder.held.size).to.equal(2);
     expect(relay.streamCount()).to.equal(2);
   });
@@ -414,7 +417,7 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(100);
   });
 
-  it('relays in userspace from the moment that the kernel loses packets, and says so once', () => {
+  it('relays in userspace from the moment that the kernel loses packets, and says so once', async () => {
     relay.reconcile(planOf([stream(0), stream(1)]));
     relay.everySecond();
     expect(relay.streamCount()).to.equal(2);
@@ -430,7 +433,56 @@ describe('the relay with the kernel before it', () => {
     expect(packetsOf(0)).to.equal(150);
     relay.reconcile(planOf([stream(0, { rtpTo: [] }), stream(1)]));
     expect(forwarder.held.size).to.equal(0);
-    expect(relay.describe().mode).to.equal('tc, suspended');
+    expect((await relay.describe()).mode).to.equal('tc, suspended');
+  });
+
+  it('finds, tells of and removes what 20,000 calls have left in slices', async () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    const [known] = forwarder.flows();
+    if (known === undefined) throw new Error('no flow');
+    forwarder = new FakeForwarder(true);
+    for (let at = 0; at < 80_000; at += 1) {
+      const local = { address: `198.51.${at >> 15}.1`, port: 30_000 + (at & 32_767) };
+      forwarder.held.set(flowKey(local), { ...known, local });
+    }
+    /** How often others have had their turn during `work`. */
+    const turnsDuring = async (work: Promise<unknown>): Promise<number> => {
+      let [turns, goesOn] = [0, true];
+      const turn = (): void => {
+        turns += 1;
+        if (goesOn) setImmediate(turn);
+      };
+      setImmediate(turn);
+      await work;
+      goesOn = false;
+      return turns;
+    };
+    expect(
+      await turnsDuring(inheritedFlows(forwarder as unknown as KernelForwarder)),
+    ).to.be.greaterThan(3);
+    make();
+    expect(await turnsDuring(relay.describe())).to.be.greaterThan(3);
+    expect((await relay.describe()).flows).to.have.lengthOf(80_000);
+    expect(await turnsDuring(relay.releaseUnclaimed())).to.be.greaterThan(3);
+    expect(forwarder.held.size).to.equal(0);
+  });
+
+  it('leaves a flow to the call that claims it while the others are removed', async () => {
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    const { held } = forwarder;
+    forwarder = new FakeForwarder(true);
+    const [known] = held.values();
+    if (known === undefined) throw new Error('no flow');
+    for (let at = 0; at < 40_000; at += 1) {
+      const local = { address: `198.51.${at >> 15}.1`, port: 30_000 + (at & 32_767) };
+      forwarder.held.set(flowKey(local), { ...known, local });
+    }
+    for (const [key, flow] of held) forwarder.held.set(key, flow);
+    make();
+    const released = relay.releaseUnclaimed();
+    relay.reconcile(planOf([stream(0), stream(1)]));
+    expect(await released).to.equal(40_000);
+    expect([...forwarder.held.keys()]).to.have.members([...held.keys()]);
   });
 
   it('takes the flows of many calls out in slices, so that commands have their turn', async () => {
