@@ -32,6 +32,18 @@ Port* PortTable::find(const SocketAddress& local) const {
   return entries_[place_of(local, hash_of(local))].port;
 }
 
+void PortTable::look_ahead(const SocketAddress& local) const {
+  __builtin_prefetch(&entries_[hash_of(local) & (entries_.size() - 1)]);
+}
+
+void PortTable::look_ahead_port(const SocketAddress& local) const {
+  const Port* const port = entries_[hash_of(local) & (entries_.size() - 1)].port;
+  if (port == nullptr)
+    return;
+  __builtin_prefetch(&port->local);
+  __builtin_prefetch(&port->transport);
+}
+
 void PortTable::insert(Port& port) {
   if (2 * (size_ + 1) > entries_.size())
     grow();

@@ -22,6 +22,9 @@ public:
   void erase(const Port& port);
   /// null: it is no port of ours (any more).
   [[nodiscard]] Port* find(const SocketAddress& local) const;
+  /// Has its entry brought near, and then, when that is there, the port.
+  void look_ahead(const SocketAddress& local) const;
+  void look_ahead_port(const SocketAddress& local) const;
   [[nodiscard]] std::size_t size() const { return size_; }
 
   template <typename Visitor> void each(Visitor visit) {

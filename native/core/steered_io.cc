@@ -365,6 +365,12 @@ void SteeredIo::take_errors(Channel& channel, std::span<InPacket> out, std::size
 }
 
 void SteeredIo::resolve(std::span<InPacket> packets) {
+  for (const InPacket& packet : packets)
+    if (packet.port == nullptr)
+      ports_.look_ahead(packet.local);
+  for (const InPacket& packet : packets)
+    if (packet.port == nullptr)
+      ports_.look_ahead_port(packet.local);
   for (InPacket& packet : packets) {
     if (packet.port != nullptr)
       continue;

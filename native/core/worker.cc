@@ -22,6 +22,40 @@
 
 namespace rtprelay {
 
+namespace {
+
+/// Fewer packets of a round are handled as fast without looking ahead.
+constexpr std::size_t kLooksAhead = 3;
+
+constexpr std::size_t kCacheLine = 64;
+
+/// The cache lines of an object from `member` on, if there is one.
+template <typename Member> void prefetch(const Member* member, std::size_t lines) {
+  if (member == nullptr)
+    return;
+  for (std::size_t line = 0; line < lines; ++line)
+    __builtin_prefetch(reinterpret_cast<const std::uint8_t*>(member) + line * kCacheLine);
+}
+
+template <typename Object> void prefetch(const Object* object) {
+  prefetch(object, (sizeof(Object) + kCacheLine - 1) / kCacheLine);
+}
+
+/// What a packet uses of a transport: what is its worker's alone.
+void prefetch(const Transport* transport) {
+  if (transport != nullptr)
+    prefetch(&transport->config, 3);
+}
+
+void prefetch(const Stream* stream) {
+  if (stream == nullptr)
+    return;
+  prefetch(&stream->counters, 2);
+  prefetch(&stream->sums, 1);
+}
+
+} // namespace
+
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
                ThreadScheduling scheduling)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), scheduling_(scheduling),
@@ -241,11 +275,43 @@ void Worker::drop_stale(const StalePackets& stale) {
 }
 
 void Worker::process(std::span<const InPacket> packets) {
+  look_ahead(packets);
   for (const InPacket& packet : packets)
     process_packet(packet);
   // The bytes sent are those received; they stay valid until the next receive.
   flush();
   io_->let_go();
+}
+
+void Worker::look_ahead(std::span<const InPacket> packets) {
+  if (packets.size() < kLooksAhead)
+    return;
+  std::array<const TransportConfig*, kBatchSize> transports;
+  std::size_t count = 0;
+  for (const InPacket& packet : packets)
+    if (packet.port != nullptr && packet.port->transport != nullptr && count < transports.size())
+      transports[count++] = packet.port->transport;
+  const auto each = std::span(transports).first(count);
+  for (const TransportConfig* transport : each)
+    prefetch(transport);
+  for (const TransportConfig* transport : each) {
+    prefetch(transport->state);
+    prefetch(transport->stream);
+  }
+  for (const TransportConfig* transport : each)
+    if (const StreamConfig* const stream = transport->stream; stream != nullptr) {
+      prefetch(stream->state);
+      if (!stream->rtp_routes.empty())
+        prefetch(stream->rtp_routes.data());
+    }
+  for (const TransportConfig* transport : each)
+    if (const StreamConfig* const stream = transport->stream;
+        stream != nullptr && !stream->rtp_routes.empty()) {
+      const RouteConfig& route = stream->rtp_routes.front();
+      prefetch(route.to);
+      prefetch(route.egress);
+      prefetch(route.counted);
+    }
 }
 
 void Worker::process_left(LeftPacket& left) {

@@ -182,6 +182,9 @@ private:
 
   void drop_stale(const StalePackets& stale);
   void process(std::span<const InPacket> packets);
+  /// Has what the packets will need brought near, of all of them at once: calls are many, and a
+  /// packet's own is in no cache any more when the next one comes 20 ms later.
+  static void look_ahead(std::span<const InPacket> packets);
   /// Packets that another process held.
   void process_left(LeftPacket& left);
   void process_packet(InPacket packet);
