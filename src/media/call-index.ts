@@ -60,15 +60,13 @@ function orderOf(entities: readonly { readonly id: number }[]): Order {
 /** Entities of one kind by their ids, which are their positions unless one before them is gone. */
 export class ById<T extends { readonly id: number }> {
   readonly #entities: readonly T[];
-  readonly #order: Order;
+  /** null: nobody has asked for an id that is not a position. */
+  #order: Order | null = null;
   /** Positions by id, where they have no order. */
-  readonly #positions: ReadonlyMap<number, number> | null;
+  #positions: ReadonlyMap<number, number> | null = null;
 
   constructor(entities: readonly T[]) {
     this.#entities = entities;
-    this.#order = orderOf(entities);
-    this.#positions =
-      this.#order === 'none' ? new Map(entities.map(({ id }, at) => [id, at])) : null;
   }
 
   get(id: number): T | undefined {
@@ -78,7 +76,11 @@ export class ById<T extends { readonly id: number }> {
 
   /** Position in the list. */
   positionOf(id: number): number | undefined {
-    if (this.#order === 'position') return id >= 0 && id < this.#entities.length ? id : undefined;
+    if (id >= 0 && this.#entities[id]?.id === id) return id;
+    this.#order ??= orderOf(this.#entities);
+    if (this.#order === 'position') return undefined;
+    if (this.#order === 'none')
+      this.#positions ??= new Map(this.#entities.map((entity, at) => [entity.id, at]));
     return this.#positions === null ? this.#searched(id) : this.#positions.get(id);
   }
 
@@ -98,10 +100,12 @@ function subscribersIn(
   about: ReadonlySet<number> | null,
 ): ReadonlyMap<number, Subscriber[]> {
   const subscribers = new Map<number, Subscriber[]>();
+  // A few: a list of them is gone through faster than a set is asked.
+  const few = about !== null && about.size <= 8 ? [...about] : null;
   for (const media of medias) {
     for (const subscription of media.subscriptions) {
       const { mediaId } = subscription;
-      if (about?.has(mediaId) === false) continue;
+      if (few !== null ? !few.includes(mediaId) : about?.has(mediaId) === false) continue;
       const list = subscribers.get(mediaId);
       if (list === undefined) subscribers.set(mediaId, [{ media, subscription }]);
       else list.push({ media, subscription });

@@ -149,13 +149,7 @@ function offerCounterpart(
       ? draft.addParticipant(null, nowMicros)
       : revive(draft.participant(current.id));
   }
-  let unnamed: Readonly<Participant> | null = null;
-  const known =
-    counterpart(draft, from, (candidate) => {
-      if (candidate.viaBranch === viaBranch) return true;
-      if (candidate.viaBranch === null && candidate.tag === null) unnamed ??= candidate;
-      return false;
-    }) ?? (unnamed as Readonly<Participant> | null);
+  const known = branchOf(draft, from, viaBranch);
   const branch =
     known === null ? draft.addParticipant(null, nowMicros) : draft.participant(known.id);
   addBranch(from, branch, viaBranch);
@@ -166,6 +160,26 @@ function noteRoles(draft: CallDraft, from: Participant, to: Participant): void {
   const first = draft.state.participants[0]?.id;
   from.turned = from.id !== first;
   to.turned = to.id === first;
+}
+
+/** Who is meant by an offer of `from` on a branch, or may be; null: nobody that there is. */
+function branchOf(
+  draft: CallDraft,
+  from: Participant,
+  viaBranch: string,
+): Readonly<Participant> | null {
+  const isUnnamed: Wanted = (candidate) => candidate.viaBranch === null && candidate.tag === null;
+  // Most often it is a new one, and those that `from` speaks with are many.
+  const { participants } = draft.state;
+  const isKnown = participants.some((candidate) => candidate.viaBranch === viaBranch);
+  if (!isKnown && !participants.some(isUnnamed)) return null;
+  let unnamed: Readonly<Participant> | null = null;
+  const known = counterpart(draft, from, (candidate) => {
+    if (candidate.viaBranch === viaBranch) return true;
+    if (isUnnamed(candidate)) unnamed ??= candidate;
+    return false;
+  });
+  return known ?? unnamed;
 }
 
 /** The dialogue of an answer, in which `from` is the offerer and `to` the answerer. */

@@ -41,41 +41,55 @@ export function endpointMapFor(
   interfaces: InterfaceTable,
   ports: PortAllocator,
 ): EndpointMap {
-  // A media whose other side has many branches has a map for each of them: they are looked at, not copied.
-  const usable: Readonly<EndpointMap>[] = [];
-  for (const id of media.endpointMaps) {
-    const map = draft.endpointMapAsIs(id);
-    if (
-      map.logicalInterface === media.logicalInterface &&
-      map.family === media.desiredFamily &&
-      (map.numPorts >= wish.numPorts || map.numPorts === 1)
-    )
-      usable.push(map);
-  }
-  const found = findMap(draft, media, usable, wish);
+  const found = findMap(draft, media, wish);
   const map =
     found === null ? openMap(draft, media, wish, interfaces, ports) : draft.endpointMap(found.id);
   if (wish.everyAddress) openOthers(draft, media, map, interfaces, ports);
   return map;
 }
 
-function findMap(
-  draft: CallDraft,
-  media: Media,
-  usable: readonly Readonly<EndpointMap>[],
-  wish: PortWish,
-): Readonly<EndpointMap> | null {
+/** It faces the media where that is, with as many ports as are wanted. */
+const isUsable = (map: Readonly<EndpointMap>, media: Media, { numPorts }: PortWish): boolean =>
+  map.logicalInterface === media.logicalInterface &&
+  map.family === media.desiredFamily &&
+  (map.numPorts >= numPorts || map.numPorts === 1);
+
+// A media whose other side has many branches has a map for each of them: they are looked at in place.
+
+/** The usable map whose ports are in use; null: there is none. */
+function currentMap(draft: CallDraft, media: Media, wish: PortWish): Readonly<EndpointMap> | null {
+  const selected = selectedSocket(draft, media);
+  if (selected === null) return null;
+  // Nearly always the last one; a socket is of one map.
+  for (let at = media.endpointMaps.length - 1; at >= 0; at--) {
+    const map = draft.endpointMapAsIs(media.endpointMaps[at] ?? -1);
+    if (hasSocket(map, selected)) return isUsable(map, media, wish) ? map : null;
+  }
+  return null;
+}
+
+function firstMap(draft: CallDraft, media: Media, wish: PortWish): Readonly<EndpointMap> | null {
+  for (const id of media.endpointMaps) {
+    const map = draft.endpointMapAsIs(id);
+    if (isUsable(map, media, wish)) return map;
+  }
+  return null;
+}
+
+function findMap(draft: CallDraft, media: Media, wish: PortWish): Readonly<EndpointMap> | null {
   const { opposite } = wish;
   if (opposite === null || wish.keepPorts) {
-    const selected = selectedSocket(draft, media);
-    const current = selected === null ? undefined : usable.find((map) => hasSocket(map, selected));
-    if (opposite === null) return current ?? usable[0] ?? null;
-    if (current !== undefined) return current;
+    const current = currentMap(draft, media, wish);
+    if (opposite === null) return current ?? firstMap(draft, media, wish);
+    if (current !== null) return current;
   }
-  const known = usable.find((map) => matches(map, opposite));
-  if (known !== undefined) return known;
-  const wildcard = usable.find((map) => map.wildcard);
-  if (wildcard === undefined) return null;
+  let wildcard: Readonly<EndpointMap> | null = null;
+  for (const id of media.endpointMaps) {
+    const map = draft.endpointMapAsIs(id);
+    if (matches(map, opposite) && isUsable(map, media, wish)) return map;
+    if (map.wildcard && wildcard === null && isUsable(map, media, wish)) wildcard = map;
+  }
+  if (wildcard === null) return null;
   const settled = draft.endpointMap(wildcard.id);
   settled.wildcard = false;
   settled.endpoint = opposite;

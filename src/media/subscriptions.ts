@@ -47,7 +47,9 @@ export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): voi
   const ends = (subscription: Subscription): boolean =>
     subscription.offerAnswer && inDialogue.has(subscription.mediaId);
   for (const media of draft.state.medias) {
-    if (!media.subscriptions.some(ends) || inDialogue.has(media.id)) continue;
+    // Of many branches all but one hear nobody.
+    if (media.subscriptions.length === 0 || inDialogue.has(media.id)) continue;
+    if (!media.subscriptions.some(ends)) continue;
     draft.media(media.id).subscriptions = media.subscriptions.filter(
       (subscription) => !ends(subscription),
     );
