@@ -62,6 +62,7 @@
         "native/core/raw_sender.cc",
         "native/core/reception.cc",
         "native/core/relay.cc",
+        "native/core/relay_changes.cc",
         "native/core/relay_packets.cc",
         "native/core/rewrite.cc",
         "native/core/rtcp.cc",

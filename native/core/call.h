@@ -71,16 +71,13 @@ struct TransportConfig {
 
 /// One way of a stream's packets, with everything that sending them needs in reach.
 struct RouteConfig {
-  /// It leaves by this transport, whose endpoint it goes to, ...
+  /// It leaves by this transport, from whose port it goes to whose endpoint, ...
   Transport* to = nullptr;
-  /// ... from this port (`Transport::egress` goes before it); null: from nowhere, ...
-  const Port* egress = nullptr;
   /// ... and is counted here.
   Stream* counted = nullptr;
   /// What protects it; null with `secret`: it goes nowhere.
   srtp::Sender* sender = nullptr;
   bool secret = false;
-  bool nat_wait = false;
   bool without_feedback = false;
   /// null: nothing in the headers changes. Routes that change the same have the same one.
   const Rewrite* rewrite = nullptr;
@@ -129,10 +126,8 @@ inline const StreamConfig* BundleConfig::find(std::uint32_t id) const {
   return nullptr;
 }
 
-/// A digit for a stream of a snapshot that stays.
 struct DigitOrder {
-  const CallSnapshot* call = nullptr;
-  std::uint32_t stream_id = 0;
+  Stream* stream = nullptr;
   Digit digit;
   /// For a stream that has none.
   std::unique_ptr<DigitQueue> queue;
@@ -140,7 +135,7 @@ struct DigitOrder {
 
 struct PortBinding {
   Port* port = nullptr;
-  const TransportConfig* transport = nullptr;
+  Transport* transport = nullptr;
 };
 
 // Thread: built by control, read by the worker, freed by control once the worker returned it.
@@ -154,10 +149,35 @@ struct CallSnapshot {
   QualityTable* quality = nullptr;
 };
 
-/// One order to a worker: exchange a snapshot. Comes back when nothing of the old one is in use.
+/// Routes of one kind of a stream. More may come behind those that a worker has a span of, as long
+/// as there is room; those do not change.
+// Thread: control, and the worker what it has a span of.
+struct RouteList {
+  std::vector<RouteConfig> routes;
+  std::vector<std::shared_ptr<const Rewrite>> rewrites;
+};
+
+/// A transport with its one stream, in the place of what a snapshot has of them. It goes when
+/// another one takes its place, or with the snapshot.
+// Thread: as the snapshot.
+struct PartConfig {
+  TransportConfig transport;
+  StreamConfig stream;
+  /// null: the snapshot has them.
+  std::shared_ptr<RouteList> rtp_routes;
+  std::shared_ptr<RouteList> rtcp_routes;
+};
+
+/// One order to a worker: exchange a snapshot, or parts of one. Comes back when nothing of the old
+/// one is in use.
 struct Exchange : MailboxLink {
   std::unique_ptr<CallSnapshot> next;
   std::unique_ptr<CallSnapshot> previous;
+  /// Of the snapshot that stays. Control owns them.
+  std::vector<const PartConfig*> parts;
+  std::vector<PortBinding> bindings;
+  /// Other ones took their places.
+  std::vector<std::unique_ptr<PartConfig>> retired_parts;
   std::vector<std::unique_ptr<Port>> retired_ports;
   std::vector<std::unique_ptr<Transport>> retired_transports;
   std::vector<std::unique_ptr<Stream>> retired_streams;

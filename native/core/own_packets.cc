@@ -107,16 +107,11 @@ void Worker::note_sent(const RouteConfig& route, const StreamConfig& from,
 }
 
 void Worker::dial(DigitOrder& order) {
-  for (const StreamConfig& stream : order.call->streams) {
-    if (stream.state->id != order.stream_id)
-      continue;
-    std::unique_ptr<DigitQueue>& queue = stream.state->dialled;
-    if (queue == nullptr)
-      queue = std::move(order.queue);
-    // With as many waiting the sender is silent, or somebody dials faster than anybody listens.
-    (void)queue->push(order.digit);
-    return;
-  }
+  std::unique_ptr<DigitQueue>& queue = order.stream->dialled;
+  if (queue == nullptr)
+    queue = std::move(order.queue);
+  // With as many waiting the sender is silent, or somebody dials faster than anybody listens.
+  (void)queue->push(order.digit);
 }
 
 void Worker::replace_by_digit(const StreamConfig& stream, InPacket& packet) {

@@ -318,17 +318,6 @@ PlanError check_route(const RouteSpec& route, const ById<StreamSpec>& streams) {
                                                             : PlanError::kNone;
 }
 
-/// The route that an agent goes on with begins at a port of its transport.
-PlanError check_ice(const TransportSpec& transport) {
-  const IceSpec& ice = *transport.ice;
-  if (transport.ports.size() > ice::kMaxPaths)
-    return PlanError::kTooMany;
-  if (ice.route_endpoint.valid() &&
-      std::ranges::find(transport.ports, ice.route_port) == transport.ports.end())
-    return PlanError::kUnknownId;
-  return PlanError::kNone;
-}
-
 PlanError check_references(const PlanSpec& plan) {
   const ById ports(plan.ports);
   const ById transports(plan.transports);
@@ -344,7 +333,8 @@ PlanError check_references(const PlanSpec& plan) {
       return PlanError::kUnknownId;
     if (transport.dtls && transport.dtls->identity >= plan.identities.size())
       return PlanError::kUnknownId;
-    if (const PlanError error = transport.ice ? check_ice(transport) : PlanError::kNone;
+    if (const PlanError error =
+            transport.ice ? check_ice(*transport.ice, transport.ports) : PlanError::kNone;
         error != PlanError::kNone)
       return error;
   }
@@ -368,73 +358,33 @@ void read_entries(Reader& reader, std::size_t count, std::vector<Spec>& out,
     out.push_back(read(reader));
 }
 
-/// The entry with an id; null: there is none.
-template <typename Spec> Spec* find(std::vector<Spec>& entries, std::uint32_t id) {
-  if (entries.empty())
-    return nullptr;
-  const std::size_t likely = likely_position(entries.front().id, id);
-  if (likely < entries.size() && entries[likely].id == id)
-    return &entries[likely];
-  const auto found = std::ranges::find(entries, id, &Spec::id);
-  return found == entries.end() ? nullptr : &*found;
+/// Nothing of it is secured or depends on others.
+bool is_plain(const TransportSpec& transport) {
+  return transport.unprotect == kNoSession && transport.protect == kNoSession &&
+         transport.former == kNoSession && !transport.dtls && !transport.table &&
+         transport.demux != Demux::kTable && !transport.has(kSecret);
 }
 
-void change_ports(Reader& reader, std::vector<PortSpec>& ports) {
-  for (const std::uint32_t id : reader.ids()) {
-    const PortSpec* gone = find(ports, id);
-    if (gone == nullptr)
-      return reader.fail(PlanError::kUnknownId);
-    ports.erase(ports.begin() + (gone - ports.data()));
-  }
-  const std::size_t count = reader.number<std::uint16_t>();
-  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
-    const PortSpec port = read_port(reader);
-    PortSpec* known = find(ports, port.id);
-    if (known != nullptr)
-      *known = port;
-    else
-      ports.insert(std::ranges::lower_bound(ports, port.id, {}, &PortSpec::id), port);
-  }
+PartSpec read_part(Reader& reader) {
+  PartSpec part;
+  part.position = reader.number<std::uint16_t>();
+  part.transport = read_transport(reader);
+  part.stream = read_stream(reader);
+  part.adds_routes = reader.bits(1) != 0;
+  read_entries(reader, reader.number<std::uint16_t>(), part.routes, read_route);
+  return part;
 }
 
-/// `routes` in the place of those that begin at `stream`.
-void change_routes(std::vector<RouteSpec>& all, std::uint32_t stream,
-                   std::vector<RouteSpec>& routes) {
-  const auto first = std::ranges::lower_bound(all, stream, {}, &RouteSpec::from_stream);
-  const auto last = std::ranges::upper_bound(all, stream, {}, &RouteSpec::from_stream);
-  const auto same = std::min(last - first, std::ssize(routes));
-  const auto rest = routes.begin() + same;
-  const auto end = std::move(routes.begin(), rest, first);
-  if (rest == routes.end())
-    all.erase(end, last);
-  else
-    all.insert(end, std::make_move_iterator(rest), std::make_move_iterator(routes.end()));
-}
-
-/// A stream with its transport and routes, new or in the place of what it was.
-void change_part(Reader& reader, PlanSpec& plan, std::vector<RouteSpec>& routes) {
-  const std::size_t position = reader.number<std::uint16_t>();
-  TransportSpec transport = read_transport(reader);
-  StreamSpec stream = read_stream(reader);
-  routes.clear();
-  read_entries(reader, reader.number<std::uint16_t>(), routes, read_route);
-  if (!reader.ok())
-    return;
-  const auto other = [&stream](const RouteSpec& route) { return route.from_stream != stream.id; };
-  const bool fresh = position == plan.streams.size();
-  if (std::ranges::any_of(routes, other) || position > plan.streams.size() ||
-      (!fresh &&
-       (plan.streams[position].id != stream.id || plan.transports[position].id != transport.id)) ||
-      (fresh && !plan.streams.empty() && plan.streams.back().id >= stream.id))
-    return reader.fail(PlanError::kBadValue);
-  change_routes(plan.routes, stream.id, routes);
-  if (fresh) {
-    plan.transports.push_back(std::move(transport));
-    plan.streams.push_back(std::move(stream));
-  } else {
-    plan.transports[position] = std::move(transport);
-    plan.streams[position] = std::move(stream);
-  }
+PlanError check_part(const PartSpec& part) {
+  if (!is_plain(part.transport) || part.stream.own_rtcp)
+    return PlanError::kUnknownPlan;
+  if (part.stream.transport != part.transport.id)
+    return PlanError::kBadValue;
+  const auto fits = [&part](const RouteSpec& route) {
+    return route.from_stream == part.stream.id &&
+           (!route.rewrite || part.stream.kind != StreamKind::kOpaque);
+  };
+  return std::ranges::all_of(part.routes, fits) ? PlanError::kNone : PlanError::kBadValue;
 }
 
 } // namespace
@@ -487,35 +437,53 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out) {
   return error;
 }
 
-bool can_change(const PlanSpec& plan) {
-  return plan.sessions.empty() && plan.identities.empty() && streams_are_paired(plan) &&
-         std::ranges::is_sorted(plan.streams, {}, &StreamSpec::id) &&
-         std::ranges::is_sorted(plan.routes, {}, &RouteSpec::from_stream);
+PlanError check_ice(const IceSpec& ice, std::span<const std::uint32_t> ports) {
+  if (ports.size() > ice::kMaxPaths)
+    return PlanError::kTooMany;
+  if (ice.route_endpoint.valid() && std::ranges::find(ports, ice.route_port) == ports.end())
+    return PlanError::kUnknownId;
+  return PlanError::kNone;
 }
 
-PlanError change_plan(std::span<const std::uint8_t> bytes, PlanSpec& plan) {
+bool can_change(const PlanSpec& plan) {
+  return plan.sessions.empty() && plan.identities.empty() && streams_are_paired(plan) &&
+         std::ranges::all_of(plan.transports, is_plain) &&
+         std::ranges::none_of(plan.streams, &Boxed<OwnRtcpSpec>::has_value,
+                              &StreamSpec::own_rtcp) &&
+         std::ranges::is_sorted(plan.transports, {}, &TransportSpec::id) &&
+         std::ranges::is_sorted(plan.streams, {}, &StreamSpec::id);
+}
+
+PlanError decode_change(std::span<const std::uint8_t> bytes, PlanChangeSpec& out) {
   Reader reader(bytes);
   if (reader.number<std::uint32_t>() != kPlanChangeMagic)
     return reader.ok() ? PlanError::kBadMagic : reader.error();
-  if (reader.text(reader.number<std::uint16_t>()) != plan.call_id && reader.ok())
-    return PlanError::kUnknownPlan;
-  plan.tos = reader.number<std::int16_t>();
-  if (plan.tos < -1 || plan.tos > 255)
+  out.call_id = std::string(reader.text(reader.number<std::uint16_t>()));
+  out.tos = reader.number<std::int16_t>();
+  if (out.tos < -1 || out.tos > 255)
     return PlanError::kBadValue;
-  change_ports(reader, plan.ports);
+  out.closed = reader.ids();
+  const std::size_t ports = reader.number<std::uint16_t>();
+  if (ports > kMaxPlanEntries)
+    return PlanError::kTooMany;
+  read_entries(reader, ports, out.ports, read_port);
   const std::size_t parts = reader.number<std::uint16_t>();
-  std::vector<RouteSpec> routes;
-  for (std::size_t i = 0; i < parts && reader.ok(); ++i)
-    change_part(reader, plan, routes);
+  if (parts > kMaxPlanEntries)
+    return PlanError::kTooMany;
+  read_entries(reader, parts, out.parts, read_part);
   if (!reader.ok())
     return reader.error();
   if (!reader.at_end())
     return PlanError::kTrailingBytes;
-  if (std::max({plan.ports.size(), plan.transports.size(), plan.streams.size()}) >
-          kMaxPlanEntries ||
-      plan.routes.size() > kMaxPlanRoutes)
-    return PlanError::kTooMany;
-  return check_references(plan);
+  const auto ascends = [](const PartSpec& a, const PartSpec& b) {
+    return a.position >= b.position;
+  };
+  if (std::ranges::adjacent_find(out.parts, ascends) != out.parts.end())
+    return PlanError::kDuplicateId;
+  for (const PartSpec& part : out.parts)
+    if (const PlanError error = check_part(part); error != PlanError::kNone)
+      return error;
+  return PlanError::kNone;
 }
 
 const char* describe(PlanError error) {

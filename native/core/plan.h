@@ -7,10 +7,11 @@
 //             | u16 SRTP sessions | u16 identities
 //             | sessions, then identities, before everything else
 // A change of a plan without sessions and identities, which the reader still has:
-//   u32 magic "RPD3" | u16 call-id length | call-id bytes | i16 tos
-//             | u16 n | n * u32 port that is closed | u16 n | n * port, new or other than before
-//             | u16 n | n * (u16 position | transport | stream | u16 n | n * route of that stream),
-//             new ones behind the others
+//   u32 magic "RPD4" | u16 call-id length | call-id bytes | i16 tos
+//             | u16 n | n * u32 port that is closed | u16 n | n * new port
+//             | u16 n | n * (u16 position | transport, of its ports the new ones | stream
+//             | u8 1: the routes come to those before, 0: they are all | u16 n | n * route of that
+//             stream), new ones behind the others
 // Both consist of:
 //   session:  u8 purpose (0 protect, 1 unprotect) | u8 suite | u8 flags | u8 n | n bytes of MKI
 //             | master key | master salt (their sizes are the suite's)
@@ -77,7 +78,7 @@
 namespace rtprelay {
 
 constexpr std::uint32_t kPlanMagic = 0x334c5052;       // "RPL3"
-constexpr std::uint32_t kPlanChangeMagic = 0x33445052; // "RPD3"
+constexpr std::uint32_t kPlanChangeMagic = 0x34445052; // "RPD4"
 constexpr std::uint32_t kNoPort = 0xffffffff;
 constexpr std::uint16_t kNoSession = 0xffff;
 /// More ports, transports or streams than any SDP needs; bounds what one plan may make us allocate.
@@ -259,6 +260,30 @@ struct PlanSpec {
   [[nodiscard]] bool empty() const { return ports.empty() && transports.empty(); }
 };
 
+/// A transport with its one stream and that one's routes, new or in the place of what it was.
+struct PartSpec {
+  /// Among the transports and among the streams of the plan.
+  std::size_t position = 0;
+  /// `ports`: those that come to the ones before.
+  TransportSpec transport;
+  StreamSpec stream;
+  /// `routes` come to those before.
+  bool adds_routes = false;
+  std::vector<RouteSpec> routes;
+};
+
+/// What a plan has beyond an earlier one of its call, and no longer.
+struct PlanChangeSpec {
+  std::string call_id;
+  int tos = -1;
+  /// Ports.
+  std::vector<std::uint32_t> closed;
+  /// New ones.
+  std::vector<PortSpec> ports;
+  /// In the order of their positions.
+  std::vector<PartSpec> parts;
+};
+
 enum class PlanError : std::uint8_t {
   kNone,
   kTooShort,
@@ -273,7 +298,7 @@ enum class PlanError : std::uint8_t {
   kNoCrypto,
   /// A certificate or private key that is none, or they do not belong together.
   kBadIdentity,
-  /// A change, and the plan before is not at hand.
+  /// A change, and the plan before is not at hand, or is none that can be changed so.
   kUnknownPlan,
 };
 
@@ -286,13 +311,16 @@ PlanError decode_plan(std::span<const std::uint8_t> bytes, PlanSpec& out);
 
 [[nodiscard]] bool is_plan_change(std::span<const std::uint8_t> bytes);
 
-/// Whether changes of the plan can be read: nothing in it is secured, and its routes are in the
-/// order of their streams.
+/// Whether changes of the plan can be obeyed: nothing in it is secured, each stream has a transport
+/// of its own and none depends on another one, and all are in the order of their ids.
 [[nodiscard]] bool can_change(const PlanSpec& plan);
 
-/// Changes a plan for which `can_change` holds, and validates it as `decode_plan` does. After an
-/// error it is of no use.
-PlanError change_plan(std::span<const std::uint8_t> bytes, PlanSpec& plan);
+/// Decodes a change and validates it as far as it can be without the plan before. kUnknownPlan: it
+/// is none of a plan for which `can_change` holds.
+PlanError decode_change(std::span<const std::uint8_t> bytes, PlanChangeSpec& out);
+
+/// Whether an agent can go on where its plan says, which depends on the ports of its transport.
+PlanError check_ice(const IceSpec& ice, std::span<const std::uint32_t> ports);
 
 /// One sentence for an error message.
 const char* describe(PlanError error);

@@ -9,7 +9,7 @@
 
 namespace rtprelay {
 
-struct TransportConfig;
+struct Transport;
 
 /// Opened, marked, watched and closed by a `PacketIo` alone. Kept from snapshot to snapshot while
 /// its id and address stay.
@@ -37,7 +37,11 @@ struct Port {
   /// TOS or traffic class of what a steered port sends. Thread: written by control.
   std::atomic<std::uint8_t> tos{0};
   /// Where packets that arrive here belong. Thread: worker only.
-  const TransportConfig* transport = nullptr;
+  Transport* transport = nullptr;
+  /// Of a call whose plan can be changed: the position of its transport, and how many transports
+  /// send from here. Thread: control only.
+  std::uint32_t owner = 0;
+  std::uint32_t senders = 0;
 };
 
 } // namespace rtprelay

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "by_id.h"
+#include "relay_parts.h"
 
 namespace rtprelay {
 
@@ -27,13 +28,8 @@ constexpr std::size_t kComfortablePorts = 2048;
 /// Threads of handshakes: one for every so many workers.
 constexpr std::size_t kWorkersPerHandshakes = 2;
 
-/// Plans with fewer streams come whole: that is as fast. Others are remembered, so many.
+/// Plans with fewer streams come whole: that is as fast.
 constexpr std::size_t kManyStreams = 32;
-constexpr std::size_t kMaxKeptPlans = 16;
-
-/// Snapshots whose memory the next ones get, and those are not.
-constexpr std::size_t kMaxSpareSnapshots = 4;
-constexpr std::size_t kMaxSpareRoutes = 8192;
 
 /// SRTCP of a session that is replaced may have come so far meanwhile.
 constexpr std::uint32_t kRtcpJump = 0x10000;
@@ -63,20 +59,6 @@ std::vector<srtp::SourceIndexes> resumed_indexes(const SrtpSpec& spec,
         std::min(std::max<std::uint64_t>(each.rtcp, used + kRtcpJump), srtp::kMaxRtcpIndex));
   }
   return list;
-}
-
-/// Orders and finds what is held by id.
-constexpr auto id_of = [](const auto& entry) { return entry->id; };
-
-template <typename Entry>
-Entry* find(const std::vector<std::unique_ptr<Entry>>& entries, std::uint32_t id) {
-  if (entries.empty())
-    return nullptr;
-  const std::size_t likely = likely_position(entries.front()->id, id);
-  if (likely < entries.size() && entries[likely]->id == id)
-    return entries[likely].get();
-  const auto found = std::ranges::lower_bound(entries, id, {}, id_of);
-  return found == entries.end() || (*found)->id != id ? nullptr : found->get();
 }
 
 TransportEventRecord about(const Transport& transport, std::uint32_t events) {
@@ -116,16 +98,6 @@ void add_missing(std::vector<std::unique_ptr<Entry>>& entries, const std::vector
   entries.insert(entries.end(), std::make_move_iterator(added.begin()),
                  std::make_move_iterator(added.end()));
   sort_by_id(entries);
-}
-
-/// The rewrite of a route in its snapshot; those that want the same share one.
-const Rewrite* share(const Boxed<Rewrite>& wanted, CallSnapshot& snapshot) {
-  if (!wanted)
-    return nullptr;
-  for (const auto& known : snapshot.rewrites)
-    if (*known == *wanted)
-      return known.get();
-  return snapshot.rewrites.emplace_back(std::make_unique<const Rewrite>(*wanted)).get();
 }
 
 } // namespace
@@ -332,54 +304,22 @@ std::size_t Relay::next_worker() const {
 
 PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
                            std::vector<PortFailure>& failures) {
-  std::unique_ptr<PlanSpec> plan;
-  PlanMark mark;
-  PlanError error = PlanError::kNone;
-  if (is_plan_change(bytes)) {
-    plan = take_plan(call_id_of(bytes));
-    if (plan == nullptr)
-      return PlanError::kUnknownPlan;
-    error = change_plan(bytes, *plan);
-  } else {
-    const auto known = calls_.find(std::string(call_id_of(bytes)));
-    mark = mark_of(bytes, plan_seed_);
-    if (known != calls_.end() && known->second.plan == mark)
-      return PlanError::kNone;
-    plan = std::make_unique<PlanSpec>();
-    error = decode_plan(bytes, *plan);
-    if (error == PlanError::kNone)
-      (void)take_plan(plan->call_id);
-  }
-  if (error == PlanError::kNone)
-    error = obey(*plan, mark, failures);
-  if (error == PlanError::kNone && failures.empty())
-    keep_plan(std::move(plan));
-  return error;
-}
-
-std::unique_ptr<PlanSpec> Relay::take_plan(std::string_view call_id) {
-  const auto found =
-      std::ranges::find_if(kept_plans_, [&](const auto& plan) { return plan->call_id == call_id; });
-  if (found == kept_plans_.end())
-    return nullptr;
-  auto plan = std::move(*found);
-  kept_plans_.erase(found);
-  return plan;
-}
-
-void Relay::keep_plan(std::unique_ptr<PlanSpec> plan) {
-  if (plan->streams.size() < kManyStreams || !can_change(*plan))
-    return;
-  if (kept_plans_.size() >= kMaxKeptPlans)
-    kept_plans_.erase(kept_plans_.begin());
-  kept_plans_.push_back(std::move(plan));
+  // The keeper may have been too busy for it.
+  if (held_packets_ != nullptr && !held_packets_kept_)
+    hold_packets();
+  if (is_plan_change(bytes))
+    return change(bytes, failures);
+  const auto known = calls_.find(std::string(call_id_of(bytes)));
+  const PlanMark mark = mark_of(bytes, plan_seed_);
+  if (known != calls_.end() && known->second.plan == mark)
+    return PlanError::kNone;
+  PlanSpec plan;
+  const PlanError error = decode_plan(bytes, plan);
+  return error == PlanError::kNone ? obey(plan, mark, failures) : error;
 }
 
 PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
                       std::vector<PortFailure>& failures) {
-  // The keeper may have been too busy for it.
-  if (held_packets_ != nullptr && !held_packets_kept_)
-    hold_packets();
   if (plan.empty()) {
     remove(plan.call_id);
     return PlanError::kNone;
@@ -391,7 +331,13 @@ PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
   if (!load_identities(plan, identities))
     return PlanError::kBadIdentity;
   NewPorts opened;
-  if (!open_ports(plan, fresh ? nullptr : &known->second, worker, opened, failures)) {
+  FormerPorts former;
+  // Where a call comes from a store, its ports are numbered anew each time.
+  if (!fresh)
+    for (const auto& port : known->second.ports)
+      former.push_back(port.get());
+  if (!open_ports(plan.ports, plan.tos, fresh ? nullptr : &known->second, worker, former, opened,
+                  failures)) {
     give_back(opened);
     return PlanError::kNone;
   }
@@ -414,14 +360,15 @@ PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
   return PlanError::kNone;
 }
 
-bool Relay::open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
+bool Relay::open_ports(std::span<const PortSpec> ports, int tos, const Call* call,
+                       std::size_t worker, const FormerPorts& former, NewPorts& opened,
                        std::vector<PortFailure>& failures) {
-  for (const PortSpec& spec : plan.ports) {
+  for (const PortSpec& spec : ports) {
     const Port* kept = call == nullptr ? nullptr : find(call->ports, spec.id);
     if (kept != nullptr && kept->local == spec.local)
       continue;
     int error = 0;
-    auto port = open_port(spec, call, plan.tos, worker, error);
+    auto port = open_port(spec, former, tos, worker, error);
     if (port == nullptr) {
       failures.push_back({spec.id, spec.local, error});
     } else {
@@ -443,28 +390,26 @@ void Relay::keep_ports(std::span<const std::string> call_ids) {
   }
 }
 
-FileDescriptor Relay::inherited_for(const SocketAddress& local, const Call* call,
+FileDescriptor Relay::inherited_for(const SocketAddress& local, const FormerPorts& former,
                                     bool& from_store) {
   FileDescriptor inherited = sockets_ == nullptr ? FileDescriptor() : sockets_->take(local);
   from_store = inherited.valid();
   if (from_store)
     return inherited;
-  // Where a call comes from a store, its ports are numbered anew each time.
-  if (call != nullptr)
-    for (const auto& port : call->ports)
-      if (port->local == local)
-        return FileDescriptor(fcntl(port->fd.get(), F_DUPFD_CLOEXEC, 0));
+  for (const Port* port : former)
+    if (port->local == local)
+      return FileDescriptor(fcntl(port->fd.get(), F_DUPFD_CLOEXEC, 0));
   for (const auto& [address, socket] : kept_)
     if (address == local)
       return FileDescriptor(fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
   return {};
 }
 
-std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, const Call* call, int tos,
+std::unique_ptr<Port> Relay::open_port(const PortSpec& spec, const FormerPorts& former, int tos,
                                        std::size_t worker, int& error) {
   PacketIo& io = workers_[worker]->io();
   bool from_store = false;
-  auto port = io.open(spec, tos, inherited_for(spec.local, call, from_store), error);
+  auto port = io.open(spec, tos, inherited_for(spec.local, former, from_store), error);
   if (port != nullptr)
     port->from_store = port->inherited && from_store;
   if (port == nullptr && (error == EADDRINUSE || error == EMFILE) && outstanding_ > 0) {
@@ -514,11 +459,7 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     const PortSpec* spec = ports.find(port.id);
     return spec == nullptr || spec->local != port.local;
   });
-  loads_[call.worker] -= order.retired_ports.size();
-  workers_[call.worker]->io().retire(order.retired_ports);
-  if (sockets_ != nullptr)
-    for (const auto& port : order.retired_ports)
-      sockets_->forget(port->local);
+  retire_ports(call.worker, order);
   order.retired_sessions = std::move(call.replaced_sessions);
   call.replaced_sessions.clear();
   for (auto entry = call.sessions.begin(); entry != call.sessions.end();) {
@@ -536,6 +477,14 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
   const ById streams(plan.streams);
   move_out(call.streams, order.retired_streams,
            [&](const Stream& stream) { return streams.find(stream.id) == nullptr; });
+}
+
+void Relay::retire_ports(std::size_t worker, const Exchange& order) {
+  loads_[worker] -= order.retired_ports.size();
+  workers_[worker]->io().retire(order.retired_ports);
+  if (sockets_ != nullptr)
+    for (const auto& port : order.retired_ports)
+      sockets_->forget(port->local);
 }
 
 void Relay::adopt(const PlanSpec& plan, Call& call) const {
@@ -606,28 +555,33 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
     TransportConfig& config = snapshot.transports[i];
     config.state = find(call.transports, spec.id);
     config.state->position = i;
-    config.demux = spec.demux;
-    config.flags = spec.flags;
-    config.endpoint = spec.endpoint;
-    config.generation = spec.generation;
-    config.policy = {spec.learning, spec.has(kStrictSource), spec.has(kMediaHandover),
-                     spec.signalled};
+    configure_transport(spec, call, config);
     if (spec.unprotect != kNoSession)
       config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
     if (spec.former != kNoSession)
       config.former = call.sessions.at(plan.sessions[spec.former].identity)->receiver.get();
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
-    if (spec.egress_port != kNoPort)
-      config.egress = find(call.ports, spec.egress_port);
     for (const std::uint32_t id : spec.ports)
-      snapshot.ports.push_back({find(call.ports, id), &config});
+      snapshot.ports.push_back({find(call.ports, id), config.state});
     // What ends DTLS lets nothing pass in the clear.
     if (spec.dtls)
       config.flags |= kSecret;
     if (spec.ice || spec.dtls)
       config.checks = checks_of(spec, call);
   }
+}
+
+void Relay::configure_transport(const TransportSpec& spec, const Call& call,
+                                TransportConfig& config) {
+  config.demux = spec.demux;
+  config.flags = spec.flags;
+  config.endpoint = spec.endpoint;
+  config.generation = spec.generation;
+  config.policy = {spec.learning, spec.has(kStrictSource), spec.has(kMediaHandover),
+                   spec.signalled};
+  if (spec.egress_port != kNoPort)
+    config.egress = find(call.ports, spec.egress_port);
 }
 
 std::unique_ptr<const ChecksConfig> Relay::checks_of(const TransportSpec& spec, const Call& call) {
@@ -719,7 +673,7 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
     const StreamSpec& spec = plan.streams[i];
     StreamConfig& config = snapshot.streams[i];
     config.state = find(call.streams, spec.id);
-    config.state->position = i;
+    config.state->config = &config;
     TransportConfig& transport =
         snapshot.transports[find(call.transports, spec.transport)->position];
     const std::vector<std::uint32_t>& ports = plan.transports[transport.state->position].ports;
@@ -729,13 +683,18 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
       place(*config.state, {}, call.worker);
     config.transport = &transport;
     config.call = &snapshot;
-    config.kind = spec.kind;
-    config.blocked = spec.blocked;
-    config.clock_rate = spec.clock_rate;
-    if (spec.payloads)
-      config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
+    configure_stream(spec, config);
     transport.stream = &config;
   }
+}
+
+void Relay::configure_stream(const StreamSpec& spec, StreamConfig& config) {
+  config.kind = spec.kind;
+  config.blocked = spec.blocked;
+  config.clock_rate = spec.clock_rate;
+  if (spec.payloads)
+    config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
+  configure_counts(spec, config);
 }
 
 void Relay::place(Stream& stream, const SocketAddress& local, std::size_t worker) {
@@ -756,21 +715,15 @@ void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapsho
   }
   const std::vector<RouteSpec>& routes = in_order.empty() ? plan.routes : in_order;
   snapshot.routes.reserve(routes.size());
-  for (const RouteSpec& spec : routes) {
-    const StreamConfig& to = snapshot.streams[find(call.streams, spec.to_stream)->position];
-    const TransportConfig& transport = *to.transport;
-    snapshot.routes.push_back({transport.state, transport.egress, to.state, transport.sender,
-                               transport.has(kSecret), transport.has(kNatWait),
-                               spec.without_feedback, share(spec.rewrite, snapshot),
-                               to.own != nullptr && to.own->interval > 0 ? to.own->state : nullptr,
-                               transport.bundle == nullptr ? nullptr : transport.bundle->state});
-  }
+  for (const RouteSpec& spec : routes)
+    snapshot.routes.push_back(route_of(spec, call, share(spec.rewrite, snapshot.rewrites)));
   for (std::size_t first = 0; first < routes.size();) {
     const RouteSpec& spec = routes[first];
     std::size_t end = first + 1;
     while (end < routes.size() && order(routes[end]) == order(spec))
       ++end;
-    StreamConfig& from = snapshot.streams[find(call.streams, spec.from_stream)->position];
+    const auto at = find(call.streams, spec.from_stream)->config - snapshot.streams.data();
+    StreamConfig& from = snapshot.streams[static_cast<std::size_t>(at)];
     auto& own = spec.kind == RouteKind::kRtp ? from.rtp_routes : from.rtcp_routes;
     own = std::span<const RouteConfig>(snapshot.routes).subspan(first, end - first);
     first = end;
@@ -778,7 +731,7 @@ void Relay::configure_routes(const PlanSpec& plan, const Call& call, CallSnapsho
 }
 
 std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const Call& call) {
-  auto snapshot = spare_snapshot();
+  auto snapshot = std::make_unique<CallSnapshot>();
   snapshot->quality = call.quality.get();
   configure_transports(plan, call, *snapshot);
   configure_streams(plan, call, *snapshot);
@@ -787,26 +740,17 @@ std::unique_ptr<CallSnapshot> Relay::build_snapshot(const PlanSpec& plan, const 
   return snapshot;
 }
 
-std::unique_ptr<CallSnapshot> Relay::spare_snapshot() {
-  if (spare_snapshots_.empty())
-    return std::make_unique<CallSnapshot>();
-  auto snapshot = std::move(spare_snapshots_.back());
-  spare_snapshots_.pop_back();
-  return snapshot;
-}
-
-void Relay::keep_spare(std::unique_ptr<CallSnapshot> snapshot) {
-  if (snapshot == nullptr || snapshot->streams.size() < kManyStreams ||
-      spare_snapshots_.size() >= kMaxSpareSnapshots ||
-      snapshot->routes.capacity() > kMaxSpareRoutes)
-    return;
-  snapshot->transports.clear();
-  snapshot->streams.clear();
-  snapshot->routes.clear();
-  snapshot->rewrites.clear();
-  snapshot->ports.clear();
-  snapshot->quality = nullptr;
-  spare_snapshots_.push_back(std::move(snapshot));
+RouteConfig Relay::route_of(const RouteSpec& spec, const Call& call, const Rewrite* rewrite) {
+  const StreamConfig& to = *find(call.streams, spec.to_stream)->config;
+  const TransportConfig& transport = *to.transport;
+  return {transport.state,
+          to.state,
+          transport.sender,
+          transport.has(kSecret),
+          spec.without_feedback,
+          rewrite,
+          to.own != nullptr && to.own->interval > 0 ? to.own->state : nullptr,
+          transport.bundle == nullptr ? nullptr : transport.bundle->state};
 }
 
 void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened) {
@@ -819,24 +763,33 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
     call.tos = plan.tos;
   }
   std::vector<Port*> inherited;
+  take_in(std::move(opened), call, inherited);
+  adopt(plan, call);
+  adopt_associations(plan, identities, call, *order);
+  order->previous.reset(call.snapshot);
+  order->retired_parts = std::exchange(call.parts, {});
+  order->next = build_snapshot(plan, call);
+  call.snapshot = order->next.get();
+  call.can_change = plan.streams.size() >= kManyStreams && can_change(plan);
+  if (call.can_change)
+    prepare_changes(plan, call);
+  post(call.worker, std::move(order));
+  // Only now does the worker know where the packets belong that have waited.
+  for (Port* port : inherited)
+    io.resume(*port);
+}
+
+void Relay::take_in(NewPorts opened, Call& call, std::vector<Port*>& inherited) {
   for (auto& port : opened) {
     loads_[call.worker] += 1;
     if (sockets_ != nullptr && port->fd.valid())
       sockets_->keep(port->local, port->fd.get());
     if (port->inherited)
       inherited.push_back(port.get());
-    call.ports.push_back(std::move(port));
+    // Nearly always the highest.
+    const auto at = std::ranges::upper_bound(call.ports, port->id, {}, id_of);
+    call.ports.insert(at, std::move(port));
   }
-  sort_by_id(call.ports);
-  adopt(plan, call);
-  adopt_associations(plan, identities, call, *order);
-  order->previous.reset(call.snapshot);
-  order->next = build_snapshot(plan, call);
-  call.snapshot = order->next.get();
-  post(call.worker, std::move(order));
-  // Only now does the worker know where the packets belong that have waited.
-  for (Port* port : inherited)
-    io.resume(*port);
 }
 
 void Relay::remove(const std::string& call_id) {
@@ -848,6 +801,7 @@ void Relay::remove(const std::string& call_id) {
   retire_missing({}, call, *order);
   adopt_associations({}, {}, call, *order);
   order->previous.reset(call.snapshot);
+  order->retired_parts = std::move(call.parts);
   order->retired_quality = std::move(call.quality);
   const std::size_t worker = call.worker;
   calls_.erase(found);
@@ -874,7 +828,6 @@ void Relay::free_returned(bool wait) {
     drain_events();
     drain_handshakes();
     for (const auto& order : done) {
-      keep_spare(std::move(order->previous));
       // What was dropped while they slept they have never had.
       for (const auto& association : order->retired_associations)
         if (!dormant_)
@@ -995,7 +948,7 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
   const Call& call = found->second;
   out.streams.reserve(call.streams.size());
   for (const auto& stream : call.streams) {
-    const TransportConfig& config = *call.snapshot->streams[stream->position].transport;
+    const TransportConfig& config = *stream->config->transport;
     LatchView latch = config.state->published.read();
     // The worker may not have come to the latest plan yet: then the plan says what holds.
     if (config.generation != latch.generation)

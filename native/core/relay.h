@@ -149,9 +149,9 @@ public:
   /// All those calls are here. Ports that an earlier process had steered, or that were expected,
   /// and no call has are steered no longer. How many.
   std::size_t release_left_ports();
-  /// Makes the relay equal to the encoded plan, or changes the plan that it was made equal to last:
-  /// those of the calls with many streams that came last are remembered (kUnknownPlan: it is none
-  /// of them). Anything but kNone, or a failure in `failures`, means that nothing was changed.
+  /// Makes the relay equal to the encoded plan, or changes the plan that it was made equal to last,
+  /// if that is of many streams and can be changed (kUnknownPlan: it is none). Anything but kNone,
+  /// or a failure in `failures`, means that nothing was changed.
   PlanError reconcile(std::span<const std::uint8_t> plan, std::vector<PortFailure>& failures);
   /// The sockets of these calls stay open beyond their end, for whoever is reconciled with their
   /// ports next; those of earlier ones no longer.
@@ -202,6 +202,11 @@ private:
     std::unique_ptr<QualityTable> quality;
     /// In use by the worker, owned by us.
     CallSnapshot* snapshot = nullptr;
+    /// What has taken the place of parts of it, by position. Empty: nothing has.
+    std::vector<std::unique_ptr<PartConfig>> parts;
+    /// Its streams, and its transports, are in the order of the plan, and what `can_change` says.
+    bool can_change = false;
+    std::size_t routes = 0;
     /// By what identifies them in the plan.
     std::unordered_map<std::string, std::unique_ptr<SrtpSession>> sessions;
     /// In the worker's snapshot until the next one.
@@ -211,21 +216,40 @@ private:
   };
   using Identities = std::vector<std::shared_ptr<const dtls::Identity>>;
   using NewPorts = std::vector<std::unique_ptr<Port>>;
+  /// Ports whose sockets new ones with the same address get.
+  using FormerPorts = std::vector<const Port*>;
 
   PlanError obey(const PlanSpec& plan, const PlanMark& mark, std::vector<PortFailure>& failures);
-  /// The plan that a call has; null: it is not remembered. It is forgotten.
-  std::unique_ptr<PlanSpec> take_plan(std::string_view call_id);
-  void keep_plan(std::unique_ptr<PlanSpec> plan);
-  bool open_ports(const PlanSpec& plan, const Call* call, std::size_t worker, NewPorts& opened,
-                  std::vector<PortFailure>& failures);
+  PlanError change(std::span<const std::uint8_t> bytes, std::vector<PortFailure>& failures);
+  /// Whether the change fits what the call has.
+  static PlanError check_change(const PlanChangeSpec& change, const Call& call);
+  static PlanError check_ports(const PlanChangeSpec& change, const Call& call);
+  static PlanError check_parts(const PlanChangeSpec& change, const Call& call);
+  void apply(const PlanChangeSpec& change, Call& call, NewPorts opened);
+  /// Makes the streams and transports that are new.
+  void adopt(const PlanChangeSpec& change, Call& call, Exchange& order) const;
+  void configure_part(const PartSpec& spec, Call& call, PartConfig& part);
+  /// `before`: null, the stream is new; `part_before`: null, the snapshot has it.
+  static void configure_routes(const PartSpec& spec, const Call& call, const StreamConfig* before,
+                               const PartConfig* part_before, PartConfig& part);
+  /// Notes what changes of the plan will need to know.
+  static void prepare_changes(const PlanSpec& plan, Call& call);
+  static void close_ports(const PlanChangeSpec& change, Call& call, Exchange& order);
+  bool open_ports(std::span<const PortSpec> ports, int tos, const Call* call, std::size_t worker,
+                  const FormerPorts& former, NewPorts& opened, std::vector<PortFailure>& failures);
+  /// They are the call's from now on. `inherited`: those that another process has opened.
+  void take_in(NewPorts opened, Call& call, std::vector<Port*>& inherited);
+  /// Ports of the order are closed.
+  void retire_ports(std::size_t worker, const Exchange& order);
   bool watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures);
   /// Gives back ports that were opened in vain.
   void give_up(std::size_t worker, NewPorts opened);
   /// Ports that were opened in vain: sockets of an earlier process wait for the next attempt.
   void give_back(const NewPorts& opened);
   /// The socket that is there for a port already, or none. `from_store`: of an earlier process.
-  FileDescriptor inherited_for(const SocketAddress& local, const Call* call, bool& from_store);
-  std::unique_ptr<Port> open_port(const PortSpec& spec, const Call* call, int tos,
+  FileDescriptor inherited_for(const SocketAddress& local, const FormerPorts& former,
+                               bool& from_store);
+  std::unique_ptr<Port> open_port(const PortSpec& spec, const FormerPorts& former, int tos,
                                   std::size_t worker, int& error);
   void apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened);
   void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
@@ -241,9 +265,11 @@ private:
                                                 const std::shared_ptr<Association>& former);
   static std::unique_ptr<const ChecksConfig> checks_of(const TransportSpec& spec, const Call& call);
   std::unique_ptr<CallSnapshot> build_snapshot(const PlanSpec& plan, const Call& call);
-  /// An empty one, with the memory of one that is not used any more.
-  std::unique_ptr<CallSnapshot> spare_snapshot();
-  void keep_spare(std::unique_ptr<CallSnapshot> snapshot);
+  static void configure_transport(const TransportSpec& spec, const Call& call,
+                                  TransportConfig& config);
+  static void configure_stream(const StreamSpec& spec, StreamConfig& config);
+  static void configure_counts(const StreamSpec& spec, StreamConfig& config);
+  static RouteConfig route_of(const RouteSpec& spec, const Call& call, const Rewrite* rewrite);
   static void configure_transports(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   void configure_streams(const PlanSpec& plan, const Call& call, CallSnapshot& snapshot);
   /// Where the packets of the stream come to.
@@ -291,10 +317,6 @@ private:
   std::vector<std::size_t> loads_;
   std::unordered_map<std::string, Call> calls_;
   std::vector<TransportEventRecord> events_;
-  /// Plans of calls with many streams; the last one came last.
-  std::vector<std::unique_ptr<PlanSpec>> kept_plans_;
-  /// Empty ones of such calls, for their memory.
-  std::vector<std::unique_ptr<CallSnapshot>> spare_snapshots_;
   /// Orders that workers have not given back yet.
   std::size_t outstanding_ = 0;
   /// null: what is received is lost with the process.

@@ -59,36 +59,38 @@ private:
 };
 
 bool has_more_than_plain(const PlanSpec& plan) {
-  const auto counts = [](const StreamSpec& stream) {
-    return stream.loop_checked || stream.measured || stream.own_rtcp.has_value();
-  };
+  const auto counts = [](const StreamSpec& stream) { return stream.own_rtcp.has_value(); };
   const auto table = [](const TransportSpec& transport) { return transport.table.has_value(); };
   return std::ranges::any_of(plan.streams, counts) || std::ranges::any_of(plan.transports, table);
 }
 
-void configure_stream(const StreamSpec& spec, StreamConfig& config, const StreamIndex& streams) {
+void configure_own_rtcp(const StreamSpec& spec, StreamConfig& config, const StreamIndex& streams) {
   Stream& state = *config.state;
-  if (spec.loop_checked)
-    config.loop = made(state.loop);
-  if (spec.measured || (spec.own_rtcp && spec.own_rtcp->interval_ms > 0))
-    config.receptions = made(state.receptions);
   if (spec.own_rtcp) {
     StreamConfig& by = streams.at(spec.own_rtcp->by);
     config.own = own_rtcp_of(*spec.own_rtcp, state, by);
     if (config.own->interval > 0)
       by.reports_about = &config;
   }
-  config.looks = config.loop != nullptr || config.receptions != nullptr || config.own != nullptr;
+  config.looks |= config.own != nullptr;
 }
 
 } // namespace
+
+void Relay::configure_counts(const StreamSpec& spec, StreamConfig& config) {
+  if (spec.loop_checked)
+    config.loop = made(config.state->loop);
+  if (spec.measured || (spec.own_rtcp && spec.own_rtcp->interval_ms > 0))
+    config.receptions = made(config.state->receptions);
+  config.looks = config.loop != nullptr || config.receptions != nullptr;
+}
 
 void Relay::configure_packets(const PlanSpec& plan, CallSnapshot& snapshot) {
   if (!has_more_than_plain(plan))
     return;
   const StreamIndex streams(snapshot);
   for (std::size_t i = 0; i < plan.streams.size(); ++i)
-    configure_stream(plan.streams[i], snapshot.streams[i], streams);
+    configure_own_rtcp(plan.streams[i], snapshot.streams[i], streams);
   for (std::size_t i = 0; i < plan.transports.size(); ++i) {
     if (!plan.transports[i].table)
       continue;
@@ -107,15 +109,12 @@ bool Relay::dial(const std::string& call_id, std::uint32_t stream_id, const Digi
   if (found == calls_.end())
     return false;
   const Call& call = found->second;
-  const bool known = call.snapshot != nullptr &&
-                     std::ranges::any_of(call.streams, [stream_id](const auto& stream) {
-                       return stream->id == stream_id;
-                     });
-  if (!known)
+  const auto stream = std::ranges::find(call.streams, stream_id, &Stream::id);
+  if (stream == call.streams.end())
     return false;
   auto order = std::make_unique<Exchange>();
   order->digit = std::make_unique<DigitOrder>(
-      DigitOrder{call.snapshot, stream_id, digit, std::make_unique<DigitQueue>()});
+      DigitOrder{stream->get(), digit, std::make_unique<DigitQueue>()});
   post(call.worker, std::move(order));
   workers_[call.worker]->wake_for_orders();
   return true;

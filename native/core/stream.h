@@ -68,6 +68,8 @@ struct StreamCounters {
   std::array<Counter, kDropReasons> drops;
 };
 
+struct StreamConfig;
+
 /// What has been counted of all streams of a worker whose packets come to one local address, those
 /// that are gone included: reading thousands of streams one by one takes milliseconds.
 // Thread: written by the worker, read by any. Nothing lies beside it that other threads write.
@@ -104,8 +106,8 @@ struct Stream {
   Stream(const StreamSpec& spec) : id(spec.id), base(spec) {}
 
   const std::uint32_t id;
-  /// In the streams of the call's snapshot. Thread: control only.
-  std::uint32_t position = 0;
+  /// What was ordered last. Thread: control only.
+  const StreamConfig* config = nullptr;
 
   // Thread: written by the worker, read by any.
   StreamCounters counters;

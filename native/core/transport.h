@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "address.h"
 #include "checks.h"
@@ -101,6 +102,8 @@ struct Transport : MailboxLink {
   std::uint32_t position = 0;
   /// Of `send_failures`: reported already.
   std::uint64_t send_failures_told = 0;
+  /// Of a call whose plan can be changed: its ports.
+  std::vector<Port*> ports;
 
   // Thread: worker only.
   /// Of the snapshot that the worker has.
@@ -116,6 +119,10 @@ struct Transport : MailboxLink {
   Micros send_failure_told = 0;
   /// Where packets leave since ICE has chosen; null: where the plan says.
   const Port* egress = nullptr;
+  /// Where the plan says; null: nowhere.
+  const Port* planned_egress = nullptr;
+  /// Nothing is sent before it has received (NAT-wait).
+  bool nat_wait = false;
   /// null: the plan has no ICE for it.
   std::unique_ptr<IceEnd> ice;
   /// Its DTLS; null: it ends none.

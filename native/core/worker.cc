@@ -181,6 +181,9 @@ void Worker::execute(Exchange& order) {
   CallSnapshot* snapshot = order.next.release();
   if (snapshot != nullptr)
     install(*snapshot);
+  for (const PartConfig* part : order.parts)
+    install_transport(part->transport);
+  bind(order.bindings);
   if (order.key_frames_of != nullptr)
     request_key_frames(*order.key_frames_of);
   if (order.digit != nullptr)
@@ -202,7 +205,11 @@ void Worker::retire_transport(Transport& transport) {
 void Worker::install(CallSnapshot& snapshot) {
   for (const TransportConfig& transport : snapshot.transports)
     install_transport(transport);
-  for (const PortBinding& binding : snapshot.ports) {
+  bind(snapshot.ports);
+}
+
+void Worker::bind(std::span<const PortBinding> bindings) {
+  for (const PortBinding& binding : bindings) {
     binding.port->transport = binding.transport;
     io_->know(*binding.port);
   }
@@ -215,6 +222,8 @@ void Worker::install_transport(const TransportConfig& transport) {
     state.former = transport.former;
     state.rekeyed = false;
   }
+  state.planned_egress = transport.egress;
+  state.nat_wait = transport.has(kNatWait);
   if (dormant_) {
     drop_ice(state);
     state.installed = false;
@@ -261,10 +270,10 @@ void Worker::drop(Stream& stream, DropReason reason) {
 }
 
 void Worker::drop_stale(const StalePackets& stale) {
-  const TransportConfig* const transport = stale.port->transport;
+  const Transport* const transport = stale.port->transport;
   if (transport == nullptr)
     return;
-  Stream& stream = *transport->stream->state;
+  Stream& stream = *transport->config->stream->state;
   AddressSums& sums = *stream.sums.load(std::memory_order_acquire);
   for (Counter* packets : {&stream.counters.packets, &sums.packets, &stream.counters.errors,
                            &sums.errors, &drops_[static_cast<std::size_t>(DropReason::kStale)],
@@ -286,32 +295,39 @@ void Worker::process(std::span<const InPacket> packets) {
 void Worker::look_ahead(std::span<const InPacket> packets) {
   if (packets.size() < kLooksAhead)
     return;
-  std::array<const TransportConfig*, kBatchSize> transports;
+  std::array<const Transport*, kBatchSize> transports;
   std::size_t count = 0;
   for (const InPacket& packet : packets)
     if (packet.port != nullptr && packet.port->transport != nullptr && count < transports.size())
       transports[count++] = packet.port->transport;
   const auto each = std::span(transports).first(count);
-  for (const TransportConfig* transport : each)
+  for (const Transport* transport : each)
     prefetch(transport);
-  for (const TransportConfig* transport : each) {
-    prefetch(transport->state);
-    prefetch(transport->stream);
-  }
-  for (const TransportConfig* transport : each)
-    if (const StreamConfig* const stream = transport->stream; stream != nullptr) {
+  for (const Transport* transport : each)
+    prefetch(transport->config);
+  for (const Transport* transport : each)
+    prefetch(transport->config->stream);
+  for (const Transport* transport : each)
+    if (const StreamConfig* const stream = transport->config->stream; stream != nullptr) {
       prefetch(stream->state);
       if (!stream->rtp_routes.empty())
         prefetch(stream->rtp_routes.data());
     }
-  for (const TransportConfig* transport : each)
-    if (const StreamConfig* const stream = transport->stream;
+  std::array<const Transport*, kBatchSize> targets;
+  std::size_t target_count = 0;
+  for (const Transport* transport : each)
+    if (const StreamConfig* const stream = transport->config->stream;
         stream != nullptr && !stream->rtp_routes.empty()) {
       const RouteConfig& route = stream->rtp_routes.front();
       prefetch(route.to);
-      prefetch(route.egress);
       prefetch(route.counted);
+      targets[target_count++] = route.to;
     }
+  const auto both = std::span(targets).first(target_count);
+  for (const Transport* target : both)
+    prefetch(target->config);
+  for (const Transport* target : both)
+    prefetch(target->config->egress);
 }
 
 void Worker::process_left(LeftPacket& left) {
@@ -326,10 +342,10 @@ void Worker::process_left(LeftPacket& left) {
 }
 
 void Worker::process_packet(InPacket packet) {
-  const TransportConfig* transport = packet.port == nullptr ? nullptr : packet.port->transport;
   begun_ = packet.begun;
-  if (transport == nullptr)
+  if (packet.port == nullptr || packet.port->transport == nullptr)
     return;
+  const TransportConfig* const transport = packet.port->transport->config;
   if (packet.unreachable != 0) {
     note_unreachable(*transport->state, packet);
     return;
@@ -655,7 +671,7 @@ void Worker::copy_rtcp() {
 }
 
 void Worker::keep_copy(const InPacket& packet) {
-  rtcp_copy_.call_id = packet.port->transport->state->call_id;
+  rtcp_copy_.call_id = packet.port->transport->call_id;
   rtcp_copy_.source = packet.source;
   rtcp_copy_.local = packet.port->local;
   rtcp_copy_.at = moment();
@@ -692,12 +708,12 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
     Transport& to = *route.to;
     const SocketAddress& destination = to.latch.endpoint();
     // Port 0 is an SDP's way to say that nothing is wanted.
-    const Port* const egress = to.egress == nullptr ? route.egress : to.egress;
+    const Port* const egress = to.egress == nullptr ? to.planned_egress : to.egress;
     if (!destination.valid() || destination.port == 0 || egress == nullptr) {
       drop(from, DropReason::kNoEndpoint);
       continue;
     }
-    if (route.nat_wait && !to.received) {
+    if (to.nat_wait && !to.received) {
       drop(from, DropReason::kNatWait);
       continue;
     }

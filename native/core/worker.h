@@ -157,6 +157,7 @@ private:
   void give_back(Exchange* order);
   void execute(Exchange& order);
   void install(CallSnapshot& snapshot);
+  void bind(std::span<const PortBinding> bindings);
   void install_transport(const TransportConfig& transport);
   void retire_transport(Transport& transport);
 

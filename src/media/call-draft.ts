@@ -26,6 +26,7 @@ import {
   type StreamFlag,
 } from './call-state.js';
 import { noBundle, noIce, plainMedia } from './media-attributes.js';
+import { noteChanges, type EntityKind } from './state-changes.js';
 
 /**
  * Shared, and lists of ids grow by `concat`: a list of its own for nothing takes 32 bytes, one that is spread room for
@@ -41,11 +42,15 @@ interface Entity {
 }
 
 interface Copy {
+  readonly kind: EntityKind;
   readonly list: Entity[];
   readonly at: number;
   readonly copy: Entity;
   readonly before: Entity;
 }
+
+/** Of calls with fewer streams nobody is told what changes: looking is as fast. */
+const manyStreams = 32;
 
 /** Ids count from 0 in the order of the list, unless something was taken out of it. */
 function positionOf(entities: readonly Entity[], id: number): number {
@@ -122,8 +127,11 @@ export class CallDraft {
   /** Copies that were made. */
   readonly #own = new Set<Entity>();
   readonly #copies: Copy[] = [];
+  readonly #previous: CallState;
+  readonly #lists: readonly (readonly [EntityKind, readonly Entity[]])[];
 
   constructor(previous: CallState) {
+    this.#previous = previous;
     const { participant, media, stream, socket, endpointMap } = previous.nextIds;
     this.#firstIds = previous.nextIds;
     const state = shallowCopyOf(previous);
@@ -134,33 +142,36 @@ export class CallDraft {
     state.endpointMaps = previous.endpointMaps.slice();
     state.nextIds = { participant, media, stream, socket, endpointMap };
     this.state = state as DraftedState;
+    this.#lists = [
+      ['participants', state.participants],
+      ['medias', state.medias],
+      ['streams', state.streams],
+      ['sockets', state.sockets],
+      ['endpointMaps', state.endpointMaps],
+    ];
   }
 
   /** To be looked at and changed, as what the following four give. */
   participant(id: number): Participant {
-    return this.#changed(
-      this.state.participants,
-      id,
-      this.#firstIds.participant,
-      copyOfParticipant,
-    );
+    const first = this.#firstIds.participant;
+    return this.#changed('participants', this.state.participants, id, first, copyOfParticipant);
   }
 
   media(id: number): Media {
-    return this.#changed(this.state.medias, id, this.#firstIds.media, copyOfMedia);
+    return this.#changed('medias', this.state.medias, id, this.#firstIds.media, copyOfMedia);
   }
 
   stream(id: number): Stream {
-    return this.#changed(this.state.streams, id, this.#firstIds.stream, copyOfStream);
+    return this.#changed('streams', this.state.streams, id, this.#firstIds.stream, copyOfStream);
   }
 
   socket(id: number): LocalSocket {
-    return this.#changed(this.state.sockets, id, this.#firstIds.socket, copyOfSocket);
+    return this.#changed('sockets', this.state.sockets, id, this.#firstIds.socket, copyOfSocket);
   }
 
   endpointMap(id: number): EndpointMap {
     const first = this.#firstIds.endpointMap;
-    return this.#changed(this.state.endpointMaps, id, first, copyOfEndpointMap);
+    return this.#changed('endpointMaps', this.state.endpointMaps, id, first, copyOfEndpointMap);
   }
 
   /** To be looked at only. */
@@ -180,14 +191,20 @@ export class CallDraft {
     return entityAt(this.state.sockets, id);
   }
 
-  #changed<T extends Entity>(list: T[], id: number, firstId: number, copyOf: (from: T) => T): T {
+  #changed<T extends Entity>(
+    kind: EntityKind,
+    list: T[],
+    id: number,
+    firstId: number,
+    copyOf: (from: T) => T,
+  ): T {
     const at = positionOf(list, id);
     const entity = list[at] ?? entityAt(list, id);
     if (id >= firstId || this.#own.has(entity)) return entity;
     const copy = copyOf(entity);
     list[at] = copy;
     this.#own.add(copy);
-    this.#copies.push({ list, at, copy, before: entity });
+    this.#copies.push({ kind, list, at, copy, before: entity });
     return copy;
   }
 
@@ -198,7 +215,25 @@ export class CallDraft {
   finished(): CallState {
     for (const { list, at, copy, before } of this.#copies)
       if (list[at] === copy && isSameEntity(copy, before)) list[at] = before;
+    if (this.#previous.streams.length >= manyStreams) this.#tellChanges();
     return this.state;
+  }
+
+  #tellChanges(): void {
+    const { state } = this;
+    const before = this.#previous;
+    const changed: Record<EntityKind, number[]> = {
+      ...{ participants: [], medias: [], streams: [], sockets: [], endpointMaps: [] },
+    };
+    for (const { kind, list, at, copy } of this.#copies)
+      if (list[at] === copy) changed[kind].push(at);
+    for (const [kind, list] of this.#lists) {
+      // Something was taken out: positions are others.
+      if (state[kind] !== list || list.length < before[kind].length) return;
+      changed[kind].sort((a, b) => a - b);
+      for (let at = before[kind].length; at < list.length; at += 1) changed[kind].push(at);
+    }
+    noteChanges(before, state, changed);
   }
 
   /** Participants that have not been deleted keep medias; a deleted one only stays for the record. */

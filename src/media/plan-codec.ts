@@ -62,7 +62,7 @@ export const dropReasons: readonly DropReason[] = [
 const maxInlineLength = 32;
 
 const planMagic = 0x334c5052;
-const changeMagic = 0x33445052;
+const changeMagic = 0x34445052;
 const noPort = 0xffffffff;
 const noSession = 0xffff;
 const learningCodes: Readonly<Record<EndpointLearning, number>> = {
@@ -227,8 +227,8 @@ const bounds = {
     return size;
   },
   port: ({ localAddress }: PortPlan): number => 8 + localAddress.length,
-  transport: (transport: TransportPlan): number => {
-    const { ports, remote, demux } = transport;
+  transport: (transport: TransportPlan, ports = transport.ports): number => {
+    const { remote, demux } = transport;
     const size = 29 + 4 * ports.length + sectionsBound(transport);
     const addresses =
       (remote.endpoint?.address.length ?? 0) + (remote.signalledEndpoint?.address.length ?? 0);
@@ -364,12 +364,14 @@ export class PlanEncoder {
     this.#entries(ports, bounds.port, this.#port);
     this.#reserve(2);
     this.#u16(parts.length);
-    for (const { position, part } of parts) {
-      const { transport, stream, routes } = part;
-      this.#reserve(4 + bounds.transport(transport) + bounds.stream(stream));
+    for (const { position, part, ports: added, routes: more } of parts) {
+      const { transport, stream } = part;
+      this.#reserve(5 + bounds.transport(transport, added) + bounds.stream(stream));
       this.#u16(position);
-      this.#transport(transport, noSessions, noIdentities);
+      this.#transport(transport, noSessions, noIdentities, added);
       this.#stream(stream);
+      const routes = more ?? part.routes;
+      this.#u8(more === null ? 0 : 1);
       this.#u16(routes.length);
       this.#routes(routes);
     }
@@ -404,8 +406,13 @@ export class PlanEncoder {
     this.#address(port.localAddress, port.localPort);
   }
 
-  #transport(transport: TransportPlan, sessions: SessionTable, identities: IdentityTable): void {
-    const { remote, ports, ice, dtls, demux } = transport;
+  #transport(
+    transport: TransportPlan,
+    sessions: SessionTable,
+    identities: IdentityTable,
+    ports = transport.ports,
+  ): void {
+    const { remote, ice, dtls, demux } = transport;
     const former = transport.srtp?.former;
     this.#u32(transport.id);
     this.#u8(learningCodes[transport.learning]);

@@ -4,8 +4,8 @@
  * object says the same. Only for calls without security of ours: there what one media gets may depend on all others.
  */
 import { stateInUse } from './agreed.js';
-import { CallIndex, isHeld } from './call-index.js';
-import type { CallState, Media, Participant, Stream, Subscription } from './call-state.js';
+import { ById, CallIndex, isHeld } from './call-index.js';
+import type { CallState, Media, Stream, Subscription } from './call-state.js';
 import { speaksDtls } from './dtls/negotiation.js';
 import { noBundle } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
@@ -19,6 +19,7 @@ import {
 } from './plan.js';
 import type {
   MediaPlan,
+  PartChange,
   PlanChange,
   PlanVersion,
   PortPlan,
@@ -28,6 +29,7 @@ import type {
   TransportPlan,
 } from './relay.js';
 import { forgetOldest } from './remembered.js';
+import { changedPositions, keepsPlaces } from './state-changes.js';
 import { isSecureProtocol } from '../sdp/view.js';
 
 /** Calls with fewer medias are planned whole: that is as fast. */
@@ -92,11 +94,14 @@ class PlanOfParts implements MediaPlan {
 class Difference {
   readonly closed: number[] = [];
   readonly ports: PortPlan[] = [];
-  readonly parts: { readonly position: number; readonly part: StreamPart }[] = [];
+  readonly parts: PartChange[] = [];
+  /** It is more than a change can say. */
+  isWhole = false;
 
   changeOf(before: KnownPlan | null): PlanChange {
     const version: PlanVersion = {};
-    if (before === null) return { version, since: null, closed: [], ports: [], parts: [] };
+    if (before === null || this.isWhole)
+      return { version, since: null, closed: [], ports: [], parts: [] };
     const { closed, ports, parts } = this;
     return { version, since: before.plan.change.version, closed, ports, parts };
   }
@@ -157,17 +162,22 @@ export class PlanMemory {
 
   #ports(
     before: KnownPlan | null,
-    { sockets }: CallState,
+    state: CallState,
     difference: Difference,
   ): readonly (PortPlan | null)[] {
+    const { sockets } = state;
     const ports = before === null ? [] : before.ports.slice(0, sockets.length);
-    for (let at = 0; at < sockets.length; at++) {
+    const changed =
+      before === null ? sockets.keys() : changedPositions(before.state, state, 'sockets');
+    for (const at of changed) {
       const socket = sockets[at];
-      if (socket === undefined || socket === before?.state.sockets[at]) continue;
+      if (socket === undefined) continue;
       const was = ports[at] ?? null;
       const is = socket.open ? portPlan(socket, this.#interfaces) : null;
+      if (is !== null && was !== null && isSamePort(is, was)) continue;
       ports[at] = is;
-      if (is !== null) difference.ports.push(is);
+      if (is !== null && was !== null) difference.isWhole = true;
+      else if (is !== null) difference.ports.push(is);
       else if (was !== null) difference.closed.push(was.id);
     }
     return ports;
@@ -205,10 +215,13 @@ export class PlanMemory {
     for (const stream of streams) {
       const at = index.streams.positionOf(stream.id) ?? 0;
       const was = before.parts[at]?.transport.ports ?? noSockets;
-      const part = this.#part(index, stream, opened.of(stream.id, was));
+      const { ports, added } = opened.of(stream.id, was);
+      const part = this.#part(index, stream, ports);
       if (part === null) return null;
       parts[at] = part;
-      difference.parts.push({ position: at, part });
+      const routes = routesAdded(before.parts[at]?.routes, part.routes);
+      difference.parts.push({ position: at, part, ports: added ?? noSockets, routes });
+      if (added === null) difference.isWhole = true;
     }
     difference.parts.sort((a, b) => a.position - b.position);
     return parts;
@@ -223,16 +236,54 @@ export class PlanMemory {
   }
 }
 
+const isSameRoute = (a: RoutePlan, b: RoutePlan | undefined): boolean =>
+  a.toStream === b?.toStream &&
+  a.kind === b.kind &&
+  a.withoutFeedback === b.withoutFeedback &&
+  a.rewrite === null &&
+  b.rewrite === null;
+
+/** How many of a stream's routes are of RTP, which come first. */
+const rtpIn = (routes: readonly RoutePlan[]): number => {
+  const count = routes.findIndex(({ kind }) => kind === 'rtcp');
+  return count < 0 ? routes.length : count;
+};
+
+/** Those that come behind the routes of the same kind before; null: those are not what they were. */
+function routesAdded(
+  before: readonly RoutePlan[] | undefined,
+  now: readonly RoutePlan[],
+): readonly RoutePlan[] | null {
+  if (before === undefined || now.length < before.length) return null;
+  const [rtpBefore, rtpNow] = [rtpIn(before), rtpIn(now)];
+  const shift = rtpNow - rtpBefore;
+  if (shift < 0 || now.length - before.length < shift) return null;
+  for (let at = 0; at < before.length; at++) {
+    const was = before[at];
+    if (was === undefined || !isSameRoute(was, now[at < rtpBefore ? at : at + shift])) return null;
+  }
+  return [...now.slice(rtpBefore, rtpNow), ...now.slice(before.length + shift)];
+}
+
+const isSamePort = (a: PortPlan, b: PortPlan): boolean =>
+  a.id === b.id && a.localAddress === b.localAddress && a.localPort === b.localPort;
+
+interface OpenSockets {
+  readonly ports: readonly number[];
+  /** Those that come behind those before; null: others come among them. */
+  readonly added: readonly number[] | null;
+}
+
 /** The open sockets of streams, from those that they had before. */
 function openedSince(
   before: CallState,
   now: CallState,
-): { readonly of: (stream: number, was: readonly number[]) => readonly number[] } {
+): { readonly of: (stream: number, was: readonly number[]) => OpenSockets } {
   const added = new Map<number, number[]>();
   const closed = new Set<number>();
-  for (let at = 0; at < now.sockets.length; at++) {
+  for (const at of changedPositions(before, now, 'sockets')) {
     const [was, is] = [before.sockets[at], now.sockets[at]];
-    if (is === was || is === undefined || is.open === was?.open) continue;
+    if (is === undefined || is.open === was?.open) continue;
     if (!is.open) closed.add(is.id);
     else {
       const list = added.get(is.streamId);
@@ -241,12 +292,13 @@ function openedSince(
     }
   }
   // In the order of the sockets.
-  const of = (stream: number, was: readonly number[]): readonly number[] => {
+  const of = (stream: number, was: readonly number[]): OpenSockets => {
     const more = added.get(stream) ?? noSockets;
     const left = closed.size === 0 ? was : was.filter((id) => !closed.has(id));
-    if (more.length === 0) return left;
+    if (more.length === 0) return { ports: left, added: noSockets };
     const all = [...left, ...more];
-    return (left.at(-1) ?? -1) < (more[0] ?? 0) ? all : all.sort((a, b) => a - b);
+    if ((left.at(-1) ?? -1) < (more[0] ?? 0)) return { ports: all, added: more };
+    return { ports: all.sort((a, b) => a - b), added: null };
   };
   return { of };
 }
@@ -272,31 +324,20 @@ function goesOn(before: CallState, now: CallState): boolean {
     before.silenceMedia === now.silenceMedia &&
     before.dropTraffic === now.dropTraffic &&
     before.digitsTo === now.digitsTo &&
-    keepsPlaces(before.participants, now.participants) &&
-    keepsPlaces(before.medias, now.medias) &&
-    keepsPlaces(before.streams, now.streams) &&
-    keepsPlaces(before.sockets, now.sockets)
+    keepsPlaces(before, now, 'participants') &&
+    keepsPlaces(before, now, 'medias') &&
+    keepsPlaces(before, now, 'streams') &&
+    keepsPlaces(before, now, 'sockets')
   );
-}
-
-function keepsPlaces(
-  before: readonly { readonly id: number }[],
-  now: readonly { readonly id: number }[],
-): boolean {
-  if (now.length < before.length) return false;
-  for (let at = 0; at < before.length; at++)
-    if (before[at] !== now[at] && before[at]?.id !== now[at]?.id) return false;
-  return true;
 }
 
 /** Ids of the medias whose plan may be another one than before; null: of all. */
 function mediasToPlan(before: CallState, now: CallState): ReadonlySet<number> | null {
-  if (!goesOn(before, now) || participantsDiffer(before.participants, now.participants))
-    return null;
+  if (!goesOn(before, now) || participantsDiffer(before, now)) return null;
   const again = new Set<number>();
-  for (let at = 0; at < now.medias.length; at++) {
+  for (const at of changedPositions(before, now, 'medias')) {
     const [was, is] = [before.medias[at], now.medias[at]];
-    if (is === was || is === undefined) continue;
+    if (is === undefined) continue;
     if (!isPlainMedia(is)) return null;
     again.add(is.id);
     const others = looksOtherwise(was, is);
@@ -308,11 +349,11 @@ function mediasToPlan(before: CallState, now: CallState): ReadonlySet<number> | 
 
 const nothing: readonly Subscription[] = [];
 
-const participantsDiffer = (before: readonly Participant[], now: readonly Participant[]): boolean =>
-  before.some((was, at) => {
-    const is = now[at];
+const participantsDiffer = (before: CallState, now: CallState): boolean =>
+  changedPositions(before, now, 'participants').some((at) => {
+    const [was, is] = [before.participants[at], now.participants[at]];
     return (
-      was !== is &&
+      was !== undefined &&
       (was.blockMedia !== is?.blockMedia ||
         was.blockDtmf !== is.blockDtmf ||
         was.silenceMedia !== is.silenceMedia)
@@ -356,16 +397,18 @@ function addSources(
 /** What streams and sockets say; false: they have moved to other medias. */
 function addStreams(again: Set<number>, before: CallState, now: CallState): boolean {
   const told = new Set<number>();
-  for (let at = 0; at < now.streams.length; at++) {
+  for (const at of changedPositions(before, now, 'streams')) {
     const [was, is] = [before.streams[at], now.streams[at]];
-    if (is === was || is === undefined) continue;
+    if (is === undefined) continue;
     if (was !== undefined && was.mediaId !== is.mediaId) return false;
     again.add(is.mediaId);
     if (was === undefined || marksOf(was) !== marksOf(is)) told.add(is.mediaId);
   }
-  if (told.size > 0)
-    for (const media of now.medias)
-      if (told.has(media.id)) addSources(again, media.subscriptions, nothing, true);
+  if (told.size > 0) {
+    const medias = new ById(now.medias);
+    for (const id of told)
+      addSources(again, medias.get(id)?.subscriptions ?? nothing, nothing, true);
+  }
   return addSockets(again, before, now);
 }
 
@@ -374,15 +417,12 @@ const marksOf = (stream: Stream): number =>
   (isHeld(stream) ? 1 : 0) | (stream.flags.has('filled') ? 2 : 0);
 
 function addSockets(again: Set<number>, before: CallState, now: CallState): boolean {
-  for (let at = 0; at < now.sockets.length; at++) {
+  const streams = new ById(now.streams);
+  for (const at of changedPositions(before, now, 'sockets')) {
     const [was, is] = [before.sockets[at], now.sockets[at]];
-    if (is === was || is === undefined) continue;
+    if (is === undefined) continue;
     if (was !== undefined && was.streamId !== is.streamId) return false;
-    // Ids are most often the positions.
-    const likely = now.streams[is.streamId];
-    const stream =
-      likely?.id === is.streamId ? likely : now.streams.find(({ id }) => id === is.streamId);
-    const media = stream?.mediaId;
+    const media = streams.get(is.streamId)?.mediaId;
     if (media !== undefined) again.add(media);
   }
   return true;

@@ -285,10 +285,20 @@ export interface PlanChange {
   readonly since: PlanVersion | null;
   /** Ids of ports that are closed. */
   readonly closed: readonly number[];
-  /** New ones, and those that are others under the same id. */
+  /** New ones. */
   readonly ports: readonly PortPlan[];
   /** New ones come last. */
-  readonly parts: readonly { readonly position: number; readonly part: StreamPart }[];
+  readonly parts: readonly PartChange[];
+}
+
+/** A stream that is new, or is not as before. */
+export interface PartChange {
+  readonly position: number;
+  readonly part: StreamPart;
+  /** Those of its transport's ports that it did not have before; they come behind the others. */
+  readonly ports: readonly number[];
+  /** Routes that come to those before, of each kind behind those; null: all are others. */
+  readonly routes: readonly RoutePlan[] | null;
 }
 
 /** The plan that closes a call. */

@@ -279,9 +279,9 @@ const dtlsStatusBit = 64;
 const digitEndedBit = 128;
 const ssrcLearnedBit = 256;
 const maxWorkers = 64;
-/** Large calls of which the addon is told what changes: it remembers as many (`kMaxKeptPlans`). */
+/** Large calls of which the addon is told what changes. */
 const maxVersions = 16;
-/** It does not know the plan that was to be changed (native/core/plan.cc). */
+/** It has no plan that can be changed so (native/core/plan.cc). */
 const unknownPlan = 'the plan that it changes is not known';
 
 /** In the order of native/ice/agent.h. */

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { MediaPlan, StreamPart } from '../../src/media/relay.js';
+import type { MediaPlan, PartChange, StreamPart } from '../../src/media/relay.js';
 import { NativeRelay } from '../../src/native/relay.js';
 import { freeUdpRange } from '../support/free-ports.js';
 import { facingPort, planOfSides, side } from '../support/plans.js';
@@ -22,6 +22,16 @@ const partOf = ({ transports, streams, routes }: MediaPlan, position: number): S
   if (transport === undefined || stream === undefined) return expect.fail('no such part');
   return { transport, stream, routes: routes.filter(({ fromStream }) => fromStream === stream.id) };
 };
+
+const changeOf = (
+  plan: MediaPlan,
+  position: number,
+  ports: readonly number[] = [],
+): PartChange => ({
+  ...{ position, ports },
+  part: partOf(plan, position),
+  routes: null,
+});
 
 describe('a change of the plan of a large call', () => {
   let relay: NativeRelay;
@@ -90,7 +100,9 @@ describe('a change of the plan of a large call', () => {
 
     const grown = planOf(sides + 1, 4);
     const added = grown.ports.filter(({ id }) => id === sides);
-    const parts = [3, 4, sides].map((position) => ({ position, part: partOf(grown, position) }));
+    const parts = [3, 4, sides].map((position) =>
+      changeOf(grown, position, position === sides ? [sides] : []),
+    );
     const change = { version: second, since: first, closed: [], ports: added, parts };
     // Whatever is not in the change must not be looked at.
     const told = { ...grown, transports: [], streams: [], routes: [], ports: [], change };
@@ -99,7 +111,7 @@ describe('a change of the plan of a large call', () => {
     expect(relay.statistics('call')?.streams).to.have.length(sides + 1);
 
     const closed = planOf(sides + 1, 4, 5);
-    const part = { position: 5, part: partOf(closed, 5) };
+    const part = changeOf(closed, 5);
     const without = { version: third, since: second, closed: [5], ports: [], parts: [part] };
     expect(relay.reconcile({ ...closed, change: without })).to.deep.equal({ ok: true });
     expect([await hears(5), await hears(6)]).to.deep.equal([null, 0]);
@@ -120,7 +132,9 @@ describe('a change of the plan of a large call', () => {
       localPort: phones[0]?.address().port ?? 0,
     };
     const grown = planOf(sides + 1, 5);
-    const parts = [4, 5, sides].map((position) => ({ position, part: partOf(grown, position) }));
+    const parts = [4, 5, sides].map((position) =>
+      changeOf(grown, position, position === sides ? [sides] : []),
+    );
     const change = { version: version(), since: second, closed: [], ports: [taken], parts };
     expect(relay.reconcile({ ...grown, change }).ok).to.equal(false);
     expect([await hears(4), await hears(5)]).to.deep.equal([1, 0]);

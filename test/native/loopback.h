@@ -38,6 +38,7 @@ public:
     address_ = local_address(fd_.get());
   }
   [[nodiscard]] const SocketAddress& address() const { return address_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
 
   void send(const SocketAddress& to, std::uint8_t type = 0) const {
     const std::array<std::uint8_t, 172> packet{0x80, type};

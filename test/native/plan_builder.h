@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../../native/core/plan.h"
@@ -20,7 +21,8 @@ inline void add_routes(PlanSpec& plan, std::initializer_list<RouteSpec> routes) 
   plan.routes.insert(plan.routes.end(), routes);
 }
 
-inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
+/// `change`: null, the plan is written, else that.
+inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSpec* change) {
   std::vector<std::uint8_t> out;
   const auto raw = [&](const void* data, std::size_t size) {
     const auto* bytes = static_cast<const std::uint8_t*>(data);
@@ -167,6 +169,86 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
       number(rules.types[type]);
     }
   };
+  const auto write_port = [&](const PortSpec& port) {
+    number(port.id);
+    number(std::uint8_t{0});
+    address(port.local);
+  };
+  const auto write_transport = [&](const TransportSpec& transport) {
+    number(transport.id);
+    number(transport.learning);
+    number(transport.demux);
+    number(transport.flags);
+    number(transport.generation);
+    number(transport.egress_port);
+    address(transport.endpoint);
+    address(transport.signalled);
+    number(transport.unprotect);
+    number(transport.protect);
+    ids(transport.ports);
+    number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0) +
+                                     (transport.table ? 1 : 0) +
+                                     (transport.former != kNoSession ? 1 : 0)));
+    if (transport.ice)
+      section(1, [&] { ice(*transport.ice); });
+    if (transport.dtls)
+      section(2, [&] { dtls(*transport.dtls); });
+    if (transport.table)
+      section(3, [&] { table(*transport.table); });
+    if (transport.former != kNoSession)
+      section(6, [&] { number(transport.former); });
+  };
+  const auto write_stream = [&](const StreamSpec& stream) {
+    const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;
+    number(stream.id);
+    number(stream.transport);
+    number(stream.kind);
+    number(static_cast<std::uint8_t>((stream.blocked ? 1 : 0) | (counted ? 2 : 0) |
+                                     (stream.payloads ? 4 : 0) | (stream.loop_checked ? 8 : 0) |
+                                     (stream.measured ? 16 : 0) | (stream.own_rtcp ? 32 : 0)));
+    number(stream.clock_rate);
+    if (counted) {
+      number(static_cast<double>(stream.packets));
+      number(static_cast<double>(stream.bytes));
+      number(static_cast<double>(stream.errors));
+      number(static_cast<double>(stream.last_packet_micros));
+    }
+    if (stream.payloads)
+      payloads(*stream.payloads);
+    if (!stream.own_rtcp)
+      return;
+    number(std::uint8_t{1});
+    section(5, [&] { own_rtcp(*stream.own_rtcp); });
+  };
+  const auto write_route = [&](const RouteSpec& route) {
+    number(route.from_stream);
+    number(route.to_stream);
+    number(route.kind);
+    number(static_cast<std::uint8_t>(route.without_feedback ? 1 : 0));
+    number(static_cast<std::uint8_t>(route.rewrite ? 1 : 0));
+    if (route.rewrite)
+      section(4, [&] { rewrite(*route.rewrite); });
+  };
+  if (change != nullptr) {
+    number(kPlanChangeMagic);
+    long_text(change->call_id);
+    number(static_cast<std::int16_t>(change->tos));
+    ids(change->closed);
+    number(static_cast<std::uint16_t>(change->ports.size()));
+    for (const PortSpec& port : change->ports)
+      write_port(port);
+    number(static_cast<std::uint16_t>(change->parts.size()));
+    for (const PartSpec& part : change->parts) {
+      number(static_cast<std::uint16_t>(part.position));
+      write_transport(part.transport);
+      write_stream(part.stream);
+      number(static_cast<std::uint8_t>(part.adds_routes ? 1 : 0));
+      number(static_cast<std::uint16_t>(part.routes.size()));
+      for (const RouteSpec& route : part.routes)
+        write_route(route);
+    }
+    return out;
+  }
   number(kPlanMagic);
   number(static_cast<std::uint16_t>(plan.call_id.size()));
   text(plan.call_id);
@@ -202,67 +284,52 @@ inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) {
     long_text(identity.certificate);
     long_text(identity.key);
   }
-  for (const PortSpec& port : plan.ports) {
-    number(port.id);
-    number(std::uint8_t{0});
-    address(port.local);
-  }
-  for (const TransportSpec& transport : plan.transports) {
-    number(transport.id);
-    number(transport.learning);
-    number(transport.demux);
-    number(transport.flags);
-    number(transport.generation);
-    number(transport.egress_port);
-    address(transport.endpoint);
-    address(transport.signalled);
-    number(transport.unprotect);
-    number(transport.protect);
-    ids(transport.ports);
-    number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0) +
-                                     (transport.table ? 1 : 0) +
-                                     (transport.former != kNoSession ? 1 : 0)));
-    if (transport.ice)
-      section(1, [&] { ice(*transport.ice); });
-    if (transport.dtls)
-      section(2, [&] { dtls(*transport.dtls); });
-    if (transport.table)
-      section(3, [&] { table(*transport.table); });
-    if (transport.former != kNoSession)
-      section(6, [&] { number(transport.former); });
-  }
-  for (const StreamSpec& stream : plan.streams) {
-    const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;
-    number(stream.id);
-    number(stream.transport);
-    number(stream.kind);
-    number(static_cast<std::uint8_t>((stream.blocked ? 1 : 0) | (counted ? 2 : 0) |
-                                     (stream.payloads ? 4 : 0) | (stream.loop_checked ? 8 : 0) |
-                                     (stream.measured ? 16 : 0) | (stream.own_rtcp ? 32 : 0)));
-    number(stream.clock_rate);
-    if (counted) {
-      number(static_cast<double>(stream.packets));
-      number(static_cast<double>(stream.bytes));
-      number(static_cast<double>(stream.errors));
-      number(static_cast<double>(stream.last_packet_micros));
-    }
-    if (stream.payloads)
-      payloads(*stream.payloads);
-    if (!stream.own_rtcp)
-      continue;
-    number(std::uint8_t{1});
-    section(5, [&] { own_rtcp(*stream.own_rtcp); });
-  }
-  for (const RouteSpec& route : plan.routes) {
-    number(route.from_stream);
-    number(route.to_stream);
-    number(route.kind);
-    number(static_cast<std::uint8_t>(route.without_feedback ? 1 : 0));
-    number(static_cast<std::uint8_t>(route.rewrite ? 1 : 0));
-    if (route.rewrite)
-      section(4, [&] { rewrite(*route.rewrite); });
-  }
+  for (const PortSpec& port : plan.ports)
+    write_port(port);
+  for (const TransportSpec& transport : plan.transports)
+    write_transport(transport);
+  for (const StreamSpec& stream : plan.streams)
+    write_stream(stream);
+  for (const RouteSpec& route : plan.routes)
+    write_route(route);
   return out;
+}
+
+inline std::vector<std::uint8_t> encode_plan(const PlanSpec& plan) { return encode(plan, nullptr); }
+
+inline std::vector<std::uint8_t> encode_change(const PlanChangeSpec& change) {
+  return encode({}, &change);
+}
+
+/// The plan that a change makes of one whose streams have all their transports.
+inline PlanSpec changed(PlanSpec plan, const PlanChangeSpec& change) {
+  const auto is_closed = [&](std::uint32_t id) {
+    return std::ranges::find(change.closed, id) != change.closed.end();
+  };
+  plan.tos = change.tos;
+  std::erase_if(plan.ports, [&](const PortSpec& port) { return is_closed(port.id); });
+  plan.ports.insert(plan.ports.end(), change.ports.begin(), change.ports.end());
+  std::ranges::sort(plan.ports, {}, &PortSpec::id);
+  for (const PartSpec& part : change.parts) {
+    if (part.position == plan.streams.size()) {
+      plan.transports.emplace_back();
+      plan.streams.emplace_back();
+    }
+    std::vector<std::uint32_t> ports = plan.transports[part.position].ports;
+    std::erase_if(ports, is_closed);
+    ports.insert(ports.end(), part.transport.ports.begin(), part.transport.ports.end());
+    plan.transports[part.position] = part.transport;
+    plan.transports[part.position].ports = ports;
+    plan.streams[part.position] = part.stream;
+    if (!part.adds_routes)
+      std::erase_if(plan.routes,
+                    [&](const RouteSpec& route) { return route.from_stream == part.stream.id; });
+    plan.routes.insert(plan.routes.end(), part.routes.begin(), part.routes.end());
+  }
+  std::ranges::stable_sort(plan.routes, {}, [](const RouteSpec& route) {
+    return std::pair(route.from_stream, route.kind);
+  });
+  return plan;
 }
 
 } // namespace rtprelay

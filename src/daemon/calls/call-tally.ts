@@ -1,5 +1,6 @@
 /** What is told of all calls together, counted as they change: thousands of them take a while to be gone through. */
-import type { CallState } from '../../media/call-state.js';
+import type { CallState, Stream } from '../../media/call-state.js';
+import { changedPositions } from '../../media/state-changes.js';
 
 /** Calls by the address families of their remotes. */
 export interface CallFamilies {
@@ -32,10 +33,16 @@ function counted(streams: Streams): Remotes {
 }
 
 /** @param known of `before`. */
-function recounted(streams: Streams, before: Streams, known: Remotes): Remotes {
-  const gone = counted(before.filter((stream, at) => stream !== streams[at]));
-  const come = counted(streams.filter((stream, at) => stream !== before[at]));
-  return { ipv4: known.ipv4 - gone.ipv4 + come.ipv4, ipv6: known.ipv6 - gone.ipv6 + come.ipv6 };
+function recounted(now: CallState, before: CallState, known: Remotes): Remotes {
+  const gone = before.streams.slice(now.streams.length);
+  const come: Stream[] = [];
+  for (const at of changedPositions(before, now, 'streams')) {
+    const [was, is] = [before.streams[at], now.streams[at]];
+    if (was !== undefined) gone.push(was);
+    if (is !== undefined) come.push(is);
+  }
+  const [less, more] = [counted(gone), counted(come)];
+  return { ipv4: known.ipv4 - less.ipv4 + more.ipv4, ipv6: known.ipv6 - less.ipv6 + more.ipv6 };
 }
 
 /** null: no remote of it is known. */
@@ -74,22 +81,28 @@ export class CallTally {
 
   /** What has become of a call. @param before null: it is new. */
   replace(before: CallState | null, now: CallState): void {
-    const was = before === null ? null : this.#remotesOf(before.streams);
+    const was = before === null ? null : this.#remotesOf(before);
     if (before !== null && was !== null) this.#count(before, was, -1);
-    this.#count(now, this.#remotesOf(now.streams, before?.streams, was), 1);
+    this.#count(now, this.#remotesOf(now, before, was), 1);
   }
 
   /** A call that is gone. */
   remove(state: CallState): void {
-    this.#count(state, this.#remotesOf(state.streams), -1);
+    this.#count(state, this.#remotesOf(state), -1);
   }
 
-  /** @param before what they were, and what is known of that. */
-  #remotesOf(streams: Streams, before: Streams = [], known: Remotes | null = null): Remotes {
+  /** @param before what it was, and what is known of that. */
+  #remotesOf(
+    state: CallState,
+    before: CallState | null = null,
+    known: Remotes | null = null,
+  ): Remotes {
+    const { streams } = state;
     if (streams.length < manyStreams) return counted(streams);
     let remotes = this.#known.get(streams);
     if (remotes === undefined) {
-      remotes = known === null ? counted(streams) : recounted(streams, before, known);
+      remotes =
+        known === null || before === null ? counted(streams) : recounted(state, before, known);
       this.#known.set(streams, remotes);
     }
     return remotes;

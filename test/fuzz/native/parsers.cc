@@ -65,6 +65,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PlanSpec plan;
     if (decode_plan(rest, plan) == PlanError::kNone && plan.tos > 255)
       std::abort();
+    PlanChangeSpec changes;
+    if (decode_change(rest, changes) == PlanError::kNone && changes.tos > 255)
+      std::abort();
     return 0;
   }
   (void)classify(rest);

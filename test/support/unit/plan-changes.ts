@@ -19,16 +19,26 @@ export function changed(before: MediaPlan, { callId, tos, change }: MediaPlan): 
   if (change === undefined || change === null) return expect.fail('no change');
   const ports = new Map<number, PortPlan>(before.ports.map((port) => [port.id, port]));
   for (const id of change.closed) expect(ports.delete(id)).to.equal(true);
-  for (const port of change.ports) ports.set(port.id, port);
+  for (const port of change.ports) {
+    expect(ports.has(port.id)).to.equal(false);
+    ports.set(port.id, port);
+  }
   const [transports, streams] = [before.transports.slice(), before.streams.slice()];
   const routes = new Map(
     streams.map(({ id }) => [id, before.routes.filter(({ fromStream }) => fromStream === id)]),
   );
-  for (const { position, part } of change.parts) {
+  for (const { position, part, ports: added, routes: more } of change.parts) {
     expect(position).to.be.at.most(streams.length);
-    transports[position] = part.transport;
+    const kept = transports[position]?.ports.filter((id) => ports.has(id)) ?? [];
+    transports[position] = { ...part.transport, ports: [...kept, ...added] };
     streams[position] = part.stream;
-    routes.set(part.stream.id, [...part.routes]);
+    const { id } = part.stream;
+    const all = more === null ? part.routes : [...(routes.get(id) ?? []), ...more];
+    // Of each kind behind those of that kind.
+    routes.set(id, [
+      ...all.filter(({ kind }) => kind === 'rtp'),
+      ...all.filter(({ kind }) => kind === 'rtcp'),
+    ]);
   }
   const all = streams.flatMap(({ id }) => routes.get(id) ?? []);
   const open = [...ports.values()].sort((a, b) => a.id - b.id);

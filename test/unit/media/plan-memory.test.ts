@@ -205,6 +205,52 @@ describe('plans of large calls', () => {
     expect(lines.join('\n')).to.equal(readFileSync(file, 'latin1').trimEnd());
   });
 
+  /** Of what each of the last commands has told the addon: bytes, parts, ports and routes. */
+  function told(states: Iterable<CallState>): string[] {
+    const memory = new PlanMemory(interfaces, settings);
+    const encoder = new PlanEncoder();
+    return [...states].map((state) => {
+      const plan = memory.plan(state);
+      const { change } = plan;
+      if (change === undefined || change === null || change.since === null) return 'whole';
+      const { parts, ports } = change;
+      const routes = parts.reduce((sum, each) => sum + (each.routes ?? each.part.routes).length, 0);
+      const { length } = encoder.encodeChange(plan, change);
+      return `${length} bytes, ${parts.length} parts, ${ports.length} ports, ${routes} routes`;
+    });
+  }
+
+  it('change by as much, whether a call has few branches or many', () => {
+    function* branched(count: number): Generator<CallState> {
+      const call = new ModelCall();
+      for (let at = 0; at < count; at += 1) {
+        call.offer(body(6000), { viaBranch: `b${at}` });
+        yield call.state ?? expect.fail('no call');
+        call.answer(callee(7000 + 2 * at), { viaBranch: `b${at}`, toTag: `x${at}` });
+        yield call.state ?? expect.fail('no call');
+      }
+    }
+    const [few, many] = [told(branched(20)), told(branched(300))];
+    expect(few.at(-1)).to.match(/^\d+ bytes, 4 parts, 2 ports, \d+ routes$/);
+    expect(many.slice(-2)).to.deep.equal(few.slice(-2));
+  });
+
+  it('change by as much, whether somebody has few subscribers or many', () => {
+    function* subscribed(count: number): Generator<CallState> {
+      const call = new PublishedCall();
+      call.publish(body(6000, ['a=sendonly']));
+      for (let at = 0; at < count; at += 1) {
+        call.subscribe(`s${at}`);
+        yield call.present;
+        call.accept(`s${at}`, callee(7000 + 2 * at, 'a=recvonly'));
+        yield call.present;
+      }
+    }
+    const [few, many] = [told(subscribed(20)), told(subscribed(300))];
+    expect(few.at(-1)).to.match(/ bytes, /);
+    expect(many.slice(-2)).to.deep.equal(few.slice(-2));
+  });
+
   it('have new entries for what a command concerns alone', () => {
     const memory = new PlanMemory(interfaces, settings);
     const call = new ModelCall();
