@@ -242,17 +242,19 @@ const saysNothing = (attributes: readonly SdpAttribute[]): boolean => {
 };
 
 /**
- * Neither side has or says anything of security or ICE, and nothing of it is asked for: all of `applySecurity` would leave
- * everything as it is. Nearly all calls of phones are such.
+ * Neither side has or says anything of security or ICE, nothing of it is asked for, and RTCP goes as before: all of
+ * `applySecurity` would leave everything as it is. Nearly all calls of phones are such.
  */
 function staysPlain(
   kind: SignallingKind,
   { section, transport, session, sender, receiver }: MediaPair,
   request: SignallingRequest,
-  { senderProtocol, receiverProtocol }: Before,
+  { senderProtocol, receiverProtocol, senderMux, receiverMux }: Before,
 ): boolean {
   const { mode } = request.ice;
   return (
+    sender.rtcpMux === senderMux &&
+    receiver.rtcpMux === receiverMux &&
     hasBeenPlain(sender) &&
     hasBeenPlain(receiver) &&
     !isSecureProtocol(senderProtocol) &&
