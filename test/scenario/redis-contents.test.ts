@@ -206,6 +206,8 @@ describe('the contents of Redis', function () {
       ng.close();
       await daemon?.stop('SIGKILL');
       await start(`--redis-format=${format}`);
+      // Answered once the call is back.
+      expect(await ng.request({ command: 'query', 'call-id': 'call' })).to.include({ result: 'ok' });
       for (const payloadType of [0, 101]) {
         a.sendNext({ address: '127.0.0.1', port: forA }, { payloadType });
         b.sendNext({ address: '127.0.0.1', port: forB }, { payloadType });
