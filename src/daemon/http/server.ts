@@ -24,7 +24,7 @@ import {
 } from './limits.js';
 import { HeldByConnection } from './held.js';
 import type { HttpService } from './service.js';
-import { sourceOf } from './source.js';
+import { sourceOf } from '../../ng-protocol/transports/source.js';
 import { WebSockets } from './websockets.js';
 
 /** Certificate and key, PEM. */
@@ -313,7 +313,7 @@ export class HttpServer {
     if (body === null) return;
     await this.#turns.next();
     if (response.destroyed) return;
-    const source = sourceOf(request);
+    const source = sourceOf(request.socket);
     if (path === '/cli') {
       answer(response, 200, await this.#service.cli(body.toString('latin1').trimEnd()));
       return;

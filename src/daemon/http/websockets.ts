@@ -5,7 +5,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import type { NgSource } from '../../ng-protocol/endpoint.js';
 import { maxMessageBytes, maxWaitingBytes, pingMs } from './limits.js';
 import type { LiveProtocol } from '../live/protocol.js';
-import { sourceOf } from './source.js';
+import { sourceOf } from '../../ng-protocol/transports/source.js';
 import type { HttpService } from './service.js';
 
 /** Sub-protocol of the live page. */
@@ -78,7 +78,7 @@ export class WebSockets {
       socket.end(`${head400}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
       return;
     }
-    const source = sourceOf(request);
+    const source = sourceOf(request.socket);
     this.#server.handleUpgrade(request, socket, head, (client) => {
       this.#hold(client, source, socket);
       this.#serve(client, source);

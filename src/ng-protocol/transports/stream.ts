@@ -3,6 +3,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import { NgStreamFramer, StreamFramingError } from '../stream-framing.js';
 import type { NgSource } from '../endpoint.js';
 import type { HeldBytes } from './held-bytes.js';
+import { sourceOf } from './source.js';
 import { Turns } from './turns.js';
 
 /** Where to listen: an address, or the path of a Unix socket. */
@@ -116,12 +117,7 @@ class StreamTransport {
 
   #accept(socket: Socket, isLocal: boolean): void {
     socket.on('error', () => socket.destroy());
-    const source = isLocal
-      ? { address: localSource, port: 0 }
-      : {
-          ...{ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
-          local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-        };
+    const source = isLocal ? { address: localSource, port: 0 } : sourceOf(socket);
     const refusal = this.#refusal(source.address, isLocal);
     if (refusal !== null) {
       this.#options.onNotice(`NG connection from ${source.address} refused: ${refusal}`);
