@@ -4,6 +4,7 @@
  */
 import type { CallState, Media, Participant, Subscription } from '../media/call-state.js';
 import type { CallIndex } from '../media/call-index.js';
+import { changedPositions } from '../media/state-changes.js';
 import type { GroupKind } from './encode-output.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -13,8 +14,14 @@ const nothing: readonly Subscription[] = [];
 const looksOtherwise = (was: Media | undefined, is: Media): boolean =>
   was?.streams !== is.streams || was.rtcpMux !== is.rtcpMux || was.direction !== is.direction;
 
+/** What is written of its sockets (`seeKeysOf`). */
+const hasOtherKeys = (was: Media, is: Media): boolean =>
+  was.sdes !== is.sdes || was.security !== is.security || was.protocol !== is.protocol;
+
 class Changes {
   readonly medias = new Set<number>();
+  /** Medias of which all sockets may be others. */
+  readonly keyed = new Set<number>();
   readonly #before: CallState;
   readonly #index: CallIndex;
 
@@ -24,23 +31,25 @@ class Changes {
   }
 
   find(): void {
-    const { participants, medias } = this.#index.state;
-    for (let at = 0; at < medias.length; at += 1) {
-      const [was, is] = [this.#before.medias[at], medias[at]];
-      if (is !== undefined && is !== was) this.#media(was, is);
+    const before = this.#before;
+    const { state } = this.#index;
+    for (const at of changedPositions(before, state, 'medias')) {
+      const [was, is] = [before.medias[at], state.medias[at]];
+      if (is !== undefined) this.#media(was, is);
     }
     this.#streams();
     this.#sockets();
     this.#maps();
-    for (let at = 0; at < participants.length; at += 1) {
-      const [was, is] = [this.#before.participants[at], participants[at]];
-      if (is !== undefined && is !== was) this.#participant(was, is);
+    for (const at of changedPositions(before, state, 'participants')) {
+      const [was, is] = [before.participants[at], state.participants[at]];
+      if (is !== undefined) this.#participant(was, is);
     }
     this.#wholeParticipants();
   }
 
   #media(was: Media | undefined, is: Media): void {
     this.medias.add(is.id);
+    if (was !== undefined && hasOtherKeys(was, is)) this.keyed.add(is.id);
     const before = was?.subscriptions ?? nothing;
     if (looksOtherwise(was, is)) {
       for (const { mediaId } of before) this.medias.add(mediaId);
@@ -58,12 +67,15 @@ class Changes {
   }
 
   #streams(): void {
-    const { streams } = this.#index.state;
-    for (let at = 0; at < streams.length; at += 1) {
-      const [was, is] = [this.#before.streams[at], streams[at]];
-      if (is === undefined || is === was) continue;
+    const { state } = this.#index;
+    for (const at of changedPositions(this.#before, state, 'streams')) {
+      const [was, is] = [this.#before.streams[at], state.streams[at]];
+      if (is === undefined) continue;
       this.medias.add(is.mediaId);
-      if (was !== undefined) this.medias.add(was.mediaId);
+      if (was !== undefined && was.mediaId !== is.mediaId) {
+        this.medias.add(was.mediaId);
+        this.keyed.add(is.mediaId);
+      }
       // Whether it has been answered is written of those who wait for it.
       const wasAnswered = (was?.advertisedEndpoint ?? null) !== null;
       if (wasAnswered !== (is.advertisedEndpoint !== null)) this.#subscribersOf(is.mediaId);
@@ -71,10 +83,10 @@ class Changes {
   }
 
   #sockets(): void {
-    const { sockets } = this.#index.state;
-    for (let at = 0; at < sockets.length; at += 1) {
-      const [was, is] = [this.#before.sockets[at], sockets[at]];
-      if (is === undefined || is === was) continue;
+    const { state } = this.#index;
+    for (const at of changedPositions(this.#before, state, 'sockets')) {
+      const [was, is] = [this.#before.sockets[at], state.sockets[at]];
+      if (is === undefined) continue;
       for (const streamId of [is.streamId, was?.streamId ?? -1]) {
         const stream = this.#index.streams.get(streamId);
         if (stream !== undefined) this.medias.add(stream.mediaId);
@@ -83,11 +95,10 @@ class Changes {
   }
 
   #maps(): void {
-    const { endpointMaps } = this.#index.state;
-    for (let at = 0; at < endpointMaps.length; at += 1) {
-      const [was, is] = [this.#before.endpointMaps[at], endpointMaps[at]];
-      if (is === undefined || is === was) continue;
-      this.medias.add(is.mediaId);
+    const { state } = this.#index;
+    for (const at of changedPositions(this.#before, state, 'endpointMaps')) {
+      const is = state.endpointMaps[at];
+      if (is !== undefined) this.medias.add(is.mediaId);
     }
   }
 
@@ -111,16 +122,6 @@ class Changes {
   }
 }
 
-/**
- * The ids of medias of which a part may have to be written anew: of themselves, their streams, sockets and
- * participants, and of others that they write something of.
- */
-function changedMedias(before: CallState, index: CallIndex): ReadonlySet<number> {
-  const changes = new Changes(before, index);
-  changes.find();
-  return changes.medias;
-}
-
 /** Positions in the lists of the call, ascending. */
 export type ChangedGroups = Readonly<Record<GroupKind, readonly number[]>>;
 
@@ -128,12 +129,12 @@ export type ChangedGroups = Readonly<Record<GroupKind, readonly number[]>>;
 function positionsOf<T>(
   list: readonly T[],
   known: number,
-  isChanged: (entity: T) => boolean,
+  isChanged: (entity: T, at: number) => boolean,
 ): readonly number[] {
   const positions: number[] = [];
   for (let at = 0; at < list.length; at += 1) {
     const entity = list[at];
-    if (at >= known || (entity !== undefined && isChanged(entity))) positions.push(at);
+    if (at >= known || (entity !== undefined && isChanged(entity, at))) positions.push(at);
   }
   return positions;
 }
@@ -147,10 +148,13 @@ export function changedGroups(
   index: StoredIndex,
   counted: readonly ReadonlySet<number>[],
 ): ChangedGroups {
-  const { participants, medias, streams, sockets, endpointMaps } = index.state;
+  const { state } = index;
+  const { participants, medias, streams, sockets } = state;
+  const changes = new Changes(before, index);
+  changes.find();
   // By position: thousands of entities ask for their media.
   const changed = new Uint8Array(medias.length);
-  for (const id of changedMedias(before, index)) {
+  for (const id of changes.medias) {
     const at = index.mediaAt.get(id);
     if (at !== undefined) changed[at] = 1;
   }
@@ -163,12 +167,20 @@ export function changedGroups(
     (each) => each.medias.length === 0 || each.medias.some(isChanged),
   );
   const media = positionsOf(medias, before.medias.length, ({ id }) => isChanged(id));
-  const maps = before.endpointMaps.length;
-  const map = positionsOf(endpointMaps, maps, (each) => isChanged(each.mediaId));
+  const socket = changedPositions(before, state, 'sockets');
+  const map = changedPositions(before, state, 'endpointMaps');
+  const { keyed } = changes;
   return {
-    socket: positionsOf(sockets, before.sockets.length, ({ streamId }) =>
-      isChanged(index.streams.get(streamId)?.mediaId ?? -1),
-    ),
+    socket:
+      keyed.size === 0
+        ? socket
+        : positionsOf(
+            sockets,
+            before.sockets.length,
+            (each, at) =>
+              each !== before.sockets[at] ||
+              keyed.has(index.streams.get(each.streamId)?.mediaId ?? -1),
+          ),
     stream: counted.every(({ size }) => size === 0)
       ? stream
       : positionsOf(

@@ -4,6 +4,7 @@
  */
 import type { CallState } from '../media/call-state.js';
 import { forgetOldest } from '../media/remembered.js';
+import { keepsPlaces } from '../media/state-changes.js';
 import { changedGroups, type ChangedGroups } from './changed-groups.js';
 import {
   groupKinds,
@@ -248,22 +249,11 @@ function textOf(members: Members): string {
   return text;
 }
 
+const kinds = ['participants', 'medias', 'streams', 'sockets', 'endpointMaps'] as const;
+
 /** Groups name entities by their places: whatever was there is where it was. */
-const keepsPlaces = (before: CallState, now: CallState): boolean =>
-  isBeginning(before.participants, now.participants) &&
-  isBeginning(before.medias, now.medias) &&
-  isBeginning(before.streams, now.streams) &&
-  isBeginning(before.sockets, now.sockets) &&
-  isBeginning(before.endpointMaps, now.endpointMaps);
-
-type Entities = readonly { readonly id: number }[];
-
-function isBeginning(before: Entities, now: Entities): boolean {
-  if (now.length < before.length) return false;
-  for (let at = 0; at < before.length; at += 1)
-    if (before[at] !== now[at] && before[at]?.id !== now[at]?.id) return false;
-  return true;
-}
+const allKeepPlaces = (before: CallState, now: CallState): boolean =>
+  kinds.every((kind) => keepsPlaces(before, now, kind));
 
 /** Calls with fewer medias are written whole: remembering them would cost more memory than it saves time. */
 const leastMedias = 12;
@@ -291,7 +281,7 @@ export class EncodedCalls {
       known?.basis === basis &&
       known.isWhole &&
       known.state !== null &&
-      keepsPlaces(known.state, index.state);
+      allKeepPlaces(known.state, index.state);
     const memory = goesOn ? known : new CallMemory(basis);
     const counted = new Set(counters.keys());
     memory.changed =

@@ -216,6 +216,42 @@ describe('a call of many branches', () => {
     });
   });
 
+  it('no more sockets and endpoint maps are looked at where there are more', () => {
+    const looked = (count: number) => {
+      const call = new ModelCall();
+      const before = new EncodedCalls();
+      for (let at = 0; at < count; at += 1) {
+        call.offer(body(6000), { viaBranch: `b${at}` });
+        call.answer(callee(7000 + 2 * at), { viaBranch: `b${at}`, toTag: `x${at}` });
+      }
+      encodeCall(stateOf(call), 'JSON', settings, asItIs, before);
+      const looks = { sockets: 0, endpointMaps: 0 };
+      for (const command of ['offer', 'answer'] as const) {
+        if (command === 'offer') call.offer(body(6000), { viaBranch: 'last' });
+        else call.answer(callee(6900), { viaBranch: 'last', toTag: 'xlast' });
+        const state = stateOf(call) as CallState & Record<keyof typeof looks, readonly object[]>;
+        const { sockets, endpointMaps } = state;
+        for (const kind of ['sockets', 'endpointMaps'] as const) {
+          const counting = new Proxy(state[kind], {
+            get: (of: readonly object[], name) => {
+              if (typeof name === 'string' && /^\d+$/.test(name)) looks[kind] += 1;
+              return Reflect.get(of, name) as unknown;
+            },
+          });
+          Object.assign(state, { [kind]: counting });
+        }
+        encodeCall(state, 'JSON', settings, asItIs, before);
+        Object.assign(state, { sockets, endpointMaps });
+      }
+      return looks;
+    };
+    const [few, many] = [looked(30), looked(120)];
+    expect(few.sockets).to.be.greaterThan(0);
+    expect(many.sockets).to.equal(few.sockets);
+    // The list of the caller's media names each of them, in both commands.
+    expect(many.endpointMaps - few.endpointMaps).to.be.at.most(2 * (120 - 30));
+  });
+
   it('only what changed is made again', () => {
     const call = new ModelCall();
     for (let at = 0; at < branches; at += 1) call.offer(body(6000), { viaBranch: `b${at}` });
