@@ -1,6 +1,7 @@
 /**
- * How packets of a media are secured and told apart while an offer that would change it is not answered. Such an offer may be refused, and nobody
- * tells the relay so: until there is an answer media goes on as was agreed on (RFC 3264 §8). Pure.
+ * How packets of a media are secured and told apart while an offer that would change it is not answered. Such an offer
+ * may be refused, and nobody tells the relay so: until there is an answer media goes on as was agreed on (RFC 3264 §8).
+ * Pure.
  */
 import {
   copyOfMedia,
@@ -9,19 +10,32 @@ import {
   type AgreedSecurity,
   type CallState,
   type Media,
+  type Sharing,
 } from './call-state.js';
-import { plainMedia, type MediaIce, type MediaSecurity } from './media-attributes.js';
+import {
+  noBundle,
+  plainMedia,
+  type MediaBundle,
+  type MediaIce,
+  type MediaSecurity,
+} from './media-attributes.js';
 import { lineKey } from './sdes/crypto-line.js';
 import type { SdesState } from './sdes/negotiation.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
-/** @param protocol (and `rtcpMux`) before the body at hand was looked at. */
+/** What `agreedOf` cannot see in a media any more once a body was looked at. */
+export type SeenBefore = Sharing & Readonly<Pick<Media, 'protocol' | 'rtcpMux'>>;
+
+/** @param before the body at hand was looked at. */
 export const agreedOf = (
   { security, sdes, ice, flags }: Pick<Media, 'security' | 'sdes' | 'ice' | 'flags'>,
-  { protocol, rtcpMux }: Pick<Media, 'protocol' | 'rtcpMux'>,
+  { protocol, rtcpMux, bundle, extensions, mid }: SeenBefore,
 ): AgreedSecurity => ({
   protocol,
   rtcpMux,
+  bundle,
+  extensions,
+  mid,
   security,
   sdes,
   ice,
@@ -32,6 +46,9 @@ export const agreedOf = (
 function putBack(media: Media, agreed: AgreedSecurity): void {
   media.protocol = agreed.protocol;
   media.rtcpMux = agreed.rtcpMux;
+  media.bundle = agreed.bundle;
+  media.extensions = agreed.extensions;
+  media.mid = agreed.mid;
   media.security = agreed.security;
   media.sdes = agreed.sdes;
   media.ice = agreed.ice;
@@ -40,9 +57,17 @@ function putBack(media: Media, agreed: AgreedSecurity): void {
   media.agreed = null;
 }
 
-/** The offer that was not answered is none any more: another one has come, or its section was refused. */
+/** The offer that was not answered is none any more: another one has come. */
 export function withdrawOffer(media: Media): void {
   if (media.agreed !== null) putBack(media, media.agreed);
+}
+
+/** Its section was refused: what it shares has been settled with the others. */
+export function refuseOffer(media: Media): void {
+  const { agreed } = media;
+  if (agreed === null) return;
+  const { bundle, extensions, mid } = media;
+  putBack(media, { ...agreed, bundle, extensions, mid });
 }
 
 /** The media as its packets are to be treated now. Not to be changed. */
@@ -52,6 +77,10 @@ export function inUse(media: Readonly<Media>): Readonly<Media> {
   putBack(view, media.agreed);
   return view;
 }
+
+/** The bundle in which its packets come and go now. */
+export const bundleInUse = ({ bundle, agreed }: Pick<Media, 'bundle' | 'agreed'>): MediaBundle =>
+  agreed === null ? bundle : agreed.bundle;
 
 /** Views of published medias: who compares plans by their entities finds the same one again. */
 const views = new WeakMap<Readonly<Media>, Readonly<Media>>();
@@ -78,7 +107,7 @@ const isPlain = ({
   security,
   sdes,
   ice,
-}: Omit<AgreedSecurity, 'iceRestarted' | 'rtcpMux'>): boolean =>
+}: Pick<AgreedSecurity, 'protocol' | 'security' | 'sdes' | 'ice'>): boolean =>
   (security === plainMedia || security.mode === 'plain') &&
   sdes === null &&
   !ice.enabled &&
@@ -103,10 +132,25 @@ const keysOf = (sdes: SdesState | null): unknown =>
 const agentOf = ({ enabled, local, remote, lite, peerIsLite }: MediaIce): unknown =>
   enabled && [local, remote, lite, peerIsLite];
 
+/** Of a bundle, what its packets are told apart and written by. */
+const sharedBy = ({ bundle, extensions, mid }: Sharing): unknown =>
+  bundle === noBundle
+    ? null
+    : [
+        bundle.carrier,
+        bundle.group > 0,
+        mid,
+        extensions.flatMap(({ id, uri, inUse }) => (inUse ? [id, uri] : [])),
+      ];
+
+const sharesAlike = (before: Sharing, now: Sharing): boolean =>
+  (before.bundle === noBundle && now.bundle === noBundle) ||
+  isSame(sharedBy(before), sharedBy(now));
+
 /** Whether packets would be treated otherwise than before. */
 export function isSecuredOtherwise(before: AgreedSecurity, media: Media): boolean {
   const now = agreedOf(media, media);
-  if (before.rtcpMux !== now.rtcpMux) return true;
+  if (before.rtcpMux !== now.rtcpMux || !sharesAlike(before, now)) return true;
   if (isPlain(before) && isPlain(now) && before.passthrough === now.passthrough) return false;
   return !(
     before.passthrough === now.passthrough &&

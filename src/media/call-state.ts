@@ -279,8 +279,11 @@ export interface Media {
   carried: Carried;
 }
 
+/** Of a media, how it shares a transport. */
+export type Sharing = Readonly<Pick<Media, 'bundle' | 'extensions' | 'mid'>>;
+
 /** Of a media, what an offer that is refused must not change. */
-export interface AgreedSecurity {
+export interface AgreedSecurity extends Sharing {
   readonly protocol: string;
   readonly security: MediaSecurity;
   readonly sdes: SdesState | null;

@@ -1,5 +1,5 @@
 /** One m= section and the two medias it speaks of. */
-import { withFlag, type Media, type MediaFlag } from './call-state.js';
+import { withFlag, type Media, type MediaFlag, type Sharing } from './call-state.js';
 import type { SdpMedia, SdpSession } from '../sdp/types.js';
 
 export interface MediaPair {
@@ -9,6 +9,8 @@ export interface MediaPair {
   readonly index: number;
   readonly sender: Media;
   readonly receiver: Media;
+  /** Of both, before the body at hand was looked at. */
+  readonly before: { readonly sender: Sharing; readonly receiver: Sharing };
   /** Where the sender wants its media: c= of the SDP or the source of the SIP message; may be ''. */
   readonly address: string;
   readonly fromSipSource: boolean;
@@ -29,6 +31,12 @@ export interface MediaPair {
   /** Media that is not carried over UDP: its section is passed on as it is. */
   readonly untouched: boolean;
 }
+
+export const sharingOf = ({ bundle, extensions, mid }: Sharing): Sharing => ({
+  bundle,
+  extensions,
+  mid,
+});
 
 export const carriesNothing: MediaPair['carries'] = Object.freeze({ sender: null, receiver: null });
 

@@ -412,8 +412,12 @@ function applyEndpoints(
     const signalled = explicit ?? { address, port: port > highestPort ? 0 : port };
     const endpoint = position === 0 ? (candidate ?? signalled) : signalled;
     const unanswered = zeroAddress && stream.endpoint !== null && mayBeRefused(sender);
-    if (checksOn || unanswered) stream.advertisedEndpoint = endpoint;
-    else setRemote(stream, endpoint, zeroAddress);
+    if (checksOn || unanswered) {
+      stream.advertisedEndpoint = endpoint;
+      // It has been told credentials of ours, and this is its first body.
+      stream.endpoint ??= endpoint;
+      setStreamFlag(stream, 'filled', true);
+    } else setRemote(stream, endpoint, zeroAddress);
     if (isOwnPort(endpoint, context)) setMediaFlag(sender, 'loop-check', true);
     setStreamFlag(stream, 'ice', sender.ice.enabled);
     if (stream.component === 2) setStreamFlag(stream, 'implicit-rtcp', explicit === null);
@@ -569,7 +573,10 @@ function applyCarried(
       side === 'sender'
         ? { sender: pair.sender, receiver: standIn }
         : { sender: standIn, receiver: pair.receiver };
-    const stood = { ...live, carries: carriesNothing, sender, receiver };
+    const stood = {
+      ...{ ...live, carries: carriesNothing, sender, receiver },
+      before: { ...live.before, [side]: pair.before[side] },
+    };
     const spoke = speaksIce(inUse(sender));
     warnings.push(...applySecurity(draft, kind, stood, request, context, before));
     if (side === 'sender')

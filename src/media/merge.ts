@@ -42,6 +42,7 @@ function movedMedia(from: Media, by: Offsets): Media {
     participantId: from.participantId + by.participant,
     blockedSources: moved(from.blockedSources, by.media),
     bundle: movedBundle(from.bundle, by),
+    agreed: from.agreed && { ...from.agreed, bundle: movedBundle(from.agreed.bundle, by) },
     streams: moved(from.streams, by.stream),
     endpointMaps: moved(from.endpointMaps, by.endpointMap),
     subscriptions: from.subscriptions.map((subscription) => ({

@@ -18,7 +18,7 @@ import {
   type InterfaceChoice,
   type InterfaceChoices,
 } from './port-assignment.js';
-import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
+import { carriesNothing, setMediaFlag, sharingOf, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
@@ -399,6 +399,7 @@ export function pairOf(
     index: parts.index,
     sender,
     receiver,
+    before: { sender: sharingOf(sender), receiver: sharingOf(receiver) },
     address,
     fromSipSource,
     transport: section,

@@ -66,7 +66,7 @@ export function mediaPlan(
 ): MediaPlan {
   const index = new CallIndex(stateInUse(state));
   const bundles = new Bundles(index);
-  const sockets = openSockets(state);
+  const sockets = bundles.portsOf(openSockets(state));
   const ports: PortPlan[] = [];
   for (const socket of state.sockets) if (socket.open) ports.push(portPlan(socket, interfaces));
   const transports: TransportPlan[] = [];

@@ -146,10 +146,10 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
   const carried = { ...pair, receiver: draft.media(carrierOf(receiver)) };
   const saysWhere = places.has(pair);
   const bundleOnly = places.isBundleOnly(pair);
-  const connection = localConnection(output, receiver, pair);
+  const connection = localConnection(output, carried.receiver, pair);
   const rtp = isRtpProtocol(section.protocol);
   const passed = isPassed(pair);
-  const rtpStream = streamAt(draft, receiver, 0);
+  const rtpStream = streamAt(draft, carried.receiver, 0);
   const port = localPort(draft, rtpStream);
   const listed = rtp && !pair.rejected && !pair.untouched;
   const mux = kind === 'offer' ? offersMux(pair, request) : receiver.rtcpMux;

@@ -1,5 +1,5 @@
 /** What an m= section says of security and ICE, applied to the medias of its sender and its receiver. */
-import { agreedOf, inUse, isSecuredOtherwise, withdrawOffer } from './agreed.js';
+import { agreedOf, inUse, isSecuredOtherwise, refuseOffer, type SeenBefore } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import { setMediaFlag, type MediaPair } from './media-pair.js';
 import { hasFingerprint, offeredDtls } from './dtls/attributes.js';
@@ -19,7 +19,7 @@ import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
 import { lineKey, readCryptoLine, type CryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
-import { nothingToResume, type AgreedSecurity, type Media } from './call-state.js';
+import { nothingToResume, type AgreedSecurity, type Media, type Sharing } from './call-state.js';
 import type { SdpAttribute } from '../sdp/types.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
@@ -172,7 +172,7 @@ class Former {
 
   constructor(
     private readonly media: Media,
-    before: Pick<Media, 'protocol' | 'rtcpMux'>,
+    before: SeenBefore,
   ) {
     this.#used = agreedOf(inUse(media), media.agreed ?? before);
     this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
@@ -235,6 +235,9 @@ const hasBeenPlain = ({
   !flags.has('passthrough') &&
   !flags.has('dtls-renewed');
 
+const sharesNothing = ({ bundle }: Media, before: Sharing): boolean =>
+  bundle === noBundle && before.bundle === noBundle;
+
 const saysNothing = (attributes: readonly SdpAttribute[]): boolean => {
   for (const { name } of attributes)
     if (name === 'crypto' || name === 'fingerprint' || name === 'ice-ufrag') return false;
@@ -242,12 +245,12 @@ const saysNothing = (attributes: readonly SdpAttribute[]): boolean => {
 };
 
 /**
- * Neither side has or says anything of security or ICE, nothing of it is asked for, and RTCP goes as before: all of
- * `applySecurity` would leave everything as it is. Nearly all calls of phones are such.
+ * Neither side has or says anything of security or ICE, nothing of it is asked for, RTCP goes as before, and ports are
+ * not shared: all of `applySecurity` would leave everything as it is. Nearly all calls of phones are such.
  */
 function staysPlain(
   kind: SignallingKind,
-  { section, transport, session, sender, receiver }: MediaPair,
+  { section, transport, session, sender, receiver, before }: MediaPair,
   request: SignallingRequest,
   { senderProtocol, receiverProtocol, senderMux, receiverMux }: Before,
 ): boolean {
@@ -257,6 +260,8 @@ function staysPlain(
     receiver.rtcpMux === receiverMux &&
     hasBeenPlain(sender) &&
     hasBeenPlain(receiver) &&
+    sharesNothing(sender, before.sender) &&
+    sharesNothing(receiver, before.receiver) &&
     !isSecureProtocol(senderProtocol) &&
     !isSecureProtocol(receiverProtocol) &&
     saysNothing(section.attributes) &&
@@ -280,14 +285,20 @@ export function applySecurity(
 ): readonly string[] {
   const { section, transport, session, sender, receiver } = pair;
   if (pair.rejected || pair.untouched) {
-    for (const media of [sender, receiver]) withdrawOffer(media);
+    for (const media of [sender, receiver]) refuseOffer(media);
     return [];
   }
   if (staysPlain(kind, pair, request, before)) return [];
   const passed = passesThrough(kind, pair, request);
   const formers = [
-    new Former(sender, { protocol: before.senderProtocol, rtcpMux: before.senderMux }),
-    new Former(receiver, { protocol: before.receiverProtocol, rtcpMux: before.receiverMux }),
+    new Former(sender, {
+      ...pair.before.sender,
+      ...{ protocol: before.senderProtocol, rtcpMux: before.senderMux },
+    }),
+    new Former(receiver, {
+      ...pair.before.receiver,
+      ...{ protocol: before.receiverProtocol, rtcpMux: before.receiverMux },
+    }),
   ];
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
   const told = [sender, receiver].map(({ ice }) => ice.local);

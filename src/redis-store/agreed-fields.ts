@@ -3,16 +3,18 @@ import { agreedOf, inUse } from '../media/agreed.js';
 import type { AgreedSecurity, Media } from '../media/call-state.js';
 import type { MediaDirection } from '../media/media-attributes.js';
 import { sdesMarks, sdesOf } from '../media/sdes/stored.js';
+import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
 import { extraFields, packList, unpackList } from './schema.js';
 import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
 import { FieldReader } from './stored-value.js';
+import type { StoredIndex } from './subscriptions.js';
 
 const asItIs = (text: string): string => text;
 
 /** Names and values of the fields that a media would have that says so. */
-export function agreedText(media: Media): string {
+export function agreedText(media: Media, index: StoredIndex): string {
   const used = inUse(media);
   const fields = new Fields();
   const { bits, others } = mediaFlagTables.current.encode(mediaBitsOf(used), undefined);
@@ -23,11 +25,13 @@ export function agreedText(media: Media): string {
   const marks = sdesMarks(used);
   if (marks !== null) fields.put(extraFields.sdes, marks);
   putIce(fields, used);
+  if (used.mid !== null) fields.put('media_id', used.mid);
+  putBundle(fields, used, index);
   return packList(fields.entries.flat());
 }
 
-/** null: nothing is held back. @throws RestoreError */
-export function readAgreed(media: FieldReader): AgreedSecurity | null {
+/** null: nothing is held back. @param medias how many the call has. @throws RestoreError */
+export function readAgreed(media: FieldReader, medias: number): AgreedSecurity | null {
   const text = media.optional(extraFields.agreed);
   if (text === null) return null;
   const items = unpackList(text);
@@ -45,7 +49,10 @@ export function readAgreed(media: FieldReader): AgreedSecurity | null {
   const ice = readIce(fields, modes.ice);
   return agreedOf(
     { security, sdes, ice, flags: modes.flags },
-    { protocol, rtcpMux: modes.rtcpMux },
+    {
+      ...{ protocol, rtcpMux: modes.rtcpMux, mid: fields.optional('media_id') },
+      ...{ bundle: readBundle(fields, medias), extensions: readHeaderExtensions(fields) },
+    },
   );
 }
 

@@ -374,7 +374,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
   const security = readSecurity(fields, modes);
   const srtpIndexes = readSrtpIndexes(fields.optional(extraFields.srtpIndexes));
   const sdes = sdesOf(security, protocol, fields.optional(extraFields.sdes));
-  const agreed = readAgreed(fields);
+  const agreed = readAgreed(fields, counts.medias);
   const hasKeys = [{ security, sdes }, ...(agreed === null ? [] : [agreed])].some(isKeyed);
   const srtpResume = hasKeys ? resumeFrom(srtpIndexes) : nothingToResume;
   const media: Media = {

@@ -296,7 +296,7 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   if (media.srtpIndexes.length > 0)
     fields.put(extraFields.srtpIndexes, srtpIndexText(media.srtpIndexes));
   putIce(fields, media);
-  if (media.agreed !== null) fields.put(extraFields.agreed, agreedText(media));
+  if (media.agreed !== null) fields.put(extraFields.agreed, agreedText(media, index));
   if (media.agreedDirection !== null)
     fields.put(extraFields.agreedDirection, media.agreedDirection);
   if (media.endpointLearning !== settings.endpointLearning) {

@@ -270,4 +270,23 @@ describe('later offers and answers of a call', function () {
     await goesOn();
     await until(() => secure.answered > seen + 3, 'answers to its checks');
   });
+
+  it('that are refused leave a call whose answerer speaks ICE as it was', async () => {
+    secure = await SecurePeer.open(files);
+    toSecure = mediaTarget(await answered());
+    await secure.accept(secureBody);
+    await goesOn();
+    for (const refused of [
+      () => offer('passive'),
+      async () => {
+        const back = secure.use(otherFiles);
+        await offer();
+        back();
+      },
+      () => ask({ command: 'offer', ...call, ...toPlain, sdp: audioSdp(secure.port) }),
+    ]) {
+      await refused();
+      await goesOn();
+    }
+  });
 });

@@ -45,6 +45,25 @@ export class Bundles {
     return this.#carrierOf(media)?.streams[0] ?? stream.id;
   }
 
+  /**
+   * Ids of open sockets by the streams whose transports they belong to. Until an offer is answered that takes a section out
+   * of its bundle, its own are there already, and it goes on in the bundle.
+   */
+  portsOf(open: ReadonlyMap<number, readonly number[]>): ReadonlyMap<number, readonly number[]> {
+    let ports: Map<number, readonly number[]> | null = null;
+    for (const media of this.#members.size === 0 ? [] : this.index.state.medias) {
+      const carrier = usesOther(media) ? this.#carrierOf(media) : null;
+      const [to] = carrier?.streams ?? [];
+      const [from] = media.streams;
+      const own = open.get(from ?? -1);
+      if (to === undefined || from === undefined || own === undefined) continue;
+      ports ??= new Map(open);
+      ports.set(to, [...(ports.get(to) ?? []), ...own]);
+      ports.delete(from);
+    }
+    return ports ?? open;
+  }
+
   /** null: nothing else arrives on its transport. */
   tableOf(stream: Stream, media: Media): DemuxTable | null {
     const members = this.#members.get(media.id) ?? [];

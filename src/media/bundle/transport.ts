@@ -10,8 +10,9 @@ import {
   type Stream,
   type StreamFlag,
 } from '../call-state.js';
-import { noBundle } from '../media-attributes.js';
+import { noBundle, type MediaBundle } from '../media-attributes.js';
 import type { MediaPair } from '../media-pair.js';
+import { bundleInUse } from '../agreed.js';
 import { usesOther } from './negotiation.js';
 
 /** What a stream that has no transport of its own says of that which it uses. */
@@ -44,14 +45,17 @@ function givePortsUp(draft: CallDraft, media: Media): void {
   media.endpointMaps = [];
 }
 
+/** It uses another one's transport, and no longer its own, as it may do until an offer is answered. */
+const givesPortsUp = (media: Media): boolean =>
+  usesOther(media) && usesOther({ id: media.id, bundle: bundleInUse(media) });
+
 /** Gives the medias of a body that use others' transports those, once these have their ports. */
 export function shareTransports(draft: CallDraft, pairs: readonly MediaPair[]): void {
   for (const pair of pairs) {
     for (const media of [pair.receiver, pair.sender]) {
-      const { carrier } = media.bundle;
-      if (carrier === null || !usesOther(media)) continue;
+      if (!givesPortsUp(media)) continue;
       givePortsUp(draft, media);
-      const [from] = draft.media(carrier).streams;
+      const [from] = draft.media(media.bundle.carrier ?? media.id).streams;
       const [to] = media.streams;
       if (from === undefined || to === undefined) continue;
       copyWhereabouts(draft.stream(from), draft.stream(to), media.bundle.agreed);
@@ -69,29 +73,39 @@ export interface LearnedSsrc {
 /** Of one section; what was learned earliest is forgotten first. */
 const maxLearned = 64;
 
+/** The bundle of a media, as an SSRC of its transport has shown to be its own, or another one's. */
+function withSsrc(bundle: MediaBundle, ssrc: number, isOwn: boolean): MediaBundle {
+  const { ssrcs, learned } = bundle;
+  const isKnown = ssrcs.includes(ssrc) || learned.includes(ssrc);
+  if (isKnown === isOwn) return bundle;
+  const others = (list: readonly number[]): readonly number[] =>
+    list.filter((each) => each !== ssrc);
+  // Another one's now, whatever the SDP has said.
+  return isKnown
+    ? { ...bundle, ssrcs: others(ssrcs), learned: others(learned) }
+    : { ...bundle, learned: [...learned, ssrc].slice(-maxLearned) };
+}
+
 /** The call with what packets have told of the sections of its bundles; `state` itself where all of it is known. */
 export function withLearnedSsrcs(state: CallState, learned: readonly LearnedSsrc[]): CallState {
   if (learned.length === 0) return state;
   const mediaOf = new Map(state.streams.map(({ id, mediaId }) => [id, mediaId]));
-  const carrierOf = ({ id, bundle }: Media): number => bundle.carrier ?? id;
   const medias = new Map(state.medias.map((media) => [media.id, media]));
   for (const { transportId, streamId, ssrc } of learned) {
     const carrier = mediaOf.get(transportId);
     const owner = mediaOf.get(streamId);
     for (const media of medias.values()) {
-      if (media.bundle === noBundle || carrierOf(media) !== carrier) continue;
-      const { ssrcs, learned: before } = media.bundle;
-      const isKnown = ssrcs.includes(ssrc) || before.includes(ssrc);
-      if (isKnown === (media.id === owner)) continue;
+      const taught = (bundle: MediaBundle): MediaBundle =>
+        bundle === noBundle || (bundle.carrier ?? media.id) !== carrier
+          ? bundle
+          : withSsrc(bundle, ssrc, media.id === owner);
+      const bundle = taught(media.bundle);
+      const inUse = media.agreed === null ? null : taught(media.agreed.bundle);
+      if (bundle === media.bundle && (inUse === null || inUse === media.agreed?.bundle)) continue;
       const changed = copyOfMedia(media);
-      changed.bundle = {
-        ...media.bundle,
-        // It is another one's now, whatever the SDP has said.
-        ssrcs: isKnown ? ssrcs.filter((each) => each !== ssrc) : ssrcs,
-        learned: isKnown
-          ? before.filter((each) => each !== ssrc)
-          : [...before, ssrc].slice(-maxLearned),
-      };
+      changed.bundle = bundle;
+      if (changed.agreed !== null && inUse !== null)
+        changed.agreed = { ...changed.agreed, bundle: inUse };
       medias.set(media.id, changed);
     }
   }
@@ -109,7 +123,7 @@ export function withSharedTransports(state: CallState): CallState {
   const medias = new Map(state.medias.map((media) => [media.id, media]));
   const changed = new Map<number, Stream>();
   for (const media of state.medias) {
-    if (!usesOther(media)) continue;
+    if (!givesPortsUp(media)) continue;
     const from = byId.get(medias.get(media.bundle.carrier ?? -1)?.streams[0] ?? -1);
     const to = byId.get(media.streams[0] ?? -1);
     if (from === undefined || to === undefined) continue;

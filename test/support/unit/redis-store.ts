@@ -200,19 +200,30 @@ const bundleOf = (medias: number): fc.Arbitrary<MediaBundle> =>
     }),
   );
 
-const agreed: fc.Arbitrary<AgreedSecurity> = mediaModes.chain((modes) =>
-  fc
-    .record({
-      protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
-      security: security(modes),
-      ice: ice(modes.ice),
-    })
-    .map((each) => {
-      const sdes = sdesOf(each.security, each.protocol, null);
-      const { rtcpMux } = modes;
-      return agreedOf({ ...each, sdes, flags: modes.flags }, { protocol: each.protocol, rtcpMux });
-    }),
+const extensions = fc.constantFrom(
+  [],
+  [
+    { id: 4, uri: 'urn:ietf:params:rtp-hdrext:sdes:mid', inUse: true },
+    { id: 300, uri: 'urn:x', inUse: false },
+  ],
 );
+
+const agreed = (medias: number): fc.Arbitrary<AgreedSecurity> =>
+  mediaModes.chain((modes) =>
+    fc
+      .record({
+        bundle: bundleOf(medias),
+        extensions,
+        mid: fc.option(text),
+        protocol: fc.constantFrom('RTP/AVP', 'UDP/TLS/RTP/SAVPF'),
+        security: security(modes),
+        ice: ice(modes.ice),
+      })
+      .map((each) => {
+        const sdes = sdesOf(each.security, each.protocol, null);
+        return agreedOf({ ...each, sdes, flags: modes.flags }, { ...each, rtcpMux: modes.rtcpMux });
+      }),
+  );
 
 function mediaOf(
   id: number,
@@ -261,13 +272,7 @@ function mediaOf(
           { maxLength: 3 },
         ),
         bundle: bundleOf(all),
-        extensions: fc.constantFrom(
-          [],
-          [
-            { id: 4, uri: 'urn:ietf:params:rtp-hdrext:sdes:mid', inUse: true },
-            { id: 300, uri: 'urn:x', inUse: false },
-          ],
-        ),
+        extensions,
         passedOn: fc.constantFrom('', 'a=x-note:100% sure\r\na=maxptime:40\r\n'),
         endpointLearning: fc.constantFrom(...learningValues),
         ssrcTable: fc.constant([]),
@@ -275,7 +280,7 @@ function mediaOf(
         formerKey: fc.constant(null),
         srtpIndexes: fc.constant([]),
         srtpResume: fc.constant(nothingToResume),
-        agreed: fc.option(agreed, { freq: 3 }),
+        agreed: fc.option(agreed(all), { freq: 3 }),
         agreedDirection: fc.option(fc.constantFrom('sendrecv', 'recvonly', 'inactive'), {
           freq: 3,
         }),

@@ -3,8 +3,11 @@ import { expect } from 'chai';
 import { mediaPlan } from '../../../src/media/plan.js';
 import type { DemuxTable } from '../../../src/media/packet-plan.js';
 import type { MediaPlan, RoutePlan, TransportPlan } from '../../../src/media/relay.js';
+import type { CallState } from '../../../src/media/call-state.js';
+import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
 import type { BundleWord } from '../../../src/ng-protocol/requests.js';
 import { interfaces, ModelCall, plainRequest, type Keys } from '../../support/unit/media.js';
+import { settings } from '../../support/unit/redis-store.js';
 
 const bundle = (...words: BundleWord[]): Keys => ({ bundle: new Set(words) });
 const fingerprint = `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}`;
@@ -287,10 +290,14 @@ describe('bundles', () => {
         { toTag: 'x' },
       );
       expect(portsOf(again)[0]).to.equal(portsOf(again)[1]);
+      // It may be refused.
+      const unanswered = transportOf(call, 'a', 2).ice;
+      expect(unanswered?.remote?.ufrag).to.equal('abcd');
+      expect(unanswered?.local).to.deep.equal(before);
+      expect(portsOf(call.answer(answered()))).to.deep.equal(portsOf(answer));
       const { ice } = transportOf(call, 'a', 2);
       expect(ice?.remote?.ufrag).to.equal('efgh');
       expect(ice?.local).to.not.deep.equal(before);
-      expect(portsOf(call.answer(answered()))).to.deep.equal(portsOf(answer));
     });
 
     it('take candidates that come later, whichever section they name', () => {
@@ -530,5 +537,118 @@ describe('bundles', () => {
       expect(groupsOf(answer)).to.deep.equal(['0']);
       expect(portsOf(answer)[1]).to.equal(0);
     });
+  });
+
+  describe('that an offer would change', () => {
+    const wholes = bundle('accept');
+    /** Bodies of both sides: what they bundle, and what is told apart by. */
+    const shapes: Readonly<Record<string, { offer: string; answer: string; keys: Keys }>> = {
+      apart: {
+        offer: browser(both),
+        answer: browser(
+          [
+            { type: 'audio', port: 7000, mid: '0' },
+            { type: 'video', port: 7002, mid: '1' },
+          ],
+          { setup: 'active' },
+        ),
+        keys: {},
+      },
+      bundled: { offer: browser(both, { group: '0 1' }), answer: answered(), keys: wholes },
+      'one of them': {
+        offer: browser(both, { group: '0' }),
+        answer: browser(
+          [
+            { type: 'audio', port: 7000, mid: '0' },
+            { type: 'video', port: 7002, mid: '1' },
+          ],
+          { group: '0', setup: 'active' },
+        ),
+        keys: wholes,
+      },
+      'to be bundled': {
+        offer: browser(both),
+        answer: answered(),
+        keys: { ...bundle('require'), rtcpMux: new Set(['require']) } as Keys,
+      },
+    };
+    const named = Object.keys(shapes);
+    const shape = (name: string): (typeof shapes)[string] => {
+      const found = shapes[name];
+      if (found === undefined) throw new Error(name);
+      return found;
+    };
+    /** What decides about packets; ports may be there beside those in use. */
+    const treated = (call: ModelCall): unknown => {
+      const { transports, streams, routes } = planOf(call);
+      return {
+        streams: streams.map(({ id, transport, kind }) => [id, transport, kind]),
+        // Of RTCP on ports of its own there is none.
+        transports: transports
+          .filter(({ demux }) => demux !== 'component')
+          .map(({ id, demux, egressPort, dtls, ice, remote }) => [
+            ...[id, demux, egressPort, dtls?.role, dtls?.generation],
+            ...[ice?.local, ice?.remote, remote.endpoint],
+          ]),
+        routes,
+      };
+    };
+    const usedPorts = (call: ModelCall): readonly (number | null)[] =>
+      planOf(call).transports.flatMap(({ demux, egressPort }) =>
+        demux === 'component' ? [] : egressPort,
+      );
+    const callOf = ({ offer, answer, keys }: (typeof shapes)[string]): ModelCall => {
+      const call = new ModelCall();
+      call.offer(offer, keys);
+      call.answer(answer);
+      return call;
+    };
+    const restored = ({ state }: ModelCall): CallState => {
+      if (state === null) throw new Error('no call');
+      return decodeCall('call', encodeCall(state, 'JSON', settings), settings).state;
+    };
+
+    for (const was of named)
+      for (const is of named.filter((each) => each !== was)) {
+        it(`go on until it is answered: ${was}, then ${is}`, () => {
+          const call = callOf(shape(was));
+          const before = treated(call);
+          const ports = usedPorts(call);
+          for (let twice = 0; twice < 2; twice += 1) {
+            call.offer(shape(is).offer, { ...shape(is).keys, toTag: 'x' });
+            isWhole(call);
+            expect(treated(call), 'not answered').to.deep.equal(before);
+            expect(usedPorts(call)).to.deep.equal(ports);
+          }
+          const other = callOf(shape(was));
+          other.state = restored(call);
+          isWhole(other);
+          expect(treated(other), 'not answered, restored').to.deep.equal(before);
+          call.offer(shape(was).offer, { ...shape(was).keys, toTag: 'x' });
+          call.answer(shape(was).answer);
+          isWhole(call);
+          expect(treated(call), 'as before').to.deep.equal(before);
+        });
+
+        it(`are changed by its answer: ${was}, then ${is}`, () => {
+          const call = callOf(shape(was));
+          call.offer(shape(is).offer, { ...shape(is).keys, toTag: 'x' });
+          const other = callOf(shape(was));
+          other.state = restored(call);
+          const told = [call, other].map((each) => {
+            const answer = each.answer(shape(is).answer);
+            isWhole(each);
+            for (const { bundle: known, agreed } of each.state?.medias ?? []) {
+              expect(agreed).to.equal(null);
+              expect(known.carrier === null || known.agreed).to.equal(true);
+            }
+            const groups = groupsOf(answer);
+            const shared = new Set(portsOf(answer)).size === 1;
+            expect(shared).to.equal(groups.some((group) => group.includes(' ')));
+            return [groups, portsOf(answer), usedPorts(each)];
+          });
+          expect(told[1]).to.deep.equal(told[0]);
+        });
+      }
   });
 });
