@@ -35,8 +35,8 @@ interface AddressPorts {
   readonly excluded: number;
   /** Until when a port that another program holds is left alone, ms on the injected clock. */
   readonly busyUntil: Map<number, number>;
-  /** Until when a port that a call has had comes after all others, in the order of time. */
-  readonly restUntil: Map<number, number>;
+  /** Until when a port that a call has had comes after all others, ms on the injected clock. */
+  readonly restUntil: Float64Array;
   count: number;
   last: number;
 }
@@ -86,7 +86,7 @@ export class PortPool implements PortAllocator {
         used,
         excluded,
         busyUntil: new Map(),
-        restUntil: new Map(),
+        restUntil: new Float64Array(used.length),
         count: 0,
         last: 0,
       };
@@ -97,52 +97,55 @@ export class PortPool implements PortAllocator {
 
   allocate(localAddress: string, count: number): number {
     const ports = this.#of(localAddress);
+    const nowMs = this.nowMs();
+    const place = this.random();
+    let index = this.#findRun(ports, count, place, nowMs, nowMs);
+    // Those that rest as well.
+    if (index < 0) index = this.#findRun(ports, count, place, nowMs, Infinity);
+    if (index < 0) throw new PortAllocationError('range-exhausted', localAddress, count);
+    for (let i = 0; i < count; i++) ports.used[index + i] = 1;
+    ports.count += count;
     const { min } = ports.range;
-    const [first, stride] = count === 1 ? [0, 1] : [min % 2, 2];
-    const slots = Math.floor((ports.used.length - first - count) / stride) + 1;
-    if (slots > 0) {
-      const start = Math.floor(this.random() * slots);
-      this.#rested(ports);
-      for (const tired of ports.restUntil.size === 0 ? [false] : [false, true]) {
-        for (let step = 0; step < slots; step++) {
-          const index = first + ((start + step) % slots) * stride;
-          if (!this.#freeRun(ports, index, count, tired)) continue;
-          for (let i = 0; i < count; i++) ports.used[index + i] = 1;
-          ports.count += count;
-          ports.last = min + index + count - 1;
-          return min + index;
-        }
-      }
-    }
-    throw new PortAllocationError('range-exhausted', localAddress, count);
+    ports.last = min + index + count - 1;
+    return min + index;
   }
 
-  #rested({ restUntil }: AddressPorts): void {
-    if (restUntil.size === 0) return;
-    const now = this.nowMs();
-    for (const [index, until] of restUntil) {
-      if (until > now) return;
-      restUntil.delete(index);
+  /**
+   * Index of so many free ports in a row that rest until `restedMs` at most; -1: there are none.
+   * @param place where to begin, of 1.
+   */
+  #findRun(
+    ports: AddressPorts,
+    count: number,
+    place: number,
+    nowMs: number,
+    restedMs: number,
+  ): number {
+    const { used, restUntil, range } = ports;
+    const [first, stride] = count === 1 ? [0, 1] : [range.min % 2, 2];
+    const slots = Math.floor((used.length - first - count) / stride) + 1;
+    const start = Math.floor(place * slots);
+    for (let step = 0; step < slots; step++) {
+      const index = first + ((start + step) % slots) * stride;
+      let i = 0;
+      while (
+        i < count &&
+        used[index + i] === 0 &&
+        (restUntil[index + i] ?? 0) <= restedMs &&
+        (ports.busyUntil.size === 0 || !this.#isBusy(ports, index + i, nowMs))
+      )
+        i += 1;
+      if (i === count) return index;
     }
+    return -1;
   }
 
-  /** @param tired ports that rest count as well. */
-  #freeRun(ports: AddressPorts, index: number, count: number, tired: boolean): boolean {
-    for (let i = 0; i < count; i++) {
-      if (!this.#free(ports, index + i)) return false;
-      if (!tired && ports.restUntil.has(index + i)) return false;
-    }
-    return true;
-  }
-
-  #free(ports: AddressPorts, index: number): boolean {
-    if (ports.used[index] !== 0) return false;
-    if (ports.busyUntil.size === 0) return true;
-    const until = ports.busyUntil.get(index);
-    if (until === undefined) return true;
-    if (until > this.nowMs()) return false;
-    ports.busyUntil.delete(index);
-    return true;
+  #isBusy({ busyUntil }: AddressPorts, index: number, nowMs: number): boolean {
+    const until = busyUntil.get(index);
+    if (until === undefined) return false;
+    if (until > nowMs) return true;
+    busyUntil.delete(index);
+    return false;
   }
 
   /** Marks a given port as used (restore); one outside the range is nobody's and stays so. false: it is taken. */
@@ -165,9 +168,7 @@ export class PortPool implements PortAllocator {
   release(localAddress: string, port: number): void {
     if (!this.giveBack(localAddress, port)) return;
     const { restUntil, range } = this.#of(localAddress);
-    // In order of time, whatever it was before.
-    restUntil.delete(port - range.min);
-    restUntil.set(port - range.min, this.nowMs() + restMs);
+    restUntil[port - range.min] = this.nowMs() + restMs;
   }
 
   /** As if nobody had had it. false: nobody has. */
