@@ -99,6 +99,9 @@ export class ReplyCache {
   readonly #generationMs: number;
   readonly #maxBytes: number;
   readonly #chunkBytes: number;
+  /** The cookie that was hashed last: a request is looked up, and its reply is kept. */
+  #hashed = '';
+  #hash = hashOf('');
   /** By cookie. */
   readonly #inProgress = new Map<string, Pending>();
   /** The latest place of each cookie, by its hash. */
@@ -125,7 +128,7 @@ export class ReplyCache {
 
   /** The reply given to this request, or null. */
   lookup(message: NgMessage): Buffer | null {
-    const hash = hashOf(message.cookie);
+    const hash = this.#hashOf(message.cookie);
     if (!this.#latest.has(hash)) return null;
     // What is due may be this very reply.
     this.expire();
@@ -140,6 +143,14 @@ export class ReplyCache {
       place = this.#number(place, field.earlier);
     }
     return null;
+  }
+
+  #hashOf(cookie: string): number {
+    if (cookie !== this.#hashed) {
+      this.#hashed = cookie;
+      this.#hash = hashOf(cookie);
+    }
+    return this.#hash;
   }
 
   #chunkOf(place: number): Chunk {
@@ -165,13 +176,14 @@ export class ReplyCache {
   /** Keeps a reply and hands it to the duplicates that wait for it. Returns it as it is kept. */
   store(message: NgMessage, reply: Buffer): Buffer {
     const { cookie, body } = message;
-    const hash = hashOf(cookie);
+    const hash = this.#hashOf(cookie);
     const length = cookie.length + body.length + reply.length;
     if (length > this.#maxBytes / greatestPart) {
       for (const waiter of this.#finish(message)) waiter(reply);
       return reply;
     }
-    const chunk = this.#chunkFor(length);
+    const nowMs = this.#nowMs();
+    const chunk = this.#chunkFor(length, nowMs);
     const count = chunk.places.length / fields;
     const at = chunk.used - count * bytesPerEntry;
     const bodyAt = at + chunk.bytes.write(cookie, at, 'latin1');
@@ -180,7 +192,7 @@ export class ReplyCache {
     chunk.bytes.set(body, bodyAt);
     chunk.bytes.set(reply, replyAt);
     chunk.used += length + bytesPerEntry;
-    chunk.lastMs = this.#nowMs();
+    chunk.lastMs = nowMs;
     const earlier = this.#latest.get(hash) ?? none;
     const place = chunk.slot * maxPlaces + count;
     chunk.places.push(hash, at, bodyAt, replyAt, end, earlier);
@@ -248,7 +260,11 @@ export class ReplyCache {
 
   /** Lets go of what is over age; to be called now and then, when nothing else is. */
   expire(): void {
-    const due = this.#nowMs() - this.#generationMs;
+    this.#expire(this.#nowMs());
+  }
+
+  #expire(nowMs: number): void {
+    const due = nowMs - this.#generationMs;
     for (;;) {
       const oldest = this.#chunks[0];
       if (oldest === undefined || oldest.lastMs >= due) return;
@@ -257,9 +273,8 @@ export class ReplyCache {
   }
 
   /** The chunk that takes a reply of `length` bytes; a longer one than any gets its own. */
-  #chunkFor(length: number): Chunk {
-    this.expire();
-    const nowMs = this.#nowMs();
+  #chunkFor(length: number, nowMs: number): Chunk {
+    this.#expire(nowMs);
     const newest = this.#chunks[this.#chunks.length - 1];
     const needed = length + bytesPerEntry;
     if (
