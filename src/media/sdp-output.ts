@@ -82,22 +82,31 @@ function sessionEdit(
 ): SessionEdit {
   const { request, context } = output;
   const places = new TransportLines(pairs);
-  const medias = pairs.map((pair) => mediaEdit(output, pair, places));
-  const relayed = pairs.filter(({ rejected, untouched }) => !rejected && !untouched);
-  const passed = relayed.some(isPassed);
-  const lite = relayed.some(({ receiver: { ice } }) => ice.enabled && ice.lite);
-  const secure = passed || pairs.some((pair) => hasOwnSecurity(pair.section.protocol));
+  const medias: MediaEdit[] = [];
+  let passed = 0;
+  let relayed = 0;
+  let lite = false;
+  let secure = false;
+  for (const pair of pairs) {
+    medias.push(mediaEdit(output, pair, places));
+    secure ||= hasOwnSecurity(pair.section.protocol);
+    if (pair.rejected || pair.untouched) continue;
+    const { ice } = pair.receiver;
+    relayed += 1;
+    if (isPassed(pair)) passed += 1;
+    lite ||= ice.enabled && ice.lite;
+  }
+  const addedAttributes: string[] = [];
+  if (request.flags.has('loop-protect')) addedAttributes.push(`rtpengine:${context.instanceId}`);
+  if (lite) addedAttributes.push('ice-lite');
+  if (places.any) addedAttributes.push(...groupLines(pairs));
   return {
     origin: originFor(output, session, pairs),
     name: sessionName(output, session),
-    addedAttributes: [
-      ...(request.flags.has('loop-protect') ? [`rtpengine:${context.instanceId}`] : []),
-      ...(lite ? ['ice-lite'] : []),
-      ...groupLines(pairs),
-    ],
-    stripIce: !passed,
-    stripSecurity: !secure,
-    stripGroups: !(passed && relayed.every(isPassed)),
+    addedAttributes,
+    stripIce: passed === 0,
+    stripSecurity: passed === 0 && !secure,
+    stripGroups: passed === 0 || passed < relayed,
     attributes: request.edits?.attributes?.get('session') ?? null,
     medias,
   };
@@ -143,7 +152,8 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
   const { kind, draft, request } = output;
   const { section, receiver } = pair;
   // Of a bundle the lines of its transport are those of the media that has it, and one section has them.
-  const carried = { ...pair, receiver: draft.media(carrierOf(receiver)) };
+  const carrier = carrierOf(receiver);
+  const carried = carrier === receiver.id ? pair : { ...pair, receiver: draft.media(carrier) };
   const saysWhere = places.has(pair);
   const bundleOnly = places.isBundleOnly(pair);
   const connection = localConnection(output, carried.receiver, pair);
@@ -169,7 +179,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
         ? plainProtocol(receiver.protocol)
         : null,
     connection: stays ? (connectionOf(section, pair.session) ?? connection) : connection,
-    formats: listed ? receiver.formats.split(' ') : refusedFormats(output, pair),
+    formats: listed ? formatList(receiver.formats) : refusedFormats(output, pair),
     addedCodecs: listed ? undescribed(pair) : [],
     rtp,
     // What the receiver reads: we send what comes from the other side, we take what it can get.
@@ -202,6 +212,22 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
   };
 }
 
+/** Phones have the same lists again and again; who invents others does not fill the memory. */
+const knownFormats = new Map<string, readonly string[]>();
+const maxKnownFormats = 256;
+const maxKnownLength = 256;
+
+function formatList(formats: string): readonly string[] {
+  let list = knownFormats.get(formats);
+  if (list === undefined) {
+    list = formats.split(' ');
+    if (formats.length > maxKnownLength) return list;
+    if (knownFormats.size >= maxKnownFormats) knownFormats.clear();
+    knownFormats.set(formats, list);
+  }
+  return list;
+}
+
 /** A refused section shows the offerer its own formats: it may not know others (RFC 3264 §6). */
 function refusedFormats({ kind }: OutputRequest, pair: MediaPair): readonly string[] | null {
   const { rejected, untouched, receiver, section } = pair;
@@ -210,17 +236,27 @@ function refusedFormats({ kind }: OutputRequest, pair: MediaPair): readonly stri
   if (offered.length > 0 && isRtpProtocol(section.protocol)) {
     return offered.map(({ payloadType }) => String(payloadType));
   }
-  return receiver.formats === '' ? null : receiver.formats.split(' ');
+  return receiver.formats === '' ? null : formatList(receiver.formats);
 }
 
 /** Codecs of the offer that the section names without saying what they are, or that stand in for its own. */
 function undescribed({ section, receiver }: MediaPair): readonly SdpCodec[] {
   const written = codecsOf(section);
-  const isDescribed = (wanted: number): boolean =>
-    written.some(({ payloadType, encoding }) => payloadType === wanted && encoding !== '');
-  return receiver.codecs
-    .filter(({ payloadType, encoding }) => encoding !== '' && !isDescribed(payloadType))
-    .map((codec) => ({ ...codec, rtcpFeedback: [] }));
+  let added: SdpCodec[] | null = null;
+  for (const codec of receiver.codecs) {
+    if (codec.encoding === '' || isDescribed(written, codec.payloadType)) continue;
+    added ??= [];
+    added.push({ ...codec, rtcpFeedback: [] });
+  }
+  return added ?? nothing;
+}
+
+const nothing: readonly never[] = [];
+
+function isDescribed(written: readonly SdpCodec[], wanted: number): boolean {
+  for (const { payloadType, encoding } of written)
+    if (payloadType === wanted && encoding !== '') return true;
+  return false;
 }
 
 function offersMux(pair: MediaPair, request: SignallingRequest): boolean {

@@ -1,6 +1,6 @@
 /** Which section of a body is which section of the call, where one side has fewer of them. */
 import type { CallDraft } from './call-draft.js';
-import type { Media } from './call-state.js';
+import type { Media, Participant } from './call-state.js';
 import type { Dialogue } from './dialogue.js';
 import type { SdpDocument, SdpMedia, SdpSession } from '../sdp/types.js';
 
@@ -17,13 +17,14 @@ export function completed(
 ): SdpDocument {
   const leftOut = new Set<number>();
   for (const id of sender.medias) {
-    const media = draft.media(id);
+    const media = draft.mediaAsIs(id);
     if (media.flags.has('left-out')) leftOut.add(media.index);
   }
-  if (kind === 'offer' && leftOut.size === 0) return document;
-  const others = new Map<number, Media>();
+  if (leftOut.size === 0 && (kind === 'offer' || isAnswered(document, draft, opposite)))
+    return document;
+  const others = new Map<number, Readonly<Media>>();
   for (const id of opposite.medias) {
-    const media = draft.media(id);
+    const media = draft.mediaAsIs(id);
     others.set(media.index, media);
   }
   let index = 0;
@@ -56,7 +57,18 @@ export function completed(
   };
 }
 
-const refusedSection = ({ type, protocol, formats }: Media): SdpMedia => ({
+/** The section that would come next was not offered. */
+function isAnswered({ sessions }: SdpDocument, draft: CallDraft, { medias }: Participant): boolean {
+  let next = 1;
+  for (const session of sessions) next += session.medias.length;
+  for (const id of medias) {
+    const { index, offered } = draft.mediaAsIs(id);
+    if (index === next && offered !== null) return false;
+  }
+  return true;
+}
+
+const refusedSection = ({ type, protocol, formats }: Readonly<Media>): SdpMedia => ({
   type,
   port: 0,
   portCount: 1,

@@ -27,14 +27,23 @@ export const groupLines = (pairs: readonly MediaPair[]): readonly string[] =>
     (members) => `group:BUNDLE ${members.map(({ receiver }) => receiver.mid ?? '').join(' ')}`,
   );
 
+const noneTagged: ReadonlySet<number> = new Set();
+
 /** Where a section says what belongs to its transport. */
 export class TransportLines {
+  /** There are bundles. */
+  readonly any: boolean;
   readonly #tagged: ReadonlySet<number>;
 
   constructor(pairs: readonly MediaPair[]) {
-    this.#tagged = new Set(
-      [...groupsOf(pairs).values()].flatMap(([first]) => (first === undefined ? [] : first.index)),
-    );
+    this.any = pairs.some(isLive);
+    this.#tagged = this.any
+      ? new Set(
+          [...groupsOf(pairs).values()].flatMap(([first]) =>
+            first === undefined ? [] : first.index,
+          ),
+        )
+      : noneTagged;
   }
 
   /**
