@@ -2,7 +2,13 @@
  * A copy of a call that one command changes before it is published. An entity is copied when it is asked for
  * first: of a call with hundreds of branches a command concerns two or three.
  */
-import { isSameEntity } from './call-change.js';
+import {
+  isSameEndpointMap,
+  isSameMedia,
+  isSameParticipant,
+  isSameSocket,
+  isSameStream,
+} from './call-change.js';
 import {
   copyOfEndpointMap,
   copyOfMedia,
@@ -26,10 +32,10 @@ import {
   type StreamFlag,
 } from './call-state.js';
 import { noBundle, noIce, plainMedia } from './media-attributes.js';
-import { noteChanges, type EntityKind } from './state-changes.js';
+import { entityKinds, noteChanges, type EntityKind } from './state-changes.js';
 
 /**
- * Shared, and lists of ids grow by `concat`: a list of its own for nothing takes 32 bytes, one that is spread room for
+ * Shared, and lists of ids grow by `withId`: a list of its own for nothing takes 32 bytes, one that is spread room for
  * 16 entries more. Thousands of calls stand.
  */
 const none: readonly never[] = [];
@@ -41,8 +47,27 @@ interface Entity {
   readonly id: number;
 }
 
+/** What is done with entities of one kind. */
+interface Kind<T> {
+  readonly name: EntityKind;
+  copyOf(from: T): T;
+  isSame(one: T, other: T): boolean;
+}
+
+const ofParticipants: Kind<Participant> = {
+  ...{ name: 'participants', copyOf: copyOfParticipant, isSame: isSameParticipant },
+};
+const ofMedias: Kind<Media> = { name: 'medias', copyOf: copyOfMedia, isSame: isSameMedia };
+const ofStreams: Kind<Stream> = { name: 'streams', copyOf: copyOfStream, isSame: isSameStream };
+const ofSockets: Kind<LocalSocket> = {
+  ...{ name: 'sockets', copyOf: copyOfSocket, isSame: isSameSocket },
+};
+const ofEndpointMaps: Kind<EndpointMap> = {
+  ...{ name: 'endpointMaps', copyOf: copyOfEndpointMap, isSame: isSameEndpointMap },
+};
+
 interface Copy {
-  readonly kind: EntityKind;
+  readonly kind: Kind<Entity>;
   readonly list: Entity[];
   readonly at: number;
   readonly copy: Entity;
@@ -64,6 +89,13 @@ function entityAt<T extends Entity>(entities: readonly T[], id: number): T {
   const entity = entities[positionOf(entities, id)];
   if (entity === undefined) throw new RangeError(`no entity ${id} in the call`);
   return entity;
+}
+
+/** Whether the entity is one of those, nearly always at the same place. */
+function isAmong<T extends Entity>(entities: readonly T[], entity: T, at: number): boolean {
+  const other = entities[at];
+  // Where something was taken out, places are others.
+  return other === entity || (other?.id !== entity.id && entities.includes(entity));
 }
 
 /**
@@ -119,16 +151,21 @@ export function newCallState(call: NewCall): CallState {
   };
 }
 
+/** The ids with one more, without room for others. */
+function withId(ids: readonly number[], id: number): readonly number[] {
+  const first = ids[0];
+  if (first === undefined) return [id];
+  return ids.length === 1 ? [first, id] : ids.concat(id);
+}
+
 /** Finds and adds the entities of a call under change. */
 export class CallDraft {
   readonly state: DraftedState;
   /** Entities from here on are the draft's. */
   readonly #firstIds: CallState['nextIds'];
-  /** Copies that were made. */
-  readonly #own = new Set<Entity>();
   readonly #copies: Copy[] = [];
   readonly #previous: CallState;
-  readonly #lists: readonly (readonly [EntityKind, readonly Entity[]])[];
+  readonly #lists: Readonly<Record<EntityKind, readonly Entity[]>>;
 
   constructor(previous: CallState) {
     this.#previous = previous;
@@ -142,36 +179,46 @@ export class CallDraft {
     state.endpointMaps = previous.endpointMaps.slice();
     state.nextIds = { participant, media, stream, socket, endpointMap };
     this.state = state as DraftedState;
-    this.#lists = [
-      ['participants', state.participants],
-      ['medias', state.medias],
-      ['streams', state.streams],
-      ['sockets', state.sockets],
-      ['endpointMaps', state.endpointMaps],
-    ];
+    const { participants, medias, streams, sockets, endpointMaps } = state;
+    this.#lists = { participants, medias, streams, sockets, endpointMaps };
   }
 
   /** To be looked at and changed, as what the following four give. */
   participant(id: number): Participant {
     const first = this.#firstIds.participant;
-    return this.#changed('participants', this.state.participants, id, first, copyOfParticipant);
+    return this.#changed(
+      this.state.participants,
+      this.#previous.participants,
+      id,
+      first,
+      ofParticipants,
+    );
   }
 
   media(id: number): Media {
-    return this.#changed('medias', this.state.medias, id, this.#firstIds.media, copyOfMedia);
+    const first = this.#firstIds.media;
+    return this.#changed(this.state.medias, this.#previous.medias, id, first, ofMedias);
   }
 
   stream(id: number): Stream {
-    return this.#changed('streams', this.state.streams, id, this.#firstIds.stream, copyOfStream);
+    const first = this.#firstIds.stream;
+    return this.#changed(this.state.streams, this.#previous.streams, id, first, ofStreams);
   }
 
   socket(id: number): LocalSocket {
-    return this.#changed('sockets', this.state.sockets, id, this.#firstIds.socket, copyOfSocket);
+    const first = this.#firstIds.socket;
+    return this.#changed(this.state.sockets, this.#previous.sockets, id, first, ofSockets);
   }
 
   endpointMap(id: number): EndpointMap {
     const first = this.#firstIds.endpointMap;
-    return this.#changed('endpointMaps', this.state.endpointMaps, id, first, copyOfEndpointMap);
+    return this.#changed(
+      this.state.endpointMaps,
+      this.#previous.endpointMaps,
+      id,
+      first,
+      ofEndpointMaps,
+    );
   }
 
   /** To be looked at only. */
@@ -192,18 +239,17 @@ export class CallDraft {
   }
 
   #changed<T extends Entity>(
-    kind: EntityKind,
     list: T[],
+    previous: readonly T[],
     id: number,
     firstId: number,
-    copyOf: (from: T) => T,
+    kind: Kind<T>,
   ): T {
     const at = positionOf(list, id);
     const entity = list[at] ?? entityAt(list, id);
-    if (id >= firstId || this.#own.has(entity)) return entity;
-    const copy = copyOf(entity);
+    if (id >= firstId || !isAmong(previous, entity, at)) return entity;
+    const copy = kind.copyOf(entity);
     list[at] = copy;
-    this.#own.add(copy);
     this.#copies.push({ kind, list, at, copy, before: entity });
     return copy;
   }
@@ -213,8 +259,8 @@ export class CallDraft {
    * states (the plan and the stored value do) sees by identity what has changed.
    */
   finished(): CallState {
-    for (const { list, at, copy, before } of this.#copies)
-      if (list[at] === copy && isSameEntity(copy, before)) list[at] = before;
+    for (const { kind, list, at, copy, before } of this.#copies)
+      if (list[at] === copy && kind.isSame(copy, before)) list[at] = before;
     if (this.#previous.streams.length >= manyStreams) this.#tellChanges();
     return this.state;
   }
@@ -226,8 +272,9 @@ export class CallDraft {
       ...{ participants: [], medias: [], streams: [], sockets: [], endpointMaps: [] },
     };
     for (const { kind, list, at, copy } of this.#copies)
-      if (list[at] === copy) changed[kind].push(at);
-    for (const [kind, list] of this.#lists) {
+      if (list[at] === copy) changed[kind.name].push(at);
+    for (const kind of entityKinds) {
+      const list = this.#lists[kind];
       // Something was taken out: positions are others.
       if (state[kind] !== list || list.length < before[kind].length) return;
       changed[kind].sort((a, b) => a - b);
@@ -321,7 +368,7 @@ export class CallDraft {
       carried: nothingCarried,
     };
     this.state.medias.push(media);
-    participant.medias = participant.medias.concat(media.id);
+    participant.medias = withId(participant.medias, media.id);
     return media;
   }
 
@@ -344,7 +391,7 @@ export class CallDraft {
       carried: nothingCarried,
     };
     this.state.streams.push(stream);
-    media.streams = media.streams.concat(stream.id);
+    media.streams = withId(media.streams, stream.id);
     return stream;
   }
 
@@ -378,7 +425,7 @@ export class CallDraft {
     };
     this.state.endpointMaps.push(added);
     const media = this.media(map.mediaId);
-    media.endpointMaps = media.endpointMaps.concat(added.id);
+    media.endpointMaps = withId(media.endpointMaps, added.id);
     return added;
   }
 }

@@ -37,6 +37,7 @@ export interface AnsweringRequest extends DialogueRequest {
 const isPresent = (participant: Readonly<Participant>): boolean => participant.deletedMicros === 0;
 
 function moveToFront(ids: readonly number[], id: number): readonly number[] {
+  if (ids.length === 0) return [id];
   return ids[0] === id ? ids : [id, ...ids.filter((other) => other !== id)];
 }
 

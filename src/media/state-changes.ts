@@ -8,6 +8,10 @@ import type { CallState } from './call-state.js';
 /** Lists of the entities of a call. */
 export type EntityKind = 'participants' | 'medias' | 'streams' | 'sockets' | 'endpointMaps';
 
+export const entityKinds: readonly EntityKind[] = [
+  ...(['participants', 'medias', 'streams', 'sockets', 'endpointMaps'] as const),
+];
+
 /** Ascending positions of entities that are new or others. */
 export type Positions = Readonly<Record<EntityKind, readonly number[]>>;
 

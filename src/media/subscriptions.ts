@@ -25,10 +25,13 @@ function mediaAtIndex(draft: CallDraft, participant: Participant, index: number)
 function subscribe(subscriber: Media, source: Media): void {
   const first = subscriber.subscriptions[0];
   if (first?.mediaId === source.id && first.offerAnswer) return;
-  subscriber.subscriptions = [
-    offerAnswerTo(source.id),
-    ...subscriber.subscriptions.filter((subscription) => subscription.mediaId !== source.id),
-  ];
+  subscriber.subscriptions =
+    first === undefined
+      ? [offerAnswerTo(source.id)]
+      : [
+          offerAnswerTo(source.id),
+          ...subscriber.subscriptions.filter((subscription) => subscription.mediaId !== source.id),
+        ];
 }
 
 /**
@@ -43,6 +46,8 @@ export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): voi
     subscribe(media, opposite);
     subscribe(opposite, media);
   }
+  // Nobody else has any.
+  if (draft.state.medias.length === from.medias.length + to.medias.length) return;
   const inDialogue = new Set([...from.medias, ...to.medias]);
   const ends = (subscription: Subscription): boolean =>
     subscription.offerAnswer && inDialogue.has(subscription.mediaId);

@@ -1,4 +1,11 @@
 import { expect } from 'chai';
+import {
+  isSameEndpointMap,
+  isSameMedia,
+  isSameParticipant,
+  isSameSocket,
+  isSameStream,
+} from '../../../src/media/call-change.js';
 import type { CallState } from '../../../src/media/call-state.js';
 import { withoutParticipant } from '../../../src/media/removal.js';
 import { body, ModelCall } from '../../support/unit/media.js';
@@ -80,4 +87,35 @@ describe('a call under change', () => {
     if (before === null || call.state === null) throw new Error('no call');
     expect(changed(call.state, before)).to.be.below(3);
   });
+
+  it('compares every member of two entities, and lists by what is in them', () => {
+    const call = new ModelCall();
+    call.offer(body(6000));
+    call.answer(body(7000), { toTag: 'x' });
+    if (call.state === null) throw new Error('no call');
+    const { participants, medias, streams, sockets, endpointMaps } = call.state;
+    compares(participants[0], isSameParticipant);
+    compares(medias[0], isSameMedia);
+    compares(streams[0], isSameStream);
+    compares(sockets[0], isSameSocket);
+    compares(endpointMaps[0], isSameEndpointMap);
+  });
 });
+
+/** Of whatever kind: all of its members count. */
+function compares<E extends { readonly id: number }>(
+  entity: E | undefined,
+  isSame: (one: E, other: E) => boolean,
+): void {
+  if (entity === undefined) throw new Error('there is no such entity');
+  const other = Symbol('another value');
+  expect(isSame({ ...entity }, entity)).to.equal(true);
+  for (const [name, value] of Object.entries(entity)) {
+    expect(isSame({ ...entity, [name]: other }, entity), name).to.equal(false);
+    if (!Array.isArray(value)) continue;
+    expect(isSame({ ...entity, [name]: [...(value as unknown[])] }, entity), name).to.equal(true);
+    expect(isSame({ ...entity, [name]: [...(value as unknown[]), 1] }, entity), name).to.equal(
+      false,
+    );
+  }
+}
