@@ -14,7 +14,7 @@ import type { PayloadAction, PayloadRules } from './relay.js';
 
 /** What is wanted of the packets of one participant: its own settings, or the call's. */
 export interface Restrictions {
-  readonly blockMedia: boolean;
+  blockMedia: boolean;
   readonly blockDtmf: BlockDtmf;
   readonly silenceMedia: boolean;
 }
@@ -44,14 +44,14 @@ const silences: ReadonlyMap<string, PayloadAction> = new Map([
 const isPayloadType = ({ payloadType }: Codec): boolean => payloadType >= 0 && payloadType <= 127;
 
 /**
- * The rules for what `media` sends; null: everything is forwarded. `listeners` are those who hear it:
+ * The rules for what `media` sends; null: everything is forwarded. `listeners` gives those who hear it:
  * a payload type means what the SDP of its receiver says (RFC 3264 §5.1). `tellsDigits`: somebody wants to know
  * of each digit that is dialled.
  */
 export function payloadRules(
   restrictions: Restrictions,
   media: Media,
-  listeners: readonly Media[],
+  listeners: () => readonly Media[],
   tellsDigits = false,
 ): PayloadRules | null {
   const { blockMedia, blockDtmf, silenceMedia } = restrictions;
@@ -60,7 +60,7 @@ export function payloadRules(
   if (silenceMedia && !blockMedia && media.type === 'audio') {
     for (const [type, action] of staticSilence) types.set(type, action);
   }
-  for (const codec of [media, ...listeners].flatMap(({ codecs }) => codecs)) {
+  for (const codec of [media, ...listeners()].flatMap(({ codecs }) => codecs)) {
     if (!isPayloadType(codec)) continue;
     const action = actionOf(codec, restrictions, tellsDigits);
     if (action === (blockMedia ? 'drop' : 'forward')) types.delete(codec.payloadType);

@@ -2,12 +2,14 @@
 import { stateInUse } from './agreed.js';
 import { CallIndex, isHeld, type RouteTargets, type Subscriber } from './call-index.js';
 import {
+  noStats,
   type CallState,
   type Endpoint,
   type LocalSocket,
   type Media,
   type SrtpResume,
   type Stream,
+  type StreamStats,
 } from './call-state.js';
 import { extensionRewrite } from './bundle/extensions.js';
 import { Bundles } from './bundle/plan.js';
@@ -81,8 +83,9 @@ export function mediaPlan(
       const table = bundles.tableOf(stream, media);
       transports.push(table === null ? own : { ...own, demux: table });
     }
-    streams.push(streamPlan(index, stream, media, transport, settings));
-    addRoutes(routes, index, stream, media);
+    const plan = streamPlan(index, stream, media, transport, settings);
+    streams.push(plan);
+    addRoutes(routes, index, stream, media, plan.kind === 'opaque');
   }
   return { callId: state.callId, tos: state.tos, ports, transports, streams, routes };
 }
@@ -99,12 +102,9 @@ export function streamPart(
   settings: PlanSettings,
 ): StreamPart {
   const routes: RoutePlan[] = [];
-  addRoutes(routes, index, stream, media);
-  return {
-    transport: transportPlan(index, stream, media, ports),
-    stream: streamPlan(index, stream, media, stream.id, settings),
-    routes,
-  };
+  const plan = streamPlan(index, stream, media, stream.id, settings);
+  addRoutes(routes, index, stream, media, plan.kind === 'opaque');
+  return { transport: transportPlan(index, stream, media, ports), stream: plan, routes };
 }
 
 export const noSockets: readonly number[] = [];
@@ -201,17 +201,11 @@ function streamPlan(
 ): StreamPlan {
   const { state } = index;
   const isRtp = isRtpProtocol(media.protocol);
-  const receivers = index.receiversOf(media.id);
-  const owner = restrictionsOf(state, index.participants.get(media.participantId));
+  const restrictions = restrictionsOf(state, index.participants.get(media.participantId));
   // Blocked for everybody who hears it: as if its sender were.
+  if (isBlockedForAll(index, media)) restrictions.blockMedia = true;
   const kind = kindOf(index, stream, media);
   const tellsDigits = settings.tellsDigits || state.digitsTo !== '';
-  const restrictions = {
-    ...owner,
-    blockMedia:
-      owner.blockMedia ||
-      (receivers.length > 0 && receivers.every((receiver) => isBlocked(media, receiver))),
-  };
   return {
     id: stream.id,
     transport,
@@ -220,22 +214,32 @@ function streamPlan(
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
     payloads:
       isRtp && stream.component === 1
-        ? payloadRules(restrictions, media, receivers, tellsDigits && kind === 'rtp')
+        ? payloadRules(
+            restrictions,
+            media,
+            () => index.receiversOf(media.id),
+            tellsDigits && kind === 'rtp',
+          )
         : null,
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
     measured: settings.measureRtp && kind === 'rtp',
     ownRtcp: ownRtcpOf(state, stream, media, kind, settings.rtcpIntervalMs),
-    initialStats: {
-      packets: stream.stats.packets,
-      bytes: stream.stats.bytes,
-      errors: stream.stats.errors,
-      kernelPackets: stream.stats.kernelPackets,
-      kernelBytes: stream.stats.kernelBytes,
-      lastPacketMicros: 0,
-    },
+    initialStats: stream.stats === noStats ? nothingCounted : countedBefore(stream.stats),
   };
 }
+
+const countedBefore = (stats: StreamStats): StreamPlan['initialStats'] => ({
+  packets: stats.packets,
+  bytes: stats.bytes,
+  errors: stats.errors,
+  kernelPackets: stats.kernelPackets,
+  kernelBytes: stats.kernelBytes,
+  lastPacketMicros: 0,
+});
+
+/** Of nearly all streams. */
+const nothingCounted = countedBefore(noStats);
 
 /** Its side takes part in RTCP feedback (RFC 4585). What is encrypted cannot be taken out. */
 const hasFeedback = (index: CallIndex, media: Media): boolean =>
@@ -279,32 +283,55 @@ function renumbered(source: Media, receiver: Media): ReadonlyMap<number, number>
 const isBlocked = (media: Media, { blockedSources }: Media): boolean =>
   blockedSources.length > 0 && blockedSources.includes(media.id);
 
-function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media: Media): void {
+/** Of those who get its RTP, who are at least one. */
+function isBlockedForAll(index: CallIndex, media: Media): boolean {
+  let receivers = 0;
+  for (const { media: receiver, subscription } of index.subscribersOf(media.id)) {
+    if (subscription.rtcpOnly) continue;
+    if (!isBlocked(media, receiver)) return false;
+    receivers += 1;
+  }
+  return receivers > 0;
+}
+
+// Written out, not spread: routes are the most numerous part of a plan.
+const routeOf = (
+  from: Stream,
+  to: Stream,
+  kind: RoutePlan['kind'],
+  rewrite: RewritePlan | null,
+  withoutFeedback: boolean,
+): RoutePlan => ({
+  fromStream: from.id,
+  toStream: to.id,
+  kind,
+  withoutFeedback,
+  rewrite,
+  processor: null,
+});
+
+function addRoutes(
+  routes: RoutePlan[],
+  index: CallIndex,
+  stream: Stream,
+  media: Media,
+  opaque: boolean,
+): void {
   const { rtp, rtcp } = readersOf(index, media, index.targetsOf(stream));
-  const opaque = kindOf(index, stream, media) === 'opaque';
-  const add = (to: Stream, kind: RoutePlan['kind'], withoutFeedback: boolean): void => {
-    // Written out, not spread: routes are the most numerous part of a plan.
-    routes.push({
-      fromStream: stream.id,
-      toStream: to.id,
-      kind,
-      withoutFeedback,
-      rewrite: kind === 'rtcp' || opaque ? null : rewriteFor(index, media, to),
-      processor: null,
-    });
-  };
-  // While some others hear it.
-  const someBlocked = !index.receiversOf(media.id).every((receiver) => isBlocked(media, receiver));
   for (const target of rtp) {
     if (isHeld(target)) continue;
     const receiver = index.medias.get(target.mediaId);
-    if (someBlocked && receiver !== undefined && isBlocked(media, receiver)) continue;
-    add(target, 'rtp', false);
+    // While some others hear it.
+    if (receiver !== undefined && isBlocked(media, receiver) && !isBlockedForAll(index, media))
+      continue;
+    const rewrite = opaque ? null : rewriteFor(index, media, target);
+    routes.push(routeOf(stream, target, 'rtp', rewrite, false));
   }
   // Every datagram of an opaque stream goes the way of RTP.
   if (opaque) {
     if (stream.component === 1) return;
-    for (const target of rtcp) if (!isHeld(target)) add(target, 'rtp', false);
+    for (const target of rtcp)
+      if (!isHeld(target)) routes.push(routeOf(stream, target, 'rtp', null, false));
     return;
   }
   // Reports of our own replace the senders'.
@@ -314,7 +341,7 @@ function addRoutes(routes: RoutePlan[], index: CallIndex, stream: Stream, media:
     if (isHeld(target)) continue;
     const side = index.medias.get(target.mediaId);
     const withoutFeedback = feedback && side !== undefined && !hasFeedback(index, side);
-    add(target, 'rtcp', withoutFeedback);
+    routes.push(routeOf(stream, target, 'rtcp', null, withoutFeedback));
   }
 }
 
