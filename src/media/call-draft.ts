@@ -230,6 +230,10 @@ export class CallDraft {
     return entityAt(this.state.medias, id);
   }
 
+  streamAsIs(id: number): Readonly<Stream> {
+    return entityAt(this.state.streams, id);
+  }
+
   endpointMapAsIs(id: number): Readonly<EndpointMap> {
     return entityAt(this.state.endpointMaps, id);
   }

@@ -136,7 +136,7 @@ function openSockets(
   ports: PortAllocator,
 ): number[] {
   const first = ports.allocate(address.address, numPorts);
-  const sockets: number[] = [];
+  const sockets = new Array<number>(numPorts);
   for (let i = 0; i < numPorts; i++) {
     const streamId = media.streams[i] ?? media.streams[0];
     if (streamId === undefined) throw new RangeError('a media without streams needs no ports');
@@ -147,10 +147,9 @@ function openSockets(
       addressIndex: address.index,
       family: address.family,
     });
-    sockets.push(socket.id);
+    sockets[i] = socket.id;
   }
-  // Without the room that it has grown by.
-  return sockets.slice();
+  return sockets;
 }
 
 /** Opens ports on the addresses that the map has none on. One that has no free ports is left out. */
@@ -182,23 +181,35 @@ function openOthers(
 /** As many as the relay's agent takes. */
 const maxAddresses = 16;
 
+const noSockets: readonly number[] = [];
+
+/** The sockets at a position of the groups, one on each address; without room for others. */
+function socketsAt({ sockets: groups }: EndpointMap, position: number): readonly number[] {
+  if (groups.length === 1) {
+    const socket = groups[0]?.sockets[position];
+    return socket === undefined ? noSockets : [socket];
+  }
+  const sockets: number[] = [];
+  for (const { sockets: group } of groups) {
+    const socket = group[position];
+    if (socket !== undefined) sockets.push(socket);
+  }
+  return sockets.slice();
+}
+
 /**
  * Makes the sockets of `map` the ones that the streams of `media` use: those on its first address, or, where
  * ICE has chosen, on that one.
  */
 export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): void {
   const choosesByIce = inUse(media).ice.enabled;
-  for (const [position, streamId] of media.streams.entries()) {
-    const stream = draft.stream(streamId);
-    const sockets: number[] = [];
-    for (const { sockets: group } of map.sockets) {
-      const socket = group[position];
-      if (socket !== undefined) sockets.push(socket);
-    }
+  for (let position = 0; position < media.streams.length; position++) {
+    const stream = draft.stream(media.streams[position] ?? -1);
+    const sockets = socketsAt(map, position);
     const chosen = stream.selectedSocket;
     const stays = choosesByIce && chosen !== null && sockets.includes(chosen);
     if (!stays) stream.iceRoute = null;
-    stream.sockets = sockets.slice();
+    stream.sockets = sockets;
     stream.selectedSocket = stays ? chosen : (sockets[0] ?? null);
   }
 }

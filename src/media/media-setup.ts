@@ -98,7 +98,14 @@ function codecFrom(codec: SdpCodec, mediaType: string, ptimeMs: number): Codec {
   };
 }
 
-const knownCodecs = new WeakMap<readonly SdpCodec[], Map<string, readonly Codec[]>>();
+/** What a list became in a section of a type with a packet time. */
+interface KnownCodecs {
+  readonly type: string;
+  readonly ptimeMs: number;
+  readonly codecs: readonly Codec[];
+}
+
+const knownCodecs = new WeakMap<readonly SdpCodec[], KnownCodecs[]>();
 /** Packet times that one list comes with. */
 const maxPtimes = 16;
 
@@ -107,17 +114,15 @@ function codecsFrom(section: SdpMedia): readonly Codec[] {
   const written = codecsOf(section);
   let known = knownCodecs.get(written);
   if (known === undefined) {
-    known = new Map();
+    known = [];
     knownCodecs.set(written, known);
   }
+  const { type } = section;
   const ptimeMs = ptimeOf(section) ?? 0;
-  const key = `${section.type} ${ptimeMs}`;
-  let codecs = known.get(key);
-  if (codecs === undefined) {
-    codecs = written.map((codec) => codecFrom(codec, section.type, ptimeMs));
-    if (known.size >= maxPtimes) known.clear();
-    known.set(key, codecs);
-  }
+  for (const each of known) if (each.ptimeMs === ptimeMs && each.type === type) return each.codecs;
+  const codecs = written.map((codec) => codecFrom(codec, type, ptimeMs));
+  if (known.length >= maxPtimes) known.length = 0;
+  known.push({ type, ptimeMs, codecs });
   return codecs;
 }
 
@@ -219,19 +224,18 @@ export function isOnHold({ address, transport, session }: MediaPair): boolean {
 
 /** @param isAgreed something was answered before. */
 function applyDirection(kind: SignallingKind, pair: MediaPair, isAgreed: boolean): void {
-  const before = [pair.sender, pair.receiver].map(
-    ({ direction, agreedDirection }) => agreedDirection ?? direction,
-  );
+  const { sender, receiver } = pair;
+  const senderBefore = sender.agreedDirection ?? sender.direction;
+  const receiverBefore = receiver.agreedDirection ?? receiver.direction;
   const zeroAddress = isOnHold(pair);
   const direction = directionOf(pair.section, pair.session);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   const receives = (direction === 'sendrecv' || direction === 'recvonly') && !zeroAddress;
-  pair.sender.direction = directionOfFlags(receives, sends);
-  pair.receiver.direction = directionOfFlags(sends, receives);
-  [pair.sender, pair.receiver].forEach((media, at) => {
-    const agreed = kind === 'offer' && isAgreed ? (before[at] ?? null) : null;
-    media.agreedDirection = agreed === media.direction ? null : agreed;
-  });
+  sender.direction = directionOfFlags(receives, sends);
+  receiver.direction = directionOfFlags(sends, receives);
+  const waits = kind === 'offer' && isAgreed;
+  sender.agreedDirection = waits && senderBefore !== sender.direction ? senderBefore : null;
+  receiver.agreedDirection = waits && receiverBefore !== receiver.direction ? receiverBefore : null;
 }
 
 /**
@@ -404,8 +408,8 @@ function applyEndpoints(
   const rtcp = rtcpEndpoint(pair);
   const zeroAddress = isOnHold(pair);
   const candidate = passedCandidate(pair);
-  sender.streams.forEach((id, position) => {
-    const stream = draft.stream(id);
+  for (let position = 0; position < sender.streams.length; position++) {
+    const stream = draft.stream(sender.streams[position] ?? -1);
     const explicit = position === 1 ? rtcp : null;
     const port = transport.port === 0 ? position : transport.port + position;
     // Beyond the last port there is nothing to send to; what comes is heard.
@@ -426,7 +430,7 @@ function applyEndpoints(
     setStreamFlag(stream, 'pierce-nat', request.flags.has('pierce-nat'));
     setStreamFlag(stream, 'nat-wait', request.flags.has('nat-wait'));
     markMux(stream, sender);
-  });
+  }
 }
 
 /** The `rtcp` / `fallback-rtcp` marks of the streams follow the media's multiplexing. */
@@ -456,8 +460,10 @@ function knowsFirAlone({ attributes }: SdpMedia): boolean {
 }
 
 /** Its side has sent a body. */
-const isKnown = (draft: CallDraft, { streams }: Media): boolean =>
-  streams.some((id) => draft.stream(id).flags.has('filled'));
+function isKnown(draft: CallDraft, { streams }: Media): boolean {
+  for (const id of streams) if (draft.streamAsIs(id).flags.has('filled')) return true;
+  return false;
+}
 
 /** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
@@ -537,20 +543,22 @@ export function applySection(
   applyRtcpMux(kind, pair, request);
   ensureStreams(draft, receiver, section.portCount, context.nowMicros);
   ensureStreams(draft, sender, section.portCount, context.nowMicros);
-  const spokeIce = [speaksIce(inUse(sender)), speaksIce(inUse(receiver))];
+  const senderSpokeIce = speaksIce(inUse(sender));
+  const receiverSpokeIce = speaksIce(inUse(receiver));
   const warnings = applySecurity(draft, kind, pair, request, context, before);
-  applyEndpoints(draft, pair, request, context, spokeIce[0] === true && speaksIce(inUse(sender)));
+  applyEndpoints(draft, pair, request, context, senderSpokeIce && speaksIce(inUse(sender)));
   const checksOn = speaksIce(inUse(receiver));
   for (const id of receiver.streams) {
     const stream = draft.stream(id);
-    if (spokeIce[1] !== true || !checksOn) learnAgain(stream);
+    if (!receiverSpokeIce || !checksOn) learnAgain(stream);
     // What its offer said, until this answer ICE knew better.
-    if (spokeIce[1] === true && !checksOn && kind === 'answer')
+    if (receiverSpokeIce && !checksOn && kind === 'answer')
       stream.endpoint = stream.advertisedEndpoint;
     markMux(stream, receiver);
     setStreamFlag(stream, 'ice', receiver.ice.enabled);
   }
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
+  if (pair.carries === carriesNothing) return warnings;
   return [...warnings, ...applyCarried(draft, kind, pair, request, context, before)];
 }
 
@@ -563,7 +571,6 @@ function applyCarried(
   context: SignallingContext,
   before: Before,
 ): readonly string[] {
-  if (pair.carries === carriesNothing) return [];
   const warnings: string[] = [];
   for (const side of ['sender', 'receiver'] as const) {
     const live = pair.carries[side];
