@@ -41,13 +41,17 @@ const maxBacklogBytes = 1024 * 1024;
 /** How soon a reader that is too slow is tried again: at once while it takes something, then rarely. */
 const retryMs = { least: 1, most: 50 } as const;
 
-const isWide = /[^\x00-\xff]/;
+function isWide(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0xff) return true;
+  return false;
+}
+
 const wide = /[^\x00-\xff]+/g;
 const lineEnd = Buffer.from('\n');
 
 /** Wire text is one character per byte and leaves as those bytes; other characters leave as UTF-8. */
 export function toBytes(text: string): Buffer {
-  if (!isWide.test(text)) return Buffer.from(text, 'latin1');
+  if (!isWide(text)) return Buffer.from(text, 'latin1');
   const bytes = text.replace(wide, (piece) => Buffer.from(piece, 'utf8').toString('latin1'));
   return Buffer.from(bytes, 'latin1');
 }

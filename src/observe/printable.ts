@@ -36,7 +36,12 @@ function visible(piece: string): string {
 
 /** Could `text` do more than be read? Cheap, true too for some letters. */
 export function needsEscapes(text: string): boolean {
-  return suspicious.test(text);
+  // Nearly every text is plain, and of a short one that is seen before an expression has begun.
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code > 0x7e) return suspicious.test(text);
+  }
+  return false;
 }
 
 /** `text` with control characters as `\n`, `\x1b`, `\u202e`; a tab becomes a blank. */
