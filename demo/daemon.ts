@@ -4,8 +4,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { decodeBencode, encodeBencode, isDictionary } from '../src/ng-protocol/bencode.js';
-import type { NgDictionary, NgValue } from '../src/ng-protocol/dictionary.js';
+import { decodeBencode, encodeBencode } from '../src/ng-protocol/bencode.js';
+import { isDictionary, type NgDictionary, type NgValue } from '../src/ng-protocol/dictionary.js';
 
 const program = fileURLToPath(new URL('../dist/bin/rtprelayd.js', import.meta.url));
 

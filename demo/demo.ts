@@ -3,8 +3,7 @@
  * with 0 when no packet was lost.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isDictionary } from '../src/ng-protocol/bencode.js';
-import type { NgDictionary, NgValue } from '../src/ng-protocol/dictionary.js';
+import { isDictionary, type NgDictionary, type NgValue } from '../src/ng-protocol/dictionary.js';
 import { DemoDaemon } from './daemon.js';
 import { Phone, type Heard } from './phone.js';
 

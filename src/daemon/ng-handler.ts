@@ -8,7 +8,7 @@ import {
   type OfferAnswerRequest,
   type RestrictionRequest,
 } from '../ng-protocol/commands.js';
-import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+import { Members, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 import {
   formatSource,
   type FitsReply,
@@ -191,7 +191,7 @@ function run(
       const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
       const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
       const options = queryOptions(parts, request.callId, tags.length === 0 ? null : tags);
-      return callDictionary(shown.state, shown.statistics, options).set(...ok);
+      return callDictionary(shown.state, shown.statistics, options).add(...ok);
     }
     case 'list': {
       const calls: string[] = [];
@@ -364,12 +364,12 @@ function remove(
   const tag = request.fromTag === null || request.fromTag === '' ? null : request.fromTag;
   const chosen = tag === null ? null : (request.toTag ?? tag);
   const reply = request.flags.has('fast')
-    ? new Map<string, NgValue>()
+    ? new Members()
     : callDictionary(shown.state, shown.statistics, {
         ...options,
         tags: chosen === null ? null : [chosen],
       });
-  reply.set(...ok);
+  reply.add(...ok);
   return deleted.saved === committed ? reply : deleted.saved.then(() => reply);
 }
 

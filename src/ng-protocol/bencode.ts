@@ -2,7 +2,8 @@
  * Strict bencode codec for what comes off the wire: linear in the input's length, bounded in
  * depth, reads nothing beyond the buffer. Byte strings are latin1, one character per byte.
  */
-import type { NgDictionary, NgValue } from './dictionary.js';
+import { isDictionary, Members, type NgDictionary, type NgValue } from './dictionary.js';
+
 import { BencodeError } from './errors.js';
 
 /** Containers within containers; the reference daemon takes at least 60 (10.5 seen). */
@@ -22,6 +23,7 @@ const codeOfI = 0x69;
 const codeOfL = 0x6c;
 const codeOfMinus = 0x2d;
 const codeOfPlus = 0x2b;
+const codeOfPoint = 0x2e;
 const codeOf0 = 0x30;
 const codeOf9 = 0x39;
 
@@ -236,7 +238,37 @@ class Encoder {
     }
     if (!Number.isFinite(value)) throw new RangeError(`bencode cannot express ${value}`);
     // Bencode has integers only; readers accept decimal strings for numbers.
-    this.#string(String(value));
+    const micros = Math.round(value * 1e6);
+    if (value > 1 && value <= maxSmall && micros / 1e6 === value) this.#decimal(micros);
+    else this.#string(String(value));
+  }
+
+  /**
+   * As a string, what `String` makes of `micros / 1e6`: no other number of so few digits is nearer to that. It takes a
+   * microsecond to find that out for a time of day.
+   */
+  #decimal(micros: number): void {
+    const whole = Math.floor(micros / 1e6);
+    let fraction = micros - whole * 1e6;
+    let digits = 6;
+    while (fraction % 10 === 0) {
+      fraction /= 10;
+      digits -= 1;
+    }
+    let wholeDigits = 1;
+    for (let rest = whole; rest >= 10; rest = (rest / 10) | 0) wholeDigits += 1;
+    this.#reserve(maxDigits * 3);
+    this.#digits(wholeDigits + 1 + digits);
+    const bytes = this.#bytes;
+    bytes[this.#at++] = codeOfColon;
+    this.#digits(whole);
+    bytes[this.#at] = codeOfPoint;
+    this.#at += digits + 1;
+    for (let at = this.#at - 1; digits > 0; digits -= 1, at -= 1) {
+      const shorter = (fraction / 10) | 0;
+      bytes[at] = codeOf0 + fraction - shorter * 10;
+      fraction = shorter;
+    }
   }
 
   #byte(code: number): void {
@@ -247,7 +279,15 @@ class Encoder {
   #value(value: NgValue): void {
     if (typeof value === 'string') this.#string(value);
     else if (typeof value === 'number') this.#number(value);
-    else if (isDictionary(value)) {
+    else if (value instanceof Members) {
+      const { names, list } = value;
+      this.#byte(codeOfD);
+      for (let at = 0; at < names.length; at++) {
+        this.#string(names[at] ?? '');
+        this.#value(list[at] ?? '');
+      }
+      this.#byte(codeOfE);
+    } else if (isDictionary(value)) {
       this.#byte(codeOfD);
       value.forEach(this.#member);
       this.#byte(codeOfE);
@@ -260,11 +300,6 @@ class Encoder {
 }
 
 const encoder = new Encoder();
-
-/** Whether `value` is a dictionary. */
-export function isDictionary(value: NgValue | undefined): value is NgDictionary {
-  return value instanceof Map;
-}
 
 /** Whether `value` is a list. */
 export function isList(value: NgValue | undefined): value is readonly NgValue[] {

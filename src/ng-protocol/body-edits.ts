@@ -1,6 +1,6 @@
 /** Keys and flag words that change the body for the other side: sdp-attr, sdp-media-remove, codec, extmap, ptime. */
-import { isDictionary, isList } from './bencode.js';
-import type { NgValue } from './dictionary.js';
+import { isList } from './bencode.js';
+import { isDictionary, type NgValue } from './dictionary.js';
 import {
   isSignalling,
   noteIdle,

@@ -3,8 +3,7 @@
  * are byte strings, so `ü` is two characters there.
  */
 import { isUtf8 } from 'node:buffer';
-import { isDictionary } from './bencode.js';
-import type { NgDictionary, NgValue } from './dictionary.js';
+import { isDictionary, type NgDictionary, type NgValue } from './dictionary.js';
 import { NgError } from './errors.js';
 
 /** Containers within containers. */

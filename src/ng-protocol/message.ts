@@ -1,6 +1,6 @@
 /** `COOKIE SP DICT` (ng-protocol.md §1.1) and the errors of the framing (§2). */
-import { decodeBencode, encodeBencodeShared, isDictionary } from './bencode.js';
-import type { NgDictionary, NgValue } from './dictionary.js';
+import { decodeBencode, encodeBencodeShared } from './bencode.js';
+import { isDictionary, type NgDictionary, type NgValue } from './dictionary.js';
 import { BencodeError, NgError } from './errors.js';
 import { decodeJson, encodeJson } from './json.js';
 

@@ -3,7 +3,8 @@
  * type that of the reader. A new key is one row here; the request, its copy and its type follow.
  * Keys that are known and not acted on are in unsupported-keys.ts, flag words in flags.ts.
  */
-import { isDictionary, isList } from './bencode.js';
+import { isList } from './bencode.js';
+import { isDictionary } from './dictionary.js';
 import {
   isSignalling,
   noteIdle,

@@ -1,6 +1,6 @@
 /** The command `transform` (ng-protocol.md §3.18): what comes is sent on to a destination, in other codecs. */
-import { isDictionary, isList } from './bencode.js';
-import type { NgDictionary, NgValue } from './dictionary.js';
+import { isList } from './bencode.js';
+import { isDictionary, type NgDictionary, type NgValue } from './dictionary.js';
 import { integerOf, stringOf } from './values.js';
 import { canonicalAddress } from '../sdp/address.js';
 

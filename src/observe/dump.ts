@@ -1,11 +1,11 @@
 /** NG dictionaries as 10.5 writes them into the log at level 7. */
-import type { NgValue } from '../ng-protocol/dictionary.js';
+import { isDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 
 /** `{ "command": "list" }`; an empty container has two spaces in it, as there. */
 export function dumpText(value: NgValue): string {
   if (typeof value === 'string') return `"${value}"`;
   if (typeof value === 'number') return String(value);
-  if (value instanceof Map) {
+  if (isDictionary(value)) {
     const members: string[] = [];
     for (const [key, member] of value as ReadonlyMap<string, NgValue>) {
       members.push(`"${key}": ${dumpText(member)}`);

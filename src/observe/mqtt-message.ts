@@ -9,7 +9,7 @@ import type {
   Stream,
 } from '../media/call-state.js';
 import type { CallStatistics, MosEntry, StreamStatistics } from '../media/relay.js';
-import type { NgValue } from '../ng-protocol/dictionary.js';
+import { isDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 import type { Counters } from './counters.js';
 import { sourcesIn, type Source, type SourcesOf } from './sources.js';
 import { statisticsDictionary, statisticsSections, type Gauges } from './statistics.js';
@@ -47,7 +47,7 @@ const sourceKey = (media: Media, direction: Direction, { ssrc }: Source): string
   `${media.id} ${direction} ${ssrc}`;
 
 function jsonOf(value: NgValue): Json {
-  if (value instanceof Map) {
+  if (isDictionary(value)) {
     return Object.fromEntries([...value].map(([key, entry]) => [key, jsonOf(entry as NgValue)]));
   }
   if (Array.isArray(value)) return value.map((entry) => jsonOf(entry as NgValue));

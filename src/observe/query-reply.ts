@@ -19,7 +19,7 @@ import {
 } from '../media/media-attributes.js';
 import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
 import { sourcesIn, type Source, type SourcesOf } from './sources.js';
-import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+import { Members, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
   /** Only these participants (and those in dialogue with them); null: all. */
@@ -170,7 +170,7 @@ export function callDictionary(
   state: CallState,
   statistics: CallStatistics,
   options: QueryOptions,
-): Map<string, NgValue> {
+): Members {
   const byStream = new Map<number, StreamStatistics>();
   for (const entry of statistics.streams) byStream.set(entry.streamId, entry);
   const shown: Shown = {
@@ -195,15 +195,15 @@ export function callDictionary(
     // 10.5 lists a reporter from its first report with a MOS on.
     if (entry.average !== null) ssrcs.set(String(entry.ssrc), ssrcDictionary(entry));
   }
-  const dictionary = new Map<string, NgValue>()
-    .set('created', seconds(state.createdMicros))
-    .set('created_us', state.createdMicros % 1e6)
-    .set('created_ts', state.createdMicros / 1e6)
-    .set('last signal', seconds(state.lastSignalMicros))
-    .set('last redis update', seconds(options.storedMicros));
-  if (state.metadata !== '') dictionary.set('metadata', state.metadata);
-  if (reportsIn(options, 'global')) dictionary.set('SSRC', ssrcs);
-  return dictionary.set('tags', tags).set('totals', totals(state, byStream));
+  const dictionary = new Members()
+    .add('created', seconds(state.createdMicros))
+    .add('created_us', state.createdMicros % 1e6)
+    .add('created_ts', state.createdMicros / 1e6)
+    .add('last signal', seconds(state.lastSignalMicros))
+    .add('last redis update', seconds(options.storedMicros));
+  if (state.metadata !== '') dictionary.add('metadata', state.metadata);
+  if (reportsIn(options, 'global')) dictionary.add('SSRC', ssrcs);
+  return dictionary.add('tags', tags).add('totals', totals(state, byStream));
 }
 
 const reportsIn = ({ ssrcReporting }: QueryOptions, place: 'inline' | 'global'): boolean =>
@@ -238,9 +238,9 @@ const relationList = (
     const subscription = related.get(participant);
     if (subscription === undefined) continue;
     list.push(
-      new Map<string, NgValue>()
-        .set('tag', participant.tag ?? '')
-        .set('type', subscription.offerAnswer ? 'offer/answer' : 'pub/sub'),
+      new Members()
+        .add('tag', participant.tag ?? '')
+        .add('type', subscription.offerAnswer ? 'offer/answer' : 'pub/sub'),
     );
   }
   return list;
@@ -254,10 +254,10 @@ function participantDictionary(
   { sources, subscribers }: Relations,
 ): NgDictionary {
   const { state } = shown;
-  const dictionary = new Map<string, NgValue>().set('tag', participant.tag ?? '');
-  if (participant.viaBranch !== null) dictionary.set('via-branch', participant.viaBranch);
-  if (participant.label !== null) dictionary.set('label', participant.label);
-  if (participant.metadata !== null) dictionary.set('metadata', participant.metadata);
+  const dictionary = new Members().add('tag', participant.tag ?? '');
+  if (participant.viaBranch !== null) dictionary.add('via-branch', participant.viaBranch);
+  if (participant.label !== null) dictionary.add('label', participant.label);
+  if (participant.metadata !== null) dictionary.add('metadata', participant.metadata);
   const medias: NgDictionary[] = [];
   for (const media of state.medias) {
     if (media.participantId !== participant.id) continue;
@@ -265,13 +265,13 @@ function participantDictionary(
   }
   return (
     dictionary
-      .set('created', seconds(participant.createdMicros))
-      .set('tag-aliases', participant.aliases)
-      .set('subscriptions', relationList(sources))
-      .set('subscribers', relationList(subscribers, state.participants))
-      .set('medias', medias)
+      .add('created', seconds(participant.createdMicros))
+      .add('tag-aliases', participant.aliases)
+      .add('subscriptions', relationList(sources))
+      .add('subscribers', relationList(subscribers, state.participants))
+      .add('medias', medias)
       // Codes dialled to record: nothing is recorded.
-      .set('VSC', nothing)
+      .add('VSC', nothing)
   );
 }
 
@@ -323,39 +323,40 @@ function sourceDictionary(shown: Shown, source: Source): NgDictionary {
 
 function mediaDictionary(shown: Shown, media: Media): NgDictionary {
   const { state, byStream, options } = shown;
-  const streams = state.streams.filter(({ mediaId }) => mediaId === media.id);
-  const heard = streams.some((stream) => isHeard(stream, byStream.get(stream.id)));
+  const streams: NgDictionary[] = [];
+  let heard = false;
+  for (const stream of state.streams) {
+    if (stream.mediaId !== media.id) continue;
+    const counters = byStream.get(stream.id);
+    heard ||= isHeard(stream, counters);
+    streams.push(streamDictionary(state, stream, counters, options));
+  }
   const codec = heard ? codecText(media) : null;
-  const dictionary = new Map<string, NgValue>().set('index', media.index).set('type', media.type);
-  if (namedProtocols.has(media.protocol)) dictionary.set('protocol', media.protocol);
-  if (codec !== null) dictionary.set('codec', codec);
+  const dictionary = new Members().add('index', media.index).add('type', media.type);
+  if (namedProtocols.has(media.protocol)) dictionary.add('protocol', media.protocol);
+  if (codec !== null) dictionary.add('codec', codec);
   if (reportsIn(options, 'inline')) {
     for (const direction of ['ingress', 'egress'] as const) {
       const sources = shown.sourcesOf(media, direction);
-      dictionary.set(
-        `${direction} SSRCs`,
-        sources.map((source) => sourceDictionary(shown, source)),
+      dictionary.add(
+        direction === 'ingress' ? 'ingress SSRCs' : 'egress SSRCs',
+        sources.length === 0 ? nothing : sources.map((source) => sourceDictionary(shown, source)),
       );
     }
   }
-  return dictionary
-    .set(
-      'streams',
-      streams.map((stream) => streamDictionary(state, stream, byStream.get(stream.id), options)),
-    )
-    .set('flags', mediaTexts(media));
+  return dictionary.add('streams', streams).add('flags', mediaTexts(media));
 }
 
 const familyText = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4');
 
-const noEndpoint: NgDictionary = new Map();
+const noEndpoint: NgDictionary = new Members();
 
 function endpointDictionary(endpoint: Endpoint | null): NgDictionary {
   if (endpoint === null) return noEndpoint;
-  return new Map<string, NgValue>()
-    .set('family', familyText(endpoint.address))
-    .set('address', endpoint.address)
-    .set('port', endpoint.port);
+  return new Members()
+    .add('family', familyText(endpoint.address))
+    .add('address', endpoint.address)
+    .add('port', endpoint.port);
 }
 
 /** The socket a stream is at home on; RTCP that shares the RTP port has none, yet an address. */
@@ -379,39 +380,39 @@ function streamDictionary(
   counters: StreamStatistics | undefined,
   options: QueryOptions,
 ): NgDictionary {
-  const dictionary = new Map<string, NgValue>();
+  const dictionary = new Members();
   const home = homeOf(state, stream);
   if (home !== null) {
     const address = options.localAddressOf(home.socket);
     dictionary
-      .set('local port', home.port)
-      .set('local address', address)
-      .set('family', familyText(address));
+      .add('local port', home.port)
+      .add('local address', address)
+      .add('family', familyText(address));
   }
   const confirmed = counters?.confirmed === true && counters.received;
   const kernelized = counters !== undefined && counters.kernelPackets > 0;
   const last = Math.max(counters?.lastPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
-    .set('endpoint', endpointDictionary(counters?.endpoint ?? stream.endpoint))
-    .set('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
+    .add('endpoint', endpointDictionary(counters?.endpoint ?? stream.endpoint))
+    .add('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
   const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
   const suite = keys?.receive?.suite ?? keys?.send?.suite ?? stream.srtp?.suite;
-  if (suite !== undefined) dictionary.set('crypto suite', suite);
+  if (suite !== undefined) dictionary.add('crypto suite', suite);
   const user = Math.max(counters?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
-    .set('last packet', seconds(last))
-    .set('last kernel packet', seconds(counters?.lastKernelPacketMicros ?? 0))
-    .set('last user packet', seconds(counters?.lastUserPacketMicros === undefined ? last : user))
-    .set('flags', streamTexts(stream.flags, confirmed, kernelized));
-  if (counters !== undefined && counters.ssrc !== null) dictionary.set('SSRC', counters.ssrc);
+    .add('last packet', seconds(last))
+    .add('last kernel packet', seconds(counters?.lastKernelPacketMicros ?? 0))
+    .add('last user packet', seconds(counters?.lastUserPacketMicros === undefined ? last : user))
+    .add('flags', streamTexts(stream.flags, confirmed, kernelized));
+  if (counters !== undefined && counters.ssrc !== null) dictionary.add('SSRC', counters.ssrc);
   const { packets, bytes, errors } = counters ?? stream.stats;
   return dictionary
-    .set('stats', countsDictionary(packets, bytes, errors))
-    .set('stats_out', countsDictionary(counters?.packetsOut ?? 0, counters?.bytesOut ?? 0, 0));
+    .add('stats', countsDictionary(packets, bytes, errors))
+    .add('stats_out', countsDictionary(counters?.packetsOut ?? 0, counters?.bytesOut ?? 0, 0));
 }
 
 const newCounts = (packets: number, bytes: number, errors: number): NgDictionary =>
-  new Map<string, NgValue>().set('packets', packets).set('bytes', bytes).set('errors', errors);
+  new Members().add('packets', packets).add('bytes', bytes).add('errors', errors);
 
 const nothingCounted = newCounts(0, 0, 0);
 
@@ -428,9 +429,9 @@ function totals(state: CallState, byStream: ReadonlyMap<number, StreamStatistics
     sum.bytes += counters.bytes;
     sum.errors += counters.errors;
   }
-  return new Map<string, NgValue>()
-    .set('RTP', countsDictionary(rtp.packets, rtp.bytes, rtp.errors))
-    .set('RTCP', countsDictionary(rtcp.packets, rtcp.bytes, rtcp.errors));
+  return new Members()
+    .add('RTP', countsDictionary(rtp.packets, rtp.bytes, rtp.errors))
+    .add('RTCP', countsDictionary(rtcp.packets, rtcp.bytes, rtcp.errors));
 }
 
 function mosDictionary(entry: Omit<MosEntry, 'reportedAtSeconds'>): Map<string, NgValue> {

@@ -11,7 +11,7 @@
  *
  * The reply then says so in `warning`.
  */
-import type { NgDictionary, NgValue } from '../ng-protocol/dictionary.js';
+import { isDictionary, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 
 /** Something that there are several of and that can be left out of a reply. */
 interface Step {
@@ -26,7 +26,7 @@ const noDictionary: NgDictionary = new Map();
 
 function dictionaryAt(dictionary: NgDictionary, key: string): NgDictionary {
   const value = dictionary.get(key);
-  return value instanceof Map ? value : noDictionary;
+  return isDictionary(value) ? value : noDictionary;
 }
 
 function listAt(dictionary: NgDictionary, key: string): readonly NgValue[] {
@@ -52,7 +52,7 @@ function changeMembers(
 ): NgDictionary {
   const members = new Map<string, NgValue>();
   for (const [name, member] of dictionaryAt(reply, key)) {
-    const shorter = members.size >= kept && member instanceof Map;
+    const shorter = members.size >= kept && isDictionary(member);
     members.set(name, shorter ? change(member) : member);
   }
   return changed(reply, key, members);
@@ -71,12 +71,12 @@ const sourceKeys = ['SSRC', 'bytes', 'packets'];
 /** Each dictionary of the list with these keys only. */
 const shortened = (list: readonly NgValue[], keys: readonly string[]): readonly NgValue[] =>
   list.map((entry) =>
-    entry instanceof Map ? new Map([...entry].filter(([key]) => keys.includes(key))) : entry,
+    isDictionary(entry) ? new Map([...entry].filter(([key]) => keys.includes(key))) : entry,
   );
 
 function withShortStreams(participant: NgDictionary): NgDictionary {
   const medias = listAt(participant, 'medias').map((media) => {
-    if (!(media instanceof Map)) return media;
+    if (!isDictionary(media)) return media;
     const short = new Map(media);
     for (const key of ['ingress SSRCs', 'egress SSRCs']) {
       if (short.has(key)) short.set(key, shortened(listAt(media, key), sourceKeys));
@@ -148,7 +148,7 @@ const proxiesOf = (reply: NgDictionary): readonly NgValue[] =>
 /** Commands that a proxy's entry counts. */
 function commandsOf(entry: NgValue): number {
   let sum = 0;
-  if (!(entry instanceof Map)) return sum;
+  if (!isDictionary(entry)) return sum;
   for (const [key, value] of entry) if (key.endsWith('count')) sum += Number(value);
   return sum;
 }
@@ -156,7 +156,7 @@ function commandsOf(entry: NgValue): number {
 function sumOfProxies(entries: readonly NgValue[]): NgDictionary {
   const sums = new Map<string, NgValue>();
   for (const entry of entries) {
-    if (!(entry instanceof Map)) continue;
+    if (!isDictionary(entry)) continue;
     for (const [key, value] of entry) {
       const sum = Number(sums.get(key) ?? 0) + Number(value);
       // Counts are numbers, durations are texts.

@@ -27,10 +27,13 @@ const uncounted = {
   ...({ lost: null, duplicates: null, reordered: null, jitter: null } as const),
 } as const;
 
+const nothing: readonly Source[] = [];
+
 /** Those that have sent RTP. All packets are of the only one; of several, what was counted. */
 function sourcesOfStream(counters: StreamStatistics | undefined): readonly Source[] {
-  if (counters === undefined) return [];
+  if (counters === undefined) return nothing;
   const { packets, bytes, ssrc } = counters;
+  if (counters.sources.length === 0 && (ssrc === null || packets === 0)) return nothing;
   const known = counters.sources.filter(({ payloadType }) => payloadType !== null);
   if (known.length === 0) {
     // What the kernel has forwarded.
@@ -56,11 +59,17 @@ export function sourcesIn(
 ): SourcesOf {
   const rtp = new Set<number>();
   for (const stream of state.streams) if (stream.component === 1) rtp.add(stream.id);
-  const heard = ({ streams }: Media): readonly Source[] =>
-    streams.flatMap((id) => (rtp.has(id) ? sourcesOfStream(byStream.get(id)) : []));
+  const heard = ({ streams }: Media): readonly Source[] => {
+    let sources = nothing;
+    for (const id of streams) {
+      const more = rtp.has(id) ? sourcesOfStream(byStream.get(id)) : nothing;
+      if (more.length > 0) sources = sources.length === 0 ? more : [...sources, ...more];
+    }
+    return sources;
+  };
   const sent = ({ subscriptions, streams }: Media): readonly Source[] => {
     const out = byStream.get(streams[0] ?? -1);
-    if (out === undefined || out.packetsOut === 0) return [];
+    if (out === undefined || out.packetsOut === 0) return nothing;
     const from = subscriptions.flatMap(({ mediaId, rtcpOnly }) => {
       const media = rtcpOnly ? undefined : state.medias.find(({ id }) => id === mediaId);
       return media === undefined ? [] : heard(media);

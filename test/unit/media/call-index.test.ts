@@ -1,5 +1,6 @@
 /** Who gets what in a call, and that the plan, the stored value and the replies say the same of it. */
 import { expect } from 'chai';
+import { isDictionary } from '../../../src/ng-protocol/dictionary.js';
 import { CallIndex } from '../../../src/media/call-index.js';
 import type { CallState, Subscription } from '../../../src/media/call-state.js';
 import { mediaPlan } from '../../../src/media/plan.js';
@@ -108,11 +109,11 @@ describe('the index of a call', () => {
     });
     const tags = reply.get('tags');
     const seen: Record<string, unknown> = {};
-    for (const [tag, entry] of tags instanceof Map ? tags : []) {
+    for (const [tag, entry] of isDictionary(tags) ? tags : []) {
       for (const list of ['subscriptions', 'subscribers']) {
-        const entries: unknown = entry instanceof Map ? entry.get(list) : null;
+        const entries: unknown = isDictionary(entry) ? entry.get(list) : null;
         seen[`${tag} ${list}`] = Array.isArray(entries)
-          ? entries.map((e: unknown) => (e instanceof Map ? Object.fromEntries(e) : null))
+          ? entries.map((e: unknown) => (isDictionary(e) ? Object.fromEntries(e) : null))
           : null;
       }
     }

@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import bencode from 'bencode';
 import fc from 'fast-check';
 import { decodeBencode, encodeBencode, maxBencodeDepth } from '../../../src/ng-protocol/bencode.js';
-import type { NgValue } from '../../../src/ng-protocol/dictionary.js';
+import { Members, type NgValue } from '../../../src/ng-protocol/dictionary.js';
+import { encodeJson } from '../../../src/ng-protocol/json.js';
+import { dumpText } from '../../../src/observe/dump.js';
 import { BencodeError } from '../../../src/ng-protocol/errors.js';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -138,6 +140,50 @@ describe('bencode', () => {
   it('writes fractions as decimal strings and refuses NaN', () => {
     expect(encodeBencode(1.5).toString()).to.equal('3:1.5');
     expect(() => encodeBencode(Number.NaN)).to.throw(RangeError);
+  });
+
+  it('writes times of day to the microsecond as they would be written by themselves', () => {
+    const texts = (value: number): void => {
+      const written = `${String(value).length}:${String(value)}`;
+      expect(encodeBencode(value).toString('latin1')).to.equal(written);
+    };
+    const micros = fc.integer({ min: 1, max: 2 ** 51 });
+    fc.assert(
+      fc.property(micros, (value) => {
+        if (value % 1e6 !== 0) texts(value / 1e6);
+      }),
+      { seed: 3, numRuns: 3000 },
+    );
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        if (!Number.isSafeInteger(value)) texts(value);
+      }),
+      { seed: 4, numRuns: 3000 },
+    );
+    for (const value of [1.5, 1.000001, 0.1, 1e-7, 2 ** 31 - 0.5, 2 ** 31 + 0.5, 1e21, -1.25])
+      texts(value);
+  });
+
+  it('writes members that were added one by one as those of a map', () => {
+    const added = (map: NgValue): NgValue => {
+      if (!(map instanceof Map)) return Array.isArray(map) ? map.map(added) : map;
+      const members = new Members();
+      for (const [name, each] of map as ReadonlyMap<string, NgValue>)
+        members.add(name, added(each));
+      expect([...members]).to.have.length(members.size);
+      for (const [name, each] of members) expect(members.get(name)).to.equal(each);
+      expect(members.get('no such name')).to.equal(undefined);
+      return members;
+    };
+    fc.assert(
+      fc.property(value, (input) => {
+        const members = added(input);
+        expect(encodeBencode(members)).to.deep.equal(encodeBencode(input));
+        expect(encodeJson(members)).to.deep.equal(encodeJson(input));
+        expect(dumpText(members)).to.equal(dumpText(input));
+      }),
+      { seed: 5, numRuns: 300 },
+    );
   });
 
   it('puts the prefix before the value', () => {
