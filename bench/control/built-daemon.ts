@@ -1,7 +1,7 @@
-/** A daemon of some built tree on loopback, its NG port, and how much processor its control thread has used. */
+/** A daemon of some built tree, or rtpengine, on loopback, its NG port, and how much processor signalling has used. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { NgClient } from '../../test/support/ng-client.js';
 import { freeTcpPort, freeUdpPort, freeUdpRange } from '../../test/support/free-ports.js';
 import { pause } from '../../test/support/wait.js';
@@ -9,16 +9,25 @@ import { pause } from '../../test/support/wait.js';
 /** Of 50 ms, until the first answer. */
 const startTries = 200;
 
+/** In place of a tree. */
+export const rtpengine = 'rtpengine';
+
+/** Processor time of a thread, or of all of a process, ms (`/proc/PID/task/TID/schedstat`). */
+export function processorMs(pid: number, thread: number | null = null): number {
+  const threads = thread === null ? readdirSync(`/proc/${pid}/task`) : [String(thread)];
+  const used = (id: string): number =>
+    Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'latin1').split(' ')[0]);
+  return threads.reduce((sum, id) => sum + used(id), 0) / 1e6;
+}
+
 export class BuiltDaemon {
-  readonly #child: ChildProcess;
-  readonly port: number;
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly port: number,
+    private readonly tree: string,
+  ) {}
 
-  private constructor(child: ChildProcess, port: number) {
-    this.#child = child;
-    this.port = port;
-  }
-
-  /** @param tree where `dist/` is. @param ports media ports that it needs. */
+  /** @param tree where `dist/` is, or `rtpengine`. @param ports media ports that it needs. */
   static async start(
     tree: string,
     ports: number,
@@ -29,12 +38,15 @@ export class BuiltDaemon {
     const options = ['--config-file=none', '-f', '-E', '--log-level=5', '--interface=127.0.0.1'];
     options.push(`--listen-ng=127.0.0.1:${port}`, '--delete-delay=0', '--num-threads=1');
     options.push(`--port-min=${range.min}`, `--port-max=${range.max}`, ...more);
-    const child = spawn(process.execPath, ['dist/bin/rtprelayd.js', ...options], {
-      ...{ cwd: tree, stdio: 'ignore' },
-      // Earlier versions don't know the option.
-      env: { ...process.env, RTPRELAY_PAIR: 'no' },
-    });
-    const daemon = new BuiltDaemon(child, port);
+    const child =
+      tree === rtpengine
+        ? spawn(rtpengine, ['--table=-1', ...options], { stdio: 'ignore' })
+        : spawn(process.execPath, ['dist/bin/rtprelayd.js', ...options], {
+            ...{ cwd: tree, stdio: 'ignore' },
+            // Earlier versions don't know the option.
+            env: { ...process.env, RTPRELAY_PAIR: 'no' },
+          });
+    const daemon = new BuiltDaemon(child, port, tree);
     const ng = new NgClient(port);
     try {
       await ng.ask({ command: 'ping' }, { tries: startTries, intervalMs: 50 });
@@ -47,17 +59,16 @@ export class BuiltDaemon {
     }
   }
 
-  /** Processor time of the thread that signals, ms (`/proc/PID/task/PID/schedstat`). */
+  /** Processor time of the thread that signals, ms; rtpengine has several, of it all count. */
   controlMs(): number {
-    const pid = this.#child.pid ?? 0;
-    const text = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1');
-    return Number(text.split(' ')[0]) / 1e6;
+    const pid = this.child.pid ?? 0;
+    return processorMs(pid, this.tree === rtpengine ? null : pid);
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.kill('SIGTERM');
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
     await ended;
   }
 }
@@ -65,6 +76,7 @@ export class BuiltDaemon {
 /** A Redis server of its own without persistence; `ADDRESS:PORT` without the database. */
 export async function startRedis(): Promise<{
   readonly server: string;
+  readonly pid: number;
   readonly stop: () => Promise<void>;
 }> {
   const port = freeTcpPort();
@@ -73,6 +85,7 @@ export async function startRedis(): Promise<{
   await pause(500);
   return {
     server: `127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
     stop: async () => {
       const ended = once(child, 'exit');
       child.kill('SIGTERM');

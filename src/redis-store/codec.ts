@@ -12,6 +12,7 @@ import type { BencodeValue, CodecSettings, StoredFormat, Tree } from './schema.j
 import { SealingOutput } from './sealing.js';
 import { asItIs, type CallMoment } from './store.js';
 import { StoredIndex } from './subscriptions.js';
+import type { NextValue, ValueReceipt } from './value-edit.js';
 
 export { decodeCall, type DecodedCall } from './decode.js';
 
@@ -30,6 +31,20 @@ export function encodeCall(
   moment: CallMoment = asItIs,
   before: EncodedCalls | null = null,
 ): Buffer {
+  const { value } = encodeNext(state, format, settings, moment, before, null);
+  if (!Buffer.isBuffer(value)) throw new TypeError('a value is whole where none is stored');
+  return value;
+}
+
+/** As `encodeCall`, of a large call only what is to be added to the value that is `stored`. */
+export function encodeNext(
+  state: CallState,
+  format: StoredFormat,
+  settings: CodecSettings,
+  moment: CallMoment,
+  before: EncodedCalls | null,
+  stored: ValueReceipt | null,
+): NextValue {
   const index = new StoredIndex(state);
   const given = { index, settings, moment };
   const { secrets } = settings;
@@ -38,16 +53,16 @@ export function encodeCall(
   if (memory !== null) {
     const out = new RememberingOutput(memory);
     putCall(out, format, given);
-    return out.bytesOf(state);
+    return out.valueOf(state, stored);
   }
   if (format === 'bencode') {
     const out = new TreeOutput();
     putCall(out, format, given);
-    return settings.bencode.encode(bencodeOf(out.tree));
+    return { value: settings.bencode.encode(bencodeOf(out.tree)), receipt: null };
   }
   const out = new JsonOutput();
   putCall(out, format, given);
-  return out.bytes;
+  return { value: out.bytes, receipt: null };
 }
 
 function putCall(to: Output, format: StoredFormat, given: Omit<Encoding, 'form'>): void {

@@ -17,6 +17,7 @@ import { Fields } from './fields.js';
 import type { Member } from './schema.js';
 import type { StoredCounters } from './store.js';
 import type { StoredIndex } from './subscriptions.js';
+import { ContinuedValue, type NextValue, type ValueReceipt } from './value-edit.js';
 
 /** Compares what groups depend on with what they depended on last time, without a list of its own for each. */
 class Comparison {
@@ -52,24 +53,24 @@ interface Fact {
   value: boolean;
 }
 
-interface NewText {
-  readonly at: number;
-  readonly text: string;
-}
-
 /** One kind of group: what each depends on, and how many bytes of the value it is, the comma before it included. */
 class KindMemory {
   readonly on: unknown[][] = [];
   readonly lengths: number[] = [];
   readonly facts: Fact[] = [];
-  /** Made since the value was written, in ascending order. */
-  made: NewText[] = [];
+  /** Made since the value was put together, by their positions. */
+  readonly made = new Map<number, string>();
 
   /** @returns what the kind grows by. */
   get growth(): number {
     let growth = 0;
-    for (const { at, text } of this.made) growth += 1 + text.length - (this.lengths[at] ?? 0);
+    for (const [at, text] of this.made) growth += 1 + text.length - (this.lengths[at] ?? 0);
     return growth;
+  }
+
+  /** In ascending order. */
+  inOrder(): readonly (readonly [at: number, text: string])[] {
+    return [...this.made].sort(([a], [b]) => a - b);
   }
 }
 
@@ -84,9 +85,10 @@ class CallMemory {
   ) {}
 
   state: CallState | null = null;
-  /** All of it, and how long its beginning is that belongs to no group. */
+  /** As it was put together last, and how long its beginning is that belongs to no group. */
   value: Buffer = Buffer.alloc(0);
   headLength = 0;
+  readonly continued = new ContinuedValue();
   /** Streams of which it says more than their state does: counters. */
   counted: ReadonlySet<number> = new Set();
   /** Positions of what may have to be written anew; null: of all. */
@@ -128,9 +130,10 @@ class Splice {
     this.#to = this.value.write(head, 0, 'latin1');
   }
 
-  groups({ lengths, made }: KindMemory): void {
+  groups(memory: KindMemory): void {
+    const { lengths } = memory;
     let at = 0;
-    for (const { at: next, text } of made) {
+    for (const [next, text] of memory.inOrder()) {
       for (; at < next; at += 1) this.#from += lengths[at] ?? 0;
       this.#stay();
       this.value[this.#to] = comma;
@@ -162,6 +165,8 @@ class Splice {
 export class RememberingOutput implements Output {
   readonly #memory: CallMemory;
   #head = '';
+  /** Made now. */
+  readonly #texts: string[] = [];
 
   constructor(memory: CallMemory) {
     this.#memory = memory;
@@ -169,7 +174,7 @@ export class RememberingOutput implements Output {
   }
 
   member(name: string, value: Member): void {
-    this.#head += `${this.#head === '' ? '{' : ','}${textOf([[name, value]])}`;
+    this.#head += `${this.#head === '' ? '' : ','}${textOf([[name, value]])}`;
   }
 
   each(kind: GroupKind, count: number, visit: (at: number) => void): void {
@@ -187,7 +192,9 @@ export class RememberingOutput implements Output {
     const seen = known ?? (memory.on[at] = []);
     const isSame = comparison.isSame(seen, on);
     if (isSame && known !== undefined) return;
-    memory.made.push({ at, text: textOf(make()) });
+    const text = textOf(make());
+    memory.made.set(at, text);
+    this.#texts.push(text);
   }
 
   fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean {
@@ -203,21 +210,28 @@ export class RememberingOutput implements Output {
     return known.value;
   }
 
-  /** @param state what was written. The bytes are never written again. */
-  bytesOf(state: CallState): Buffer {
+  /**
+   * @param state what was written. @param stored the value of this call that a database is known to have.
+   * The bytes are never written again.
+   */
+  valueOf(state: CallState, stored: ValueReceipt | null): NextValue {
     const memory = this.#memory;
-    let growth = 0;
-    for (const kind of memory.inOrder()) growth += kind.growth;
-    const splice = new Splice(memory.value, memory.headLength, this.#head, growth);
-    for (const kind of memory.inOrder()) {
-      splice.groups(kind);
-      kind.made = [];
-    }
-    memory.value = splice.end();
-    memory.headLength = this.#head.length;
     memory.state = state;
     memory.isWhole = true;
-    return memory.value;
+    const members = this.#texts.length === 0 ? this.#head : [...this.#texts, this.#head].join(',');
+    const added = memory.continued.add(stored, members);
+    if (added !== null) return added;
+    const head = `{${this.#head}`;
+    let growth = 0;
+    for (const kind of memory.inOrder()) growth += kind.growth;
+    const splice = new Splice(memory.value, memory.headLength, head, growth);
+    for (const kind of memory.inOrder()) {
+      splice.groups(kind);
+      kind.made.clear();
+    }
+    memory.value = splice.end();
+    memory.headLength = head.length;
+    return memory.continued.begin(memory.value, head.length);
   }
 }
 
@@ -264,6 +278,11 @@ export class EncodedCalls {
   /** The one written last is the last. */
   readonly #calls = new Map<string, CallMemory>();
 
+  /** Whether what was written of such a call is kept in mind. */
+  static remembers({ medias }: CallState): boolean {
+    return medias.length >= leastMedias;
+  }
+
   /**
    * @param basis format and clock. @param counters of streams, by their ids.
    * @returns null for a call that is not worth it.
@@ -273,10 +292,10 @@ export class EncodedCalls {
     basis: string,
     counters: ReadonlyMap<number, StoredCounters>,
   ): CallMemory | null {
-    const { callId, medias } = index.state;
+    const { callId } = index.state;
     const known = this.#calls.get(callId);
     this.#calls.delete(callId);
-    if (medias.length < leastMedias) return null;
+    if (!EncodedCalls.remembers(index.state)) return null;
     const goesOn =
       known?.basis === basis &&
       known.isWhole &&

@@ -7,8 +7,10 @@
  * rtpengine knows nothing of it: where nodes of both kinds share calls, its writes are not fenced.
  */
 import { createHash } from 'node:crypto';
+import { reasonOf } from './errors.js';
 import type { StoreLog } from './log.js';
 import type { SendCommand } from './send-command.js';
+import type { ValueEdit } from './value-edit.js';
 
 /** A hash, so that no reader of rtpengine's keys takes it for a call. */
 export const fenceKey = 'rtprelay:fence';
@@ -42,6 +44,21 @@ const sources = {
 if entry then mark() end
 redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
 return false`,
+  /**
+   * Further ARGV: length of the value that has to be there, length of its beginning and of its end, their digest, what
+   * comes in place of its last byte, life time in seconds. Followers of the database read a call at `set`, and some at
+   * nothing else: they are told so, and see it when the script is over.
+   */
+  extend: `${compare}
+local length = tonumber(ARGV[3])
+if redis.call('STRLEN', KEYS[1]) ~= length then return 'other' end
+local ends = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1) .. redis.call('GETRANGE', KEYS[1], -ARGV[5], -1)
+if redis.sha1hex(ends) ~= ARGV[6] then return 'other' end
+redis.call('PUBLISH', '__keyspace@' .. ARGV[2] .. '__:' .. KEYS[1], 'set')
+if entry then mark() end
+redis.call('SETRANGE', KEYS[1], length - 1, ARGV[7])
+redis.call('EXPIRE', KEYS[1], ARGV[8])
+return false`,
   delete: `${compare}
 redis.call('DEL', KEYS[1])
 if entry then redis.call('HDEL', KEYS[2], KEYS[1]) end
@@ -60,6 +77,7 @@ const digestOf = (source: string): string => createHash('sha1').update(source).d
 
 const digests: Readonly<Record<ScriptName, string>> = {
   set: digestOf(sources.set),
+  extend: digestOf(sources.extend),
   delete: digestOf(sources.delete),
   release: digestOf(sources.release),
 };
@@ -82,6 +100,8 @@ export class Fence {
   readonly #send: SendCommand;
   readonly #log: StoreLog;
   #scripts = true;
+  /** Values may be continued, as far as is known. */
+  #extends = true;
 
   constructor(send: SendCommand, log: StoreLog) {
     this.#send = send;
@@ -114,6 +134,33 @@ export class Fence {
       ['SET', key, value, 'EX', expiresSeconds],
       [value, expiresSeconds],
     );
+  }
+
+  /**
+   * Adds to the value of a call of `mine`, as `set` otherwise. 'other': not that value is there, or it may not be
+   * continued; nothing was changed.
+   */
+  async extend(
+    key: Buffer,
+    { before, bytes }: ValueEdit,
+    expiresSeconds: number,
+    mine: Holder,
+  ): Promise<Holder | null | 'other'> {
+    if (!this.#scripts || !this.#extends) return 'other';
+    const { length, head, tail, digest } = before;
+    const words = [length, head, tail, digest, bytes, expiresSeconds] as const;
+    try {
+      const reply = await this.#evaluate('extend', key, mine, words);
+      if (Buffer.isBuffer(reply) && reply.toString('latin1') === 'other') return 'other';
+      return holderOf(reply);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      this.#extends = false;
+      this.#log.info(
+        `Redis does not let us continue values (${reasonOf(error)}): those of large calls are written whole`,
+      );
+      return 'other';
+    }
   }
 
   /** Deletes a call of `mine`; otherwise as `set`. */
@@ -170,26 +217,33 @@ export class Fence {
     mine: Holder,
     ...more: readonly Argument[]
   ): Promise<Holder | null | 'refused'> {
-    const words = [2, key, fenceKey, mine.epoch, mine.database, ...more] as const;
     try {
-      return holderOf(await this.#send('EVALSHA', digests[name], ...words));
-    } catch (error) {
-      if (isRefused(error)) return this.#refused(error);
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    }
-    try {
-      return holderOf(await this.#send('EVAL', sources[name], ...words));
+      return holderOf(await this.#evaluate(name, key, mine, more));
     } catch (error) {
       if (isRefused(error)) return this.#refused(error);
       throw error;
     }
   }
 
+  async #evaluate(
+    name: ScriptName,
+    key: Buffer,
+    mine: Holder,
+    more: readonly Argument[],
+  ): Promise<unknown> {
+    const words = [2, key, fenceKey, mine.epoch, mine.database, ...more] as const;
+    try {
+      return await this.#send('EVALSHA', digests[name], ...words);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    }
+    return await this.#send('EVAL', sources[name], ...words);
+  }
+
   #refused(error: unknown): 'refused' {
     if (this.#scripts) {
-      const reason = error instanceof Error ? error.message : String(error);
       this.#log.warning(
-        `Redis runs no scripts for us (${reason}): a node that has lost its calls is not fenced off`,
+        `Redis runs no scripts for us (${reasonOf(error)}): a node that has lost its calls is not fenced off`,
       );
     }
     this.#scripts = false;

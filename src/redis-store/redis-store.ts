@@ -8,7 +8,7 @@
  */
 import type { CallState } from '../media/call-state.js';
 import { inSlices } from '../media/slices.js';
-import { encodeCall, keyOf } from './codec.js';
+import { encodeCall, encodeNext, keyOf } from './codec.js';
 import type { RedisConnection } from './connection.js';
 import { EncodedCalls } from './encoded-calls.js';
 import { StoreError } from './errors.js';
@@ -23,7 +23,8 @@ import type { SendCommand } from './send-command.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import { connectionTo, formatOfFollowed, replicaWaitOf, sendOver } from './store-connections.js';
-import type { CallStore, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
+import type { CallStore, Holder, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
+import type { NextValue, ValueReceipt } from './value-edit.js';
 import { WriteQueue } from './write-queue.js';
 
 /** Calls written at a time when all of them are. */
@@ -50,6 +51,8 @@ export class RedisStore implements CallStore {
   readonly #fence: Fence;
   readonly #removed = new RemovedLately();
   readonly #encoded = new EncodedCalls();
+  /** Of large calls the value that the database is known to have. */
+  readonly #stored = new Map<string, ValueReceipt>();
   #replicaWait: ReplicaWait | null;
   readonly #format: FormatChoice;
   #healthy = false;
@@ -363,8 +366,11 @@ export class RedisStore implements CallStore {
   readonly #send: SendCommand = (...command) => this.#connection.send(...command);
 
   async #write(callId: string, wanted: CallState | null): Promise<void> {
-    const { write, expiresSeconds } = this.#options;
+    const { write } = this.#options;
     const { database } = write;
+    const stored = this.#stored.get(callId) ?? null;
+    // Until it is acknowledged nobody knows what is there.
+    this.#stored.delete(callId);
     if (wanted === null) {
       const epoch = this.#known.get(callId) ?? 0;
       // A call that has another owner by now is gone from here, and that is what was wanted.
@@ -378,32 +384,63 @@ export class RedisStore implements CallStore {
       wanted.redisHostedDb === write.database
         ? wanted
         : { ...wanted, redisHostedDb: write.database };
-    const value = this.#encode(here);
-    if (value === null) return;
+    const next = this.#encode(here, stored);
+    if (next === null) return;
     // From here on the key may exist, acknowledged or not.
     const epoch = wanted.ownershipEpoch;
     const written = this.#known.has(callId);
     this.#known.set(callId, epoch);
     this.#removed.delete(callId);
     const mine = { epoch, database };
-    const holder = await this.#fence.set(keyOf(callId), value, expiresSeconds, mine, written);
+    const holder = await this.#put(here, next, mine, written);
     if (holder === null) {
       await this.#replicaWait?.reached();
       return;
     }
     this.#known.delete(callId);
+    this.#stored.delete(callId);
     this.#encoded.forget(callId);
     this.#options.onLost?.(callId, holder);
   }
 
-  /** One state that cannot be encoded must not keep all others from being written. */
-  #encode(state: CallState): Buffer | null {
+  /** Adds to the value that is there, or writes a whole one. Resolves to another node that has the call now, or null. */
+  async #put(
+    state: CallState,
+    { value, receipt }: NextValue,
+    mine: Holder,
+    written: boolean,
+  ): Promise<Holder | null> {
+    const { callId } = state;
+    const { expiresSeconds } = this.#options;
+    const key = keyOf(callId);
+    if (Buffer.isBuffer(value)) {
+      const holder = await this.#fence.set(key, value, expiresSeconds, mine, written);
+      if (receipt !== null) this.#stored.set(callId, receipt);
+      return holder;
+    }
+    const outcome = await this.#fence.extend(key, value, expiresSeconds, mine);
+    if (outcome !== 'other') {
+      if (receipt !== null) this.#stored.set(callId, receipt);
+      return outcome;
+    }
+    const whole = this.#encode(state, null);
+    return whole === null ? null : this.#put(state, whole, mine, written);
+  }
+
+  /**
+   * One state that cannot be encoded must not keep all others from being written.
+   * @param stored the value that the database is known to have.
+   */
+  #encode(state: CallState, stored: ValueReceipt | null): NextValue | null {
     const format = this.format ?? 'JSON';
-    const made = this.#settings.secrets === null ? this.#options.latest?.of(state, format) : null;
-    if (made !== null && made !== undefined) return made;
+    const made =
+      this.#settings.secrets === null && !EncodedCalls.remembers(state)
+        ? this.#options.latest?.of(state, format)
+        : null;
+    if (made !== null && made !== undefined) return { value: made, receipt: null };
     try {
       const moment = this.#options.moment(state.callId);
-      return encodeCall(state, format, this.#settings, moment, this.#encoded);
+      return encodeNext(state, format, this.#settings, moment, this.#encoded, stored);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.error(`Call ID '${state.callId}' cannot be stored: ${reason}`);

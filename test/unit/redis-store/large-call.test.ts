@@ -1,13 +1,15 @@
 /** A call of many branches: what did not change is not made again, and what is written is the same. */
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { createHash } from 'node:crypto';
 import type { CallState } from '../../../src/media/call-state.js';
 import { withoutParticipant } from '../../../src/media/removal.js';
 import { restricted } from '../../../src/media/restriction.js';
-import { encodeCall } from '../../../src/redis-store/codec.js';
+import { decodeCall, encodeCall, encodeNext } from '../../../src/redis-store/codec.js';
 import { EncodedCalls } from '../../../src/redis-store/encoded-calls.js';
 import type { CodecSettings, StoredFormat } from '../../../src/redis-store/schema.js';
 import { asItIs, type CallMoment } from '../../../src/redis-store/store.js';
+import type { ValueReceipt } from '../../../src/redis-store/value-edit.js';
 import { body, ModelCall } from '../../support/unit/media.js';
 import { settings } from '../../support/unit/redis-store.js';
 
@@ -176,6 +178,59 @@ describe('a call of many branches', () => {
       }
     });
   }
+
+  for (const format of formats) {
+    it(`says the same where only what changed is added to what is stored (${format})`, () => {
+      const before = new EncodedCalls();
+      let stored = Buffer.alloc(0);
+      let receipt: ValueReceipt | null = null;
+      let [added, whole] = [0, 0];
+      for (const state of allStates()) {
+        const next = encodeNext(state, format, settings, asItIs, before, receipt);
+        ({ receipt } = next);
+        if (Buffer.isBuffer(next.value)) {
+          stored = Buffer.from(next.value);
+          whole += 1;
+        } else {
+          const { before: mark, bytes } = next.value;
+          expect(mark.length).to.equal(stored.length);
+          const ends = [stored.subarray(0, mark.head), stored.subarray(-mark.tail)];
+          expect(createHash('sha1').update(Buffer.concat(ends)).digest('hex')).to.equal(
+            mark.digest,
+          );
+          stored = Buffer.concat([stored.subarray(0, -1), bytes]);
+          added += 1;
+        }
+        const anew = encodeCall(state, format, settings, asItIs);
+        expect(JSON.parse(stored.toString('latin1'))).to.deep.equal(
+          JSON.parse(anew.toString('latin1')),
+        );
+        const owner = { ownership: 'own', database: null } as const;
+        expect(decodeCall(state.callId, stored, settings, owner)).to.deep.equal(
+          decodeCall(state.callId, anew, settings, owner),
+        );
+      }
+      expect(added).to.be.greaterThan(10);
+      expect(whole).to.be.greaterThan(1);
+    });
+  }
+
+  it('is written whole where what is stored is not what was made last', () => {
+    const call = new ModelCall();
+    for (let at = 0; at < branches; at += 1) call.offer(body(6000), { viaBranch: `b${at}` });
+    const before = new EncodedCalls();
+    const next = (stored: ValueReceipt | null) => {
+      call.offer(body(6000), { viaBranch: 'b1' });
+      return encodeNext(stateOf(call), 'JSON', settings, asItIs, before, stored);
+    };
+    const first = next(null);
+    expect(Buffer.isBuffer(first.value)).to.equal(true);
+    const second = next(first.receipt);
+    expect(Buffer.isBuffer(second.value)).to.equal(false);
+    expect(Buffer.isBuffer(next(first.receipt).value)).to.equal(true);
+    before.forget('call');
+    expect(Buffer.isBuffer(next(second.receipt).value)).to.equal(true);
+  });
 
   it('is so whatever entities change, and how', () => {
     let start: CallState | null = null;
