@@ -120,7 +120,8 @@ export class CallIndex {
   readonly streams: ById<Stream>;
   readonly participants: ById<Participant>;
   #sockets: ById<LocalSocket> | null = null;
-  #subscribers: ReadonlyMap<number, Subscriber[]>;
+  /** null: nobody has asked for any. */
+  #subscribers: ReadonlyMap<number, Subscriber[]> | null = null;
   /** Of which medias `#subscribers` says something; null: of all. */
   #about: ReadonlySet<number> | null;
 
@@ -133,7 +134,6 @@ export class CallIndex {
     this.streams = new ById(state.streams);
     this.medias = new ById(state.medias);
     this.#about = about;
-    this.#subscribers = subscribersIn(state, about);
   }
 
   get sockets(): ById<LocalSocket> {
@@ -145,8 +145,9 @@ export class CallIndex {
   subscribersOf(mediaId: number): readonly Subscriber[] {
     if (this.#about?.has(mediaId) === false) {
       this.#about = null;
-      this.#subscribers = subscribersIn(this.state, null);
+      this.#subscribers = null;
     }
+    this.#subscribers ??= subscribersIn(this.state, this.#about);
     return this.#subscribers.get(mediaId) ?? nobody;
   }
 

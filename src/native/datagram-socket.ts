@@ -84,12 +84,16 @@ export class NativeDatagramSocket {
     receive: (datagram: Buffer, host: string, port: number) => keyof typeof outcomes,
     onError: (code: string) => void,
   ): void {
+    // One string for messages that come from one host again and again.
+    let host = '';
     this.#socket.start((lengths, hosts, ports) => {
       let told = 0;
       for (let index = 0; index < lengths.length; index++) {
         const start = index * datagramBytes;
         const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
-        const outcome = receive(view, hosts[index] ?? '', ports[index] ?? 0);
+        const from = hosts[index] ?? '';
+        if (from !== host) host = from;
+        const outcome = receive(view, host, ports[index] ?? 0);
         told |= outcomes[outcome] << (2 * index);
       }
       return told;

@@ -16,6 +16,10 @@ const maxIntegerDigits = 20;
 /** V8 copies shorter slices; longer ones would keep the whole message alive. */
 const minSlicedLength = 13;
 
+/** The keys that were read last, each in the place that its length and letters say. */
+const keptKeys = new Array<string>(251).fill('');
+const maxKeptKeyLength = 32;
+
 const codeOfColon = 0x3a;
 const codeOfD = 0x64;
 const codeOfE = 0x65;
@@ -96,7 +100,7 @@ class Decoder {
     while (!this.#closed()) {
       const code = this.#bytes[this.#at];
       if (code === undefined || code < codeOf0 || code > codeOf9) this.#fail('key is no string');
-      const key = this.#string();
+      const key = this.#key();
       const value = this.#value();
       // The first of several equal keys counts, as with 10.5 (seen).
       if (!dictionary.has(key)) dictionary.set(key, value);
@@ -129,6 +133,33 @@ class Decoder {
   }
 
   #string(): string {
+    const start = this.#span();
+    const end = this.#at;
+    return end - start < minSlicedLength
+      ? this.#text.substring(start, end)
+      : this.#bytes.toString('latin1', start, end);
+  }
+
+  /** Requests have few keys, the same again and again: one string each, which maps know at sight. */
+  #key(): string {
+    const bytes = this.#bytes;
+    const start = this.#span();
+    const end = this.#at;
+    const length = end - start;
+    if (length === 0 || length > maxKeptKeyLength) return bytes.toString('latin1', start, end);
+    const place =
+      (length * 37 + (bytes[start] ?? 0) * 5 + (bytes[end - 1] ?? 0) * 11) % keptKeys.length;
+    const kept = keptKeys[place] ?? '';
+    let at = kept.length === length ? 0 : length + 1;
+    while (at < length && kept.charCodeAt(at) === bytes[start + at]) at += 1;
+    if (at === length) return kept;
+    const key = bytes.toString('latin1', start, end);
+    keptKeys[place] = key;
+    return key;
+  }
+
+  /** Goes past a string; returns where its bytes begin. They end where the next value begins. */
+  #span(): number {
     const bytes = this.#bytes;
     const digits = this.#at;
     let at = digits;
@@ -145,9 +176,7 @@ class Decoder {
     const end = start + length;
     if (end > bytes.length) this.#fail('string longer than the input');
     this.#at = end;
-    return length < minSlicedLength
-      ? this.#text.substring(start, end)
-      : bytes.toString('latin1', start, end);
+    return start;
   }
 }
 

@@ -46,6 +46,11 @@ const supportedCommands: ReadonlySet<string> = new Set<NgRequest['command']>([
   ...(['play media', 'stop media', 'play DTMF', 'inject start', 'inject stop', 'cli'] as const),
 ]);
 
+/** The same names as strings of ours, which compare faster than what came off the wire. */
+const ownNames: ReadonlyMap<string, string> = new Map(
+  [...supportedCommands].map((name) => [name, name]),
+);
+
 // Most requests have none of these; sharing the empty ones spares allocations.
 const nothing: readonly string[] = [];
 const noNotes: RequestNotes = { unknown: nothing, unsupported: nothing, idle: nothing };
@@ -61,7 +66,7 @@ export function isCommandName(command: string): boolean {
  */
 export function commandOf(dictionary: NgDictionary): string {
   const command = dictionary.get('command');
-  if (typeof command === 'string') return command;
+  if (typeof command === 'string') return ownNames.get(command) ?? command;
   throw new NgError('no-command', 'Dictionary contains no key "command"');
 }
 

@@ -133,11 +133,10 @@ export class Counters {
    */
   commandDone(proxy: string, command: string, seconds: number, isError: boolean): void {
     const isKnown = countedCommands.has(command);
-    const isNew = !this.proxies.has(proxy);
     // Whoever has never sent a command is no proxy.
-    const counters = this.#countersOf(
-      isNew && (!isKnown || this.proxies.size >= maxProxies) ? others : proxy,
-    );
+    const counters =
+      this.proxies.get(proxy) ??
+      this.#countersOf(!isKnown || this.proxies.size >= maxProxies ? others : proxy);
     if (isError) counters.errors += 1;
     if (!isKnown) return;
     if (!isError && knownCommands.has(command)) this.commandsDone += 1;
