@@ -19,6 +19,7 @@ const warmup = positive('warmup', given.warmup);
 const daemons = prepare(given.daemon);
 
 interface ControlReport {
+  readonly triples: number;
   readonly triplesPerSecond: number;
   readonly errors: number;
   readonly repeats: number;
@@ -31,11 +32,15 @@ async function measure(daemon: DaemonName, redis: boolean): Promise<void> {
   await inRig(async (rig) => {
     const extra = redis ? [`--redis=${await rig.startRedis()}`] : [];
     await rig.startDaemon(daemon, extra);
-    const result = (await rig.load([
-      'control',
-      ...['--seconds', String(seconds), '--warmup', String(warmup)],
-      ...['--concurrency', given.concurrency],
-    ])) as unknown as ControlReport;
+    const load = async (during: number): Promise<ControlReport> =>
+      (await rig.load([
+        'control',
+        ...['--seconds', String(during), '--concurrency', given.concurrency],
+      ])) as unknown as ControlReport;
+    await load(warmup);
+    const before = rig.cpuSeconds();
+    const result = await load(seconds);
+    const cpuMicros = ((rig.cpuSeconds() - before) / result.triples) * 1e6;
     const how = redis ? 'with Redis' : 'without Redis';
     addSample(
       samples,
@@ -43,6 +48,7 @@ async function measure(daemon: DaemonName, redis: boolean): Promise<void> {
       daemon,
       result.triplesPerSecond,
     );
+    addSample(samples, `CPU for each call ${how}, us`, daemon, cpuMicros);
     addSample(samples, `offer p50 ${how}, us`, daemon, result.offerMicros.p50);
     addSample(samples, `offer p99 ${how}, us`, daemon, result.offerMicros.p99);
     addSample(samples, `errors and repeats ${how}`, daemon, result.errors + result.repeats);
