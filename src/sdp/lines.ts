@@ -203,12 +203,15 @@ function tokensOf(value: string): string[] {
   return tokens;
 }
 
-/** Names of protocols as they are written; they compare without case (RFC 8866 §5.14). */
+/** Names of protocols as they are written; they compare without case (RFC 8866 §5.14): by their capitals, and by themselves. */
 const protocolNames: ReadonlyMap<string, string> = new Map(
   [
     ...['RTP/AVP', 'RTP/SAVP', 'RTP/AVPF', 'RTP/SAVPF', 'udptl'],
     ...['UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF'],
-  ].map((name) => [name.toUpperCase(), name]),
+  ].flatMap((name): [string, string][] => [
+    [name, name],
+    [name.toUpperCase(), name],
+  ]),
 );
 
 function parseMedia(value: string, offset: number): OpenMedia {
@@ -232,7 +235,10 @@ function parseMedia(value: string, offset: number): OpenMedia {
     type: detached(type),
     port,
     portCount,
-    protocol: protocolNames.get(protocol.toUpperCase()) ?? detached(protocol),
+    protocol:
+      protocolNames.get(protocol) ??
+      protocolNames.get(protocol.toUpperCase()) ??
+      detached(protocol),
     formats: formats.map(detached),
     connection: null,
     attributes: [],
@@ -299,17 +305,26 @@ function parseOrigin(value: string, offset: number): SdpOrigin {
     username: usernameOf(words.slice(0, tail)),
     sessionId: detached(sessionId),
     version: detached(version),
-    networkType: network.toUpperCase(),
-    addressType: type.toUpperCase(),
+    networkType: network === 'IN' ? 'IN' : network.toUpperCase(),
+    addressType: type === 'IP4' ? 'IP4' : type.toUpperCase(),
     address: detached(plain),
   };
+}
+
+/** ASCII without white space or controls. */
+function isGraphic(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code <= 0x20 || code >= 0x7f) return false;
+  }
+  return true;
 }
 
 function usernameOf(words: readonly string[]): string {
   const [only] = words;
   if (only === undefined) return '-';
   const name = words.length === 1 ? only : words.join('_');
-  return detached(/\s/.test(name) ? name.replace(/\s/g, '_') : name);
+  return detached(isGraphic(name) ? name : name.replace(/\s/g, '_'));
 }
 
 /** Whether the words before `end` are those of an o= line behind its user name, in the Internet. */
