@@ -28,8 +28,11 @@ struct Origin {
   SocketAddress source;
 };
 
-/// Datagrams of one association on their way to its handshake.
-constexpr std::uint32_t kMaxWaitingPerAssociation = 16;
+/// Datagrams of one association on their way to its handshake: as many as a peer with a chain of
+/// RSA certificates and OpenSSL's smallest datagrams sends in one flight, of strangers half as
+/// many.
+constexpr std::uint32_t kMaxWaitingPerAssociation = 64;
+constexpr std::uint32_t kMaxWaitingOfStrangers = 32;
 /// Handshakes that are tried at the same time: strangers must not keep the peer out.
 constexpr std::size_t kMaxAttempts = 4;
 
@@ -61,7 +64,8 @@ struct Association : MailboxLink, std::enable_shared_from_this<Association> {
   Transport* transport = nullptr;
   bool begun = false;
   /// Of what comes from where the peer is expected, and from elsewhere.
-  std::array<Allowance, 2> datagrams{Allowance{20'000, 64}, Allowance{20'000, 64}};
+  std::array<Allowance, 2> datagrams{Allowance{20'000, kMaxWaitingPerAssociation},
+                                     Allowance{20'000, kMaxWaitingPerAssociation}};
 
   // Set before the thread of handshakes is told of it, which takes it.
   /// That of the same transport before it.

@@ -169,7 +169,8 @@ bool Handshakes::offer(Association& association, const Origin& origin, bool expe
                        std::span<const std::uint8_t> packet) {
   // Strangers at many ports leave room for the peers of other calls.
   const std::uint32_t room = expected ? kMaxWaitingDatagrams : kMaxWaitingDatagrams / 2;
-  if (association.waiting.load(std::memory_order_relaxed) >= kMaxWaitingPerAssociation ||
+  const std::uint32_t own = expected ? kMaxWaitingPerAssociation : kMaxWaitingOfStrangers;
+  if (association.waiting.load(std::memory_order_relaxed) >= own ||
       waiting_.load(std::memory_order_relaxed) >= room)
     return false;
   association.waiting.fetch_add(1, std::memory_order_relaxed);

@@ -21,8 +21,10 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 
 const std::shared_ptr<const dtls::Identity>& identity(std::size_t which) {
-  static const std::array<std::shared_ptr<const dtls::Identity>, 3> made{
-      dtls::Identity::generate({}), dtls::Identity::generate({}), dtls::Identity::generate({})};
+  // The last one's certificate is large.
+  static const std::array<std::shared_ptr<const dtls::Identity>, 4> made{
+      dtls::Identity::generate({}), dtls::Identity::generate({}), dtls::Identity::generate({}),
+      dtls::Identity::generate({.kind = dtls::KeyKind::kRsa, .rsa_bits = 4096})};
   return made[which];
 }
 
@@ -633,6 +635,116 @@ bool has(const Driven& relay, std::size_t handshakes) {
 }
 
 } // namespace
+
+namespace {
+
+/// Datagrams with the handshake messages that are not encrypted, as a path with a tiny MTU and a
+/// chain of large certificates make them: fragments of so many bytes, each a record and a datagram.
+std::vector<Bytes> in_fragments(const std::vector<Bytes>& flight, std::size_t most,
+                                std::uint8_t& number) {
+  constexpr std::size_t kRecord = 13;
+  constexpr std::size_t kMessage = 12;
+  std::vector<Bytes> out;
+  for (const Bytes& packet : flight)
+    for (std::size_t at = 0; at < packet.size();) {
+      const std::size_t size = kRecord + ((packet[at + 11] << 8) | packet[at + 12]);
+      const Bytes record(packet.begin() + static_cast<std::ptrdiff_t>(at),
+                         packet.begin() + static_cast<std::ptrdiff_t>(at + size));
+      at += size;
+      const bool encrypted = record[4] != 0;
+      if (encrypted || record[0] != 22) {
+        out.push_back(record);
+        if (!encrypted)
+          out.back()[10] = number++;
+        continue;
+      }
+      const std::size_t body = size - kRecord - kMessage;
+      const std::size_t begin =
+          static_cast<std::size_t>((record[kRecord + 7] << 8) | record[kRecord + 8]);
+      for (std::size_t from = 0; from < body; from += most) {
+        const std::size_t part = std::min(most, body - from);
+        Bytes one(record.begin(), record.begin() + kRecord + kMessage);
+        one[10] = number++;
+        one[11] = 0;
+        one[12] = static_cast<std::uint8_t>(kMessage + part);
+        one[kRecord + 7] = static_cast<std::uint8_t>((begin + from) >> 8);
+        one[kRecord + 8] = static_cast<std::uint8_t>((begin + from) & 0xff);
+        one[kRecord + 10] = 0;
+        one[kRecord + 11] = static_cast<std::uint8_t>(part);
+        const auto body_at =
+            record.begin() + static_cast<std::ptrdiff_t>(kRecord + kMessage + from);
+        one.insert(one.end(), body_at, body_at + static_cast<std::ptrdiff_t>(part));
+        out.push_back(one);
+      }
+    }
+  return out;
+}
+
+/// Everything that comes until so many datagrams have, or nothing does for a while.
+std::vector<Bytes> heard(const Phone& phone, std::size_t most) {
+  std::vector<Bytes> out;
+  for (Bytes packet = phone.receive(3000); !packet.empty(); packet = phone.receive(3000)) {
+    out.push_back(std::move(packet));
+    if (out.size() == most)
+      break;
+  }
+  return out;
+}
+
+} // namespace
+
+TEST("relay: a flight of many datagrams is taken whole, the first time") {
+  for (int again = 0; again < 8; ++again) {
+    Driven relay;
+    Expecting call(false, 3);
+    relay.drive(call);
+    Client peer(3);
+    call.phone.send_bytes(call.facing(1), peer.sent.front());
+    peer.sent.clear();
+    for (const Bytes& packet : heard(call.phone, 1))
+      peer.session.on_packet(packet, 0);
+    CHECK(!peer.sent.empty());
+    std::uint8_t number = 1;
+    const std::vector<Bytes> flight = in_fragments(peer.sent, 36, number);
+    CHECK(flight.size() > 40 && flight.size() < 64);
+    // Nothing is sent again.
+    for (const Bytes& packet : flight)
+      call.phone.send_bytes(call.facing(1), packet);
+    const bool keyed = relay.sees([&] { return relay.is_keyed(call); });
+    CHECK(keyed);
+    CHECK(drops_of(relay, "expecting", 1, DropReason::kHandshakeFlood) == 0);
+    if (!keyed)
+      return;
+  }
+}
+
+TEST("relay: every datagram of a flight is sent, once") {
+  // 4096 bits: the server's first flight has two datagrams.
+  std::array<std::unique_ptr<Expecting>, 12> calls;
+  Driven relay;
+  for (auto& call : calls) {
+    call = std::make_unique<Expecting>(false, 0);
+    call->plan.call_id += std::to_string(&call - calls.data());
+    call->plan.identities = {identity_spec(3)};
+    relay.drive(*call);
+  }
+  std::vector<std::unique_ptr<Client>> peers;
+  for (const auto& call : calls) {
+    peers.push_back(std::make_unique<Client>(0));
+    call->phone.send_bytes(call->facing(1), peers.back()->sent.front());
+  }
+  for (const auto& call : calls) {
+    // Records are numbered: none is missing between those that have come.
+    std::vector<std::uint8_t> numbers;
+    for (const Bytes& packet : heard(call->phone, 2))
+      for (std::size_t at = 0; at < packet.size();
+           at += 13 + static_cast<std::size_t>((packet[at + 11] << 8) | packet[at + 12]))
+        numbers.push_back(packet[at + 10]);
+    CHECK(numbers.size() > 3);
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      CHECK(numbers[i] == i);
+  }
+}
 
 TEST("relay: a peer that begins a handshake itself, though it was to wait for ours, is keyed, the "
      "first time and anew; a stranger is not heard") {
