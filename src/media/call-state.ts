@@ -267,9 +267,9 @@ export interface Media {
   sdes: SdesState | null;
   /**
    * What its side encrypted with before its last answer, or that of the other side. Good until something comes by the
-   * present key: a provisional answer may be followed by a refusal, and then it goes on with this. Not stored. null: none.
+   * present key: a provisional answer may be followed by a refusal, and then it goes on with this. null: none.
    */
-  formerKey: CryptoLine | null;
+  formerKey: FormerKey | null;
   /** How far the sources of its SRTP have come. */
   srtpIndexes: readonly StoredSrtpIndexes[];
   /** What was known of them when this process took the call over; null: its SRTP began here. */
@@ -277,6 +277,15 @@ export interface Media {
   /** How its packets are treated until an offer is answered that would change it; null: as it says (see `agreed.ts`). */
   agreed: AgreedSecurity | null;
   carried: Carried;
+}
+
+/** What a side has encrypted with. */
+export interface FormerKey {
+  readonly line: CryptoLine;
+  /** How far its sources had come. */
+  readonly indexes: readonly StoredSrtpIndexes[];
+  /** Another process knew more of them. */
+  readonly resumed: boolean;
 }
 
 /** Of a media, how it shares a transport. */

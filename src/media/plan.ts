@@ -5,6 +5,7 @@ import {
   noStats,
   type CallState,
   type Endpoint,
+  type FormerKey,
   type LocalSocket,
   type Media,
   type SrtpResume,
@@ -400,7 +401,7 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
-    ...(media.formerKey === null ? {} : { former: sessionOf(media.formerKey, null) }),
+    ...(media.formerKey === null ? {} : { former: formerSession(media.formerKey) }),
   };
 }
 
@@ -429,6 +430,9 @@ function sessionPlan(
 ): SrtpSessionPlan | null {
   return line === null ? null : sessionOf(line, media.srtpResume[direction]);
 }
+
+const formerSession = ({ line, indexes, resumed }: FormerKey): SrtpSessionPlan =>
+  sessionOf(line, resumed ? indexes : null);
 
 /** @param resumed what is known of its sources; null: it begins here. */
 function sessionOf(line: CryptoLine, resumed: SrtpResume['receive']): SrtpSessionPlan {

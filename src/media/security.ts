@@ -16,10 +16,16 @@ import {
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
 import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
-import { lineKey, readCryptoLine, type CryptoLine } from './sdes/crypto-line.js';
+import { lineKey, readCryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
-import { nothingToResume, type AgreedSecurity, type Media, type Sharing } from './call-state.js';
+import {
+  nothingToResume,
+  type AgreedSecurity,
+  type FormerKey,
+  type Media,
+  type Sharing,
+} from './call-state.js';
 import type { SdpAttribute } from '../sdp/types.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
@@ -196,11 +202,17 @@ class Former {
   }
 
   /** An answer may be provisional: what its side has encrypted with so far is good as well. */
-  #formerKey(): CryptoLine | null {
+  #formerKey(): FormerKey | null {
     const [was, is] = [this.#used.sdes, this.media.sdes];
     const before = was?.passthrough === false ? was.receive : null;
     if (before === null || is === null || is.receive === null || is.passthrough) return null;
-    return lineKey(before) === lineKey(is.receive) ? this.media.formerKey : before;
+    if (lineKey(before) === lineKey(is.receive)) return this.media.formerKey;
+    const { srtpIndexes, srtpResume } = this.#indexes;
+    return {
+      line: before,
+      indexes: srtpIndexes.filter(({ direction }) => direction === 'receive'),
+      resumed: srtpResume.receive !== null,
+    };
   }
 
   /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */

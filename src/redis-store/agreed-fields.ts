@@ -1,13 +1,15 @@
 /** How packets of a media are treated while an offer is not answered (`Media.agreed`), in one additional field. */
 import { agreedOf, inUse } from '../media/agreed.js';
-import type { AgreedSecurity, Media } from '../media/call-state.js';
+import type { AgreedSecurity, FormerKey, Media } from '../media/call-state.js';
 import type { MediaDirection } from '../media/media-attributes.js';
+import { cryptoLineText, readCryptoLine } from '../media/sdes/crypto-line.js';
 import { sdesMarks, sdesOf } from '../media/sdes/stored.js';
 import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
 import { extraFields, packList, unpackList } from './schema.js';
 import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
+import { readSrtpIndexes, srtpIndexText } from './srtp-indexes.js';
 import { FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -54,6 +56,23 @@ export function readAgreed(media: FieldReader, medias: number): AgreedSecurity |
       ...{ bundle: readBundle(fields, medias), extensions: readHeaderExtensions(fields) },
     },
   );
+}
+
+/** What its side encrypted with before (`Media.formerKey`), which counts until something comes by the present key. */
+export function putFormerKey(fields: Fields, { formerKey }: Media): void {
+  if (formerKey === null) return;
+  const line = cryptoLineText(formerKey.line, { pad: false, lifetime: false });
+  fields.put(extraFields.formerKey, packList([line, srtpIndexText(formerKey.indexes)]));
+}
+
+/** null: there is none, or it cannot be read: the present one is what counts. */
+export function readFormerKey(media: FieldReader): FormerKey | null {
+  const text = media.optional(extraFields.formerKey);
+  if (text === null) return null;
+  const [written = '', indexes = ''] = unpackList(text);
+  const line = readCryptoLine(written);
+  if (typeof line === 'string') return null;
+  return { line, indexes: readSrtpIndexes(indexes), resumed: true };
 }
 
 const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];

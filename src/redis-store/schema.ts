@@ -109,6 +109,8 @@ export const extraFields = {
   sdes: 'rtprelay_sdes',
   /** medias: see srtp-indexes.ts. */
   srtpIndexes: 'rtprelay_srtp_index',
+  /** medias: `Media.formerKey`: its a=crypto line, and a list as that of `srtpIndexes`. */
+  formerKey: 'rtprelay_former_key',
   /** medias: `MediaSecurity.identity`. */
   identity: 'rtprelay_dtls_identity',
   /** medias: `Media.agreed`: names and values of its fields, as those of a media. */

@@ -28,6 +28,7 @@ const isSecret = (name: string): boolean =>
   name === extraFields.identity ||
   name === extraFields.ice ||
   name === extraFields.agreed ||
+  name === extraFields.formerKey ||
   keyField.test(name);
 
 function keyOfCall({ key }: SealingKey, callId: string): Buffer {

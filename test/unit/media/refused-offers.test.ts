@@ -233,6 +233,7 @@ describe('an offer that is refused after a provisional answer', () => {
     call.answer(plainSide);
     expect(formerKeys()).to.deep.equal(before.map(({ receive }) => receive));
     call.state = restored(call.state);
+    expect(formerKeys(), 'restored').to.deep.equal(before.map(({ receive }) => receive));
     call.offer(sdes('A'), towards['plain']);
     call.answer(plainSide);
     expect(treatment(call.state)).to.deep.equal(before);
