@@ -18,6 +18,18 @@ struct FreeCipherContext {
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, FreeCipherContext>;
 
+/// AES of a key size in bytes, block by block.
+inline const EVP_CIPHER* block_cipher(std::size_t key_size) {
+  switch (key_size) {
+  case 16:
+    return EVP_aes_128_ecb();
+  case 24:
+    return EVP_aes_192_ecb();
+  default:
+    return EVP_aes_256_ecb();
+  }
+}
+
 /// AES of a key size in bytes.
 inline const EVP_CIPHER* counter_mode(std::size_t key_size) {
   switch (key_size) {

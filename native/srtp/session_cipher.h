@@ -58,6 +58,7 @@ private:
   nonce_of(const PacketPosition& position) const;
   [[nodiscard]] CipherBlock f8_vector(const PacketPosition& position) const;
   bool init_f8(const SessionKeys& keys);
+  bool crypt_counter_mode(const PacketPosition& position, std::span<std::uint8_t> data);
   bool crypt_f8(const PacketPosition& position, std::span<std::uint8_t> data);
   bool feed_gcm(std::span<const std::uint8_t> nonce, std::span<const std::uint8_t> plain,
                 std::span<const std::uint8_t> more_plain, std::span<std::uint8_t> data);
