@@ -97,13 +97,16 @@ function addAlias(participant: Participant, tag: string): Participant {
   return participant;
 }
 
-function offerer(
-  draft: CallDraft,
-  { fromTag, aliasKey }: OfferingRequest,
-  nowMicros: number,
-): Participant {
+function offerer(draft: CallDraft, request: OfferingRequest, nowMicros: number): Participant {
+  const { fromTag, aliasKey } = request;
   const known = draft.participantByTag(fromTag);
   if (known !== null) return known;
+  const called = unnamedPartner(draft, request);
+  if (called !== null) {
+    const named = draft.participant(called.id);
+    named.tag = fromTag;
+    return named;
+  }
   const same =
     aliasKey === null
       ? undefined
@@ -111,6 +114,18 @@ function offerer(
   return same === undefined
     ? draft.addParticipant(fromTag, nowMicros)
     : addAlias(draft.participant(same.id), fromTag);
+}
+
+/** Who was offered a body and makes an offer before he has answered (10.5 and 12.5 seen); null: nobody. */
+function unnamedPartner(
+  draft: CallDraft,
+  { fromTag, toTag, viaBranch }: DialogueRequest,
+): Readonly<Participant> | null {
+  const partner = toTag === null || toTag === fromTag ? null : draft.participantByTag(toTag);
+  if (partner === null) return null;
+  const onBranch: Wanted = (each) => each.tag === null && each.viaBranch === viaBranch;
+  const branch = viaBranch === null ? null : counterpart(draft, partner, onBranch);
+  return branch ?? counterpart(draft, partner, withoutTag);
 }
 
 /** The dialogue of an offer; participants that do not exist yet are made. */

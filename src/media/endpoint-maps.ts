@@ -27,6 +27,8 @@ export interface PortWish {
   readonly opposite: Endpoint | null;
   /** Local ports needed: 2 a stream pair, 1 when RTP and RTCP share a port. */
   readonly numPorts: number;
+  /** A map with one port is good enough: its side has been told of no other. */
+  readonly oneWillDo: boolean;
   /** Keep the present ports although the other side's endpoint changed (port-latching). */
   readonly keepPorts: boolean;
   /** Ports on every address of the logical interface (ICE candidates), rather than on the first. */
@@ -49,10 +51,10 @@ export function endpointMapFor(
 }
 
 /** It faces the media where that is, with as many ports as are wanted. */
-const isUsable = (map: Readonly<EndpointMap>, media: Media, { numPorts }: PortWish): boolean =>
+const isUsable = (map: Readonly<EndpointMap>, media: Media, wish: PortWish): boolean =>
   map.logicalInterface === media.logicalInterface &&
   map.family === media.desiredFamily &&
-  (map.numPorts >= numPorts || map.numPorts === 1);
+  (map.numPorts >= wish.numPorts || (wish.oneWillDo && map.numPorts === 1));
 
 // A media whose other side has many branches has a map for each of them: they are looked at in place.
 

@@ -30,6 +30,10 @@ export interface MediaPair {
   readonly leftOut: boolean;
   /** Media that is not carried over UDP: its section is passed on as it is. */
   readonly untouched: boolean;
+  /** The sender has said nothing of it before, and has not been told of it. */
+  readonly isFirst: boolean;
+  /** Of an offer: its receiver multiplexes RTCP already, or has been asked to, in this section or in one before it. */
+  readonly muxKnown: boolean;
 }
 
 export const sharingOf = ({ bundle, extensions, mid }: Sharing): Sharing => ({

@@ -265,9 +265,34 @@ function applyPtime(kind: SignallingKind, pair: MediaPair, { edits }: Signalling
   if (!asked && !receiver.flags.has('ptime-override')) receiver.ptimeMs = written;
 }
 
+/** An offer asks its receiver to multiplex. */
+export function offersMux(pair: MediaPair, { rtcpMux }: SignallingRequest): boolean {
+  if (!isRtpProtocol(pair.section.protocol)) return false;
+  if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
+  // RFC 9143 §9.3.
+  if (pair.receiver.bundle.group > 0) return true;
+  // Who does so already is not asked to stop by a re-offer that leaves it out, or by `demux` (10.5 and 12.5 seen).
+  return pair.muxKnown || (hasRtcpMux(pair.section) && !rtcpMux.has('demux'));
+}
+
+/** Where RTCP is multiplexed the receiver is shown one port: it is agreed on, or there is no other way. */
+export const sharesRtcpPort = (
+  kind: SignallingKind,
+  { muxKnown, receiver }: MediaPair,
+  { rtcpMux }: SignallingRequest,
+): boolean =>
+  kind === 'answer' ? receiver.rtcpMux : muxKnown || isBundled(receiver) || rtcpMux.has('require');
+
 /** RTCP multiplexing (RFC 5761; options of ng-protocol.md §4.3, results as of sdp-rules.md §5). */
 function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
   const { section, transport, sender, receiver } = pair;
+  // Of what is refused nothing is agreed on: it is as before when it comes back (10.5 and 12.5 seen).
+  if (pair.rejected) {
+    if (kind === 'answer') return;
+    setMediaFlag(sender, 'rtcp-mux-override', false);
+    setMediaFlag(receiver, 'rtcp-mux-offered', false);
+    return;
+  }
   // In a bundle there is no other way (RFC 9143 §9.3).
   const bundled = isBundled(sender);
   const present = bundled || (isRtpProtocol(section.protocol) && hasRtcpMux(transport));
@@ -280,7 +305,7 @@ function applyRtcpMux(kind: SignallingKind, pair: MediaPair, request: Signalling
     setMediaFlag(receiver, 'rtcp-mux-override', true);
     setMediaFlag(receiver, 'rtcp-mux-offered', sender.rtcpMux);
     setMediaFlag(receiver, 'rtcp-mux-settled', sender.rtcpMux && settled);
-    if (isBundled(receiver)) receiver.rtcpMux = true;
+    receiver.rtcpMux = isBundled(receiver) || offersMux(pair, request);
     return;
   }
   sender.rtcpMux = present;
@@ -465,6 +490,15 @@ function isKnown(draft: CallDraft, { streams }: Media): boolean {
   return false;
 }
 
+/** `wanted`, or, where another section of that side is called so, something like it. */
+function freeMid(draft: CallDraft, { participantId, index }: Media, wanted: string): string {
+  const taken = new Set<string | null>();
+  for (const id of draft.participant(participantId).medias) taken.add(draft.mediaAsIs(id).mid);
+  let mid = wanted;
+  for (let number = index; taken.has(mid); number += 1) mid = `${wanted}-${number}`;
+  return mid;
+}
+
 /** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
 export function applySection(
   draft: CallDraft,
@@ -480,6 +514,9 @@ export function applySection(
     answerer.ice =
       answerer.ice === noIce ? noIceControlling : { ...answerer.ice, controlling: true };
   }
+  // Who has not answered an offer, and makes one himself, is the offerer.
+  if (kind === 'offer' && !sender.flags.has('initialized') && sender.ice.controlling)
+    sender.ice = sender.ice === noIceControlling ? noIce : { ...sender.ice, controlling: false };
   setMediaFlag(sender, 'initialized', true);
   const receiverIsKnown = isKnown(draft, receiver);
   const before = {
@@ -517,16 +554,19 @@ export function applySection(
       setMediaFlag(media, 'rtcp-generator', request.generateRtcp === 'on');
     }
   }
-  setMediaFlag(sender, 'asymmetric', request.flags.has('asymmetric'));
-  setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
+  if (!pair.rejected) {
+    setMediaFlag(sender, 'asymmetric', request.flags.has('asymmetric'));
+    setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
+  }
   sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;
 
   sender.passedOn = passedOnOfMedia(section);
   const mid = midOf(section);
-  if (mid !== null) sender.mid = mid;
   if (kind === 'offer') {
-    receiver.mid =
-      mid ?? receiver.mid ?? (request.flags.has('generate-mid') ? String(pair.index) : null);
+    // Each side goes on with the name that it has given, or was given first (10.5 and 12.5 seen).
+    if (mid !== null) sender.mid = mid;
+    const wanted = mid ?? (request.flags.has('generate-mid') ? String(pair.index) : null);
+    if (receiver.mid === null && wanted !== null) receiver.mid = freeMid(draft, receiver, wanted);
   }
   applyPtime(kind, pair, request);
   sender.maxPtimeMs = maxPtimeOf(section) ?? 0;

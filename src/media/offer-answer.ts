@@ -347,6 +347,7 @@ function pairMedias(
   const usual = context.interfaces.default.name;
   const pairs: MediaPair[] = [];
   let index = 0;
+  let muxKnown = false;
   for (const session of document.sessions) {
     const twins = kind === 'offer' ? plainTwins(session, request.opportunistic) : noTwins;
     for (const section of session.medias) {
@@ -360,7 +361,10 @@ function pairMedias(
       if (choices.from === 'named' && (kind === 'offer' || sender.streams.length === 0))
         sender.logicalInterface = from.logicalInterface ?? sender.logicalInterface;
       const parts = { session, section, index, sender, receiver };
-      pairs.push(pairOf(kind, parts, request, context, twins.has(section)));
+      const pair = pairOf(kind, parts, request, context, { isTwin: twins.has(section), muxKnown });
+      // A section that is new, or behind, is offered like that one (10.5 and 12.5 seen).
+      muxKnown ||= pair.muxKnown;
+      pairs.push(pair);
     }
   }
   return pairs;
@@ -368,14 +372,15 @@ function pairMedias(
 
 /**
  * A section and the medias that it is about, with what the request makes of it. @throws SdpError
- * @param isTwin it is left out: the secure section beside it is the same medium.
+ * @param more.isTwin it is left out: the secure section beside it is the same medium.
+ * @param more.muxKnown the receiver of an offer multiplexes in a section before this one.
  */
 export function pairOf(
   kind: SignallingKind,
   parts: Pick<MediaPair, 'session' | 'section' | 'index' | 'sender' | 'receiver'>,
   request: SignallingRequest,
   context: SignallingContext,
-  isTwin = false,
+  more = { isTwin: false, muxKnown: false },
 ): MediaPair {
   const { session, section, sender, receiver } = parts;
   const { address, fromSipSource } = signalledAddress(
@@ -385,12 +390,20 @@ export function pairOf(
     request,
     context,
   );
-  const removed = isTwin || isRemoved(section, request.edits);
+  const removed = more.isTwin || isRemoved(section, request.edits);
   const rejected = section.port === 0 || removed || isEmptied(section, request);
+  const muxKnown =
+    kind === 'offer' &&
+    !rejected &&
+    isRtpProtocol(section.protocol) &&
+    (more.muxKnown || receiver.rtcpMux || receiver.agreed?.rtcpMux === true);
   if (kind === 'offer') {
     setMediaFlag(receiver, 'left-out', removed);
-    withdrawOffer(sender);
-    withdrawOffer(receiver);
+    for (const media of [sender, receiver]) {
+      const { rtcpMux } = media;
+      withdrawOffer(media);
+      if (rejected) media.rtcpMux = rtcpMux;
+    }
   }
   // Written out, not spread: all pairs have one hidden class, and everything that reads them is as fast.
   return {
@@ -407,6 +420,8 @@ export function pairOf(
     rejected,
     leftOut: receiver.flags.has('left-out'),
     untouched: !isUdpProtocol(section.protocol),
+    isFirst: sender.streams.length === 0,
+    muxKnown,
   };
 }
 

@@ -5,7 +5,9 @@ import type { CallDraft } from './call-draft.js';
 import { familyOf, type AddressFamily, type Endpoint, type Media } from './call-state.js';
 import { endpointMapFor, selectMap, servableFamily } from './endpoint-maps.js';
 import { speaksIce } from './ice/plan.js';
+import type { InterfaceTable } from './interfaces.js';
 import type { MediaPair } from './media-pair.js';
+import { sharesRtcpPort } from './media-setup.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { directionOf, isRtpProtocol } from '../sdp/view.js';
 
@@ -46,6 +48,8 @@ function shownFamily(draft: CallDraft, media: Media): AddressFamily | null {
   return socket === null ? null : draft.socketAsIs(socket).family;
 }
 
+const isShut = (draft: CallDraft, media: Media): boolean => shownFamily(draft, media) === null;
+
 function closeStreams(draft: CallDraft, media: Media): void {
   for (const id of media.streams) {
     const stream = draft.stream(id);
@@ -74,14 +78,22 @@ export interface InterfaceChoices {
   readonly to: InterfaceChoice;
 }
 
-/** The media has ports of that family, or had them before it was refused. */
-function hasFaced(draft: CallDraft, media: Media, family: AddressFamily): boolean {
+const serves = (interfaces: InterfaceTable, name: string, family: AddressFamily): boolean =>
+  interfaces.addressFor(name, family)?.family === family;
+
+/** The media has ports of that family, or had them before it was refused; its interface may have been named since. */
+function hasFaced(
+  draft: CallDraft,
+  media: Media,
+  family: AddressFamily,
+  interfaces: InterfaceTable,
+): boolean {
   const shown = shownFamily(draft, media);
   if (shown !== null) return shown === family;
-  return media.endpointMaps.some((id) => {
-    const map = draft.endpointMapAsIs(id);
-    return map.family === family && map.logicalInterface === media.logicalInterface;
-  });
+  return (
+    media.endpointMaps.some((id) => draft.endpointMapAsIs(id).family === family) &&
+    serves(interfaces, media.logicalInterface, family)
+  );
 }
 
 /**
@@ -98,20 +110,31 @@ function placeMedia(
   if (choice === 'named') return;
   const participant = draft.participant(media.participantId);
   if (choice === 'as-before') {
-    if (hasFaced(draft, media, family)) return;
+    if (hasFaced(draft, media, family, interfaces)) return;
     // A section that is new in the dialogue is where the others are.
     if (media.endpointMaps.length === 0) {
       for (const id of participant.medias) {
         const other = draft.media(id);
-        if (!hasFaced(draft, other, family)) continue;
+        if (!hasFaced(draft, other, family, interfaces)) continue;
         media.logicalInterface = other.logicalInterface;
         return;
       }
+      // All of them were refused so far, and one was named.
+      if (
+        participant.logicalInterface === media.logicalInterface &&
+        participant.medias.every((id) => draft.mediaAsIs(id).endpointMaps.length === 0) &&
+        serves(interfaces, media.logicalInterface, family)
+      )
+        return;
     }
   }
   media.logicalInterface = interfaces.defaultFor(family).name;
   if (media.index === 1) participant.logicalInterface = media.logicalInterface;
 }
+
+/** An offer of RTP always has formats. */
+const refusedByOffer = ({ section, sender: { offered } }: MediaPair): boolean =>
+  isRtpProtocol(section.protocol) && offered?.length === 0;
 
 /** Picks or opens the local ports that face both sides of the pair. */
 export function assignPorts(
@@ -132,15 +155,19 @@ export function assignPorts(
   placeMedia(draft, sender, choices.from, sent, context);
   sender.desiredFamily = servableFamily(interfaces, sender.logicalInterface, sent);
   const isClosed = pair.rejected || pair.untouched;
+  // Who offers what was refused is shown ports by the answer; who accepts what its offer refused has none (10.5 and
+  // 12.5 seen).
+  const isRefused = kind === 'offer' || (isShut(draft, receiver) && refusedByOffer(pair));
+  const hasNone = !pair.isFirst && isShut(draft, sender) && isRefused;
   if (isClosed && pair.carries.receiver === null) closeStreams(draft, receiver);
   else if (!usesOther(receiver)) faceReceiver(kind, draft, pair, request, context);
   if (isClosed && pair.carries.sender === null) closeStreams(draft, sender);
-  else if (!usesOther(sender)) faceSender(kind, draft, pair, context);
+  else if (!usesOther(sender) && !hasNone) faceSender(kind, draft, pair, context);
 }
 
-/** Ports that a side of the pair needs: with one for both RTP and RTCP, or `full`. */
-const portsFor = ({ rtcpMux }: Media, { section: { portCount } }: MediaPair): number =>
-  portCount === 1 && rtcpMux ? 1 : portCount * 2;
+/** Ports that a side of the pair needs, `mux`: with one for both RTP and RTCP. */
+const portsFor = (mux: boolean, { section: { portCount } }: MediaPair): number =>
+  portCount === 1 && mux ? 1 : portCount * 2;
 
 function faceReceiver(
   kind: SignallingKind,
@@ -150,15 +177,16 @@ function faceReceiver(
   { interfaces, ports }: SignallingContext,
 ): void {
   const { section, sender, receiver } = pair;
-  const required =
-    kind === 'offer' && request.rtcpMux.has('require') && isRtpProtocol(pair.section.protocol);
-  const receiverPorts = required ? section.portCount : portsFor(receiver, pair);
+  const isRtp = isRtpProtocol(section.protocol);
+  const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp;
+  const shares = sharesRtcpPort(kind, pair, request);
   const receiverMap = endpointMapFor(
     draft,
     receiver,
     {
       opposite: firstEndpoint(draft, sender),
-      numPorts: receiverPorts,
+      numPorts: required ? section.portCount : portsFor(isRtp && shares, pair),
+      oneWillDo: speaksIce(receiver),
       keepPorts: keepsPorts(pair, request),
       everyAddress: speaksIce(receiver),
     },
@@ -174,14 +202,15 @@ function faceSender(
   pair: MediaPair,
   { interfaces, ports }: SignallingContext,
 ): void {
-  const { sender, section } = pair;
+  const { sender } = pair;
   const settled = sender.flags.has('rtcp-mux-override') || kind === 'answer';
   const senderMap = endpointMapFor(
     draft,
     sender,
     {
       opposite: null,
-      numPorts: settled ? portsFor(sender, pair) : section.portCount * 2,
+      numPorts: portsFor(settled && sender.rtcpMux, pair),
+      oneWillDo: true,
       keepPorts: true,
       everyAddress: speaksIce(sender),
     },

@@ -11,7 +11,7 @@ import { dropsTransportFeedback, extensionLines } from './bundle/extensions.js';
 import { carrierOf, groupLines, TransportLines } from './bundle/lines.js';
 import type { Dialogue } from './dialogue.js';
 import type { MediaPair } from './media-pair.js';
-import { isOnHold } from './media-setup.js';
+import { isOnHold, offersMux, sharesRtcpPort } from './media-setup.js';
 import { dtlsLinesFor, iceLinesFor, keepsAddress } from './secure-lines.js';
 import { plainProtocol } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
@@ -200,7 +200,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
       pair.rejected || pair.untouched
         ? []
         : iceLinesFor(output, carried, {
-            sharesPort: mux && sharesRtcpPort(output, pair),
+            sharesPort: mux && showsOnePort(output, pair),
             candidates: saysWhere,
           }),
     keptIce: !passed ? 'none' : stays ? 'without-relays' : 'all',
@@ -259,34 +259,21 @@ function isDescribed(written: readonly SdpCodec[], wanted: number): boolean {
   return false;
 }
 
-function offersMux(pair: MediaPair, request: SignallingRequest): boolean {
-  const { rtcpMux } = request;
-  if (!isRtpProtocol(pair.section.protocol)) return false;
-  if (rtcpMux.has('require') || rtcpMux.has('offer')) return true;
-  // RFC 9143 §9.3.
-  if (pair.receiver.bundle.group > 0) return true;
-  // A receiver that multiplexes already is not asked to stop by a re-offer that leaves it out, or by `demux`
-  // (10.5 and 12.5 seen).
-  const known = pair.receiver.rtcpMux;
-  return known || (hasRtcpMux(pair.section) && !rtcpMux.has('demux'));
-}
-
-/** Where RTCP is multiplexed: it is agreed on, or there is no other way. */
-const sharesRtcpPort = (
-  { kind, request }: Pick<OutputRequest, 'kind' | 'request'>,
-  { receiver }: MediaPair,
-): boolean => kind === 'answer' || receiver.rtcpMux || request.rtcpMux.has('require');
+/** Who multiplexes in any of the sections is told of one port in all that ask for it (10.5 and 12.5 seen). */
+const showsOnePort = ({ kind, request, pairs }: OutputRequest, pair: MediaPair): boolean =>
+  sharesRtcpPort(kind, pair, request) || pairs.some(({ muxKnown }) => muxKnown);
 
 function rtcpAttribute(
-  { kind, draft, request }: OutputRequest,
+  output: OutputRequest,
   pair: MediaPair,
   port: number,
   mux: boolean,
   connection: SdpConnection,
 ): string | null {
+  const { draft, request } = output;
   if (request.flags.has('no-rtcp-attribute')) return null;
   const rtcpPort = localPort(draft, streamAt(draft, pair.receiver, 1));
-  const shared = mux && sharesRtcpPort({ kind, request }, pair);
+  const shared = mux && showsOnePort(output, pair);
   const shown = shared || rtcpPort === 0 ? port : rtcpPort;
   return request.flags.has('full-rtcp-attribute')
     ? `${shown} IN ${connection.family} ${connection.address}`

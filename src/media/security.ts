@@ -297,7 +297,11 @@ export function applySecurity(
 ): readonly string[] {
   const { section, transport, session, sender, receiver } = pair;
   if (pair.rejected || pair.untouched) {
-    for (const media of [sender, receiver]) refuseOffer(media);
+    for (const media of [sender, receiver]) {
+      const { rtcpMux } = media;
+      refuseOffer(media);
+      media.rtcpMux = rtcpMux;
+    }
     return [];
   }
   if (staysPlain(kind, pair, request, before)) return [];

@@ -125,7 +125,11 @@ function writeMedia(out: string[], media: SdpMedia, edit: MediaEdit): void {
       ? media.attributes.some(({ name }) => name === 'bundle-only')
       : edit.bundleOnly;
   if (bundleOnly) out.push('a=bundle-only');
-  if (rejected) return;
+  if (rejected) {
+    const kept = edit.direction === 'keep' ? explicitDirectionOf(media) : null;
+    if (kept !== null) out.push(`a=${kept}`);
+    return;
+  }
   if (edit.rtp) writeCodecs(out, media, edit);
   writeOthers(out, media, edit);
   writeDirection(out, media, edit);

@@ -256,13 +256,15 @@ class Bundling {
       }
       for (const { payloadType, encoding, clockRate, channels } of codecs)
         types.set(payloadType, `${encoding.toLowerCase()}/${clockRate}/${channels}`);
-      pair.receiver.mid = midOf(pair.section) ?? pair.receiver.mid ?? this.#newMid();
+      pair.receiver.mid ??= this.#freeMid(midOf(pair.section));
       return true;
     });
   }
 
-  /** A number that no section of the body is called. */
-  #newMid(): string {
+  /** `wanted`, or, where there is none or a section of the receiver is called so, a number that none is called. */
+  #freeMid(wanted: string | null): string {
+    if (wanted !== null && this.pairs.every(({ receiver }) => receiver.mid !== wanted))
+      return wanted;
     const taken = new Set(
       this.pairs.flatMap(({ section, receiver }) => [midOf(section), receiver.mid]),
     );

@@ -3,7 +3,7 @@ import { CallDraft } from '../call-draft.js';
 import type { CallState, Codec, Media } from '../call-state.js';
 import { SignallingError } from '../errors.js';
 import { noIce } from '../media-attributes.js';
-import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
+import { applySection, ensureStreams, mediaAt, sharesRtcpPort } from '../media-setup.js';
 import type { MediaPair } from '../media-pair.js';
 import { bodyFailure, chooseInterface, emptyCall, pairOf, readBody } from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
@@ -87,7 +87,7 @@ export function create(
       warnings.push(...applySection(draft, 'offer', pair, request, context));
       if (!receiver.ice.enabled) receiver.ice = noIce;
       receiver.desiredFamily = family;
-      facePorts(draft, receiver, 1, context);
+      facePorts(draft, receiver, 1, sharesRtcpPort('offer', pair, request), context);
       pairs.push(pair);
     });
     standIn.leave();
@@ -129,7 +129,8 @@ export function createAnswer(
       const pair = pairOf('answer', parts, request, context);
       warnings.push(...applySection(draft, 'answer', pair, request, context));
       if (pair.rejected) giveUpPorts(draft, sender);
-      else if (!pair.untouched) facePorts(draft, sender, placed.section.portCount, context);
+      else if (!pair.untouched)
+        facePorts(draft, sender, placed.section.portCount, sender.rtcpMux, context);
     }
     standIn.leave();
     return { state: draft.finished(), warnings: [...new Set(warnings)] };

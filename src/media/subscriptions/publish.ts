@@ -90,7 +90,7 @@ export function publish(
     const pairs = answered(draft, standIn, document, medias, request, context, warnings);
     for (const pair of pairs) {
       if (pair.rejected || pair.untouched) giveUpPorts(draft, pair.receiver);
-      else facePorts(draft, pair.receiver, pair.section.portCount, context);
+      else facePorts(draft, pair.receiver, pair.section.portCount, pair.receiver.rtcpMux, context);
     }
     const dialogue = { from: standIn.participant, to: publisher };
     const sdp = writeSdp({

@@ -43,14 +43,15 @@ export function facePorts(
   draft: CallDraft,
   media: Media,
   portCount: number,
+  sharesRtcpPort: boolean,
   { interfaces, ports }: SignallingContext,
 ): void {
   if (media.logicalInterface === interfaces.default.name && media.endpointMaps.length === 0)
     media.logicalInterface = interfaces.defaultFor(media.desiredFamily).name;
   media.desiredFamily = servableFamily(interfaces, media.logicalInterface, media.desiredFamily);
-  const numPorts = portCount === 1 && media.rtcpMux ? 1 : portCount * 2;
+  const numPorts = portCount === 1 && sharesRtcpPort ? 1 : portCount * 2;
   const everyAddress = speaksIce(media);
-  const wish = { opposite: null, numPorts, keepPorts: true, everyAddress };
+  const wish = { opposite: null, numPorts, oneWillDo: true, keepPorts: true, everyAddress };
   selectMap(draft, media, endpointMapFor(draft, media, wish, interfaces, ports));
 }
 

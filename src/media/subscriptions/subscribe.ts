@@ -11,7 +11,7 @@ import { speaksDtls } from '../dtls/negotiation.js';
 import { speaksIce } from '../ice/plan.js';
 import { directionOfFlags, noIce, sendsTo } from '../media-attributes.js';
 import type { MediaPair } from '../media-pair.js';
-import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
+import { applySection, ensureStreams, mediaAt, sharesRtcpPort } from '../media-setup.js';
 import { bodyFailure, chooseInterface, pairOf, readBody } from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';
@@ -165,7 +165,10 @@ function offerTo(
     receiver.desiredFamily =
       request.addressFamily ?? knownFamily(draft, receiver) ?? source.media.desiredFamily;
     if (pair.rejected) giveUpPorts(draft, receiver);
-    else if (!pair.untouched) facePorts(draft, receiver, placed.section.portCount, context);
+    else if (!pair.untouched) {
+      const shares = sharesRtcpPort('offer', pair, wanted);
+      facePorts(draft, receiver, placed.section.portCount, shares, context);
+    }
     pairs.push(pair);
   });
   standIn.leave();
@@ -301,7 +304,7 @@ function takeAnswer(
     }
   }
   sender.direction = directionOfFlags(sendsTo(sender.direction), takesFrom(draft, sender));
-  if (!pair.untouched) facePorts(draft, sender, section.portCount, context);
+  if (!pair.untouched) facePorts(draft, sender, section.portCount, sender.rtcpMux, context);
 }
 
 /** Somebody hears what the subscriber sends. */
