@@ -320,7 +320,7 @@ const redis: readonly OptionSpec[] = [
       minimum: -1,
     }),
     int('redis-disable-time', 10, 'How long Redis is then left alone', seconds),
-    int('redis-cmd-timeout', 0, 'Time limit of a command, 0 none', milliseconds),
+    int('redis-cmd-timeout', 0, 'Time limit of a command, 0: 5 s', milliseconds),
     int('redis-connect-timeout', 1000, 'Time limit of connecting', { unit: 'ms', minimum: 1 }),
     int('subscribe-keyspace', null, 'Redis databases to follow: hot standby', {
       short: 'k',

@@ -214,8 +214,16 @@ const protocolNames: ReadonlyMap<string, string> = new Map(
   ]),
 );
 
+/** What separates the words before the formats may be tabs (10.5 reads the port before one, and loses the protocol). */
+function mediaWords(value: string): readonly string[] {
+  const words = tokensOf(value);
+  if (!value.includes('\t')) return words;
+  const isTabbed = words.slice(0, 3).some((word) => word.includes('\t'));
+  return isTabbed ? tokensOf(value.replaceAll('\t', ' ')) : words;
+}
+
 function parseMedia(value: string, offset: number): OpenMedia {
-  const [type, ports, protocol, ...formats] = tokensOf(value);
+  const [type, ports, protocol, ...formats] = mediaWords(value);
   if (type === undefined || ports === undefined || protocol === undefined) {
     throw new SdpError('syntax', 'malformed m= line', offset);
   }
@@ -248,7 +256,8 @@ function parseMedia(value: string, offset: number): OpenMedia {
 
 function parseConnection(value: string, offset: number): SdpConnection {
   const [network, family, text] = tokensOf(value);
-  if (network !== 'IN' || text === undefined || (family !== 'IP4' && family !== 'IP6')) {
+  const isInternet = network?.toUpperCase() === 'IN';
+  if (!isInternet || text === undefined || (family !== 'IP4' && family !== 'IP6')) {
     throw new SdpError('syntax', 'malformed c= line', offset);
   }
   // Multicast, and with it a TTL (RFC 8866 §5.7), is nothing a call can be relayed to.
@@ -272,13 +281,24 @@ export function readAddress(family: string, text: string): SdpConnection | null 
 /** The fields of an o= line behind the user name. */
 const originTail = 5;
 
+/** The words of an o= line; of one with fields that are empty each has its place. */
+function originWords(value: string): readonly string[] {
+  const words = tokensOf(value);
+  if (words.length > originTail) return words;
+  const [name = '', id = '', version = '', network = '', type = '', address = '', ...more] =
+    value.split(' ');
+  if (name === '' || address === '' || more.length > 0) return words;
+  const family = address.includes(':') ? 'IP6' : 'IP4';
+  return [name, id || '0', version || '0', network || 'IN', type || family, address];
+}
+
 /**
  * The user name may be empty or have spaces in it, so the other fields are read from the end. It is
  * kept in a form that can be written (RFC 8866 §5.2: `-` for none, no white space). Networks and addresses
  * of other kinds are taken: nothing is sent to where the line points.
  */
 function parseOrigin(value: string, offset: number): SdpOrigin {
-  const words = tokensOf(value);
+  const words = originWords(value);
   // Further words, which the line does not have, are dropped.
   const end =
     hasOriginTail(words, originTail + 1) && !hasOriginTail(words, words.length)

@@ -110,7 +110,7 @@ export function rtcpEndpointOf(media: SdpMedia): { port: number; address: string
   if (port <= 0 || port > 65_535) return null;
   if (network === undefined) return { port, address: null };
   // The zone of a link-local address is one of the sender's links; nothing can be sent there.
-  if (network !== 'IN' || text.includes('%')) return null;
+  if (network.toUpperCase() !== 'IN' || text.includes('%')) return null;
   const address = readAddress(family, text)?.address;
   if (address === undefined) return null;
   return { port, address: isZeroAddress(address) ? null : address };
@@ -193,6 +193,8 @@ const isBlank = (code: number): boolean => code === 32 || code === 9;
 function payloadPrefix(value: string): { payloadType: number; rest: string; text: string } | null {
   let at = 0;
   while (isBlank(value.charCodeAt(at))) at++;
+  const first = at;
+  while (value.charCodeAt(at) === 48) at++;
   const start = at;
   let payloadType = 0;
   for (; at < value.length && at - start <= 3; at++) {
@@ -201,7 +203,7 @@ function payloadPrefix(value: string): { payloadType: number; rest: string; text
     payloadType = payloadType * 10 + digit;
   }
   const ended = at === value.length || isBlank(value.charCodeAt(at));
-  if (at === start || at - start > 3 || !ended) return null;
+  if (at === first || at - start > 3 || !ended) return null;
   const text = value.slice(at + 1);
   return { payloadType, rest: text.trim(), text };
 }

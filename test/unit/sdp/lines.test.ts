@@ -143,6 +143,21 @@ describe('reading a body', () => {
     });
   }
 
+  it('takes origins with empty fields', () => {
+    for (const [line, expected] of [
+      ['ann  3 IN IP4 192.0.2.10', { sessionId: '0', version: '3' }],
+      ['ann 7001  IN IP4 192.0.2.10', { sessionId: '7001', version: '0' }],
+      ['ann   IN IP4 192.0.2.10', { sessionId: '0', version: '0' }],
+      ['ann 7001 3  IP4 192.0.2.10', { networkType: 'IN', addressType: 'IP4' }],
+      ['ann 7001 3 IN  2001:db8::5', { networkType: 'IN', addressType: 'IP6' }],
+    ] as const) {
+      const [session] = parseSdp(good.replace(/o=.*/, `o=${line}`)).sessions;
+      expect(session?.origin, line).to.include({ username: 'ann', ...expected });
+    }
+    for (const line of ['ann 7001 3 IN IP4 ', 'ann 7001 3 IN IP4', 'ann 3 IN IP4 192.0.2.10', ''])
+      expect(() => parseSdp(good.replace(/o=.*/, `o=${line}`)), line).to.throw(SdpError);
+  });
+
   it('takes origins in networks of other kinds', () => {
     const [session] = parseSdp(good.replace(/o=.*/, 'o=ann b 7001 3 TN RFC2543 +1')).sessions;
     expect(session?.origin).to.deep.equal({
@@ -158,6 +173,7 @@ describe('reading a body', () => {
     ['IN IP6 ::ffff:192.0.2.10', 'IP4', '192.0.2.10'],
     ['IN IP4 192.000.002.010', 'IP4', '192.0.2.10'],
     ['IN IP4 192.0.2.10 ', 'IP4', '192.0.2.10'],
+    ['in IP4 192.0.2.10', 'IP4', '192.0.2.10'],
     ['IN IP4 192.0.2.10\0', 'IP4', '192.0.2.10'],
   ];
   for (const [line, family, address] of connections) {
@@ -171,6 +187,17 @@ describe('reading a body', () => {
     for (const line of ['+6000 rtp/avp', '6000.5 RTP/avp', '06000/1x Rtp/Avp']) {
       const [media] = parseSdp(good.replace('6000 RTP/AVP', line)).sessions[0]?.medias ?? [];
       expect(media).to.include({ port: 6000, portCount: 1, protocol: 'RTP/AVP' });
+    }
+  });
+
+  it('reads words of m= that tabs separate', () => {
+    for (const blank of ['\t', ' \t', '\t\t']) {
+      for (const line of [`audio${blank}6000 RTP/AVP`, `audio 6000${blank}RTP/AVP`]) {
+        const body = good.replace('audio 6000 RTP/AVP', line);
+        const [media] = parseSdp(body).sessions[0]?.medias ?? [];
+        expect(media).to.include({ type: 'audio', port: 6000, protocol: 'RTP/AVP' });
+        expect(media?.formats).to.deep.equal(parseSdp(good).sessions[0]?.medias[0]?.formats);
+      }
     }
   });
 

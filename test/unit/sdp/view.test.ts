@@ -44,7 +44,7 @@ describe('the codecs of a section', () => {
   });
 
   it('have their parameters and feedback', () => {
-    const media = section('a=rtcp-fb:8 nack', 'a=rtcp-fb:8 ccm fir', 'a=fmtp:8 x=1');
+    const media = section('a=rtcp-fb:8 nack', 'a=rtcp-fb:0008 ccm fir', 'a=fmtp:00008 x=1');
     const pcma = codecsOf(media).find(({ payloadType }) => payloadType === 8);
     expect(pcma?.fmtp).to.equal('x=1');
     expect(pcma?.rtcpFeedback).to.deep.equal(['nack', 'ccm fir']);
@@ -91,6 +91,7 @@ describe('attributes of a section', () => {
     for (const value of [
       '6055 IN IP4 192.0.2.11',
       '06055  IN IP4 192.0.2.011 x',
+      '6055 in IP4 192.0.2.11',
       '6055x IN IP6 ::ffff:c000:20b',
     ]) {
       expect(rtcpEndpointOf(section(`a=rtcp:${value}`)), value).to.deep.equal(endpoint);
