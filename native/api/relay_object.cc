@@ -705,14 +705,14 @@ Napi::Value RelayObject::glance(const Napi::CallbackInfo& info) {
     fail(env, "glance(callId: string, counters: Float64Array)");
     return env.Undefined();
   }
-  CallReading reading;
+  CallCounters reading;
   if (!relay_->read(byte_string(info[0]), reading))
     return number(env, std::int64_t{-1});
   auto counters = info[1].As<Napi::Float64Array>();
   const std::size_t needed = reading.streams.size() * kGlance;
   if (counters.ElementLength() >= needed)
     for (std::size_t i = 0; i < reading.streams.size(); ++i)
-      write_glance(*reading.streams[i].stream, *reading.quality, counters.Data() + i * kGlance);
+      write_glance(*reading.streams[i], *reading.quality, counters.Data() + i * kGlance);
   return number(env, static_cast<std::uint64_t>(needed));
 }
 

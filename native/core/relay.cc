@@ -959,6 +959,15 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
   return true;
 }
 
+bool Relay::read(const std::string& call_id, CallCounters& out) {
+  drain_samples();
+  const auto found = calls_.find(call_id);
+  if (found == calls_.end())
+    return false;
+  out = {found->second.streams, found->second.quality.get()};
+  return true;
+}
+
 std::size_t Relay::heard(const std::string& call_id, std::span<double> out) const {
   const auto found = calls_.find(call_id);
   if (found == calls_.end())

@@ -93,6 +93,12 @@ struct CallReading {
   const QualityTable* quality = nullptr;
 };
 
+/// What `CallReading` has without the transports.
+struct CallCounters {
+  std::span<const std::unique_ptr<Stream>> streams;
+  const QualityTable* quality = nullptr;
+};
+
 struct Totals {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
@@ -168,6 +174,8 @@ public:
   void wake_workers_for_orders();
   /// false for an unknown call. Valid until the next call of a method.
   bool read(const std::string& call_id, CallReading& out);
+  /// The same for whoever reads them of one call after the other.
+  bool read(const std::string& call_id, CallCounters& out);
   /// Of each stream of a call that something has come to: id, packets, bytes, errors, last packet
   /// (µs). Returns how many numbers that are; they are written as far as all of them fit.
   std::size_t heard(const std::string& call_id, std::span<double> out) const;

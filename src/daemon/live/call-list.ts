@@ -27,14 +27,44 @@ const maxMsForNew = 2;
 const callsPerLook = 10;
 /** Calls in sight are looked at this often, µs. */
 const freshMicros = 900_000;
+
+const worse = (a: number | null, b: number | null): number | null =>
+  a === null || (b !== null && b > a) ? b : a;
+
+/** Sums over all tracks, kept up as they are looked at. */
+class Sums {
+  readonly conditions: Record<Condition, number> = {
+    ...{ 'one-way': 0, silent: 0, poor: 0, hold: 0, ringing: 0, ok: 0, standby: 0 },
+  };
+  /** MOS in tenths, as they are reported: sums of whole numbers stay exact. */
+  #mosTenths = 0;
+  #mosCount = 0;
+
+  /** @param sign 1: a track as it is now counts; -1: no more. */
+  count({ condition, mos }: CallTrack, sign: 1 | -1): void {
+    this.conditions[condition] += sign;
+    if (mos === null) return;
+    this.#mosTenths += sign * Math.round(10 * mos);
+    this.#mosCount += sign;
+  }
+
+  get meanMos(): number | null {
+    return this.#mosCount === 0 ? null : this.#mosTenths / 10 / this.#mosCount;
+  }
+}
+
 /** Thread: control. Memory is that of the calls there are: about 1 KB a stream. */
 export class CallList {
   readonly #source: CallSource;
   readonly #tracks = new Map<string, CallTrack>();
-  /** Call-ids of the present round that have not been looked at yet, the next one last. */
-  #round: string[] = [];
+  readonly #sums = new Sums();
+  /** The worst loss of the last round, and of the present one so far. */
+  #worstBefore: number | null = null;
+  #worstNow: number | null = null;
+  /** Calls that the present round has not come to yet, those that come meanwhile among them; null: it is over. */
+  #round: Iterator<CallState> | null = null;
   #perTurn = 0;
-  /** Calls that are not known yet. */
+  /** Calls that are not known yet, the next one last. */
   #unknown: string[] = [];
 
   constructor(source: CallSource) {
@@ -49,62 +79,92 @@ export class CallList {
     return this.#tracks;
   }
 
-  /** New calls will be there with the next turns, ended ones are not. To be called every second. */
+  /**
+   * New calls will be there with the next turns, ended ones are not. To be called every second. A round meets new ones by itself: as many
+   * calls as before may be others no longer than that.
+   */
   compare(): void {
     const calls = this.#source.calls();
+    if (calls.size === this.#tracks.size) return;
     this.#unknown = [];
     for (const callId of calls.keys()) {
       if (!this.#tracks.has(callId)) this.#unknown.push(callId);
     }
     this.#unknown.reverse();
     if (this.#tracks.size + this.#unknown.length === calls.size) return;
-    for (const callId of this.#tracks.keys()) {
-      if (!calls.has(callId)) this.#tracks.delete(callId);
+    for (const [callId, track] of this.#tracks) {
+      if (calls.has(callId)) continue;
+      this.#sums.count(track, -1);
+      this.#tracks.delete(callId);
     }
   }
 
-  #begin(callId: string, state: CallState): CallTrack {
+  #begin(state: CallState): CallTrack {
     const track = new CallTrack(state, this.#source.localAddressOf);
-    this.#tracks.set(callId, track);
+    this.#tracks.set(state.callId, track);
+    this.#sums.count(track, 1);
     this.#look(track, state);
     return track;
   }
 
   /** Looks at the next few calls; as many as keep within the cost. To be called every `turnMs`. */
   turn(): void {
-    this.#work(this.#unknown, Infinity, maxMsForNew);
-    if (this.#round.length === 0) {
-      this.#round = [...this.#tracks.keys()].reverse();
-      this.#perTurn = Math.ceil(this.#round.length / turnsPerRound);
+    this.#work(() => this.#nextUnknown(), Infinity, maxMsForNew);
+    if (this.#round === null) {
+      const calls = this.#source.calls();
+      this.#round = calls.values();
+      this.#perTurn = Math.max(1, Math.ceil(calls.size / turnsPerRound));
+      [this.#worstBefore, this.#worstNow] = [this.#worstNow, null];
     }
-    this.#work(this.#round, this.#perTurn, maxMsPerTurn);
+    this.#work(() => this.#nextOfRound(), this.#perTurn, maxMsPerTurn);
   }
 
-  /** Looks at the last ones of `waiting`, at most so many and for so long. */
-  #work(waiting: string[], most: number, maxMs: number): void {
-    const { calls, costMs } = this.#source;
-    const startMs = costMs();
-    for (let count = 0; count < most && waiting.length > 0; count += 1) {
-      if (count % callsPerLook === callsPerLook - 1 && costMs() - startMs > maxMs) return;
-      const callId = waiting.pop() ?? '';
-      const state = calls().get(callId);
-      if (state === undefined) continue;
-      const track = this.#tracks.get(callId);
-      if (track === undefined) this.#begin(callId, state);
+  #nextUnknown(): CallState | null {
+    for (let callId = this.#unknown.pop(); callId !== undefined; callId = this.#unknown.pop()) {
+      const state = this.#source.calls().get(callId);
+      if (state !== undefined) return state;
+    }
+    return null;
+  }
+
+  #nextOfRound(): CallState | null {
+    const next = this.#round?.next();
+    if (next !== undefined && next.done !== true) return next.value;
+    this.#round = null;
+    return null;
+  }
+
+  /** Looks at the next calls, at most so many and for so long. */
+  #work(next: () => CallState | null, most: number, maxMs: number): void {
+    const { costMs } = this.#source;
+    let startMs: number | null = null;
+    for (let count = 0; count < most; count += 1) {
+      if (startMs !== null && count % callsPerLook === callsPerLook - 1) {
+        if (costMs() - startMs > maxMs) return;
+      }
+      const state = next();
+      if (state === null) return;
+      startMs ??= costMs();
+      const track = this.#tracks.get(state.callId);
+      if (track === undefined) this.#begin(state);
       else this.#look(track, state);
     }
   }
 
   #look(track: CallTrack, state: CallState): void {
     const glances = this.#source.glance(state.callId);
-    if (glances !== null) track.look(state, glances, this.#source.nowMicros());
+    if (glances === null) return;
+    this.#sums.count(track, -1);
+    track.look(state, glances, this.#source.nowMicros());
+    this.#sums.count(track, 1);
+    this.#worstNow = worse(this.#worstNow, track.lossPercent);
   }
 
   /** A call that is looked at now, unless that was a moment ago; null: there is none. */
   fresh(callId: string): CallTrack | null {
     const state = this.#source.calls().get(callId);
     if (state === undefined) return null;
-    const track = this.#tracks.get(callId) ?? this.#begin(callId, state);
+    const track = this.#tracks.get(callId) ?? this.#begin(state);
     if (this.#source.nowMicros() - track.atMicros > freshMicros) this.#look(track, state);
     return track;
   }
@@ -125,23 +185,14 @@ export class CallList {
   }
 
   conditions(): Record<Condition, number> {
-    const counts: Record<Condition, number> = {
-      ...{ 'one-way': 0, silent: 0, poor: 0, hold: 0, ringing: 0, ok: 0, standby: 0 },
-    };
-    for (const { condition } of this.#tracks.values()) counts[condition] += 1;
-    return counts;
+    return { ...this.#sums.conditions };
   }
 
-  /** The worst loss and the mean MOS of all calls; null: nobody has reported any. */
+  /** The worst loss of the calls that were looked at last, and the mean MOS of all; null: nobody has reported any. */
   quality(): { readonly worstLossPercent: number | null; readonly meanMos: number | null } {
-    let worstLossPercent: number | null = null;
-    let [sum, count] = [0, 0];
-    for (const { lossPercent, mos } of this.#tracks.values()) {
-      if (lossPercent !== null) worstLossPercent = Math.max(worstLossPercent ?? 0, lossPercent);
-      if (mos === null) continue;
-      sum += mos;
-      count += 1;
-    }
-    return { worstLossPercent, meanMos: count === 0 ? null : sum / count };
+    return {
+      worstLossPercent: worse(this.#worstBefore, this.#worstNow),
+      meanMos: this.#sums.meanMos,
+    };
   }
 }

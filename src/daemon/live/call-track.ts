@@ -132,6 +132,8 @@ export class CallTrack {
   #state: CallState;
   #facts: CallFacts;
   #streams: StreamTrack[] = [];
+  /** As they were drawn last; a slot that is over makes them others. */
+  #traces: { readonly slot: number; readonly rate: Trace; readonly loss: Trace } | null = null;
   readonly #localAddressOf: (socket: LocalSocket) => string;
   atMicros = 0;
   /** As of the last look; what is not known sorts last. */
@@ -173,6 +175,20 @@ export class CallTrack {
 
   /** A look at the call. @param nowMicros by the clock of its moments. */
   look(state: CallState, glances: readonly StreamGlance[], nowMicros: number): void {
+    if (state !== this.#state || this.atMicros === 0) this.#begin(state, nowMicros);
+    for (const track of this.#streams) {
+      const { facts } = track;
+      const glance = glances.find(({ streamId }) => streamId === facts.streamId);
+      // Of what never came, reports say nothing.
+      const report = (glance?.packets ?? 0) > 0 ? latestReport(facts, glances, nowMicros) : null;
+      if (lookAtStream(track, glance ?? null, report, nowMicros)) this.#traces = null;
+    }
+    this.atMicros = nowMicros;
+    this.#sumUp(nowMicros);
+  }
+
+  /** What the streams of a state that is another one have been so far, stays. */
+  #begin(state: CallState, nowMicros: number): void {
     if (state !== this.#state) {
       this.#state = state;
       this.#facts = factsOf(state, this.#localAddressOf);
@@ -181,14 +197,9 @@ export class CallTrack {
     this.#streams = this.#facts.streams.map((facts) => {
       const track = before.get(facts.streamId) ?? newTrack(facts, nowMicros);
       track.facts = facts;
-      const glance = glances.find(({ streamId }) => streamId === facts.streamId);
-      // Of what never came, reports say nothing.
-      const report = (glance?.packets ?? 0) > 0 ? latestReport(facts, glances, nowMicros) : null;
-      lookAtStream(track, glance ?? null, report, nowMicros);
       return track;
     });
-    this.atMicros = nowMicros;
-    this.#sumUp(nowMicros);
+    this.#traces = null;
   }
 
   #sumUp(nowMicros: number): void {
@@ -255,12 +266,22 @@ export class CallTrack {
     };
   }
 
-  row(nowMicros: number): Row {
-    const slot = slotOf(nowMicros);
+  #tracesAt(slot: number): { readonly rate: Trace; readonly loss: Trace } {
+    if (this.#traces?.slot === slot) return this.#traces;
     const lists = (series: number): number[][] =>
       this.#streams.map(({ history }) => history.read(series, slot));
     const rate = combined(lists(historySeries.rate), (a, b) => a + b);
     const loss = combined(lists(historySeries.loss), Math.max);
+    this.#traces = {
+      slot,
+      rate: traceOf(rate, 2 * leastRate),
+      loss: traceOf(loss, leastLoss),
+    };
+    return this.#traces;
+  }
+
+  row(nowMicros: number): Row {
+    const { rate, loss } = this.#tracesAt(slotOf(nowMicros));
     return {
       id: this.name,
       condition: this.condition,
@@ -273,8 +294,7 @@ export class CallTrack {
       jitterMs: this.jitterMs,
       mos: this.mos,
       where: placeOf(this.#streams),
-      rate: traceOf(rate, 2 * leastRate),
-      loss: traceOf(loss, leastLoss),
+      ...{ rate, loss },
     };
   }
 }
@@ -288,15 +308,16 @@ function newTrack(facts: StreamFacts, nowMicros: number): StreamTrack {
   };
 }
 
+/** true: a slot of its history is over. */
 function lookAtStream(
   track: StreamTrack,
   glance: StreamGlance | null,
   quality: Report | null,
   nowMicros: number,
-): void {
+): boolean {
   track.quality = quality;
   const before = track.glance;
-  if (glance === null) return;
+  if (glance === null) return false;
   const seconds = (nowMicros - track.atMicros) / 1e6;
   if (before === null) {
     track.slotPackets = glance.packets;
@@ -308,10 +329,10 @@ function lookAtStream(
     track.sentPerSecond = rate(glance.packetsOut, before.packetsOut);
     track.kernelPerSecond = rate(glance.kernelPackets, before.kernelPackets);
     countLost(track, glance, before);
-  } else return;
+  } else return false;
   track.glance = glance;
   track.atMicros = nowMicros;
-  closeSlots(track, glance.packets, nowMicros);
+  return closeSlots(track, glance.packets, nowMicros);
 }
 
 function countLost(track: StreamTrack, glance: StreamGlance, before: StreamGlance): void {
@@ -325,9 +346,9 @@ function countLost(track: StreamTrack, glance: StreamGlance, before: StreamGlanc
 }
 
 /** A slot that is over gets the mean of its time. */
-function closeSlots(track: StreamTrack, packets: number, nowMicros: number): void {
+function closeSlots(track: StreamTrack, packets: number, nowMicros: number): boolean {
   const slot = slotOf(nowMicros);
-  if (slot === slotOf(track.slotAtMicros)) return;
+  if (slot === slotOf(track.slotAtMicros)) return false;
   const seconds = Math.max(0.5, (nowMicros - track.slotAtMicros) / 1e6);
   const { quality, arrivedLossPercent } = track;
   track.history.set(slot - 1, [
@@ -338,6 +359,7 @@ function closeSlots(track: StreamTrack, packets: number, nowMicros: number): voi
   ]);
   track.slotPackets = packets;
   track.slotAtMicros = nowMicros;
+  return true;
 }
 
 /** What those who hear a stream have reported of it last, unless that was long ago. */

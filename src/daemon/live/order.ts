@@ -26,70 +26,101 @@ const sortValues: Readonly<Record<Exclude<SortKey, 'id'>, (track: CallTrack) => 
   mos: ({ mos }) => mos,
 };
 
-type Compare = (a: CallTrack, b: CallTrack) => number;
+/** Tracks and what they are compared by, side by side: of thousands, those that are looked up one by one take the time. */
+class Sortable {
+  readonly #tracks: CallTrack[] = [];
+  readonly #values: number[] = [];
+  readonly #created: number[] = [];
+  readonly #sign: 1 | -1;
+  readonly #valueOf: ((track: CallTrack) => number | null) | null;
 
-const byId: Compare = (a, b) => (a.callId < b.callId ? -1 : a.callId > b.callId ? 1 : 0);
+  /** @param descending the greatest first; of equal ones the oldest is first. */
+  constructor(sort: SortKey, descending: boolean) {
+    this.#sign = descending ? -1 : 1;
+    this.#valueOf = sort === 'id' ? null : sortValues[sort];
+  }
 
-/** @param descending the greatest first; of equal ones the oldest is first. */
-function compare(sort: SortKey, descending: boolean): Compare {
-  const sign = descending ? -1 : 1;
-  if (sort === 'id') return (a, b) => sign * byId(a, b);
-  const valueOf = sortValues[sort];
-  return (a, b) => {
-    const [x, y] = [valueOf(a), valueOf(b)];
-    if (x !== y) {
-      if (x === null) return 1;
-      if (y === null) return -1;
-      return sign * (x - y);
-    }
-    return a.createdMicros - b.createdMicros || byId(a, b);
+  add(track: CallTrack): void {
+    const value = this.#valueOf?.(track) ?? null;
+    this.#tracks.push(track);
+    this.#values.push(value === null ? Infinity : this.#sign * value);
+    this.#created.push(track.createdMicros);
+  }
+
+  /** Of two by their places. */
+  readonly #compare = (a: number, b: number): number => {
+    const [x = 0, y = 0] = [this.#values[a], this.#values[b]];
+    if (x !== y) return x < y ? -1 : 1;
+    if (this.#valueOf === null) return this.#sign * this.#byId(a, b);
+    return (this.#created[a] ?? 0) - (this.#created[b] ?? 0) || this.#byId(a, b);
   };
+
+  #byId(a: number, b: number): number {
+    const [x = '', y = ''] = [this.#tracks[a]?.callId, this.#tracks[b]?.callId];
+    return x < y ? -1 : x > y ? 1 : 0;
+  }
+
+  sorted(): CallTrack[] {
+    return this.#inOrder(this.#places().sort(this.#compare));
+  }
+
+  /** The same, a step each time it yields; `made` is told. */
+  *sorting(made: (sorted: CallTrack[]) => void): Generator<undefined> {
+    let from = this.#places();
+    let to: typeof from = from.slice();
+    const { length } = from;
+    for (let start = 0; start < length; start += stepsInOneGo) {
+      from.subarray(start, start + stepsInOneGo).sort(this.#compare);
+      yield;
+    }
+    for (let width = stepsInOneGo; width < length; width *= 2) {
+      for (let start = 0; start < length; start += 2 * width) {
+        const end = Math.min(start + 2 * width, length);
+        yield* this.#merge(from, to, [start, Math.min(start + width, length), end]);
+      }
+      [from, to] = [to, from];
+    }
+    made(this.#inOrder(from));
+  }
+
+  /** Merges two sorted runs that lie side by side in `from` into the same place of `to`. */
+  *#merge(
+    from: Uint32Array,
+    to: Uint32Array,
+    [start, middle, end]: readonly [number, number, number],
+  ): Generator<undefined> {
+    yield;
+    if (middle >= end || this.#compare(from[middle - 1] ?? 0, from[middle] ?? 0) <= 0) {
+      to.set(from.subarray(start, end), start);
+      return;
+    }
+    let [left, right] = [start, middle];
+    for (let at = start; at < end; at += 1) {
+      const [a = 0, b = 0] = [from[left], from[right]];
+      const isLeft = right >= end || (left < middle && this.#compare(a, b) <= 0);
+      to[at] = isLeft ? a : b;
+      if (isLeft) left += 1;
+      else right += 1;
+      if (at % stepsInOneGo === 0) yield;
+    }
+  }
+
+  #places(): Uint32Array {
+    return Uint32Array.from(this.#tracks, (_track, at) => at);
+  }
+
+  #inOrder(places: Uint32Array): CallTrack[] {
+    const tracks: CallTrack[] = [];
+    for (const place of places) {
+      const track = this.#tracks[place];
+      if (track !== undefined) tracks.push(track);
+    }
+    return tracks;
+  }
 }
 
 const passes = ({ condition }: CallTrack, filter: Filter): boolean =>
   filter === 'all' || (filter === 'trouble' ? isTrouble(condition) : condition === filter);
-
-/** Merges two sorted runs that lie side by side in `from` into the same place of `to`; a step each time it yields. */
-function* merge(
-  from: readonly CallTrack[],
-  to: CallTrack[],
-  [start, middle, end]: readonly [number, number, number],
-  order: Compare,
-): Generator<undefined> {
-  let [left, right] = [start, middle];
-  for (let at = start; at < end; at += 1) {
-    const [a, b] = [from[left], from[right]];
-    const first = right >= end || (left < middle && a && b && order(a, b) <= 0) ? a : b;
-    if (first === undefined) return;
-    to[at] = first;
-    if (first === a && left < middle) left += 1;
-    else right += 1;
-    if (at % stepsInOneGo === 0) yield;
-  }
-}
-
-/** Sorts `tracks`; a step each time it yields. */
-function* sorting(tracks: CallTrack[], order: Compare): Generator<undefined> {
-  const { length } = tracks;
-  for (let start = 0; start < length; start += stepsInOneGo) {
-    const run = tracks.slice(start, start + stepsInOneGo).sort(order);
-    run.forEach((track, at) => (tracks[start + at] = track));
-    yield;
-  }
-  let [from, to] = [tracks, tracks.slice()];
-  for (let width = stepsInOneGo; width < length; width *= 2) {
-    for (let start = 0; start < length; start += 2 * width) {
-      const [middle, end] = [start + width, start + 2 * width];
-      yield* merge(from, to, [start, Math.min(middle, length), Math.min(end, length)], order);
-    }
-    [from, to] = [to, from];
-  }
-  if (from === tracks) return;
-  for (let at = 0; at < length; at += 1) {
-    const track = from[at];
-    if (track !== undefined) tracks[at] = track;
-  }
-}
 
 /** Kept until it is too old or another one is wanted. */
 export class Order {
@@ -114,13 +145,14 @@ export class Order {
     if (isKnown && nowMs - this.#madeMs < orderMs) return this.#tracks;
     const isWanted = (track: CallTrack): boolean =>
       passes(track, filter) && (search === '' || track.matches(search));
+    const wanted = new Sortable(sort, descending);
     if (all.size <= fewCalls) {
-      const tracks = [...all.values()].filter(isWanted).sort(compare(sort, descending));
+      for (const track of all.values()) if (isWanted(track)) wanted.add(track);
+      const tracks = wanted.sorted();
       this.#keep(key, tracks, nowMs);
       return tracks;
     }
-    if (this.#making !== key)
-      void this.#make(key, { all, isWanted, order: compare(sort, descending) }, nowMs);
+    if (this.#making !== key) void this.#make(key, { all, isWanted, wanted }, nowMs);
     return isKnown ? this.#tracks : null;
   }
 
@@ -137,17 +169,21 @@ export class Order {
     of: {
       readonly all: ReadonlyMap<string, CallTrack>;
       readonly isWanted: (track: CallTrack) => boolean;
-      readonly order: Compare;
+      readonly wanted: Sortable;
     },
     nowMs: number,
   ): Promise<void> {
     this.#making = key;
     const isFirst = key !== this.#key;
-    const tracks: CallTrack[] = [];
+    const { wanted } = of;
     await inSlices(of.all.values(), (track) => {
-      if (this.#making === key && of.isWanted(track)) tracks.push(track);
+      if (this.#making === key && of.isWanted(track)) wanted.add(track);
     });
-    await inSlices(sorting(tracks, of.order), () => undefined);
+    let tracks: readonly CallTrack[] = [];
+    await inSlices(
+      wanted.sorting((sorted) => (tracks = sorted)),
+      () => undefined,
+    );
     if (this.#making !== key) return;
     this.#keep(key, tracks, nowMs);
     if (isFirst) this.#onMade();

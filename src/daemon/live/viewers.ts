@@ -25,9 +25,6 @@ const maxWaitingBytes = 256 * 1024;
 /** Wishes are answered so soon, and all viewers' together not more often than that, ms: each may be a search of all calls. */
 const answerMs = 120;
 
-/** The list is compared with the calls there are this often, and whenever their number differs. */
-const compareSeconds = 3;
-
 interface Viewer {
   readonly socket: WebSocket;
   readonly order: Order;
@@ -47,7 +44,6 @@ export class Viewers {
   readonly #node: NodeWatch;
   readonly #viewers = new Set<Viewer>();
   readonly #timers: readonly NodeJS.Timeout[];
-  #seconds = 0;
 
   constructor(source: LiveSource) {
     this.#source = source;
@@ -103,10 +99,7 @@ export class Viewers {
 
   #everySecond(): void {
     const { calls } = this.#source;
-    this.#seconds += 1;
-    // As many as before may be others.
-    const isDue = this.#seconds % compareSeconds === 1;
-    if (isDue || calls.calls().size !== this.#list.size) this.#list.compare();
+    this.#list.compare();
     this.#node.everySecond(calls.nowMicros(), this.#list.quality());
     for (const viewer of this.#viewers) this.#send(viewer);
   }

@@ -191,6 +191,73 @@ describe('live page: the list', () => {
     expect(list.size).to.equal(0);
   });
 
+  it('meets calls that have taken the place of as many others', () => {
+    calls.set('a', state('a', 1));
+    list.compare();
+    list.turn();
+    calls.delete('a');
+    calls.set('b', state('b', 1));
+    // Their number is what it was, nobody tells of them.
+    list.compare();
+    for (let turns = 0; turns < 3; turns += 1) list.turn();
+    list.compare();
+    expect([...list.all().keys()]).to.deep.equal(['b']);
+    expect(list.conditions()).to.include({ silent: 1, ringing: 0 });
+  });
+
+  it('sums up what it knows at the moment, not what it once knew', () => {
+    const reported = (mos: number, packetLossPercent: number) => ({
+      ...{ packets: 5, lastPacketMicros: now },
+      report: {
+        reportedAtSeconds: now / 1e6,
+        jitterMs: 3,
+        mos,
+        roundTripMicros: 1,
+        packetLossPercent,
+      },
+    });
+    const heard = { packets: 5, lastPacketMicros: now };
+    const round = (): void => {
+      list.compare();
+      for (let turns = 0; turns < 25; turns += 1) list.turn();
+    };
+    conditionOf('good', [glance(0, heard), glance(1, reported(43, 1))]);
+    conditionOf('bad', [glance(0, heard), glance(1, reported(20, 9))]);
+    round();
+    expect(list.quality()).to.deep.equal({ worstLossPercent: 9, meanMos: 3.15 });
+    now += 2e6;
+    glances.set('bad', [glance(0, heard), glance(1, reported(41, 0))]);
+    round();
+    round();
+    expect(list.quality()).to.deep.equal({ worstLossPercent: 1, meanMos: 4.2 });
+    calls.delete('good');
+    calls.delete('bad');
+    round();
+    round();
+    expect(list.quality()).to.deep.equal({ worstLossPercent: null, meanMos: null });
+    expect(Object.values(list.conditions()).every((each) => each === 0)).to.equal(true);
+  });
+
+  it('draws a row as its history is by now', () => {
+    const heard = (packets: number): StreamGlance[] => [
+      glance(0, { packets, lastPacketMicros: now }),
+      glance(1, { packets, lastPacketMicros: now }),
+    ];
+    const points = (): string => list.fresh('call')?.row(now).rate.points ?? '';
+    conditionOf('call', heard(0));
+    expect(points()).to.equal('-'.repeat(slots));
+    now += 6e6;
+    glances.set('call', heard(300));
+    // 50 a second and stream, of 120 at the top.
+    expect(points()).to.match(/^-+p-$/);
+    now += 1e6;
+    glances.set('call', heard(350));
+    expect(points()).to.match(/^-+p-$/);
+    now += 5e6;
+    glances.set('call', heard(350));
+    expect(points()).to.match(/^-+p[^-]-$/);
+  });
+
   it('sorts what is unknown last, either way, and finds in tags', () => {
     const report = (mos: number) => ({
       reportedAtSeconds: now / 1e6,
