@@ -158,6 +158,15 @@ describe('listeners', () => {
   });
 });
 
+/** The words of a process' command line; none of one that has ended. */
+const processCommand = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
+};
+
 describe('npm start with options', () => {
   it('runs the daemon with them in the foreground', async () => {
     const port = freeUdpPort();
@@ -178,15 +187,6 @@ describe('npm start with options', () => {
       await daemon.stop();
     }
   });
-
-  /** The words of a process' command line; none of one that has ended. */
-  const commandOf = (pid: number): string => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-    } catch {
-      return '';
-    }
-  };
 
   const ends = [
     ['npm', 'SIGTERM'],
@@ -211,17 +211,48 @@ describe('npm start with options', () => {
         const reply = await client.ask({ command: 'ping' }, { tries: 600, intervalMs: 100 });
         expect(reply).to.deep.equal({ result: 'pong' });
         started = withDescendants(npm.pid);
-        expect(started.map(commandOf).join('\n')).to.include('rtprelayd.js');
+        expect(started.map(processCommand).join('\n')).to.include('rtprelayd.js');
         const [, child = 0] = started;
         process.kill(whom === 'npm' ? npm.pid : child, signal);
         await until(
-          () => !started.map(commandOf).some((each) => each.includes(`:${port}`)),
+          () => !started.map(processCommand).some((each) => each.includes(`:${port}`)),
           'the end',
         );
       } finally {
         client.close();
         for (const pid of started)
-          if (commandOf(pid).includes(`:${port}`)) process.kill(pid, 'SIGKILL');
+          if (processCommand(pid).includes(`:${port}`)) process.kill(pid, 'SIGKILL');
+        await npm.stop();
+      }
+    });
+  }
+});
+
+describe('npm test', () => {
+  const alive = (pid: number): boolean => {
+    try {
+      return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGKILL'] as const) {
+    it(`ends with all that it has started when npm gets ${signal}`, async function () {
+      this.timeout(180_000);
+      const npm = new TestProcess('npm', 'npm', ['test', '--', 'scenario'], { cwd: root });
+      let started: readonly number[] = [];
+      try {
+        // A suite goes on: mocha reads its files.
+        await npm.until(() => {
+          started = withDescendants(npm.pid);
+          const commands = started.map((pid) => processCommand(pid));
+          return commands.some((each) => /^\S*node .*mocha/.test(each));
+        }, 120_000);
+        process.kill(npm.pid, signal);
+        await until(() => !started.some(alive), 'the end of all of them', 60_000);
+      } finally {
+        for (const pid of started) if (alive(pid)) process.kill(pid, 'SIGKILL');
         await npm.stop();
       }
     });

@@ -12,6 +12,12 @@ import { pause } from './wait.js';
 const alive = new Set<ChildProcess>();
 const folders = new Set<{ readonly remove: () => void }>();
 
+// Nobody listening, a signal would end this process as it is, and those that it has started would go on.
+const ended = { SIGTERM: 143, SIGHUP: 129 } as const;
+for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(ended[signal]));
+}
+
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
   for (const folder of [...folders]) folder.remove();
@@ -24,9 +30,14 @@ export function isInstalled(program: string): boolean {
 
 /** Processes that a process has started, as far as they are there; none of one that is gone. */
 export function childrenOf(pid: number): readonly number[] {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'latin1').trim().split(' ').filter(Boolean).map(Number);
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+    return text.trim().split(' ').filter(Boolean).map(Number);
+  } catch (error) {
+    // It ended meanwhile.
+    if (['ENOENT', 'ESRCH'].includes(Reflect.get(Object(error), 'code'))) return [];
+    throw error;
+  }
 }
 
 /** A process and all that it has started, as far as they are there. */
