@@ -38,8 +38,9 @@ describe('the commands of README.md', function () {
   });
 
   it('start the daemon, and ask it', async () => {
-    const options = '--interface=127.0.0.1 --listen-ng=127.0.0.1:2223 --listen-cli=127.0.0.1:9900';
-    const shell = start(`npm start -- ${options}`);
+    const shell = start(
+      'npm start -- --interface=127.0.0.1 --listen-ng=127.0.0.1:2223 --listen-cli=127.0.0.1:9900',
+    );
     const command = document.take(
       'deploy/bin/rtprelay-probe ping 127.0.0.1 2223 && dist/bin/rtprelayctl.js -ip 127.0.0.1:9900 list numsessions',
     );

@@ -8,6 +8,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TemporaryFolder, TestProcess } from '../support/child-process.js';
+import { Commands } from '../support/document.js';
 import type { LoadReport } from '../support/load.js';
 import { NetworkNamespace, namespacesAllowed } from '../support/namespaces.js';
 import { until } from '../support/wait.js';
@@ -19,6 +20,7 @@ const loadgen = `${root}build/bench/loadgen`;
 describe('the container', function () {
   this.timeout(600_000);
   this.bail(true);
+  const document = new Commands('packages.md');
   const storage = new TemporaryFolder('podman');
   const own = [
     ...['--root', storage.file('storage'), '--runroot', storage.file('run')],
@@ -64,11 +66,14 @@ describe('the container', function () {
       ...['--mount', '--propagation', 'private', 'sh', '-c', groups],
     ]);
     await mounts.untilLogged('mounted');
-    const words = [`--root=${base}`, '--', ...own];
-    image = execFileSync(`${root}scripts/package-container`, words, {
-      encoding: 'utf8',
+    const words = ['--', `--root=${base}`, '--', ...own];
+    const command = [document.take('npm run package:container'), ...words].join(' ');
+    const said = execFileSync('sh', ['-c', command], {
+      ...{ cwd: root, encoding: 'utf8' },
       stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim();
+    });
+    // Behind npm's own words.
+    image = said.trim().split('\n').at(-1) ?? '';
   });
   after(async () => {
     if (mounts !== undefined) run('rm', '--all', '--force', '--time=1');
@@ -77,15 +82,19 @@ describe('the container', function () {
     storage.remove();
   });
 
-  /** Starts a container in the namespace; its id. No systemd that would run its health check is here. */
+  /** No systemd that would run its health check is here. */
+  const here = [
+    ...['--detach', '--cgroups=disabled', '--health-interval=disable', '--log-driver=k8s-file'],
+    ...['--ulimit=nofile=1024:4096', '--ulimit=nproc=1000:1000'],
+  ];
+
+  /** Starts a container in the namespace; its id. */
   function start(
     env: Readonly<Record<string, string>> = {},
     options: readonly string[] = [],
   ): string {
     return podman(
-      ...['run', '--detach', '--cgroups=disabled', '--health-interval=disable'],
-      ...['--ulimit=nofile=1024:4096', '--ulimit=nproc=1000:1000'],
-      ...[`--network=ns:/run/netns/${namespace.name}`, '--log-driver=k8s-file'],
+      ...['run', ...here, `--network=ns:/run/netns/${namespace.name}`],
       ...['--cap-drop=all', '--security-opt=no-new-privileges', '--read-only'],
       ...Object.entries(env).map(([name, value]) => `--env=${name}=${value}`),
       ...[image, ...options],
@@ -114,6 +123,40 @@ describe('the container', function () {
     expect(report.received).to.be.greaterThan(0);
     expect(report.lost).to.equal(0);
     podman('rm', '--force', '--time=5', id);
+  });
+
+  it('runs as docs/packages.md has it, with its calls in Redis', async () => {
+    namespace.ip('link', 'add', 'eth0', 'type', 'dummy');
+    namespace.ip('link', 'set', 'eth0', 'up');
+    namespace.addAddress('eth0', '10.0.0.1/24');
+    const at = { namespace: namespace.name };
+    const server = ['--bind', '10.0.0.1', '--protected-mode', 'no', '--save', ''];
+    const redis = new TestProcess('redis-server', 'redis-server', server, {
+      ...{ ...at, cwd: storage.path },
+    });
+    await redis.untilLogged('Ready to accept connections');
+    const command = document.take(
+      'podman run --network=host --cap-drop=all --read-only rtprelay:0.1.0 --redis=10.0.0.1:6379/1',
+    );
+    // The host is the namespace, and podman's own words are where its storage is.
+    const known = `podman() { first=$1; shift; command podman --log-level=fatal ${own.join(' ')} "$first" ${here.join(' ')} "$@"; }`;
+    const inside = ['-m', '-t', String(mounts.pid), `--net=/run/netns/${namespace.name}`];
+    const id = execFileSync('nsenter', [...inside, 'sh', '-ec', `${known}; ${command}`], {
+      encoding: 'utf8',
+    }).trim();
+    try {
+      await until(() => answers(id), 'its health');
+      const words = ['relay', '--ng', '127.0.0.1:2223', '--calls', '10', '--seconds', '2'];
+      const load = new TestProcess('loadgen', loadgen, [...words, '--no-delete'], at);
+      expect(await load.ended(60_000), load.log()).to.equal(0);
+      const stored = ['exec', namespace.name, 'redis-cli', '-h', '10.0.0.1', '-n', '1', 'dbsize'];
+      const count = execFileSync('ip', ['netns', ...stored], { encoding: 'utf8' });
+      expect(Number(/\d+/.exec(count)?.[0])).to.equal(10);
+    } finally {
+      podman('rm', '--force', '--time=5', id);
+      await redis.stop('SIGKILL');
+      namespace.ip('link', 'del', 'eth0');
+    }
   });
 
   it('loses nothing when a process of its tree is killed', async () => {

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { AppArmorProfile, traceUnit, unitDenials } from '../support/apparmor.js';
 import { obstacleToKernelForwarding, obstacleToNft } from '../support/kernel-forwarding.js';
 import { isInstalled, TemporaryFolder, TestProcess } from '../support/child-process.js';
+import { Commands } from '../support/document.js';
 import type { LoadReport } from '../support/load.js';
 import { connectNamespaces, NetworkNamespace } from '../support/namespaces.js';
 import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
@@ -36,11 +37,20 @@ function missing(): string | null {
   return existsSync(knownPackages) ? systemdMissing() : 'this is no Debian';
 }
 
+const document = new Commands('packages.md');
+
 /** The file; null: Node's release for it cannot be fetched here, or the machine's own is too old. */
 function makePackage(folder: TemporaryFolder): string | null {
-  const words = ['--compress=none', `--output=${folder.path}`];
-  const made = spawnSync(`${root}scripts/package-deb`, words, { encoding: 'utf8' });
-  if (made.status === 0) return made.stdout.trim();
+  const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
+  const command = document.take(
+    release === 'trixie'
+      ? 'npm run package:deb -- --suite=trixie'
+      : 'npm run package:deb -- --suite=bookworm',
+  );
+  const line = `${command} --compress=none --output=${folder.path}`;
+  const made = spawnSync('sh', ['-c', line], { cwd: root, encoding: 'utf8' });
+  // Behind npm's own words.
+  if (made.status === 0) return made.stdout.trim().split('\n').at(-1) ?? '';
   if (/npm error|nodejs/.test(made.stderr)) return null;
   throw new Error(made.stderr);
 }

@@ -35,14 +35,15 @@ function blocksOf(text: string): readonly Block[] {
 /** README.md, or one of docs/. */
 const pathOf = (name: string): string => (name === 'README.md' ? name : `docs/${name}`);
 
-/** The sections of a document, with the blocks that are meant for a machine. */
+/** The sections of a document, with the blocks that are meant for a machine; what is before the first one is one without a title. */
 function readDocument(name: string): readonly Section[] {
   const file = fileURLToPath(new URL(`../../${pathOf(name)}`, import.meta.url));
-  const parts = readFileSync(file, 'utf8').split(/^## /m).slice(1);
-  return parts.map((part) => {
+  const [beginning = '', ...parts] = readFileSync(file, 'utf8').split(/^## /m);
+  const sections = parts.map((part) => {
     const end = part.indexOf('\n');
     return { title: part.slice(0, end), blocks: blocksOf(part.slice(end)) };
   });
+  return [{ title: '', blocks: blocksOf(beginning) }, ...sections];
 }
 
 /** The section whose title begins so. @throws Error when the document has none. */

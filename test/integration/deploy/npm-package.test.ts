@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { TemporaryFolder, TestProcess } from '../../support/child-process.js';
+import { Commands } from '../../support/document.js';
 import { freeUdpPort, freeUdpRange } from '../../support/free-ports.js';
 import { NgClient } from '../../support/ng-client.js';
 
@@ -13,15 +14,21 @@ describe('the npm package', function () {
   this.timeout(120_000);
   const folder = new TemporaryFolder('npm-package');
   const installed = folder.file('prefix/lib/node_modules/rtprelay');
-  const npm = (...words: readonly string[]): string =>
-    execFileSync('npm', words, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const document = new Commands('packages.md');
+  const run = (command: string, cwd: string, env: Readonly<Record<string, string>> = {}): void => {
+    const quiet = { npm_config_audit: 'false', npm_config_fund: 'false' };
+    execFileSync('sh', ['-c', command], {
+      ...{ cwd, stdio: ['ignore', 'ignore', 'pipe'] },
+      env: { ...process.env, ...quiet, npm_config_prefer_offline: 'true', ...env },
+    });
+  };
 
   before(() => {
     // What it is packed from is built already.
-    npm('pack', '--ignore-scripts', `--pack-destination=${folder.path}`);
-    const tarball = readdirSync(folder.path).find((name) => name.endsWith('.tgz')) ?? '';
-    const quiet = ['--no-audit', '--no-fund', '--prefer-offline'];
-    npm('install', '--global', `--prefix=${folder.file('prefix')}`, ...quiet, folder.file(tarball));
+    const here = `--ignore-scripts --pack-destination=${folder.path}`;
+    run(`${document.take('npm pack')} ${here}`, root);
+    const install = document.take('npm install --global ./rtprelay-*.tgz');
+    run(install, folder.path, { npm_config_prefix: folder.file('prefix') });
   });
   after(() => folder.remove());
 

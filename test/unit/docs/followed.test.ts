@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { Followed } from '../../support/document.js';
+import { Commands, Followed } from '../../support/document.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const scenarios = readdirSync(`${root}test/scenario`)
@@ -39,3 +39,21 @@ describe('docs/ha.md', () => {
       expect(existsSync(`${root}${path}`), path).to.equal(true);
   });
 });
+
+/** Texts of all tests, which take commands from documents word by word. */
+const tests = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => readFileSync(`${root}test/${name}`, 'utf8'))
+  .filter((text) => text.includes('support/document.js'))
+  .join('\n');
+
+for (const name of ['README.md', 'cli.md', 'logs.md', 'packages.md', 'migration.md']) {
+  describe(`the commands of ${name}`, () => {
+    const commands = new Commands(name).left;
+
+    it('are there', () => expect(commands).not.to.deep.equal([]));
+    for (const command of commands) {
+      it(`are run by a test: ${command}`, () => expect(tests.includes(command)).to.equal(true));
+    }
+  });
+}
