@@ -7,6 +7,7 @@ import {
   callThrough,
   prepareForBrowsers,
   type NgWords,
+  type RelayedCall,
 } from '../support/browsers/browser-net.js';
 import type { CallPage } from '../support/browsers/call-page.js';
 import { isInstalled } from '../support/child-process.js';
@@ -20,6 +21,14 @@ import { pause, until } from '../support/wait.js';
 const relayAddress = '10.0.0.2';
 const phoneAddress = '10.0.0.3';
 const ng = { address: relayAddress, port: 2223 };
+
+interface TalkOptions {
+  /** Both sides have one transport. */
+  readonly isBundled?: boolean;
+  readonly answerWords?: NgWords;
+  /** RTCConfiguration of both. */
+  readonly configuration?: Readonly<Record<string, unknown>>;
+}
 
 /** So much comes to a page, and then as much again. */
 async function hears(page: CallPage, who: string, kinds: readonly ('audio' | 'video')[]) {
@@ -82,11 +91,14 @@ describe('browsers', function () {
   async function talk(
     names: readonly [BrowserName, BrowserName],
     words: NgWords,
-    isBundled = false,
-  ): Promise<void> {
-    const [caller, callee] = [await net.page(names[0]), await net.page(names[1])];
-    const setup = { callId: newCall(), offer: words, answer: words, relayOnly: true };
-    await callThrough(net, ng, { caller, callee }, setup);
+    { isBundled = false, answerWords = words, configuration = {} }: TalkOptions = {},
+  ): Promise<RelayedCall> {
+    const [caller, callee] = [
+      await net.page(names[0], { configuration }),
+      await net.page(names[1], { configuration }),
+    ];
+    const setup = { callId: newCall(), offer: words, answer: answerWords, relayOnly: true };
+    const call = await callThrough(net, ng, { caller, callee }, setup);
     for (const [at, page] of [caller, callee].entries()) {
       await hears(page, names[at] ?? '', ['audio', 'video']);
       expect(await page.connectionStates()).to.deep.equal(['connecting', 'connected']);
@@ -95,6 +107,7 @@ describe('browsers', function () {
       if (isBundled) expect(await page.stats('transport'), names[at]).to.have.length(1);
     }
     await Promise.all([caller.close(), callee.close()]);
+    return call;
   }
 
   const pairs = [
@@ -121,8 +134,35 @@ describe('browsers', function () {
   for (const pair of pairs) {
     it(`${pair.join(' and ')}: audio and video over one transport`, async function () {
       if (!pair.every(browserInstalled)) this.skip();
-      await talk(pair, bundled, true);
+      await talk(pair, bundled, { isBundled: true });
     });
+  }
+
+  // With this policy a browser offers a port for the first section alone (RFC 9143 §6, RFC 9429 §4.1.1).
+  const configuration = { bundlePolicy: 'max-bundle' };
+  const onePort: readonly (readonly [BrowserName, BrowserName])[] = [
+    ...[pairs[1], pairs[2]],
+    ['firefox', 'chromium'],
+  ];
+  const onlyBundled: readonly (readonly [string, NgWords, TalkOptions])[] = [
+    ['that ends in the relay', bundled, { isBundled: true, configuration }],
+    [
+      'that the relay offers itself',
+      { ...bundled, bundle: ['accept', 'require'] },
+      { isBundled: true, configuration, answerWords: bundled },
+    ],
+  ];
+  for (const [how, words, options] of onlyBundled) {
+    for (const pair of onePort) {
+      it(`${pair.join(' and ')}: a bundle with one port, ${how}`, async function () {
+        if (!pair.every(browserInstalled)) this.skip();
+        const { received, offered } = await talk(pair, words, options);
+        const only = /^m=video 0 (?:.*\r\n)+?a=bundle-only\r\n/m;
+        // Chromium 156 says one port in both.
+        if (pair[0] === 'firefox') expect(received, 'of the browser').to.match(only);
+        if (how === 'that the relay offers itself') expect(offered, 'of the relay').to.match(only);
+      });
+    }
   }
 
   it('chromium and firefox: later offers add video, hold, go on, and restart ICE', async function () {

@@ -57,6 +57,8 @@ export type NgWords = Readonly<Record<string, string | string[]>>;
 
 export interface RelayedCall {
   readonly callId: string;
+  /** The offer as it came. */
+  readonly received: string;
   /** The bodies that the relay wrote. */
   readonly offered: string;
   readonly answered: string;
@@ -93,12 +95,8 @@ export async function callThrough(
     'from-tag': fromTag,
     ...(backwards ? { 'to-tag': toTag } : {}),
   };
-  const offered = await ask({
-    command: 'offer',
-    ...tags,
-    sdp: await pages.caller.offer({ iceRestart }),
-    ...words.offer,
-  });
+  const received = await pages.caller.offer({ iceRestart });
+  const offered = await ask({ command: 'offer', ...tags, sdp: received, ...words.offer });
   const answer = await pages.callee.answer(told(offered));
   await pause(words.answerDelayMs ?? 0);
   const answered = await ask({
@@ -109,5 +107,5 @@ export async function callThrough(
     ...words.answer,
   });
   await pages.caller.accept(told(answered));
-  return { callId, offered, answered };
+  return { callId, received, offered, answered };
 }
