@@ -108,7 +108,7 @@ export class Daemon {
     };
     this.#manager = spawn('ip', words, { stdio: 'pipe', env: place });
     // `ip netns exec` replaces itself.
-    if (this.#isPair) this.lives.push({ startedAt: monotonicMicros(), pid: 0 });
+    if (this.isPair) this.lives.push({ startedAt: monotonicMicros(), pid: 0 });
     else if (setup.direct === true && this.#manager.pid !== undefined)
       this.lives.push({ startedAt: monotonicMicros(), pid: this.#manager.pid });
     this.#manager.stdin?.on('error', () => undefined); // killed with its machine
@@ -116,13 +116,14 @@ export class Daemon {
     this.#manager.stderr?.on('data', (bytes: Buffer) => this.#logged(bytes.toString('latin1')));
   }
 
-  get #isPair(): boolean {
+  /** It is one, its service manager does not matter. */
+  get isPair(): boolean {
     return isPair(this.setup.store) && this.setup.daemon === 'rtprelayd';
   }
 
   #logged(text: string): void {
     this.#log += text;
-    if (!this.#isPair) return;
+    if (!this.isPair) return;
     for (const [, pid] of text.matchAll(/process (\d+) is the active one now/g))
       this.lives.push({ startedAt: monotonicMicros(), pid: Number(pid) });
   }
@@ -136,7 +137,7 @@ export class Daemon {
   /** The process that has the calls. */
   get #pid(): number {
     const { pid } = this.#life;
-    if (!this.#isPair) return pid;
+    if (!this.isPair) return pid;
     const children = childrenOf(this.#parent);
     return children.find((child) => ownPid(child) === pid) ?? children[0] ?? 0;
   }
@@ -163,7 +164,7 @@ export class Daemon {
 
   #listens(): boolean {
     if (this.lives.length === 0) return false;
-    if (this.#isPair && !this.#log.includes('Standing by for the active process')) return false;
+    if (this.isPair && !this.#log.includes('Standing by for the active process')) return false;
     const bound = this.setup.machine.namespace.run('ss', '-Hlun');
     return bound.includes(`${this.setup.address}:${ngPort} `);
   }
@@ -201,7 +202,7 @@ export class Daemon {
 
   /** Another process of what is installed takes the calls over. */
   upgrade(): number {
-    if (!this.#isPair) return this.signal('SIGTERM');
+    if (!this.isPair) return this.signal('SIGTERM');
     const at = monotonicMicros();
     process.kill(this.#parent, 'SIGUSR2');
     return at;

@@ -71,7 +71,17 @@ export class Results implements Summary {
   rows(): readonly (readonly string[])[] {
     const rows = [
       [
-        ...['scenario', 'phase', 'daemon', 'lost per stream', 'gap, ms', 'late', 'runs: lost, gap'],
+        ...[
+          'scenario',
+          'phase',
+          'daemon',
+          'lost per stream',
+          'gap, ms',
+          'late',
+          'longest way, ms',
+          'before',
+          'runs: lost, gap',
+        ],
         ...['calls lost: silent, unknown', 'ICMP', 'detection', 'move', 'takeover', 'all back, ms'],
       ],
     ];
@@ -85,7 +95,8 @@ export class Results implements Summary {
           `${short(low)}-${short(high)}`;
         rows.push([
           ...[scenario.name, phase.name, daemon, three(phase.lost), three(phase.gapMs)],
-          ...[three(phase.late), `${apart(phase.lostByRun)}, ${apart(phase.gapMsByRun)}`],
+          ...[three(phase.late), three(phase.wayMs), three(phase.wayBeforeMs)],
+          ...[`${apart(phase.lostByRun)}, ${apart(phase.gapMsByRun)}`],
           `${most((run) => run.callsSilent)}, ${most((run) => run.callsUnknown)}`,
           short(median(runs.map((run) => run.portUnreachable))),
           ...[short(phase.detectionMs), short(phase.addressMoveMs), short(phase.takeoverMs)],
@@ -120,10 +131,7 @@ export class Results implements Summary {
     const entries = this.entries.map((entry) => ({
       ...{ scenario: entry.scenario.name, daemon: entry.daemon },
       ...{ skipped: entry.skipped, errors: entry.errors, phases: summaries(entry) },
-      runs: entry.runs.map(({ traces: _traces, heard: _heard, log: _log, phases, ...run }) => ({
-        ...run,
-        phases: phases.map((phase) => ({ ...phase, streams: phase.streams })),
-      })),
+      runs: entry.runs.map(({ traces: _traces, heard: _heard, log: _log, ...run }) => run),
     }));
     return { conditions: this.conditions, entries };
   }

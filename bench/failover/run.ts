@@ -4,11 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { TemporaryFolder } from '../../test/support/child-process.js';
 import { speech } from './audio.js';
 import { Cluster, type Settings } from './cluster.js';
+import { costOfPair } from './cost.js';
 import { MediaLoad, type MediaResult } from './load.js';
 import type { Phase, Scenario } from './scenario.js';
 import {
   figuresOf,
   latencies,
+  longestWay,
   quantile,
   silentCalls,
   type ListedStream,
@@ -20,12 +22,20 @@ const settleMs = 3000;
 const second = 1_000_000;
 /** So long before the event a window begins. */
 const leadMicros = 200_000;
+/** Ways of packets are looked at for so long, beginning with what is under way when it happens. */
+const wayMicros = 1_500_000;
+const underWayMicros = 20_000;
+/** A spare process has so long to come as far as the active one. */
+const warmLimitMs = 6000;
 
 export interface PhaseResult {
   readonly name: string;
   /** Relative to the start of media, microseconds. */
   readonly event: number;
   readonly streams: readonly ListedStream[];
+  /** The longest way of a packet of each stream, µs, and in undisturbed time of the same length before. */
+  readonly ways: readonly number[];
+  readonly waysBefore: readonly number[];
   /** Milliseconds; NaN where it cannot be told. */
   readonly detectionMs: number;
   readonly addressMoveMs: number;
@@ -59,6 +69,8 @@ function measure(phase: Phase, media: MediaResult): PhaseResult {
   const from = phase.from === undefined ? event - leadMicros : at(phase.from);
   const window = { from, to: at(phase.end) };
   const streams = media.streams.map((stream) => figuresOf(stream, window));
+  const ways = (start: number): readonly number[] =>
+    media.streams.map((stream) => longestWay(stream, { from: start, to: start + wayMicros }));
   const between = (from: number, to: number): number => (to - from) / 1000;
   // What was under way when it happened is not what the new one relays.
   const relayedFrom = Number.isNaN(at(phase.media)) ? at(phase.acted) : at(phase.media);
@@ -71,6 +83,7 @@ function measure(phase: Phase, media: MediaResult): PhaseResult {
   const returned = streams.flatMap(({ back }) => back ?? []);
   return {
     ...{ name: phase.name, event, streams },
+    ...{ ways: ways(event - underWayMicros), waysBefore: ways(event - leadMicros - wayMicros) },
     detectionMs: between(event, at(phase.acted)),
     addressMoveMs: between(at(phase.acted), at(phase.media)),
     takeoverMs: between(relayedFrom, first),
@@ -94,7 +107,7 @@ async function inCluster(
   const unreachable = network.portUnreachable();
   const options = {
     ...{ calls: settings.calls, ptime: settings.ptime, audio, dualStack: network.dualStack },
-    seconds: settleMs / 1000 + scenario.seconds,
+    seconds: settleMs / 1000 + scenario.seconds + (daemon.isPair ? warmLimitMs / 1000 : 0),
     before: cluster.one.address,
     after: scenario.endsOn === 0 ? cluster.one.address : cluster.two.address,
   };
@@ -103,10 +116,11 @@ async function inCluster(
   const settled = performance.now() + settleMs;
   const standbyCalls = hot ? await cluster.standbyReady() : null;
   await delay(Math.max(0, settled - performance.now()));
+  const cost = daemon.isPair ? await costOfPair(daemon, warmLimitMs) : {};
   const acts = await scenario.act(cluster);
   const media = await load.result();
   const { report, streams } = media;
-  const figures: Record<string, number> = { ...acts.figures };
+  const figures: Record<string, number> = { ...cost, ...acts.figures };
   for (const [when, span] of Object.entries(acts.latency ?? {})) {
     const start = report.startedMonotonicMicros;
     const window = { from: span.from - start, to: span.to - start };

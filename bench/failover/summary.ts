@@ -33,6 +33,9 @@ export interface PhaseSummary {
   readonly lost: Spread;
   readonly gapMs: Spread;
   readonly late: Spread;
+  /** Longest way of a packet around the event, and in the undisturbed time before it. */
+  readonly wayMs: Spread;
+  readonly wayBeforeMs: Spread;
   /** Median of each run, lowest and highest: how far the runs lie apart. */
   readonly lostByRun: readonly [number, number];
   readonly gapMsByRun: readonly [number, number];
@@ -44,6 +47,8 @@ export interface PhaseSummary {
 
 export const gapMs = (phase: PhaseResult): readonly number[] =>
   phase.streams.map(({ gap }) => (gap.to - gap.from) / 1000);
+
+const inMs = (micros: readonly number[]): Spread => spread(micros.map((each) => each / 1000));
 
 export function range(values: readonly number[]): readonly [number, number] {
   return [Math.min(...values), Math.max(...values)];
@@ -61,6 +66,8 @@ export function summaries(entry: Entry): readonly PhaseSummary[] {
       lost: spread(lost.flat()),
       gapMs: spread(gaps.flat()),
       late: spread(phases.flatMap((phase) => phase.streams.map((stream) => stream.late))),
+      wayMs: inMs(phases.flatMap((phase) => phase.ways)),
+      wayBeforeMs: inMs(phases.flatMap((phase) => phase.waysBefore)),
       lostByRun: range(lost.map((values) => spread(values).median)),
       gapMsByRun: range(gaps.map((values) => spread(values).median)),
       detectionMs: middle((phase) => phase.detectionMs),

@@ -77,6 +77,16 @@ export function figuresOf(stream: StreamTrace, window: Window): ListedStream {
   return { lost, late, gap, back: outage.back };
 }
 
+/** How long the packet of a stream that took longest took; 0: none was sent within the window and arrived. */
+export function longestWay({ sent, arrived }: StreamTrace, window: Window): number {
+  let longest = 0;
+  sent.forEach((at, packet) => {
+    if (at < window.from || at >= window.to) return;
+    longest = Math.max(longest, (arrived[packet] ?? -1) - at);
+  });
+  return longest;
+}
+
 /** Packets by the bin of their arrival. */
 export function arrivalsPerBin(
   streams: readonly StreamTrace[],
