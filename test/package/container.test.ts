@@ -126,8 +126,8 @@ describe('the container', function () {
   });
 
   it('runs as docs/packages.md has it, with its calls in Redis', async () => {
-    namespace.ip('link', 'add', 'eth0', 'type', 'dummy');
-    namespace.ip('link', 'set', 'eth0', 'up');
+    namespace.ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
+    for (const device of ['eth0', 'eth1']) namespace.ip('link', 'set', device, 'up');
     namespace.addAddress('eth0', '10.0.0.1/24');
     const at = { namespace: namespace.name };
     const server = ['--bind', '10.0.0.1', '--protected-mode', 'no', '--save', ''];
