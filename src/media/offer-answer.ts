@@ -20,10 +20,12 @@ import {
 } from './port-assignment.js';
 import { carriesNothing, setMediaFlag, sharingOf, type MediaPair } from './media-pair.js';
 import { applyFragment } from './ice/fragment.js';
+import { passesThrough } from './security.js';
 import { writeSdp } from './sdp-output.js';
 import { completed } from './sections.js';
 import { noTwins, plainTwins, withoutTwins } from './twin-sections.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
+import { bundleGroups, isBundleOnly } from './bundle/attributes.js';
 import { applyBundles } from './bundle/negotiation.js';
 import { applyExtensions } from './bundle/extensions.js';
 import { shareTransports } from './bundle/transport.js';
@@ -31,7 +33,7 @@ import { subscribeBothWays } from './subscriptions.js';
 import { applyEcho } from './subscriptions/echo.js';
 import { parseSdp } from '../sdp/lines.js';
 import { isRemoved } from '../sdp/edits.js';
-import { SdpError, type SdpDocument, type SdpMedia } from '../sdp/types.js';
+import { SdpError, type SdpDocument, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
   codecsOf,
   connectionOf,
@@ -39,6 +41,7 @@ import {
   isUdpProtocol,
   isZeroAddress,
   loopMarks,
+  midOf,
 } from '../sdp/view.js';
 
 export interface SignallingResult {
@@ -391,7 +394,9 @@ export function pairOf(
     context,
   );
   const removed = more.isTwin || isRemoved(section, request.edits);
-  const rejected = section.port === 0 || removed || isEmptied(section, request);
+  // Where the ends' own security passes, so does their bundle.
+  const isIn = bundledAlone(section, session) && passesThrough(kind, parts, request);
+  const rejected = (section.port === 0 && !isIn) || removed || isEmptied(section, request);
   const muxKnown =
     kind === 'offer' &&
     !rejected &&
@@ -424,6 +429,12 @@ export function pairOf(
     muxKnown,
   };
 }
+
+/** It has no port but that of its bundle (RFC 9143 §6). */
+const bundledAlone = (section: SdpMedia, session: SdpSession): boolean => {
+  const mid = isBundleOnly(section) ? midOf(section) : null;
+  return mid !== null && bundleGroups(session).some((mids) => mids.includes(mid));
+};
 
 /** Nothing is left of the section, and that is what the request wants. */
 function isEmptied(section: SdpMedia, request: SignallingRequest): boolean {

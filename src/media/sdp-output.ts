@@ -7,6 +7,7 @@ import {
   type SdpMemory,
   type Stream,
 } from './call-state.js';
+import { isBundleOnly } from './bundle/attributes.js';
 import { dropsTransportFeedback, extensionLines } from './bundle/extensions.js';
 import { carrierOf, groupLines, TransportLines } from './bundle/lines.js';
 import type { Dialogue } from './dialogue.js';
@@ -155,10 +156,10 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
   const carrier = carrierOf(receiver);
   const carried = carrier === receiver.id ? pair : { ...pair, receiver: draft.media(carrier) };
   const saysWhere = places.has(pair);
-  const bundleOnly = places.isBundleOnly(pair);
+  const passed = isPassed(pair);
+  const bundleOnly = places.isBundleOnly(pair) || (passed && isBundleOnly(section));
   const connection = localConnection(output, carried.receiver, pair);
   const rtp = isRtpProtocol(section.protocol);
-  const passed = isPassed(pair);
   const rtpStream = streamAt(draft, carried.receiver, 0);
   const port = localPort(draft, rtpStream);
   const listed = rtp && !pair.rejected && !pair.untouched;
@@ -185,7 +186,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
     // What the receiver reads: we send what comes from the other side, we take what it can get.
     direction: request.flags.has('original-sendrecv') ? 'keep' : receiver.direction,
     rtcp:
-      !rtp || !saysWhere
+      !rtp || !saysWhere || bundleOnly
         ? null
         : stays
           ? attributeOf(section, 'rtcp')

@@ -35,7 +35,12 @@ import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
  */
 export function passesThrough(
   kind: SignallingKind,
-  { section, session, sender, receiver }: MediaPair,
+  {
+    section,
+    session,
+    sender,
+    receiver,
+  }: Pick<MediaPair, 'section' | 'session' | 'sender' | 'receiver'>,
   { passthrough, ice }: SignallingRequest,
 ): boolean {
   if (kind === 'answer') return receiver.flags.has('passthrough');

@@ -151,6 +151,30 @@ describe('bundles', () => {
     isWhole(call);
   });
 
+  it('are passed on with sections that have no port but theirs, where all security is the ends’ own', () => {
+    const call = new ModelCall();
+    const [audio, video] = both;
+    if (audio === undefined || video === undefined) throw new Error('no sections');
+    const only = { ...video, port: 0, lines: ['a=bundle-only'] };
+    const passthrough = { passthrough: true } as Keys;
+    const offered = call.offer(browser([audio, only], { group: '0 1' }), passthrough);
+    isWhole(call);
+    expect(groupsOf(offered)).to.deep.equal(['0 1']);
+    expect(portsOf(offered)[0]).to.be.above(0);
+    expect(portsOf(offered)[1]).to.equal(0);
+    expect(linesOf(offered, 1, /^a=(?:bundle-only|rtcp-mux|fingerprint|ice-ufrag)/)).to.have.length(
+      4,
+    );
+    const answer = call.answer(answered(), passthrough);
+    isWhole(call);
+    expect(groupsOf(answer)).to.deep.equal(['0 1']);
+    for (const port of portsOf(answer)) expect(port).to.be.above(0);
+    // Without its group it is refused.
+    expect(portsOf(new ModelCall().offer(browser([audio, only]), passthrough))[1]).to.equal(0);
+    const alone = new ModelCall().offer(browser([audio, only]), passthrough);
+    expect(linesOf(alone, 1, /^a=(?:rtcp-mux|fingerprint)/)).to.have.length(0);
+  });
+
   describe('on both sides', () => {
     const open = (): { call: ModelCall; offered: string; answer: string } => {
       const call = new ModelCall();
