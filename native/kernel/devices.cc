@@ -1,8 +1,11 @@
 #include "devices.h"
 
+#include <memory>
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 
 #include "netdevice.h"
 
@@ -275,6 +278,22 @@ std::vector<Devices::Record> Devices::records(const PinDirectory& pins) {
       std::memcpy(&device, value.data(), sizeof(device));
     found.push_back({index, device.reserved[0] == kMadeQdisc});
   }
+  return found;
+}
+
+std::uint32_t Devices::attached_program(const PinDirectory& pins) {
+  const std::unique_ptr<struct if_nameindex[], void (*)(struct if_nameindex*)> devices(
+      ::if_nameindex(), ::if_freenameindex);
+  // Most devices have no filter, which libbpf would tell.
+  const libbpf_print_fn_t tell = libbpf_set_print(nullptr);
+  std::uint32_t found = 0;
+  for (std::size_t i = 0; devices && devices[i].if_index != 0 && found == 0; ++i) {
+    const bpf_tc_hook hook = ingress_of(devices[i].if_index);
+    bpf_tc_opts filter = filter_of(pins);
+    if (bpf_tc_query(&hook, &filter) == 0)
+      found = filter.prog_id;
+  }
+  libbpf_set_print(tell);
   return found;
 }
 

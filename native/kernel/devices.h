@@ -29,6 +29,9 @@ public:
   };
   /// Those that any version pinned in this directory; works without loaded programs.
   static std::vector<Record> records(const PinDirectory& pins);
+  /// The id of the program that this directory's filter runs on some device here, which does not
+  /// need what is pinned; 0: there is none.
+  static std::uint32_t attached_program(const PinDirectory& pins);
   /// Whether a pinned file is a link to one.
   static bool is_link(const std::string& file);
   static void detach_all(const PinDirectory& pins, std::span<const Record> records);

@@ -30,6 +30,7 @@ public:
   std::vector<std::string> notes;
 
 private:
+  void find_again();
   Status adopt();
   Status make(std::span<const Devices::Record> older);
   Status load(bool adopt);
@@ -86,11 +87,23 @@ Status KernelForwarder::State::make(std::span<const Devices::Record> older) {
   return status;
 }
 
+/// A container that is restarted in the network that it had finds its filters there, but nothing
+/// pinned.
+void KernelForwarder::State::find_again() {
+  const std::uint32_t program = pins.files().empty() ? Devices::attached_program(pins) : 0;
+  if (program == 0)
+    return;
+  if (const Status found = Programs::pin_again(pins, program); !found.ok())
+    notes.push_back("an earlier process' program forwards, but its flows cannot be taken over (" +
+                    found.message + "): that needs CAP_SYS_ADMIN, or the same BPF file system");
+}
+
 Status KernelForwarder::State::open() {
   if (options.max_flows == 0)
     return refusal(EINVAL, "room for no flow at all");
   if (Status locked = pins.open(options.pin_directory); !locked.ok())
     return locked;
+  find_again();
   std::string why;
   const Pinned pinned = Programs::examine(pins, options, why);
   if (pinned == Pinned::kUsable) {

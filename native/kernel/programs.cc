@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <unordered_map>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -121,6 +122,42 @@ Status Programs::adopt_maps(const PinDirectory& pins) {
   return {};
 }
 
+void Programs::bind_maps() const {
+  // Before Linux 5.10 only those that the program uses are bound to it.
+  for (const char* name : kMapNames)
+    static_cast<void>(bpf_prog_bind_map(program_, map(name), nullptr));
+}
+
+Status Programs::pin_again(const PinDirectory& pins, std::uint32_t program) {
+  const UniqueFd fd(bpf_prog_get_fd_by_id(program));
+  if (!fd.valid())
+    return failure(errno, "program " + std::to_string(program));
+  constexpr std::size_t kMostMaps = 64;
+  std::array<__u32, kMostMaps> ids{};
+  bpf_prog_info info = {};
+  info.nr_map_ids = kMostMaps;
+  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
+    return failure(errno, "program " + std::to_string(program));
+  std::unordered_map<std::string, UniqueFd> maps;
+  for (std::size_t i = 0; i < std::min<std::size_t>(info.nr_map_ids, kMostMaps); ++i) {
+    UniqueFd map(bpf_map_get_fd_by_id(ids[i]));
+    bpf_map_info about = {};
+    size = sizeof(about);
+    if (!map.valid() || bpf_obj_get_info_by_fd(map.get(), &about, &size) != 0)
+      return failure(errno, "a map of program " + std::to_string(program));
+    maps.emplace(about.name, std::move(map));
+  }
+  for (const char* name : kMapNames)
+    if (!maps.contains(name))
+      return refusal(ESTALE, "program " + std::to_string(program) + " has no map " + name);
+  for (const char* name : kMapNames)
+    if (Status pinned = pins.put(name, maps.at(name).get()); !pinned.ok())
+      return pinned;
+  return {};
+}
+
 std::optional<Mode> Programs::pinned_mode(const PinDirectory& pins) {
   flow_meta meta = {};
   return read_meta(pins, meta) ? std::optional(static_cast<Mode>(meta.mode)) : std::nullopt;
@@ -163,6 +200,7 @@ Status Programs::load(const PinDirectory& pins, const Options& options, const fl
   if (const int error = bpf_object__load(object_); error != 0)
     return load_failure(error, "loading " + options.object_path);
   program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, program_name(options.mode)));
+  bind_maps();
   return status;
 }
 

@@ -31,6 +31,8 @@ public:
   static Pinned examine(const PinDirectory& pins, const Options& options, std::string& why);
   /// What the pinned programs are attached as, if the layout says so.
   static std::optional<Mode> pinned_mode(const PinDirectory& pins);
+  /// Pins the maps of a program that still runs, whose pins are gone with their file system.
+  static Status pin_again(const PinDirectory& pins, std::uint32_t program);
   /// Loads program and maps; `adopt`: the maps are the pinned ones.
   Status load(const PinDirectory& pins, const Options& options, const flow_lookup& lookup,
               bool adopt);
@@ -46,6 +48,8 @@ public:
 private:
   Status configure(const Options& options, const flow_lookup& lookup);
   Status adopt_maps(const PinDirectory& pins);
+  /// Whoever finds the program finds all of them, for as long as it runs.
+  void bind_maps() const;
 
   bpf_object* object_ = nullptr;
   int program_ = -1;

@@ -20,7 +20,7 @@ export function pinDirectoryOf(config: Config): string {
 
 /**
  * Mounts the kernel's own BPF file system where a machine without systemd has none. In a container it goes
- * with the container, and so does what is pinned there.
+ * with the container, and so does what is pinned there; TC's flows are found by the program that is attached.
  */
 export function mountBpfFor(pinDirectory: string, log: Log): void {
   if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return;
@@ -36,8 +36,8 @@ export function mountBpfFor(pinDirectory: string, log: Log): void {
   if (mount.status !== 0) return;
   log.notice(
     'core',
-    `There was no BPF file system on ${bpfFileSystem}, it is mounted now. In a container what the kernel keeps for the next ` +
-      `process ends with it, and streams pause then: give it the machine's (--volume=${bpfFileSystem}:${bpfFileSystem})`,
+    `There was no BPF file system on ${bpfFileSystem}, it is mounted now. In a container it ends with it: the next one finds TC's flows only ` +
+      `in the same network and with CAP_SYS_ADMIN, and XDP's end. Give it the machine's (--volume=${bpfFileSystem}:${bpfFileSystem})`,
   );
 }
 

@@ -250,6 +250,37 @@ TEST("killed at any moment of setting up, the next process cleans up or adopts")
   }
 }
 
+TEST("TC: flows whose pins are gone are found by the program that is attached") {
+  CHECK(network::prepare(left(), right(), Mode::kTc));
+  std::vector<Call> calls = network::make_calls(left(), right(), kCalls);
+  const Options options = options_of(Mode::kTc);
+  KernelForwarder forwarder;
+  CHECK(start(forwarder, options, calls));
+  CHECK(network::exchange(calls, kRounds));
+  forwarder.close();
+  // As a BPF file system that ends with its container.
+  CHECK(rig::run(("rm " + options.pin_directory + "/* && rmdir " + options.pin_directory).c_str()));
+  bool opened = false;
+  CHECK(network::exchange(calls, kRounds, [&] {
+    if (!opened)
+      CHECK(report(forwarder.open(options)));
+    opened = true;
+  }));
+  CHECK(forwarder.adopted() && !forwarder.replaces() && forwarder.notes().empty());
+  CHECK(forwarder.size() == 2 * kCalls && forwarder.devices().size() == 2);
+  CHECK(counters_match(forwarder, calls));
+  // Once more, by the program that has taken the place of the first.
+  forwarder.close();
+  CHECK(rig::run(("rm " + options.pin_directory + "/* && rmdir " + options.pin_directory).c_str()));
+  CHECK(report(forwarder.open(options)));
+  CHECK(forwarder.adopted() && forwarder.size() == 2 * kCalls);
+  CHECK(network::exchange(calls, kRounds));
+  CHECK(counters_match(forwarder, calls));
+  CHECK(report(forwarder.remove()));
+  CHECK(network::nothing_arrives(calls[0]));
+  CHECK(count_filters(device_index(left().device())) == 0U);
+}
+
 TEST("a new instance begins with nothing, and a device that came back is found again") {
   CHECK(network::prepare(left(), right(), Mode::kTc));
   std::vector<Call> calls = network::make_calls(left(), right(), 2);
