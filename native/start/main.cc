@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -99,9 +100,34 @@ bool has_sockets() {
   return count != nullptr && atoi(count) > 0;
 }
 
+/// While it lives nothing else gets this processor, where that is permitted: packets are lost until
+/// ports are open.
+class Urgency {
+public:
+  Urgency() : wanted_(sched_getscheduler(0) == SCHED_OTHER) {
+    if (wanted_)
+      set(SCHED_FIFO, 1);
+  }
+  ~Urgency() {
+    if (wanted_)
+      set(SCHED_OTHER, 0);
+  }
+  Urgency(const Urgency&) = delete;
+  Urgency& operator=(const Urgency&) = delete;
+
+private:
+  static void set(int policy, int priority) {
+    const sched_param parameters{.sched_priority = priority};
+    (void)sched_setscheduler(0, policy, &parameters);
+  }
+
+  const bool wanted_;
+};
+
 /// How many are open, from kFirstSocket on. Those of RTP come first, whose numbers are even.
 int open_ports(const PortRecord& record) {
   int count = 0;
+  const Urgency urgency;
   const std::vector<SocketAddress> ports = record.ports();
   for (const int parity : {0, 1}) {
     for (const SocketAddress& local : ports) {
