@@ -7,9 +7,14 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../core/scheduling.h"
+#include "../core/thread.h"
 #include "addon_state.h"
 #include "byte_string.h"
 
@@ -20,6 +25,16 @@ namespace {
 /// More than the parent sends at once.
 constexpr std::size_t kMostFds = 253;
 constexpr std::size_t kMostBytes = 128;
+
+/// The parent hardly ever runs, and packets wait for it then. Its children run as they would.
+void hurry_parent(int channel) {
+  ucred maker{};
+  socklen_t length = sizeof(maker);
+  // Whoever has a nice value of its own passes it on, which it would not from then on.
+  if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &maker, &length) == 0 && maker.pid > 0 &&
+      scheduling_of(maker.pid).priority == 0)
+    (void)make_realtime(maker.pid);
+}
 
 Napi::Value refuse(Napi::Env env, const char* signature) {
   Napi::TypeError::New(env, signature).ThrowAsJavaScriptException();
@@ -44,47 +59,49 @@ PairMember::PairMember(const Napi::CallbackInfo& info)
       sockets_(info.Env().GetInstanceData<AddonState>()->sockets),
       held_packets_(info.Env().GetInstanceData<AddonState>()->held_packets),
       journal_({[this](const std::string& name, int fd) { return sockets_.keep_file(name, fd); },
-                [this](const std::string& name) { sockets_.forget_file(name); }}) {
+                [this](const std::string& name) { sockets_.forget_file(name); }}),
+      addon_(*info.Env().GetInstanceData<AddonState>()),
+      javascript_thread_(static_cast<pid_t>(syscall(SYS_gettid))) {
   if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsFunction()) {
     refuse(info.Env(), "PairMember(channel: number, listener: function)");
     return;
   }
   channel_ = FileDescriptor(info[0].As<Napi::Number>().Int32Value());
   (void)fcntl(channel_.get(), F_SETFD, FD_CLOEXEC);
+  hurry_parent(channel_.get());
   held_packets_.wanted = true;
   sockets_.keep_listeners();
   listener_ = Napi::Persistent(info[1].As<Napi::Function>());
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(environment_, &loop);
-  poll_ = new uv_poll_t; // freed by libuv's close callback
-  if (uv_poll_init(loop, poll_, channel_.get()) != 0) {
-    delete poll_;
-    poll_ = nullptr;
-    refuse(info.Env(), "the event loop refuses the channel");
-    return;
-  }
-  poll_->data = this;
+  async_ = new uv_async_t; // freed by libuv's close callback
+  async_->data = this;
+  uv_async_init(loop, async_, on_letters);
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
-  uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT, on_poll);
+  listener_thread_ = start_thread([this] { listen(); });
 }
 
 PairMember::~PairMember() { shut_down(); }
 
 void PairMember::shut_down() {
-  if (poll_ == nullptr)
+  if (async_ == nullptr)
     return;
   napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
-  poll_->data = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(poll_),
-           [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
-  poll_ = nullptr;
+  // That ends its wait.
+  (void)shutdown(channel_.get(), SHUT_RDWR);
+  listener_thread_.join();
+  addon_.on_activated = nullptr;
   channel_ = FileDescriptor();
+  async_->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(async_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
+  async_ = nullptr;
 }
 
 void PairMember::on_cleanup(void* self) { static_cast<PairMember*>(self)->shut_down(); }
 
-void PairMember::on_poll(uv_poll_t* poll, int /*status*/, int /*events*/) {
-  auto* self = static_cast<PairMember*>(poll->data);
+void PairMember::on_letters(uv_async_t* async) {
+  auto* self = static_cast<PairMember*>(async->data);
   if (self != nullptr)
     self->receive();
 }
@@ -114,57 +131,104 @@ void PairMember::show_life() {
   life_kept_ = life_ != nullptr && sockets_.keep_file("life", life_->fd());
 }
 
+void PairMember::listen() {
+  pthread_setname_np(pthread_self(), "rtprelay-pair");
+  make_urgent();
+  for (bool goes_on = true; goes_on;) {
+    Letter letter;
+    goes_on = read_letter(letter);
+    if (letter.kind == 'A')
+      hurry_javascript();
+    const std::scoped_lock lock(letters_held_);
+    letters_.push_back(std::move(letter));
+    uv_async_send(async_);
+  }
+}
+
+bool PairMember::read_letter(Letter& out) const {
+  // A letter, and behind an R a name.
+  std::array<char, kMostBytes> text{};
+  iovec vector{text.data(), text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control;
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t size = -1;
+  do {
+    size = recvmsg(channel_.get(), &message, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size <= 0)
+    return false;
+  out.kind = text[0];
+  out.name.assign(&text[1], static_cast<std::size_t>(size) - 1);
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS)
+      continue;
+    const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    std::array<int, kMostFds> fds;
+    std::memcpy(fds.data(), CMSG_DATA(each), std::min(count, kMostFds) * sizeof(int));
+    for (std::size_t i = 0; i < std::min(count, kMostFds); ++i)
+      out.fds.emplace_back(fds[i]);
+  }
+  return true;
+}
+
+void PairMember::hurry_javascript() {
+  // Otherwise it is in the middle of its start.
+  if (!addon_.stands_by)
+    return;
+  usual_ = scheduling_of(javascript_thread_);
+  (void)make_realtime(javascript_thread_);
+}
+
+void PairMember::calm_javascript() {
+  if (usual_)
+    make_usual(*usual_);
+  usual_.reset();
+}
+
 void PairMember::receive() {
+  std::deque<Letter> letters;
+  {
+    const std::scoped_lock lock(letters_held_);
+    letters.swap(letters_);
+  }
   bool came = false;
   bool went = false;
-  while (channel_.valid()) {
-    // A letter, and behind an R a name.
-    std::array<char, kMostBytes> text{};
-    iovec vector{text.data(), text.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control;
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t size = recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-      break;
-    if (size <= 0) {
-      // Nobody is at the other end any more.
-      uv_poll_stop(poll_);
-      channel_ = FileDescriptor();
-      tell("alone");
-      return;
-    }
-    const char kind = text[0];
-    if (kind == 'R') {
-      sockets_.drop({&text[1], static_cast<std::size_t>(size) - 1});
-      went = true;
-    }
-    for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
-         each = CMSG_NXTHDR(&message, each)) {
-      if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS)
-        continue;
-      const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      std::array<int, kMostFds> fds;
-      std::memcpy(fds.data(), CMSG_DATA(each), std::min(count, kMostFds) * sizeof(int));
-      for (std::size_t i = 0; i < std::min(count, kMostFds); ++i)
-        take(FileDescriptor(fds[i]));
-      came = true;
-    }
-    if (kind == 'A') {
-      tell("active");
-      show_life();
-    } else if (kind == 'S')
-      tell("synced");
-    else if (kind == 'H')
-      tell("hand-over");
+  for (Letter& letter : letters) {
+    came |= !letter.fds.empty();
+    went |= letter.kind == 'R';
+    obey(std::move(letter));
   }
   if (came)
     tell("sockets");
   if (went)
     tell("removed");
+}
+
+void PairMember::obey(Letter letter) {
+  if (letter.kind == 'R')
+    sockets_.drop(letter.name);
+  for (FileDescriptor& fd : letter.fds)
+    take(std::move(fd));
+  if (letter.kind == 'A') {
+    addon_.on_activated = [this] { calm_javascript(); };
+    tell("active");
+    calm_javascript();
+    show_life();
+  } else if (letter.kind == 'S')
+    tell("synced");
+  else if (letter.kind == 'H')
+    tell("hand-over");
+  else if (letter.kind == '\0') {
+    // Nothing more comes that the process could stay for.
+    if (async_ != nullptr)
+      uv_unref(reinterpret_cast<uv_handle_t*>(async_));
+    tell("alone");
+  }
 }
 
 /// [kind, key, value, moment in µs of CLOCK_MONOTONIC]; null: nothing new.

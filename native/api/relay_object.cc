@@ -418,6 +418,8 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
     options.mos.formula = MosRule::Formula::kLegacy;
   options.mos.listening = info[4].As<Napi::Boolean>().Value();
   options.dormant = info[5].As<Napi::Boolean>().Value();
+  if (options.dormant)
+    info.Env().GetInstanceData<AddonState>()->stands_by = true;
   options.dtls.mtu = info[6].As<Napi::Number>().Int32Value();
   options.dtls.ciphers = info[7].As<Napi::String>().Utf8Value();
   options.media_scheduling = scheduling_of(info, 8);
@@ -529,6 +531,8 @@ Napi::Value RelayObject::activate(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (is_open(env) && !relay_->activate())
     fail(env, "the media threads cannot be started (threads exhausted)");
+  if (const auto& activated = env.GetInstanceData<AddonState>()->on_activated; activated)
+    activated();
   return env.Undefined();
 }
 

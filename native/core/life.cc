@@ -13,10 +13,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scheduling.h"
 #include "thread.h"
 
 namespace rtprelay {
@@ -26,6 +28,8 @@ namespace {
 constexpr std::uint64_t kMagic = 0x3165666964687472; // "rthdife1"
 /// Of a thread that runs no program any more (PF_EXITING in the kernel's include/linux/sched.h).
 constexpr unsigned long kExiting = 0x4;
+/// As `SigPnd` of /proc/PID/status has it.
+constexpr unsigned long kKill = 1UL << (SIGKILL - 1);
 /// The threads of a process that is killed see it at once if they can run; the parent is told by
 /// the kernel anyway.
 constexpr int kLooks = 400;
@@ -47,6 +51,7 @@ Content* map(int fd) {
 
 /// What a stat file says behind the name, which may have any characters in it.
 struct Stat {
+  bool relays = false;
   char state = '\0';
   unsigned long flags = 0;
   int exit_code = 0;
@@ -62,7 +67,7 @@ std::optional<Stat> read_stat(const char* path) {
   const char* at = std::strrchr(text.data(), ')');
   if (at == nullptr || at[1] != ' ')
     return std::nullopt;
-  Stat result{.state = at[2]};
+  Stat result{.relays = std::strstr(text.data(), "(rtprelay-media)") != nullptr, .state = at[2]};
   at += 2;
   for (int field = 0; field < kExitCodeField; ++field) {
     if (field == kFlagsField)
@@ -76,9 +81,26 @@ std::optional<Stat> read_stat(const char* path) {
   return result;
 }
 
-/// Whether no thread of the process runs its program any more.
-bool is_over(pid_t pid) {
+/// Whether a signal that no thread survives waits for the one of this folder of /proc.
+bool is_killed(const char* folder) {
   std::array<char, 64> path;
+  (void)snprintf(path.data(), path.size(), "%s/status", folder);
+  std::array<char, 2048> text;
+  const FileDescriptor file(open(path.data(), O_RDONLY | O_CLOEXEC));
+  const ssize_t size = file.valid() ? read(file.get(), text.data(), text.size() - 1) : -1;
+  if (size <= 0)
+    return false;
+  text[static_cast<std::size_t>(size)] = '\0';
+  constexpr std::string_view name = "\nSigPnd:\t";
+  const char* at = std::strstr(text.data(), name.data());
+  return at != nullptr && (std::strtoul(at + name.size(), nullptr, 16) & kKill) != 0;
+}
+
+/// Whether no thread of the process runs its program any more. Only what relays may be in the
+/// middle of a packet: any other one, with a signal that ends it, does not have to get a processor
+/// first.
+bool is_over(pid_t pid) {
+  std::array<char, 32> path;
   (void)snprintf(path.data(), path.size(), "/proc/%d/task", pid);
   DIR* folder = opendir(path.data());
   if (folder == nullptr)
@@ -88,10 +110,17 @@ bool is_over(pid_t pid) {
     const int thread = std::atoi(entry->d_name);
     if (thread <= 0)
       continue;
-    (void)snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", pid, thread);
-    const auto stat = read_stat(path.data());
+    std::array<char, 48> own;
+    (void)snprintf(own.data(), own.size(), "/proc/%d/task/%d", pid, thread);
+    std::array<char, 64> file;
+    (void)snprintf(file.data(), file.size(), "%s/stat", own.data());
+    const auto stat = read_stat(file.data());
     // One that is not there any more has ended.
-    over = !stat || (stat->flags & kExiting) != 0 || stat->state == 'Z' || stat->state == 'X';
+    over = !stat || (stat->flags & kExiting) != 0 || stat->state == 'Z' || stat->state == 'X' ||
+           (!stat->relays && is_killed(own.data()));
+    // It ends as soon as it runs.
+    if (!over && stat->relays)
+      (void)make_realtime(thread);
   }
   closedir(folder);
   return over;
@@ -114,9 +143,11 @@ void wait_for_end(const FileDescriptor& fd, const std::function<void(pid_t, int)
       std::array<char, 64> path;
       (void)snprintf(path.data(), path.size(), "/proc/%d/stat", pid);
       const auto stat = read_stat(path.data());
-      if (stat && stat->exit_code != 0)
+      // It may come only with the end of the main thread (Linux before 5.17).
+      if (stat && stat->exit_code != 0) {
         ended(pid, stat->exit_code);
-      return;
+        return;
+      }
     }
     (void)nanosleep(&kBetweenLooks, nullptr);
   }
@@ -136,20 +167,38 @@ std::unique_ptr<Life> Life::begin() {
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  const bool locked = pthread_mutex_init(&content->alive, &attributes) == 0 &&
-                      pthread_mutex_lock(&content->alive) == 0;
+  (void)pthread_mutex_init(&content->alive, &attributes);
   pthread_mutexattr_destroy(&attributes);
-  if (!locked) {
-    munmap(content, sizeof(Content));
+  std::unique_ptr<Life> life(new Life(std::move(fd), content));
+  if (!life->hold())
     return nullptr;
-  }
   content->magic = kMagic;
-  return std::unique_ptr<Life>(new Life(std::move(fd), content));
+  return life;
+}
+
+bool Life::hold() {
+  holder_ = start_thread([this] {
+    pthread_setname_np(pthread_self(), "rtprelay-lives");
+    // The main thread of a killed process on a busy machine waits for a processor to die on.
+    make_urgent();
+    pthread_mutex_t& alive = static_cast<Content*>(memory_)->alive;
+    (void)pthread_mutex_lock(&alive);
+    is_held_.release();
+    left_.acquire();
+    // A process that only leaves it is not dead: who waits is to go.
+    (void)pthread_mutex_unlock(&alive);
+  });
+  if (!holder_.joinable())
+    return false;
+  is_held_.acquire();
+  return true;
 }
 
 Life::~Life() {
-  // A process that only leaves it is not dead: who waits is to go.
-  (void)pthread_mutex_unlock(&static_cast<Content*>(memory_)->alive);
+  if (holder_.joinable()) {
+    left_.release();
+    holder_.join();
+  }
   munmap(memory_, sizeof(Content));
 }
 
@@ -166,6 +215,7 @@ bool Life::is_one(int fd) {
 void watch_life(FileDescriptor fd, std::function<void(pid_t pid, int status)> ended) {
   start_thread([fd = std::move(fd), ended = std::move(ended)] {
     pthread_setname_np(pthread_self(), "rtprelay-life");
+    make_urgent();
     wait_for_end(fd, ended);
   }).detach();
 }

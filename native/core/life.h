@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <memory>
+#include <semaphore>
+#include <thread>
 
 #include <sys/types.h>
 
@@ -12,7 +14,8 @@
 
 namespace rtprelay {
 
-/// Of this process. Thread: the one that makes it, and which lives as long as the process does.
+/// Of this process. A thread of its own has it, which the kernel ends first of all.
+// Thread: control.
 class Life {
 public:
   /// null: there is no memory.
@@ -27,13 +30,19 @@ public:
 
 private:
   Life(FileDescriptor fd, void* memory) : fd_(std::move(fd)), memory_(memory) {}
+  /// false: there is no thread.
+  bool hold();
 
   FileDescriptor fd_;
   void* memory_;
+  std::thread holder_;
+  std::binary_semaphore is_held_{0};
+  std::binary_semaphore left_{0};
 };
 
 /// Calls `ended` from a thread of its own, once, when the process whose life `fd` is has been ended
-/// by a signal or with a status other than 0: none of its threads runs any more. `status`: as
+/// by a signal or with a status other than 0: none of its media threads runs any more, and no other
+/// one comes back to its program. `status`: as
 /// waitpid(2) will tell. Never, if that cannot be found out.
 void watch_life(FileDescriptor fd, std::function<void(pid_t pid, int status)> ended);
 

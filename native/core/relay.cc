@@ -125,21 +125,29 @@ bool Relay::start(int& error) {
     if (steering_ == nullptr)
       return false;
   }
+  if (dormant_ && steering_ == nullptr)
+    gate_ = std::make_shared<Gate>();
   for (std::size_t i = 0; i < std::max<std::size_t>(options_.workers, 1); ++i) {
     auto io = make_io(i, error);
     if (io == nullptr)
       return false;
     workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch,
-                                                options_.media_scheduling));
+                                                options_.media_scheduling, gate_));
     loads_.push_back(0);
   }
   for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes)
     handshakes_.push_back(std::make_unique<Handshakes>(notifier_, options_.idle_scheduling));
+  if (gate_ != nullptr)
+    return start_workers();
   return dormant_ || start_threads();
 }
 
+bool Relay::start_workers() {
+  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->start(); });
+}
+
 bool Relay::start_threads() {
-  return std::ranges::all_of(workers_, [](const auto& worker) { return worker->start(); }) &&
+  return start_workers() &&
          std::ranges::all_of(handshakes_, [](const auto& each) { return each->start(); });
 }
 
@@ -157,6 +165,8 @@ bool Relay::activate() {
       call.plan = {};
   }
   replay_left(false);
+  if (gate_ != nullptr)
+    gate_->open();
   return start_threads();
 }
 

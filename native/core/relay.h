@@ -13,6 +13,7 @@
 
 #include "association.h"
 #include "call.h"
+#include "gate.h"
 #include "handshakes.h"
 #include "identity_cache.h"
 #include "plan.h"
@@ -288,7 +289,9 @@ private:
   void post(std::size_t worker, std::unique_ptr<Exchange> order);
   /// Steered ports of the calls are ours from now on. false: their sockets cannot be had.
   bool take_ports();
+  bool start_workers();
   bool start_threads();
+
   /// From now on what the workers receive lies where the next process finds it.
   void hold_packets();
   void give_left(Port& port, std::size_t worker);
@@ -310,6 +313,8 @@ private:
   const RelayOptions options_;
   const PlanSeed plan_seed_ = random_plan_seed();
   bool dormant_;
+  /// Of a dormant relay whose ports are bound: its threads are there already and wait; else null.
+  std::shared_ptr<Gate> gate_;
   const Notifier notifier_;
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;

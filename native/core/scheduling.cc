@@ -11,19 +11,58 @@
 
 namespace rtprelay {
 
-int apply_scheduling(const ThreadScheduling& wanted) {
-  const bool realtime = wanted.policy == SCHED_FIFO || wanted.policy == SCHED_RR;
+namespace {
+
+bool is_realtime(int policy) {
+  policy &= ~SCHED_RESET_ON_FORK;
+  return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+id_t id_of(pid_t thread) { return static_cast<id_t>(thread == 0 ? syscall(SYS_gettid) : thread); }
+
+} // namespace
+
+int apply_scheduling(const ThreadScheduling& wanted, pid_t thread) {
+  const bool realtime = is_realtime(wanted.policy);
   if (wanted.policy >= 0) {
     sched_param parameters{};
     parameters.sched_priority = realtime ? wanted.priority.value_or(1) : 0;
     // 0: the calling thread alone, sched(7).
-    if (sched_setscheduler(0, wanted.policy, &parameters) != 0)
+    if (sched_setscheduler(thread, wanted.policy, &parameters) != 0)
       return errno;
   }
   if (realtime || !wanted.priority)
     return 0;
-  const auto thread = static_cast<id_t>(syscall(SYS_gettid));
-  return setpriority(PRIO_PROCESS, thread, *wanted.priority) == 0 ? 0 : errno;
+  return setpriority(PRIO_PROCESS, id_of(thread), *wanted.priority) == 0 ? 0 : errno;
+}
+
+ThreadScheduling scheduling_of(pid_t thread) {
+  const int policy = sched_getscheduler(thread);
+  sched_param parameters{};
+  if (is_realtime(policy) && sched_getparam(thread, &parameters) == 0)
+    return {policy, parameters.sched_priority};
+  return {policy, getpriority(PRIO_PROCESS, id_of(thread))};
+}
+
+bool make_realtime(pid_t thread) {
+  return is_realtime(sched_getscheduler(thread)) ||
+         apply_scheduling({.policy = SCHED_FIFO | SCHED_RESET_ON_FORK, .priority = 1}, thread) == 0;
+}
+
+void make_urgent() {
+  // Nice values count within a session only (autogroups, sched(7)).
+  if (make_realtime(0))
+    return;
+  // The second one is what the unit permits.
+  for (const int nice : {-20, -10})
+    if (apply_scheduling({.priority = nice}) == 0)
+      return;
+}
+
+void make_usual(const ThreadScheduling& usual, pid_t thread) {
+  // Only CAP_SYS_NICE may take the flag back.
+  if (apply_scheduling(usual, thread) != 0)
+    (void)apply_scheduling({usual.policy | SCHED_RESET_ON_FORK, usual.priority}, thread);
 }
 
 int try_scheduling(const ThreadScheduling& wanted) {

@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include <sys/types.h>
+
 namespace rtprelay {
 
 struct ThreadScheduling {
@@ -13,8 +15,22 @@ struct ThreadScheduling {
   std::optional<int> priority;
 };
 
-/// Of the thread that calls. 0, or the errno of what was refused.
-int apply_scheduling(const ThreadScheduling& wanted);
+/// 0, or the errno of what was refused. `thread`: 0 is the one that calls.
+int apply_scheduling(const ThreadScheduling& wanted, pid_t thread = 0);
+
+/// What a thread has at present. `thread`: as above.
+ThreadScheduling scheduling_of(pid_t thread = 0);
+
+/// Real-time scheduling, for a thread that packets wait for and that does what it does in no time;
+/// what it starts meanwhile has none. false: it is not permitted.
+bool make_realtime(pid_t thread);
+
+/// The same for the thread that calls, which starts none; or else the lowest nice value that is
+/// permitted.
+void make_urgent();
+
+/// What `scheduling_of` has returned, afterwards.
+void make_usual(const ThreadScheduling& usual, pid_t thread = 0);
 
 /// What `apply_scheduling` would return, found out by a thread that ends.
 int try_scheduling(const ThreadScheduling& wanted);

@@ -29,6 +29,10 @@ constexpr std::size_t kLooksAhead = 3;
 
 constexpr std::size_t kCacheLine = 64;
 
+/// What has waited for a process that begins is relayed before anything else runs, for so long at
+/// most.
+constexpr Micros kUrgentMicros = 100'000;
+
 /// The cache lines of an object from `member` on, if there is one.
 template <typename Member> void prefetch(const Member* member, std::size_t lines) {
   if (member == nullptr)
@@ -57,9 +61,9 @@ void prefetch(const Stream* stream) {
 } // namespace
 
 Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
-               ThreadScheduling scheduling)
+               ThreadScheduling scheduling, std::shared_ptr<Gate> gate)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), scheduling_(scheduling),
-      in_(kBatchSize), out_(kBatchSize), slots_(kBatchSize),
+      gate_(std::move(gate)), in_(kBatchSize), out_(kBatchSize), slots_(kBatchSize),
       random_(static_cast<std::uint32_t>(monotonic_micros())) {}
 
 Worker::~Worker() {
@@ -72,7 +76,8 @@ Worker::~Worker() {
 }
 
 bool Worker::start() {
-  thread_ = start_thread([this] { run(); });
+  if (!thread_.joinable())
+    thread_ = start_thread([this] { run(); });
   return thread_.joinable();
 }
 
@@ -80,6 +85,8 @@ void Worker::stop() {
   if (!thread_.joinable())
     return;
   stopping_.store(true, std::memory_order_release);
+  if (gate_ != nullptr)
+    gate_->nudge();
   io_->wake();
   thread_.join();
 }
@@ -105,12 +112,19 @@ void Worker::wake_for_orders() {
 }
 
 void Worker::run() {
-  pthread_setname_np(pthread_self(), "rtprelay-media");
   // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
   constexpr unsigned long kTimerSlackNanos = 10'000;
   // What is refused the control thread has said.
   (void)apply_scheduling(scheduling_);
   (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNanos);
+  if (gate_ != nullptr) {
+    pthread_setname_np(pthread_self(), "rtprelay-waits");
+    usual_ = scheduling_of();
+    make_urgent();
+    gate_->pass(stopping_);
+    urgent_until_ = monotonic_micros() + kUrgentMicros;
+  }
+  pthread_setname_np(pthread_self(), "rtprelay-media");
   dormant_ = false;
   while (!stopping_.load(std::memory_order_acquire)) {
     const Received received = io_->receive(in_, timeout_ms());
@@ -128,11 +142,18 @@ void Worker::run() {
       send_flights();
     fire_timers();
     flush();
+    if (urgent_until_ != 0 && (received.packets < in_.size() || now_ >= urgent_until_))
+      calm_down();
     const Micros next = pace_.next_round(received.packets, now_);
     // A full round has left some behind.
     if (next > now_ && received.packets < in_.size())
       rest_until(next);
   }
+}
+
+void Worker::calm_down() {
+  urgent_until_ = 0;
+  make_usual(usual_);
 }
 
 void Worker::rest_until(Micros moment) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "call.h"
+#include "gate.h"
 #include "mailbox.h"
 #include "pace.h"
 #include "packet.h"
@@ -104,20 +105,21 @@ constexpr Micros kSendFailureMicros = 60'000'000;
 class Worker {
 public:
   /// `epoch`: moment of the start of CLOCK_MONOTONIC on the time line of `StreamCounters`.
+  /// `gate`: what its thread waits at first; null: nothing.
   Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
-         ThreadScheduling scheduling = {});
+         ThreadScheduling scheduling = {}, std::shared_ptr<Gate> gate = nullptr);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// false when no thread can be had.
+  /// false when no thread can be had. Without effect if there is one.
   bool start();
   /// Ends and joins the thread, which still relays what it has received.
   void stop();
   /// Executes the orders that are left, after `stop`.
   void finish();
-  /// Before `start`: executes the orders. What plans say holds, whatever earlier ones said, and
-  /// nothing is sent.
+  /// Before its thread runs: executes the orders. What plans say holds, whatever earlier ones said,
+  /// and nothing is sent.
   void obey_dormant();
   /// Takes ownership until the order comes back from `take_returned`. The order is obeyed before
   /// the next packet is looked at, but a sleeping worker is not woken for it: see
@@ -266,6 +268,7 @@ private:
 
   /// Packets wait in their sockets meanwhile.
   static void rest_until(Micros moment);
+  void calm_down();
   [[nodiscard]] int timeout_ms() const;
   void raise(Transport& transport, std::uint32_t event);
   static void publish(Transport& transport);
@@ -275,6 +278,7 @@ private:
   const Notifier notifier_;
   const Micros epoch_;
   const ThreadScheduling scheduling_;
+  const std::shared_ptr<Gate> gate_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
 
@@ -315,6 +319,9 @@ private:
   std::uint32_t sent_before_ = 0;
   Micros now_ = 0;
   bool dormant_ = false;
+  /// While it catches up with what has waited until the gate was open; 0: it does not.
+  Micros urgent_until_ = 0;
+  ThreadScheduling usual_;
 };
 
 } // namespace rtprelay

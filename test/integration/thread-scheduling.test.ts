@@ -4,6 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { schedulingRefusal } from '../../src/native/relay.js';
 import { MediaDaemon } from '../support/daemons.js';
+import { limitMs, ProcessPair } from '../support/process-pair.js';
+import { until } from '../support/wait.js';
 
 /** Of threads of that name: `policy nice real-time-priority`, each once (proc_pid_stat(5), fields 41, 19, 40). */
 function scheduled(pid: number, name: string): readonly string[] {
@@ -17,7 +19,7 @@ function scheduled(pid: number, name: string): readonly string[] {
 }
 
 describe('threads are scheduled', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   const own = getPriority();
 
   interface Seen {
@@ -70,5 +72,31 @@ describe('threads are scheduled', function () {
     const unknown = await seenWith('--scheduling=brisk', '--priority=4');
     expect(unknown.media).to.deep.equal(['0 4 0']);
     expect(unknown.log).to.match(/WARNING: .*scheduling=brisk: there is no such policy/);
+  });
+
+  it('of a pair at once where packets wait for them, and as usual when those are relayed', async function () {
+    if (schedulingRefusal({ policy: 'fifo', priority: 1 }) !== null || own !== 0) this.skip();
+    const pair = new ProcessPair(['--port-mode=bound']);
+    try {
+      await pair.warm(1);
+      const active = pair.active();
+      const [spare = 0] = pair.children().filter((pid) => pid !== active);
+      expect(scheduled(pair.parent.pid, 'rtprelay-pair')).to.deep.equal(['1 0 1']);
+      for (const pid of [active, spare]) {
+        expect(scheduled(pid, 'rtprelay-pair')).to.deep.equal(['1 0 1']);
+        expect(scheduled(pid, 'node')).to.deep.equal(['0 0 0']);
+      }
+      expect(scheduled(active, 'rtprelay-media')).to.deep.equal(['0 -10 0']);
+      expect(scheduled(spare, 'rtprelay-waits')).to.deep.equal(['1 -10 1']);
+      process.kill(active, 'SIGKILL');
+      await pair.serves(2);
+      const media = (): string => scheduled(spare, 'rtprelay-media').join();
+      await until(() => media() === '0 -10 0', 'media threads as usual', limitMs);
+      expect(scheduled(spare, 'rtprelay-waits')).to.deep.equal([]);
+      expect(scheduled(spare, 'rtprelay-dtls')).to.deep.equal(['0 10 0']);
+      expect(scheduled(spare, 'node')).to.deep.equal(['0 0 0']);
+    } finally {
+      await pair.stop();
+    }
   });
 });

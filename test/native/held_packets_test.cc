@@ -146,6 +146,15 @@ TEST("a worker that is one of a pair lets go of what it has sent") {
   CHECK(eventually([&] { return HeldPackets::read(relay.relay->held_packets_fd(), 0).empty(); }));
 }
 
+TEST("a relay that never had its turn ends while its threads wait") {
+  RelayOptions options;
+  options.dormant = true;
+  Relay relay(options, Notifier{ignore, nullptr});
+  int error = 0;
+  CHECK(relay.start(error));
+  relay.close();
+}
+
 TEST("a call whose sockets come one after the other gets all of them") {
   Fixture call;
   SocketStore sockets;

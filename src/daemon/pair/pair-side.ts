@@ -41,6 +41,8 @@ export interface Continued {
   readonly wasRestored: boolean;
 }
 
+/** For the last changes before media goes on. */
+const lastChangesMs = 5;
 /** For the last counters before a hand-over, during which packets wait. */
 const lastCountersMs = 8;
 /** The sums of the process are written that often, s. */
@@ -94,7 +96,8 @@ export class PairSide {
     if (member.standsBy) await this.#standBy.follow(ready, idle);
     else await member.activated;
     this.#standsBy = false;
-    // First what is known already: every packet that waits is late.
+    // Packets of a call that was changed a moment ago need to know how; but each packet that waits is late.
+    this.#standBy.look(lastChangesMs);
     relay()?.activate();
     this.#standBy.catchUp();
     const packets = relay()?.replayLeft() ?? 0;

@@ -108,6 +108,11 @@ export class StandBy {
     await activated;
   }
 
+  /** Takes in what is new, as far as the time is enough. */
+  look(ms: number): void {
+    if (this.#read(performance.now() + ms) && this.#hasMore) this.#retry();
+  }
+
   /** Takes in everything that is left; what cannot be is said and let go of. */
   catchUp(): void {
     this.#read(Infinity);
