@@ -1,6 +1,7 @@
 // The life of a process, as another one watches it.
 #include "../../native/core/life.h"
 
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <string>
@@ -12,6 +13,10 @@
 #include <unistd.h>
 
 #include "check.h"
+
+// The child starts a thread, and the process that it is a copy of has some.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 namespace {
 
@@ -27,6 +32,8 @@ public:
     pid_ = fork();
     if (pid_ == 0)
       live();
+    // That a child has died is read then.
+    close(from_[1]);
     int shown = -1;
     CHECK(read(from_[0], &shown, sizeof(shown)) == sizeof(shown) && shown >= 0);
     const std::string path = "/proc/" + std::to_string(pid_) + "/fd/" + std::to_string(shown);
@@ -36,7 +43,7 @@ public:
   ~Child() {
     (void)kill(pid_, SIGKILL);
     (void)waitpid(pid_, nullptr, 0);
-    for (const int fd : {to_[0], to_[1], from_[0], from_[1]})
+    for (const int fd : {to_[0], to_[1], from_[0]})
       close(fd);
   }
 
