@@ -57,17 +57,19 @@ function putBack(media: Media, agreed: AgreedSecurity): void {
   media.agreed = null;
 }
 
-/** The offer that was not answered is none any more: another one has come. */
-export function withdrawOffer(media: Media): void {
-  if (media.agreed !== null) putBack(media, media.agreed);
+/**
+ * The offer that was not answered is none any more: another one has come.
+ * @param isRefused which refuses the section: of what is refused, how RTCP goes stays as it was offered last.
+ */
+export function withdrawOffer(media: Media, isRefused: boolean): void {
+  const { agreed, rtcpMux } = media;
+  if (agreed !== null) putBack(media, isRefused ? { ...agreed, rtcpMux } : agreed);
 }
 
-/** Its section was refused: what it shares has been settled with the others. */
+/** Its section was refused: as `withdrawOffer`; what it shares has been settled with the others. */
 export function refuseOffer(media: Media): void {
-  const { agreed } = media;
-  if (agreed === null) return;
-  const { bundle, extensions, mid } = media;
-  putBack(media, { ...agreed, bundle, extensions, mid });
+  const { agreed, rtcpMux, bundle, extensions, mid } = media;
+  if (agreed !== null) putBack(media, { ...agreed, rtcpMux, bundle, extensions, mid });
 }
 
 /** The media as its packets are to be treated now. Not to be changed. */

@@ -404,11 +404,8 @@ export function pairOf(
     (more.muxKnown || receiver.rtcpMux || receiver.agreed?.rtcpMux === true);
   if (kind === 'offer') {
     setMediaFlag(receiver, 'left-out', removed);
-    for (const media of [sender, receiver]) {
-      const { rtcpMux } = media;
-      withdrawOffer(media);
-      if (rejected) media.rtcpMux = rtcpMux;
-    }
+    withdrawOffer(sender, rejected);
+    withdrawOffer(receiver, rejected);
   }
   // Written out, not spread: all pairs have one hidden class, and everything that reads them is as fast.
   return {

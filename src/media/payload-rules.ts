@@ -14,14 +14,19 @@ import type { PayloadAction, PayloadRules } from './relay.js';
 
 /** What is wanted of the packets of one participant: its own settings, or the call's. */
 export interface Restrictions {
-  blockMedia: boolean;
+  readonly blockMedia: boolean;
   readonly blockDtmf: BlockDtmf;
   readonly silenceMedia: boolean;
 }
 
-export function restrictionsOf(state: CallState, owner: Participant | undefined): Restrictions {
+/** @param isBlocked by all who hear it. */
+export function restrictionsOf(
+  state: CallState,
+  owner: Participant | undefined,
+  isBlocked = false,
+): Restrictions {
   return {
-    blockMedia: state.blockMedia || owner?.blockMedia === true,
+    blockMedia: isBlocked || state.blockMedia || owner?.blockMedia === true,
     blockDtmf: state.blockDtmf === 'off' ? (owner?.blockDtmf ?? 'off') : state.blockDtmf,
     silenceMedia: state.silenceMedia || owner?.silenceMedia === true,
   };

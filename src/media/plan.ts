@@ -202,9 +202,9 @@ function streamPlan(
 ): StreamPlan {
   const { state } = index;
   const isRtp = isRtpProtocol(media.protocol);
-  const restrictions = restrictionsOf(state, index.participants.get(media.participantId));
+  const owner = index.participants.get(media.participantId);
   // Blocked for everybody who hears it: as if its sender were.
-  if (isBlockedForAll(index, media)) restrictions.blockMedia = true;
+  const restrictions = restrictionsOf(state, owner, isBlockedForAll(index, media));
   const kind = kindOf(index, stream, media);
   const tellsDigits = settings.tellsDigits || state.digitsTo !== '';
   return {
@@ -319,12 +319,15 @@ function addRoutes(
   opaque: boolean,
 ): void {
   const { rtp, rtcp } = readersOf(index, media, index.targetsOf(stream));
+  let forAll: boolean | null = null;
   for (const target of rtp) {
     if (isHeld(target)) continue;
     const receiver = index.medias.get(target.mediaId);
-    // While some others hear it.
-    if (receiver !== undefined && isBlocked(media, receiver) && !isBlockedForAll(index, media))
-      continue;
+    if (receiver !== undefined && isBlocked(media, receiver)) {
+      // While some others hear it.
+      forAll ??= isBlockedForAll(index, media);
+      if (!forAll) continue;
+    }
     const rewrite = opaque ? null : rewriteFor(index, media, target);
     routes.push(routeOf(stream, target, 'rtp', rewrite, false));
   }

@@ -302,11 +302,8 @@ export function applySecurity(
 ): readonly string[] {
   const { section, transport, session, sender, receiver } = pair;
   if (pair.rejected || pair.untouched) {
-    for (const media of [sender, receiver]) {
-      const { rtcpMux } = media;
-      refuseOffer(media);
-      media.rtcpMux = rtcpMux;
-    }
+    refuseOffer(sender);
+    refuseOffer(receiver);
     return [];
   }
   if (staysPlain(kind, pair, request, before)) return [];

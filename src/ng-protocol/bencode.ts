@@ -3,7 +3,6 @@
  * depth, reads nothing beyond the buffer. Byte strings are latin1, one character per byte.
  */
 import { isDictionary, Members, type NgDictionary, type NgValue } from './dictionary.js';
-
 import { BencodeError } from './errors.js';
 
 /** Containers within containers; the reference daemon takes at least 60 (10.5 seen). */
