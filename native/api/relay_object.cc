@@ -373,10 +373,13 @@ ThreadScheduling scheduling_of(const Napi::CallbackInfo& info, std::size_t at) {
 
 Napi::Value try_scheduling(const Napi::CallbackInfo& info) {
   if (info.Length() < 1 || !info[0].IsNumber()) {
-    fail(info.Env(), "trySchedulingOfThread(policy: number, priority?: number)");
+    fail(info.Env(), "trySchedulingOfThread(policy: number, priority?: number, cpu?: number)");
     return info.Env().Undefined();
   }
-  const int error = rtprelay::try_scheduling(scheduling_of(info, 0));
+  ThreadScheduling wanted = scheduling_of(info, 0);
+  if (info[2].IsNumber())
+    wanted.cpu = info[2].As<Napi::Number>().Int32Value();
+  const int error = rtprelay::try_scheduling(wanted);
   if (error == 0)
     return info.Env().Null();
   return Napi::String::New(info.Env(), strerrordesc_np(error));
@@ -384,14 +387,17 @@ Napi::Value try_scheduling(const Napi::CallbackInfo& info) {
 
 RelayObject::RelayObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<RelayObject>(info), environment_(info.Env()) {
-  if (info.Length() < 12 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
+  if (info.Length() < 13 || !info[0].IsNumber() || !info[1].IsBoolean() || !info[2].IsNumber() ||
       !info[3].IsBoolean() || !info[4].IsBoolean() || !info[5].IsBoolean() || !info[6].IsNumber() ||
-      !info[7].IsString() || !info[8].IsNumber() || !info[10].IsNumber()) {
+      !info[7].IsString() || !info[8].IsNumber() || !info[10].IsNumber() ||
+      !info[12].IsTypedArray() ||
+      info[12].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
     fail(info.Env(),
          "Relay(workers: number, freeBind: boolean, epochMicros: number, legacyMos: boolean, "
          "listeningMos: boolean, dormant: boolean, dtlsMtu: number, dtlsCiphers: string, "
          "mediaPolicy: number, mediaPriority: number | undefined, idlePolicy: number, "
-         "idlePriority: number | undefined, portsMap?: number, socketsMap?: number, "
+         "idlePriority: number | undefined, mediaCpus: Int32Array, "
+         "portsMap?: number, socketsMap?: number, "
          "blocksMap?: number)");
     return;
   }
@@ -424,10 +430,12 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
   options.dtls.ciphers = info[7].As<Napi::String>().Utf8Value();
   options.media_scheduling = scheduling_of(info, 8);
   options.idle_scheduling = scheduling_of(info, 10);
-  if (info.Length() > 14 && info[12].IsNumber() && info[13].IsNumber() && info[14].IsNumber())
-    options.steering = {info[12].As<Napi::Number>().Int32Value(),
-                        info[13].As<Napi::Number>().Int32Value(),
-                        info[14].As<Napi::Number>().Int32Value()};
+  const auto cpus = info[12].As<Napi::Int32Array>();
+  options.media_cpus.assign(cpus.Data(), cpus.Data() + cpus.ElementLength());
+  if (info.Length() > 15 && info[13].IsNumber() && info[14].IsNumber() && info[15].IsNumber())
+    options.steering = {info[13].As<Napi::Number>().Int32Value(),
+                        info[14].As<Napi::Number>().Int32Value(),
+                        info[15].As<Napi::Number>().Int32Value()};
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   int error = 0;

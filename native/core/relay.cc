@@ -131,8 +131,11 @@ bool Relay::start(int& error) {
     auto io = make_io(i, error);
     if (io == nullptr)
       return false;
-    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch,
-                                                options_.media_scheduling, gate_));
+    ThreadScheduling scheduling = options_.media_scheduling;
+    if (!options_.media_cpus.empty())
+      scheduling.cpu = options_.media_cpus[i % options_.media_cpus.size()];
+    workers_.push_back(
+        std::make_unique<Worker>(std::move(io), notifier_, options_.epoch, scheduling, gate_));
     loads_.push_back(0);
   }
   for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes)

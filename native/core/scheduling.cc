@@ -1,6 +1,8 @@
 #include "scheduling.h"
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -18,11 +20,24 @@ bool is_realtime(int policy) {
   return policy == SCHED_FIFO || policy == SCHED_RR;
 }
 
+/// As many as any kernel is built for.
+constexpr std::size_t kMaxCpus = 8192;
+
+int bind_to(int cpu, pid_t thread) {
+  if (static_cast<std::size_t>(cpu) >= kMaxCpus)
+    return EINVAL;
+  constexpr std::size_t kBits = 8 * sizeof(unsigned long);
+  std::array<unsigned long, kMaxCpus / kBits> mask{};
+  mask.at(static_cast<std::size_t>(cpu) / kBits) = 1UL << (static_cast<std::size_t>(cpu) % kBits);
+  return sched_setaffinity(thread, sizeof(mask), reinterpret_cast<const cpu_set_t*>(mask.data())) ==
+                 0
+             ? 0
+             : errno;
+}
+
 id_t id_of(pid_t thread) { return static_cast<id_t>(thread == 0 ? syscall(SYS_gettid) : thread); }
 
-} // namespace
-
-int apply_scheduling(const ThreadScheduling& wanted, pid_t thread) {
+int apply_policy(const ThreadScheduling& wanted, pid_t thread) {
   const bool realtime = is_realtime(wanted.policy);
   if (wanted.policy >= 0) {
     sched_param parameters{};
@@ -34,6 +49,14 @@ int apply_scheduling(const ThreadScheduling& wanted, pid_t thread) {
   if (realtime || !wanted.priority)
     return 0;
   return setpriority(PRIO_PROCESS, id_of(thread), *wanted.priority) == 0 ? 0 : errno;
+}
+
+} // namespace
+
+int apply_scheduling(const ThreadScheduling& wanted, pid_t thread) {
+  const int refused = apply_policy(wanted, thread);
+  const int unbound = wanted.cpu < 0 ? 0 : bind_to(wanted.cpu, thread);
+  return refused != 0 ? refused : unbound;
 }
 
 ThreadScheduling scheduling_of(pid_t thread) {

@@ -13,9 +13,12 @@ struct ThreadScheduling {
   /// Of a real-time policy its priority, of others the nice value. Nothing: 1, or the one that it
   /// has.
   std::optional<int> priority;
+  /// The only processor that it may run on; negative: wherever it may run already.
+  int cpu = -1;
 };
 
-/// 0, or the errno of what was refused. `thread`: 0 is the one that calls.
+/// 0, or the errno of what was refused; a processor that was refused takes nothing else back.
+/// `thread`: 0 is the one that calls.
 int apply_scheduling(const ThreadScheduling& wanted, pid_t thread = 0);
 
 /// What a thread has at present. `thread`: as above.

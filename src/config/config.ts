@@ -6,6 +6,7 @@ import { ConfigError } from './errors.js';
 import { parseInterfaces, type InterfaceSection, type InterfaceSpecs } from './interfaces.js';
 import type { OptionSpec, OptionValue } from './option-spec.js';
 import { optionGroupOf, optionNamed, options as optionTable } from './options.js';
+import { processorList } from './processors.js';
 import { parseRedisAddress, type RedisAddress, type RedisTls } from './redis-address.js';
 import {
   mosConfig,
@@ -68,6 +69,8 @@ export interface MediaConfig {
   readonly portMode: 'auto' | 'bound' | 'steered';
   /** Worker threads of the packet path. */
   readonly numThreads: number;
+  /** Where they run, the first thread on the first one and round; empty: wherever the kernel puts them. */
+  readonly mediaCpus: readonly number[];
   /** Of those threads. */
   readonly scheduling: SchedulingConfig;
   /** Of the threads of DTLS handshakes. */
@@ -238,10 +241,10 @@ function bad(option: string, message: string): never {
   throw new ConfigError('bad-value', option, message);
 }
 
-function threadsOf(options: OptionReader, host: HostFacts): number {
+function threadsOf(options: OptionReader, host: HostFacts, processors: number): number {
   const most = optionNamed('num-threads')?.maximum ?? host.cores;
   const given = options.number('num-threads');
-  return given > 0 ? given : Math.min(most, Math.max(4, host.cores));
+  return given > 0 ? given : Math.min(most, processors > 0 ? processors : Math.max(4, host.cores));
 }
 
 function schedulingOf(
@@ -297,6 +300,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
   if (portMin >= portMax) {
     bad('port-min', `Invalid port range: --port-min=${portMin} is not below --port-max=${portMax}`);
   }
+  const mediaCpus = processorList('media-cpus', options.texts('media-cpus'));
   return {
     interfaces: interfacesOf(options, portMin, portMax),
     portMin,
@@ -309,7 +313,8 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     kernelForwardSetForwarding: options.flag('kernel-forward-set-forwarding'),
     noFallback: options.flag('no-fallback'),
     portMode: portModeOf(options),
-    numThreads: threadsOf(options, host),
+    numThreads: threadsOf(options, host, mediaCpus.length),
+    mediaCpus,
     scheduling: schedulingOf(options, '', -10),
     idleScheduling: schedulingOf(options, 'idle-', 10),
     mos: mosConfig(options),

@@ -47,7 +47,13 @@ const general: readonly OptionSpec[] = [
   int('num-threads', null, 'Number of worker threads', {
     minimum: 1,
     maximum: maxThreads,
-    defaultText: `number of CPU cores, at least 4, at most ${maxThreads}`,
+    defaultText: `number of CPU cores, at least 4, or of media-cpus; at most ${maxThreads}`,
+  }),
+  text('media-cpus', null, 'CPUs of the media threads, one each in turn', {
+    extension: true,
+    list: true,
+    placeholder: 'LIST',
+    defaultText: 'any',
   }),
   text('scheduling', null, `Scheduling of the media threads: ${schedulingWords}`),
   int('priority', null, 'Priority of the media threads: nice value, or that of fifo and rr', {

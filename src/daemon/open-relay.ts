@@ -4,6 +4,7 @@ import type { KernelRelay } from '../kernel-forward/kernel-relay.js';
 import type { InterfaceTable } from '../media/interfaces.js';
 import type { MediaRelay } from '../media/relay.js';
 import {
+  processorRefusal,
   schedulingPolicyNamed,
   schedulingRefusal,
   type NativeRelay,
@@ -58,15 +59,30 @@ function threadScheduling(
   return { policy: 'default', priority: null };
 }
 
+/** Says which threads will not run where the operator wants them. */
+function sayRefusedCpus(cpus: readonly number[], threads: number, log: Log): void {
+  for (const cpu of cpus.slice(0, threads)) {
+    const refused = processorRefusal(cpu);
+    if (refused !== null)
+      log.warning('core', `media-cpus: ${cpu}: ${refused}; its threads run where the process may`);
+  }
+  if (cpus.length > threads)
+    log.warning(
+      'core',
+      `media-cpus: ${cpus.length} CPUs for ${threads} threads, the first are used`,
+    );
+}
+
 /** @throws NativeRelayError; FallbackError when the kernel must do it and cannot. */
 export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay> {
   const { config, clock, freeBind, log, interfaces, dormant, isOneOfPair } = options;
   const { epochMicros } = clock;
-  const { numThreads: workers, mos, dtlsMtu: mtu, dtlsCiphers: ciphers } = config.media;
+  const { numThreads: workers, mediaCpus, mos, dtlsMtu: mtu, dtlsCiphers: ciphers } = config.media;
+  sayRefusedCpus(mediaCpus, workers, log);
   const { relay: inner, steered } = openPorts({
     ...{ config, log, isOneOfPair, ports: portCount(interfaces, config.media) },
     relay: {
-      ...{ workers, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
+      ...{ workers, mediaCpus, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
       scheduling: {
         media: threadScheduling('scheduling', config.media.scheduling, log),
         idle: threadScheduling('idle-scheduling', config.media.idleScheduling, log),

@@ -68,6 +68,8 @@ export interface NativeRelayOptions {
   readonly dtls?: { readonly mtu: number; readonly ciphers: string | null };
   /** Of the packet path; of handshakes. Default: as the process, handshakes a little later. */
   readonly scheduling?: { readonly media: ThreadScheduling; readonly idle: ThreadScheduling };
+  /** Where the threads of the packet path run, in turn. Default: anywhere. */
+  readonly mediaCpus?: readonly number[];
   /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
   readonly steering?: SteeringMaps;
 }
@@ -249,7 +251,7 @@ interface AddonRelay {
 }
 
 interface Addon {
-  trySchedulingOfThread(policy: number, priority?: number): string | null;
+  trySchedulingOfThread(policy: number, priority?: number, cpu?: number): string | null;
   readonly Relay: new (
     workers: number,
     freeBind: boolean,
@@ -263,6 +265,7 @@ interface Addon {
     mediaPriority: number | undefined,
     idlePolicy: number,
     idlePriority: number | undefined,
+    mediaCpus: Int32Array,
     portsMap?: number,
     socketsMap?: number,
     blocksMap?: number,
@@ -302,6 +305,12 @@ export function schedulingPolicyNamed(word: string): SchedulingPolicy | null {
 export function schedulingRefusal({ policy, priority }: ThreadScheduling): string | null {
   const addon = loadRelayAddon() as Addon;
   return addon.trySchedulingOfThread(schedulingPolicies[policy], priority ?? undefined);
+}
+
+/** Why no thread of this process can run on that processor; null: it can. */
+export function processorRefusal(cpu: number): string | null {
+  const addon = loadRelayAddon() as Addon;
+  return addon.trySchedulingOfThread(schedulingPolicies.default, undefined, cpu);
 }
 
 function causeOf(errno: string): PortFailureCause {
@@ -534,6 +543,7 @@ export class NativeRelay implements MediaRelay {
         media.priority ?? undefined,
         schedulingPolicies[idle.policy],
         idle.priority ?? undefined,
+        Int32Array.from(options.mediaCpus ?? []),
         options.steering?.ports,
         options.steering?.sockets,
         options.steering?.blocks,

@@ -18,6 +18,17 @@ function scheduled(pid: number, name: string): readonly string[] {
   return [...new Set(found)];
 }
 
+/** Where threads of that name may run, each list once (proc(5), Cpus_allowed_list). */
+function allowed(pid: number, name: string): readonly string[] {
+  const found = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'latin1');
+    return status.startsWith(`Name:\t${name}\n`)
+      ? [/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '']
+      : [];
+  });
+  return [...new Set(found)].sort();
+}
+
 describe('threads are scheduled', function () {
   this.timeout(120_000);
   const own = getPriority();
@@ -26,6 +37,9 @@ describe('threads are scheduled', function () {
     readonly media: readonly string[];
     readonly dtls: readonly string[];
     readonly others: readonly string[];
+    /** CPUs of the media threads; of all others. */
+    readonly cpus: readonly string[];
+    readonly otherCpus: readonly string[];
     readonly log: string;
   }
 
@@ -37,6 +51,11 @@ describe('threads are scheduled', function () {
         media: threads('rtprelay-media'),
         dtls: threads('rtprelay-dtls'),
         others: threads('node'),
+        cpus: allowed(daemon.process.pid, 'rtprelay-media'),
+        otherCpus: [
+          ...allowed(daemon.process.pid, 'rtprelay-dtls'),
+          ...allowed(daemon.process.pid, 'node'),
+        ],
         log: daemon.process.stderr,
       };
     } finally {
@@ -72,6 +91,26 @@ describe('threads are scheduled', function () {
     const unknown = await seenWith('--scheduling=brisk', '--priority=4');
     expect(unknown.media).to.deep.equal(['0 4 0']);
     expect(unknown.log).to.match(/WARNING: .*scheduling=brisk: there is no such policy/);
+  });
+
+  it('where media-cpus says, the media threads alone', async function () {
+    const own = allowed(process.pid, 'node').join();
+    const [first = 0, last = first] = own.split(/[-,]/).map(Number);
+    if (first === last) this.skip();
+    const free = await seenWith();
+    expect(free.cpus).to.deep.equal([own]);
+    const one = await seenWith(`--media-cpus=${last}`);
+    expect(one.cpus).to.deep.equal([`${last}`]);
+    expect(one.otherCpus).to.deep.equal([own, own]);
+    const each = await seenWith(`--media-cpus=${first},${last}`, '--num-threads=3');
+    expect(each.cpus).to.deep.equal([`${first}`, `${last}`].sort());
+    expect(each.log).to.not.match(/media-cpus/);
+    const absent = await seenWith(`--media-cpus=${first},8191`);
+    expect(absent.cpus).to.deep.equal([`${first}`, own].sort());
+    expect(absent.log).to.match(/WARNING: .*media-cpus: 8191: Invalid argument/);
+    const few = await seenWith(`--media-cpus=${first},${last}`, '--num-threads=1');
+    expect(few.cpus).to.deep.equal([`${first}`]);
+    expect(few.log).to.match(/WARNING: .*media-cpus: 2 CPUs for 1 threads/);
   });
 
   it('of a pair at once where packets wait for them, and as usual when those are relayed', async function () {

@@ -115,6 +115,7 @@ describe('option table', () => {
       'port-mode',
       'socket-store',
       'pair',
+      'media-cpus',
       'no-pair',
       'live-page',
     ]);

@@ -300,6 +300,20 @@ describe('validation', () => {
     expect(refusal([...minimal, '--num-threads=0']).message).to.include('less than 1');
   });
 
+  it('takes lists of CPUs, whose threads are as many by themselves', () => {
+    const { media } = configOf([...minimal, '--media-cpus=5, 0-2', '--media-cpus=2,7-7']);
+    expect(media.mediaCpus).to.deep.equal([5, 0, 1, 2, 7]);
+    expect(media.numThreads).to.equal(5);
+    expect(configOf([...minimal, '--media-cpus=1', '--num-threads=3']).media.numThreads).to.equal(
+      3,
+    );
+    expect(configOf(minimal).media.mediaCpus).to.deep.equal([]);
+    for (const wrong of ['3-1', 'x', '1-', '-1', '1-2-3', '8192', '1;2', '0x1'])
+      expect(refusal([...minimal, `--media-cpus=${wrong}`]).message).to.equal(
+        `Invalid list of CPUs '${wrong}' (--media-cpus)`,
+      );
+  });
+
   it('never has more threads by itself than the relay takes', () => {
     const invocation = loadConfig(minimal, {}, files({}), { cores: 128 });
     expect(invocation.kind === 'run' ? invocation.config.media.numThreads : 0).to.equal(64);
