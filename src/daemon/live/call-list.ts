@@ -16,9 +16,12 @@ export interface CallSource {
   readonly costMs: () => number;
 }
 
-/** The whole list is looked at once in so many turns, if that is not too dear: two seconds. */
 export const turnMs = 100;
-const turnsPerRound = 20;
+/**
+ * The whole list is looked at once in so many turns, if that is not too dear: two seconds. While nobody looks, ten: two slots of the
+ * histories, which get the mean of both.
+ */
+const turnsPerRound = { watched: 20, unwatched: 100 } as const;
 /** What a turn may cost: 0.5 % of a processor. */
 const maxMsPerTurn = 0.5;
 /** The same while there are calls that it does not know yet, e.g. after a restore. */
@@ -63,7 +66,6 @@ export class CallList {
   #worstNow: number | null = null;
   /** Calls that the present round has not come to yet, those that come meanwhile among them; null: it is over. */
   #round: Iterator<CallState> | null = null;
-  #perTurn = 0;
   /** Calls that are not known yet, the next one last. */
   #unknown: string[] = [];
 
@@ -108,15 +110,15 @@ export class CallList {
   }
 
   /** Looks at the next few calls; as many as keep within the cost. To be called every `turnMs`. */
-  turn(): void {
+  turn(isWatched: boolean): void {
     this.#work(() => this.#nextUnknown(), Infinity, maxMsForNew);
     if (this.#round === null) {
-      const calls = this.#source.calls();
-      this.#round = calls.values();
-      this.#perTurn = Math.max(1, Math.ceil(calls.size / turnsPerRound));
+      this.#round = this.#source.calls().values();
       [this.#worstBefore, this.#worstNow] = [this.#worstNow, null];
     }
-    this.#work(() => this.#nextOfRound(), this.#perTurn, maxMsPerTurn);
+    const turns = turnsPerRound[isWatched ? 'watched' : 'unwatched'];
+    const count = Math.max(1, Math.ceil(this.#source.calls().size / turns));
+    this.#work(() => this.#nextOfRound(), count, maxMsPerTurn);
   }
 
   #nextUnknown(): CallState | null {

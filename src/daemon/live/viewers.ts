@@ -51,7 +51,7 @@ export class Viewers {
     this.#node = new NodeWatch(source.node, source.calls.nowMicros());
     this.#everySecond();
     this.#timers = [
-      setInterval(() => this.#list.turn(), turnMs),
+      setInterval(() => this.#list.turn(this.#viewers.size > 0), turnMs),
       setInterval(() => this.#everySecond(), 1000),
     ];
     for (const timer of this.#timers) timer.unref();
