@@ -48,6 +48,8 @@ Napi::Function PairMember::define(Napi::Env env) {
                      {
                          InstanceMethod<&PairMember::read>("read"),
                          InstanceMethod<&PairMember::append>("append"),
+                         InstanceMethod<&PairMember::takes_edits>("takesEdits"),
+                         InstanceMethod<&PairMember::append_edit>("appendEdit"),
                          InstanceMethod<&PairMember::size>("size"),
                          InstanceMethod<&PairMember::close>("close"),
                      });
@@ -260,6 +262,21 @@ Napi::Value PairMember::append(const Napi::CallbackInfo& info) {
   const auto value = info[2].As<Napi::Buffer<std::uint8_t>>();
   const bool done = journal_.append(static_cast<JournalKind>(kind), byte_string(info[1]),
                                     std::span(value.Data(), value.Length()), monotonic_micros());
+  return Napi::Boolean::New(env, done);
+}
+
+Napi::Value PairMember::takes_edits(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), journal_.takes_edits());
+}
+
+// appendEdit(callId: string, bytes: Buffer): boolean
+Napi::Value PairMember::append_edit(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsBuffer())
+    return refuse(env, "appendEdit(callId: string, bytes: Buffer)");
+  const auto bytes = info[1].As<Napi::Buffer<std::uint8_t>>();
+  const bool done = journal_.append_edit(
+      byte_string(info[0]), std::span(bytes.Data(), bytes.Length()), monotonic_micros());
   return Napi::Boolean::New(env, done);
 }
 

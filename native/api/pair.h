@@ -34,6 +34,8 @@ public:
 private:
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value append(const Napi::CallbackInfo& info);
+  Napi::Value takes_edits(const Napi::CallbackInfo& info);
+  Napi::Value append_edit(const Napi::CallbackInfo& info);
   Napi::Value size(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,10 @@ struct FileHead {
   std::uint64_t magic = 0;
   std::uint64_t generation = 0;
   /// Everything that held in the file before is in this one.
-  std::uint64_t complete = 0;
+  std::uint32_t complete = 0;
+  /// Process id of the one that reads along and takes edits, 0: none does. Earlier versions have a
+  /// longer `complete` here, of which they ask no more than whether it is 0.
+  std::uint32_t reader = 0;
   /// The next file is complete, and nothing is added here any more.
   std::uint64_t superseded = 0;
 };
@@ -40,6 +44,15 @@ constexpr std::uint64_t kAlignment = 8;
 constexpr std::uint64_t kLeastWaste = std::uint64_t{8} << 20U;
 /// Between two attempts at a new file.
 constexpr Micros kCompactionPause = 1'000'000;
+
+/// Edits are replies to nobody: no cookie begins like this. Behind it is the call-id; the value
+/// begins as that of a reply to a request of no bytes.
+constexpr std::string_view kEditKey("\0edit\0", 6);
+constexpr std::size_t kEditHead = 4;
+
+bool is_edit(JournalKind kind, std::string_view key, std::size_t length) {
+  return kind == JournalKind::kReply && key.starts_with(kEditKey) && length > kEditHead;
+}
 
 std::uint32_t check_of(const RecordHead& head) {
   std::uint32_t value = 0x9e3779b9;
@@ -102,15 +115,20 @@ bool read_head(int fd, FileHead& head) {
   return read_all(fd, &head, sizeof(head), 0) && head.magic == kMagic;
 }
 
-bool write_word(int fd, std::uint64_t offset, std::uint64_t word) {
+template <typename Word> bool write_word(int fd, std::uint64_t offset, Word word) {
   return write_all(fd, &word, sizeof(word), offset);
+}
+
+/// Says who reads along; what cannot be said costs no more than longer records.
+void sign(int fd, std::uint32_t reader) {
+  (void)write_word(fd, offsetof(FileHead, reader), reader);
 }
 
 std::string name_of(std::uint64_t generation) { return "calls-" + std::to_string(generation); }
 
 FileDescriptor make_file(std::uint64_t generation, bool complete) {
   FileDescriptor fd(memfd_create("rtprelay-calls", MFD_CLOEXEC));
-  const FileHead head{kMagic, generation, complete ? 1U : 0U, 0};
+  const FileHead head{kMagic, generation, complete ? 1U : 0U, 0, 0};
   if (!fd.valid() || !write_all(fd.get(), &head, sizeof(head), 0))
     return {};
   return fd;
@@ -149,8 +167,13 @@ bool Journal::go_on_in_next() {
     replies_.clear();
     reply_bytes_ = 0;
     removals_.clear();
-    for (auto& [key, call] : calls_)
+    for (auto& [key, call] : calls_) {
       call.state = call.counters = {};
+      call.edits.clear();
+      call.seen = 0;
+    }
+    if (!writes_)
+      sign(file_.fd.get(), static_cast<std::uint32_t>(getpid()));
     return true;
   }
   return false;
@@ -177,15 +200,68 @@ bool Journal::read(JournalRecord& out) {
   for (;;) {
     const std::uint64_t length = file_.fd.valid() ? read_at(file_, end_, out) : 0;
     if (length == 0) {
-      if (!go_on_in_next())
-        return false;
-      continue;
+      if (go_on_in_next())
+        continue;
+      return read_edited(out);
     }
     const Span span{end_, length};
     end_ += length;
-    if (note(out.kind, out.key, out.value, out.moment, span))
+    if (is_edit(out.kind, out.key, out.value.size())) {
+      if (note_edit(out.key, out.value, span))
+        edited_.push_back(out.key.substr(kEditKey.size()));
+    } else if (note(out.kind, out.key, out.value, out.moment, span))
       return true;
   }
+}
+
+bool Journal::note_edit(std::string_view key, std::span<const std::uint8_t> value, Span span) {
+  const auto found = calls_.find(std::string(key.substr(kEditKey.size())));
+  if (found == calls_.end() || found->second.state.length == 0)
+    return false;
+  Call& call = found->second;
+  call.edits.push_back(span);
+  live_ += span.length;
+  const std::uint64_t digest = digest_of(value);
+  const bool known = call.seen < call.digests.size() && call.digests[call.seen] == digest;
+  if (!known) {
+    call.digests.resize(call.seen);
+    call.digests.push_back(digest);
+  }
+  ++call.seen;
+  const bool is_first = !known && !call.edited;
+  call.edited |= !known;
+  return is_first;
+}
+
+bool Journal::read_edited(JournalRecord& out) {
+  while (!edited_.empty()) {
+    const std::string key = std::move(edited_.back());
+    edited_.pop_back();
+    const auto found = calls_.find(key);
+    if (found == calls_.end() || !found->second.edited)
+      continue;
+    Call& call = found->second;
+    call.edited = false;
+    JournalRecord edit;
+    bool done = read_at(file_, call.state.offset, out) != 0 && !out.value.empty();
+    for (const Span& span : call.edits) {
+      done = done && read_at(file_, span.offset, edit) != 0 && edit.value.size() > kEditHead;
+      if (!done)
+        break;
+      out.value.pop_back();
+      out.value.insert(out.value.end(), edit.value.begin() + kEditHead, edit.value.end());
+      out.moment = edit.moment;
+    }
+    if (done)
+      return true;
+  }
+  return false;
+}
+
+void Journal::forget_edits(Call& call) {
+  for (const Span& span : call.edits)
+    live_ -= span.length;
+  call.edits.clear();
 }
 
 void Journal::replace(Span& old, Span span) {
@@ -201,9 +277,13 @@ bool Journal::note(JournalKind kind, const std::string& key, std::span<const std
     auto [found, fresh] = calls_.try_emplace(key);
     Call& call = found->second;
     replace(call.state, span);
-    const bool known = !fresh && call.digest == digest;
-    call.digest = digest;
-    return !known;
+    forget_edits(call);
+    call.seen = 1;
+    if (!fresh && !call.digests.empty() && call.digests.front() == digest)
+      return false;
+    call.digests.assign(1, digest);
+    call.edited = false;
+    return true;
   }
   case JournalKind::kCounters: {
     const auto found = calls_.find(key);
@@ -215,6 +295,7 @@ bool Journal::note(JournalKind kind, const std::string& key, std::span<const std
   case JournalKind::kRemoved: {
     const auto found = calls_.find(key);
     if (found != calls_.end()) {
+      forget_edits(found->second);
       live_ -= found->second.state.length + found->second.counters.length;
       calls_.erase(found);
     }
@@ -254,8 +335,10 @@ void Journal::forget_removals(Micros now) {
 bool Journal::begin_to_write() {
   writes_ = true;
   // What the process before was about to write when it died is none of a record's business.
-  if (file_.fd.valid())
+  if (file_.fd.valid()) {
+    sign(file_.fd.get(), 0);
     return ftruncate(file_.fd.get(), static_cast<off_t>(end_)) == 0;
+  }
   FileDescriptor fd = make_file(1, true);
   if (!fd.valid())
     return false;
@@ -281,8 +364,33 @@ std::uint64_t Journal::write_at(const File& file, std::uint64_t offset, JournalK
   return length_of(key.size(), value.size());
 }
 
+bool Journal::takes_edits() const {
+  std::uint32_t reader = 0;
+  return writes_ && read_all(file_.fd.get(), &reader, sizeof(reader), offsetof(FileHead, reader)) &&
+         reader != 0 && (kill(static_cast<pid_t>(reader), 0) == 0 || errno == EPERM);
+}
+
+bool Journal::append_edit(std::string_view call, std::span<const std::uint8_t> bytes, Micros now) {
+  const auto found = calls_.find(std::string(call));
+  if (found == calls_.end() || found->second.state.length == 0 || bytes.empty())
+    return false;
+  std::string key(kEditKey);
+  key += call;
+  std::vector<std::uint8_t> value(kEditHead);
+  value.insert(value.end(), bytes.begin(), bytes.end());
+  return add(JournalKind::kReply, key, value, now);
+}
+
 bool Journal::append(JournalKind kind, std::string_view key, std::span<const std::uint8_t> value,
                      Micros now) {
+  // A key that comes off the wire says nothing of calls.
+  if (is_edit(kind, key, value.size()))
+    return true;
+  return add(kind, key, value, now);
+}
+
+bool Journal::add(JournalKind kind, std::string_view key, std::span<const std::uint8_t> value,
+                  Micros now) {
   if (key.size() > kMaxJournalBytes || value.size() > kMaxJournalBytes)
     return false;
   if (!writes_ && !begin_to_write()) {
@@ -296,7 +404,10 @@ bool Journal::append(JournalKind kind, std::string_view key, std::span<const std
     return false;
   const Span span{end_, length};
   end_ += length;
-  note(kind, std::string(key), value, now, span);
+  if (is_edit(kind, key, value.size()))
+    (void)note_edit(key, value, span);
+  else
+    note(kind, std::string(key), value, now, span);
   if (now < next_compaction_ || end_ - kFirstRecord - live_ <= std::max(live_, kLeastWaste))
     return true;
   next_compaction_ = now + kCompactionPause;
@@ -336,8 +447,12 @@ bool Journal::compact(Micros now) {
   bool done = copy(next, end, process);
   for (Passing& each : removals)
     done = done && copy(next, end, each.span);
-  for (auto& [key, call] : calls)
-    done = done && copy(next, end, call.state) && copy(next, end, call.counters);
+  for (auto& [key, call] : calls) {
+    done = done && copy(next, end, call.state);
+    for (Span& edit : call.edits)
+      done = done && copy(next, end, edit);
+    done = done && copy(next, end, call.counters);
+  }
   for (Passing& each : replies)
     done = done && copy(next, end, each.span);
   if (!done)
@@ -345,8 +460,8 @@ bool Journal::compact(Micros now) {
   // In this order: whoever finds the old one out of date finds the new one whole.
   if (!keeper_.keep(name_of(next.generation), next.fd.get()))
     return false;
-  if (!write_word(next.fd.get(), offsetof(FileHead, complete), 1) ||
-      !write_word(file_.fd.get(), offsetof(FileHead, superseded), 1)) {
+  if (!write_word(next.fd.get(), offsetof(FileHead, complete), std::uint32_t{1}) ||
+      !write_word(file_.fd.get(), offsetof(FileHead, superseded), std::uint64_t{1})) {
     keeper_.drop(name_of(next.generation));
     return false;
   }

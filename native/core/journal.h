@@ -2,6 +2,8 @@
 // (memfd_create(2)) that the keeper of the sockets holds as well. Written by the process that is
 // active, record after record, and read by the one that stands by or comes after it. A record is
 // whole or it is not there. When most of a file is out of date, what holds goes to the next one.
+// Of a large call only what has changed is written, while a process reads along that knows what
+// that is; to one of an earlier version it is a reply to nobody.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +67,11 @@ public:
   /// Adds a record; the first one of all makes the file. false: there is no memory for it.
   bool append(JournalKind kind, std::string_view key, std::span<const std::uint8_t> value,
               Micros now);
+  /// Whether the process that stands by takes edits.
+  [[nodiscard]] bool takes_edits() const;
+  /// Adds `bytes` to the state of a call, in place of its last byte. Readers get all of it as one
+  /// state. false: it has to be written whole.
+  bool append_edit(std::string_view call, std::span<const std::uint8_t> bytes, Micros now);
   /// Bytes written, and those of them that hold.
   [[nodiscard]] std::uint64_t size() const { return end_; }
   [[nodiscard]] std::uint64_t live() const { return live_; }
@@ -76,9 +83,15 @@ private:
   };
   struct Call {
     Span state;
+    /// What was added to it since, in order.
+    std::vector<Span> edits;
     Span counters;
-    /// Of the bytes of its state.
-    std::uint64_t digest = 0;
+    /// Of the bytes of its state and of each edit, as this process knows them.
+    std::vector<std::uint64_t> digests;
+    /// So many of them are in this file, as far as it has been read.
+    std::size_t seen = 0;
+    /// Has been edited since it was read.
+    bool edited = false;
   };
   struct Passing {
     Span span;
@@ -99,6 +112,11 @@ private:
   /// Takes a record into account. false: what it says is known.
   bool note(JournalKind kind, const std::string& key, std::span<const std::uint8_t> value,
             Micros moment, Span span);
+  bool note_edit(std::string_view key, std::span<const std::uint8_t> value, Span span);
+  /// The whole state of a call that was edited; false: there is none.
+  bool read_edited(JournalRecord& out);
+  void forget_edits(Call& call);
+  bool add(JournalKind kind, std::string_view key, std::span<const std::uint8_t> value, Micros now);
   void replace(Span& old, Span span);
   void forget_replies(Micros now);
   void forget_removals(Micros now);
@@ -116,6 +134,8 @@ private:
   /// A new file is not tried again before.
   Micros next_compaction_ = 0;
   std::unordered_map<std::string, Call> calls_;
+  /// Calls that were edited and are still to be read.
+  std::vector<std::string> edited_;
   std::deque<Passing> replies_;
   std::uint64_t reply_bytes_ = 0;
   std::deque<Passing> removals_;

@@ -15,6 +15,10 @@ export interface NativePairMember {
   read(): NativeJournalRecord | null;
   /** false: there is no memory for it. */
   append(kind: number, key: string, value: Buffer): boolean;
+  /** Whether a process stands by that takes edits. */
+  takesEdits(): boolean;
+  /** Adds to the state of a call, in place of its last byte. false: it has to be written whole. */
+  appendEdit(callId: string, bytes: Buffer): boolean;
   /** Bytes of the journal, and of them those that hold. */
   size(): readonly [written: number, live: number];
   close(): void;

@@ -184,6 +184,103 @@ TEST("most of a journal is out of date: what holds goes to the next file, which 
   CHECK(last == value);
 }
 
+std::string text_of(const JournalRecord& record) {
+  return {record.value.begin(), record.value.end()};
+}
+
+TEST("what is added to a state is read as one state, once, by readers that follow and by later "
+     "ones") {
+  Kept kept;
+  Journal writer(kept.keeper());
+  Journal reader(kept.keeper());
+  JournalRecord record;
+  CHECK(!writer.takes_edits());
+  CHECK(writer.append(JournalKind::kCall, "large", bytes("{a}"), 1));
+  CHECK(!writer.takes_edits());
+  kept.give(reader);
+  CHECK(reader.read(record) && !reader.read(record) && writer.takes_edits());
+  CHECK(!writer.append_edit("other", bytes(",b}"), 2));
+  CHECK(writer.append_edit("large", bytes(",b}"), 2) &&
+        writer.append_edit("large", bytes(",c}"), 3));
+  CHECK(reader.read(record) && record.kind == JournalKind::kCall && record.key == "large");
+  CHECK(text_of(record) == "{a,b,c}" && record.moment == 3 && !reader.read(record));
+  CHECK(writer.append_edit("large", bytes(",d}"), 4));
+  CHECK(reader.read(record) && text_of(record) == "{a,b,c,d}" && !reader.read(record));
+  // One that ends, and one that is written whole: nothing of what was added stays.
+  CHECK(writer.append(JournalKind::kCall, "ends", bytes("{e}"), 5));
+  CHECK(writer.append_edit("ends", bytes(",f}"), 5));
+  CHECK(writer.append(JournalKind::kRemoved, "ends", {}, 6));
+  CHECK(!writer.append_edit("ends", bytes(",g}"), 6));
+  CHECK(writer.append_edit("large", bytes(",x}"), 7));
+  CHECK(writer.append(JournalKind::kCall, "large", bytes("{w}"), 8));
+  std::string last;
+  while (reader.read(record))
+    if (record.key == "large")
+      last = text_of(record);
+  CHECK(last == "{w}");
+  CHECK(writer.append_edit("large", bytes(",y}"), 9));
+  Journal third(kept.keeper());
+  kept.give(third);
+  bool ended = false;
+  while (third.read(record)) {
+    ended |= record.key == "ends" && record.kind == JournalKind::kRemoved;
+    if (record.key == "large")
+      last = text_of(record);
+  }
+  CHECK(ended && last == "{w,y}");
+  // The one that writes on is nobody's reader.
+  CHECK(third.append(JournalKind::kCall, "new", bytes("{}"), 10) && !third.takes_edits());
+}
+
+TEST("what is added goes to the next file with its state, and is no news there") {
+  Kept kept;
+  Journal writer(kept.keeper());
+  Journal reader(kept.keeper());
+  JournalRecord record;
+  CHECK(writer.append(JournalKind::kCall, "large", bytes("{a}"), 1));
+  kept.give(reader);
+  while (reader.read(record))
+    ;
+  CHECK(writer.append_edit("large", bytes(",b}"), 2));
+  while (reader.read(record))
+    ;
+  // Not read before the file is another one.
+  CHECK(writer.append_edit("large", bytes(",c}"), 2));
+  std::string value(100'000, 'v');
+  for (int i = 0; i < 200; ++i) {
+    value[0] = static_cast<char>('a' + i % 26);
+    CHECK(writer.append(JournalKind::kCall, "changes", bytes(value), 2'000'000 * i));
+  }
+  CHECK(kept.files.size() == 1 && kept.files[0].first != "calls-1");
+  kept.give(reader);
+  int news = 0;
+  while (reader.read(record)) {
+    news += record.key == "large" ? 1 : 0;
+    CHECK(record.key != "large" || text_of(record) == "{a,b,c}");
+  }
+  CHECK(news == 1 && writer.takes_edits());
+  CHECK(writer.append_edit("large", bytes(",d}"), 500'000'000));
+  CHECK(reader.read(record) && text_of(record) == "{a,b,c,d}" && !reader.read(record));
+  for (int i = 0; i < 200; ++i)
+    CHECK(writer.append(JournalKind::kCall, "changes", bytes(value + std::to_string(i)),
+                        600'000'000 + 2'000'000 * i));
+  kept.give(reader);
+  while (reader.read(record))
+    CHECK(record.key != "large");
+}
+
+TEST("a key off the wire adds nothing to a call") {
+  Kept kept;
+  Journal writer(kept.keeper());
+  CHECK(writer.append(JournalKind::kCall, "call", bytes("{a}"), 1));
+  const std::string key("\0edit\0call", 10);
+  CHECK(writer.append(JournalKind::kReply, key, bytes("1234,b}"), 2));
+  Journal reader(kept.keeper());
+  kept.give(reader);
+  JournalRecord record;
+  CHECK(reader.read(record) && text_of(record) == "{a}" && !reader.read(record));
+}
+
 TEST("what is no journal is none") {
   Kept kept;
   Journal journal(kept.keeper());

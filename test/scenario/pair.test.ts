@@ -7,6 +7,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -170,6 +171,55 @@ describe('the process pair, without Redis', function () {
     expect(await ng.ask(offer, { cookie })).to.deep.equal(first);
     expect(await ng.ask(gone, { cookie: deleting })).to.deep.equal(deleted);
     expect((await ng.ask({ command: 'list' }))['calls']).to.deep.equal(['one']);
+  });
+
+  it('writes of a large call what a command has changed, and goes on from all of it', async () => {
+    const { ng } = pair;
+    const keys = (branch: number) => ({
+      ...{ 'call-id': 'large', 'from-tag': 'a', 'via-branch': `b${branch}` },
+    });
+    let branches = 0;
+    const branch = async (): Promise<void> => {
+      const more = keys(branches++);
+      const offer = { command: 'offer', ...more, sdp: audioSdp(6000) };
+      expect(await ng.ask(offer)).to.include({ result: 'ok' });
+      const answer = { 'to-tag': `t${branches}`, sdp: audioSdp(7000 + 2 * branches) };
+      expect(await ng.ask({ command: 'answer', ...more, ...answer })).to.include({ result: 'ok' });
+    };
+    const written = (): number => {
+      const folder = `/proc/${pair.active()}/fd`;
+      const files = readdirSync(folder).map((fd) => `${folder}/${fd}`);
+      const journals = files.filter((file) => readlinkSync(file).includes('rtprelay-calls'));
+      return Math.max(...journals.map((file) => statSync(file).size));
+    };
+    const tags = async (): Promise<unknown> => {
+      const reply = await ng.ask({ command: 'query', 'call-id': 'large' });
+      const found = Object.entries(reply['tags'] as Record<string, { medias?: unknown[] }>);
+      return found.map(([tag, { medias = [] }]) => `${tag}: ${medias.length}`).sort();
+    };
+    while (branches < 40) await branch();
+    // Whole it has more than 2 KB a branch, and two commands write it; as soon as the spare process reads along they don't.
+    await until(
+      async () => {
+        const before = written();
+        await branch();
+        const more = written() - before;
+        // Less than nothing in the next file.
+        return branches > 100 || (more > 0 && more < 60_000);
+      },
+      'small records',
+      limitMs,
+    );
+    expect(branches, 'small records').to.be.lessThan(100);
+    for (const life of [2, 3]) {
+      for (let more = 0; more < 3; more++) await branch();
+      const before = await tags();
+      expect(before).to.have.lengthOf(branches + 1);
+      process.kill(pair.active(), 'SIGKILL');
+      await pair.serves(life);
+      expect(await tags()).to.deep.equal(before);
+      await pair.warm(life);
+    }
   });
 
   it('has no copies of the ports of calls that were over in a moment', async () => {

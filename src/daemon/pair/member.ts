@@ -95,6 +95,16 @@ export class PairMember {
     return { kind, key, value, moment };
   }
 
+  /** Whether a process stands by that can read what was added to a state. */
+  takesEdits(): boolean {
+    return this.#native.takesEdits();
+  }
+
+  /** Adds to the state of a call, in place of its last byte. false: it has to be written whole. */
+  appendEdit(callId: string, bytes: Buffer): boolean {
+    return this.#native.appendEdit(callId, bytes);
+  }
+
   /** false: the next process will not know. */
   append(kind: number, key: string, value: Buffer): boolean {
     return this.#native.append(kind, key, value);

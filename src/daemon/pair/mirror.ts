@@ -1,17 +1,19 @@
 /** Writes into the journal what a process that continues this one has to know. */
 import type { CallState } from '../../media/call-state.js';
 import type { CallStatistics } from '../../media/relay.js';
+import { forgetOldest } from '../../media/remembered.js';
 import { SlicedWork } from '../../media/slices.js';
-import { encodeCall } from '../../redis-store/codec.js';
+import { encodeNext } from '../../redis-store/codec.js';
 import { EncodedCalls } from '../../redis-store/encoded-calls.js';
 import type { LatestValue } from '../../redis-store/latest-value.js';
 import type { CodecSettings } from '../../redis-store/schema.js';
 import type { CallMoment } from '../../redis-store/store.js';
+import type { NextValue, ValueReceipt } from '../../redis-store/value-edit.js';
 import { countersRecord } from './counters-record.js';
 import { recordKind, type PairMember } from './member.js';
 
 export interface MirrorOptions {
-  readonly member: PairMember;
+  readonly member: Pick<PairMember, 'append' | 'takesEdits' | 'appendEdit'>;
   readonly settings: CodecSettings;
   /** Counters and clock at the time of writing. */
   readonly moment: (callId: string) => CallMoment;
@@ -24,6 +26,14 @@ export interface MirrorOptions {
   /** Said once: the next process will lack something. */
   readonly onLost: (reason: string) => void;
 }
+
+interface Written {
+  readonly receipt: ValueReceipt;
+  readonly ownership: CallState['ownership'];
+}
+
+/** Large calls that are written by what has changed. */
+const maxLargeCalls = 16;
 
 /** The counters of each call are written that often, s. */
 const countersSeconds = 8;
@@ -41,6 +51,8 @@ const prefix = { own: Buffer.from('o'), foreign: Buffer.from('f') } as const;
 export class CallMirror {
   readonly #options: MirrorOptions;
   readonly #encoded = new EncodedCalls();
+  /** What the journal has of large calls, the one written last at the end. */
+  readonly #written = new Map<string, Written>();
   readonly #settings: CodecSettings;
   #lost = false;
   /** Only an active process writes. */
@@ -68,16 +80,51 @@ export class CallMirror {
 
   changed(state: CallState): void {
     if (!this.#isOpen) return;
-    const { moment } = this.#options;
     try {
-      const value = encodeCall(
-        ...([state, 'JSON', this.#settings, moment(state.callId), this.#encoded] as const),
-      );
-      this.#options.latest?.keep(state, 'JSON', value);
-      this.#append(recordKind.call, state.callId, Buffer.concat([prefix[state.ownership], value]));
+      if (!this.#edit(state)) this.#whole(state);
     } catch (error) {
       this.#lose(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #encode(state: CallState, stored: ValueReceipt | null): NextValue {
+    const moment = this.#options.moment(state.callId);
+    return encodeNext(state, 'JSON', this.#settings, moment, this.#encoded, stored);
+  }
+
+  /** Of a large call what has changed. false: it is to be written whole. */
+  #edit(state: CallState): boolean {
+    const { callId, ownership } = state;
+    const written = this.#written.get(callId);
+    if (written?.ownership !== ownership || !this.#options.member.takesEdits()) return false;
+    const { value, receipt } = this.#encode(state, written.receipt);
+    if (Buffer.isBuffer(value)) {
+      this.#put(state, value, receipt);
+      return true;
+    }
+    if (!this.#options.member.appendEdit(callId, value.bytes)) return false;
+    this.#remember(state, receipt);
+    return true;
+  }
+
+  #whole(state: CallState): void {
+    const { value, receipt } = this.#encode(state, null);
+    if (!Buffer.isBuffer(value)) throw new TypeError('a value is whole where none is stored');
+    this.#options.latest?.keep(state, 'JSON', value);
+    this.#put(state, value, receipt);
+  }
+
+  #put(state: CallState, value: Buffer, receipt: ValueReceipt | null): void {
+    const { callId, ownership } = state;
+    this.#append(recordKind.call, callId, Buffer.concat([prefix[ownership], value]));
+    this.#remember(state, receipt);
+  }
+
+  #remember({ callId, ownership }: CallState, receipt: ValueReceipt | null): void {
+    this.#written.delete(callId);
+    if (receipt === null) return;
+    this.#written.set(callId, { receipt, ownership });
+    forgetOldest(this.#written, maxLargeCalls);
   }
 
   passedOn(): void {
@@ -87,6 +134,7 @@ export class CallMirror {
   removed(callId: string): void {
     if (!this.#isOpen) return;
     this.#encoded.forget(callId);
+    this.#written.delete(callId);
     this.#append(recordKind.removed, callId, nothing);
   }
 
