@@ -3,8 +3,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Daemon } from './daemons.js';
 
-/** Processor time is counted for so long. */
-const spanMs = 1000;
+/** Whether the spare process has come as far as the active one is looked at over so long. */
+const lookMs = 1000;
 /** A spare process that uses less than this of a processor has come as far as the active one. */
 const followsShare = 0.1;
 
@@ -25,25 +25,37 @@ function cpuMs(pid: number): number {
 const memoryKb = (pid: number): number =>
   Number(/^Pss:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]);
 
-/** Once the spare process has all calls, or after `limitMs`. */
+/** Parent and spare process, and their part of a processor in the next `spanMs`. */
+async function besidesActive(
+  daemon: Daemon,
+  spanMs: number,
+): Promise<{ readonly pids: readonly number[]; readonly share: number }> {
+  const [active] = daemon.members();
+  const pids = daemon.family().filter((pid) => pid !== active);
+  const from = performance.now();
+  const before = pids.map(cpuMs);
+  await delay(spanMs);
+  const spent = pids.reduce((sum, pid, at) => sum + cpuMs(pid) - (before[at] ?? 0), 0);
+  return { pids, share: spent / (performance.now() - from) };
+}
+
+/** Until the spare process has all calls, or for `limitMs`. */
+export async function untilSpareFollows(daemon: Daemon, limitMs: number): Promise<void> {
+  const until = performance.now() + limitMs - lookMs;
+  for (;;) {
+    const { share } = await besidesActive(daemon, lookMs);
+    if (share <= followsShare || performance.now() >= until) return;
+  }
+}
+
 export async function costOfPair(
   daemon: Daemon,
-  limitMs: number,
+  spanMs: number,
 ): Promise<Readonly<Record<string, number>>> {
-  const until = performance.now() + limitMs - spanMs;
-  for (;;) {
-    const [active] = daemon.members();
-    const pids = daemon.family().filter((pid) => pid !== active);
-    const from = performance.now();
-    const before = pids.map(cpuMs);
-    await delay(spanMs);
-    const spent = pids.reduce((sum, pid, at) => sum + cpuMs(pid) - (before[at] ?? 0), 0);
-    const share = spent / (performance.now() - from);
-    if (share > followsShare && performance.now() < until) continue;
-    const kilobytes = pids.reduce((sum, pid) => sum + memoryKb(pid), 0);
-    return {
-      'memory of the parent and the spare process, MB': kilobytes / 1024,
-      'processor time of both, % of one': share * 100,
-    };
-  }
+  const { pids, share } = await besidesActive(daemon, spanMs);
+  const kilobytes = pids.reduce((sum, pid) => sum + memoryKb(pid), 0);
+  return {
+    'memory of the parent and the spare process, MB': kilobytes / 1024,
+    'processor time of both, % of one': share * 100,
+  };
 }

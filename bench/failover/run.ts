@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { TemporaryFolder } from '../../test/support/child-process.js';
 import { speech } from './audio.js';
 import { Cluster, type Settings } from './cluster.js';
-import { costOfPair } from './cost.js';
+import { untilSpareFollows } from './cost.js';
 import { MediaLoad, type MediaResult } from './load.js';
 import type { Phase, Scenario } from './scenario.js';
 import {
@@ -116,11 +116,11 @@ async function inCluster(
   const settled = performance.now() + settleMs;
   const standbyCalls = hot ? await cluster.standbyReady() : null;
   await delay(Math.max(0, settled - performance.now()));
-  const cost = daemon.isPair ? await costOfPair(daemon, warmLimitMs) : {};
+  if (daemon.isPair) await untilSpareFollows(daemon, warmLimitMs);
   const acts = await scenario.act(cluster);
   const media = await load.result();
   const { report, streams } = media;
-  const figures: Record<string, number> = { ...cost, ...acts.figures };
+  const figures: Record<string, number> = { ...acts.figures };
   for (const [when, span] of Object.entries(acts.latency ?? {})) {
     const start = report.startedMonotonicMicros;
     const window = { from: span.from - start, to: span.to - start };

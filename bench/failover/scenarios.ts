@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Node, Settings } from './cluster.js';
 import { monotonicMicros, until } from './clock.js';
+import { costOfPair } from './cost.js';
 import { isPair } from './daemons.js';
 import { controlLoad, type ControlReport } from './load.js';
 import type { Acts, Phase, Scenario } from './scenario.js';
@@ -9,6 +10,9 @@ import type { Acts, Phase, Scenario } from './scenario.js';
 const second = 1_000_000;
 /** Between two moves of one run. */
 const restMs = 3000;
+/** A spare process gives back what catching up took in that time; then its cost is counted for so long. */
+const restingMs = 15_000;
+const costMs = 10_000;
 /** How long a started daemon waits for its address, and the silence that ends a call there. */
 const lateMs = 3000;
 const lateTimeoutSeconds = 5;
@@ -29,6 +33,13 @@ async function restart(cluster: Cluster, signal: 'SIGKILL' | 'SIGSTOP' | 'upgrad
   const acted = daemon.lives[lives]?.startedAt ?? Number.NaN;
   await daemon.ready();
   return { phases: [{ name: 'restart', event, acted, end: event + 4 * second }] };
+}
+
+async function rest(cluster: Cluster): Promise<Acts> {
+  const { daemon } = cluster.one;
+  if (daemon === undefined) throw new Error('no daemon runs');
+  await delay(restingMs);
+  return { phases: [], figures: await costOfPair(daemon, costMs) };
 }
 
 /** rtpengine stays as it is. */
@@ -271,6 +282,14 @@ export const scenarios: readonly Scenario[] = [
       noAddressMoves(settings) ??
       (isPair(settings.store) ? null : 'nothing notices it; --store=pair'),
     act: freeze,
+  },
+  {
+    name: 'pair-cost',
+    title: 'nothing happens but media; what a pair costs beyond one process',
+    ...{ standby: 'none', seconds: (restingMs + costMs) / 1000 + 1, endsOn: 0 },
+    unsupported: ({ daemon, store }) =>
+      daemon === 'rtprelayd' && isPair(store) ? null : 'there is no pair; --store=pair',
+    act: rest,
   },
   {
     name: 'switchover',

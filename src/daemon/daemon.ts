@@ -164,14 +164,22 @@ export class Daemon {
    */
   async #goOn(calls: CallService, interfaces: InterfaceTable, freeBind: boolean): Promise<boolean> {
     const { config, log, clock, serviceManager, member } = this.#parts.environment;
-    if (this.#parts.pair === null || member === null) return false;
+    const { pair, memory, lived } = this.#parts;
+    if (pair === null || member === null) return false;
     if (member.standsBy) await preload(config);
     const ready = (): void => {
       log.info('core', `Standing by for the active process: ${calls.table.calls.size} calls`);
       serviceManager.ready();
+      memory.started(true);
     };
-    const idle = (): void => void this.#parts.lived.tick(clock.nowMicros());
-    const { goesOn, wasRestored } = await this.#parts.pair.begin(ready, idle);
+    let lastMs = performance.now();
+    const idle = (): void => {
+      lived.tick(clock.nowMicros());
+      if (performance.now() - lastMs < 1000) return;
+      lastMs = performance.now();
+      memory.everySecond(pair.changes, 0);
+    };
+    const { goesOn, wasRestored } = await pair.begin(ready, idle);
     if (!goesOn && !member.standsBy) return false;
     this.#parts.isContinued = true;
     this.#parts.settled = this.#settle(calls, interfaces, wasRestored, freeBind);

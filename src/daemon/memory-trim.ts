@@ -62,7 +62,8 @@ export class MemoryTrim {
     const answeredNow = answered - this.#answered;
     this.#answered = answered;
     this.#free(answeredNow >= manyCommands);
-    const done = commands - this.#seen;
+    // A process that has taken over counts other things than before.
+    const done = Math.max(0, commands - this.#seen);
     this.#seen = commands;
     this.#pending += done;
     // Rubbish gets none.
@@ -80,11 +81,14 @@ export class MemoryTrim {
     if (this.#quiet === repliesGoneSeconds) this.#pending = 0;
   }
 
-  /** The start has left as much as many commands, and pages of the program that nothing else needs. */
-  started(): void {
+  /**
+   * The start has left as much as many commands, and pages of the program that nothing else needs; a process that stands by will
+   * need them at once.
+   */
+  started(standsBy = false): void {
     this.#pending = commandsWorthIt;
     this.#quiet = 0;
-    this.#hasStarted = true;
+    this.#hasStarted = !standsBy;
   }
 
   #free(isFree: boolean): void {

@@ -81,6 +81,11 @@ export class PairSide {
     return this.#standsBy;
   }
 
+  /** What it has learned of calls while it stood by: so many states. */
+  get changes(): number {
+    return this.#standBy.changes;
+  }
+
   /** Call-ids of calls that have ended lately. */
   get removed(): ReadonlySet<string> {
     return this.#standBy.removed;

@@ -45,6 +45,7 @@ export class StandBy {
   readonly #removed = new Set<string>();
   #process: Buffer | null = null;
   #records = 0;
+  #changes = 0;
   /** Sockets have come since calls were tried that lacked some. */
   #hasMore = false;
   #wake: () => void = () => undefined;
@@ -78,6 +79,11 @@ export class StandBy {
   /** Records read so far. */
   get records(): number {
     return this.#records;
+  }
+
+  /** Calls read anew so far. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /**
@@ -173,6 +179,7 @@ export class StandBy {
 
   #call(callId: string, value: Buffer): void {
     const { settings, error } = this.#options;
+    this.#changes += 1;
     const ownership = value.toString('latin1', 0, 1) === ownershipLetter.own ? 'own' : 'foreign';
     try {
       const owner = { ownership, database: null } as const;

@@ -46,6 +46,20 @@ describe('memory after a burst', () => {
     expect(done).to.have.length(6);
   });
 
+  it('is given back after the start of a process that stands by, but no page of the program that it will need', () => {
+    trim.started(true);
+    seconds(70);
+    expect(done).to.include('collect');
+    expect(done).not.to.include('program');
+  });
+
+  it('is given back after a takeover, from which on something else is counted', () => {
+    seconds(10, 500);
+    commands = 0;
+    seconds(5);
+    expect(done).to.deep.equal(['collect', 'release']);
+  });
+
   it('is given back after the start, too, and once the pages of the program with it', () => {
     seconds(70, 0);
     expect(done).to.deep.equal([]);
