@@ -65,14 +65,17 @@ describe('the OCF resource agent', function () {
     folder.remove();
   });
 
-  function run(action: string): number | null {
+  /** @param path where it finds other programs. The daemon is found where this test's node is. */
+  function run(
+    action: string,
+    path = `${dirname(process.execPath)}:${environment['PATH']}`,
+  ): number | null {
     const given = Object.entries(parameters).map(([name, value]) => [`OCF_RESKEY_${name}`, value]);
     const { status, error } = spawnSync(agent, [action], {
       env: {
         ...environment,
         ...(Object.fromEntries(given) as Record<string, string>),
-        // The daemon is found where this test's node is.
-        PATH: `${dirname(process.execPath)}:${environment['PATH']}`,
+        PATH: path,
         HA_RSCTMP: folder.file('run'),
         OCF_RESOURCE_INSTANCE: 'relay:0',
       },
@@ -103,6 +106,16 @@ describe('the OCF resource agent', function () {
     expect(run('monitor')).to.equal(notRunning);
     expect(existsSync(pidfile())).to.equal(false);
     expect(run('stop')).to.equal(success);
+  });
+
+  it('needs no program but the probe for a monitor, which runs every second', async () => {
+    const nothing = folder.file('nothing');
+    expect(run('start')).to.equal(success);
+    expect(run('monitor', nothing)).to.equal(success);
+    expect(run('promote')).to.equal(success);
+    expect(run('monitor', nothing)).to.equal(runningPromoted);
+    await kill(pid());
+    expect(run('monitor', nothing)).to.equal(notRunning);
   });
 
   it('sees that the daemon was killed, and starts it again over its stale pid file', async () => {
