@@ -1,6 +1,7 @@
 /**
  * What an offer with its answer costs on the n-th branch of a call, as the call grows: processor time of the control
- * thread and of Redis, medians over several calls, and what Redis takes for the bytes of the largest value alone. See
+ * thread and of Redis, medians over several calls, and what Redis takes for the bytes of the largest value alone: without
+ * a store, with Redis, as a pair without Redis. See
  * bench/README.md.
  */
 import { Redis } from 'ioredis';
@@ -14,11 +15,21 @@ import { BuiltDaemon, processorMs, rtpengine, startRedis } from './built-daemon.
 
 const here = fileURLToPath(new URL('../../', import.meta.url));
 const given = readArguments(process.argv.slice(2), {
-  ...{ against: '', sizes: '10,100,300', calls: '4', redis: 'both', rtpengine: 'yes' },
+  ...{ against: '', sizes: '10,100,300', calls: '4', stores: 'none,redis,pair', rtpengine: 'yes' },
 });
 const sizes = given.sizes.split(',').map((text) => positive('sizes', text));
 const calls = positive('calls', given.calls);
-const stores = given.redis === 'both' ? [false, true] : [given.redis === 'yes'];
+/** Where each command is written. */
+type Store = 'none' | 'redis' | 'pair';
+const names: readonly Store[] = ['none', 'redis', 'pair'];
+const stores = given.stores.split(',').map((text) => {
+  const store = names.find((name) => name === text);
+  if (store === undefined) throw new Error(`--stores=${text}: ${names.join(', ')}`);
+  return store;
+});
+const titles: Readonly<Record<Store, string>> = {
+  ...{ none: 'without Redis', redis: 'with Redis', pair: 'a pair without Redis' },
+};
 /** Branches around a size that count for it. */
 const around = 5;
 const largest = Math.max(...sizes) + around;
@@ -56,13 +67,15 @@ async function bareSet(server: string, pid: number, callId: string): Promise<str
   for (let each = 0; each < count; each += 1) await redis.set('bare', value);
   const { user, system } = process.cpuUsage(ours);
   const [here, there] = [(user + system) / 1000 / count, (processorMs(pid) - before) / count];
+  const memory = await redis.memory('USAGE', callId);
   redis.disconnect();
-  return `${value.length} bytes; a SET of them: ${here.toFixed(2)} ms of the client, ${there.toFixed(2)} of redis-server`;
+  return `${value.length} bytes, ${memory ?? 0} in Redis' memory; a SET of them: ${here.toFixed(2)} ms of the client, ${there.toFixed(2)} of redis-server`;
 }
 
-async function measure(tree: string, redis: boolean): Promise<void> {
-  const server = redis ? await startRedis() : null;
+async function measure(tree: string, store: Store): Promise<void> {
+  const server = store === 'redis' ? await startRedis() : null;
   const more = server === null ? [] : [`--redis=${server.server}/0`];
+  if (store === 'pair') more.push('--pair=yes', '--socket-store=no');
   const daemon = await BuiltDaemon.start(tree, ports, more);
   const ng = new NgClient(daemon.port);
   // rtpengine deletes a call of hundreds of branches, and does not answer: its statistics fit into no datagram.
@@ -73,7 +86,7 @@ async function measure(tree: string, redis: boolean): Promise<void> {
       if (tree !== rtpengine) throw error;
     });
   };
-  const [control, store] = [noCosts(), noCosts()];
+  const [control, stored] = [noCosts(), noCosts()];
   const inRedis = (): number => (server === null ? 0 : processorMs(server.pid));
   let bare = '';
   try {
@@ -88,7 +101,7 @@ async function measure(tree: string, redis: boolean): Promise<void> {
         const size = sizes.find((each) => Math.abs(number - each) < around);
         if (size === undefined) continue;
         control.get(size)?.push(daemon.controlMs() - before[0]);
-        store.get(size)?.push(inRedis() - before[1]);
+        stored.get(size)?.push(inRedis() - before[1]);
       }
       if (server !== null && call === 0)
         bare = await bareSet(server.server, server.pid, `large-${call}`);
@@ -99,14 +112,16 @@ async function measure(tree: string, redis: boolean): Promise<void> {
     await daemon.stop();
     await server?.stop();
   }
-  console.log(`${tree === here ? 'this tree' : tree}, ${redis ? 'with' : 'without'} Redis`);
+  console.log(`${tree === here ? 'this tree' : tree}, ${titles[store]}`);
   tell(tree === rtpengine ? 'the process' : 'the control thread', control);
   if (server === null) return;
-  tell('redis-server', store);
+  tell('redis-server', stored);
   console.log(`  the value of ${largest} branches: ${bare}`);
 }
 
 const trees = [here, ...(given.against === '' ? [] : [given.against])];
 if (given.rtpengine === 'yes') trees.push(rtpengine);
 console.log(machine());
-for (const redis of stores) for (const tree of trees) await measure(tree, redis);
+for (const store of stores) {
+  for (const tree of trees) if (store !== 'pair' || tree !== rtpengine) await measure(tree, store);
+}

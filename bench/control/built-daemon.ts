@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { NgClient } from '../../test/support/ng-client.js';
+import { childrenOf } from '../../test/support/child-process.js';
 import { freeTcpPort, freeUdpPort, freeUdpRange } from '../../test/support/free-ports.js';
 import { pause } from '../../test/support/wait.js';
 
@@ -25,6 +26,7 @@ export class BuiltDaemon {
     private readonly child: ChildProcess,
     readonly port: number,
     private readonly tree: string,
+    private readonly isPair: boolean,
   ) {}
 
   /** @param tree where `dist/` is, or `rtpengine`. @param ports media ports that it needs. */
@@ -46,7 +48,7 @@ export class BuiltDaemon {
             // Earlier versions don't know the option.
             env: { ...process.env, RTPRELAY_PAIR: 'no' },
           });
-    const daemon = new BuiltDaemon(child, port, tree);
+    const daemon = new BuiltDaemon(child, port, tree, more.includes('--pair=yes'));
     const ng = new NgClient(port);
     try {
       await ng.ask({ command: 'ping' }, { tries: startTries, intervalMs: 50 });
@@ -61,7 +63,9 @@ export class BuiltDaemon {
 
   /** Processor time of the thread that signals, ms; rtpengine has several, of it all count. */
   controlMs(): number {
-    const pid = this.child.pid ?? 0;
+    const own = this.child.pid ?? 0;
+    // Of a pair the active process was started first.
+    const pid = this.isPair ? (childrenOf(own)[0] ?? 0) : own;
     return processorMs(pid, this.tree === rtpengine ? null : pid);
   }
 
