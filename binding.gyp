@@ -32,6 +32,7 @@
         "native/api/service_manager.cc",
         "native/api/srtp_receiver.cc",
         "native/core/address.cc",
+        "native/core/attention.cc",
         "native/core/checks.cc",
         "native/core/demux.cc",
         "native/core/digits.cc",

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <thread>
+
+#include <sys/resource.h>
 
 #include "addon_state.h"
 
@@ -24,6 +27,12 @@ void fail(Napi::Env env, const std::string& message, int error) {
   const char* name = strerrorname_np(error);
   thrown.Set("code", Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name));
   thrown.ThrowAsJavaScriptException();
+}
+
+/// On a single processor whoever looks keeps the others from sending.
+bool may_look() {
+  static const bool several = std::thread::hardware_concurrency() > 1;
+  return several;
 }
 
 bool address_of(const Napi::Value& host, const Napi::Value& port, SocketAddress& out) {
@@ -150,20 +159,53 @@ void DatagramSocket::on_poll(uv_poll_t* poll, int status, int events) {
 }
 
 void DatagramSocket::receive() {
+  const Micros came = monotonic_micros();
+  commanded_ = false;
+  work();
+  if (commanded_) {
+    commands_.note(came, is_crowded());
+    const Micros now = monotonic_micros();
+    commands_.await(now);
+    answers_.await(now);
+  }
+  attend();
+}
+
+/// Whether other threads have had this one's processor since it was asked last.
+bool DatagramSocket::is_crowded() {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  const bool crowded = used.ru_nivcsw != preempted_;
+  preempted_ = used.ru_nivcsw;
+  return crowded;
+}
+
+void DatagramSocket::work() {
   for (int round = 0; round < kRounds && fd_.valid(); ++round) {
     read_all();
     if (!hand_over())
       return;
   }
-  // More waits, here or in the socket: after the other events of the loop.
-  if (handles_ != nullptr && !intake_.empty())
+}
+
+/// With an idle handle the loop goes on turning: for what waits here or in the socket, after its
+/// other events, and for what will come in a moment.
+void DatagramSocket::attend() {
+  if (handles_ == nullptr)
+    return;
+  const Micros now = monotonic_micros();
+  const bool looks = may_look() && (commands_.lasts(now) | answers_.lasts(now));
+  if (looks || !intake_.empty())
     uv_idle_start(&handles_->idle, on_idle);
+  else
+    uv_idle_stop(&handles_->idle);
 }
 
 void DatagramSocket::on_idle(uv_idle_t* idle) {
   auto* self = static_cast<DatagramSocket*>(idle->data);
-  uv_idle_stop(idle);
-  if (self != nullptr)
+  if (self->intake_.empty())
+    self->attend();
+  else
     self->receive();
 }
 
@@ -224,8 +266,11 @@ bool DatagramSocket::hand_over() {
     // Two bits for each.
     static_assert(kDatagramBatch <= 16);
     const std::uint32_t bits = outcomes.As<Napi::Number>().Uint32Value();
-    for (std::uint32_t i = 0; i < size; ++i)
-      intake_.note(sources[i], static_cast<Outcome>(bits >> (2 * i) & 3));
+    for (std::uint32_t i = 0; i < size; ++i) {
+      const auto outcome = static_cast<Outcome>(bits >> (2 * i) & 3);
+      intake_.note(sources[i], outcome);
+      commanded_ = commanded_ || outcome == Outcome::kCommand;
+    }
   }
   if (!queue_.empty() && fd_.valid() && !blocked_)
     flush();
@@ -265,8 +310,13 @@ Napi::Value DatagramSocket::send(const Napi::CallbackInfo& info) {
 void DatagramSocket::on_prepare(uv_prepare_t* prepare) {
   auto* self = static_cast<DatagramSocket*>(prepare->data);
   uv_prepare_stop(prepare);
-  if (self != nullptr)
-    self->flush();
+  if (self->queue_.empty())
+    return;
+  // Answers that waited for something, Redis for example.
+  self->answers_.note(monotonic_micros(), self->is_crowded());
+  self->flush();
+  self->commands_.await(monotonic_micros());
+  self->attend();
 }
 
 void DatagramSocket::flush() {

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "../core/address.h"
+#include "../core/attention.h"
 #include "../core/intake.h"
 #include "../core/socket.h"
 
@@ -56,8 +57,11 @@ private:
 
   bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind, int& error);
   void receive();
+  void work();
   void read_all();
   bool hand_over();
+  bool is_crowded();
+  void attend();
   void flush();
   void wait_until_writable(bool wanted);
   void shut_down();
@@ -77,6 +81,14 @@ private:
   /// Only the pages that messages fill are ever touched.
   std::unique_ptr<std::uint8_t[]> read_memory_;
   Intake intake_;
+  /// The next command.
+  Attention commands_{150, 250};
+  /// What answers wait for, Redis for example; the work on it is in the time.
+  Attention answers_{200, 1000};
+  /// Of the messages handed over in this turn one was a command.
+  bool commanded_ = false;
+  /// How often this thread has lost its processor.
+  long preempted_ = 0;
   std::vector<Outgoing> queue_;
   bool blocked_ = false;
 };

@@ -1,0 +1,29 @@
+#include "attention.h"
+
+#include <algorithm>
+
+namespace rtprelay {
+
+void Attention::await(Micros now) {
+  awaited_since_ = now;
+  in_vain_ = false;
+}
+
+void Attention::note(Micros now, bool crowded) {
+  const bool looked = trust_ >= kTrusts;
+  if (!crowded && (looked ? !in_vain_ : now - awaited_since_ <= soon_))
+    trust_ = std::min(trust_ + 1, kMostTrust);
+  else if (looked)
+    trust_ = trust_ - kLate >= kTrusts ? trust_ - kLate : kDistrust;
+  else
+    trust_ = std::max(trust_ - kLate, std::min(trust_, 0));
+}
+
+bool Attention::lasts(Micros now) {
+  if (trust_ < kTrusts)
+    return false;
+  in_vain_ = in_vain_ || now - awaited_since_ >= longest_;
+  return !in_vain_;
+}
+
+} // namespace rtprelay
