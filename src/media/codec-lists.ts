@@ -1,7 +1,7 @@
 /** What the codec lists of a request leave of a section (ng-protocol.md §4.4); no codec is run. */
 import type { Codec } from './call-state.js';
 import type { SignallingRequest } from './signalling.js';
-import { maskedCodecs, shownCodecs } from '../sdp/edits.js';
+import { goesWithSound, maskedCodecs, shownCodecs } from '../sdp/edits.js';
 import type { SdpCodec } from '../sdp/types.js';
 
 /** Whether it is a codec for sound or pictures, rather than what goes with one. */
@@ -65,8 +65,6 @@ function withoutStrayClocks(left: readonly Codec[], all: readonly Codec[]): read
     !goesWithSound(codec) || kept.has(codec.clockRate) || !lost.has(codec.clockRate);
   return left.some(isAudible) ? left.filter(stays) : left;
 }
-
-const goesWithSound = ({ encoding }: Codec): boolean => /^(?:telephone-event|CN)$/i.test(encoding);
 
 const clocksOf = (codecs: readonly Codec[]): ReadonlySet<number> =>
   new Set(codecs.filter(isAudible).map(({ clockRate }) => clockRate));

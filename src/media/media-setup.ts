@@ -20,20 +20,19 @@ import { directionOfFlags, noIce, noIceControlling, sendsTo } from './media-attr
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { isBundled } from './bundle/negotiation.js';
 import { applySecurity, passesThrough, protocolFor, type Before } from './security.js';
-import { offeredIce } from './ice/attributes.js';
+import { offeredIce, readIce } from './ice/attributes.js';
 import { speaksIce } from './ice/plan.js';
 import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
 import { isRemovedExtension } from '../sdp/edits.js';
 import { passedOnOfMedia } from '../sdp/passed-on.js';
 import { SdpError, type SdpCodec, type SdpMedia, type SdpSession } from '../sdp/types.js';
 import {
+  attributeOf,
   bandwidthOf,
   codecsOf,
   connectionOf,
   directionOf,
-  hasIceIn,
   hasRtcpMux,
-  isFeedbackProtocol,
   isRtpProtocol,
   isSecureProtocol,
   isZeroAddress,
@@ -217,9 +216,11 @@ function applyCodecs(
  * A zero address holds the call, unless ICE says where media go: browsers write it until they know
  * (sdp-rules.md §4, trickle ICE).
  */
-export function isOnHold({ address, transport, session }: MediaPair): boolean {
-  if (!isZeroAddress(address)) return false;
-  return !(hasIceIn(transport) || hasIceIn(session));
+export function isOnHold({ address, rejected, section, transport, session }: MediaPair): boolean {
+  // Of what is refused no address counts.
+  if (rejected || !isZeroAddress(address)) return false;
+  const { trickle } = readIce(transport, session);
+  return offeredIce(transport, session) === null && !(trickle && section.port === 9);
 }
 
 /** @param isAgreed something was answered before. */
@@ -545,9 +546,8 @@ export function applySection(
   } else if (receiver.protocol === '') {
     receiver.protocol = section.protocol;
   }
-  for (const media of [sender, receiver]) {
-    setMediaFlag(media, 'rtcp-fb', isFeedbackProtocol(media.protocol));
-  }
+  // What the side itself says, whatever the profile (12.5 seen).
+  setMediaFlag(sender, 'rtcp-fb', attributeOf(section, 'rtcp-fb') !== null);
   if (request.generateRtcp !== null) {
     // Both sides get it, whoever it was asked for (10.5 seen).
     for (const media of [sender, receiver]) {

@@ -242,9 +242,13 @@ const countedBefore = (stats: StreamStats): StreamPlan['initialStats'] => ({
 /** Of nearly all streams. */
 const nothingCounted = countedBefore(noStats);
 
-/** Its side takes part in RTCP feedback (RFC 4585). What is encrypted cannot be taken out. */
-const hasFeedback = (index: CallIndex, media: Media): boolean =>
+/** Its side sends RTCP feedback (RFC 4585). What is encrypted cannot be taken out. */
+const sendsFeedback = (index: CallIndex, media: Media): boolean =>
   isFeedbackProtocol(media.protocol) && !isOpaque(index, media);
+
+/** It is told feedback: by its profile, or by a=rtcp-fb in another one (12.5 seen). */
+const takesFeedback = (index: CallIndex, media: Media): boolean =>
+  (isFeedbackProtocol(media.protocol) || media.flags.has('rtcp-fb')) && !isOpaque(index, media);
 
 const nothingRenamed: ReadonlyMap<number, number> = new Map();
 
@@ -340,11 +344,11 @@ function addRoutes(
   }
   // Reports of our own replace the senders'.
   if (media.flags.has('rtcp-generator')) return;
-  const feedback = hasFeedback(index, media);
+  const feedback = sendsFeedback(index, media);
   for (const target of rtcp) {
     if (isHeld(target)) continue;
     const side = index.medias.get(target.mediaId);
-    const withoutFeedback = feedback && side !== undefined && !hasFeedback(index, side);
+    const withoutFeedback = feedback && side !== undefined && !takesFeedback(index, side);
     routes.push(routeOf(stream, target, 'rtcp', null, withoutFeedback));
   }
 }

@@ -165,6 +165,7 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
   const listed = rtp && !pair.rejected && !pair.untouched;
   const mux = kind === 'offer' ? offersMux(pair, request) : receiver.rtcpMux;
   const stays = listed && keepsAddress(output, pair);
+  const asksForMux = kind === 'offer' && request.rtcpMux.has('require');
   return {
     kind: pair.leftOut
       ? 'left-out'
@@ -188,10 +189,10 @@ function mediaEdit(output: OutputRequest, pair: MediaPair, places: TransportLine
     rtcp:
       !rtp || !saysWhere || bundleOnly
         ? null
-        : stays
+        : stays && !asksForMux
           ? attributeOf(section, 'rtcp')
-          : rtcpAttribute(output, pair, port, mux, connection),
-    rtcpMux: rtp && (stays ? hasRtcpMux(section) : mux),
+          : rtcpAttribute(output, pair, port, mux, carried.receiver),
+    rtcpMux: rtp && (stays ? hasRtcpMux(section) || asksForMux : mux),
     mid: receiver.mid,
     ptime: rtp && receiver.ptimeMs > 0 ? receiver.ptimeMs : null,
     stripSecurity: rtp && !passed,
@@ -269,16 +270,17 @@ function rtcpAttribute(
   pair: MediaPair,
   port: number,
   mux: boolean,
-  connection: SdpConnection,
+  carrier: Media,
 ): string | null {
   const { draft, request } = output;
   if (request.flags.has('no-rtcp-attribute')) return null;
   const rtcpPort = localPort(draft, streamAt(draft, pair.receiver, 1));
   const shared = mux && showsOnePort(output, pair);
   const shown = shared || rtcpPort === 0 ? port : rtcpPort;
-  return request.flags.has('full-rtcp-attribute')
-    ? `${shown} IN ${connection.family} ${connection.address}`
-    : String(shown);
+  if (!request.flags.has('full-rtcp-attribute')) return String(shown);
+  // Not the zero address of a hold (10.5 and 12.5 seen).
+  const { family, address } = shownAddress(output, carrier);
+  return `${shown} IN ${family} ${address}`;
 }
 
 function streamAt(draft: CallDraft, media: Media, position: number): Stream | null {

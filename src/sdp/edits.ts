@@ -84,24 +84,29 @@ type NamedCodec = Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels' | 'fmtp'>
 
 const withoutBlanks = (text: string): string => text.replace(/\s+/g, '').toLowerCase();
 
-/** Whether the specification names the codec; what it leaves out or has as 0 may be anything. */
+/** Whether the specification names the codec: a name alone whatever its clock, `NAME/clock` one of one channel (10.5 and 12.5 seen). */
 export function namesCodec(specification: string, codec: NamedCodec): boolean {
-  const [name = '', clock = '', channels = '', , , fmtp = ''] = specification.split('/', 6);
+  const [name = '', clock, channels = '1', , , fmtp = ''] = specification.split('/', 6);
   if (name === '' || name.toLowerCase() !== codec.encoding.toLowerCase()) return false;
-  if (Number(clock) > 0 && Number(clock) !== codec.clockRate) return false;
-  if (Number(channels) > 0 && Number(channels) !== codec.channels) return false;
+  if (clock === undefined) return true;
+  if (Number(clock) !== codec.clockRate || Number(channels) !== codec.channels) return false;
   return fmtp === '' || withoutBlanks(fmtp) === withoutBlanks(codec.fmtp);
 }
 
 const named = (list: readonly string[], codec: NamedCodec): boolean =>
   list.some((specification) => namesCodec(specification, codec));
 
+/** Digits and comfort noise. */
+export const goesWithSound = ({ encoding }: Pick<SdpCodec, 'encoding'>): boolean =>
+  /^(?:telephone-event|CN)$/i.test(encoding);
+
 const isEverything = (word: string): boolean => word === 'all' || word === 'full';
 
 /**
  * The codecs that stay in the body, in the order in which they are listed. With `all` those excepted stay in
  * their order, behind them the ones that `offer` and `transcode` name, in the order of these lists (seen with
- * 12.5). What is left out by its name stays out.
+ * 12.5). What is left out by its name stays out, unless `offer` names it: then it is the last of the sound (10.5 and
+ * 12.5 seen).
  */
 export function shownCodecs<Each extends NamedCodec>(
   codecs: readonly Each[],
@@ -109,6 +114,13 @@ export function shownCodecs<Each extends NamedCodec>(
 ): readonly Each[] {
   const hiding = [...lists.strip, ...lists.mask, ...lists.consume];
   const candidates = codecs.filter((codec) => !named(hiding, codec));
+  const asked = lists.offer.flatMap((specification) =>
+    codecs.filter((codec) => !candidates.includes(codec) && namesCodec(specification, codec)),
+  );
+  if (asked.length > 0) {
+    const at = candidates.findIndex(goesWithSound);
+    candidates.splice(at < 0 ? candidates.length : at, 0, ...new Set(asked));
+  }
   if (!hiding.some(isEverything)) return candidates;
   const shown = candidates.filter((codec) => named(lists.except, codec));
   const restored = hiding.includes('full') ? lists.offer : [...lists.offer, ...lists.transcode];

@@ -81,15 +81,14 @@ export function connectionOf(media: SdpMedia, session: SdpSession): SdpConnectio
   return media.connection ?? session.connection;
 }
 
-const directions: ReadonlySet<string> = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
+/** Of several those behind count (10.5 and 12.5 seen). */
+const directions: readonly string[] = ['sendrecv', 'inactive', 'sendonly', 'recvonly'];
 
-const isDirection = (name: string): name is SdpDirection => directions.has(name);
-
-/** The direction attribute of the section itself; the last one counts. */
+/** The direction attribute of the section itself. */
 export function explicitDirectionOf(section: Section): SdpDirection | null {
-  let found: SdpDirection | null = null;
-  for (const { name } of section.attributes) if (isDirection(name)) found = name;
-  return found;
+  let found = -1;
+  for (const { name } of section.attributes) found = Math.max(found, directions.indexOf(name));
+  return (directions[found] as SdpDirection | undefined) ?? null;
 }
 
 /** Media over session level, `sendrecv` by default (RFC 8866 §6.7). */

@@ -111,6 +111,20 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
       '2 query: rtpengine "error" "Unknown call-id", rtprelayd "ok"',
     ],
   },
+  ...(
+    [
+      ['feedback from RTP/AVP to RTP/AVPF, announced', '4 datagrams from x: ', 'a'],
+      ['feedback from RTP/AVPF to RTP/AVP, announced', '3 datagrams from a: ', 'x'],
+    ] as const
+  ).map(([sequence, step, receiver]) => ({
+    sequence,
+    reason: 'Since 12.5 who announces feedback is told it, whatever the profile.',
+    differences: [
+      `${step}only rtprelayd: ${receiver} received 81ce00020a0b0c0d0a0b0c0e = 1`,
+      `${step}only rtprelayd: ${receiver} received 80c900010a0b0c0d81ce00020a0b0c0d0a0b0c0e = 1`,
+      `${step}${receiver} received 80c900010a0b0c0d: rtpengine 2, rtprelayd 1`,
+    ],
+  })),
   {
     sequence: 'strict-source',
     reason: '10.5 shows the SSRC of a packet that it dropped.',

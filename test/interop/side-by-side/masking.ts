@@ -99,6 +99,15 @@ const phoneKeys: ReadonlySet<string> = new Set([
   'QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXI',
 ]);
 
+/** What daemons make up by themselves for ICE and DTLS; phones' credentials have other lengths. */
+function maskToken(line: string): string | null {
+  if (/^a=ice-ufrag:\w{8}$/.test(line)) return 'a=ice-ufrag:<8 characters>';
+  if (/^a=ice-pwd:\w{26}$/.test(line)) return 'a=ice-pwd:<26 characters>';
+  if (/^a=tls-id:[0-9a-f]{32,}$/.test(line)) return 'a=tls-id:<token>';
+  const [, hash] = /^a=fingerprint:(\S+) (?!00:01:02)/.exec(line) ?? [];
+  return hash === undefined ? null : `a=fingerprint:${hash} <fingerprint>`;
+}
+
 function maskAttribute(
   line: string,
   rtpPort: number | null,
@@ -113,6 +122,16 @@ function maskAttribute(
   if (/^s=rtp(?:engine|relay)-?[\w.~+-]*$/.test(line)) return 's=<software>';
   const made = /^o=- \d{6,} \d{6,} (.*)$/.exec(line);
   if (made !== null) return `o=- <made up> ${made[1] ?? ''}`;
+  const token = maskToken(line);
+  if (token !== null) return token;
+  const candidate =
+    /^(a=candidate:)\S+( \d UDP \d+ (\S+) )(\d+)( typ \S+(?: raddr \S+ rport )?)(\d+)?$/.exec(line);
+  if (candidate !== null) {
+    const [, name = '', before = '', at = '', own = '', after = '', related = ''] = candidate;
+    const named = (digits: string): string =>
+      digits === '' ? '' : masks.port(Number(digits), rtpPort, at);
+    return `${name}<foundation>${before}${named(own)}${after}${named(related)}`;
+  }
   const connection = /^(c=IN IP[46] )(\S+)$/.exec(line);
   const key = /^(a=crypto:.*inline:)([^|\s]+)(.*)$/.exec(line);
   if (key !== null) {

@@ -166,7 +166,7 @@ class Performance implements Scene {
   }
 }
 
-async function performOn(
+export async function performOn(
   sequence: Sequence,
   { daemon, client, ...shown }: Side,
   quietMs: number,

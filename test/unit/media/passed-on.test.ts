@@ -18,8 +18,7 @@ describe('a zero address', () => {
 
   for (const ice of [
     ['a=ice-ufrag:abcd', 'a=ice-pwd:0123456789abcdef012345', 'a=ice-options:trickle'],
-    ['a=ice-options:trickle'],
-    ['a=candidate:1 1 udp 2113937151 192.0.2.80 50000 typ host'],
+    ['a=ice-ufrag:abcd'],
   ]) {
     it(`of a browser that has not found out yet does not: ${ice.join(' ')}`, () => {
       for (const text of [

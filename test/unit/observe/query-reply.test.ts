@@ -160,7 +160,7 @@ describe('the query reply', () => {
 
   it('says when the call was stored, what it is about, its aliases and its flags', () => {
     const call = answeredCall();
-    call.offer(body(6000).replace('RTP/AVP', 'RTP/AVPF'), { metadata: 'about', toTag: 'x' });
+    call.offer(`${body(6000)}a=rtcp-fb:* nack\r\n`, { metadata: 'about', toTag: 'x' });
     const reply = query(call, { streams: [], ssrcs: [] }, { storedMicros: 5_500_000 });
     expect([...reply.keys()]).to.deep.equal([
       ...[

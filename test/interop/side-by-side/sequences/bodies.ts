@@ -50,6 +50,12 @@ export const bodySequences = [
     answer(called([audioOf(7000)], { sessionLines: ['a=recvonly'] })),
     query(),
   ),
+  ...directions.flatMap((first) =>
+    directions.map((second) =>
+      sequence(`${first} and ${second} at once`, offer(caller(6000, `a=${first}`, `a=${second}`))),
+    ),
+  ),
+  sequence('two directions of the session', offer({ sessionLines: ['a=sendonly', 'a=recvonly'] })),
   sequence(
     'original-sendrecv copies what came',
     offer(caller(6000, 'a=sendonly'), { flags: ['original-sendrecv'] }),
@@ -374,6 +380,40 @@ export const bodySequences = [
   sequence(
     'replace everything',
     ...versions(['origin', 'session-connection', 'SDP-version', 'username', 'session-name']),
+  ),
+  ...['a=ice-options:trickle', 'a=candidate:1 1 udp 2113937151 192.0.2.80 50000 typ host'].map(
+    (line) =>
+      sequence(
+        `a zero address holds in spite of ${line}`,
+        offer({ address: '0.0.0.0', media: [plain('0 8', line)] }),
+        answer(called()),
+        query(),
+      ),
+  ),
+  sequence(
+    'full-rtcp-attribute while on hold',
+    offer({ address: '0.0.0.0' }, { flags: ['full-rtcp-attribute'] }),
+    offer(
+      { address: '0.0.0.0' },
+      { flags: ['full-rtcp-attribute'], 'media-address': '203.0.113.9' },
+    ),
+  ),
+  sequence(
+    'a refused section with a zero address is not on hold',
+    offer({ address: '0.0.0.0', media: [plain('0 8'), video(0)] }),
+    answer(called([audioOf(7000), video(0)], { address: '0.0.0.0' })),
+    query(),
+  ),
+  sequence('force-relay with one port', offer({}, { ICE: 'force-relay', 'rtcp-mux': ['require'] })),
+  ...['RTP/AVP', 'RTP/AVPF'].map((protocol) =>
+    sequence(
+      `feedback of one side only, ${protocol}`,
+      offer({ media: [section('audio', 6000, protocol, '0 8', ...feedback)] }),
+      answer(called([section('audio', 7000, protocol, '0 8')])),
+      query(),
+      reoffer({ media: [section('audio', 6000, protocol, '0 8')] }),
+      query(),
+    ),
   ),
 ];
 

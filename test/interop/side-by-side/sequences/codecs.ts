@@ -32,6 +32,21 @@ const offers: readonly (readonly [codec: Keys, answered: string])[] = [
   [{ offer: ['G722', 'PCMU'] }, '0'],
   [{ strip: ['all'] }, '0'],
   [{ mask: ['PCMU'] }, '8 101'],
+  [{ strip: ['PCMA'], offer: ['PCMA'] }, '0 8'],
+  [{ strip: ['all', 'PCMA'], offer: ['PCMA'] }, '8'],
+  [{ strip: ['full', 'PCMA'], offer: ['PCMA', 'PCMU'] }, '0'],
+  [{ mask: ['PCMA'], offer: ['PCMA'] }, '8'],
+];
+
+/** Codecs with and without a second channel, told by name, clock and channels. */
+const channels = bodyOf('ann', '192.0.2.10', [
+  ...['m=audio 6000 RTP/AVP 96 97 98 9 0', 'a=rtpmap:96 opus/48000/2'],
+  ...['a=rtpmap:97 L16/44100/2', 'a=rtpmap:98 L16/44100'],
+]);
+const names = [
+  ...['opus', 'OPUS/48000/2', 'opus/48000', 'opus/48000/0', 'opus/', 'opus/0', 'opus//2'],
+  ...['opus/48k/2', 'L16', 'L16/44100', 'L16/44100/', 'L16/44100/1', 'L16/44100/2', 'L16//2'],
+  ...['G722/8000', 'G722/16000', 'PCMU/8000/1', 'PCMU/8000/2'],
 ];
 
 const answers: readonly (readonly [name: string, keys: NgDictionary])[] = [
@@ -49,6 +64,10 @@ export const codecSequences: readonly Sequence[] = [
       reoffer(offered),
     ),
   ),
+  ...names.flatMap((name) => [
+    sequence(`stripped: ${name}`, offer(channels, { codec: { strip: [name] } })),
+    sequence(`excepted: ${name}`, offer(channels, { codec: { strip: ['all'], except: [name] } })),
+  ]),
   sequence(
     'codecs by flag words',
     offer(offered, {

@@ -2,16 +2,20 @@
 import {
   answer,
   command,
+  datagrams,
   hangUp,
   media,
   offer,
   phone,
+  phoneWith,
   query,
   reoffer,
   report,
   sequence,
   wait,
+  type Sequence,
 } from '../sequence.js';
+import type { MediaSection } from '../../../support/sdp.js';
 import type { NgDictionary } from '../../../support/bencode.js';
 
 /** Longer than the learning time of 3 s, which rtpengine counts in whole seconds. */
@@ -21,7 +25,35 @@ function established(keys: NgDictionary = {}): readonly ReturnType<typeof offer>
   return [offer(phone('a'), keys), answer(phone('x'), keys)];
 }
 
+const receiverReport = Buffer.from('80c900010a0b0c0d', 'hex');
+const pictureLoss = Buffer.from('81ce00020a0b0c0d0a0b0c0e', 'hex');
+
+/** RTCP feedback between two profiles, where both sides announce it (a=rtcp-fb) or neither does. */
+const feedbackBetween = (caller: string, callee: string, lines: readonly string[]): Sequence => {
+  const section =
+    (protocol: string) =>
+    (port: number): MediaSection => ({
+      ...{ port, protocol, formats: '0 8 101' },
+      lines: ['a=rtpmap:101 telephone-event/8000', 'a=rtcp-mux', ...lines],
+    });
+  const reports = [receiverReport, pictureLoss, Buffer.concat([receiverReport, pictureLoss])];
+  return sequence(
+    `feedback from ${caller} to ${callee}${lines.length > 0 ? ', announced' : ''}`,
+    offer(phoneWith('a', section(caller)), { 'transport-protocol': callee }),
+    answer(phoneWith('x', section(callee))),
+    datagrams('a', reports),
+    datagrams('x', reports),
+  );
+};
+
+const profiles = ['RTP/AVP', 'RTP/AVPF'] as const;
+
 export const trafficSequences = [
+  ...profiles.flatMap((caller) =>
+    profiles.flatMap((callee) =>
+      [[], ['a=rtcp-fb:* nack pli']].map((lines) => feedbackBetween(caller, callee, lines)),
+    ),
+  ),
   sequence(
     'media both ways and the statistics',
     ...established(),
