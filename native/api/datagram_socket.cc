@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "addon_state.h"
@@ -167,6 +168,7 @@ void DatagramSocket::receive() {
     const Micros now = monotonic_micros();
     commands_.await(now);
     answers_.await(now);
+    turned_ = false;
   }
   attend();
 }
@@ -193,9 +195,7 @@ void DatagramSocket::work() {
 void DatagramSocket::attend() {
   if (handles_ == nullptr)
     return;
-  const Micros now = monotonic_micros();
-  const bool looks = may_look() && (commands_.lasts(now) | answers_.lasts(now));
-  if (looks || !intake_.empty())
+  if (!intake_.empty() || looks(monotonic_micros()))
     uv_idle_start(&handles_->idle, on_idle);
   else
     uv_idle_stop(&handles_->idle);
@@ -203,10 +203,34 @@ void DatagramSocket::attend() {
 
 void DatagramSocket::on_idle(uv_idle_t* idle) {
   auto* self = static_cast<DatagramSocket*>(idle->data);
-  if (self->intake_.empty())
-    self->attend();
-  else
+  if (!self->intake_.empty())
     self->receive();
+  else if (self->turned_)
+    self->look();
+  else
+    self->turned_ = true;
+}
+
+/// As long as the loop has nothing to do, without turning it: Node makes an object in each turn. At
+/// least one turn is between what has come and this, so that everything that it has led to is done.
+void DatagramSocket::look() {
+  uv_loop_t* loop = handles_->idle.loop;
+  uv_idle_stop(&handles_->idle);
+  if (queue_.empty() && uv_backend_timeout(loop) != 0) {
+    pollfd anything{uv_backend_fd(loop), POLLIN, 0};
+    while (looks(monotonic_micros()) && poll(&anything, 1, 0) == 0) {
+    }
+  }
+  turned_ = false;
+  attend();
+}
+
+bool DatagramSocket::looks(Micros now) {
+  if (!may_look())
+    return false;
+  // Each is told when its time is over.
+  const bool for_answers = answers_.lasts(now);
+  return commands_.lasts(now) || for_answers;
 }
 
 /// Empties the socket's buffer.
@@ -316,6 +340,7 @@ void DatagramSocket::on_prepare(uv_prepare_t* prepare) {
   self->answers_.note(monotonic_micros(), self->is_crowded());
   self->flush();
   self->commands_.await(monotonic_micros());
+  self->turned_ = false;
   self->attend();
 }
 

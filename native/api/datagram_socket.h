@@ -62,6 +62,8 @@ private:
   bool hand_over();
   bool is_crowded();
   void attend();
+  void look();
+  bool looks(Micros now);
   void flush();
   void wait_until_writable(bool wanted);
   void shut_down();
@@ -87,6 +89,8 @@ private:
   Attention answers_{200, 1000};
   /// Of the messages handed over in this turn one was a command.
   bool commanded_ = false;
+  /// The loop has turned since something came.
+  bool turned_ = false;
   /// How often this thread has lost its processor.
   long preempted_ = 0;
   std::vector<Outgoing> queue_;
