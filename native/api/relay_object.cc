@@ -232,6 +232,7 @@ Napi::Object event_object(Napi::Env env, const TransportEventRecord& record) {
   if ((record.events & kSrtpIndex) != 0) {
     const srtp::SourceIndexes& indexes = record.indexes;
     object.Set("sends", Napi::Boolean::New(env, record.purpose == srtp::Purpose::kProtect));
+    object.Set("former", Napi::Boolean::New(env, record.former));
     object.Set("ssrc", Napi::Number::New(env, indexes.ssrc));
     object.Set("rtpIndex", number(env, indexes.has_rtp ? static_cast<std::int64_t>(indexes.rtp)
                                                        : std::int64_t{-1}));

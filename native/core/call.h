@@ -56,6 +56,8 @@ struct TransportConfig {
   srtp::Sender* sender = nullptr;
   /// What came by before `receiver`, and is taken until something has come by that; null: nothing.
   srtp::Receiver* former = nullptr;
+  /// What went by before `sender`, and does while packets come by `former`; null: as now.
+  srtp::Sender* former_sender = nullptr;
   /// What arrives belongs to it; the first one of a bundle.
   const StreamConfig* stream = nullptr;
   /// null: it has one stream.

@@ -176,6 +176,7 @@ bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& tra
     return true;
   case 6:
     transport.former = reader.number<std::uint16_t>();
+    transport.former_protect = reader.number<std::uint16_t>();
     return true;
   default:
     return false;
@@ -327,6 +328,7 @@ PlanError check_references(const PlanSpec& plan) {
   for (const TransportSpec& transport : plan.transports) {
     if (!fits(plan, transport.unprotect, srtp::Purpose::kUnprotect) ||
         !fits(plan, transport.former, srtp::Purpose::kUnprotect) ||
+        !fits(plan, transport.former_protect, srtp::Purpose::kProtect) ||
         !fits(plan, transport.protect, srtp::Purpose::kProtect))
       return PlanError::kUnknownId;
     if (transport.egress_port != kNoPort && !ports.contains(transport.egress_port))

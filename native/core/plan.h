@@ -45,6 +45,8 @@
 //              | u32 generation | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to
 //              SHA-512) | digest
 //   former:    u16 session that unprotected, and does until the present one has
+//              | u16 session that protected, and does while packets come by the former (0xffff:
+//              none)
 //   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
 //              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
 //   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
@@ -212,6 +214,7 @@ struct TransportSpec {
   std::uint16_t unprotect = kNoSession;
   /// What did before; see `TransportConfig::former`.
   std::uint16_t former = kNoSession;
+  std::uint16_t former_protect = kNoSession;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
   Boxed<IceSpec> ice;

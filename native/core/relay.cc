@@ -573,6 +573,9 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
       config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
     if (spec.former != kNoSession)
       config.former = call.sessions.at(plan.sessions[spec.former].identity)->receiver.get();
+    if (spec.former_protect != kNoSession)
+      config.former_sender =
+          call.sessions.at(plan.sessions[spec.former_protect].identity)->sender.get();
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
     for (const std::uint32_t id : spec.ports)
@@ -871,6 +874,7 @@ void Relay::drain_progress() {
     while (worker->take_progress(progress)) {
       TransportEventRecord record = about(*progress.transport, kSrtpIndex);
       record.purpose = progress.purpose;
+      record.former = progress.former;
       record.indexes = progress.indexes;
       events_.push_back(std::move(record));
     }

@@ -67,6 +67,8 @@ struct TransportEventRecord {
   int send_error = 0;
   /// With kSrtpIndex alone: how far a source of the transport's SRTP has come in one direction.
   srtp::Purpose purpose = srtp::Purpose::kProtect;
+  /// By the keys of before.
+  bool former = false;
   srtp::SourceIndexes indexes;
   /// With kIceSelected or kIceStatus.
   std::uint32_t ice_port = kNoPort;

@@ -19,6 +19,10 @@
 
 namespace rtprelay {
 
+/// A peer that was last heard by its former keys so long ago may have the present ones by now, and
+/// be silent.
+constexpr Micros kFormerKeysMicros = 1'000'000;
+
 struct Association;
 struct TransportConfig;
 
@@ -115,6 +119,9 @@ struct Transport : MailboxLink {
   /// Of the snapshot's transport; something has been authentic by what came after it.
   const srtp::Receiver* former = nullptr;
   bool rekeyed = false;
+  /// Its peer goes on with the former keys, last heard then: so do we. null: with the present ones.
+  srtp::Sender* former_sender = nullptr;
+  Micros former_heard = 0;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
   /// Where packets leave since ICE has chosen; null: where the plan says.

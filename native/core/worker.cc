@@ -243,6 +243,8 @@ void Worker::install_transport(const TransportConfig& transport) {
     state.former = transport.former;
     state.rekeyed = false;
   }
+  if (state.former_sender != transport.former_sender)
+    state.former_sender = nullptr;
   state.planned_egress = transport.egress;
   state.nat_wait = transport.has(kNatWait);
   if (dormant_) {
@@ -461,11 +463,20 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
   };
   srtp::Outcome outcome = read_by(*transport.receiver);
   if (transport.former != nullptr && !transport.state->rekeyed) {
-    transport.state->rekeyed = outcome.status == srtp::Status::kDone;
-    if (!transport.state->rekeyed) {
+    Transport& state = *transport.state;
+    state.rekeyed = outcome.status == srtp::Status::kDone;
+    if (state.rekeyed) {
+      state.former_sender = nullptr;
+      // That the present ones are in use, too, though its sources may be known of old.
+      outcome.progressed = true;
+    } else {
       outcome = read_by(*transport.former);
       // The store knows of the present keys alone.
       outcome.progressed = false;
+      if (outcome.status == srtp::Status::kDone) {
+        state.former_sender = transport.former_sender;
+        state.former_heard = now_;
+      }
     }
   }
   switch (outcome.status) {
@@ -481,14 +492,14 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
   }
   packet.bytes = packet.bytes.first(outcome.size);
   if (outcome.progressed)
-    note_progress(*transport.state, *transport.receiver, srtp::Purpose::kUnprotect,
+    note_progress(*transport.state, *transport.receiver, srtp::Purpose::kUnprotect, false,
                   read_u32(packet.bytes, rtcp ? 4 : 8));
   return true;
 }
 
 void Worker::note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
-                           std::uint32_t ssrc) {
-  SrtpProgress progress{&transport, purpose, {}};
+                           bool former, std::uint32_t ssrc) {
+  SrtpProgress progress{&transport, purpose, former, {}};
   // A full ring loses a report; the next one is not far.
   if (session.indexes_of(ssrc, progress.indexes) && progress_.push(progress))
     raise(transport, kSrtpIndex);
@@ -741,7 +752,8 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
     std::span<const std::uint8_t> bytes = packet.bytes;
     if (!route.unchanged()) {
       // With the same keys for several the same packet is made once: its index is used up.
-      const bool again = earlier != nullptr && route.changes_like(*earlier);
+      const bool again = earlier != nullptr && route.changes_like(*earlier) &&
+                         route.to->former_sender == earlier->to->former_sender;
       if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
         earlier = nullptr;
         continue;
@@ -814,6 +826,11 @@ bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<s
   refused = DropReason::kNoKey;
   if (sender == nullptr)
     return false;
+  if (to.former_sender != nullptr && now_ - to.former_heard > kFormerKeysMicros)
+    to.former_sender = nullptr;
+  const bool former = to.former_sender != nullptr;
+  if (former)
+    sender = to.former_sender;
   const srtp::Outcome outcome =
       rtcp ? sender->protect_rtcp(room, size) : sender->protect_rtp(room, size);
   switch (outcome.status) {
@@ -831,7 +848,7 @@ bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<s
   }
   size = outcome.size;
   if (outcome.progressed)
-    note_progress(to, *sender, srtp::Purpose::kProtect, read_u32(room, rtcp ? 4 : 8));
+    note_progress(to, *sender, srtp::Purpose::kProtect, former, read_u32(room, rtcp ? 4 : 8));
   return true;
 }
 

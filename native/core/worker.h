@@ -48,6 +48,8 @@ constexpr std::size_t kQualitySamples = 1024;
 struct SrtpProgress {
   Transport* transport = nullptr;
   srtp::Purpose purpose = srtp::Purpose::kProtect;
+  /// The session is `TransportConfig::former_sender`.
+  bool former = false;
   srtp::SourceIndexes indexes;
 };
 
@@ -235,7 +237,7 @@ private:
   bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size, DropReason& refused);
   void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
-                     std::uint32_t ssrc);
+                     bool former, std::uint32_t ssrc);
   void queue(const OutPacket& packet);
   void note_send_failure(Transport& transport, int error);
   void note_unreachable(Transport& transport, const InPacket& error);

@@ -279,13 +279,14 @@ export interface Media {
   carried: Carried;
 }
 
-/** What a side has encrypted with. */
+/** What a side has encrypted with, and what we have. */
 export interface FormerKey {
   readonly line: CryptoLine;
-  /** How far its sources had come. */
+  /** Ours, with which the side goes on, too; null: it is the present one. */
+  readonly send: CryptoLine | null;
+  /** How far their sources had come. */
   readonly indexes: readonly StoredSrtpIndexes[];
-  /** Another process knew more of them. */
-  readonly resumed: boolean;
+  readonly resume: SrtpResume;
 }
 
 /** Of a media, how it shares a transport. */

@@ -127,6 +127,7 @@ class SessionTable {
       if (srtp === null) continue;
       this.#add(1, srtp.receive);
       this.#add(1, srtp.former ?? null);
+      this.#add(0, srtp.formerSend ?? null);
       this.#add(0, srtp.send);
     }
   }
@@ -176,7 +177,7 @@ const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.le
 
 /** Upper bound of the bytes of a transport's sections but for its table. */
 function sectionsBound({ ice, dtls, srtp }: TransportPlan): number {
-  let size = srtp?.former === undefined ? 0 : 5;
+  let size = srtp?.former === undefined ? 0 : 7;
   if (dtls !== null) size += 11 + (dtls.fingerprint?.digest.length ?? 0);
   if (ice === null) return size;
   size += 24 + credentialsSize(ice.local) + (ice.remote === null ? 0 : credentialsSize(ice.remote));
@@ -221,8 +222,8 @@ const bounds = {
       if (dtls !== null)
         size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
       if (srtp !== null)
-        for (const session of [srtp.receive, srtp.send, srtp.former ?? null])
-          size += sessionBound(session);
+        for (const each of [srtp.receive, srtp.send, srtp.former, srtp.formerSend])
+          size += sessionBound(each ?? null);
     }
     return size;
   },
@@ -447,6 +448,7 @@ export class PlanEncoder {
     if (former !== undefined) {
       this.#section(sectionTags.former, () => {
         this.#u16(sessions.position(1, former));
+        this.#u16(sessions.position(0, transport.srtp?.formerSend));
       });
     }
   }

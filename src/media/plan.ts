@@ -15,6 +15,7 @@ import {
 import { extensionRewrite } from './bundle/extensions.js';
 import { Bundles } from './bundle/plan.js';
 import { isSameCodec } from './codec-lists.js';
+import { directionInUse, receivesFrom } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { RewritePlan } from './packet-plan.js';
 import { ownRtcpOf } from './plan-streams.js';
@@ -408,7 +409,7 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
-    ...(media.formerKey === null ? {} : { former: formerSession(media.formerKey) }),
+    ...(media.formerKey === null ? {} : formerSessions(media.formerKey, media)),
   };
 }
 
@@ -438,8 +439,16 @@ function sessionPlan(
   return line === null ? null : sessionOf(line, media.srtpResume[direction]);
 }
 
-const formerSession = ({ line, indexes, resumed }: FormerKey): SrtpSessionPlan =>
-  sessionOf(line, resumed ? indexes : null);
+/** Whoever sends nothing does not show by which keys it goes on. */
+const formerSessions = (
+  { line, send, resume }: FormerKey,
+  media: Media,
+): Pick<NonNullable<TransportPlan['srtp']>, 'former' | 'formerSend'> => ({
+  former: sessionOf(line, resume.receive),
+  ...(send === null || !receivesFrom(directionInUse(media))
+    ? {}
+    : { formerSend: sessionOf(send, resume.send) }),
+});
 
 /** @param resumed what is known of its sources; null: it begins here. */
 function sessionOf(line: CryptoLine, resumed: SrtpResume['receive']): SrtpSessionPlan {

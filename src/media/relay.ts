@@ -193,6 +193,8 @@ export interface TransportPlan {
     readonly send: SrtpSessionPlan | null;
     /** What came by before: taken as well until something is authentic by `receive`. */
     readonly former?: SrtpSessionPlan;
+    /** What went by before, beside `former`: while something comes by that, what goes is protected by this one. */
+    readonly formerSend?: SrtpSessionPlan;
   } | null;
 }
 
@@ -564,6 +566,8 @@ export type RelayEvent =
       readonly callId: string;
       readonly transportId: number;
       readonly direction: 'receive' | 'send';
+      /** By the keys of before (`TransportPlan.srtp.formerSend`). */
+      readonly isFormer: boolean;
       readonly indexes: SrtpIndexes;
     }
   | {

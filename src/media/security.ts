@@ -211,12 +211,19 @@ class Former {
     const [was, is] = [this.#used.sdes, this.media.sdes];
     const before = was?.passthrough === false ? was.receive : null;
     if (before === null || is === null || is.receive === null || is.passthrough) return null;
-    if (lineKey(before) === lineKey(is.receive)) return this.media.formerKey;
+    const known = this.media.formerKey;
+    if (lineKey(before) === lineKey(is.receive)) return known;
     const { srtpIndexes, srtpResume } = this.#indexes;
+    // What nothing has come by was refused: the side is where it was before that.
+    if (known !== null && !srtpIndexes.some(({ direction }) => direction === 'receive'))
+      return lineKey(known.line) === lineKey(is.receive) ? null : known;
+    const ours = was?.send ?? null;
+    const send = lineKey(ours) === lineKey(is.send) ? null : ours;
     return {
       line: before,
-      indexes: srtpIndexes.filter(({ direction }) => direction === 'receive'),
-      resumed: srtpResume.receive !== null,
+      send,
+      indexes: srtpIndexes.filter(({ direction }) => direction === 'receive' || send !== null),
+      resume: srtpResume,
     };
   }
 

@@ -163,6 +163,7 @@ interface NativeEvent {
   readonly sendErrno?: string;
   /** With bit 8, and then none of the others. -1: none. */
   readonly sends?: boolean;
+  readonly former?: boolean;
   readonly ssrc?: number;
   readonly rtpIndex?: number;
   readonly rtcpIndex?: number;
@@ -434,7 +435,7 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
   for (const event of batch) {
     const { callId, transportId, bits, generation, endpoint, confirmed } = event;
     if ((bits & srtpIndexBit) !== 0) {
-      const { sends, ssrc = 0, rtpIndex = -1, rtcpIndex = -1, offset = 0 } = event;
+      const { sends, former, ssrc = 0, rtpIndex = -1, rtcpIndex = -1, offset = 0 } = event;
       const indexes: SrtpIndexes = {
         ssrc,
         rtp: rtpIndex < 0 ? null : rtpIndex,
@@ -442,7 +443,8 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
         offset,
       };
       const direction = sends === true ? 'send' : 'receive';
-      events.push({ type: 'srtp-index', callId, transportId, direction, indexes });
+      const isFormer = former === true;
+      events.push({ type: 'srtp-index', callId, transportId, direction, isFormer, indexes });
       continue;
     }
     if ((bits & ssrcLearnedBit) !== 0) {

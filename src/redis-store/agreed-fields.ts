@@ -2,14 +2,14 @@
 import { agreedOf, inUse } from '../media/agreed.js';
 import type { AgreedSecurity, FormerKey, Media } from '../media/call-state.js';
 import type { MediaDirection } from '../media/media-attributes.js';
-import { cryptoLineText, readCryptoLine } from '../media/sdes/crypto-line.js';
+import { cryptoLineText, readCryptoLine, type CryptoLine } from '../media/sdes/crypto-line.js';
 import { sdesMarks, sdesOf } from '../media/sdes/stored.js';
 import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
 import { extraFields, packList, unpackList } from './schema.js';
 import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
-import { readSrtpIndexes, srtpIndexText } from './srtp-indexes.js';
+import { readSrtpIndexes, reservedIndexes, resumeFrom, srtpIndexText } from './srtp-indexes.js';
 import { FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -61,18 +61,24 @@ export function readAgreed(media: FieldReader, medias: number): AgreedSecurity |
 /** What its side encrypted with before (`Media.formerKey`), which counts until something comes by the present key. */
 export function putFormerKey(fields: Fields, { formerKey }: Media): void {
   if (formerKey === null) return;
-  const line = cryptoLineText(formerKey.line, { pad: false, lifetime: false });
-  fields.put(extraFields.formerKey, packList([line, srtpIndexText(formerKey.indexes)]));
+  const { line, send, indexes } = formerKey;
+  const text = (each: CryptoLine): string => cryptoLineText(each, { pad: false, lifetime: false });
+  const ours = send === null ? [] : [text(send)];
+  fields.put(extraFields.formerKey, packList([text(line), srtpIndexText(indexes), ...ours]));
 }
 
 /** null: there is none, or it cannot be read: the present one is what counts. */
 export function readFormerKey(media: FieldReader): FormerKey | null {
   const text = media.optional(extraFields.formerKey);
   if (text === null) return null;
-  const [written = '', indexes = ''] = unpackList(text);
+  const [written = '', indexText = '', ours = ''] = unpackList(text);
   const line = readCryptoLine(written);
   if (typeof line === 'string') return null;
-  return { line, indexes: readSrtpIndexes(indexes), resumed: true };
+  const send = readCryptoLine(ours);
+  const known = readSrtpIndexes(indexText);
+  const resume = resumeFrom(known);
+  const indexes = reservedIndexes(known, resume);
+  return { line, send: typeof send === 'string' ? null : send, indexes, resume };
 }
 
 const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];

@@ -18,11 +18,10 @@ const call = { 'call-id': 'reoffers', 'from-tag': 'secure', 'to-tag': 'plain' };
 
 /** A phone with SDES, whose key is of so many times the byte. */
 const keyOf = (byte: number): Buffer => Buffer.alloc(30, byte);
-const sdesSdp = (port: number, key: Buffer): string =>
-  audioSdp(port, [`a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:${key.toString('base64')}`]).replace(
-    'RTP/AVP',
-    'RTP/SAVP',
-  );
+const sdesSdp = (port: number, key: Buffer, tag = 1): string =>
+  audioSdp(port, [
+    `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${key.toString('base64')}`,
+  ]).replace('RTP/AVP', 'RTP/SAVP');
 
 describe('later offers and answers of a call', function () {
   this.timeout(60_000);
@@ -218,8 +217,8 @@ describe('later offers and answers of a call', function () {
       const payload = Buffer.alloc(size, 7);
       return rtpPacket({ sequenceNumber, timestamp: 0, ssrc: 7, payload });
     };
-    const negotiate = async (key: Buffer): Promise<Buffer> => {
-      toSecure = mediaTarget(await ask({ ...keys, sdp: sdesSdp(phone.port, key) }));
+    const negotiate = async (key: Buffer, tag = 1): Promise<Buffer> => {
+      toSecure = mediaTarget(await ask({ ...keys, sdp: sdesSdp(phone.port, key, tag) }));
       const told = await ask({ command: 'answer', ...call, sdp: audioSdp(plain.port) });
       toRelay = mediaTarget(told);
       return Buffer.from(/inline:([A-Za-z0-9+/]{40})/.exec(told)?.[1] ?? '', 'base64');
@@ -253,6 +252,18 @@ describe('later offers and answers of a call', function () {
       expect(plain.rtp.some(({ bytes }) => bytes.length === late.length)).to.equal(false);
       // Back again in a later negotiation, it is another one's turn to be the former.
       await passes(keyOf(1), await negotiate(keyOf(1)));
+      // Under another tag we have another key as well, and two of them are refused: what was good is still.
+      for (const [byte, tag] of [
+        [3, 2],
+        [4, 3],
+      ] as const) {
+        const refused = await negotiate(keyOf(byte), tag);
+        expect(refused.equals(ours)).to.equal(false);
+        await passes(keyOf(1), ours);
+      }
+      const last = await negotiate(keyOf(5), 4);
+      await passes(keyOf(1), ours);
+      await passes(keyOf(5), last);
     } finally {
       phone.close();
     }

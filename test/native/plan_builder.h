@@ -196,7 +196,10 @@ inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSp
     if (transport.table)
       section(3, [&] { table(*transport.table); });
     if (transport.former != kNoSession)
-      section(6, [&] { number(transport.former); });
+      section(6, [&] {
+        number(transport.former);
+        number(transport.former_protect);
+      });
   };
   const auto write_stream = [&](const StreamSpec& stream) {
     const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;

@@ -189,6 +189,50 @@ TEST("what came by former keys is taken until something has come by the present 
   CHECK(arrives(*next, 2));
 }
 
+TEST("what goes is encrypted by our former key while packets come by the peer's") {
+  TestRelay relay;
+  SecureCall call;
+  CHECK(relay.apply(call.plan));
+  const auto ours = srtp::Receiver::create(keys(2));
+  const auto next_of_ours = srtp::Receiver::create(keys(4));
+  std::uint16_t sequence = 0;
+  const auto goes_by = [&](srtp::Receiver& receiver) {
+    call.phones[0].send_bytes(call.facing(0), rtp(++sequence));
+    return unprotect(receiver, call.phones[1].receive()) == rtp(sequence);
+  };
+  const auto arrives = [&](srtp::Sender& sender) {
+    call.phones[1].send_bytes(call.facing(1), protect(sender, rtp(++sequence)));
+    return call.phones[0].receive() == rtp(sequence);
+  };
+  CHECK(arrives(*call.their_sender));
+  CHECK(goes_by(*ours));
+  call.plan.sessions[0] = session(srtp::Purpose::kUnprotect, 3);
+  call.plan.sessions[1] = session(srtp::Purpose::kProtect, 4);
+  call.plan.sessions.push_back(session(srtp::Purpose::kUnprotect, 1));
+  call.plan.sessions.push_back(session(srtp::Purpose::kProtect, 2));
+  call.plan.transports[1].former = 2;
+  call.plan.transports[1].former_protect = 3;
+  CHECK(relay.apply(call.plan));
+  // A busy machine may take longer than a silence that counts.
+  const auto goes_on = [&] {
+    return eventually([&] { return arrives(*call.their_sender) && goes_by(*ours); });
+  };
+  CHECK(goes_by(*next_of_ours));
+  CHECK(goes_on());
+  // Another plan of the same keys, as for a second answer.
+  call.plan.transports[1].generation += 1;
+  CHECK(relay.apply(call.plan));
+  CHECK(goes_on());
+  // It has been silent for so long that it may have the present ones.
+  CHECK(eventually([&] { return goes_by(*next_of_ours); }));
+  CHECK(goes_on());
+  const auto next = srtp::Sender::create(keys(3));
+  CHECK(arrives(*next));
+  CHECK(goes_by(*next_of_ours));
+  call.phones[1].send_bytes(call.facing(1), protect(*call.their_sender, rtp(++sequence)));
+  CHECK(goes_by(*next_of_ours));
+}
+
 TEST("a packet for two sides with the same keys is encrypted once") {
   TestRelay relay;
   SecureCall call;

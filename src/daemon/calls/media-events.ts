@@ -114,6 +114,24 @@ function applyToCall(
   void table.commit(next, { media: 'known', save });
 }
 
+function withProgress(
+  list: readonly StoredSrtpIndexes[],
+  events: readonly SrtpIndexEvent[],
+): readonly StoredSrtpIndexes[] {
+  const known = new Map(list.map((each) => [keyOf(each), each]));
+  for (const { direction, indexes } of events) {
+    const entry: StoredSrtpIndexes = { direction, ...indexes };
+    const before = known.get(keyOf(entry));
+    // RTP and RTCP on ports of their own have keys of their own, by DTLS.
+    known.set(keyOf(entry), {
+      ...entry,
+      rtp: entry.rtp ?? before?.rtp ?? null,
+      rtcp: entry.rtcp ?? before?.rtcp ?? null,
+    });
+  }
+  return [...known.values()];
+}
+
 /** How far each source of the medias' SRTP has come, for whoever continues the call. */
 function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): CallState {
   if (events.length === 0) return state;
@@ -121,19 +139,14 @@ function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): C
   const medias = state.medias.map((media) => {
     const own = events.filter(({ transportId }) => mediaOf.get(transportId) === media.id);
     if (own.length === 0) return media;
-    const known = new Map(media.srtpIndexes.map((each) => [keyOf(each), each]));
-    for (const { direction, indexes } of own) {
-      const entry: StoredSrtpIndexes = { direction, ...indexes };
-      const before = known.get(keyOf(entry));
-      // RTP and RTCP on ports of their own have keys of their own, by DTLS.
-      known.set(keyOf(entry), {
-        ...entry,
-        rtp: entry.rtp ?? before?.rtp ?? null,
-        rtcp: entry.rtcp ?? before?.rtcp ?? null,
-      });
-    }
     const changed = copyOfMedia(media);
-    changed.srtpIndexes = [...known.values()];
+    const [former, present] = [true, false].map((is) =>
+      own.filter(({ isFormer }) => isFormer === is),
+    );
+    changed.srtpIndexes = withProgress(media.srtpIndexes, present ?? []);
+    const { formerKey } = media;
+    if (formerKey !== null && formerKey.send !== null)
+      changed.formerKey = { ...formerKey, indexes: withProgress(formerKey.indexes, former ?? []) };
     return changed;
   });
   const next = shallowCopyOf(state);

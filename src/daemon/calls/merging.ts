@@ -32,6 +32,9 @@ function resumable(call: CallState, statistics: CallStatistics): CallState {
     if (media.sdes === null && !keyed.has(media.id)) return media;
     const resumed = copyOfMedia(media);
     resumed.srtpResume = resumeFrom(media.srtpIndexes);
+    const { formerKey } = media;
+    if (formerKey !== null)
+      resumed.formerKey = { ...formerKey, resume: resumeFrom(formerKey.indexes) };
     return resumed;
   });
   return next;

@@ -225,6 +225,34 @@ const agreed = (medias: number): fc.Arbitrary<AgreedSecurity> =>
       }),
   );
 
+const cryptoLines = fc.record({
+  tag: fc.nat(1000),
+  suite: fc.constant('AES_CM_128_HMAC_SHA1_80' as const),
+  key: fc.constantFrom('A'.repeat(40), `${'+/z9'.repeat(10)}`),
+  mki: fc.constantFrom(null, { value: '7', length: 4 }),
+  unencryptedSrtp: fc.boolean(),
+  unencryptedSrtcp: fc.boolean(),
+  unauthenticatedSrtp: fc.boolean(),
+});
+
+/** As who has read it knows it: of what is sent nothing, since that goes on from somewhere above. */
+const formerKeys = fc
+  .record({
+    line: cryptoLines,
+    send: fc.option(cryptoLines),
+    indexes: fc.array(
+      fc.record({
+        direction: fc.constant('receive' as const),
+        ssrc: fc.nat(0xffff_ffff),
+        rtp: fc.option(fc.nat(0xffff_ffff)),
+        rtcp: fc.option(fc.nat(0xffff)),
+        offset: fc.constant(0),
+      }),
+      { maxLength: 3 },
+    ),
+  })
+  .map((each) => ({ ...each, resume: { receive: each.indexes, send: [] } }));
+
 function mediaOf(
   id: number,
   participantId: number,
@@ -277,32 +305,7 @@ function mediaOf(
         endpointLearning: fc.constantFrom(...learningValues),
         ssrcTable: fc.constant([]),
         sdes: fc.constant(null),
-        formerKey: fc.option(
-          fc.record({
-            line: fc.record({
-              tag: fc.nat(1000),
-              suite: fc.constant('AES_CM_128_HMAC_SHA1_80' as const),
-              key: fc.constantFrom('A'.repeat(40), `${'+/z9'.repeat(10)}`),
-              mki: fc.constantFrom(null, { value: '7', length: 4 }),
-              unencryptedSrtp: fc.boolean(),
-              unencryptedSrtcp: fc.boolean(),
-              unauthenticatedSrtp: fc.boolean(),
-            }),
-            indexes: fc.array(
-              fc.record({
-                direction: fc.constant('receive' as const),
-                ssrc: fc.nat(0xffff_ffff),
-                rtp: fc.option(fc.nat(0xffff_ffff)),
-                rtcp: fc.option(fc.nat(0xffff)),
-                offset: fc.constant(0),
-              }),
-              { maxLength: 3 },
-            ),
-            // As who has read it knows it.
-            resumed: fc.constant(true),
-          }),
-          { freq: 3 },
-        ),
+        formerKey: fc.option(formerKeys, { freq: 3 }),
         srtpIndexes: fc.constant([]),
         srtpResume: fc.constant(nothingToResume),
         agreed: fc.option(agreed(all), { freq: 3 }),
