@@ -128,9 +128,7 @@ function signal(
     for (const pair of pairs) {
       warnings.push(...applySection(draft, kind, pair, request, context));
       assignPorts(kind, draft, pair, choices, request, context);
-      const [offerer, answerer] =
-        kind === 'offer' ? [pair.sender, pair.receiver] : [pair.receiver, pair.sender];
-      applyEcho(offerer, answerer, request.mediaEcho);
+      applyEcho(pair.sender, pair.receiver, request.mediaEcho);
     }
     shareTransports(draft, pairs);
   } catch (error) {

@@ -15,7 +15,7 @@ import {
 } from './dtls/negotiation.js';
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
-import { applySdes, forgetIndexes, withoutSdes } from './sdes/apply.js';
+import { applySdes, hasKeysOfItsOwn, forgetIndexes, withoutSdes } from './sdes/apply.js';
 import { lineKey, readCryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
@@ -104,7 +104,10 @@ function isDtlsWanted(pair: MediaPair, request: SignallingRequest, before: Befor
   }
   // Plain RTP with the choice of SRTP (RFC 8643): as it came, or as is asked for.
   const isPassedOn = request.transportProtocol === null && receiver.protocol === sender.protocol;
-  return request.opportunistic.offers || (isPassedOn && (speaksDtls(sender) || hasCrypto(pair)));
+  const isOffered =
+    request.opportunistic.offers && (request.flags.has('reset') || !hasDeclinedDtls(receiver));
+  const offersKeys = hasCrypto(pair) && !hasKeysOfItsOwn(sender, receiver);
+  return isOffered || (isPassedOn && (speaksDtls(sender) || offersKeys));
 }
 
 /** Plain RTP was offered with the choice of SRTP, and the answerer takes nothing but plain RTP. */
@@ -411,7 +414,7 @@ const sdesRequestOf = (
   kind: SignallingKind,
   request: SignallingRequest,
   sides: Sides,
-  { senderProtocol }: Before,
+  { senderProtocol, receiverProtocol }: Before,
   {
     isShared,
     isAlike,
@@ -421,6 +424,7 @@ const sdesRequestOf = (
   kind,
   options: request.sdes,
   opportunistic: request.opportunistic.offers,
+  receiverWasPlain: !isSecureProtocol(receiverProtocol),
   recrypt: isShared || request.flags.has('recrypt'),
   keepsProtocol: request.transportProtocol === null && isAlike,
   ...sides,

@@ -20,6 +20,8 @@ export interface SdesRequest {
   readonly options: SdesWords;
   /** Keys go with plain RTP, if the other side likes (RFC 8643). */
   readonly opportunistic: boolean;
+  /** The receiver had plain RTP as its protocol: keys it has all the same were a choice. */
+  readonly receiverWasPlain: boolean;
   readonly recrypt: boolean;
   /** The request names no protocol: keys that came with plain RTP are passed on. */
   readonly keepsProtocol: boolean;
@@ -52,6 +54,10 @@ function linesOf(section: SdpMedia, warnings: string[]): readonly CryptoLine[] {
 const hasKeys = (sdes: SdesState | null): boolean =>
   sdes !== null && (sdes.receive !== null || sdes.send !== null);
 
+/** What the sender of an offer encrypts is decrypted here: the receiver has no keys. */
+export const hasKeysOfItsOwn = (sender: Media, receiver: Media): boolean =>
+  hasKeys(sender.sdes) && !hasKeys(receiver.sdes);
+
 /** null: there is nothing to keep of the former negotiation, or DTLS does it. */
 function orNull(media: Media, sdes: SdesState, dtls: boolean): SdesState | null {
   if (hasKeys(sdes) || sdes.offered.length + sdes.own.length > 0) return sdes;
@@ -68,12 +74,15 @@ function applyOffer(pair: SecuredPair, request: SdesRequest, warnings: string[])
   const { section, sender, receiver } = pair;
   const received = linesOf(section, warnings);
   const formerly = sender.sdes?.offered ?? [];
+  const endHere = hasKeysOfItsOwn(sender, receiver);
   const offered = linesToChooseFrom(received, request.options);
   const heard = { ...(sender.sdes ?? withoutKeys), offered, own: [] };
   sender.sdes = orNull(sender, heard, request.senderDtls);
   const required = isSecureProtocol(receiver.protocol);
+  // Plain RTP with the choice of SRTP: keys that end here are not offered on, those in use are offered again.
+  const hasChosenKeys = request.receiverWasPlain && hasKeys(receiver.sdes);
   const passedOn =
-    (received.length > 0 || request.senderDtls) &&
+    ((received.length > 0 && !endHere) || request.senderDtls || hasChosenKeys) &&
     request.keepsProtocol &&
     !isSecureProtocol(sender.protocol);
   const isAsked = required || request.opportunistic || passedOn;

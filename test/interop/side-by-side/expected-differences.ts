@@ -42,6 +42,10 @@ export const generalDifferences: readonly GeneralDifference[] = [
     pattern: /^only rtprelayd: (?:call-id|from-tag) = "/,
   },
   {
+    reason: 'RFC 8842, since 12.5.',
+    pattern: /^only rtprelayd: sdp\.media\[\d+\] "a=tls-id:<token>"$/,
+  },
+  {
     reason: 'Where media come back to is told by 26.3.',
     pattern:
       /flags: rtpengine \[(?:ICE controlling, )?initialized, recv, send\], rtprelayd \[.*(?:blackhole|echo).*\]$/,

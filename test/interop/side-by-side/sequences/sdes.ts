@@ -117,6 +117,34 @@ export const sdesSequences: readonly Sequence[] = [
     offer(from('RTP/AVP'), { ...noDtls, OSRTP: ['offer'] }),
     answer(reply('RTP/AVP')),
   ),
+  ...[
+    ['taken', line(7, otherKey)],
+    ['not taken', ''],
+  ].flatMap(([name = '', key = '']) => {
+    const keys = key === '' ? [] : [key];
+    const osrtp = { OSRTP: ['offer'] };
+    const exchange = [offer(from('RTP/AVP'), osrtp), answer(reply('RTP/AVP', ...keys))];
+    return [
+      sequence(
+        `OSRTP is offered again, ${name} before`,
+        ...exchange,
+        reoffer(from('RTP/AVP'), osrtp),
+        answer(reply('RTP/AVP', ...keys)),
+      ),
+      sequence(
+        `a re-offer that does not ask for OSRTP, ${name} before`,
+        ...exchange,
+        reoffer(from('RTP/AVP')),
+        answer(reply('RTP/AVP', ...keys)),
+      ),
+      sequence(
+        `the callee offers, OSRTP ${name} before`,
+        ...exchange,
+        calleeOffer(reply('RTP/AVP', ...keys)),
+        callerAnswer(from('RTP/AVP')),
+      ),
+    ];
+  }),
   sequence(
     'OSRTP is offered for SRTP, and not taken',
     offer(from('RTP/SAVP', line(1)), wanting('RTP/AVP', { OSRTP: ['offer'] })),

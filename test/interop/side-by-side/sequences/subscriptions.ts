@@ -108,6 +108,13 @@ export const subscriptionSequences: readonly Sequence[] = [
     ...[offer(phone('a'), { 'media-echo': 'backwards' }), answer(phone('x')), query()],
     ...[media('a'), report('a'), media('x')],
   ),
+  ...['blackhole', 'both', 'forward', 'backwards'].map((word) =>
+    sequence(
+      `media-echo=${word} in the answer`,
+      ...[offer(phone('a')), answer(phone('x'), { 'media-echo': word }), query()],
+      ...[media('a'), media('x')],
+    ),
+  ),
   ...['blackhole', 'both', 'forward'].map((word) =>
     sequence(
       `media-echo=${word}`,
