@@ -337,6 +337,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::activate>("activate"),
                          InstanceMethod<&RelayObject::replay_left>("replayLeft"),
                          InstanceMethod<&RelayObject::pause>("pause"),
+                         InstanceMethod<&RelayObject::paused>("paused"),
                          InstanceMethod<&RelayObject::rebase>("rebase"),
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
@@ -549,10 +550,20 @@ Napi::Value RelayObject::pause(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
+  usual_ = rtprelay::scheduling_of();
+  make_urgent();
   relay_->pause();
   // What it has just learned is told before others go on.
   deliver_events();
   return env.Undefined();
+}
+
+/// Packets wait no longer for the thread that has called `pause`.
+Napi::Value RelayObject::paused(const Napi::CallbackInfo& info) {
+  if (usual_)
+    make_usual(*usual_);
+  usual_.reset();
+  return info.Env().Undefined();
 }
 
 // rebase(callId: string, counters: Float64Array): stream, packets, bytes, errors, last packet of

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <napi.h>
 #include <uv.h>
 
 #include "../core/relay.h"
+#include "../core/scheduling.h"
 
 namespace rtprelay::api {
 
@@ -22,6 +24,7 @@ private:
   Napi::Value activate(const Napi::CallbackInfo& info);
   Napi::Value replay_left(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
+  Napi::Value paused(const Napi::CallbackInfo& info);
   Napi::Value rebase(const Napi::CallbackInfo& info);
   Napi::Value reconcile(const Napi::CallbackInfo& info);
   Napi::Value glance(const Napi::CallbackInfo& info);
@@ -56,6 +59,8 @@ private:
 
   napi_env environment_;
   std::unique_ptr<Relay> relay_;
+  /// Of the thread that has called `pause`, until `paused`.
+  std::optional<ThreadScheduling> usual_;
   SocketStore* sockets_ = nullptr;
   uv_async_t* async_ = nullptr;
   uv_timer_t* orders_due_ = nullptr;

@@ -132,9 +132,15 @@ bool Handshakes::start() {
 void Handshakes::stop() {
   if (!thread_.joinable())
     return;
+  tell_to_stop();
+  thread_.join();
+}
+
+void Handshakes::tell_to_stop() {
+  if (!thread_.joinable())
+    return;
   stopping_.store(true, std::memory_order_release);
   wake();
-  thread_.join();
 }
 
 void Handshakes::wake() {

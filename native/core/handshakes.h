@@ -92,6 +92,8 @@ public:
   bool start();
   /// Ends and joins the thread. Nothing is said to any peer.
   void stop();
+  /// The first half of it: the thread is told.
+  void tell_to_stop();
   void adopt(std::shared_ptr<Association> association, std::optional<dtls::Fingerprint> peer);
   /// The peer's fingerprint is known now.
   void inform(std::shared_ptr<Association> association, const dtls::Fingerprint& peer);

@@ -236,6 +236,11 @@ void Relay::hold_packets() {
 }
 
 void Relay::pause() {
+  // All at once: packets wait for the last one.
+  for (const auto& worker : workers_)
+    worker->hurry_to_stop();
+  for (const auto& handshakes : handshakes_)
+    handshakes->tell_to_stop();
   for (const auto& handshakes : handshakes_)
     handshakes->stop();
   for (const auto& worker : workers_)

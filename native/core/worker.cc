@@ -15,6 +15,8 @@
 
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "association.h"
 #include "packet.h"
@@ -84,11 +86,23 @@ bool Worker::start() {
 void Worker::stop() {
   if (!thread_.joinable())
     return;
+  tell_to_stop();
+  thread_.join();
+}
+
+void Worker::hurry_to_stop() {
+  if (!thread_.joinable())
+    return;
+  if (const pid_t thread = thread_id_.load(std::memory_order_acquire); thread != 0)
+    (void)make_realtime(thread);
+  tell_to_stop();
+}
+
+void Worker::tell_to_stop() {
   stopping_.store(true, std::memory_order_release);
   if (gate_ != nullptr)
     gate_->nudge();
   io_->wake();
-  thread_.join();
 }
 
 void Worker::finish() { give_back(execute_orders()); }
@@ -114,6 +128,7 @@ void Worker::wake_for_orders() {
 void Worker::run() {
   // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
   constexpr unsigned long kTimerSlackNanos = 10'000;
+  thread_id_.store(static_cast<pid_t>(syscall(SYS_gettid)), std::memory_order_release);
   // What is refused the control thread has said.
   (void)apply_scheduling(scheduling_);
   (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNanos);

@@ -118,6 +118,8 @@ public:
   bool start();
   /// Ends and joins the thread, which still relays what it has received.
   void stop();
+  /// The first half of it: the thread is told. Others wait for its end, so it gets a processor.
+  void hurry_to_stop();
   /// Executes the orders that are left, after `stop`.
   void finish();
   /// Before its thread runs: executes the orders. What plans say holds, whatever earlier ones said,
@@ -156,6 +158,7 @@ private:
   friend class IceEnd;
 
   void run();
+  void tell_to_stop();
   /// Takes the orders over; what they retired stays valid until they are given back.
   [[nodiscard]] Exchange* execute_orders();
   void give_back(Exchange* order);
@@ -282,6 +285,8 @@ private:
   const ThreadScheduling scheduling_;
   const std::shared_ptr<Gate> gate_;
   std::thread thread_;
+  /// Of the kernel; 0: it has not begun.
+  std::atomic<pid_t> thread_id_{0};
   std::atomic<bool> stopping_{false};
 
   Mailbox<Exchange> orders_;

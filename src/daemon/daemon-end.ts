@@ -12,6 +12,7 @@ export async function handOver(parts: DaemonParts): Promise<void> {
   parts.isEnding = true;
   if (parts.timer !== null) clearInterval(parts.timer);
   parts.ngPort?.close();
+  parts.pair?.prepareToLeave();
   parts.innerRelay?.pause();
   parts.pair?.leave();
   parts.keyspaces?.close();
@@ -19,6 +20,7 @@ export async function handOver(parts: DaemonParts): Promise<void> {
   // The next one locks it.
   parts.steered?.close(true);
   serviceManager.handedOver();
+  parts.innerRelay?.paused();
   parts.kernelDevices?.close();
   parts.kernelRelay?.leave();
   parts.held?.close();

@@ -221,6 +221,7 @@ interface AddonRelay {
   replayLeft(): number;
   rebase(callId: string, counters: Float64Array): void;
   pause(): void;
+  paused(): void;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
   /** Fills `counters`; a number: how many are needed. null: no such call. The hosts alone: there is nothing but these. */
@@ -580,10 +581,18 @@ export class NativeRelay implements MediaRelay {
     this.#relay.rebase(callId, counters);
   }
 
-  /** Ends with what has been received; from then on packets wait in their sockets. */
+  /**
+   * Ends with what has been received; from then on packets wait in their sockets, and the thread that calls has a processor before
+   * others until `paused`.
+   */
   pause(): void {
     this.#assertOpen();
     this.#relay.pause();
+  }
+
+  /** Another process has them. */
+  paused(): void {
+    this.#relay.paused();
   }
 
   /** Throws NativeRelayError `invalid-plan` for a plan that contradicts itself. */

@@ -43,8 +43,8 @@ export interface Continued {
 
 /** For the last changes before media goes on. */
 const lastChangesMs = 5;
-/** For the last counters before a hand-over, during which packets wait. */
-const lastCountersMs = 8;
+/** For the last counters before a hand-over: while media goes on, and while packets wait. */
+const lastCountersMs = { before: 100, meanwhile: 3 } as const;
 /** The sums of the process are written that often, s. */
 const processSeconds = 2;
 
@@ -137,7 +137,7 @@ export class PairSide {
       const state = table?.call(callId) ?? null;
       if (state === null) return;
       try {
-        const counters = this.#standBy.counters.get(callId);
+        const counters = this.#standBy.countersOf(callId);
         if (counters !== undefined) relay()?.rebase(callId, counters.bases);
         again(counters === undefined ? state : withCounters(state, counters));
       } catch (error) {
@@ -158,9 +158,14 @@ export class PairSide {
     this.mirror.process(processRecord(counters, isRestored()));
   }
 
+  /** Media is about to be left: what the counters of all calls are until then. Packets do not wait for this. */
+  prepareToLeave(): void {
+    this.mirror.everything(performance.now() + lastCountersMs.before);
+  }
+
   /** The media threads have ended; the next process has to know the rest. Nothing is written afterwards. */
   leave(): void {
-    this.mirror.everything(performance.now() + lastCountersMs);
+    this.mirror.everything(performance.now() + lastCountersMs.meanwhile);
     this.noteProcess();
     this.mirror.close();
   }

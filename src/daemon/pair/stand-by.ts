@@ -37,7 +37,8 @@ export class StandBy {
   readonly #options: StandByOptions;
   /** Calls that lack something, by call-id. */
   readonly #waiting = new Map<string, CallState>();
-  readonly #counters = new Map<string, CallCounters>();
+  /** As they stand in the journal: most are replaced before anybody asks. */
+  readonly #counters = new Map<string, Buffer>();
   /** What has been read and is still to be acted on. */
   readonly #changed = new Map<string, Buffer>();
   readonly #ended = new Set<string>();
@@ -62,9 +63,10 @@ export class StandBy {
     });
   }
 
-  /** Counters by call-id, as far as any are known. */
-  get counters(): ReadonlyMap<string, CallCounters> {
-    return this.#counters;
+  /** undefined: none are known. */
+  countersOf(callId: string): CallCounters | undefined {
+    const value = this.#counters.get(callId);
+    return value === undefined ? undefined : readCounters(value, this.#options.epochMicros);
   }
 
   get removed(): ReadonlySet<string> {
@@ -157,7 +159,7 @@ export class StandBy {
    * has the ports that it had: closed for what is long past, they would be gone.
    */
   #collect({ kind, key, value, moment }: JournalRecord): void {
-    const { epochMicros, replies } = this.#options;
+    const { replies } = this.#options;
     if (kind === recordKind.call) {
       this.#ended.delete(key);
       this.#changed.set(key, value);
@@ -165,8 +167,7 @@ export class StandBy {
       this.#changed.delete(key);
       this.#counters.delete(key);
       this.#ended.add(key);
-    } else if (kind === recordKind.counters)
-      this.#counters.set(key, readCounters(value, epochMicros));
+    } else if (kind === recordKind.counters) this.#counters.set(key, value);
     else if (kind === recordKind.process) this.#process = value;
     else if (
       kind === recordKind.reply &&
