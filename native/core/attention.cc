@@ -11,12 +11,21 @@ void Attention::await(Micros now) {
 
 void Attention::note(Micros now, bool crowded) {
   const bool looked = trust_ >= kTrusts;
-  if (!crowded && (looked ? !in_vain_ : now - awaited_since_ <= soon_))
-    trust_ = std::min(trust_ + 1, kMostTrust);
-  else if (looked)
-    trust_ = trust_ - kLate >= kTrusts ? trust_ - kLate : kDistrust;
-  else
+  if (!crowded && (looked ? !in_vain_ : now - awaited_since_ <= soon_)) {
+    trust_ += 1;
+    if (trust_ > kMostTrust) {
+      trust_ = kMostTrust;
+      distrust_ = std::max(distrust_ - 1, kLeastDistrust);
+    }
+  } else if (!looked) {
     trust_ = std::max(trust_ - kLate, std::min(trust_, 0));
+  } else {
+    trust_ -= kLate;
+    if (trust_ < kTrusts) {
+      trust_ = -distrust_;
+      distrust_ = std::min(2 * distrust_, kMostDistrust);
+    }
+  }
 }
 
 bool Attention::lasts(Micros now) {

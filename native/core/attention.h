@@ -17,10 +17,11 @@ public:
   static constexpr int kMostTrust = 16;
   /// What is late weighs as much as so many that are soon: looking pays where four of five are.
   static constexpr int kLate = 4;
-  /// When too much was late that was looked for, so many must come soon before it looks again:
-  /// where the sender waits for the processor of whoever looks for him, he comes soon only to one
-  /// who sleeps.
-  static constexpr int kDistrust = -32;
+  /// When too much was late that was looked for, so many must come soon before it looks again,
+  /// twice as many each time: where the sender waits for the processor of whoever looks for him, he
+  /// comes soon only to one who sleeps.
+  static constexpr int kLeastDistrust = 32;
+  static constexpr int kMostDistrust = 2048;
 
   /// @param longest how long it looks, µs.
   /// @param soon what counts as soon to one who sleeps, µs: the time that waking up takes is in it.
@@ -41,6 +42,7 @@ private:
   /// It has looked and given up.
   bool in_vain_ = false;
   int trust_ = 0;
+  int distrust_ = kLeastDistrust;
 };
 
 } // namespace rtprelay

@@ -89,6 +89,9 @@ TEST("who comes as soon as it sleeps, and not before, is hardly looked for") {
       attention, [](int) -> Micros { return kLongest + 10; }, 1000);
   CHECK(met.caught == 0);
   CHECK(met.in_vain <= met.messages / 30 * kLongest);
+  const Watched later = watch(
+      attention, [](int) -> Micros { return kLongest + 10; }, 10'000);
+  CHECK(later.in_vain <= later.messages / 500 * kLongest);
 }
 
 TEST("it stops looking after a moment") {
@@ -122,4 +125,15 @@ TEST("how long it takes to work on what has come does not count against it") {
     CHECK(attention.lasts(now + i * 1000 + 100));
     attention.note(now + i * 1000 + 900, false);
   }
+}
+
+TEST("distrust ends") {
+  Attention attention(kLongest, kSoon);
+  (void)watch(
+      attention, [](int) -> Micros { return kLongest + 10; }, 10'000);
+  (void)watch(
+      attention, [](int) -> Micros { return 40; }, 10'000);
+  const Watched met = watch(
+      attention, [](int) -> Micros { return 40; }, 1000);
+  CHECK(met.caught == met.messages);
 }
