@@ -15,7 +15,7 @@ void Attention::note(Micros now, bool crowded) {
     trust_ += 1;
     if (trust_ > kMostTrust) {
       trust_ = kMostTrust;
-      distrust_ = std::max(distrust_ - 1, kLeastDistrust);
+      distrust_ = std::max(distrust_ / 2, kLeastDistrust);
     }
   } else if (!looked) {
     trust_ = std::max(trust_ - kLate, std::min(trust_, 0));

@@ -21,7 +21,7 @@ public:
   /// twice as many each time: where the sender waits for the processor of whoever looks for him, he
   /// comes soon only to one who sleeps.
   static constexpr int kLeastDistrust = 32;
-  static constexpr int kMostDistrust = 2048;
+  static constexpr int kMostDistrust = 256;
 
   /// @param longest how long it looks, µs.
   /// @param soon what counts as soon to one who sleeps, µs: the time that waking up takes is in it.

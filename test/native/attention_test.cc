@@ -91,7 +91,7 @@ TEST("who comes as soon as it sleeps, and not before, is hardly looked for") {
   CHECK(met.in_vain <= met.messages / 30 * kLongest);
   const Watched later = watch(
       attention, [](int) -> Micros { return kLongest + 10; }, 10'000);
-  CHECK(later.in_vain <= later.messages / 500 * kLongest);
+  CHECK(later.in_vain <= later.messages / 200 * kLongest);
 }
 
 TEST("it stops looking after a moment") {
