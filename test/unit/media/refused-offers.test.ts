@@ -18,8 +18,8 @@ import { body, interfaces, ModelCall, type Keys } from '../../support/unit/media
 import { settings } from '../../support/unit/redis-store.js';
 
 const digest = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
-const crypto = (key: string): string =>
-  `a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:${key.repeat(40)}`;
+const crypto = (key: string, tag = 1): string =>
+  `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${key.repeat(40)}`;
 const dtls = (byte: string, setup: string, tlsId = 'a'): readonly string[] => [
   `a=setup:${setup}`,
   `a=fingerprint:sha-256 ${digest(byte)}`,
@@ -237,6 +237,39 @@ describe('an offer that is refused after a provisional answer', () => {
     call.offer(sdes('A'), towards['plain']);
     call.answer(plainSide);
     expect(treatment(call.state)).to.deep.equal(before);
+  });
+
+  it('leaves our former key good, too, where another tag gave another one; of several those in use', () => {
+    const call = new ModelCall();
+    const negotiate = (key: string, tag: number, answer = plainSide): void => {
+      call.offer(bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key, tag)] }), towards['plain']);
+      call.answer(answer);
+    };
+    const formerKeys = (): readonly (readonly (string | null)[])[] =>
+      call.state === null
+        ? []
+        : mediaPlan(call.state, interfaces).transports.map(({ srtp }) => [
+            keyText(srtp?.former),
+            keyText(srtp?.formerSend),
+          ]);
+    negotiate('A', 1);
+    const inUse = treatment(call.state).map(({ receive, send }) => [receive, send]);
+    expect(inUse.flat().filter((key) => key !== null)).to.have.length.above(1);
+    for (const [key, tag] of [
+      ['B', 2],
+      ['C', 3],
+    ] as const) {
+      negotiate(key, tag);
+      expect(treatment(call.state).map(({ send }) => send)).to.not.deep.equal(
+        inUse.map(([, send]) => send),
+      );
+      expect(formerKeys(), key).to.deep.equal(inUse);
+      call.state = restored(call.state);
+      expect(formerKeys(), `${key}, restored`).to.deep.equal(inUse);
+    }
+    // Who sends nothing does not show that it goes on with it.
+    negotiate('D', 4, bodyOf({ protocol: 'RTP/AVP', lines: ['a=sendonly'] }));
+    expect(formerKeys()).to.deep.equal(inUse.map(([receive]) => [receive, null]));
   });
 
   it('of one branch leaves nothing to the branch that takes the call', () => {
