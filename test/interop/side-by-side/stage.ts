@@ -166,7 +166,7 @@ class Performance implements Scene {
   }
 }
 
-export async function performOn(
+async function performOn(
   sequence: Sequence,
   { daemon, client, ...shown }: Side,
   quietMs: number,
@@ -193,19 +193,32 @@ export interface Side {
   readonly placed?: (reply: NgDictionary) => NgDictionary;
 }
 
-/** Sends a sequence to both daemons and names every difference, with the number of its step. */
+/** Sends a sequence to all daemons and names every difference from each reference, with the number of its step. */
+export async function compareWithEach(
+  sequence: Sequence,
+  references: readonly Side[],
+  subject: Side,
+  quietMs = 60,
+): Promise<readonly (readonly string[])[]> {
+  const all = await Promise.all(
+    [subject, ...references].map((side) => performOn(sequence, side, quietMs)),
+  );
+  const [ours = [], ...others] = all;
+  return others.map((theirs) =>
+    sequence.steps.flatMap((step, index) => {
+      const found = differences(theirs[index] ?? new Map(), ours[index] ?? new Map());
+      return found.map((difference) => `${index + 1} ${step.name}: ${difference}`);
+    }),
+  );
+}
+
+/** As `compareWithEach`, with one. */
 export async function compareSides(
   sequence: Sequence,
   reference: Side,
   subject: Side,
-  quietMs = 60,
+  quietMs?: number,
 ): Promise<readonly string[]> {
-  const [theirs, ours] = await Promise.all([
-    performOn(sequence, reference, quietMs),
-    performOn(sequence, subject, quietMs),
-  ]);
-  return sequence.steps.flatMap((step, index) => {
-    const found = differences(theirs[index] ?? new Map(), ours[index] ?? new Map());
-    return found.map((difference) => `${index + 1} ${step.name}: ${difference}`);
-  });
+  const [found = []] = await compareWithEach(sequence, [reference], subject, quietMs);
+  return found;
 }
