@@ -336,6 +336,8 @@ Napi::Function RelayObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&RelayObject::activate>("activate"),
                          InstanceMethod<&RelayObject::replay_left>("replayLeft"),
+                         InstanceMethod<&RelayObject::start_replay>("startReplay"),
+                         InstanceMethod<&RelayObject::replay_status>("replayStatus"),
                          InstanceMethod<&RelayObject::pause>("pause"),
                          InstanceMethod<&RelayObject::paused>("paused"),
                          InstanceMethod<&RelayObject::rebase>("rebase"),
@@ -400,7 +402,7 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
          "mediaPolicy: number, mediaPriority: number | undefined, idlePolicy: number, "
          "idlePriority: number | undefined, mediaCpus: Int32Array, "
          "portsMap?: number, socketsMap?: number, "
-         "blocksMap?: number)");
+         "blocksMap?: number, replays?: boolean)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -438,6 +440,7 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
     options.steering = {info[13].As<Napi::Number>().Int32Value(),
                         info[14].As<Napi::Number>().Int32Value(),
                         info[15].As<Napi::Number>().Int32Value()};
+  options.replays = info.Length() > 16 && info[16].IsBoolean() && info[16].As<Napi::Boolean>();
   relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   int error = 0;
@@ -544,6 +547,111 @@ Napi::Value RelayObject::activate(const Napi::CallbackInfo& info) {
   if (const auto& activated = env.GetInstanceData<AddonState>()->on_activated; activated)
     activated();
   return env.Undefined();
+}
+
+namespace {
+
+/// Texts and ports in turn. false: one of them is no address.
+bool to_addresses(const Napi::Value& value, std::vector<SocketAddress>& out) {
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i + 1 < list.Length(); i += 2) {
+    const Napi::Value port = list.Get(i + 1);
+    if (!parse_address(byte_string(list.Get(i)),
+                       static_cast<std::uint16_t>(port.ToNumber().Uint32Value()),
+                       out.emplace_back()))
+      return false;
+  }
+  return true;
+}
+
+} // namespace
+
+// startReplay(keys: Buffer, hosts, locals, peers: address and port in turn, devices: string[],
+// portMin, portMax, bytes, windowMicros: number): string | null: why not
+Napi::Value RelayObject::start_replay(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 9 || !info[0].IsBuffer() || !info[1].IsArray() || !info[2].IsArray() ||
+      !info[3].IsArray() || !info[4].IsArray() || !info[5].IsNumber() || !info[6].IsNumber() ||
+      !info[7].IsNumber() || !info[8].IsNumber()) {
+    fail(env, "startReplay(keys: Buffer, hosts, locals, peers, devices: list, portMin, portMax, "
+              "bytes, windowMicros: number)");
+    return env.Undefined();
+  }
+  ReplayLinkOptions options;
+  const auto keys = info[0].As<Napi::Buffer<std::uint8_t>>();
+  for (std::size_t at = 0; at + sizeof(HeartbeatKey) <= keys.Length(); at += sizeof(HeartbeatKey))
+    std::copy_n(keys.Data() + at, sizeof(HeartbeatKey), options.replay.keys.emplace_back().begin());
+  std::vector<SocketAddress> locals;
+  std::vector<SocketAddress> peers;
+  if (options.replay.keys.empty() || !to_addresses(info[1], options.replay.hosts) ||
+      !to_addresses(info[2], locals) || !to_addresses(info[3], peers) ||
+      locals.size() != peers.size()) {
+    fail(env, "startReplay: keys and addresses");
+    return env.Undefined();
+  }
+  for (std::size_t i = 0; i < locals.size(); ++i)
+    options.paths.push_back({locals[i], peers[i]});
+  const auto devices = info[4].As<Napi::Array>();
+  for (std::uint32_t i = 0; i < devices.Length(); ++i)
+    options.devices.push_back(byte_string(devices.Get(i)));
+  options.replay.port_min = static_cast<std::uint16_t>(info[5].ToNumber().Uint32Value());
+  options.replay.port_max = static_cast<std::uint16_t>(info[6].ToNumber().Uint32Value());
+  options.replay.bytes = info[7].ToNumber().Uint32Value();
+  options.replay.window = info[8].ToNumber().Int64Value();
+  std::string fault;
+  if (relay_->start_replay(std::move(options), fault))
+    return env.Null();
+  return text(env, fault);
+}
+
+Napi::Value RelayObject::replay_status(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const ReplayLink* const link = relay_ == nullptr ? nullptr : relay_->replay_link();
+  if (link == nullptr)
+    return env.Null();
+  const ReplayCounters& counters = link->counters();
+  const auto now = static_cast<std::uint64_t>(monotonic_micros());
+  const auto ago = [&](const Counter& moment) {
+    const std::uint64_t at = moment.get();
+    return at == 0 ? env.Null() : number(env, now - std::min(now, at));
+  };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("silentMicros", ago(counters.last_heartbeat));
+  const std::array<std::pair<const char*, const Counter*>, 16> counted{{
+      {"heartbeats", &counters.heartbeats},
+      {"longestGapMicros", &counters.longest_gap},
+      {"repeated", &counters.repeated},
+      {"outdated", &counters.outdated},
+      {"forged", &counters.forged},
+      {"malformed", &counters.malformed},
+      {"kept", &counters.kept},
+      {"keptBytes", &counters.kept_bytes},
+      {"heard", &counters.heard},
+      {"replayed", &counters.replayed},
+      {"alreadySent", &counters.already_sent},
+      {"unknown", &counters.unknown},
+      {"crowdedOut", &counters.crowded_out},
+      {"sources", &counters.sources},
+      {"tooManySources", &counters.too_many_sources},
+      {"takeovers", &counters.takeovers},
+  }};
+  for (const auto& [name, counter] : counted)
+    object.Set(name, number(env, counter->get()));
+  object.Set("missedFrames", number(env, link->missed_frames()));
+  object.Set("untold", number(env, link->untold()));
+  object.Set("secret", number(env, link->secret()));
+  Napi::Array paths = Napi::Array::New(env);
+  for (const auto& path : link->paths()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("received", number(env, path->received.get()));
+    entry.Set("silentMicros", ago(path->last));
+    entry.Set("sendFailures", number(env, path->send_failures.get()));
+    paths[paths.Length()] = entry;
+  }
+  object.Set("paths", paths);
+  return object;
 }
 
 Napi::Value RelayObject::pause(const Napi::CallbackInfo& info) {

@@ -23,6 +23,8 @@ public:
 private:
   Napi::Value activate(const Napi::CallbackInfo& info);
   Napi::Value replay_left(const Napi::CallbackInfo& info);
+  Napi::Value start_replay(const Napi::CallbackInfo& info);
+  Napi::Value replay_status(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
   Napi::Value paused(const Napi::CallbackInfo& info);
   Napi::Value rebase(const Napi::CallbackInfo& info);

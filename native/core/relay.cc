@@ -137,6 +137,8 @@ bool Relay::start(int& error) {
     workers_.push_back(
         std::make_unique<Worker>(std::move(io), notifier_, options_.epoch, scheduling, gate_));
     loads_.push_back(0);
+    if (options_.replays)
+      workers_.back()->take_part_in_replay();
   }
   for (std::size_t i = 0; i < workers_.size(); i += kWorkersPerHandshakes)
     handshakes_.push_back(std::make_unique<Handshakes>(notifier_, options_.idle_scheduling));
@@ -235,6 +237,20 @@ void Relay::hold_packets() {
     held_packets_kept_ = sockets_->keep_file("held-packets", held_packets_->fd());
 }
 
+bool Relay::start_replay(ReplayLinkOptions options, std::string& fault) {
+  if (!options_.replays || replay_link_ != nullptr) {
+    fault = "the workers take no part in it, or it has begun";
+    return false;
+  }
+  while (options.replay.epoch == 0)
+    (void)!getrandom(&options.replay.epoch, sizeof(options.replay.epoch), 0);
+  std::vector<Worker*> workers;
+  for (const auto& worker : workers_)
+    workers.push_back(worker.get());
+  replay_link_ = ReplayLink::open(std::move(options), std::move(workers), fault);
+  return replay_link_ != nullptr;
+}
+
 void Relay::pause() {
   // All at once: packets wait for the last one.
   for (const auto& worker : workers_)
@@ -245,6 +261,7 @@ void Relay::pause() {
     handshakes->stop();
   for (const auto& worker : workers_)
     worker->stop();
+  replay_link_.reset();
 }
 
 void Relay::post(std::size_t worker, std::unique_ptr<Exchange> order) {
@@ -1073,6 +1090,7 @@ bool Relay::take_rtcp(RtcpCopy& out) {
 }
 
 void Relay::close() {
+  replay_link_.reset();
   sockets_ = nullptr;
   // What is steered stays so: it is the next process', as the sockets are.
   if (steering_ != nullptr)

@@ -19,6 +19,7 @@
 #include "plan.h"
 #include "plan_mark.h"
 #include "port_steering.h"
+#include "replay_link.h"
 #include "rtcp.h"
 #include "socket_store.h"
 #include "worker.h"
@@ -38,6 +39,8 @@ struct RelayOptions {
   bool dormant = false;
   /// What an ended process held is there, and the next one finds ours; null: there is none.
   HeldPacketsOptions* held_packets = nullptr;
+  /// The workers take part in the replay at takeover.
+  bool replays = false;
   /// Added to CLOCK_MONOTONIC it gives the moments of packets, µs: they must not jump with the wall
   /// clock.
   Micros epoch = 0;
@@ -149,6 +152,11 @@ public:
   [[nodiscard]] int held_packets_fd() const {
     return held_packets_ == nullptr ? -1 : held_packets_->fd();
   }
+  /// Begins to hear the peer and to be heard by it (`RelayOptions::replays`). false: `fault` says
+  /// why.
+  bool start_replay(ReplayLinkOptions options, std::string& fault);
+  /// null: it has not begun, or has ended.
+  [[nodiscard]] const ReplayLink* replay_link() const { return replay_link_.get(); }
   /// Stops the threads; packets wait in their sockets. Only `close` follows.
   void pause();
   /// What a stream of a call has counted in other processes. Without effect if there is no such.
@@ -341,6 +349,7 @@ private:
   bool held_packets_kept_ = false;
   std::vector<LeftPacket> left_;
   std::size_t replayed_ = 0;
+  std::unique_ptr<ReplayLink> replay_link_;
   /// By local address.
   std::vector<AddressCounters> reports_;
 };

@@ -125,6 +125,11 @@ void Worker::wake_for_orders() {
     io_->wake();
 }
 
+void Worker::replay(std::unique_ptr<ReplayBatch> batch) {
+  if (replay_->post(std::move(batch)))
+    io_->wake();
+}
+
 void Worker::run() {
   // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
   constexpr unsigned long kTimerSlackNanos = 10'000;
@@ -152,6 +157,8 @@ void Worker::run() {
     process(packets);
     for (const StalePackets& stale : received.stale)
       drop_stale(stale);
+    if (replay_ != nullptr && replay_->has_batches())
+      process_replayed();
     give_back(done);
     if (!flights_.empty())
       send_flights();
@@ -207,8 +214,11 @@ void Worker::execute(Exchange& order) {
   if (order.ends_waiting)
     io_->end_waiting();
   // Closed here, not where the order comes back: the control thread has enough to do.
-  for (const auto& port : order.retired_ports)
+  for (const auto& port : order.retired_ports) {
     io_->close(*port);
+    if (replay_ != nullptr)
+      replay_->ports.erase(*port);
+  }
   for (const auto& transport : order.retired_transports)
     retire_transport(*transport);
   for (const auto& association : order.retired_associations)
@@ -248,6 +258,8 @@ void Worker::bind(std::span<const PortBinding> bindings) {
   for (const PortBinding& binding : bindings) {
     binding.port->transport = binding.transport;
     io_->know(*binding.port);
+    if (replay_ != nullptr)
+      replay_->ports.insert(*binding.port);
   }
 }
 
@@ -323,11 +335,44 @@ void Worker::drop_stale(const StalePackets& stale) {
 
 void Worker::process(std::span<const InPacket> packets) {
   look_ahead(packets);
+  if (replay_ != nullptr)
+    return process_and_tell(packets);
   for (const InPacket& packet : packets)
     process_packet(packet);
   // The bytes sent are those received; they stay valid until the next receive.
   flush();
   io_->let_go();
+}
+
+void Worker::process_and_tell(std::span<const InPacket> packets) {
+  std::array<InPacket, kBatchSize> told;
+  const auto batch = std::span(told).first(std::min(packets.size(), told.size()));
+  std::copy_n(packets.begin(), batch.size(), batch.begin());
+  replay_->begin(batch);
+  for (const InPacket& packet : batch)
+    process_packet(packet);
+  flush();
+  replay_->end(batch);
+  io_->let_go();
+}
+
+void Worker::process_replayed() {
+  replay_->replaying = true;
+  ReplayBatch* next = replay_->take_batches();
+  while (next != nullptr) {
+    ReplayBatch& batch = *next;
+    next = Mailbox<ReplayBatch>::next(next);
+    for (LeftPacket& heard : batch.packets) {
+      InPacket packet;
+      packet.port = replay_->ports.find(heard.local);
+      packet.source = heard.source;
+      packet.bytes = heard.bytes();
+      process_packet(packet);
+      flush();
+    }
+    replay_->give_back(batch);
+  }
+  replay_->replaying = false;
 }
 
 void Worker::look_ahead(std::span<const InPacket> packets) {
@@ -809,6 +854,12 @@ bool Worker::change(const RouteConfig& route, Stream& stream, bool rtcp,
       return false;
     }
     DropReason refused = DropReason::kNoKey;
+    if (route.secret && replay_ != nullptr && replay_->replaying) {
+      // The other node may have sent it, and with another payload: its key stream is used up.
+      replay_->secret.add(1);
+      drop(stream, DropReason::kRepeated);
+      return false;
+    }
     if (route.secret && !protect(route.sender, *route.to, rtcp, room, size, refused)) {
       drop(stream, refused);
       return false;
@@ -887,6 +938,8 @@ void Worker::flush() {
       continue;
     }
     note_send_failure(*packet.transport, packet.error);
+    if (replay_ != nullptr)
+      replay_->note_failure(packet.begun);
     if (packet.ingress != nullptr) {
       count_error(*packet.ingress);
       drop(*packet.ingress, DropReason::kSendFailed);

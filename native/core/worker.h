@@ -14,6 +14,7 @@
 #include "pace.h"
 #include "packet.h"
 #include "packet_io.h"
+#include "replay_side.h"
 #include "rtcp.h"
 #include "scheduling.h"
 #include "spsc_ring.h"
@@ -149,7 +150,12 @@ public:
   /// Where the streams of a local address are counted together.
   AddressSums& sums_of(const SocketAddress& local);
   [[nodiscard]] std::span<const std::unique_ptr<AddressSums>> sums() const { return sums_; }
+  /// Before `start`: it tells what it sends, and relays what another node was to.
+  void take_part_in_replay() { replay_ = std::make_unique<ReplaySide>(); }
   // Thread: any.
+  /// null: it takes no part in it.
+  [[nodiscard]] ReplaySide* replay() { return replay_.get(); }
+  void replay(std::unique_ptr<ReplayBatch> batch);
   [[nodiscard]] const DropSums& drops() const { return drops_; }
   /// Sends what a handshake has made, if the association is still in use.
   void send_flight(std::unique_ptr<Flight> flight);
@@ -195,6 +201,10 @@ private:
   static void look_ahead(std::span<const InPacket> packets);
   /// Packets that another process held.
   void process_left(LeftPacket& left);
+  /// As `process`, and tells what of it was sent.
+  void process_and_tell(std::span<const InPacket> packets);
+  /// Packets that another node was sent.
+  void process_replayed();
   void process_packet(InPacket packet);
   /// A packet that belongs to `stream`, on its way to the routes.
   void relay_packet(const StreamConfig& stream, const InPacket& packet, std::size_t wire_size,
@@ -284,6 +294,7 @@ private:
   const Micros epoch_;
   const ThreadScheduling scheduling_;
   const std::shared_ptr<Gate> gate_;
+  std::unique_ptr<ReplaySide> replay_;
   std::thread thread_;
   /// Of the kernel; 0: it has not begun.
   std::atomic<pid_t> thread_id_{0};
