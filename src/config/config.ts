@@ -1,6 +1,7 @@
 /** The configuration as one typed, frozen value: command line, file and environment read once. */
 import { accessList } from './access-list.js';
 import { parseListenAddress, type ListenAddress } from './addresses.js';
+import { replayConfig, type ReplayConfig } from './replay.js';
 import { parseCommandLine, type OptionValues } from './command-line.js';
 import { ConfigError } from './errors.js';
 import { parseInterfaces, type InterfaceSection, type InterfaceSpecs } from './interfaces.js';
@@ -67,6 +68,8 @@ export interface MediaConfig {
   readonly noFallback: boolean;
   /** `auto`: steered where that is permitted. */
   readonly portMode: 'auto' | 'bound' | 'steered';
+  /** null: there is none. */
+  readonly replay: ReplayConfig | null;
   /** Worker threads of the packet path. */
   readonly numThreads: number;
   /** Where they run, the first thread on the first one and round; empty: wherever the kernel puts them. */
@@ -313,6 +316,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     kernelForwardSetForwarding: options.flag('kernel-forward-set-forwarding'),
     noFallback: options.flag('no-fallback'),
     portMode: portModeOf(options),
+    replay: replayConfig(options, kernelForwardOf(options)),
     numThreads: threadsOf(options, host, mediaCpus.length),
     mediaCpus,
     scheduling: schedulingOf(options, '', -10),
@@ -505,6 +509,8 @@ function uselessness(option: OptionSpec, options: OptionReader): string | null {
   const group = optionGroupOf(name);
   const stored = options.text('redis') ?? options.text('redis-write') ?? '';
   if (group === 'Redis' && name !== 'redis' && stored === '') return 'there is no --redis';
+  if (name === 'replay-window' && options.texts('replay-interface').length === 0)
+    return 'there is no --replay-interface';
   const inKernel = name.startsWith('kernel-forward-') || name === 'no-fallback';
   if (inKernel && kernelForwardOf(options) === 'none') return 'the kernel is to forward nothing';
   return null;

@@ -126,6 +126,33 @@ const mediaPlane: readonly OptionSpec[] = [
     ['auto', 'bound', 'steered'],
     { extension: true },
   ),
+  text(
+    'replay-interface',
+    null,
+    'Devices on which packets to the other node are heard: replay at takeover',
+    {
+      list: true,
+      placeholder: 'DEVICE',
+      extension: true,
+    },
+  ),
+  text('replay-listen', null, 'Own addresses of heartbeats, one for each path to the other node', {
+    list: true,
+    placeholder: 'ADDR:PORT',
+    extension: true,
+  }),
+  text('replay-peer', null, 'Addresses of the other node, in the order of replay-listen', {
+    list: true,
+    placeholder: 'ADDR:PORT',
+    extension: true,
+  }),
+  text('replay-key-file', null, 'Keys of heartbeats, the same on both nodes', {
+    placeholder: 'FILE',
+    extension: true,
+  }),
+  int('replay-window', 100, 'How long packets to the other node are kept', {
+    ...{ unit: 'ms', minimum: 20, maximum: 2000, extension: true },
+  }),
   words(
     'mos',
     'CQ',

@@ -65,6 +65,8 @@ export interface CliTargetParts {
   readonly explain: (callId: string) => Explanation | null;
   readonly kernel: () => Promise<CliKernel | null>;
   readonly status: () => NodeStatus;
+  /** As `CliTarget.replay`. */
+  readonly replay: CliTarget['replay'];
   /** NG messages of a call, as far as they are kept. */
   readonly exchanges: (callId: string) => readonly NgExchange[];
   readonly ngAddress: () => Endpoint;
@@ -370,6 +372,10 @@ export class DaemonCliTarget implements CliTarget {
     }
     this.#toldKeysOf = callId;
     return { ports };
+  }
+
+  replay(): ReturnType<CliTarget['replay']> {
+    return this.#parts.replay();
   }
 
   status(): NodeStatus {

@@ -38,6 +38,7 @@ import type { HeldAddresses } from './process/held-addresses.js';
 import type { ServiceManager } from './process/service-manager.js';
 import type { RateMeter } from './rate-meter.js';
 import type { Rehearsal } from './rehearsal.js';
+import type { Replay } from './replay.js';
 import { RestoreWatch } from './restore-watch.js';
 import type { SteeredPorts } from './steered-ports.js';
 
@@ -89,6 +90,7 @@ export class DaemonParts {
   kernelRelay: KernelRelay | null = null;
   kernelDevices: KernelDevices | null = null;
   steered: SteeredPorts | null = null;
+  replay: Replay | null = null;
   store: CallStore = new MemoryStore();
   redisStore: RedisStore | null = null;
   calls: CallService | null = null;

@@ -80,6 +80,7 @@ export class DaemonRunning {
       },
       kernel: async () => (await this.#parts.kernelRelay?.describe()) ?? null,
       status: () => this.status(),
+      replay: () => this.#parts.replay?.status ?? null,
       exchanges: (callId) => this.#parts.ngMemory.of(callId),
       ngAddress: () => this.#parts.ngPort?.addresses[0] ?? { address: '127.0.0.1', port: 0 },
     };
@@ -140,6 +141,7 @@ export class DaemonRunning {
         drops: allDrops(this.#parts.relay?.drops() ?? {}),
         kernelPackets: this.#parts.kernelRelay?.packetTotals() ?? {},
         standby: this.#parts.keyspaces?.states ?? [],
+        replay: this.#parts.replay?.status ?? null,
       });
   }
 
@@ -180,6 +182,7 @@ export class DaemonRunning {
       this.#parts.pair?.everySecond();
       this.#parts.kernelDevices?.everySecond();
       this.#parts.steered?.everySecond();
+      this.#parts.replay?.everySecond();
       this.#parts.kernelRelay?.everySecond();
       this.#parts.calls?.sweep();
       this.#parts.ngPort?.everySecond();

@@ -35,6 +35,7 @@ import {
 import { LatestValue } from '../redis-store/latest-value.js';
 import { RateMeter } from './rate-meter.js';
 import { Rehearsal } from './rehearsal.js';
+import { Replay } from './replay.js';
 import { handOver, stop } from './daemon-end.js';
 import { DaemonParts, type DaemonEnvironment } from './daemon-parts.js';
 import { DaemonRunning } from './daemon-running.js';
@@ -141,6 +142,7 @@ export class Daemon {
     this.#parts.kernelDevices?.start();
     const ngPort = this.#parts.ngPort ?? (await this.#openNgSoon(calls, interfaces, ngOptions));
     await this.#openControl(calls, ngPort);
+    await this.#openReplay(interfaces);
     this.#controlIsOpen();
     this.#parts.timer = setInterval(() => this.#running.everySecond(), 1000);
     // Calls that are not restored yet will want the sockets that wait for them.
@@ -464,6 +466,24 @@ export class Daemon {
         )
       : ports.open();
     await Promise.all([exportsOpen, portsOpen]);
+  }
+
+  /** What another node is sent is heard only by the process that has the calls. @throws ConfigError */
+  async #openReplay(interfaces: InterfaceTable): Promise<void> {
+    const { config, log } = this.#parts.environment;
+    const { replay, portMin, portMax } = config.media;
+    const relay = this.#parts.innerRelay;
+    if (replay === null || relay === null) return;
+    const hosts = addressesOf(interfaces);
+    const open = (): void => {
+      this.#parts.replay = Replay.open({ config: replay, portMin, portMax, hosts, relay, log });
+    };
+    if (!this.#parts.isContinued) return open();
+    await patiently(
+      () => new Promise((resolve) => resolve(open())),
+      () => this.#parts.isEnding,
+      log,
+    );
   }
 
   async #openExports(calls: CallService): Promise<void> {

@@ -31,6 +31,7 @@ import type {
 import { forgetOldest } from '../media/remembered.js';
 import { srtpSuiteNames } from '../media/sdes/suites.js';
 import { loadRelayAddon, messageOf, NativeRelayError } from './addon.js';
+import { startReplay, type AddonReplay, type ReplayStart, type ReplayStatus } from './replay.js';
 
 /** How the operating system schedules threads. */
 export interface ThreadScheduling {
@@ -72,6 +73,8 @@ export interface NativeRelayOptions {
   readonly mediaCpus?: readonly number[];
   /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
   readonly steering?: SteeringMaps;
+  /** `startReplay` will be called. Default false. */
+  readonly replays?: boolean;
 }
 
 /** Descriptors, which the caller closes. */
@@ -216,7 +219,7 @@ interface CountedSource extends SourceCounts {
 }
 
 /** native/api/relay_object.h */
-interface AddonRelay {
+interface AddonRelay extends AddonReplay {
   activate(): void;
   replayLeft(): number;
   rebase(callId: string, counters: Float64Array): void;
@@ -271,6 +274,7 @@ interface Addon {
     portsMap?: number,
     socketsMap?: number,
     blocksMap?: number,
+    replays?: boolean,
   ) => AddonRelay;
 }
 
@@ -550,10 +554,22 @@ export class NativeRelay implements MediaRelay {
         options.steering?.ports,
         options.steering?.sockets,
         options.steering?.blocks,
+        options.replays ?? false,
       );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });
     }
+  }
+
+  /** Hears the other node and is heard by it from now on. null: done; otherwise why not. */
+  startReplay(start: ReplayStart): string | null {
+    this.#assertOpen();
+    return startReplay(this.#relay, start);
+  }
+
+  /** null: there is none. */
+  replayStatus(): ReplayStatus | null {
+    return this.#relay.replayStatus();
   }
 
   /** The calls are this process' from now on. Throws NativeRelayError when threads cannot be had. */

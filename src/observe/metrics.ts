@@ -22,6 +22,23 @@ export interface OwnMetrics {
   /** Packets of the kernel by what became of them; empty without kernel forwarding. */
   readonly kernelPackets: Readonly<Record<string, number>>;
   /** Databases that this node stands by for. */
+  /** null: there is no replay at takeover. */
+  readonly replay: {
+    readonly silentMicros: number | null;
+    readonly longestGapMicros: number;
+    readonly kept: number;
+    readonly keptBytes: number;
+    readonly repeated: number;
+    readonly outdated: number;
+    readonly forged: number;
+    readonly malformed: number;
+    readonly heard: number;
+    readonly replayed: number;
+    readonly alreadySent: number;
+    readonly unknown: number;
+    readonly secret: number;
+    readonly paths: readonly { readonly received: number }[];
+  } | null;
   readonly standby: readonly {
     readonly database: number;
     readonly waiting: number;
@@ -248,6 +265,52 @@ function ownMetrics(scrape: Scrape, counters: Counters, own: OwnMetrics): void {
   );
 }
 
+function replay(scrape: Scrape, { replay: status }: OwnMetrics): void {
+  if (status === null) return;
+  const gauge = (name: string, help: string, values: readonly Sample[]): void =>
+    scrape.gauge(`rtprelay_replay_${name}`, help, values);
+  const { silentMicros } = status;
+  if (silentMicros !== null)
+    gauge(
+      'heartbeat_age_seconds',
+      'Since the last heartbeat of the other node',
+      one(silentMicros / 1e6),
+    );
+  gauge(
+    'heartbeat_longest_gap_seconds',
+    'Longest time between two',
+    one(status.longestGapMicros / 1e6),
+  );
+  gauge('kept_packets', 'Packets to the other node in memory', one(status.kept));
+  gauge('kept_bytes', 'Memory that they take', one(status.keptBytes));
+  scrape.counter(
+    'rtprelay_replay_path_heartbeats_total',
+    'Heartbeats of the other node by path',
+    status.paths.map(({ received }, at): Sample => [{ path: String(at + 1) }, received]),
+  );
+  scrape.counter('rtprelay_replay_heartbeats_refused_total', 'Heartbeats that were not taken', [
+    ...(['repeated', 'outdated', 'forged', 'malformed'] as const).map((reason): Sample => [
+      { reason },
+      status[reason],
+    ]),
+  ]);
+  scrape.counter(
+    'rtprelay_replay_heard_packets_total',
+    'Packets to the other node that were heard',
+    one(status.heard),
+  );
+  scrape.counter(
+    'rtprelay_replay_packets_total',
+    'Packets that were kept when an address came, by what became of them',
+    [
+      [{ result: 'replayed' }, status.replayed],
+      [{ result: 'already-sent' }, status.alreadySent],
+      [{ result: 'unknown' }, status.unknown],
+      [{ result: 'secret' }, status.secret],
+    ],
+  );
+}
+
 function standby(scrape: Scrape, { standby: databases }: OwnMetrics): void {
   const samples = (of: (entry: OwnMetrics['standby'][number]) => number): readonly Sample[] =>
     databases.map((entry) => [{ keyspace: String(entry.database) }, of(entry)]);
@@ -298,5 +361,6 @@ export async function metricsText(
   interfaces(scrape, counters, gauges);
   ownMetrics(scrape, counters, own);
   standby(scrape, own);
+  replay(scrape, own);
   return `${(await scrape.text()).trimEnd()}\n\n${commitHistogram(counters)}`;
 }

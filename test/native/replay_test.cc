@@ -6,14 +6,11 @@
 #include <set>
 #include <vector>
 
-#include <unistd.h>
-
 #include "../../native/bytes.h"
 #include "../../native/core/heard_packets.h"
 #include "../../native/core/heartbeat.h"
 #include "../../native/core/replay.h"
 #include "check.h"
-#include "loopback.h"
 
 using namespace rtprelay;
 
@@ -543,87 +540,4 @@ TEST("many streams take several heartbeats, and all of it arrives") {
   nodes.now += kPeerAlive;
   nodes.take_over();
   CHECK(due(nodes.two, nodes.now).empty());
-}
-
-namespace {
-
-struct ReplayingRelay : Relay {
-  ReplayingRelay() : Relay({.workers = 2, .replays = true}, {ignore, nullptr}) {
-    int error = 0;
-    CHECK(start(error));
-  }
-};
-
-void send_heartbeats(Replay& from, const FileDescriptor& socket, const SocketAddress& to) {
-  from.beat(monotonic_micros(), [&](std::span<const std::uint8_t> bytes) {
-    KernelAddress address;
-    const socklen_t length = to_kernel(to, address);
-    (void)sendto(socket.get(), bytes.data(), bytes.size(), 0, &address.generic, length);
-  });
-}
-
-} // namespace
-
-TEST(
-    "a relay tells its peer what its workers have sent, and what they could not send it does not") {
-  ReplayingRelay relay;
-  Fixture call;
-  std::vector<PortFailure> failures;
-  CHECK(relay.reconcile(encode_plan(call.plan), failures) == PlanError::kNone && failures.empty());
-  // The peer, which a thread of ours has nothing to do with.
-  const Phone peer_socket;
-  const SocketAddress own = Phone().address();
-  ReplayOptions options = options_of(0);
-  options.hosts = {at("192.0.2.77", 0)};
-  std::string fault;
-  const bool started = relay.start_replay(
-      {.replay = options, .paths = {{own, peer_socket.address()}}, .devices = {"lo"}}, fault);
-  if (!started) {
-    CHECK(fault == "lo: Operation not permitted");
-    return;
-  }
-  CHECK(!relay.start_replay({}, fault));
-  Replay peer(options_of(99));
-  const FileDescriptor from(dup(peer_socket.fd()));
-  const auto hear = [&] {
-    send_heartbeats(peer, from, own);
-    for (;;) {
-      const auto bytes = peer_socket.receive(5);
-      if (bytes.empty())
-        return;
-      peer.take_heartbeat(bytes, monotonic_micros());
-    }
-  };
-  peer.set_macs({kOurs});
-  CHECK(eventually([&] {
-    hear();
-    return peer.counters().heartbeats.get() > 0 &&
-           relay.replay_link()->counters().heartbeats.get() > 0;
-  }));
-  for (std::uint16_t sequence = 1; sequence <= 20; ++sequence) {
-    const Bytes packet = rtp(sequence);
-    call.phones[0].send_bytes(call.facing(0), packet);
-    CHECK(call.phones[1].receive() == packet);
-  }
-  for (int i = 0; i < 20; ++i)
-    hear();
-  // It hears the same packets, and one that did not come to the relay.
-  const SocketAddress to = call.facing(0);
-  for (std::uint16_t sequence = 1; sequence <= 20; ++sequence)
-    CHECK(peer.told_of({to, kSsrc, sequence}) == WasSent::kYes);
-  CHECK(peer.told_of({to, kSsrc, 21}) == WasSent::kNo);
-  // Nobody to send it to: it may be somebody's after all.
-  call.plan.transports[1].endpoint = call.plan.transports[1].signalled = {};
-  ++call.plan.transports[1].generation;
-  CHECK(relay.reconcile(encode_plan(call.plan), failures) == PlanError::kNone);
-  relay.wake_workers_for_orders();
-  call.phones[0].send_bytes(call.facing(0), rtp(21));
-  CHECK(eventually(
-      [&] { return relay.drops()[static_cast<std::size_t>(DropReason::kNoEndpoint)] == 1; }));
-  for (int i = 0; i < 5; ++i)
-    hear();
-  CHECK(peer.told_of({to, kSsrc, 21}) == WasSent::kNo);
-  CHECK(relay.replay_link()->paths().front()->received.get() > 0);
-  relay.pause();
-  CHECK(relay.replay_link() == nullptr);
 }

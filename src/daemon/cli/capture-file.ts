@@ -69,7 +69,7 @@ export class CaptureFile {
   #write(bytes: Buffer): void {
     try {
       // A device that is nearly full takes a part.
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+      for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw new Error(`cannot write ${this.#path}: ${code ?? String(error)}`, { cause: error });

@@ -9,6 +9,7 @@ import { explanationText } from '../../observe/explain/text.js';
 import { recentLineText } from '../../observe/recent-text.js';
 import { printableJson, unprintable } from '../../observe/printable.js';
 import { statusText } from '../node-status.js';
+import { replayText } from './replay.js';
 import type { CliCall, CliTarget } from './target.js';
 
 /** What a command answers. */
@@ -407,6 +408,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['interface', interfaces],
   ['reload', reload],
   ['status', status],
+  ['replay', (target) => replayText(target.replay())],
   ['log', log],
   ['capture', capture],
   ['srtpkeys', srtpKeys],

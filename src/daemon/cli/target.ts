@@ -3,6 +3,7 @@ import type { LogSubsystem } from '../../config/subsystems.js';
 import type { CaptureAnswer } from './capture-file.js';
 import type { KeysAnswer } from './decrypt.js';
 import type { RecentLine } from '../../observe/recent-lines.js';
+import type { ReplayStatus } from '../../native/replay.js';
 import type { NodeStatus } from '../node-status.js';
 import type { CallStreams } from './streams.js';
 import type { Explanation } from '../../observe/explain/explain.js';
@@ -183,6 +184,8 @@ export interface CliTarget {
   srtpKeys(callId: string): KeysAnswer | string | null;
   /** How the node is. */
   status(): NodeStatus;
+  /** null: there is none. */
+  replay(): ReplayStatus | null;
   /** What the kernel forwards; null: nothing, media is relayed in user space. */
   kernel(): Promise<CliKernel | null>;
   /** Reads the configuration again: what became of it, a line each. Never rejects. */

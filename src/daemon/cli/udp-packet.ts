@@ -78,7 +78,8 @@ export function withPayload(bytes: Buffer, packet: UdpPacket, payload: Buffer): 
   const length = udpHeaderBytes + payload.length;
   made.writeUInt16BE(length, udp + 4);
   made.writeUInt16BE(0, udp + 6);
-  const addresses = version === 4 ? made.subarray(ip + 12, ip + 20) : made.subarray(ip + 8, ip + 40);
+  const addresses =
+    version === 4 ? made.subarray(ip + 12, ip + 20) : made.subarray(ip + 8, ip + 40);
   const pseudo = Buffer.from([0, udpProtocol, length >> 8, length & 0xff]);
   const sum = checksum(Buffer.concat([addresses, pseudo, made.subarray(udp)]));
   made.writeUInt16BE(sum === 0 ? 0xffff : sum, udp + 6);

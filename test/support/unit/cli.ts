@@ -229,6 +229,10 @@ export class FakeTarget implements CliTarget {
     return { callId, ports: [], ng: { address: '127.0.0.1', port: 2223 }, exchanges: [] };
   }
 
+  replay(): ReturnType<CliTarget['replay']> {
+    return null;
+  }
+
   status(): NodeStatus {
     return {
       ...{ version: '1', uptimeSeconds: 61, own: 2, foreign: 1, restore: null, drain: null },

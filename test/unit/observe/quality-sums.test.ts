@@ -66,6 +66,7 @@ describe('media quality', () => {
     const own = {
       ...{ storeDegraded: false, draining: false, kernelFlows: 0, drops: {}, kernelPackets: {} },
       standby: [],
+      replay: null,
     };
     const text = await metricsText(counted(), gauges, own);
     for (const [name, value] of [
@@ -98,6 +99,7 @@ describe('media quality', () => {
     const own = {
       ...{ storeDegraded: false, draining: false, kernelFlows: 0, drops: {}, kernelPackets: {} },
       standby: [],
+      replay: null,
     };
     const text = await metricsText(counted(), { ...gauges, interfaces }, own);
     const pub = 'name="pub",address="192.0.2.1"';
