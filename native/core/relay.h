@@ -49,7 +49,7 @@ struct RelayOptions {
   /// Of the workers; of the threads of handshakes: media goes first where both want a processor.
   ThreadScheduling media_scheduling{};
   /// Where the media threads run, in turn; empty: anywhere.
-  std::vector<int> media_cpus;
+  std::vector<int> media_cpus{};
   ThreadScheduling idle_scheduling{.priority = 10};
 };
 
