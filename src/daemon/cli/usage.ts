@@ -48,6 +48,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['drain [SECONDS] | drain off', 'refuses new calls and ends after the last one'],
   ['upgrade', 'a process pair goes over to what is installed now'],
   ['kernel', 'kernel forwarding'],
+  ['replay', 'replay at takeover: what is heard of the other node, what was sent in its place'],
 ];
 
 const failures =
