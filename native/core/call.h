@@ -117,6 +117,8 @@ struct StreamConfig {
   std::uint32_t clock_rate = 0;
   StreamKind kind = StreamKind::kRtp;
   bool blocked = false;
+  /// What is dropped does not count as received.
+  bool uncounted = false;
   /// One of loop, receptions, own is there.
   bool looks = false;
 };

@@ -209,12 +209,14 @@ StreamSpec read_stream(Reader& reader) {
   constexpr std::uint8_t kIsLoopChecked = 8;
   constexpr std::uint8_t kIsMeasured = 16;
   constexpr std::uint8_t kHasSections = 32;
+  constexpr std::uint8_t kIsUncounted = 64;
   StreamSpec stream;
   stream.id = reader.number<std::uint32_t>();
   stream.transport = reader.number<std::uint32_t>();
   stream.kind = reader.choice(StreamKind::kOpaque);
-  const std::uint8_t flags = reader.bits(63);
+  const std::uint8_t flags = reader.bits(127);
   stream.blocked = (flags & kIsBlocked) != 0;
+  stream.uncounted = (flags & kIsUncounted) != 0;
   stream.loop_checked = (flags & kIsLoopChecked) != 0;
   stream.measured = (flags & kIsMeasured) != 0;
   stream.clock_rate = reader.number<std::uint32_t>();

@@ -27,7 +27,7 @@
 //              | u16 n | n * u32 ports | sections
 //   stream:    u32 id | u32 transport | u8 kind (0 RTP, 1 RTCP, 2 opaque)
 //              | u8 flags (1 blocked, 2 counters follow, 4 payload rules follow, 8 loop check,
-//              16 measured, 32 sections follow) | u32 clock rate
+//              16 measured, 32 sections follow, 64 what is blocked is not counted) | u32 clock rate
 //              | counters: f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
 //              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
 //              | sections
@@ -230,6 +230,7 @@ struct StreamSpec {
   std::uint32_t transport = 0;
   StreamKind kind = StreamKind::kRtp;
   bool blocked = false;
+  bool uncounted = false;
   std::uint32_t clock_rate = 0;
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;

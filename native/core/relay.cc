@@ -729,6 +729,7 @@ void Relay::configure_streams(const PlanSpec& plan, const Call& call, CallSnapsh
 void Relay::configure_stream(const StreamSpec& spec, StreamConfig& config) {
   config.kind = spec.kind;
   config.blocked = spec.blocked;
+  config.uncounted = spec.uncounted;
   config.clock_rate = spec.clock_rate;
   if (spec.payloads)
     config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);

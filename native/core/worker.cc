@@ -696,7 +696,8 @@ bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std
 
 bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKind kind) {
   StreamCounters& counters = stream.state->counters;
-  count_in(*stream.state, wire_size);
+  if (!stream.uncounted)
+    count_in(*stream.state, wire_size);
   // Only of what was admitted: what a stranger sends is no sign of life.
   counters.last_packet.set(moment());
   if (counters.first_packet.get() == 0)

@@ -212,7 +212,8 @@ const streamFlags = (stream: StreamPlan): number =>
   (stream.payloads === null ? 0 : 4) |
   (stream.loopCheck ? 8 : 0) |
   (stream.measured ? 16 : 0) |
-  (stream.ownRtcp === null ? 0 : 32);
+  (stream.ownRtcp === null ? 0 : 32) |
+  (stream.uncounted ? 64 : 0);
 
 /** Upper bounds of encoded sizes, bytes: of what stands before the entries, and of one entry each. */
 const bounds = {

@@ -214,6 +214,7 @@ function streamPlan(
     kind,
     // Without payload types there is nothing to tell apart; RTCP goes on (10.5 seen).
     blocked: state.dropTraffic || (!isRtp && stream.component === 1 && restrictions.blockMedia),
+    uncounted: state.dropTraffic,
     payloads:
       isRtp && stream.component === 1
         ? payloadRules(

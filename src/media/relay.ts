@@ -209,6 +209,8 @@ export interface StreamPlan {
   readonly kind: 'rtp' | 'rtcp' | 'opaque';
   /** Everything that arrives is dropped. */
   readonly blocked: boolean;
+  /** What is dropped does not count as received (`drop-traffic`). */
+  readonly uncounted: boolean;
   /** null: packets of all payload types are forwarded. */
   readonly payloads: PayloadRules | null;
   /** RTP clock rate in Hz for jitter; 0 unknown. */

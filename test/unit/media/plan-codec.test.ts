@@ -12,7 +12,9 @@ const plain: TransportPlan = {
   ...{ ice: null, dtls: null, srtp: null },
 };
 const rest = { rewrite: null, processor: null } as const;
-const plainStream = { loopCheck: false, measured: false, ownRtcp: null } as const;
+const plainStream = {
+  ...{ loopCheck: false, measured: false, uncounted: false, ownRtcp: null },
+} as const;
 
 /** Two streams on one transport, RTCP of ours, and a route that changes whatever it can. */
 const bundle: Pick<MediaPlan, 'transports' | 'streams' | 'routes'> = {
@@ -33,7 +35,7 @@ const bundle: Pick<MediaPlan, 'transports' | 'streams' | 'routes'> = {
     {
       ...{ id: 10, transport: 10, kind: 'rtp', blocked: false, clockRate: 0, payloads: null },
       initialStats: { ...noStats, lastPacketMicros: 0 },
-      ...{ loopCheck: true, measured: true },
+      ...{ loopCheck: true, measured: true, uncounted: false },
       ownRtcp: {
         by: 11,
         reports: { intervalMs: 5000, cname: 'us' },

@@ -112,6 +112,14 @@ export const trafficSequences = [
     query(),
   ),
   sequence(
+    'drop-traffic',
+    ...[offer(phone('a')), answer(phone('x')), media('a')],
+    ...[offer(phone('a'), { 'to-tag': 'x', 'drop-traffic': 'start' }), media('a'), media('x')],
+    ...[report('a'), query(), answer(phone('x')), media('a'), command('block media')],
+    ...[media('a'), query(), offer(phone('a'), { 'to-tag': 'x', 'drop-traffic': 'stop' })],
+    ...[answer(phone('x')), media('a'), query()],
+  ),
+  sequence(
     'strict-source',
     ...established({ flags: ['strict-source'] }),
     media('a'),
