@@ -565,7 +565,9 @@ export function applySection(
   if (kind === 'offer') {
     // Each side goes on with the name that it has given, or was given first (10.5 and 12.5 seen).
     if (mid !== null) sender.mid = mid;
-    const wanted = mid ?? (request.flags.has('generate-mid') ? String(pair.index) : null);
+    const generated = request.flags.has('generate-mid') ? String(pair.index) : null;
+    // A name that the offerer was given once goes on to the other side (10.5 and 12.5 seen).
+    const wanted = mid ?? sender.mid ?? generated;
     if (receiver.mid === null && wanted !== null) receiver.mid = freeMid(draft, receiver, wanted);
   }
   applyPtime(kind, pair, request);

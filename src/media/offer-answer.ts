@@ -277,7 +277,7 @@ function findDialogue(
   if (dialogue.from === dialogue.to) {
     throw new SignallingError('invalid-dialogue', 'Invalid dialogue association');
   }
-  const label = request.setLabel ?? request.label;
+  const label = request.label ?? request.setLabel;
   if (label !== null) dialogue.from.label = label;
   if (request.metadata !== null) dialogue.from.metadata = request.metadata;
   if (request.flags.has('block-dtmf')) {

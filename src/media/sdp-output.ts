@@ -355,14 +355,11 @@ function countVersion(output: OutputRequest, sessions: SessionEdit[]): void {
   const unversioned = { ...first, origin: { ...first.origin, version: '0' } };
   const digest = digestOf(renderSdp(document, [unversioned, ...sessions.slice(1)]));
   const forced = request.replace.has('force-increment-sdp-ver');
-  let version = first.origin.version;
-  if (kept !== null && kept.bodyDigest !== '') {
-    const changed = kept.bodyDigest !== digest || forced;
-    version = changed ? incremented(kept.version) : kept.version;
-  } else if (forced) {
-    // The first one too (12.5 seen).
-    version = incremented(kept?.version ?? version);
-  }
+  // Counting goes on from the first version that the side was shown, whatever was sent uncounted since (10.5 and 12.5 seen).
+  let version = kept?.version ?? first.origin.version;
+  const changed = kept !== null && kept.bodyDigest !== '' && kept.bodyDigest !== digest;
+  // When forced, the first one too (12.5 seen).
+  if (changed || forced) version = incremented(version);
   sessions[0] = { ...first, origin: { ...first.origin, version } };
   dialogue.to.sdpSent = {
     ...(kept ?? memoryOf(first.origin, document.sessions[0] ?? emptySession(first.origin), '')),
@@ -390,8 +387,6 @@ function remember(to: Participant, session: SdpSession, sessions: readonly Sessi
   }
   to.sdpSent = {
     ...kept,
-    // What was counted is counted on, whatever was sent uncounted in between (10.5 and 12.5 seen).
-    version: kept.bodyDigest === '' ? first.origin.version : kept.version,
     addressType: first.origin.addressType,
     address: first.origin.address,
   };

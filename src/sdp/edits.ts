@@ -80,17 +80,18 @@ export function editAttributes(lines: string[], start: number, edits: AttributeE
   for (const text of edits.add) lines.push(`a=${text}`);
 }
 
-type NamedCodec = Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels' | 'fmtp'>;
+type NamedCodec = Pick<SdpCodec, 'encoding' | 'clockRate' | 'channels'>;
 
-const withoutBlanks = (text: string): string => text.replace(/\s+/g, '').toLowerCase();
-
-/** Whether the specification names the codec: a name alone whatever its clock, `NAME/clock` one of one channel (10.5 and 12.5 seen). */
+/**
+ * Whether the specification names the codec: a name alone whatever its clock, `NAME/clock` one of one channel. With a
+ * bitrate, or what else follows the channels, it names none (10.5 and 12.5 seen).
+ */
 export function namesCodec(specification: string, codec: NamedCodec): boolean {
-  const [name = '', clock, channels = '1', , , fmtp = ''] = specification.split('/', 6);
-  if (name === '' || name.toLowerCase() !== codec.encoding.toLowerCase()) return false;
+  const [name = '', clock, channels = '1', ...more] = specification.split('/', 4);
+  if (more.length > 0 || name === '' || name.toLowerCase() !== codec.encoding.toLowerCase())
+    return false;
   if (clock === undefined) return true;
-  if (Number(clock) !== codec.clockRate || Number(channels) !== codec.channels) return false;
-  return fmtp === '' || withoutBlanks(fmtp) === withoutBlanks(codec.fmtp);
+  return Number(clock) === codec.clockRate && Number(channels) === codec.channels;
 }
 
 const named = (list: readonly string[], codec: NamedCodec): boolean =>

@@ -55,7 +55,7 @@ export function create(
   const party =
     draft.participantByTag(request.fromTag) ??
     draft.addParticipant(request.fromTag, context.nowMicros);
-  party.label = request.setLabel ?? request.label ?? party.label;
+  party.label = request.label ?? request.setLabel ?? party.label;
   const logicalInterface = chooseInterface(
     party,
     request.interface ?? request.fromInterface,

@@ -3,6 +3,7 @@ import { earliestDeletion } from '../call-change.js';
 import { CallDraft } from '../call-draft.js';
 import type { CallState, Media, Participant } from '../call-state.js';
 import { isAudible } from '../codec-lists.js';
+import { SignallingError } from '../errors.js';
 import type { MediaPair } from '../media-pair.js';
 import { applySection, ensureStreams, mediaAt } from '../media-setup.js';
 import {
@@ -62,13 +63,16 @@ function publishedCodecs(
 /** The call with the publisher, and the answer to its body. */
 export type Published = SignallingResult & { readonly sdp: string };
 
+const notWritable = (): SignallingError =>
+  new SignallingError('sdp-not-writable', 'Failed to create SDP');
+
 /** Takes a publisher's body and answers it. `request.fromTag` names the publisher. @throws SignallingError */
 export function publish(
   previous: CallState | null,
   request: SignallingRequest,
   context: SignallingContext,
 ): Published {
-  const received = readBody(request.sdp, context.rejectInvalidSdp);
+  const received = readBody(request.sdp, context.rejectInvalidSdp, 'answer');
   const draft = new CallDraft(previous ?? emptyCall(request.callId, context));
   const warnings: string[] = [];
   const publisher = publisherOf(draft, request, context);
@@ -78,6 +82,7 @@ export function publish(
     const [session] = received.sessions;
     if (session !== undefined) rememberReceived(publisher, session);
     const sections = flatSections(received);
+    if (sections.length === 0) throw notWritable();
     const medias = sections.map(({ section, index }) => {
       const media = mediaAt(draft, publisher, index, logicalInterface, context);
       media.logicalInterface = logicalInterface;
@@ -86,6 +91,10 @@ export function publish(
     });
     const standIn = new StandIn(draft, context);
     const taken = take(draft, standIn, sections, medias, request, context, warnings);
+    // There is nobody who could refuse it (10.5 and 12.5 seen).
+    if (taken.some(({ rejected }, at) => rejected && sections[at]?.section.port === 0)) {
+      throw notWritable();
+    }
     const document = answerTo(publisher, taken, request, context);
     const pairs = answered(draft, standIn, document, medias, request, context, warnings);
     for (const pair of pairs) {
@@ -124,7 +133,7 @@ function publisherOf(
     draft.participantByTag(request.fromTag) ??
     draft.addParticipant(request.fromTag, context.nowMicros);
   publisher.deletedMicros = 0;
-  publisher.label = request.setLabel ?? request.label ?? publisher.label;
+  publisher.label = request.label ?? request.setLabel ?? publisher.label;
   publisher.metadata = request.metadata ?? publisher.metadata;
   state.participantDeletedMicros = earliestDeletion(state.participants);
   return publisher;

@@ -122,10 +122,10 @@ describe('internal and external', () => {
 });
 
 describe('a label', () => {
-  it('is given by set-label, else by label, to whoever sends the body', () => {
+  it('is given by label, else by set-label, to whoever sends the body', () => {
     const call = new ModelCall();
     call.offer(body(6000), { label: 'ann' });
-    call.answer(body(7000, [], '192.0.2.77'), { label: 'bea', setLabel: 'desk' });
+    call.answer(body(7000, [], '192.0.2.77'), { label: 'desk', setLabel: 'bea' });
     expect([call.participant('a').label, call.participant('x').label]).to.deep.equal([
       'ann',
       'desk',

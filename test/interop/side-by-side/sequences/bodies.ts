@@ -1,6 +1,17 @@
 /** What an SDP body may hold and how it comes out. */
-import { video, type MediaSection } from '../../../support/sdp.js';
-import { answer, audioOf, called, caller, offer, query, reoffer, sequence } from '../sequence.js';
+import { video, type MediaSection, type SdpOptions } from '../../../support/sdp.js';
+import {
+  answer,
+  audioOf,
+  called,
+  caller,
+  calleeOffer,
+  callerAnswer,
+  offer,
+  query,
+  reoffer,
+  sequence,
+} from '../sequence.js';
 
 const directions = ['sendrecv', 'sendonly', 'recvonly', 'inactive'] as const;
 
@@ -31,6 +42,9 @@ const msrp = (port: number): MediaSection =>
   );
 const fax = (port: number): MediaSection =>
   section('image', port, 'udptl', 't38', 'a=T38FaxVersion:0');
+const counted = { replace: ['SDP-version'] };
+const versioned = (version: number): SdpOptions => ({ version, media: [audioOf(6000)] });
+const versionedAnswer = (version: number): SdpOptions => called([audioOf(7000)], { version });
 const feedback = ['a=rtcp-fb:* nack', 'a=rtcp-fb:0 ccm fir'];
 
 export const bodySequences = [
@@ -336,6 +350,18 @@ export const bodySequences = [
     offer({ media: [audioOf(6000), video(6100, ['a=mid:v'])] }, { flags: ['generate-mid'] }),
   ),
   sequence(
+    'mid generated, then offers of the called phone',
+    offer({}, { flags: ['generate-mid'] }),
+    ...[answer(), calleeOffer(called([audioOf(7000), audioOf(7002)]))],
+    callerAnswer({ media: [audioOf(6000), audioOf(6002)] }),
+    ...[calleeOffer(called([audioOf(7000), audioOf(7002)])), query()],
+  ),
+  sequence(
+    'mid generated for the caller, who offers then',
+    ...[offer(), answer(), calleeOffer(called(), { flags: ['generate-mid'] }), callerAnswer()],
+    ...[reoffer(), answer()],
+  ),
+  sequence(
     'mid in answers',
     offer(caller(6000, 'a=mid:m1')),
     answer(called([audioOf(7000, 'a=mid:m1')])),
@@ -374,6 +400,14 @@ export const bodySequences = [
     answer(called(), { replace: ['origin', 'session-connection'] }),
   ),
   sequence('replace SDP-version', ...versions(['SDP-version'])),
+  sequence(
+    'replace SDP-version after bodies without',
+    ...[offer(versioned(3)), answer(versionedAnswer(10))],
+    ...[reoffer(versioned(5)), answer(versionedAnswer(12))],
+    ...[reoffer(versioned(9), counted), answer(versionedAnswer(20), counted)],
+    reoffer(versioned(30)),
+    ...[calleeOffer(versionedAnswer(40), counted), callerAnswer(versioned(31), counted)],
+  ),
   sequence('replace username', ...versions(['username'])),
   sequence('replace session-name', ...versions(['session-name'])),
   sequence('replace force-increment-sdp-ver', ...versions(['force-increment-sdp-ver'])),

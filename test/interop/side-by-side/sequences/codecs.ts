@@ -47,6 +47,7 @@ const names = [
   ...['opus', 'OPUS/48000/2', 'opus/48000', 'opus/48000/0', 'opus/', 'opus/0', 'opus//2'],
   ...['opus/48k/2', 'L16', 'L16/44100', 'L16/44100/', 'L16/44100/1', 'L16/44100/2', 'L16//2'],
   ...['G722/8000', 'G722/16000', 'PCMU/8000/1', 'PCMU/8000/2'],
+  ...['L16/44100/2/64000', 'PCMU/8000/1/', 'PCMU/8000/1//20', 'opus/48000/2///useinbandfec--1'],
 ];
 
 const answers: readonly (readonly [name: string, keys: NgDictionary])[] = [

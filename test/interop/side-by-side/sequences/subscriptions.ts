@@ -130,6 +130,24 @@ export const subscriptionSequences: readonly Sequence[] = [
     ...[command('block media', { label: 'A', 'set-label': 'B' }), query()],
   ),
   sequence(
+    'label beside set-label',
+    offer(phone('a'), { label: 'A', 'set-label': 'B' }),
+    answer(phone('x'), { label: 'X', 'set-label': 'Y' }),
+    query(),
+  ),
+  sequence(
+    'label beside set-label of a publisher',
+    bodied('publish', 'a', { 'from-tag': 'a', label: 'A', 'set-label': 'B' }, oneCodec, 'sendonly'),
+    ...[subscribe('y', { label: 'B' }), subscribe('y', { label: 'A' }), accept('y'), query()],
+  ),
+  ...[[0], [0, 6002], [6000, 0], []].map((ports) => {
+    const sdp = buildSdp({ media: ports.map((port) => ({ ...oneCodec, port })) });
+    return sequence(
+      `published with ports ${ports.join(', ')}`,
+      command('publish', { 'from-tag': 'a', sdp }),
+    );
+  }),
+  sequence(
     'nothing is played, digits are dialled',
     ...[...call(), media('a')],
     ...['play media', 'play DTMF'].flatMap((word) => [

@@ -118,11 +118,12 @@ describe('publish', () => {
     expect(call.warnings).to.deep.equal([]);
   });
 
-  it('refuses a section with port 0, and keeps its place', () => {
+  it('takes no body with a section that is refused, or without any', () => {
     const call = new PublishedCall();
-    const sdp = call.publish(`${audio(6000, '0', 'a=sendonly')}m=video 0 RTP/AVP 96\r\n`);
-    expect(sdp).to.match(/m=video 0 RTP\/AVP 96/);
-    expect(call.routes()).to.deep.equal([]);
+    const refused = `${audio(6000, '0', 'a=sendonly')}m=video 0 RTP/AVP 96\r\n`;
+    expect(() => call.publish(refused)).to.throw('Failed to create SDP');
+    const none = audio(6000, '0').replace(/m=[^]*/, '');
+    expect(() => call.publish(none)).to.throw('Failed to create SDP');
   });
 });
 
