@@ -58,6 +58,9 @@ struct TransportConfig {
   srtp::Receiver* former = nullptr;
   /// What went by before `sender`, and does while packets come by `former`; null: as now.
   srtp::Sender* former_sender = nullptr;
+  /// What came by `receiver`, or by `former`, goes to the other side of the call as it came: those
+  /// keys are that side's own. There is no sender for it.
+  Passing passing = Passing::kNone;
   /// What arrives belongs to it; the first one of a bundle.
   const StreamConfig* stream = nullptr;
   /// null: it has one stream.
@@ -69,6 +72,8 @@ struct TransportConfig {
   std::uint8_t flags = 0;
 
   [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
+  /// What comes shows whether its peer goes on with the former keys.
+  [[nodiscard]] bool tells_keys() const { return former != nullptr && former != receiver; }
 };
 
 /// One way of a stream's packets, with everything that sending them needs in reach.

@@ -177,6 +177,7 @@ bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& tra
   case 6:
     transport.former = reader.number<std::uint16_t>();
     transport.former_protect = reader.number<std::uint16_t>();
+    transport.passing = reader.choice(Passing::kFormer);
     return true;
   default:
     return false;

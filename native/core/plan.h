@@ -46,7 +46,7 @@
 //              SHA-512) | digest
 //   former:    u16 session that unprotected, and does until the present one has
 //              | u16 session that protected, and does while packets come by the former (0xffff:
-//              none)
+//              none) | u8 `Passing`
 //   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
 //              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
 //   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
@@ -104,6 +104,10 @@ enum TransportFlag : std::uint8_t {
 
 /// How what arrives on a transport is told apart: `Demux` in src/media/relay.ts.
 enum class Demux : std::uint8_t { kComponent = 0, kRtcpMux = 1, kTable = 2 };
+
+/// What of a transport with former keys is sent to the other side of its call as it came,
+/// encrypted.
+enum class Passing : std::uint8_t { kNone = 0, kPresent = 1, kFormer = 2 };
 
 enum class StreamKind : std::uint8_t { kRtp = 0, kRtcp = 1, kOpaque = 2 };
 enum class RouteKind : std::uint8_t { kRtp = 0, kRtcp = 1 };
@@ -215,6 +219,7 @@ struct TransportSpec {
   /// What did before; see `TransportConfig::former`.
   std::uint16_t former = kNoSession;
   std::uint16_t former_protect = kNoSession;
+  Passing passing = Passing::kNone;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
   Boxed<IceSpec> ice;

@@ -598,6 +598,7 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
     if (spec.former_protect != kNoSession)
       config.former_sender =
           call.sessions.at(plan.sessions[spec.former_protect].identity)->sender.get();
+    config.passing = spec.passing;
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();
     for (const std::uint32_t id : spec.ports)

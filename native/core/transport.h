@@ -119,8 +119,8 @@ struct Transport : MailboxLink {
   /// Of the snapshot's transport; something has been authentic by what came after it.
   const srtp::Receiver* former = nullptr;
   bool rekeyed = false;
-  /// Its peer goes on with the former keys, last heard then: so do we. null: with the present ones.
-  srtp::Sender* former_sender = nullptr;
+  /// Its peer goes on with the former keys, last heard then: so do we.
+  bool keeps_former = false;
   Micros former_heard = 0;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;

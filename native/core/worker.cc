@@ -269,9 +269,8 @@ void Worker::install_transport(const TransportConfig& transport) {
   if (state.former != transport.former) {
     state.former = transport.former;
     state.rekeyed = false;
+    state.keeps_former = false;
   }
-  if (state.former_sender != transport.former_sender)
-    state.former_sender = nullptr;
   state.planned_egress = transport.egress;
   state.nat_wait = transport.has(kNatWait);
   if (dormant_) {
@@ -518,15 +517,20 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     std::ranges::copy(packet.bytes, packet.scratch.begin());
     packet.bytes = packet.scratch.first(packet.bytes.size());
   }
+  if (transport.passing != Passing::kNone) {
+    passed_size_ = std::min(packet.bytes.size(), passed_.size());
+    std::ranges::copy(packet.bytes.first(passed_size_), passed_.begin());
+    passed_by_ = transport.receiver;
+  }
   const auto read_by = [&](srtp::Receiver& receiver) {
     return rtcp ? receiver.unprotect_rtcp(packet.bytes) : receiver.unprotect_rtp(packet.bytes);
   };
   srtp::Outcome outcome = read_by(*transport.receiver);
-  if (transport.former != nullptr && !transport.state->rekeyed) {
+  if (transport.tells_keys() && !transport.state->rekeyed) {
     Transport& state = *transport.state;
     state.rekeyed = outcome.status == srtp::Status::kDone;
     if (state.rekeyed) {
-      state.former_sender = nullptr;
+      state.keeps_former = false;
       // That the present ones are in use, too, though its sources may be known of old.
       outcome.progressed = true;
     } else {
@@ -534,8 +538,9 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
       // The store knows of the present keys alone.
       outcome.progressed = false;
       if (outcome.status == srtp::Status::kDone) {
-        state.former_sender = transport.former_sender;
+        state.keeps_former = true;
         state.former_heard = now_;
+        passed_by_ = transport.former;
       }
     }
   }
@@ -811,10 +816,17 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       continue;
     }
     std::span<const std::uint8_t> bytes = packet.bytes;
-    if (!route.unchanged()) {
+    if (stream.transport->passing != Passing::kNone && passes(*stream.transport, to)) {
+      const std::span<std::uint8_t> room = take_room();
+      std::ranges::copy(std::span(passed_).first(passed_size_), room.begin());
+      ++slots_used_;
+      bytes = room.first(passed_size_);
+      earlier = nullptr;
+    } else if (!route.unchanged()) {
       // With the same keys for several the same packet is made once: its index is used up.
-      const bool again = earlier != nullptr && route.changes_like(*earlier) &&
-                         route.to->former_sender == earlier->to->former_sender;
+      const bool again =
+          earlier != nullptr && route.changes_like(*earlier) &&
+          former_sender(route.sender, *route.to) == former_sender(earlier->sender, *earlier->to);
       if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
         earlier = nullptr;
         continue;
@@ -888,16 +900,35 @@ bool Worker::rewrite(const RouteConfig& route, bool rtcp, std::span<const std::u
   return true;
 }
 
+bool Worker::keeps_former(Transport& transport) const {
+  if (transport.keeps_former && now_ - transport.former_heard > kFormerKeysMicros)
+    transport.keeps_former = false;
+  return transport.keeps_former;
+}
+
+srtp::Sender* Worker::former_sender(const srtp::Sender* present, Transport& to) const {
+  if (keeps_former(to) || (present == nullptr && !to.rekeyed))
+    return to.config->former_sender;
+  return nullptr;
+}
+
+bool Worker::passes(const TransportConfig& from, Transport& to) const {
+  // Whoever encrypts with the same key as before does as the other side does.
+  Transport& teller = to.config->tells_keys() ? to : *from.state;
+  if (from.passing == Passing::kPresent)
+    return !keeps_former(teller) && passed_by_ == from.receiver;
+  return keeps_former(teller) && passed_by_ == from.former;
+}
+
 bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                      std::size_t& size, DropReason& refused) {
   refused = DropReason::kNoKey;
+  srtp::Sender* const former_one = former_sender(sender, to);
+  const bool former = former_one != nullptr;
+  if (former)
+    sender = former_one;
   if (sender == nullptr)
     return false;
-  if (to.former_sender != nullptr && now_ - to.former_heard > kFormerKeysMicros)
-    to.former_sender = nullptr;
-  const bool former = to.former_sender != nullptr;
-  if (former)
-    sender = to.former_sender;
   const srtp::Outcome outcome =
       rtcp ? sender->protect_rtcp(room, size) : sender->protect_rtp(room, size);
   switch (outcome.status) {

@@ -247,6 +247,12 @@ private:
   static bool rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
                       std::span<std::uint8_t> room, std::size_t& size);
   /// false: `refused` says why.
+  /// Its peer goes on with the former keys, as far as is known.
+  bool keeps_former(Transport& transport) const;
+  /// What protects in the place of `present`; null: nothing does.
+  srtp::Sender* former_sender(const srtp::Sender* present, Transport& to) const;
+  /// The packet in `passed_` is to go there as it came.
+  bool passes(const TransportConfig& from, Transport& to) const;
   bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size, DropReason& refused);
   void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
@@ -335,6 +341,10 @@ private:
   std::atomic<std::uint32_t>* begun_ = nullptr;
   /// What is made of it next was sent by another process.
   std::uint32_t sent_before_ = 0;
+  /// With `TransportConfig::passing`: the packet at hand as it came, and what could read it.
+  std::array<std::uint8_t, kMaxPacketBytes> passed_{};
+  std::size_t passed_size_ = 0;
+  const srtp::Receiver* passed_by_ = nullptr;
   Micros now_ = 0;
   bool dormant_ = false;
   /// While it catches up with what has waited until the gate was open; 0: it does not.

@@ -284,6 +284,8 @@ export interface FormerKey {
   readonly line: CryptoLine;
   /** Ours, with which the side goes on, too; null: it is the present one. */
   readonly send: CryptoLine | null;
+  /** It passed through, and `send` is null. */
+  readonly passed: boolean;
   /** How far their sources had come. */
   readonly indexes: readonly StoredSrtpIndexes[];
   readonly resume: SrtpResume;

@@ -112,6 +112,9 @@ function transportFlags(transport: TransportPlan): number {
   );
 }
 
+const passingCode = (passing: 'present' | 'former' | undefined): number =>
+  passing === undefined ? 0 : passing === 'present' ? 1 : 2;
+
 interface NumberedSession {
   readonly purpose: 0 | 1;
   readonly session: SrtpSessionPlan;
@@ -177,7 +180,7 @@ const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.le
 
 /** Upper bound of the bytes of a transport's sections but for its table. */
 function sectionsBound({ ice, dtls, srtp }: TransportPlan): number {
-  let size = srtp?.former === undefined ? 0 : 7;
+  let size = srtp?.former === undefined ? 0 : 8;
   if (dtls !== null) size += 11 + (dtls.fingerprint?.digest.length ?? 0);
   if (ice === null) return size;
   size += 24 + credentialsSize(ice.local) + (ice.remote === null ? 0 : credentialsSize(ice.remote));
@@ -450,6 +453,7 @@ export class PlanEncoder {
       this.#section(sectionTags.former, () => {
         this.#u16(sessions.position(1, former));
         this.#u16(sessions.position(0, transport.srtp?.formerSend));
+        this.#u8(passingCode(transport.srtp?.passing));
       });
     }
   }

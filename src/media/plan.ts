@@ -34,7 +34,7 @@ import { speaksDtls } from './dtls/negotiation.js';
 import { icePlanOf, speaksIce } from './ice/plan.js';
 import { passesKeys } from './sdes/apply.js';
 import { lineOfKeys } from './sdes/stored.js';
-import { keyBytes, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
+import { keyBytes, lineKey, mkiBytes, type CryptoLine } from './sdes/crypto-line.js';
 import { isFeedbackProtocol, isRtpProtocol, isSecureProtocol, isZeroAddress } from '../sdp/view.js';
 
 /** A socket of the call lies on an address that this node's interfaces do not have. */
@@ -397,6 +397,21 @@ const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
 const endsElsewhere = (media: Media): boolean =>
   isSecureProtocol(media.protocol) && !speaksDtls(media);
 
+/**
+ * Which of its keys SRTP passes through by, where a media has former keys that it ended here by, or the other way; null:
+ * it ends here by both, or nothing of both sides' former keys is known.
+ */
+function passingOf(index: CallIndex, media: Media): 'present' | 'former' | null {
+  const isPassed = media.formerKey?.passed;
+  const others = opposites(index, media.id);
+  if (isPassed === undefined || isPassed === passesThrough(index, media)) return null;
+  return others.every(({ media: { formerKey } }) => formerKey?.passed === isPassed)
+    ? isPassed
+      ? 'former'
+      : 'present'
+    : null;
+}
+
 /** null: it is plain, or passes through. */
 function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['srtp'] {
   const { sdes } = media;
@@ -404,13 +419,17 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
   if (usesDtls(media)) return 'DTLS';
   if (media.flags.has('passthrough') && isSecureProtocol(media.protocol)) return noKeys;
   if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
-  if (passesThrough(index, media)) return null;
+  const passing = passingOf(index, media);
+  if (passing === null && passesThrough(index, media)) return null;
   const isAgreed = sdes.receive !== null || sdes.send !== null || sdes.required;
   if (!isAgreed && !isSecureProtocol(media.protocol)) return null;
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
-    ...(media.formerKey === null ? {} : formerSessions(media.formerKey, media)),
+    ...(media.formerKey === null || (media.formerKey.passed && passing === null)
+      ? {}
+      : formerSessions(media.formerKey, media)),
+    ...(passing === null ? {} : { passing }),
   };
 }
 
@@ -445,7 +464,12 @@ const formerSessions = (
   { line, send, resume }: FormerKey,
   media: Media,
 ): Pick<NonNullable<TransportPlan['srtp']>, 'former' | 'formerSend'> => ({
-  former: sessionOf(line, resume.receive),
+  former: sessionOf(
+    line,
+    lineKey(line) === lineKey(media.sdes?.receive ?? null)
+      ? media.srtpResume.receive
+      : resume.receive,
+  ),
   ...(send === null || !receivesFrom(directionInUse(media))
     ? {}
     : { formerSend: sessionOf(send, resume.send) }),

@@ -195,6 +195,8 @@ export interface TransportPlan {
     readonly former?: SrtpSessionPlan;
     /** What went by before, beside `former`: while something comes by that, what goes is protected by this one. */
     readonly formerSend?: SrtpSessionPlan;
+    /** What of both goes to the other side of the call as it came, in the place of being protected. */
+    readonly passing?: 'present' | 'former';
   } | null;
 }
 

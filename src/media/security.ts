@@ -15,7 +15,13 @@ import {
 } from './dtls/negotiation.js';
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
-import { applySdes, hasKeysOfItsOwn, forgetIndexes, withoutSdes } from './sdes/apply.js';
+import {
+  applySdes,
+  hasKeysOfItsOwn,
+  forgetIndexes,
+  passesKeys,
+  withoutSdes,
+} from './sdes/apply.js';
 import { lineKey, readCryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
@@ -210,30 +216,41 @@ class Former {
   }
 
   /** An answer may be provisional: what its side has encrypted with so far is good as well. */
-  #formerKey(): FormerKey | null {
+  #formerKey(other: Former): FormerKey | null {
     const [was, is] = [this.#used.sdes, this.media.sdes];
-    const before = was?.passthrough === false ? was.receive : null;
-    if (before === null || is === null || is.receive === null || is.passthrough) return null;
+    const before = was?.receive ?? null;
+    if (was === null || before === null || is === null || is.receive === null) return null;
+    const passed = was.passthrough || passesKeys(was, other.#used.sdes);
+    const isAlike = lineKey(before) === lineKey(is.receive) && passed === is.passthrough;
     const known = this.media.formerKey;
-    if (lineKey(before) === lineKey(is.receive)) return known;
     const { srtpIndexes, srtpResume } = this.#indexes;
+    const isHeard =
+      known !== null &&
+      lineKey(known.line) !== lineKey(before) &&
+      srtpIndexes.some(({ direction }) => direction === 'receive');
+    // While it might pass through again every packet is looked at, and none goes through the kernel.
+    if (isAlike) return isHeard && known.passed !== passed ? null : known;
     // What nothing has come by was refused: the side is where it was before that.
-    if (known !== null && !srtpIndexes.some(({ direction }) => direction === 'receive'))
-      return lineKey(known.line) === lineKey(is.receive) ? null : known;
-    const ours = was?.send ?? null;
+    if (known !== null && !isHeard)
+      return lineKey(known.line) === lineKey(is.receive) && known.passed === is.passthrough
+        ? null
+        : known;
+    if (passed && is.passthrough) return null;
+    const ours = passed ? null : was.send;
     const send = lineKey(ours) === lineKey(is.send) ? null : ours;
     return {
       line: before,
       send,
+      passed,
       indexes: srtpIndexes.filter(({ direction }) => direction === 'receive' || send !== null),
       resume: srtpResume,
     };
   }
 
   /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */
-  settle(draft: CallDraft, passed: boolean): void {
+  settle(draft: CallDraft, passed: boolean, other: Former): void {
     const { media } = this;
-    media.formerKey = this.#formerKey();
+    media.formerKey = this.#formerKey(other);
     if (this.#wasHeld) {
       media.agreed = null;
       Object.assign(media, this.#indexes);
@@ -384,7 +401,7 @@ export function applySecurity(
     kind === 'offer' && formers.some(({ isOther }, at) => isAgreed[at] === true && isOther);
   formers.forEach((former, at) => {
     if (isHeld && isAgreed[at] === true) former.hold(at === 1);
-    else former.settle(draft, passed);
+    else former.settle(draft, passed, formers[1 - at] ?? former);
   });
   return warnings;
 }

@@ -58,12 +58,15 @@ export function readAgreed(media: FieldReader, medias: number): AgreedSecurity |
   );
 }
 
+/** In the place of our own former key: SRTP passed through. */
+const passedMark = 'passed';
+
 /** What its side encrypted with before (`Media.formerKey`), which counts until something comes by the present key. */
 export function putFormerKey(fields: Fields, { formerKey }: Media): void {
   if (formerKey === null) return;
-  const { line, send, indexes } = formerKey;
+  const { line, send, passed, indexes } = formerKey;
   const text = (each: CryptoLine): string => cryptoLineText(each, { pad: false, lifetime: false });
-  const ours = send === null ? [] : [text(send)];
+  const ours = passed ? [passedMark] : send === null ? [] : [text(send)];
   fields.put(extraFields.formerKey, packList([text(line), srtpIndexText(indexes), ...ours]));
 }
 
@@ -78,7 +81,8 @@ export function readFormerKey(media: FieldReader): FormerKey | null {
   const known = readSrtpIndexes(indexText);
   const resume = resumeFrom(known);
   const indexes = reservedIndexes(known, resume);
-  return { line, send: typeof send === 'string' ? null : send, indexes, resume };
+  const passed = ours === passedMark;
+  return { line, send: typeof send === 'string' ? null : send, passed, indexes, resume };
 }
 
 const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];

@@ -109,7 +109,7 @@ export const extraFields = {
   sdes: 'rtprelay_sdes',
   /** medias: see srtp-indexes.ts. */
   srtpIndexes: 'rtprelay_srtp_index',
-  /** medias: `Media.formerKey`: its a=crypto line, a list as that of `srtpIndexes`, ours where it is another one. */
+  /** medias: `Media.formerKey`: its a=crypto line, a list as that of `srtpIndexes`, ours where it is another one, or `passed`. */
   formerKey: 'rtprelay_former_key',
   /** medias: `MediaSecurity.identity`. */
   identity: 'rtprelay_dtls_identity',

@@ -269,6 +269,66 @@ describe('later offers and answers of a call', function () {
     }
   });
 
+  it('with SRTP passed through where it ended here, or ended where it passed, and refused after a provisional answer', async () => {
+    secure = await SecurePeer.open(files);
+    const phones = [await RtpEndpoint.open(), await RtpEndpoint.open()] as const;
+    const [first, second] = phones;
+    /** By phone: what it encrypts with, what encrypts what it is sent, where it sends. */
+    type Side = readonly [own: Buffer, theirs: Buffer, to: Destination];
+    type Agreed = readonly [Side, Side];
+    const keyIn = (body: string): Buffer =>
+      Buffer.from(/SHA1_80 inline:([A-Za-z0-9+/]{40})/.exec(body)?.[1] ?? '', 'base64');
+    const negotiate = async (own: number, others: number, endsHere: boolean): Promise<Agreed> => {
+      const keys = { 'transport-protocol': 'RTP/SAVP', flags: endsHere ? ['recrypt'] : [] };
+      const sdp = sdesSdp(first.port, keyOf(own));
+      const offered = await ask({ command: 'offer', ...call, ...keys, sdp });
+      const answer = sdesSdp(second.port, keyOf(others));
+      const told = await ask({ command: 'answer', ...call, sdp: answer });
+      const agreed = [keyIn(told), keyIn(offered)] as const;
+      // It passes through: each has the key of the other.
+      const passes = [keyOf(others), keyOf(own)].map((key, at) => agreed[at]?.equals(key));
+      expect(passes).to.deep.equal([!endsHere, !endsHere]);
+      return [
+        [keyOf(own), agreed[0], mediaTarget(told)],
+        [keyOf(others), agreed[1], mediaTarget(offered)],
+      ];
+    };
+    let sequenceNumber = 0;
+    const passes = async (agreed: Agreed, what: string): Promise<void> => {
+      for (const phone of phones) phone.clear();
+      await until(() => {
+        sequenceNumber += 1;
+        const payload = Buffer.alloc(20, 7);
+        const bytes = rtpPacket({ sequenceNumber, timestamp: 0, ssrc: 7, payload });
+        agreed.forEach(([own, , to], at) => {
+          phones[at]?.rtpSocket.send(srtpPacket(own, bytes), to.port, to.address);
+        });
+        return phones.every(({ rtp }, at) =>
+          rtp.some(({ bytes: got }) => srtpIndex(agreed[at]?.[1] ?? own, got) !== null),
+        );
+      }, `packets both ways, ${what}`);
+    };
+    const own = keyOf(0);
+    try {
+      let key = 1;
+      let agreed = await negotiate(key, key + 1, true);
+      await passes(agreed, 'at first');
+      for (const endsHere of [false, true, false]) {
+        const how = endsHere ? 'ended here' : 'passed through';
+        // Twice with other keys of both, once with another one of the answerer alone.
+        for (const ours of [0, 1, 2]) {
+          const offerers = ours === 2 ? (agreed[0][0][0] ?? 0) : (key += 2);
+          await negotiate(offerers, (key += 2), endsHere);
+          await passes(agreed, `${how} and refused`);
+        }
+        agreed = await negotiate((key += 2), (key += 2), endsHere);
+        await passes(agreed, how);
+      }
+    } finally {
+      for (const phone of phones) phone.close();
+    }
+  });
+
   it('with other credentials of ICE in an answer, though the offer had those of before', async () => {
     await begin(true);
     secure.restartIce();

@@ -199,6 +199,7 @@ inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSp
       section(6, [&] {
         number(transport.former);
         number(transport.former_protect);
+        number(transport.passing);
       });
   };
   const auto write_stream = [&](const StreamSpec& stream) {

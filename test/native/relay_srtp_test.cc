@@ -233,6 +233,101 @@ TEST("what goes is encrypted by our former key while packets come by the peer's"
   CHECK(goes_by(*next_of_ours));
 }
 
+namespace {
+
+/// Phones 0 and 1 encrypt with keys 1 and 2, or 3 and 4 by the former ones; ours are 11 and 12.
+struct PassingCall : Fixture {
+  explicit PassingCall(Passing passing) {
+    for (const auto& [purpose, seed] :
+         {std::pair(srtp::Purpose::kUnprotect, 1), std::pair(srtp::Purpose::kUnprotect, 2),
+          std::pair(srtp::Purpose::kUnprotect, 3), std::pair(srtp::Purpose::kUnprotect, 4),
+          std::pair(srtp::Purpose::kProtect, 11), std::pair(srtp::Purpose::kProtect, 12)})
+      plan.sessions.push_back(session(purpose, static_cast<std::uint8_t>(seed)));
+    for (std::uint16_t at = 0; at < 2; ++at) {
+      TransportSpec& transport = plan.transports[at];
+      const auto ours = static_cast<std::uint16_t>(4 + at);
+      transport.flags |= kSecret;
+      transport.unprotect = at;
+      transport.former = static_cast<std::uint16_t>(2 + at);
+      (passing == Passing::kPresent ? transport.former_protect : transport.protect) = ours;
+      transport.passing = passing;
+      by_ours[at] = srtp::Receiver::create(keys(static_cast<std::uint8_t>(11 + at)));
+      present[at] = srtp::Sender::create(keys(static_cast<std::uint8_t>(1 + at)));
+      former[at] = srtp::Sender::create(keys(static_cast<std::uint8_t>(3 + at)));
+    }
+  }
+
+  /// What phone `from` encrypts with `sender` comes to the other one as it was.
+  bool passes(std::size_t from, srtp::Sender& sender) {
+    const Bytes packet = protect(sender, rtp(++sequence));
+    phones[from].send_bytes(facing(from), packet);
+    return phones[1 - from].receive() == packet;
+  }
+  /// ... comes encrypted by our key.
+  bool ends_here(std::size_t from, srtp::Sender& sender) {
+    phones[from].send_bytes(facing(from), protect(sender, rtp(++sequence)));
+    return unprotect(*by_ours[1 - from], phones[1 - from].receive()) == rtp(sequence);
+  }
+
+  std::uint16_t sequence = 0;
+  std::array<std::unique_ptr<srtp::Receiver>, 2> by_ours;
+  std::array<std::unique_ptr<srtp::Sender>, 2> present;
+  std::array<std::unique_ptr<srtp::Sender>, 2> former;
+};
+
+} // namespace
+
+TEST("SRTP that passes through ends here while a side goes on with former keys, by which it did") {
+  TestRelay relay;
+  PassingCall call(Passing::kPresent);
+  CHECK(relay.apply(call.plan));
+  // There is nothing that it could pass by, whatever the other side has.
+  CHECK(call.ends_here(0, *call.former[0]));
+  CHECK(eventually(
+      [&] { return call.ends_here(1, *call.former[1]) && call.ends_here(0, *call.former[0]); }));
+  const auto stranger = srtp::Sender::create(keys(9));
+  call.phones[1].send_bytes(call.facing(1), protect(*stranger, rtp(1)));
+  CHECK(eventually([&] { return dropped(relay, 1, DropReason::kNotAuthentic) == 1; }));
+  // One side has the present ones, the other has not shown any yet.
+  CHECK(eventually(
+      [&] { return call.ends_here(0, *call.former[0]) && call.ends_here(1, *call.present[1]); }));
+  CHECK(call.passes(0, *call.present[0]));
+  CHECK(call.passes(1, *call.present[1]));
+  // The former ones are over.
+  call.phones[0].send_bytes(call.facing(0), protect(*call.former[0], rtp(++call.sequence)));
+  CHECK(call.passes(0, *call.present[0]));
+}
+
+TEST("SRTP that ends here passes through while both sides go on with former keys, as it did then") {
+  TestRelay relay;
+  PassingCall call(Passing::kFormer);
+  CHECK(relay.apply(call.plan));
+  CHECK(call.ends_here(0, *call.former[0]));
+  CHECK(eventually(
+      [&] { return call.passes(1, *call.former[1]) && call.passes(0, *call.former[0]); }));
+  CHECK(call.ends_here(0, *call.present[0]));
+  CHECK(call.ends_here(1, *call.present[1]));
+  CHECK(call.ends_here(0, *call.present[0]));
+}
+
+TEST("of a side whose key has stayed the other side shows how it goes on") {
+  for (const Passing passing : {Passing::kPresent, Passing::kFormer}) {
+    TestRelay relay;
+    PassingCall call(passing);
+    call.plan.transports[0].former = call.plan.transports[0].unprotect;
+    CHECK(relay.apply(call.plan));
+    const auto goes = [&](std::size_t from, srtp::Sender& sender, bool formerly) {
+      return formerly == (passing == Passing::kFormer) ? call.passes(from, sender)
+                                                       : call.ends_here(from, sender);
+    };
+    CHECK(goes(0, *call.present[0], false));
+    CHECK(eventually(
+        [&] { return goes(1, *call.former[1], true) && goes(0, *call.present[0], true); }));
+    CHECK(goes(1, *call.present[1], false));
+    CHECK(goes(0, *call.present[0], false));
+  }
+}
+
 TEST("a packet for two sides with the same keys is encrypted once") {
   TestRelay relay;
   SecureCall call;

@@ -240,6 +240,7 @@ const formerKeys = fc
   .record({
     line: cryptoLines,
     send: fc.option(cryptoLines),
+    passed: fc.boolean(),
     indexes: fc.array(
       fc.record({
         direction: fc.constant('receive' as const),
@@ -251,6 +252,7 @@ const formerKeys = fc
       { maxLength: 3 },
     ),
   })
+  .map((each) => ({ ...each, send: each.passed ? null : each.send }))
   .map((each) => ({ ...each, resume: { receive: each.indexes, send: [] } }));
 
 function mediaOf(

@@ -20,6 +20,8 @@ import { settings } from '../../support/unit/redis-store.js';
 const digest = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
 const crypto = (key: string, tag = 1): string =>
   `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${key.repeat(40)}`;
+/** Of `crypto`. */
+const keyHex = (key: string): string => Buffer.from(key.repeat(40), 'base64').toString('hex');
 const dtls = (byte: string, setup: string, tlsId = 'a'): readonly string[] => [
   `a=setup:${setup}`,
   `a=fingerprint:sha-256 ${digest(byte)}`,
@@ -270,6 +272,54 @@ describe('an offer that is refused after a provisional answer', () => {
     // Who sends nothing does not show that it goes on with it.
     negotiate('D', 4, bodyOf({ protocol: 'RTP/AVP', lines: ['a=sendonly'] }));
     expect(formerKeys()).to.deep.equal(inUse.map(([receive]) => [receive, null]));
+  });
+
+  it('leaves both former keys good where SRTP passed through and ends here, or the other way', () => {
+    for (const passedBefore of [true, false]) {
+      const call = new ModelCall();
+      const endsHere: Keys = { ...towards['SDES'], flags: new Set(['recrypt']) };
+      const negotiate = (offered: string, answered: string, passes: boolean): void => {
+        const sdes = (key: string): string =>
+          bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key)] });
+        call.offer(sdes(offered), passes ? towards['SDES'] : endsHere);
+        call.answer(sdes(answered));
+      };
+      const plans = (): readonly unknown[] =>
+        call.state === null
+          ? []
+          : mediaPlan(call.state, interfaces)
+              .transports.filter(({ srtp }) => srtp !== null)
+              .map(({ srtp }) => [
+                keyText(srtp?.receive),
+                keyText(srtp?.former),
+                srtp?.formerSend !== undefined,
+                srtp?.send !== null,
+                srtp?.passing,
+              ]);
+      negotiate('A', 'B', passedBefore);
+      expect(plans().length > 0).to.equal(!passedBefore);
+      for (const [offered, answered] of [
+        ['C', 'D'],
+        ['E', 'F'],
+        ['A', 'G'],
+      ] as const) {
+        negotiate(offered, answered, !passedBefore);
+        const before = plans();
+        const [sends, passing] = [passedBefore, passedBefore ? 'former' : 'present'];
+        for (const [key, former] of [
+          [offered, 'A'],
+          [answered, 'B'],
+        ] as const) {
+          const line = [keyHex(key), keyHex(former), !sends, sends, passing];
+          expect(before, `${key} after ${former}`).to.deep.include(line);
+        }
+        call.state = restored(call.state);
+        expect(plans(), 'restored').to.deep.equal(before);
+      }
+      // As it was agreed on before: there is nothing to go back to.
+      negotiate('A', 'B', passedBefore);
+      expect(JSON.stringify(plans())).to.not.contain('former').and.not.contain('present');
+    }
   });
 
   it('of one branch leaves nothing to the branch that takes the call', () => {
