@@ -19,7 +19,13 @@ import { agreedCodecs, answerable, inOrderOf, isAudible, shownTo } from './codec
 import { directionOfFlags, noIce, noIceControlling, sendsTo } from './media-attributes.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { isBundled } from './bundle/negotiation.js';
-import { applySecurity, passesThrough, protocolFor, type Before } from './security.js';
+import {
+  answeredProtocol,
+  applySecurity,
+  passesThrough,
+  protocolFor,
+  type Before,
+} from './security.js';
 import { offeredIce, readIce } from './ice/attributes.js';
 import { speaksIce } from './ice/plan.js';
 import { carriesNothing, setMediaFlag, type MediaPair } from './media-pair.js';
@@ -543,8 +549,9 @@ export function applySection(
         isSecureProtocol(receiver.protocol) &&
         receiver.bundle.group === 0,
     );
-  } else if (receiver.protocol === '') {
-    receiver.protocol = section.protocol;
+  } else {
+    const offered = receiver.protocol === '' ? section.protocol : receiver.protocol;
+    receiver.protocol = answeredProtocol(offered, request.transportProtocol);
   }
   // What the side itself says, whatever the profile (12.5 seen).
   setMediaFlag(sender, 'rtcp-fb', attributeOf(section, 'rtcp-fb') !== null);

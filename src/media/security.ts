@@ -79,6 +79,12 @@ export function protocolFor(
   return passed && kindOf(received) !== kindOf(wanted) ? received : wanted;
 }
 
+/** What the offerer is answered: another profile where that is asked for, though never one that is secured otherwise. */
+export function answeredProtocol(offered: string, asked: string | null): string {
+  if (asked === null || !isRtpProtocol(offered) || !isRtpProtocol(asked)) return offered;
+  return kindOf(offered) === kindOf(asked) ? asked : offered;
+}
+
 function dtlsRequestOf(request: SignallingRequest, context: SignallingContext): DtlsRequest {
   const words = [request.dtls, request.dtlsReverse];
   const role = words.find((word) => word !== null && word !== 'off') ?? null;

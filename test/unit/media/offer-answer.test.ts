@@ -300,6 +300,24 @@ describe('the plan for the relay', () => {
     expect(transports.map(({ learning }) => learning)).not.to.include('off');
   });
 
+  it('answers by the profile that is asked for, unless it is secured otherwise', () => {
+    const key =
+      'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OUFCQ0RFRjAxMjM0NTY3ODlBQkNE';
+    const answered = (offered: string, asked: string): string | undefined => {
+      const call = new ModelCall();
+      const lines = offered.includes('SAVP') ? [key] : [];
+      call.offer(body(6000, lines).replace('RTP/AVP', offered), { transportProtocol: 'RTP/AVP' });
+      const sdp = call.answer(called(7000), { transportProtocol: asked });
+      return /m=audio \d+ (\S+)/.exec(sdp)?.[1];
+    };
+    expect(answered('RTP/AVPF', 'RTP/AVP')).to.equal('RTP/AVP');
+    expect(answered('RTP/AVP', 'RTP/AVPF')).to.equal('RTP/AVPF');
+    expect(answered('RTP/SAVP', 'RTP/SAVPF')).to.equal('RTP/SAVPF');
+    expect(answered('RTP/SAVP', 'RTP/AVP')).to.equal('RTP/SAVP');
+    expect(answered('RTP/AVP', 'RTP/SAVP')).to.equal('RTP/AVP');
+    expect(answered('RTP/SAVP', 'UDP/TLS/RTP/SAVP')).to.equal('RTP/SAVP');
+  });
+
   it('takes feedback out for a side that takes no part in it, where it can be read', () => {
     const strippedOf = (
       caller: string,

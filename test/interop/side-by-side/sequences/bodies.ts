@@ -361,6 +361,18 @@ export const bodySequences = [
     ...[offer(), answer(), calleeOffer(called(), { flags: ['generate-mid'] }), callerAnswer()],
     ...[reoffer(), answer()],
   ),
+  ...['RTP/AVP', 'RTP/AVPF'].flatMap((first) => {
+    const section = (port: number): MediaSection => ({ port, protocol: first, formats: '0' });
+    const other = first === 'RTP/AVP' ? 'RTP/AVPF' : 'RTP/AVP';
+    const asked = { 'transport-protocol': other };
+    return sequence(
+      `${first} answered by ${other}`,
+      ...[offer({ media: [section(6000)] }), answer(called([section(7000)]), asked), query()],
+      ...[reoffer({ media: [section(6000)] }), answer(called([section(7000)]))],
+      ...[calleeOffer(called([section(7000)]), asked), query()],
+      ...[callerAnswer({ media: [section(6000)] }), query()],
+    );
+  }),
   sequence(
     'mid in answers',
     offer(caller(6000, 'a=mid:m1')),
