@@ -116,7 +116,8 @@ export const trafficSequences = [
     ...[offer(phone('a')), answer(phone('x')), media('a')],
     ...[offer(phone('a'), { 'to-tag': 'x', 'drop-traffic': 'start' }), media('a'), media('x')],
     ...[report('a'), query(), answer(phone('x')), media('a'), command('block media')],
-    ...[media('a'), query(), offer(phone('a'), { 'to-tag': 'x', 'drop-traffic': 'stop' })],
+    ...[media('a'), query(), command('unblock media')],
+    offer(phone('a'), { 'to-tag': 'x', 'drop-traffic': 'stop' }),
     ...[answer(phone('x')), media('a'), query()],
   ),
   sequence(
