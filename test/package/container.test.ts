@@ -5,7 +5,7 @@
  */
 import { expect } from 'chai';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { chownSync, existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TemporaryFolder, TestProcess } from '../support/child-process.js';
 import { Commands } from '../support/document.js';
@@ -26,6 +26,7 @@ describe('the container', function () {
     ...['--root', storage.file('storage'), '--runroot', storage.file('run')],
     '--cgroup-manager=cgroupfs',
   ];
+  const owner = statSync('/dev/null');
   let namespace: NetworkNamespace;
   let mounts: TestProcess;
   let image = '';
@@ -78,6 +79,8 @@ describe('the container', function () {
   after(async () => {
     if (mounts !== undefined) run('rm', '--all', '--force', '--time=1');
     await mounts?.stop('SIGKILL');
+    // crun 1.8 makes the container's user the owner of what it is started with: of this machine's.
+    chownSync('/dev/null', owner.uid, owner.gid);
     namespace?.remove();
     storage.remove();
   });
