@@ -21,7 +21,6 @@ export interface OwnMetrics {
   readonly drops: Readonly<Record<string, number>>;
   /** Packets of the kernel by what became of them; empty without kernel forwarding. */
   readonly kernelPackets: Readonly<Record<string, number>>;
-  /** Databases that this node stands by for. */
   /** null: there is no replay at takeover. */
   readonly replay: {
     readonly silentMicros: number | null;
@@ -39,6 +38,7 @@ export interface OwnMetrics {
     readonly secret: number;
     readonly paths: readonly { readonly received: number }[];
   } | null;
+  /** Databases that this node stands by for. */
   readonly standby: readonly {
     readonly database: number;
     readonly waiting: number;

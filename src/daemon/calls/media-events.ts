@@ -140,13 +140,13 @@ function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): C
     const own = events.filter(({ transportId }) => mediaOf.get(transportId) === media.id);
     if (own.length === 0) return media;
     const changed = copyOfMedia(media);
-    const [former, present] = [true, false].map((is) =>
-      own.filter(({ isFormer }) => isFormer === is),
-    );
-    changed.srtpIndexes = withProgress(media.srtpIndexes, present ?? []);
+    const present = own.filter(({ isFormer }) => !isFormer);
+    changed.srtpIndexes = withProgress(media.srtpIndexes, present);
     const { formerKey } = media;
-    if (formerKey !== null && formerKey.send !== null)
-      changed.formerKey = { ...formerKey, indexes: withProgress(formerKey.indexes, former ?? []) };
+    if (formerKey !== null && formerKey.send !== null) {
+      const former = own.filter(({ isFormer }) => isFormer);
+      changed.formerKey = { ...formerKey, indexes: withProgress(formerKey.indexes, former) };
+    }
     return changed;
   });
   const next = shallowCopyOf(state);

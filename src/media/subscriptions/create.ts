@@ -5,7 +5,14 @@ import { SignallingError } from '../errors.js';
 import { noIce } from '../media-attributes.js';
 import { applySection, ensureStreams, mediaAt, sharesRtcpPort } from '../media-setup.js';
 import type { MediaPair } from '../media-pair.js';
-import { bodyFailure, chooseInterface, emptyCall, pairOf, readBody } from '../offer-answer.js';
+import {
+  bodyFailure,
+  chooseInterface,
+  emptyCall,
+  labelOf,
+  pairOf,
+  readBody,
+} from '../offer-answer.js';
 import { writeSdp } from '../sdp-output.js';
 import type { SignallingContext, SignallingRequest } from '../signalling.js';
 import { localBody, ownSession, withOwnOrigin } from './local-body.js';
@@ -55,7 +62,7 @@ export function create(
   const party =
     draft.participantByTag(request.fromTag) ??
     draft.addParticipant(request.fromTag, context.nowMicros);
-  party.label = request.label ?? request.setLabel ?? party.label;
+  party.label = labelOf(request) ?? party.label;
   const logicalInterface = chooseInterface(
     party,
     request.interface ?? request.fromInterface,

@@ -10,6 +10,7 @@ import {
   bodyFailure,
   chooseInterface,
   emptyCall,
+  labelOf,
   pairOf,
   readBody,
   type SignallingResult,
@@ -133,7 +134,7 @@ function publisherOf(
     draft.participantByTag(request.fromTag) ??
     draft.addParticipant(request.fromTag, context.nowMicros);
   publisher.deletedMicros = 0;
-  publisher.label = request.label ?? request.setLabel ?? publisher.label;
+  publisher.label = labelOf(request) ?? publisher.label;
   publisher.metadata = request.metadata ?? publisher.metadata;
   state.participantDeletedMicros = earliestDeletion(state.participants);
   return publisher;
