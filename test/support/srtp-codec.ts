@@ -110,6 +110,14 @@ const word = (value: number): Buffer => {
   return bytes;
 };
 
+/** RFC 3711 §4.3.1. */
+export function derivedKey(key: Buffer, salt: Buffer, label: number, bytes: number): Buffer {
+  const mark = Buffer.alloc(8);
+  mark[7] = label;
+  const iv = xor(Buffer.concat([salt, Buffer.alloc(16 - salt.length)]), mark);
+  return createCipheriv(`aes-${key.length * 8}-ctr`, key, iv).update(Buffer.alloc(bytes));
+}
+
 interface SessionKeys {
   readonly encrypt: Buffer;
   readonly authenticate: Buffer;
@@ -142,12 +150,7 @@ export class SrtpContext {
     const { keyBytes, saltBytes } = this.#suite;
     const bytes = Buffer.from(line.key, 'base64');
     const [key, salt] = [bytes.subarray(0, keyBytes), bytes.subarray(keyBytes)];
-    const derived = (label: number, size: number): Buffer => {
-      const mark = Buffer.alloc(8);
-      mark[7] = label;
-      const iv = xor(Buffer.concat([salt, Buffer.alloc(16 - salt.length)]), mark);
-      return createCipheriv(`aes-${keyBytes * 8}-ctr`, key, iv).update(Buffer.alloc(size));
-    };
+    const derived = (label: number, size: number): Buffer => derivedKey(key, salt, label, size);
     const keysFrom = (label: number): SessionKeys => ({
       encrypt: derived(label, keyBytes),
       authenticate: derived(label + 1, 20),

@@ -1,16 +1,12 @@
 /** Reads the index of an AES_CM_128_HMAC_SHA1_80 packet off its tag (RFC 3711), on its own. */
 import { expect } from 'chai';
 import { createCipheriv, createHmac } from 'node:crypto';
+import { derivedKey } from './srtp-codec.js';
 
 const tagBytes = 10;
 
-function derived(key: Buffer, label: number, bytes: number): Buffer {
-  const counter = Buffer.alloc(16);
-  key.copy(counter, 0, 16, 30);
-  counter[7] = (counter[7] ?? 0) ^ label;
-  const cipher = createCipheriv('aes-128-ctr', key.subarray(0, 16), counter);
-  return cipher.update(Buffer.alloc(bytes));
-}
+const derived = (key: Buffer, label: number, bytes: number): Buffer =>
+  derivedKey(key.subarray(0, 16), key.subarray(16, 30), label, bytes);
 
 const tagOf = (authKey: Buffer, ...parts: readonly Buffer[]): Buffer => {
   const hmac = createHmac('sha1', authKey);
