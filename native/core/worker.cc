@@ -362,12 +362,8 @@ void Worker::process_replayed() {
     ReplayBatch& batch = *next;
     next = Mailbox<ReplayBatch>::next(next);
     for (LeftPacket& heard : batch.packets) {
-      InPacket packet;
-      packet.port = replay_->ports.find(heard.local);
-      packet.source = heard.source;
-      packet.bytes = heard.bytes();
-      process_packet(packet);
-      flush();
+      heard.port = replay_->ports.find(heard.local);
+      process_left(heard);
     }
     replay_->give_back(batch);
   }

@@ -199,7 +199,7 @@ private:
   /// Has what the packets will need brought near, of all of them at once: calls are many, and a
   /// packet's own is in no cache any more when the next one comes 20 ms later.
   static void look_ahead(std::span<const InPacket> packets);
-  /// Packets that another process held.
+  /// A packet that another process held, or another node was sent.
   void process_left(LeftPacket& left);
   /// As `process`, and tells what of it was sent.
   void process_and_tell(std::span<const InPacket> packets);
@@ -246,13 +246,13 @@ private:
   /// is malformed.
   static bool rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
                       std::span<std::uint8_t> room, std::size_t& size);
-  /// false: `refused` says why.
   /// Its peer goes on with the former keys, as far as is known.
   bool keeps_former(Transport& transport) const;
   /// What protects in the place of `present`; null: nothing does.
   srtp::Sender* former_sender(const srtp::Sender* present, Transport& to) const;
   /// The packet in `passed_` is to go there as it came.
   bool passes(const TransportConfig& from, Transport& to) const;
+  /// false: `refused` says why.
   bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size, DropReason& refused);
   void note_progress(Transport& transport, srtp::Session& session, srtp::Purpose purpose,
