@@ -11,6 +11,7 @@
 #include "../../native/core/heartbeat.h"
 #include "../../native/core/replay.h"
 #include "check.h"
+#include "loopback.h"
 
 using namespace rtprelay;
 
@@ -540,4 +541,91 @@ TEST("many streams take several heartbeats, and all of it arrives") {
   nodes.now += kPeerAlive;
   nodes.take_over();
   CHECK(due(nodes.two, nodes.now).empty());
+}
+
+namespace {
+
+struct ReplayingRelay : Relay {
+  ReplayingRelay() : Relay({.workers = 2, .replays = true}, {ignore, nullptr}) {
+    int error = 0;
+    CHECK(start(error));
+  }
+};
+
+void send_heartbeats(Replay& from, const Phone& phone, const SocketAddress& to) {
+  from.beat(monotonic_micros(),
+            [&](std::span<const std::uint8_t> bytes) { phone.send_bytes(to, bytes); });
+}
+
+} // namespace
+
+TEST(
+    "a relay tells its peer what its workers have sent, and what they could not send it does not") {
+  ReplayingRelay relay;
+  Fixture call;
+  std::vector<PortFailure> failures;
+  CHECK(relay.reconcile(encode_plan(call.plan), failures) == PlanError::kNone && failures.empty());
+  // The peer, which a thread of ours has nothing to do with.
+  const Phone peer_socket;
+  const SocketAddress own = Phone().address();
+  ReplayOptions options = options_of(0);
+  options.hosts = {at("192.0.2.77", 0)};
+  std::string fault;
+  const bool started = relay.start_replay(
+      {.replay = options, .paths = {{own, peer_socket.address()}}, .devices = {"lo"}}, fault);
+  if (!started) {
+    CHECK(fault == "lo: Operation not permitted");
+    return;
+  }
+  CHECK(!relay.start_replay({}, fault));
+  Replay peer(options_of(99));
+  const ReplayCounters& heard = peer.counters();
+  // As many as have come: there is another one every 3 ms.
+  const auto hear = [&] {
+    send_heartbeats(peer, peer_socket, own);
+    for (int i = 0; i < 100; ++i) {
+      const auto bytes = peer_socket.receive(0);
+      if (bytes.empty())
+        return;
+      peer.take_heartbeat(bytes, monotonic_micros());
+    }
+  };
+  CHECK(eventually([&] {
+    hear();
+    return heard.heartbeats.get() > 0 && relay.replay_link()->counters().heartbeats.get() > 0;
+  }));
+  const auto sent = [&](int sequence) {
+    return peer.told_of({call.facing(0), kSsrc, static_cast<std::uint16_t>(sequence)});
+  };
+  for (std::uint16_t sequence = 1; sequence <= 20; ++sequence) {
+    const Bytes packet = rtp(sequence);
+    call.phones[0].send_bytes(call.facing(0), packet);
+    CHECK(call.phones[1].receive() == packet);
+  }
+  CHECK(eventually([&] {
+    hear();
+    return sent(20) == WasSent::kYes;
+  }));
+  for (int sequence = 1; sequence <= 20; ++sequence)
+    CHECK(sent(sequence) == WasSent::kYes);
+  CHECK(sent(21) == WasSent::kNo);
+  // Nobody to send it to: it may be somebody's after all.
+  call.plan.transports[1].endpoint = call.plan.transports[1].signalled = {};
+  ++call.plan.transports[1].generation;
+  CHECK(relay.reconcile(encode_plan(call.plan), failures) == PlanError::kNone);
+  relay.wake_workers_for_orders();
+  call.phones[0].send_bytes(call.facing(0), rtp(21));
+  CHECK(eventually(
+      [&] { return relay.drops()[static_cast<std::size_t>(DropReason::kNoEndpoint)] == 1; }));
+  // What came the other way after it has been told of.
+  call.phones[1].send_bytes(call.facing(1), rtp(1, kSsrc + 1));
+  CHECK(call.phones[0].receive() == rtp(1, kSsrc + 1));
+  CHECK(eventually([&] {
+    hear();
+    return peer.told_of({call.facing(1), kSsrc + 1, 1}) == WasSent::kYes;
+  }));
+  CHECK(sent(20) == WasSent::kYes && sent(21) == WasSent::kNo);
+  CHECK(relay.replay_link()->paths().front()->received.get() > 0);
+  relay.pause();
+  CHECK(relay.replay_link() == nullptr);
 }
