@@ -72,10 +72,15 @@ export class PairNode {
     this.announce(address);
   }
 
+  /** Of its Ethernet device. */
+  get link(): string {
+    return this.namespace.run('cat', '/sys/class/net/eth0/address').trim();
+  }
+
   /** The hub learns of the address as from a gratuitous ARP. */
   announce(address: string): void {
-    const link = this.namespace.run('cat', '/sys/class/net/eth0/address').trim();
-    this.hub.ip('neighbour', 'replace', address, 'lladdr', link, 'nud', 'stale', 'dev', 'bridge0');
+    const at = [address, 'lladdr', this.link, 'nud', 'stale', 'dev', 'bridge0'];
+    this.hub.ip('neighbour', 'replace', ...at);
   }
 
   /**
