@@ -15,7 +15,7 @@ import {
   type NgObserver,
   type NgSource,
 } from '../ng-protocol/endpoint.js';
-import { NgError } from '../ng-protocol/errors.js';
+import { NgError, unmatched } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
 import { dumpText, withoutKeys } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
@@ -67,7 +67,6 @@ export interface NgHandlerParts {
 }
 
 const ok: readonly [string, NgValue] = ['result', 'ok'];
-const unmatched = "Call-ID not found or tags didn't match";
 
 /** Runs one parsed command. @throws NgError */
 export function handleNg(
@@ -409,11 +408,11 @@ export function ngObserver(
       const seconds = elapsedMicros / 1e6;
       counters.commandDone(source.address, command, seconds, false);
       if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
-      log.info(
-        'control',
-        `Replying to '${command}' from ${formatSource(source)} (elapsed time ${seconds.toFixed(6)} sec)`,
-        callId,
-      );
+      const from = formatSource(source);
+      const line = `Replying to '${command}' from ${from} (elapsed time ${seconds.toFixed(6)} sec)`;
+      if (reply.get('warning') === unmatched)
+        malformed.unmatched(line, source.address, from, callId);
+      else log.info('control', line, callId);
     },
     protocolError(error, source, raw, command, callId, elapsedMicros) {
       counters.commandDone(source.address, command ?? '', elapsedMicros / 1e6, true);

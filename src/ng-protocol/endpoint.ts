@@ -5,7 +5,7 @@
 import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
 import { noTemplates, type Templates } from './interpret.js';
-import { errorReply, NgError, tooLong } from './errors.js';
+import { errorReply, NgError, tooLong, unmatched } from './errors.js';
 import { encodeLongReply, isLongReply } from './long-reply.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage, type NgMessage } from './message.js';
 import type { ReplyCache } from './reply-cache.js';
@@ -91,7 +91,7 @@ export interface NgObserver {
 
 /**
  * What a message turned out to be; transports serve senders of commands first. `refused`: a command that cannot be done;
- * of one that takes time that is not known yet. `neutral`: a repetition, or a ping, which anybody may send.
+ * of one that takes time that is not known yet. `neutral`: a repetition, or what anybody may ask who knows of no call.
  */
 export type MessageKind = 'command' | 'malformed' | 'refused' | 'neutral';
 
@@ -127,6 +127,15 @@ export interface NgEndpointOptions {
   readonly onKept?: ((command: string, message: NgMessage, reply: Buffer) => void) | undefined;
   /** Monotonic clock in microseconds, for elapsed times. */
   readonly nowMicros: () => number;
+}
+
+/** Of commands that need no call. */
+const asking: ReadonlySet<string> = new Set(['ping', 'list', 'statistics']);
+
+function kindOf(command: string | null, answer: NgDictionary | Promise<NgDictionary>): MessageKind {
+  if (command !== null && asking.has(command)) return 'neutral';
+  const isUnmatched = !(answer instanceof Promise) && answer.get('warning') === unmatched;
+  return isUnmatched ? 'refused' : 'command';
 }
 
 /** Bytes that every error reply fits into, cookie aside: a longer cookie is none. */
@@ -264,7 +273,7 @@ export class NgEndpoint {
     if (answer instanceof Promise) this.#await(exchange, answer);
     else if (isSliced(exchange, answer)) this.#await(exchange, Promise.resolve(answer));
     else this.#succeed(exchange, answer);
-    return exchange.command === 'ping' ? 'neutral' : 'command';
+    return kindOf(exchange.command, answer);
   }
 
   #parse(exchange: Exchange): NgRequest {

@@ -45,6 +45,9 @@ const malformed: ReadonlySet<NgErrorCode> = new Set<NgErrorCode>([
 /** `error-reason` of a command that could be answered, but not within the transport's limit. */
 export const tooLong = 'Reply too long for a datagram';
 
+/** `warning` of a `delete` that has found nothing to end. */
+export const unmatched = "Call-ID not found or tags didn't match";
+
 /** Bytes that are no bencode value, or one beyond the decoder's limits. */
 export class BencodeError extends Error {
   override readonly name = 'BencodeError';

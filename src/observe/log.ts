@@ -67,6 +67,12 @@ export interface LogOptions {
   readonly nowMicros?: () => number;
 }
 
+/** Bytes of a call-id that a line has: it comes off the wire. */
+const maxCallIdBytes = 255;
+
+const shortened = (callId: string): string =>
+  callId.length <= maxCallIdBytes ? callId : `${callId.slice(0, maxCallIdBytes)}...`;
+
 const lowest = -1;
 const highest = logLevel.debug;
 
@@ -127,7 +133,7 @@ export class Log {
       this.#recent.add({ atMicros, level, subsystem, callId, message, port });
     }
     const tag = port === null ? null : this.#tagOf(callId, port);
-    this.#sink.write(level, subsystem, this.mark(callId), message, port, tag);
+    this.#sink.write(level, subsystem, this.mark(shortened(callId)), message, port, tag);
   }
 
   critical(subsystem: LogSubsystem, message: string, callId: string | null = null): void {

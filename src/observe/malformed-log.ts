@@ -47,14 +47,21 @@ export class MalformedLog {
 
   /** A line about a command of `address` (`source`: with its port) that cannot be done. */
   refused(line: string, address: string, source: string, callId: string | null): void {
+    if (this.#mayWrite(address, source)) this.#log.warning('control', line, callId);
+  }
+
+  /** Likewise about a `delete` that has found nothing to end, which is no error. */
+  unmatched(line: string, address: string, source: string, callId: string | null): void {
+    if (this.#mayWrite(address, source)) this.#log.info('control', line, callId);
+  }
+
+  #mayWrite(address: string, source: string): boolean {
     this.#refusals += 1;
-    if (this.#refusals <= maxRefusals) {
-      this.#log.warning('control', line, callId);
-      return;
-    }
+    if (this.#refusals <= maxRefusals) return true;
     this.#refusalsCounted += 1;
     this.#lastRefused = source;
     if (this.#flooding.size < maxRefusals) this.#flooding.add(address);
+    return false;
   }
 
   /** So many commands of that address are refused that no line is written about each, neither before nor after. */

@@ -7,7 +7,7 @@ import {
   type NgHandler,
   type NgObserver,
 } from '../../../src/ng-protocol/endpoint.js';
-import { NgError } from '../../../src/ng-protocol/errors.js';
+import { NgError, unmatched } from '../../../src/ng-protocol/errors.js';
 import { ReplyCache } from '../../../src/ng-protocol/reply-cache.js';
 
 const source = { address: '192.0.2.1', port: 5 };
@@ -168,17 +168,17 @@ describe('NG endpoint', () => {
   it('tells commands from those that cannot be done, and from malformed messages', () => {
     const endpoint = endpointWith(({ command }) => {
       if (command === 'query') throw new NgError('rejected', 'Unknown call-id');
-      return pong;
+      return command === 'delete' ? new Map([['warning', unmatched]]) : pong;
     });
     const kinds = (texts: readonly string[]): readonly MessageKind[] =>
       texts.map((text) => send(endpoint, text));
-    const commands = ['4:list', '10:statistics', '4:list', '4:ping', '5:offer'].map(
-      (command) => `d7:command${command}e`,
+    const commands = ['4:list', '10:statistics', '4:list', '4:ping', '5:offer', '6:delete'].map(
+      (command) => `d7:call-id1:x7:command${command}8:from-tag1:a3:sdp0:e`,
     );
     const unknown = 'd7:call-id1:x7:command5:querye';
     const others = ['d7:command12:play sausagee', 'd1:xi1ee', 'd', 'q', '{', '{"a":1}', ''];
     expect(kinds([...commands, unknown, unknown].map((body) => `k ${body}`))).to.deep.equal([
-      ...['command', 'command', 'neutral', 'neutral', 'refused', 'refused', 'neutral'],
+      ...['neutral', 'neutral', 'neutral', 'neutral', 'command', 'refused', 'refused', 'neutral'],
     ]);
     expect(kinds([...others.map((body) => `k ${body}`), 'nothing'])).to.deep.equal(
       Array(8).fill('malformed'),

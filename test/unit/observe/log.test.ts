@@ -168,6 +168,14 @@ describe('log lines', () => {
     expect(lines).to.deep.equal(['<30>INFO: [x\\ny]: [core] a\\nINFO: forged\\r\\x00\\x1b[31m']);
   });
 
+  it('have the beginning of a call-id that is too long for one', () => {
+    const { lines, log } = syslogLines();
+    log.info('control', 'text', 'c'.repeat(20_000));
+    expect(lines[0])
+      .to.include(`[${'c'.repeat(255)}...]: `)
+      .and.to.have.length.below(400);
+  });
+
   it('carry marks round private data', () => {
     const { log, lines } = syslogLines(plain, { markPrefix: '<<', markSuffix: '>>' });
     log.info('core', `Deleting call branch '${log.mark('a')}'`, 'cid1');

@@ -56,6 +56,15 @@ describe('the log of malformed messages', () => {
     expect(lines).to.have.length(102);
   });
 
+  it('counts deletes of what is not there among them', () => {
+    for (let i = 0; i < 130; i++)
+      malformed.unmatched(`none ${i}`, '192.0.2.1', '192.0.2.1:9', null);
+    expect(lines).to.have.length(100);
+    expect(malformed.isFlooding('192.0.2.1')).to.equal(true);
+    malformed.everySecond([]);
+    expect(lines.at(-1)).to.match(/^Refused 30 commands/);
+  });
+
   it('keeps lines short', () => {
     malformed.warn('x'.repeat(60_000), 'y', null);
     expect(lines[0]).to.have.length(4096);
