@@ -9,7 +9,7 @@ import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, TestProcess } from '../support/child-process.js';
-import type { LoadReport } from '../support/load.js';
+import { expectWaited, type LoadReport } from '../support/load.js';
 import { obstacleToKernelForwarding } from '../support/kernel-forwarding.js';
 import { NetworkNamespace } from '../support/namespaces.js';
 import { IsolatedSystemd, systemdMissing } from '../support/systemd.js';
@@ -18,6 +18,8 @@ import { until } from '../support/wait.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const loadgen = `${root}build/bench/loadgen`;
 const calls = 50;
+/** A socket holds some eighty packets: at this pace, longer than a busy machine takes for a restart. */
+const packetMs = 100;
 
 describe('the systemd units', function () {
   this.timeout(60_000);
@@ -71,7 +73,10 @@ describe('the systemd units', function () {
 
   /** Calls that talk while `disturb` does its work; what they lost. */
   async function talkDuring(disturb: () => void | Promise<void>): Promise<LoadReport> {
-    const words = ['relay', '--ng', '127.0.0.1:2223', '--calls', String(calls), '--seconds', '4'];
+    const words = [
+      ...['relay', '--ng', '127.0.0.1:2223', '--calls', String(calls), '--seconds', '6'],
+      ...['--ptime', String(packetMs)],
+    ];
     const load = new TestProcess('loadgen', loadgen, words, { namespace: namespace.name });
     try {
       await load.untilLogged('ready');
@@ -91,13 +96,9 @@ describe('the systemd units', function () {
     );
   }
 
-  /**
-   * systemd kept the sockets, and the packets that came meanwhile waited in them. What a killed process
-   * had read and not yet sent is lost: a packet of a stream, if any.
-   */
-  function expectCarriedOn(report: LoadReport): void {
-    expect(report.received).to.be.greaterThan(0);
-    expect(report.lostPerStream.max).to.be.at.most(2);
+  /** systemd kept the sockets, in which packets waited. */
+  function expectCarriedOn(report: LoadReport, killed: number): void {
+    expectWaited(report, packetMs, killed);
     expect(report.strange).to.equal(0);
     const text = machine.succeed('rtprelay-probe', 'cli', '127.0.0.1', '2224', '2', 'list totals');
     expect(text).to.match(/Total timed-out sessions via TIMEOUT\s*:0\n/);
@@ -209,7 +210,7 @@ describe('the systemd units', function () {
     show('kill -9', report);
     expect(mainPid()).not.to.equal(first);
     expect(Number(machine.property('rtprelay', 'NRestarts'))).to.equal(1);
-    expectCarriedOn(report);
+    expectCarriedOn(report, 1);
   });
 
   it('restart it, and the calls go on', async () => {
@@ -220,7 +221,7 @@ describe('the systemd units', function () {
     });
     show('systemctl restart', report);
     expect(mainPid()).not.to.equal(first);
-    expectCarriedOn(report);
+    expectCarriedOn(report, 0);
   });
 
   it('never give up a daemon that dies again and again', async () => {

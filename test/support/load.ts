@@ -1,5 +1,7 @@
 /** The load generator of bench/ (many calls with media), as a test uses it. */
+import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { TestProcess } from './child-process.js';
 
@@ -22,6 +24,24 @@ export interface LoadReport {
   /** Packets of each stream since the last one that came: 0 where it goes on after whatever has cut it off. */
   readonly lostAtEnd: Spread;
   readonly longestPauseMs: Spread;
+}
+
+/** kBatchSize of native/core/slot.h: so many packets a worker reads at once. */
+const roundPackets = 32;
+/** Of a daemon without --num-threads. */
+const workers = Math.max(4, availableParallelism());
+
+/**
+ * What came while no process read waited in the sockets: lost is what those that were killed had in their hands, of each worker a round
+ * at most, and of no stream half of what came in the meantime.
+ */
+export function expectWaited(report: LoadReport, packetMs: number, killed: number): void {
+  const cameMeanwhile = report.longestPauseMs.max / packetMs;
+  expect(report.received).to.be.greaterThan(0);
+  expect(report.lost).to.be.at.most(killed * workers * roundPackets);
+  expect(report.longestGapPackets.max).to.be.at.most(
+    killed === 0 ? 0 : Math.max(1, cameMeanwhile / 2),
+  );
 }
 
 /** For calls that talk until what disturbs them is over (`reportSoon`), however busy the machine is. */
