@@ -25,6 +25,7 @@
         "native/addon.cc",
         "native/api/datagram_socket.cc",
         "native/api/dtls_identity.cc",
+        "native/api/exchange.cc",
         "native/api/network_watch.cc",
         "native/api/pair.cc",
         "native/api/process.cc",

@@ -5,6 +5,7 @@
 #include "api/addon_state.h"
 #include "api/datagram_socket.h"
 #include "api/dtls_identity.h"
+#include "api/exchange.h"
 #include "api/network_watch.h"
 #include "api/pair.h"
 #include "api/process.h"
@@ -24,6 +25,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("NetworkWatch", rtprelay::api::NetworkWatch::define(env));
   exports.Set("PairMember", rtprelay::api::PairMember::define(env));
   exports.Set("SrtpReceiver", rtprelay::api::SrtpReceiver::define(env));
+  exports.Set("exchange", Napi::Function::New(env, rtprelay::api::exchange));
   exports.Set("executeProgram", Napi::Function::New(env, rtprelay::api::execute_program));
   exports.Set("createDtlsIdentity", Napi::Function::New(env, rtprelay::api::create_dtls_identity));
   exports.Set("networkDevices", Napi::Function::New(env, rtprelay::api::network_devices));

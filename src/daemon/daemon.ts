@@ -274,7 +274,8 @@ export class Daemon {
     const storeLog = storeLogOf(log);
     const latest = new LatestValue();
     if (config.redis !== null) {
-      const given = { ...settings, latest };
+      const mayWait = (): boolean => this.#parts.ngPort?.servesOne === true;
+      const given = { ...settings, latest, mayWait };
       const store = await redisStoreOf(config.redis, given, storeLog, () => this.#parts.calls);
       this.#parts.redisStore = store;
       this.#parts.store = store;

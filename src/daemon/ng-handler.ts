@@ -317,7 +317,7 @@ function signal(
     if (result.sdp !== null) reply.set('sdp', result.sdp);
     reply.set(...ok);
     if (saved === committed) {
-      counters.commits.add(0);
+      counters.commits.add(calls.table.takeWaitedSeconds());
       return reply;
     }
     const began = performance.now();

@@ -78,6 +78,11 @@ export class NgPort {
     return this.#transport.addresses;
   }
 
+  /** A message is being worked on, and no other one waits, as far as is known. */
+  get servesOne(): boolean {
+    return this.#transport.servesOne;
+  }
+
   /** Messages worked on so far. */
   get messages(): number {
     return this.#messages;

@@ -5,7 +5,8 @@ import type { InterfaceTable } from '../media/interfaces.js';
 import { decodeBencode, encodeBencode } from '../ng-protocol/bencode.js';
 import type { Log } from '../observe/log.js';
 import type { StoreLog } from '../redis-store/log.js';
-import type { LatestValue } from '../redis-store/latest-value.js';
+import { nativeExchange } from '../native/exchange.js';
+import type { RedisStoreOptions } from '../redis-store/redis-store-options.js';
 import type { RedisStore } from '../redis-store/redis-store.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import { asItIs } from '../redis-store/store.js';
@@ -43,7 +44,7 @@ export function storeLogOf(log: Log): StoreLog {
  */
 export async function redisStoreOf(
   redis: RedisConfig,
-  settings: CodecSettings & { readonly latest: LatestValue },
+  settings: CodecSettings & Pick<RedisStoreOptions, 'latest' | 'mayWait'>,
   log: StoreLog,
   calls: () => CallService | null,
 ): Promise<RedisStore> {
@@ -63,6 +64,7 @@ export async function redisStoreOf(
     commitTimeoutMs: redis.commitTimeoutMs,
     waitReplicas: redis.waitReplicas,
     ...settings,
+    exchange: nativeExchange(),
     log,
     snapshot: () => allOf(calls()),
     onLost: (callId, holder) => calls()?.ownership.lose(callId, holder),

@@ -53,6 +53,7 @@ export class NativeDatagramSocket {
   readonly #memory = Buffer.allocUnsafeSlow(datagramBatch * datagramBytes);
   readonly address: Endpoint;
   #closed = false;
+  #servesOne = false;
 
   /** @throws Error with the system's `code`. */
   constructor(options: {
@@ -88,6 +89,7 @@ export class NativeDatagramSocket {
     let host = '';
     this.#socket.start((lengths, hosts, ports) => {
       let told = 0;
+      this.#servesOne = lengths.length === 1;
       for (let index = 0; index < lengths.length; index++) {
         const start = index * datagramBytes;
         const view = this.#memory.subarray(start, start + (lengths[index] ?? 0));
@@ -96,8 +98,14 @@ export class NativeDatagramSocket {
         const outcome = receive(view, host, ports[index] ?? 0);
         told |= outcomes[outcome] << (2 * index);
       }
+      this.#servesOne = false;
       return told;
     }, onError);
+  }
+
+  /** A message is being worked on, and no other one waits, as far as is known. */
+  get servesOne(): boolean {
+    return this.#servesOne;
   }
 
   /** What was not taken since the last call; null: nothing. */

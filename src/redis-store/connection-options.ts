@@ -1,5 +1,6 @@
 /** What a connection to Redis is told when it is made, and whom it tells. */
 import type { StoreLog } from './log.js';
+import type { ExchangeBytes } from './prompt-answers.js';
 import type { ReplicationState } from './replication-state.js';
 import type { RedisServer } from './server-address.js';
 
@@ -20,6 +21,10 @@ export interface ConnectionOptions {
   readonly onLost: () => void;
   /** The server's part in replication is another one than before, or was looked at again. */
   readonly onState?: (now: ReplicationState, before: ReplicationState) => void;
+  /** Sends and waits for a moment; without: nothing is waited for on the spot. */
+  readonly exchange?: ExchangeBytes | undefined;
+  /** Whether this thread has nothing else to do than to wait for a reply. */
+  readonly mayWait?: (() => boolean) | undefined;
   /** For a connection that subscribes (`subscribe`) and sends nothing else. */
   readonly onMessage?: (channel: string, message: string) => void;
 }

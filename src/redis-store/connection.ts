@@ -15,6 +15,7 @@ import { greet, requireMaster } from './greeting.js';
 import { isNotReady, isReadOnly, reasonOf, StoreError } from './errors.js';
 import { hasLarge, sendLarge, type Argument } from './large-command.js';
 import { Predecessors } from './predecessors.js';
+import { notAsked, PromptAnswers } from './prompt-answers.js';
 import { replicationState, type ReplicationState } from './replication-state.js';
 import {
   addressesOf,
@@ -67,6 +68,7 @@ export class RedisConnection {
   #retryMs = firstRetryMs;
   #errors = 0;
   #closed = false;
+  readonly #prompt: PromptAnswers | null;
   /** The socket that commands wait in. */
   #gathering: Redis['stream'] | null = null;
   /** What has been said about the present outage, so that it is said once. */
@@ -74,6 +76,7 @@ export class RedisConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#prompt = options.exchange === undefined ? null : new PromptAnswers(options.exchange);
     this.#name = serverName(options.server);
     this.#several = !isSingle(options.server);
   }
@@ -151,6 +154,26 @@ export class RedisConnection {
       this.#failed(redis, error);
       throw error;
     }
+  }
+
+  /**
+   * As `send`, of a command that is answered by one line. While nobody else waits (`mayWait`) the reply of a server that is near is
+   * returned at once.
+   */
+  ask(command: string, ...args: readonly Argument[]): unknown {
+    const redis = this.#redis;
+    const prompt = this.#prompt;
+    if (redis === null || prompt === null || this.#gathering !== null) {
+      return this.send(command, ...args);
+    }
+    if (this.#options.mayWait?.() !== true) return this.send(command, ...args);
+    const reply = prompt.ask(redis, command, args);
+    if (reply === notAsked) return this.send(command, ...args);
+    if (!(reply instanceof Promise)) return reply;
+    return reply.catch((error: unknown) => {
+      this.#failed(redis, error);
+      throw error;
+    });
   }
 
   /** A server that does not answer is given up; so is one of several that has become a replica. */

@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { reasonOf } from './errors.js';
 import type { StoreLog } from './log.js';
-import type { SendCommand } from './send-command.js';
+import type { AskCommand, SendCommand } from './send-command.js';
 import type { ValueEdit } from './value-edit.js';
 
 /** A hash, so that no reader of rtpengine's keys takes it for a call. */
@@ -98,35 +98,48 @@ function isRefused(error: unknown): boolean {
 /** The fenced steps over one connection to `database`. They throw what `send` throws. */
 export class Fence {
   readonly #send: SendCommand;
+  readonly #ask: AskCommand;
   readonly #log: StoreLog;
   #scripts = true;
   /** Values may be continued, as far as is known. */
   #extends = true;
 
-  constructor(send: SendCommand, log: StoreLog) {
+  /** @param ask the same, where a reply that is there at once is returned as it is. */
+  constructor(send: SendCommand, log: StoreLog, ask: AskCommand = send) {
     this.#send = send;
+    this.#ask = ask;
     this.#log = log;
   }
 
   /**
-   * Writes a call of `mine`. Resolves to its holder if that is another node now, and nothing was written.
+   * Writes a call of `mine`. Resolves to its holder if that is another node now, and nothing was written. null: it is written
+   * already.
    *
    * A call that was never taken over needs no script: whoever takes it over removes its key, so that it
    * is enough not to make the key anew (`written`: this node has made it already).
    */
-  async set(
+  set(
     key: Buffer,
     value: Buffer,
     expiresSeconds: number,
     mine: Holder,
     written = false,
+  ): null | Promise<Holder | null> {
+    const fenced = (): Promise<Holder | null> => this.#setFenced(key, value, expiresSeconds, mine);
+    if (mine.epoch > 0) return fenced();
+    const only = written ? ['XX'] : [];
+    const reply = this.#ask('SET', key, value, 'EX', expiresSeconds, ...only);
+    // Nothing: taken over, or expired, or the server has lost it.
+    if (reply instanceof Promise) return reply.then((late) => (late === null ? fenced() : null));
+    return reply === null ? fenced() : null;
+  }
+
+  #setFenced(
+    key: Buffer,
+    value: Buffer,
+    expiresSeconds: number,
+    mine: Holder,
   ): Promise<Holder | null> {
-    if (mine.epoch === 0) {
-      const only = written ? ['XX'] : [];
-      const reply = await this.#send('SET', key, value, 'EX', expiresSeconds, ...only);
-      // Gone: taken over, or expired, or the server has lost it.
-      if (reply !== null) return null;
-    }
     return this.#fenced(
       'set',
       key,
@@ -164,11 +177,11 @@ export class Fence {
   }
 
   /** Deletes a call of `mine`; otherwise as `set`. */
-  async delete(key: Buffer, mine: Holder): Promise<Holder | null> {
+  delete(key: Buffer, mine: Holder): null | Promise<Holder | null> {
     if (mine.epoch > 0) return this.#fenced('delete', key, mine, ['DEL', key]);
     // Of a call that has been taken over there is no key any more.
-    await this.#send('DEL', key);
-    return null;
+    const reply = this.#ask('DEL', key);
+    return reply instanceof Promise ? reply.then(() => null) : null;
   }
 
   /** Takes a call that is `mine` now out of its former owner's database; otherwise as `set`. */

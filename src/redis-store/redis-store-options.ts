@@ -4,6 +4,7 @@ import type { Holder } from './fence.js';
 import type { FormatSource } from './format-choice.js';
 import type { LatestValue } from './latest-value.js';
 import type { StoreLog } from './log.js';
+import type { ExchangeBytes } from './prompt-answers.js';
 import type { BencodeCodec, CodecSettings, StoredFormat } from './schema.js';
 import type { RedisServer } from './server-address.js';
 import type { CallMoment } from './store.js';
@@ -49,6 +50,9 @@ export interface RedisStoreOptions {
   readonly onLost?: (callId: string, holder: Holder) => void;
   /** Values that were made a moment ago for another reader. */
   readonly latest?: LatestValue;
+  /** Sends to the server and waits for a moment, while `mayWait` says that nobody waits for this thread. */
+  readonly exchange?: ExchangeBytes;
+  readonly mayWait?: () => boolean;
   /** Counters and clock at the moment of writing. */
   readonly moment: (callId: string) => CallMoment;
 }

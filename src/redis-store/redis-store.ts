@@ -23,8 +23,15 @@ import type { SendCommand } from './send-command.js';
 import type { CodecSettings, StoredFormat } from './schema.js';
 import { sameDatabase, serverName, type RedisServer } from './server-address.js';
 import { connectionTo, formatOfFollowed, replicaWaitOf, sendOver } from './store-connections.js';
-import type { CallStore, Holder, RestoreReport, SaveOutcome, StoredSocket } from './store.js';
-import type { NextValue, ValueReceipt } from './value-edit.js';
+import {
+  committed,
+  type CallStore,
+  type Holder,
+  type RestoreReport,
+  type SaveOutcome,
+  type StoredSocket,
+} from './store.js';
+import type { NextValue, ValueEdit, ValueReceipt } from './value-edit.js';
 import { WriteQueue } from './write-queue.js';
 
 /** Calls written at a time when all of them are. */
@@ -71,6 +78,8 @@ export class RedisStore implements CallStore {
   #retryTimer: NodeJS.Timeout | null = null;
   #refreshTimer: NodeJS.Timeout | null = null;
   #closed = false;
+  /** How long the last save took whose reply was waited for on the spot. */
+  #waitedSeconds = 0;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -80,11 +89,15 @@ export class RedisStore implements CallStore {
     const { read, write } = options;
     this.#separateRead = read !== null && !sameDatabase(read, write) ? read : null;
     this.#connection = connectionTo(write, this.#options, {
+      exchange: options.exchange,
+      mayWait: options.mayWait,
       onReady: () => this.#connected(),
       onLost: () => this.#degrade('lost the connection'),
       onState: (now, before) => this.#observe(now, before),
     });
-    this.#fence = new Fence(this.#send, options.log);
+    this.#fence = new Fence(this.#send, options.log, (...command) =>
+      this.#connection.ask(...command),
+    );
     this.#replicaWait = replicaWaitOf(options, this.#send);
     this.#queue = new WriteQueue({
       send: (callId, wanted) => this.#write(callId, wanted),
@@ -293,7 +306,7 @@ export class RedisStore implements CallStore {
 
   save(state: CallState): Promise<SaveOutcome> {
     if (this.#closed) return Promise.resolve('degraded');
-    return this.#queue.put(state.callId, state);
+    return this.#timed(() => this.#queue.put(state.callId, state));
   }
 
   rehearse(state: CallState): void {
@@ -309,7 +322,7 @@ export class RedisStore implements CallStore {
       this.#queue.drop(callId);
       return Promise.resolve(this.#healthy ? 'committed' : 'degraded');
     }
-    return this.#queue.put(callId, null);
+    return this.#timed(() => this.#queue.put(callId, null));
   }
 
   /**
@@ -365,7 +378,22 @@ export class RedisStore implements CallStore {
 
   readonly #send: SendCommand = (...command) => this.#connection.send(...command);
 
-  async #write(callId: string, wanted: CallState | null): Promise<void> {
+  /** As `takeWaitedSeconds` has it. */
+  #timed(put: () => Promise<SaveOutcome>): Promise<SaveOutcome> {
+    const began = performance.now();
+    const saved = put();
+    if (saved === committed) this.#waitedSeconds = (performance.now() - began) / 1000;
+    return saved;
+  }
+
+  takeWaitedSeconds(): number {
+    const seconds = this.#waitedSeconds;
+    this.#waitedSeconds = 0;
+    return seconds;
+  }
+
+  /** null: the server has it already. */
+  #write(callId: string, wanted: CallState | null): Promise<void> | null {
     const { write } = this.#options;
     const { database } = write;
     const stored = this.#stored.get(callId) ?? null;
@@ -374,25 +402,35 @@ export class RedisStore implements CallStore {
     if (wanted === null) {
       const epoch = this.#known.get(callId) ?? 0;
       // A call that has another owner by now is gone from here, and that is what was wanted.
-      await this.#fence.delete(keyOf(callId), { epoch, database });
-      this.#known.delete(callId);
-      this.#encoded.forget(callId);
-      this.#removed.add(callId);
-      return;
+      const deleted = this.#fence.delete(keyOf(callId), { epoch, database });
+      if (deleted !== null) return deleted.then(() => this.#deleted(callId));
+      this.#deleted(callId);
+      return null;
     }
     const here =
       wanted.redisHostedDb === write.database
         ? wanted
         : { ...wanted, redisHostedDb: write.database };
     const next = this.#encode(here, stored);
-    if (next === null) return;
+    if (next === null) return null;
     // From here on the key may exist, acknowledged or not.
     const epoch = wanted.ownershipEpoch;
     const written = this.#known.has(callId);
     this.#known.set(callId, epoch);
     this.#removed.delete(callId);
     const mine = { epoch, database };
-    const holder = await this.#put(here, next, mine, written);
+    const holder = this.#put(here, next, mine, written);
+    if (holder !== null) return holder.then((other) => this.#wrote(callId, other));
+    return this.#replicaWait?.reached() ?? null;
+  }
+
+  #deleted(callId: string): void {
+    this.#known.delete(callId);
+    this.#encoded.forget(callId);
+    this.#removed.add(callId);
+  }
+
+  async #wrote(callId: string, holder: Holder | null): Promise<void> {
     if (holder === null) {
       await this.#replicaWait?.reached();
       return;
@@ -403,22 +441,44 @@ export class RedisStore implements CallStore {
     this.#options.onLost?.(callId, holder);
   }
 
-  /** Adds to the value that is there, or writes a whole one. Resolves to another node that has the call now, or null. */
-  async #put(
+  /**
+   * Adds to the value that is there, or writes a whole one. Resolves to another node that has the call now, or null. null: it is
+   * written already.
+   */
+  #put(
     state: CallState,
     { value, receipt }: NextValue,
+    mine: Holder,
+    written: boolean,
+  ): Promise<Holder | null> | null {
+    const { callId } = state;
+    const { expiresSeconds } = this.#options;
+    const key = keyOf(callId);
+    if (!Buffer.isBuffer(value)) return this.#extend(state, value, receipt, mine, written);
+    const keep = (): void => {
+      if (receipt !== null) this.#stored.set(callId, receipt);
+    };
+    const holder = this.#fence.set(key, value, expiresSeconds, mine, written);
+    if (holder === null) {
+      keep();
+      return null;
+    }
+    return holder.then((other) => {
+      keep();
+      return other;
+    });
+  }
+
+  async #extend(
+    state: CallState,
+    edit: ValueEdit,
+    receipt: ValueReceipt | null,
     mine: Holder,
     written: boolean,
   ): Promise<Holder | null> {
     const { callId } = state;
     const { expiresSeconds } = this.#options;
-    const key = keyOf(callId);
-    if (Buffer.isBuffer(value)) {
-      const holder = await this.#fence.set(key, value, expiresSeconds, mine, written);
-      if (receipt !== null) this.#stored.set(callId, receipt);
-      return holder;
-    }
-    const outcome = await this.#fence.extend(key, value, expiresSeconds, mine);
+    const outcome = await this.#fence.extend(keyOf(callId), edit, expiresSeconds, mine);
     if (outcome !== 'other') {
       if (receipt !== null) this.#stored.set(callId, receipt);
       return outcome;

@@ -17,7 +17,7 @@ export const sendOver =
 export function connectionTo(
   server: RedisServer,
   options: RedisStoreOptions,
-  events: Pick<ConnectionOptions, 'onReady' | 'onLost' | 'onState'>,
+  events: Pick<ConnectionOptions, 'onReady' | 'onLost' | 'onState' | 'exchange' | 'mayWait'>,
   log = options.log,
 ): RedisConnection {
   const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } = options;

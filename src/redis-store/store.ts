@@ -8,7 +8,7 @@ export type { Holder };
 /** committed: acknowledged by the server. degraded: not (yet); it will be written when the server is back. */
 export type SaveOutcome = 'committed' | 'degraded';
 
-/** There is nothing to wait for; whoever sees that it is this one need not. */
+/** There is nothing (more) to wait for; whoever sees that it is this one need not. */
 export const committed: Promise<SaveOutcome> = Promise.resolve('committed');
 
 export interface RestoreReport {
@@ -46,6 +46,8 @@ export interface CallStore {
   save(state: CallState): Promise<SaveOutcome>;
   /** Removes the call. Never rejects; bounded like `save`. */
   remove(callId: string): Promise<SaveOutcome>;
+  /** How long the server was waited for by the last `save` or `remove` that came back `committed`, if that was not taken yet. */
+  takeWaitedSeconds?(): number;
   /** Makes of a state what would be stored, and stores nothing. */
   rehearse?(state: CallState): void;
   /** false while the server does not answer and replies do not wait for it. */

@@ -3,12 +3,12 @@
  * nothing of Redis; `send` is the way there.
  */
 import type { CallState } from '../media/call-state.js';
-import type { SaveOutcome } from './store.js';
+import { committed, type SaveOutcome } from './store.js';
 
 /** How the queue reaches the server and whom it tells. */
 export interface WriteQueueOptions {
-  /** Writes a call, or removes it (null). Rejects when the server did not acknowledge. */
-  readonly send: (callId: string, wanted: CallState | null) => Promise<void>;
+  /** Writes a call, or removes it (null). Rejects when the server did not acknowledge; null: it has already. */
+  readonly send: (callId: string, wanted: CallState | null) => Promise<void> | null;
   /** How long a waiting save may take. */
   readonly commitTimeoutMs: () => number;
   /** A save waited in vain. */
@@ -59,22 +59,23 @@ export class WriteQueue {
     for (const entry of this.#entries.values()) this.#settle(entry, Infinity, 'degraded');
   }
 
-  /** Queues the newest state of a call (null: remove it). */
+  /** Queues the newest state of a call (null: remove it). `committed`: the server has it already. */
   put(callId: string, wanted: CallState | null): Promise<SaveOutcome> {
     const entry = this.#entry(callId, wanted);
     if (!this.#open) return Promise.resolve('degraded');
-    const outcome = new Promise<SaveOutcome>((resolve) => {
+    const { version } = entry;
+    this.#pump(callId, entry);
+    if (this.#entries.get(callId) !== entry) return committed;
+    return new Promise<SaveOutcome>((resolve) => {
       const timer = setTimeout(() => this.#options.onTimeout(), this.#options.commitTimeoutMs());
       entry.waiters.push({
-        version: entry.version,
+        version,
         settle: (result) => {
           clearTimeout(timer);
           resolve(result);
         },
       });
     });
-    this.#pump(callId, entry);
-    return outcome;
   }
 
   /** Queues a call that is written already, or should be, unless something newer is queued. */
@@ -138,25 +139,29 @@ export class WriteQueue {
   #pump(callId: string, entry: Entry): void {
     if (!this.#open || entry.sending !== null) return;
     // Its failure is reported by `onFailure`.
-    this.#send(callId, entry).catch(() => undefined);
+    this.#send(callId, entry)?.catch(() => undefined);
   }
 
-  #send(callId: string, entry: Entry): Promise<void> {
+  /** null: it has been acknowledged already. */
+  #send(callId: string, entry: Entry): Promise<void> | null {
     const { version } = entry;
-    const sending = this.#options.send(callId, entry.wanted).then(
-      () => {
-        entry.sending = null;
-        this.#settle(entry, version, 'committed');
-        if (entry.version === version) this.#entries.delete(callId);
-        else this.#pump(callId, entry);
-        this.#options.onSuccess();
-      },
-      (error: unknown) => {
-        entry.sending = null;
-        this.#options.onFailure(error);
-        throw error;
-      },
-    );
+    const written = (): void => {
+      entry.sending = null;
+      this.#settle(entry, version, 'committed');
+      if (entry.version === version) this.#entries.delete(callId);
+      else this.#pump(callId, entry);
+      this.#options.onSuccess();
+    };
+    const sent = this.#options.send(callId, entry.wanted);
+    if (sent === null) {
+      written();
+      return null;
+    }
+    const sending = sent.then(written, (error: unknown) => {
+      entry.sending = null;
+      this.#options.onFailure(error);
+      throw error;
+    });
     entry.sending = sending;
     return sending;
   }

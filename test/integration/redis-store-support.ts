@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import type { CallState } from '../../src/media/call-state.js';
+import { nativeExchange } from '../../src/native/exchange.js';
 import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import type { NgValue } from '../../src/ng-protocol/dictionary.js';
 import type { RedisServer } from '../../src/redis-store/server-address.js';
@@ -138,6 +139,9 @@ export function makeStore(
     log,
     snapshot: () => memory.values(),
     moment: () => asItIs,
+    // As in a daemon that serves one command.
+    exchange: nativeExchange(),
+    mayWait: () => true,
     ...changes,
   });
   return { store, memory, log };

@@ -324,13 +324,20 @@ export class CallTable {
   save(state: CallState): Promise<SaveOutcome> {
     if (state.ownership !== 'own') return committed;
     const saved = this.#options.store.save(state);
-    if (this.#options.persistent === true) {
-      void saved.then((outcome) => {
-        const times = this.#times.get(state.callId);
-        if (outcome === 'committed' && times !== undefined) times.stored = this.now();
-      });
-    }
+    if (this.#options.persistent !== true) return saved;
+    const stored = (): void => {
+      const times = this.#times.get(state.callId);
+      if (times !== undefined) times.stored = this.now();
+    };
+    // Of a new call nothing is known yet.
+    if (saved === committed && this.#times.has(state.callId)) stored();
+    else void saved.then((outcome) => outcome === 'committed' && stored());
     return saved;
+  }
+
+  /** How long the store has waited on the spot for what was just committed. */
+  takeWaitedSeconds(): number {
+    return this.#options.store.takeWaitedSeconds?.() ?? 0;
   }
 
   /** Something has happened that a call lives by, media apart. */

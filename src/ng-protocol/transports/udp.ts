@@ -46,6 +46,8 @@ export interface DatagramSocket {
     receive: (datagram: Buffer, host: string, port: number) => MessageKind,
     onError: (code: string) => void,
   ): void;
+  /** A message is being worked on, and no other one waits, as far as is known. */
+  readonly servesOne: boolean;
   /** null: nothing. */
   refused(): RefusedDatagrams | null;
   /** false: the socket is closed, its queue is full, or nothing can be sent to that address. */
@@ -162,6 +164,11 @@ export class UdpTransport {
   /** The addresses actually bound, in the order asked for. */
   get addresses(): readonly UdpSource[] {
     return this.#sockets.map((socket) => socket.address);
+  }
+
+  /** A message is being worked on, and no other one waits, as far as is known. */
+  get servesOne(): boolean {
+    return this.#sockets.some((socket) => socket.servesOne);
   }
 
   /** What the sockets did not take since they were asked last, of those that refused any. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { CallState } from '../../../src/media/call-state.js';
 import { decodeCall } from '../../../src/redis-store/codec.js';
+import { committed } from '../../../src/redis-store/store.js';
 import { WriteQueue } from '../../../src/redis-store/write-queue.js';
 import { sample, settings } from '../../support/unit/redis-store.js';
 
@@ -42,6 +43,27 @@ function makeQueue(commitTimeoutMs = 10_000): {
 }
 
 describe('the write queue', () => {
+  it('says at once what the server has at once, and sends what has changed meanwhile', async () => {
+    const { queue, sent, events } = makeQueue();
+    const prompt = new WriteQueue({
+      send: () => null,
+      ...{ commitTimeoutMs: () => 10, onTimeout: () => undefined, onFailure: () => undefined },
+      onSuccess: () => events.push('success'),
+    });
+    prompt.open();
+    expect(prompt.put('a', stateAt(1))).to.equal(committed);
+    expect(prompt.put('a', null)).to.equal(committed);
+    expect(prompt.size).to.equal(0);
+    expect(events).to.deep.equal(['success', 'success']);
+    prompt.mark('b', stateAt(2));
+    await prompt.flush(8);
+    expect(prompt.size).to.equal(0);
+    queue.open();
+    expect(queue.put('a', stateAt(1))).to.not.equal(committed);
+    expect(sent).to.have.length(1);
+    queue.shut();
+  });
+
   it('has one write of a call in flight and then sends only the newest state', async () => {
     const { queue, sent } = makeQueue();
     queue.open();
