@@ -27,6 +27,8 @@ class QualityTable;
 struct SrtpSession {
   std::unique_ptr<srtp::Sender> sender;
   std::unique_ptr<srtp::Receiver> receiver;
+  /// Of a receiver, where something came after it.
+  FormerUse former_use;
   /// What it went on from. Thread: control only.
   std::vector<srtp::SourceIndexes> resumed_from;
   /// Where SRTCP of other sources begins. Thread: control only.
@@ -58,6 +60,8 @@ struct TransportConfig {
   srtp::Receiver* former = nullptr;
   /// What went by before `sender`, and does while packets come by `former`; null: as now.
   srtp::Sender* former_sender = nullptr;
+  /// There with `former`.
+  FormerUse* former_use = nullptr;
   /// What came by `receiver`, or by `former`, goes to the other side of the call as it came: those
   /// keys are that side's own. There is no sender for it.
   Passing passing = Passing::kNone;

@@ -593,8 +593,11 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
     configure_transport(spec, call, config);
     if (spec.unprotect != kNoSession)
       config.receiver = call.sessions.at(plan.sessions[spec.unprotect].identity)->receiver.get();
-    if (spec.former != kNoSession)
-      config.former = call.sessions.at(plan.sessions[spec.former].identity)->receiver.get();
+    if (spec.former != kNoSession) {
+      SrtpSession& former = *call.sessions.at(plan.sessions[spec.former].identity);
+      config.former = former.receiver.get();
+      config.former_use = &former.former_use;
+    }
     if (spec.former_protect != kNoSession)
       config.former_sender =
           call.sessions.at(plan.sessions[spec.former_protect].identity)->sender.get();

@@ -23,6 +23,17 @@ namespace rtprelay {
 /// be silent.
 constexpr Micros kFormerKeysMicros = 1'000'000;
 
+/// Whether a peer goes on with the keys of before. Its transports that had the same have one: what
+/// comes to one of them counts for all.
+// Thread: worker only.
+struct FormerUse {
+  /// Something has been authentic by what came after them.
+  bool rekeyed = false;
+  /// It goes on with them, last heard then: so do we.
+  bool kept = false;
+  Micros heard = 0;
+};
+
 struct Association;
 struct TransportConfig;
 
@@ -116,12 +127,8 @@ struct Transport : MailboxLink {
   std::uint32_t generation = 0;
   bool installed = false;
   bool received = false;
-  /// Of the snapshot's transport; something has been authentic by what came after it.
+  /// Of the snapshot's transport.
   const srtp::Receiver* former = nullptr;
-  bool rekeyed = false;
-  /// Its peer goes on with the former keys, last heard then: so do we.
-  bool keeps_former = false;
-  Micros former_heard = 0;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
   /// Where packets leave since ICE has chosen; null: where the plan says.

@@ -268,8 +268,8 @@ void Worker::install_transport(const TransportConfig& transport) {
   state.config = &transport;
   if (state.former != transport.former) {
     state.former = transport.former;
-    state.rekeyed = false;
-    state.keeps_former = false;
+    if (transport.former_use != nullptr)
+      *transport.former_use = {};
   }
   state.planned_egress = transport.egress;
   state.nat_wait = transport.has(kNatWait);
@@ -522,11 +522,11 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     return rtcp ? receiver.unprotect_rtcp(packet.bytes) : receiver.unprotect_rtp(packet.bytes);
   };
   srtp::Outcome outcome = read_by(*transport.receiver);
-  if (transport.tells_keys() && !transport.state->rekeyed) {
-    Transport& state = *transport.state;
-    state.rekeyed = outcome.status == srtp::Status::kDone;
-    if (state.rekeyed) {
-      state.keeps_former = false;
+  if (transport.tells_keys() && !transport.former_use->rekeyed) {
+    FormerUse& use = *transport.former_use;
+    use.rekeyed = outcome.status == srtp::Status::kDone;
+    if (use.rekeyed) {
+      use.kept = false;
       // That the present ones are in use, too, though its sources may be known of old.
       outcome.progressed = true;
     } else {
@@ -534,8 +534,8 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
       // The store knows of the present keys alone.
       outcome.progressed = false;
       if (outcome.status == srtp::Status::kDone) {
-        state.keeps_former = true;
-        state.former_heard = now_;
+        use.kept = true;
+        use.heard = now_;
         passed_by_ = transport.former;
       }
     }
@@ -812,7 +812,7 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       continue;
     }
     std::span<const std::uint8_t> bytes = packet.bytes;
-    if (stream.transport->passing != Passing::kNone && passes(*stream.transport, to)) {
+    if (stream.transport->passing != Passing::kNone && passes(*stream.transport, *to.config)) {
       const std::span<std::uint8_t> room = take_room();
       std::ranges::copy(std::span(passed_).first(passed_size_), room.begin());
       ++slots_used_;
@@ -820,9 +820,9 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       earlier = nullptr;
     } else if (!route.unchanged()) {
       // With the same keys for several the same packet is made once: its index is used up.
-      const bool again =
-          earlier != nullptr && route.changes_like(*earlier) &&
-          former_sender(route.sender, *route.to) == former_sender(earlier->sender, *earlier->to);
+      const bool again = earlier != nullptr && route.changes_like(*earlier) &&
+                         former_sender(route.sender, *to.config) ==
+                             former_sender(earlier->sender, *earlier->to->config);
       if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
         earlier = nullptr;
         continue;
@@ -896,21 +896,25 @@ bool Worker::rewrite(const RouteConfig& route, bool rtcp, std::span<const std::u
   return true;
 }
 
-bool Worker::keeps_former(Transport& transport) const {
-  if (transport.keeps_former && now_ - transport.former_heard > kFormerKeysMicros)
-    transport.keeps_former = false;
-  return transport.keeps_former;
+bool Worker::keeps_former(const TransportConfig& transport) const {
+  if (transport.former_use == nullptr)
+    return false;
+  FormerUse& use = *transport.former_use;
+  if (use.kept && now_ - use.heard > kFormerKeysMicros)
+    use.kept = false;
+  return use.kept;
 }
 
-srtp::Sender* Worker::former_sender(const srtp::Sender* present, Transport& to) const {
-  if (keeps_former(to) || (present == nullptr && !to.rekeyed))
-    return to.config->former_sender;
-  return nullptr;
+srtp::Sender* Worker::former_sender(const srtp::Sender* present, const TransportConfig& to) const {
+  if (to.former_sender == nullptr || to.former_use == nullptr)
+    return nullptr;
+  const bool goes_on = keeps_former(to) || (present == nullptr && !to.former_use->rekeyed);
+  return goes_on ? to.former_sender : nullptr;
 }
 
-bool Worker::passes(const TransportConfig& from, Transport& to) const {
+bool Worker::passes(const TransportConfig& from, const TransportConfig& to) const {
   // Whoever encrypts with the same key as before does as the other side does.
-  Transport& teller = to.config->tells_keys() ? to : *from.state;
+  const TransportConfig& teller = to.tells_keys() ? to : from;
   if (from.passing == Passing::kPresent)
     return !keeps_former(teller) && passed_by_ == from.receiver;
   return keeps_former(teller) && passed_by_ == from.former;
@@ -919,7 +923,7 @@ bool Worker::passes(const TransportConfig& from, Transport& to) const {
 bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                      std::size_t& size, DropReason& refused) {
   refused = DropReason::kNoKey;
-  srtp::Sender* const former_one = former_sender(sender, to);
+  srtp::Sender* const former_one = former_sender(sender, *to.config);
   const bool former = former_one != nullptr;
   if (former)
     sender = former_one;

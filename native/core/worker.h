@@ -247,11 +247,11 @@ private:
   static bool rewrite(const RouteConfig& route, bool rtcp, std::span<const std::uint8_t> bytes,
                       std::span<std::uint8_t> room, std::size_t& size);
   /// Its peer goes on with the former keys, as far as is known.
-  bool keeps_former(Transport& transport) const;
+  bool keeps_former(const TransportConfig& transport) const;
   /// What protects in the place of `present`; null: nothing does.
-  srtp::Sender* former_sender(const srtp::Sender* present, Transport& to) const;
+  srtp::Sender* former_sender(const srtp::Sender* present, const TransportConfig& to) const;
   /// The packet in `passed_` is to go there as it came.
-  bool passes(const TransportConfig& from, Transport& to) const;
+  bool passes(const TransportConfig& from, const TransportConfig& to) const;
   /// false: `refused` says why.
   bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size, DropReason& refused);

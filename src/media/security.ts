@@ -195,6 +195,7 @@ class Former {
   readonly #used: AgreedSecurity;
   readonly #indexes: Pick<Media, 'srtpIndexes' | 'srtpResume'>;
   readonly #wasHeld: boolean;
+  readonly #known: FormerKey | null;
 
   constructor(
     private readonly media: Media,
@@ -203,6 +204,7 @@ class Former {
     this.#used = agreedOf(inUse(media), media.agreed ?? before);
     this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
     this.#wasHeld = media.agreed !== null;
+    this.#known = media.formerKey;
   }
 
   /** Whether the offer would change it. */
@@ -228,12 +230,14 @@ class Former {
     if (was === null || before === null || is === null || is.receive === null) return null;
     const passed = was.passthrough || passesKeys(was, other.#used.sdes);
     const isAlike = lineKey(before) === lineKey(is.receive) && passed === is.passthrough;
-    const known = this.media.formerKey;
+    const known = this.#known;
     const { srtpIndexes, srtpResume } = this.#indexes;
+    // Of what passes through packets are looked at while both sides have former keys that it ended here by.
+    const isUnseen = passed && [known, other.#known].some((each) => each?.passed !== false);
     const isHeard =
       known !== null &&
       lineKey(known.line) !== lineKey(before) &&
-      srtpIndexes.some(({ direction }) => direction === 'receive');
+      (isUnseen || srtpIndexes.some(({ direction }) => direction === 'receive'));
     // While it might pass through again every packet is looked at, and none goes through the kernel.
     if (isAlike) return isHeard && known.passed !== passed ? null : known;
     // What nothing has come by was refused: the side is where it was before that.

@@ -252,6 +252,9 @@ describe('later offers and answers of a call', function () {
       expect(plain.rtp.some(({ bytes }) => bytes.length === late.length)).to.equal(false);
       // Back again in a later negotiation, it is another one's turn to be the former.
       await passes(keyOf(1), await negotiate(keyOf(1)));
+      // Nor would it show which of two keys of ours it goes by, were its own the same under another tag.
+      expect((await negotiate(keyOf(1), 7)).equals(ours)).to.equal(true);
+      expect((await negotiate(keyOf(1), 1)).equals(ours)).to.equal(true);
       // Under another tag we have another key as well, and two of them are refused: what was good is still.
       for (const [byte, tag] of [
         [3, 2],
@@ -324,6 +327,16 @@ describe('later offers and answers of a call', function () {
         agreed = await negotiate((key += 2), (key += 2), endsHere);
         await passes(agreed, how);
       }
+      // Of a key from when the offerer was plain nothing is heard while SRTP passes through.
+      for (const sdp of [sdesSdp(second.port, keyOf((key += 2))), sdesSdp(second.port, own)]) {
+        const keys = { 'transport-protocol': 'RTP/SAVP' };
+        await ask({ command: 'offer', ...call, ...keys, sdp: audioSdp(first.port) });
+        await ask({ command: 'answer', ...call, sdp });
+      }
+      agreed = await negotiate((key += 2), (key += 2), false);
+      await passes(agreed, 'no longer plain');
+      await negotiate((key += 2), (key += 2), true);
+      await passes(agreed, 'no longer plain, and refused');
     } finally {
       for (const phone of phones) phone.close();
     }

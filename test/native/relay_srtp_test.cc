@@ -233,6 +233,61 @@ TEST("what goes is encrypted by our former key while packets come by the peer's"
   CHECK(goes_by(*next_of_ours));
 }
 
+TEST("what comes to one transport by former keys counts for all that had the same") {
+  TestRelay relay;
+  SecureCall call;
+  // As that for RTCP.
+  const Phone other;
+  call.plan.ports.push_back({2, Phone().address()});
+  TransportSpec transport = call.plan.transports[1];
+  transport.id = transport.egress_port = 2;
+  transport.ports = {2};
+  transport.endpoint = transport.signalled = other.address();
+  call.plan.transports.push_back(transport);
+  StreamSpec stream = call.plan.streams[1];
+  stream.id = stream.transport = 2;
+  call.plan.streams.push_back(stream);
+  add_routes(call.plan, {route(0, 2), route(2, 0)});
+  CHECK(relay.apply(call.plan));
+  call.plan.sessions[0] = session(srtp::Purpose::kUnprotect, 3);
+  call.plan.sessions[1] = session(srtp::Purpose::kProtect, 4);
+  call.plan.sessions.push_back(session(srtp::Purpose::kUnprotect, 1));
+  call.plan.sessions.push_back(session(srtp::Purpose::kProtect, 2));
+  for (const std::size_t at : {std::size_t{1}, std::size_t{2}}) {
+    call.plan.transports[at].former = 2;
+    call.plan.transports[at].former_protect = 3;
+  }
+  CHECK(relay.apply(call.plan));
+  const auto former = srtp::Receiver::create(keys(2));
+  const auto present = srtp::Receiver::create(keys(4));
+  std::uint16_t sequence = 0;
+  /// To both phones of that side.
+  const auto goes_by = [&](srtp::Receiver& receiver) {
+    call.phones[0].send_bytes(call.facing(0), rtp(++sequence));
+    const Bytes packet = call.phones[1].receive();
+    // It is the same packet for both.
+    return other.receive() == packet && unprotect(receiver, packet) == rtp(sequence);
+  };
+  const auto arrives = [&](const Phone& phone, std::size_t at, srtp::Sender& sender) {
+    phone.send_bytes(call.facing(at), protect(sender, rtp(++sequence)));
+    return call.phones[0].receive() == rtp(sequence);
+  };
+  CHECK(goes_by(*present));
+  // A busy machine may take longer than a silence that counts.
+  CHECK(eventually([&] { return arrives(other, 2, *call.their_sender) && goes_by(*former); }));
+  CHECK(eventually(
+      [&] { return arrives(call.phones[1], 1, *call.their_sender) && goes_by(*former); }));
+  const auto next = srtp::Sender::create(keys(3));
+  CHECK(arrives(call.phones[1], 1, *next));
+  CHECK(goes_by(*present));
+  other.send_bytes(call.facing(2), protect(*call.their_sender, rtp(++sequence)));
+  CHECK(eventually([&] {
+    return dropped(relay, 2, DropReason::kNotAuthentic) > 0 ||
+           dropped(relay, 2, DropReason::kRepeated) > 0;
+  }));
+  CHECK(goes_by(*present));
+}
+
 namespace {
 
 /// Phones 0 and 1 encrypt with keys 1 and 2, or 3 and 4 by the former ones; ours are 11 and 12.

@@ -5,7 +5,13 @@
  * what we send ourselves.
  */
 import type { SdesWords } from '../../ng-protocol/requests.js';
-import { newKey, sameParameters, type CryptoLine, type SrtpParameters } from './crypto-line.js';
+import {
+  lineKey,
+  newKey,
+  sameParameters,
+  type CryptoLine,
+  type SrtpParameters,
+} from './crypto-line.js';
 import { srtpSuiteNames, type SrtpSuite } from './suites.js';
 
 /** SDES and OSRTP of one media. */
@@ -219,8 +225,11 @@ function agreementWithOfferer(input: AnswerInput, answererIsPlain: boolean): Sde
   if (chosen === null) return { ...unsettled };
   const { tag, suite } = chosen;
   const inUse = offerer.passthrough ? null : offerer.send;
-  const stays = inUse?.tag === tag && inUse.suite === suite && sameParameters(inUse, chosen);
-  const send = stays ? inUse : { ...chosen, key: newKey(suite, random), mki: null };
+  // Whoever goes on with his key under another tag would not show whether he has taken another one of ours.
+  const goesOn = inUse?.tag === tag || lineKey(offerer.receive) === lineKey(chosen);
+  const stays = goesOn && inUse?.suite === suite && sameParameters(inUse, chosen);
+  const key = stays ? inUse.key : newKey(suite, random);
+  const send = stays && inUse.tag === tag ? inUse : { ...chosen, key, mki: null };
   return { ...unsettled, offered: offerer.offered, receive: chosen, send };
 }
 

@@ -233,12 +233,15 @@ describe('keys in an answer', () => {
     });
   });
 
-  it('stay what they were for the same tag, and are new for another', () => {
+  it('stay what they were for the same tag or key, and are new for another of both', () => {
     const first = answer(offered, null, []).offerer;
     if (first === null) throw new Error('no keys');
     const again = answer({ ...first, offered: [theirs] }, null, []).offerer;
     expect(again?.send).to.deep.equal(first.send);
     const renumbered = answer({ ...first, offered: [{ ...theirs, tag: 2 }] }, null, []).offerer;
-    expect(renumbered?.send?.key).not.to.equal(first.send?.key);
+    expect(renumbered?.send).to.deep.equal({ ...first.send, tag: 2 });
+    const another = [{ ...theirs, tag: 2, key: Buffer.alloc(30, 8).toString('base64') }];
+    const renewed = answer({ ...first, offered: another }, null, []).offerer;
+    expect(renewed?.send?.key).not.to.equal(first.send?.key);
   });
 });
