@@ -19,6 +19,8 @@ export interface LoadReport {
   readonly lost: number;
   readonly duplicates: number;
   readonly strange: number;
+  /** Of the strange ones: SRTP that the phone did not take, as of a packet that it had. */
+  readonly refusedSrtp: number;
   readonly lostPerStream: Spread;
   readonly longestGapPackets: Spread;
   /** Packets of each stream since the last one that came: 0 where it goes on after whatever has cut it off. */
