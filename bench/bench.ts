@@ -4,7 +4,7 @@
  * SVG plots, and with `--readme=yes` the tables of the README. See bench/README.md.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { controlPart } from './all/control.js';
@@ -12,6 +12,7 @@ import { growthPart } from './all/growth.js';
 import { memoryPart } from './all/memory.js';
 import { relayPart } from './all/relay.js';
 import { positive, readArguments } from './lib/arguments.js';
+import { putIntoReadme } from './lib/readme.js';
 import { markdown, report } from './lib/report.js';
 import { compareWith, machine, prepare, withPortModes, type MeasuredName } from './lib/rig.js';
 import { Study } from './lib/study.js';
@@ -135,14 +136,4 @@ console.log(
   `\nbuild/bench/bench.html, ${svgFiles.map((file) => `build/bench/${file}`).join(', ')}`,
 );
 
-/** Puts each table between its marks in the README; what was not measured stays. */
-if (given.readme === 'yes') {
-  let text = readFileSync(`${root}README.md`, 'utf8');
-  for (const [name, table] of Object.entries(tables)) {
-    const [begin, end] = [`<!-- bench:${name} -->`, `<!-- /bench:${name} -->`];
-    const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`README.md has no ${begin}`);
-    text = `${text.slice(0, from + begin.length)}\n${table}\n${text.slice(to)}`;
-  }
-  writeFileSync(`${root}README.md`, text);
-}
+if (given.readme === 'yes') putIntoReadme(tables);

@@ -30,12 +30,13 @@ interface Stored {
 
 const columns: readonly DaemonName[] = ['rtprelayd', 'rtpengine'];
 
-function topology({ redis, stack, mover, advertMs, store }: Conditions): string {
+function topology({ redis, stack, mover, advertMs, store, replay }: Conditions): string {
   const words = [
     redis === 'each' ? 'a Redis on each node' : '',
     stack === 'dual' ? 'IPv4 and IPv6' : '',
     mover === 'keepalived' ? `keepalived, ${advertMs} ms` : '',
     store === 'systemd' ? 'store systemd' : '',
+    replay ? 'replay' : '',
   ].filter((word) => word !== '');
   return words.length === 0 ? '' : ` (${words.join(', ')})`;
 }

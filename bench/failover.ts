@@ -6,11 +6,13 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { MoverName, RedisPlace, Settings, Stack } from './failover/cluster.js';
 import { isPair, type Store } from './failover/daemons.js';
+import { readmeTable, rows, type Common, type Measured } from './failover/readme.js';
 import { Results } from './failover/results.js';
 import { runOnce } from './failover/run.js';
 import type { Scenario } from './failover/scenario.js';
 import { scenarios } from './failover/scenarios.js';
 import { positive, readArguments } from './lib/arguments.js';
+import { putIntoReadme } from './lib/readme.js';
 import { machine, prepare, type DaemonName } from './lib/rig.js';
 
 const given = readArguments(process.argv.slice(2), {
@@ -24,6 +26,8 @@ const given = readArguments(process.argv.slice(2), {
   advert: '10',
   redis: 'shared',
   stack: 'ipv4',
+  replay: 'no',
+  readme: 'no',
   out: fileURLToPath(new URL('../build/bench/failover', import.meta.url)),
 });
 
@@ -42,7 +46,7 @@ const chosen =
         return scenarios.find((scenario) => scenario.name === wanted) as Scenario;
       });
 const runs = positive('runs', given.runs);
-const common = {
+const common: Common = {
   store: oneOf<Store>('store', given.store, [
     ...(['redis', 'systemd', 'pair', 'container'] as const),
   ]),
@@ -50,14 +54,16 @@ const common = {
   advertMs: positive('advert', given.advert),
   redis: oneOf<RedisPlace>('redis', given.redis, ['shared', 'each', 'none']),
   stack: oneOf<Stack>('stack', given.stack, ['ipv4', 'dual']),
+  replay: oneOf('replay', given.replay, ['yes', 'no']) === 'yes',
   calls: positive('calls', given.calls),
   ptime: positive('ptime', given.ptime),
 };
 const daemons = prepare(given.daemon);
 
 /** Why the scenario cannot be run with this daemon; null: it can. */
-function hindrance(scenario: Scenario, daemon: DaemonName): string | null {
+function hindrance(scenario: Scenario, daemon: DaemonName, common: Common): string | null {
   if (daemon === 'rtpengine' && common.store === 'systemd') return 'it cannot keep its sockets';
+  if (daemon === 'rtpengine' && common.replay) return 'it has no replay';
   const settings: Settings = { ...common, daemon, folder: '' };
   if (common.redis === 'none' && daemon === 'rtprelayd' && !isPair(common.store))
     return 'without Redis only a pair keeps the calls; --store=pair';
@@ -68,8 +74,13 @@ function hindrance(scenario: Scenario, daemon: DaemonName): string | null {
   return scenario.unsupported?.(settings) ?? null;
 }
 
-async function measure(results: Results, scenario: Scenario, daemon: DaemonName): Promise<void> {
-  const why = hindrance(scenario, daemon);
+async function measure(
+  results: Results,
+  scenario: Scenario,
+  daemon: DaemonName,
+  common: Common,
+): Promise<void> {
+  const why = hindrance(scenario, daemon, common);
   if (why !== null) {
     results.skip(scenario, daemon, why);
     return;
@@ -82,17 +93,50 @@ async function measure(results: Results, scenario: Scenario, daemon: DaemonName)
   }
 }
 
-mkdirSync(given.out, { recursive: true });
-const results = new Results({ ...common, runs, machine: machine() });
-for (const scenario of chosen) {
+/** All runs of a scenario. */
+async function measureAll(
+  results: Results,
+  scenario: Scenario,
+  wanted: readonly DaemonName[],
+  common: Common,
+): Promise<void> {
   for (let run = 0; run < runs; run++) {
     // The order changes from run to run, so that neither always comes second.
-    const order = run % 2 === 0 ? daemons : [...daemons].reverse();
+    const order = run % 2 === 0 ? wanted : [...wanted].reverse();
     for (const daemon of order) {
-      await measure(results, scenario, daemon);
+      await measure(results, scenario, daemon, common);
       results.progress(scenario, daemon, run + 1);
     }
   }
+}
+
+async function makeReadmeTable(): Promise<boolean> {
+  const measured: Measured[] = [];
+  let failed = false;
+  for (const [at, row] of rows.entries()) {
+    const settings = { ...common, ...row.settings };
+    const scenario = scenarios.find(({ name }) => name === row.scenario) as Scenario;
+    const results = new Results({ ...settings, runs, machine: machine() });
+    const wanted = daemons.filter((name) => name === 'rtprelayd' || row.otherRow === undefined);
+    console.log(row.title);
+    await measureAll(results, scenario, wanted, settings);
+    results.write(`${given.out}/readme/${at + 1}`);
+    measured.push({ row, entries: results.entries });
+    failed ||= results.failed;
+  }
+  const started = new Date().toISOString().slice(0, 10);
+  const conditions = `${machine()}, ${started}, ${common.calls} calls, ${runs} runs`;
+  const table = readmeTable(conditions, measured);
+  console.log(table);
+  putIntoReadme({ failover: table });
+  return failed;
+}
+
+mkdirSync(given.out, { recursive: true });
+if (given.readme === 'yes') process.exit((await makeReadmeTable()) ? 1 : 0);
+const results = new Results({ ...common, runs, machine: machine() });
+for (const scenario of chosen) {
+  await measureAll(results, scenario, daemons, common);
   // After each scenario: what has been measured survives an interruption.
   results.write(given.out);
 }

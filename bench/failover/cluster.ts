@@ -1,5 +1,8 @@
 /** Two nodes, Redis and phones on one bridge, and the virtual address that moves between the nodes. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connectNamespaces, type VethEnd } from '../../test/support/namespaces.js';
 import { SteppedClock } from '../../test/support/stepped-clock.js';
 import type { DaemonName } from '../lib/rig.js';
 import { Agent } from './agent.js';
@@ -7,6 +10,8 @@ import { monotonicMicros, until } from './clock.js';
 import { Daemon, type DaemonSetup, type Store } from './daemons.js';
 import { Keepalived } from './keepalived.js';
 import {
+  heartAddress,
+  heartDevice,
   hubAddress,
   redisPort,
   redisVirtualAddress,
@@ -28,6 +33,8 @@ export interface Settings {
   readonly advertMs: number;
   readonly redis: RedisPlace;
   readonly stack: Stack;
+  /** The standby hears what the active node is sent, and sends what it did not (docs/replay.md). */
+  readonly replay: boolean;
   readonly calls: number;
   readonly ptime: number;
   /** For files of this run. */
@@ -95,10 +102,36 @@ export class Cluster {
       const clock = this.settings.ownClocks === true ? { clock: new SteppedClock() } : {};
       this.nodes.push({ ...own, ...clock });
     }
+    if (this.settings.replay) this.#connectForReplay();
     if (each) await this.#createRedisOfNodes();
     if (this.settings.mover === 'keepalived') await this.#startKeepalived();
     else this.one.agent.order('add');
     await this.one.agent.moment('added');
+  }
+
+  /** A second path for heartbeats, and a bridge that learns no addresses. */
+  #connectForReplay(): void {
+    this.network.hub.namespace.ip('link', 'set', 'br0', 'type', 'bridge', 'ageing_time', '0');
+    const end = ({ machine }: Node, number: number): VethEnd => ({
+      ...{ namespace: machine.namespace, device: heartDevice },
+      address: `${heartAddress(number)}/24`,
+    });
+    connectNamespaces(end(this.one, 1), end(this.two, 2));
+    writeFileSync(`${this.settings.folder}/replay.key`, `k ${randomBytes(32).toString('hex')}\n`, {
+      mode: 0o600,
+    });
+  }
+
+  #replayOptions({ address }: Node): readonly string[] {
+    const number = address === this.one.address ? 1 : 2;
+    const other = this.#node(2 - number).address;
+    return [
+      '--replay-interface=eth0',
+      ...[`--replay-listen=${address}:2230`, `--replay-peer=${other}:2230`],
+      ...[`--replay-listen=${heartAddress(number)}:2230`],
+      `--replay-peer=${heartAddress(3 - number)}:2230`,
+      `--replay-key-file=${this.settings.folder}/replay.key`,
+    ];
   }
 
   /** The one server, anew if there was one. */
@@ -176,6 +209,7 @@ export class Cluster {
       ...(node.redis === undefined ? {} : { writesTo: place }),
       dualStack: this.network.dualStack,
       ...more,
+      extra: [...(more.extra ?? []), ...(this.settings.replay ? this.#replayOptions(node) : [])],
     });
     return node.daemon;
   }
@@ -196,6 +230,8 @@ export class Cluster {
     const agent = this.#hubAgent;
     if (agent === null) throw new Error('the hub has no agent');
     const seen = agent.events.length;
+    // First: it would tell what the other cable does not carry any more.
+    if (this.settings.replay) machine.namespace.ip('link', 'set', heartDevice, 'down');
     agent.order('down', linkOf(machine.role));
     return { at: await agent.moment('down', seen), kill: () => machine.killAll() };
   }

@@ -59,3 +59,23 @@ export async function costOfPair(
     'processor time of both, % of one': share * 100,
   };
 }
+
+/** Of each daemon in the next `spanMs`, % of one processor. */
+export async function costOfNodes(
+  daemons: readonly Daemon[],
+  spanMs: number,
+): Promise<Readonly<Record<string, number>>> {
+  const families = daemons.map((daemon) => daemon.processes());
+  const spent = (): readonly number[] =>
+    families.map((pids) => pids.reduce((sum, pid) => sum + cpuMs(pid), 0));
+  const [from, before] = [performance.now(), spent()];
+  await delay(spanMs);
+  const after = spent();
+  const elapsed = performance.now() - from;
+  return Object.fromEntries(
+    daemons.map(({ setup }, at) => [
+      `processor time of ${setup.machine.role}, % of one`,
+      (((after[at] ?? 0) - (before[at] ?? 0)) / elapsed) * 100,
+    ]),
+  );
+}

@@ -192,6 +192,11 @@ export class Daemon {
     return [this.#parent, ...childrenOf(this.#parent)];
   }
 
+  /** All that relay or stand by. */
+  processes(): readonly number[] {
+    return this.isPair ? this.family() : [this.#pid];
+  }
+
   /** SIGKILL or SIGTERM to the process itself; the service manager starts it again at once. */
   signal(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP'): number {
     const pid = this.#pid;

@@ -7,6 +7,9 @@ export const hubAddress = '10.9.0.1';
 export const hubAddress6 = 'fd09::1';
 /** Where the daemons look for a redundant Redis server. */
 export const redisVirtualAddress = '10.9.0.50';
+/** From node to node. */
+export const heartDevice = 'heart0';
+export const heartAddress = (number: number): string => `172.16.9.${number}`;
 export const prefixLength = 24;
 export const prefixLength6 = 64;
 export const ngPort = 2223;

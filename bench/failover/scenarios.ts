@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Node, Settings } from './cluster.js';
 import { monotonicMicros, until } from './clock.js';
-import { costOfPair } from './cost.js';
+import { costOfNodes, costOfPair } from './cost.js';
 import { isPair } from './daemons.js';
 import { controlLoad, type ControlReport } from './load.js';
 import type { Acts, Phase, Scenario } from './scenario.js';
@@ -40,6 +40,12 @@ async function rest(cluster: Cluster): Promise<Acts> {
   if (daemon === undefined) throw new Error('no daemon runs');
   await delay(restingMs);
   return { phases: [], figures: await costOfPair(daemon, costMs) };
+}
+
+async function restOfTwo({ one, two }: Cluster): Promise<Acts> {
+  const daemons = [one, two].flatMap(({ daemon }) => daemon ?? []);
+  await delay(restMs);
+  return { phases: [], figures: await costOfNodes(daemons, costMs) };
 }
 
 /** rtpengine stays as it is. */
@@ -290,6 +296,13 @@ export const scenarios: readonly Scenario[] = [
     unsupported: ({ daemon, store }) =>
       daemon === 'rtprelayd' && isPair(store) ? null : 'there is no pair; --store=pair',
     act: rest,
+  },
+  {
+    name: 'standby-cost',
+    title: 'nothing happens but media; processor time of both nodes',
+    ...{ standby: 'hot', seconds: (restMs + costMs) / 1000 + 1, endsOn: 0 },
+    unsupported: redisStoreOnly,
+    act: restOfTwo,
   },
   {
     name: 'switchover',

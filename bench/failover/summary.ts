@@ -12,6 +12,7 @@ export interface Conditions {
   readonly advertMs: number;
   readonly redis: string;
   readonly stack: string;
+  readonly replay: boolean;
   readonly calls: number;
   readonly ptime: number;
   readonly runs: number;
