@@ -187,9 +187,10 @@ function run(
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
-      const tags = [request.fromTag, request.toTag].filter((tag) => tag !== null);
+      // Where both are given the other side is meant (10.5 and 12.5 seen).
+      const tag = request.toTag ?? request.fromTag;
       const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
-      const options = queryOptions(parts, request.callId, tags.length === 0 ? null : tags);
+      const options = queryOptions(parts, request.callId, tag === null ? null : [tag]);
       return callDictionary(shown.state, shown.statistics, options).add(...ok);
     }
     case 'list': {

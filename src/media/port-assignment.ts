@@ -9,7 +9,7 @@ import type { InterfaceTable } from './interfaces.js';
 import type { MediaPair } from './media-pair.js';
 import { sharesRtcpPort } from './media-setup.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
-import { directionOf, isRtpProtocol } from '../sdp/view.js';
+import { directionOf, isRtpProtocol, isZeroAddress } from '../sdp/view.js';
 
 /** Without interfaces of these names they are the families of a bridge between IPv4 and IPv6. */
 export function familyNamed(wanted: string | null): AddressFamily | null {
@@ -58,14 +58,19 @@ function closeStreams(draft: CallDraft, media: Media): void {
   }
 }
 
-/** A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. */
+/**
+ * A sender that takes nothing may move as it likes: nothing that is on its way to it has to be told apart. One that is
+ * nowhere (a zero address) leaves the ports to where it is next (12.5 seen).
+ */
 function keepsPorts(
   { section, session, receiver }: MediaPair,
   { flags }: SignallingRequest,
+  place: Endpoint | null,
 ): boolean {
   if (flags.has('no-port-latching')) return false;
   if (receiver.ice.enabled || inUse(receiver).ice.enabled) return true;
   if (receiver.bundle.agreed) return true;
+  if (place !== null && isZeroAddress(place.address)) return true;
   const direction = directionOf(section, session);
   return flags.has('port-latching') || direction === 'sendonly' || direction === 'inactive';
 }
@@ -180,14 +185,15 @@ function faceReceiver(
   const isRtp = isRtpProtocol(section.protocol);
   const required = kind === 'offer' && request.rtcpMux.has('require') && isRtp;
   const shares = sharesRtcpPort(kind, pair, request);
+  const opposite = firstEndpoint(draft, sender);
   const receiverMap = endpointMapFor(
     draft,
     receiver,
     {
-      opposite: firstEndpoint(draft, sender),
+      opposite,
       numPorts: required ? section.portCount : portsFor(isRtp && shares, pair),
       oneWillDo: speaksIce(receiver),
-      keepPorts: keepsPorts(pair, request),
+      keepPorts: keepsPorts(pair, request, opposite),
       everyAddress: speaksIce(receiver),
     },
     interfaces,

@@ -18,7 +18,7 @@ import {
   sendsTo,
 } from '../media/media-attributes.js';
 import type { CallStatistics, MosEntry, SsrcStatistics, StreamStatistics } from '../media/relay.js';
-import { sourcesIn, type Source, type SourcesOf } from './sources.js';
+import { latestPayloadType, sourcesIn, type Source, type SourcesOf } from './sources.js';
 import { Members, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
@@ -275,9 +275,12 @@ function participantDictionary(
   );
 }
 
-/** The first codec that carries media. */
-function codecText(media: Media): string | null {
-  const codec = media.codecs.find(({ ptimeMs, encoding }) => ptimeMs >= 0 && encoding !== '');
+/** That of the last packet, as in 10.5 and 12.5; where that has none, the first codec that carries media. */
+function codecText(media: Media, payloadType: number | null): string | null {
+  const named = media.codecs.filter(({ encoding }) => encoding !== '');
+  const codec =
+    named.find((each) => each.payloadType === payloadType) ??
+    named.find(({ ptimeMs }) => ptimeMs >= 0);
   if (codec === undefined) return null;
   const channels = codec.channels > 1 ? `/${codec.channels}` : '';
   return `${codec.encoding}/${codec.clockRate}${channels}`;
@@ -293,15 +296,12 @@ export function heardCodec(
   media: Media,
   statistics: CallStatistics,
 ): string | null {
-  const heard = state.streams.some(
-    (stream) =>
-      stream.mediaId === media.id &&
-      isHeard(
-        stream,
-        statistics.streams.find(({ streamId }) => streamId === stream.id),
-      ),
-  );
-  return heard ? codecText(media) : null;
+  for (const stream of state.streams) {
+    if (stream.mediaId !== media.id) continue;
+    const counters = statistics.streams.find(({ streamId }) => streamId === stream.id);
+    if (isHeard(stream, counters)) return codecText(media, latestPayloadType(counters));
+  }
+  return null;
 }
 
 function sourceDictionary(shown: Shown, source: Source): NgDictionary {
@@ -324,14 +324,13 @@ function sourceDictionary(shown: Shown, source: Source): NgDictionary {
 function mediaDictionary(shown: Shown, media: Media): NgDictionary {
   const { state, byStream, options } = shown;
   const streams: NgDictionary[] = [];
-  let heard = false;
+  let codec: string | null = null;
   for (const stream of state.streams) {
     if (stream.mediaId !== media.id) continue;
     const counters = byStream.get(stream.id);
-    heard ||= isHeard(stream, counters);
+    if (isHeard(stream, counters)) codec ??= codecText(media, latestPayloadType(counters));
     streams.push(streamDictionary(state, stream, counters, options));
   }
-  const codec = heard ? codecText(media) : null;
   const dictionary = new Members().add('index', media.index).add('type', media.type);
   if (namedProtocols.has(media.protocol)) dictionary.add('protocol', media.protocol);
   if (codec !== null) dictionary.add('codec', codec);

@@ -52,6 +52,11 @@ function sourcesOfStream(counters: StreamStatistics | undefined): readonly Sourc
   });
 }
 
+/** Of the last packet of RTP; null: not known of what the kernel has forwarded, nor of a former process. */
+export function latestPayloadType(counters: StreamStatistics | undefined): number | null {
+  return sourcesOfStream(counters)[0]?.payloadType ?? null;
+}
+
 /** RTP passes through with its SSRC: what a media is sent are the sources of those it is subscribed to. */
 export function sourcesIn(
   state: CallState,

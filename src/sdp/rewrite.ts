@@ -252,11 +252,13 @@ const placedRtp: ReadonlySet<string> = new Set(['maxptime', 'extmap']);
 
 function writeOthers(out: string[], media: SdpMedia, edit: MediaEdit): void {
   const ptimeWritten = edit.ptime !== null || ptimeOf(media) !== null;
+  // It says nothing of a fax; other media that are no RTP keep it (12.5 seen).
+  const isFax = media.protocol.toLowerCase() === 'udptl';
   for (const attribute of media.attributes) {
     const { name, value } = attribute;
     if (placed.has(name) || isIceAttribute(name)) continue;
     if (edit.rtp && (placedRtp.has(name) || isCodecLine(media, attribute))) continue;
-    if (edit.rtp && name === 'ptime' && ptimeWritten) continue;
+    if (name === 'ptime' && (edit.rtp ? ptimeWritten : isFax)) continue;
     if (name === 'rtcp-fb' && value === `* ${edit.droppedFeedback}`) continue;
     out.push(value === null ? `a=${name}` : `a=${name}:${value}`);
   }

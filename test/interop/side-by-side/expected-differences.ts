@@ -137,6 +137,42 @@ export const expectedDifferences: readonly ExpectedDifference[] = [
     ],
   },
   {
+    sequence: 'held at a zero address from another port, and back',
+    reason:
+      'Since 12.5 who is nowhere leaves the ports to where it is next; 10.5 tells it by its port.',
+    differences: [
+      '3 offer: only rtpengine: sdp.media[0] "m=audio <port 3> RTP/AVP 0 8 101"',
+      '3 offer: only rtpengine: sdp.media[0] "a=rtcp:<port 3>+1"',
+      '3 offer: only rtprelayd: sdp.media[0] "m=audio <port 1> RTP/AVP 0 8 101"',
+      '3 offer: only rtprelayd: sdp.media[0] "a=rtcp:<port 1>+1"',
+      '6 answer: only rtpengine: sdp.media[0] "m=audio <port 4> RTP/AVP 0 8 101"',
+      '6 answer: only rtpengine: sdp.media[0] "a=rtcp:<port 4>+1"',
+      '6 answer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 8 101"',
+      '6 answer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
+    ],
+  },
+  {
+    sequence: 'answered at a zero address first',
+    reason: 'As above.',
+    differences: [
+      '4 answer: only rtpengine: sdp.media[0] "m=audio <port 3> RTP/AVP 0 8 101"',
+      '4 answer: only rtpengine: sdp.media[0] "a=rtcp:<port 3>+1"',
+      '4 answer: only rtprelayd: sdp.media[0] "m=audio <port 2> RTP/AVP 0 8 101"',
+      '4 answer: only rtprelayd: sdp.media[0] "a=rtcp:<port 2>+1"',
+      '6 answer: only rtpengine: sdp.media[0] "m=audio <port 2> RTP/AVP 0 8 101"',
+      '6 answer: only rtpengine: sdp.media[0] "a=rtcp:<port 2>+1"',
+      '6 answer: only rtprelayd: sdp.media[0] "m=audio <port 3> RTP/AVP 0 8 101"',
+      '6 answer: only rtprelayd: sdp.media[0] "a=rtcp:<port 3>+1"',
+      '7 query: tags.a.medias[0].streams[0].local port: rtpengine <port 2>, rtprelayd <port 3>',
+      '7 query: tags.a.medias[0].streams[1].local port: rtpengine <port 2>+1, rtprelayd <port 3>+1',
+    ],
+  },
+  {
+    sequence: 'ptime of media that are no RTP',
+    reason: 'Since 12.5 lines of unknown protocols are kept.',
+    differences: ['3 offer: only rtprelayd: sdp.media[0] "a=ptime:20"'],
+  },
+  {
     sequence: 'media while sendonly',
     reason: 'Since 12.5 nothing is passed on to or from whose body says hold.',
     differences: [

@@ -241,14 +241,19 @@ describe('a section of a written body', () => {
 
   it('keeps the attributes of a protocol that is not RTP', () => {
     const lines = ['a=T38FaxVersion:0', 'a=ptime:20', 'a=fmtp:x y', 'a=rtcp-mux', 'a=rtcp:7'];
-    const edit = { rtp: false, protocol: 'udptl', rtcp: null, direction: null };
-    expect(section(lines, edit, 'm=image 6000 udptl t38')).to.deep.equal([
-      'm=image 40000 udptl t38',
-      'c=IN IP4 198.51.100.1',
-      'a=T38FaxVersion:0',
-      'a=ptime:20',
-      'a=fmtp:x y',
+    const edit = { rtp: false, rtcp: null, direction: null };
+    expect(
+      section(lines, { ...edit, protocol: 'udptl' }, 'm=image 6000 udptl t38'),
+      'a fax has no ptime',
+    ).to.deep.equal([
+      ...['m=image 40000 udptl t38', 'c=IN IP4 198.51.100.1', 'a=T38FaxVersion:0', 'a=fmtp:x y'],
     ]);
+    const floor = section(
+      lines,
+      { ...edit, protocol: 'UDP/BFCP' },
+      'm=application 6000 UDP/BFCP *',
+    );
+    expect(floor).to.include('a=ptime:20');
   });
 
   it('has the received direction, or none, when that is to be kept', () => {

@@ -295,6 +295,12 @@ export const bodySequences = [
   ),
   sequence('fax', offer({ media: [fax(6000)] }), answer(called([fax(7000)])), query()),
   sequence(
+    'ptime of media that are no RTP',
+    offer({ media: [section('image', 6000, 'udptl', 't38', 'a=ptime:20', 'a=maxptime:40')] }),
+    answer(called([section('image', 7000, 'udptl', 't38', 'a=ptime:20')])),
+    offer({ media: [section('application', 6000, 'UDP/BFCP', '*', 'a=ptime:20')] }),
+  ),
+  sequence(
     'fax in capitals',
     offer({ media: [section('image', 6000, 'UDPTL', 't38')] }),
     answer(called([section('image', 7000, 'UDPTL', 't38')])),

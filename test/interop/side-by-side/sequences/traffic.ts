@@ -25,6 +25,21 @@ function established(keys: NgDictionary = {}): readonly ReturnType<typeof offer>
   return [offer(phone('a'), keys), answer(phone('x'), keys)];
 }
 
+/** A section with these formats of 0, 8 and 101. */
+const of =
+  (formats: string) =>
+  (port: number): MediaSection => ({
+    ...{ port, formats, lines: ['a=rtpmap:101 telephone-event/8000'] },
+  });
+
+/** 20 ms of that payload type, in their order. */
+const rtp = (payloadType: number): Buffer => {
+  const header = Buffer.from('800000000000000011223344', 'hex');
+  header.writeUInt8(payloadType, 1);
+  header.writeUInt16BE(payloadType + 1, 2);
+  return Buffer.concat([header, Buffer.alloc(160)]);
+};
+
 const receiverReport = Buffer.from('80c900010a0b0c0d', 'hex');
 const pictureLoss = Buffer.from('81ce00020a0b0c0d0a0b0c0e', 'hex');
 
@@ -110,6 +125,12 @@ export const trafficSequences = [
     ...established({ flags: ['symmetric'] }),
     media('a'),
     query(),
+  ),
+  sequence(
+    'the codec of what was heard last',
+    ...[offer(phoneWith('a', of('8 0 101'))), answer(phoneWith('x', of('8 0 101')))],
+    ...[datagrams('a', [rtp(0)]), query(), datagrams('a', [rtp(8)]), query()],
+    ...[datagrams('a', [rtp(101)]), query(), datagrams('x', [rtp(0)]), query()],
   ),
   sequence(
     'drop-traffic',
