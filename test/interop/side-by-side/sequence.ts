@@ -12,6 +12,8 @@ export interface Scene {
   readonly callId: string;
   /** RTP port of a phone; asking opens its sockets on 127.0.0.1. */
   readonly port: (party: Party) => Promise<number>;
+  /** The last SDP that a phone was sent and has not asked for yet. */
+  readonly offeredTo: (party: Party) => string | null;
 }
 
 type BodyOf = (scene: Scene) => Promise<string>;
@@ -46,6 +48,8 @@ export interface MediaStep {
   readonly usingSdpOf: Party;
   readonly packets: number;
   readonly rtcp: boolean;
+  /** Nothing is sent where there is no such SDP yet. */
+  readonly ifTold?: boolean;
 }
 
 /** A phone sends datagrams as they are given; what the others receive is compared byte by byte. */

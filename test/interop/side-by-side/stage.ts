@@ -37,6 +37,7 @@ class Performance implements Scene {
   readonly #phones = new Map<Party, RtpEndpoint>();
   /** Where the last SDP sent to a phone told it to send its RTP. */
   readonly #targets = new Map<Party, Destination>();
+  readonly #offered = new Map<Party, string>();
   readonly #callIds = new Set<string>();
   readonly #placed: NonNullable<Side['placed']>;
 
@@ -55,6 +56,12 @@ class Performance implements Scene {
 
   async port(party: Party): Promise<number> {
     return (await this.#phone(party)).port;
+  }
+
+  offeredTo(party: Party): string | null {
+    const sdp = this.#offered.get(party) ?? null;
+    this.#offered.delete(party);
+    return sdp;
   }
 
   async #phone(party: Party): Promise<RtpEndpoint> {
@@ -96,6 +103,7 @@ class Performance implements Scene {
   #deliver(party: Party, reply: NgDictionary): void {
     const { sdp } = reply;
     if (typeof sdp !== 'string' || !sdp.includes('m=')) return;
+    this.#offered.set(party, sdp);
     this.#targets.set(party, { address: '127.0.0.1', port: mediaTarget(sdp).port });
   }
 
@@ -141,6 +149,7 @@ class Performance implements Scene {
   async #media(step: MediaStep): Promise<Flat> {
     const sender = await this.#phone(step.from);
     const target = this.#targets.get(step.usingSdpOf);
+    if (target === undefined && step.ifTold === true) return new Map();
     if (target === undefined) throw new Error(`${step.usingSdpOf} has no SDP yet`);
     for (const endpoint of this.#phones.values()) endpoint.clear();
     if (step.rtcp) sender.sendReport({ ...target, port: target.port + 1 });
@@ -166,7 +175,8 @@ class Performance implements Scene {
   }
 }
 
-async function performOn(
+/** What each step of a sequence came to. */
+export async function performOn(
   sequence: Sequence,
   { daemon, client, ...shown }: Side,
   quietMs: number,
