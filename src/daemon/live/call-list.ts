@@ -18,10 +18,10 @@ export interface CallSource {
 
 export const turnMs = 100;
 /**
- * The whole list is looked at once in so many turns, if that is not too dear: two seconds. While nobody looks, ten: two slots of the
- * histories, which get the mean of both.
+ * The whole list is looked at once in so many turns, if that is not too dear: two seconds. While nobody looks, in sixty turns of a second:
+ * the slots of the histories in between get the mean of all.
  */
-const turnsPerRound = { watched: 20, unwatched: 100 } as const;
+const turnsPerRound = { watched: 20, unwatched: 60 } as const;
 /** What a turn may cost: 0.5 % of a processor. */
 const maxMsPerTurn = 0.5;
 /** The same while there are calls that it does not know yet, e.g. after a restore. */
@@ -56,7 +56,7 @@ class Sums {
   }
 }
 
-/** Thread: control. Memory is that of the calls there are: about 1 KB a stream. */
+/** Thread: control. Memory is that of the calls there are, and while nobody looks of the last minute's: about 1 KB a stream. */
 export class CallList {
   readonly #source: CallSource;
   readonly #tracks = new Map<string, CallTrack>();
@@ -109,14 +109,23 @@ export class CallList {
     return track;
   }
 
+  /** In place of `compare` and `turn` while nobody looks: to be called every second. */
+  unwatched(): void {
+    if (this.#round === null) this.compare();
+    this.#turn(turnsPerRound.unwatched);
+  }
+
   /** Looks at the next few calls; as many as keep within the cost. To be called every `turnMs`. */
-  turn(isWatched: boolean): void {
+  turn(): void {
+    this.#turn(turnsPerRound.watched);
+  }
+
+  #turn(turns: number): void {
     this.#work(() => this.#nextUnknown(), Infinity, maxMsForNew);
     if (this.#round === null) {
       this.#round = this.#source.calls().values();
       [this.#worstBefore, this.#worstNow] = [this.#worstNow, null];
     }
-    const turns = turnsPerRound[isWatched ? 'watched' : 'unwatched'];
     const count = Math.max(1, Math.ceil(this.#source.calls().size / turns));
     this.#work(() => this.#nextOfRound(), count, maxMsPerTurn);
   }

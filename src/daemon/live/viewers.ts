@@ -43,18 +43,16 @@ export class Viewers {
   readonly #list: CallList;
   readonly #node: NodeWatch;
   readonly #viewers = new Set<Viewer>();
-  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #timer: NodeJS.Timeout;
+  /** null: nobody looks. */
+  #turns: NodeJS.Timeout | null = null;
 
   constructor(source: LiveSource) {
     this.#source = source;
     this.#list = new CallList(source.calls);
     this.#node = new NodeWatch(source.node, source.calls.nowMicros());
     this.#everySecond();
-    this.#timers = [
-      setInterval(() => this.#list.turn(this.#viewers.size > 0), turnMs),
-      setInterval(() => this.#everySecond(), 1000),
-    ];
-    for (const timer of this.#timers) timer.unref();
+    this.#timer = setInterval(() => this.#everySecond(), 1000).unref();
   }
 
   get count(): number {
@@ -73,8 +71,13 @@ export class Viewers {
       ...{ sentMs: -Infinity, answer: null },
     };
     this.#viewers.add(viewer);
+    if (this.#turns === null) {
+      this.#list.compare();
+      this.#turns = setInterval(() => this.#list.turn(), turnMs).unref();
+    }
     socket.on('close', () => {
       this.#viewers.delete(viewer);
+      if (this.#viewers.size === 0) this.#rest();
       if (viewer.answer !== null) clearTimeout(viewer.answer);
     });
   }
@@ -97,9 +100,15 @@ export class Viewers {
     }, waitMs).unref();
   }
 
+  #rest(): void {
+    if (this.#turns !== null) clearInterval(this.#turns);
+    this.#turns = null;
+  }
+
   #everySecond(): void {
     const { calls } = this.#source;
-    this.#list.compare();
+    if (this.#viewers.size > 0) this.#list.compare();
+    else this.#list.unwatched();
     this.#node.everySecond(calls.nowMicros(), this.#list.quality());
     for (const viewer of this.#viewers) this.#send(viewer);
   }
@@ -146,7 +155,8 @@ export class Viewers {
   }
 
   close(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
+    this.#rest();
     for (const { socket, answer } of this.#viewers) {
       if (answer !== null) clearTimeout(answer);
       socket.terminate();

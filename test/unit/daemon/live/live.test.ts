@@ -169,40 +169,49 @@ describe('live page: the list', () => {
   it('looks at no more calls in a turn than the turn may cost', () => {
     for (let at = 0; at < 400; at += 1) calls.set(`c${at}`, state(`c${at}`, at));
     list.compare();
-    list.turn(true);
+    list.turn();
     expect(list.size, 'new ones at once, while they are cheap').to.equal(400);
     looked = 0;
-    list.turn(true);
+    list.turn();
     expect(looked, 'a twentieth').to.equal(20);
     looked = 0;
-    list.turn(false);
-    expect(looked, 'a hundredth while nobody looks').to.equal(4);
+    list.unwatched();
+    expect(looked, 'a sixtieth while nobody looks').to.equal(7);
     // A clock that says that nine calls cost more than a turn may.
     costPerReading = 3;
     looked = 0;
-    list.turn(true);
+    list.turn();
     expect(looked).to.equal(9);
   });
 
   it('forgets calls that have ended', () => {
     calls.set('a', state('a', 1));
     list.compare();
-    list.turn(true);
+    list.turn();
     expect(list.size).to.equal(1);
     calls.delete('a');
     list.compare();
     expect(list.size).to.equal(0);
   });
 
+  it('forgets them within a round, and meets others, while nobody looks', () => {
+    calls.set('a', state('a', 1));
+    list.unwatched();
+    calls.delete('a');
+    for (const callId of ['b', 'c']) calls.set(callId, state(callId, 1));
+    for (let turns = 0; turns < 60; turns += 1) list.unwatched();
+    expect([...list.all().keys()]).to.deep.equal(['b', 'c']);
+  });
+
   it('meets calls that have taken the place of as many others', () => {
     calls.set('a', state('a', 1));
     list.compare();
-    list.turn(true);
+    list.turn();
     calls.delete('a');
     calls.set('b', state('b', 1));
     // Their number is what it was, nobody tells of them.
     list.compare();
-    for (let turns = 0; turns < 3; turns += 1) list.turn(true);
+    for (let turns = 0; turns < 3; turns += 1) list.turn();
     list.compare();
     expect([...list.all().keys()]).to.deep.equal(['b']);
     expect(list.conditions()).to.include({ silent: 1, ringing: 0 });
@@ -222,7 +231,7 @@ describe('live page: the list', () => {
     const heard = { packets: 5, lastPacketMicros: now };
     const round = (): void => {
       list.compare();
-      for (let turns = 0; turns < 25; turns += 1) list.turn(true);
+      for (let turns = 0; turns < 25; turns += 1) list.turn();
     };
     conditionOf('good', [glance(0, heard), glance(1, reported(43, 1))]);
     conditionOf('bad', [glance(0, heard), glance(1, reported(20, 9))]);
