@@ -628,9 +628,11 @@ interface FlagSteps {
   readonly cleared: Map<string, ReadonlySet<string>>;
 }
 
-/** One set for each combination of flags ever seen; there are few, and calls share them. */
+/** One set for each combination of flags; there are few, and calls share them. Which there are comes off the wire, so of more all are forgotten. */
+const maxKnownSets = 4096;
 const knownSets = new Map<string, ReadonlySet<string>>();
-const knownSteps = new WeakMap<ReadonlySet<string>, FlagSteps>();
+/** Sets lead to one another. */
+let knownSteps = new WeakMap<ReadonlySet<string>, FlagSteps>();
 
 function stepsFrom(flags: ReadonlySet<string>): FlagSteps {
   let steps = knownSteps.get(flags);
@@ -649,6 +651,10 @@ function changedSet<F extends string>(flags: ReadonlySet<F>, flag: F, on: boolea
   const known = knownSets.get(key);
   // The key names the same flags, hence the same type.
   if (known !== undefined) return known as ReadonlySet<F>;
+  if (knownSets.size >= maxKnownSets) {
+    knownSets.clear();
+    knownSteps = new WeakMap();
+  }
   knownSets.set(key, changed);
   return changed;
 }
