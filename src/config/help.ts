@@ -4,7 +4,7 @@ import type { OptionSpec } from './option-spec.js';
 import { optionGroups } from './options.js';
 
 /** What `--help` names as the default; null: none. */
-export function defaultOf(option: OptionSpec): string | null {
+function defaultOf(option: OptionSpec): string | null {
   if (option.defaultText !== null) return option.defaultText;
   if (option.type === 'flag' || option.default === null || option.default === '') return null;
   return String(option.default);

@@ -46,6 +46,10 @@ function debugging({ calls, log }: SubscriptionParts, callId: string, on: boolea
   if (on && calls.table.call(callId) !== null) log.setCallDebug(callId, true);
 }
 
+/** The reply that tells who asked which names were given where he left them out. */
+const madeFor = (callId: string, fromTag: string, made: readonly [string, NgValue]): NgDictionary =>
+  new Map<string, NgValue>([['call-id', callId], ['from-tag', fromTag], made, ok]);
+
 export async function publishing(
   parts: SubscriptionParts,
   request: PublishRequest & { readonly callId: string },
@@ -57,12 +61,7 @@ export async function publishing(
   debugging(parts, callId, request.flags.has('debug'));
   warn(parts, result.warnings, callId);
   await saved;
-  return new Map<string, NgValue>([
-    ['call-id', callId],
-    ['from-tag', fromTag],
-    ['sdp', result.sdp],
-    ok,
-  ]);
+  return madeFor(callId, fromTag, ['sdp', result.sdp]);
 }
 
 export async function subscribing(
@@ -248,12 +247,7 @@ export async function creating(
   const { result, saved } = parts.calls.signalling.create(body, wanted, client);
   warn(parts, result.warnings, callId);
   await saved;
-  return new Map<string, NgValue>([
-    ['call-id', callId],
-    ['from-tag', fromTag],
-    ['sdp', result.sdp],
-    ok,
-  ]);
+  return madeFor(callId, fromTag, ['sdp', result.sdp]);
 }
 
 export async function createAnswering(
@@ -292,12 +286,7 @@ export async function transforming(
       ['port', local.port],
     ]);
   });
-  return new Map<string, NgValue>([
-    ['call-id', callId],
-    ['from-tag', fromTag],
-    ['media', media],
-    ok,
-  ]);
+  return madeFor(callId, fromTag, ['media', media]);
 }
 
 /** Nobody is there to forward to; as with rtpengine without its recording daemon (10.5 seen) that is no error. */

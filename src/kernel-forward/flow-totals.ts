@@ -36,7 +36,7 @@ const leastReadSeconds = 0.5;
 const maxReadSeconds = 10;
 
 /** Two readings of one stream: what an ended flow has counted, and what goes on. */
-export function addCounters(a: FlowCounters, b: FlowCounters): FlowCounters {
+function addCounters(a: FlowCounters, b: FlowCounters): FlowCounters {
   return {
     packets: a.packets + b.packets,
     bytes: a.bytes + b.bytes,

@@ -13,7 +13,7 @@ export const qualityNames = [
 export type QualityName = (typeof qualityNames)[number];
 
 /** What the relay's own counts say: numbers that never came and runs of them, new beginnings of the numbers (RFC 3550 A.1). */
-export const packetNames = [
+const packetNames = [
   'packets_lost',
   'rtp_duplicates',
   'rtp_skips',

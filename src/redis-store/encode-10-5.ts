@@ -1,7 +1,7 @@
 /** The layout of rtpengine 10.5 (redis-layout.md §6): times in seconds, subscriptions by tag. */
 import type { CallState, Media, Participant } from '../media/call-state.js';
 import {
-  callFields,
+  callFieldsUpTo125,
   codecTextOfFormer,
   mediaFields,
   putMediaLimits,
@@ -11,20 +11,14 @@ import {
   ssrcsOfParticipant,
   ssrcTable,
   type Encoding,
-  type Form,
+  percentForm,
 } from './encode-members.js';
 import { eachOf, onlyOn, type DependsOn, type Output } from './encode-output.js';
-import { percentEncode } from './percent-encoding.js';
 import type { Fields } from './fields.js';
-import { blockDtmfValues, extraFields } from './schema.js';
+import { extraFields } from './schema.js';
 import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
 
-const form: Form = {
-  layout: '10.5',
-  text: percentEncode,
-  blob: percentEncode,
-  time: (micros) => String(Math.floor(micros / 1_000_000)),
-};
+const form = percentForm('10.5');
 
 /** The value of `state`; its strings are percent-encoded already. */
 export function put105(out: Output, given: Omit<Encoding, 'form'>): void {
@@ -32,12 +26,7 @@ export function put105(out: Output, given: Omit<Encoding, 'form'>): void {
 }
 
 function callObject(state: CallState, encoding: Encoding): Fields {
-  const fields = callFields(state, encoding);
-  fields.put('created_from', percentEncode(state.createdFrom));
-  fields.put('created_from_addr', percentEncode(state.createdFromAddress));
-  fields.put('redis_hosted_db', String(state.redisHostedDb));
-  fields.put('recording_metadata', percentEncode(state.metadata));
-  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  const fields = callFieldsUpTo125(state, encoding);
   fields.put('block_media', state.blockMedia ? '1' : '0');
   if (state.dropTraffic) fields.put(extraFields.dropTraffic, '1');
   if (state.silenceMedia) fields.put(extraFields.silenceMedia, '1');

@@ -4,7 +4,7 @@
  */
 import type { CallState, Media } from '../media/call-state.js';
 import {
-  callFields,
+  callFieldsUpTo125,
   callFlags,
   codecTextOfFormer,
   flaggedParticipant,
@@ -16,21 +16,15 @@ import {
   ssrcsOfParticipant,
   ssrcTable,
   type Encoding,
-  type Form,
+  percentForm,
 } from './encode-members.js';
 import { associatedOf } from './derived.js';
 import { eachOf, onlyOn, type Output } from './encode-output.js';
-import { percentEncode } from './percent-encoding.js';
 import type { Fields } from './fields.js';
-import { blockDtmfValues, extraFields } from './schema.js';
+import { extraFields } from './schema.js';
 import { mediaSubscriptions } from './subscriptions.js';
 
-const form: Form = {
-  layout: '12.5',
-  text: percentEncode,
-  blob: percentEncode,
-  time: (micros) => String(Math.floor(micros / 1_000_000)),
-};
+const form = percentForm('12.5');
 
 /** The value of `state`; its strings are percent-encoded already. */
 export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
@@ -38,12 +32,7 @@ export function put125(out: Output, given: Omit<Encoding, 'form'>): void {
 }
 
 function callObject(state: CallState, encoding: Encoding): Fields {
-  const fields = callFields(state, encoding);
-  fields.put('created_from', percentEncode(state.createdFrom));
-  fields.put('created_from_addr', percentEncode(state.createdFromAddress));
-  fields.put('redis_hosted_db', String(state.redisHostedDb));
-  fields.put('recording_metadata', percentEncode(state.metadata));
-  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  const fields = callFieldsUpTo125(state, encoding);
   fields.put('call_flags', callFlags(state, encoding));
   putCarried(form, fields, state.carried);
   return fields;

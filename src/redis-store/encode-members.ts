@@ -109,6 +109,25 @@ export function callFields(state: CallState, encoding: Encoding): Fields {
   return fields;
 }
 
+/** Of a layout whose strings are percent-encoded and whose times are seconds, as up to 12.5. */
+export const percentForm = (layout: '10.5' | '12.5'): Form => ({
+  layout,
+  text: percentEncode,
+  blob: percentEncode,
+  time: (micros) => String(Math.floor(micros / 1_000_000)),
+});
+
+/** `json` of those layouts, as far as they agree. */
+export function callFieldsUpTo125(state: CallState, encoding: Encoding): Fields {
+  const fields = callFields(state, encoding);
+  fields.put('created_from', percentEncode(state.createdFrom));
+  fields.put('created_from_addr', percentEncode(state.createdFromAddress));
+  fields.put('redis_hosted_db', String(state.redisHostedDb));
+  fields.put('recording_metadata', percentEncode(state.metadata));
+  fields.put('block_dtmf', String(Math.max(0, blockDtmfValues.indexOf(state.blockDtmf))));
+  return fields;
+}
+
 /** The keys that a stream (a socket) had when it was stored, else those of its media. */
 function keysOf(
   index: StoredIndex,

@@ -24,7 +24,7 @@ interface Socket {
  * Writes all of a command (RESP arrays of bulk strings) but its end, which it returns. Large values must stay as they
  * are until the server has answered.
  */
-export function writeCommand(socket: Socket, name: string, args: readonly Argument[]): Buffer {
+function writeCommand(socket: Socket, name: string, args: readonly Argument[]): Buffer {
   let small: Buffer[] = [Buffer.from(`*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`)];
   for (const argument of args) {
     const bytes = Buffer.isBuffer(argument) ? argument : Buffer.from(String(argument));

@@ -1,7 +1,7 @@
 /** The last five minutes of a value, in slots of five seconds. */
 import type { Trace } from './protocol.js';
 
-export const slotMicros = 5e6;
+const slotMicros = 5e6;
 export const slots = 60;
 
 /** The number of the slot that a moment is in. */

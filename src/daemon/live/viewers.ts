@@ -16,7 +16,7 @@ export interface LiveSource {
 }
 
 /** Viewers at a time; one more is told to come later. */
-export const maxViewers = 16;
+const maxViewers = 16;
 /** Codes of RFC 6455 §7.4.1 and of its registry: try again later, policy violation. */
 const tryLater = 1013;
 const notUnderstood = 1008;

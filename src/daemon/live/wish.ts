@@ -2,7 +2,7 @@
 import type { Condition, Filter, SortKey, Wish } from './protocol.js';
 
 /** Longest message of a viewer, bytes. */
-export const maxWishBytes = 8192;
+const maxWishBytes = 8192;
 const maxRows = 100;
 const longestText = 1024;
 

@@ -42,7 +42,7 @@ const typePreferences = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const
 export const hostPriority = (index: number, component: number): number =>
   priorityOf(typePreferences.host, 65_535 - index, component);
 
-export const relayPriority = (index: number, component: number): number =>
+const relayPriority = (index: number, component: number): number =>
   priorityOf(typePreferences.relay, 65_535 - index, component);
 
 function priorityOf(type: number, preference: number, component: number): number {
