@@ -7,11 +7,14 @@ import { MediaDaemon } from '../support/daemons.js';
 import { limitMs, ProcessPair } from '../support/process-pair.js';
 import { until } from '../support/wait.js';
 
+/** Threads of Node and V8, which have the name of the program, or since Node 24 names of their own. */
+const ofNode = /^(?!rtprelay-)/;
+
 /** Of threads of that name: `policy nice real-time-priority`, each once (proc_pid_stat(5), fields 41, 19, 40). */
-function scheduled(pid: number, name: string): readonly string[] {
+function scheduled(pid: number, name: string | RegExp): readonly string[] {
   const found = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
     const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
-    if (!stat.includes(`(${name})`)) return [];
+    if (!isNamed(stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), name)) return [];
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return [`${fields[38]} ${fields[16]} ${fields[37]}`];
   });
@@ -19,15 +22,18 @@ function scheduled(pid: number, name: string): readonly string[] {
 }
 
 /** Where threads of that name may run, each list once (proc(5), Cpus_allowed_list). */
-function allowed(pid: number, name: string): readonly string[] {
+function allowed(pid: number, name: string | RegExp): readonly string[] {
   const found = readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
     const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'latin1');
-    return status.startsWith(`Name:\t${name}\n`)
+    return isNamed(/^Name:\t(.*)$/m.exec(status)?.[1] ?? '', name)
       ? [/^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '']
       : [];
   });
   return [...new Set(found)].sort();
 }
+
+const isNamed = (thread: string, name: string | RegExp): boolean =>
+  typeof name === 'string' ? thread === name : name.test(thread);
 
 describe('threads are scheduled', function () {
   this.timeout(120_000);
@@ -46,15 +52,16 @@ describe('threads are scheduled', function () {
   async function seenWith(...extra: readonly string[]): Promise<Seen> {
     const daemon = await MediaDaemon.start('rtprelayd', { extra: ['--no-pair', ...extra] });
     try {
-      const threads = (name: string): readonly string[] => scheduled(daemon.process.pid, name);
+      const threads = (name: string | RegExp): readonly string[] =>
+        scheduled(daemon.process.pid, name);
       return {
         media: threads('rtprelay-media'),
         dtls: threads('rtprelay-dtls'),
-        others: threads('node'),
+        others: threads(ofNode),
         cpus: allowed(daemon.process.pid, 'rtprelay-media'),
         otherCpus: [
           ...allowed(daemon.process.pid, 'rtprelay-dtls'),
-          ...allowed(daemon.process.pid, 'node'),
+          ...allowed(daemon.process.pid, ofNode),
         ],
         log: daemon.process.stderr,
       };
@@ -94,7 +101,7 @@ describe('threads are scheduled', function () {
   });
 
   it('where media-cpus says, the media threads alone', async function () {
-    const own = allowed(process.pid, 'node').join();
+    const own = allowed(process.pid, ofNode).join();
     const [first = 0, last = first] = own.split(/[-,]/).map(Number);
     if (first === last) this.skip();
     const free = await seenWith();
@@ -123,7 +130,7 @@ describe('threads are scheduled', function () {
       expect(scheduled(pair.parent.pid, 'rtprelay-pair')).to.deep.equal(['1 0 1']);
       for (const pid of [active, spare]) {
         expect(scheduled(pid, 'rtprelay-pair')).to.deep.equal(['1 0 1']);
-        expect(scheduled(pid, 'node')).to.deep.equal(['0 0 0']);
+        expect(scheduled(pid, ofNode)).to.deep.equal(['0 0 0']);
       }
       expect(scheduled(active, 'rtprelay-media')).to.deep.equal(['0 -10 0']);
       expect(scheduled(spare, 'rtprelay-waits')).to.deep.equal(['1 -10 1']);
@@ -133,7 +140,7 @@ describe('threads are scheduled', function () {
       await until(() => media() === '0 -10 0', 'media threads as usual', limitMs);
       expect(scheduled(spare, 'rtprelay-waits')).to.deep.equal([]);
       expect(scheduled(spare, 'rtprelay-dtls')).to.deep.equal(['0 10 0']);
-      expect(scheduled(spare, 'node')).to.deep.equal(['0 0 0']);
+      expect(scheduled(spare, ofNode)).to.deep.equal(['0 0 0']);
     } finally {
       await pair.stop();
     }
