@@ -211,9 +211,19 @@ export function selectMap(draft: CallDraft, media: Media, map: EndpointMap): voi
     const chosen = stream.selectedSocket;
     const stays = choosesByIce && chosen !== null && sockets.includes(chosen);
     if (!stays) stream.iceRoute = null;
+    moveKeys(draft, stream.sockets, sockets);
     stream.sockets = sockets;
     stream.selectedSocket = stays ? chosen : (sockets[0] ?? null);
   }
+}
+
+/** What DTLS gave belongs to the association, whichever ports it is carried by. */
+function moveKeys(draft: CallDraft, from: readonly number[], to: readonly number[]): void {
+  // Of a section that was refused the ports themselves still have them.
+  if (from.length === 0) return;
+  const keyed = from.find((id) => draft.socketAsIs(id).srtp !== null);
+  const keys = keyed === undefined ? null : draft.socketAsIs(keyed).srtp;
+  for (const id of to) if (draft.socketAsIs(id).srtp !== keys) draft.socket(id).srtp = keys;
 }
 
 /** The family a logical interface can serve: the wanted one, or else that of its first address. */

@@ -196,6 +196,8 @@ class Former {
   readonly #indexes: Pick<Media, 'srtpIndexes' | 'srtpResume'>;
   readonly #wasHeld: boolean;
   readonly #known: FormerKey | null;
+  /** Keys of lines that its side has been offered. */
+  readonly #offered: ReadonlySet<string>;
 
   constructor(
     private readonly media: Media,
@@ -205,6 +207,7 @@ class Former {
     this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
     this.#wasHeld = media.agreed !== null;
     this.#known = media.formerKey;
+    this.#offered = new Set(media.sdes?.own.map(lineKey));
   }
 
   /** Whether the offer would change it. */
@@ -257,6 +260,37 @@ class Former {
     };
   }
 
+  /**
+   * Of a forked request each answer takes one of the lines that were offered: one that an earlier answer than the last
+   * had taken may have been used.
+   */
+  #skipUsed(): void {
+    const { media } = this;
+    const [was, is] = [this.#used.sdes?.send ?? null, media.sdes?.send ?? null].map(lineKey);
+    if (was === is || !this.#offered.has(was ?? '') || !this.#offered.has(is ?? '')) return;
+    media.srtpResume = { ...media.srtpResume, send: [] };
+  }
+
+  /** A former key that is in use again goes on from where it was. */
+  #takeBack(): void {
+    const { media } = this;
+    if (this.#known === null || media.sdes === null) return;
+    const { line, send, indexes, resume } = this.#known;
+    for (const [direction, again] of [
+      ['receive', line],
+      ['send', send],
+    ] as const) {
+      const is = lineKey(media.sdes[direction]);
+      if (again === null || lineKey(again) !== is) continue;
+      if (lineKey(this.#used.sdes?.[direction] ?? null) === is) continue;
+      media.srtpIndexes = [
+        ...media.srtpIndexes.filter((each) => each.direction !== direction),
+        ...indexes.filter((each) => each.direction === direction),
+      ];
+      media.srtpResume = { ...media.srtpResume, [direction]: resume[direction] };
+    }
+  }
+
   /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */
   settle(draft: CallDraft, passed: boolean, other: Former): void {
     const { media } = this;
@@ -266,6 +300,8 @@ class Former {
       Object.assign(media, this.#indexes);
       forgetIndexes(media, this.#used.sdes);
     }
+    this.#skipUsed();
+    this.#takeBack();
     settleKeys(draft, media, associationOf(this.#used), passed);
   }
 }

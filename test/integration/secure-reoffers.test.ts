@@ -148,6 +148,23 @@ describe('later offers and answers of a call', function () {
     await goesOn();
   });
 
+  it('of a plain phone that moves: keys belong to the association, not to the ports that carry it', async () => {
+    await begin(false);
+    const before = secure.target.port;
+    plain.close();
+    plain = await RtpEndpoint.open();
+    const tags = { 'from-tag': call['to-tag'], 'to-tag': call['from-tag'] };
+    const words = { ...toSecured, ICE: 'remove' };
+    const sdp = audioSdp(plain.port);
+    const told = await ask({ command: 'offer', ...call, ...tags, ...words, sdp });
+    // It was told other ports, so that late packets for the former place can be told apart.
+    expect(mediaTarget(told).port).not.to.equal(before);
+    const answer = { command: 'answer', ...call, ...tags, sdp: secure.offer('active') };
+    toSecure = mediaTarget(await ask(answer));
+    secure.sendTo(told);
+    await goesOn();
+  });
+
   it('with its fingerprint by another hash: the association is the same', async () => {
     await begin(false);
     const tlsId = (body: string): string | undefined => /^a=tls-id:\S+/m.exec(body)?.[0];

@@ -120,6 +120,11 @@ export class SecurePeer {
     await this.handshake();
   }
 
+  /** By the keys that it has, to where the body says. */
+  sendTo(body: string): void {
+    this.#target = mediaTarget(body);
+  }
+
   /** Other credentials than before in the next body; what is checked stays as it is. @returns what goes back. */
   restartIce(): () => void {
     const before = [this.#ufrag, this.#password] as const;

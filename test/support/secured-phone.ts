@@ -82,6 +82,8 @@ export class SecuredPhone {
   /** Numbers of the packets that it could read. */
   readonly heard = new Set<number>();
   reports = 0;
+  /** Packets by an index that was used before. */
+  repeated = 0;
   /** What it could not read, for messages. */
   readonly unread: string[] = [];
   /** Packets that anybody could have read, though they were not to be. */
@@ -364,7 +366,10 @@ export class SecuredPhone {
     if (this.#agreed === null) return;
     const isRtcp = (bytes[1] ?? 0) >= 200 && (bytes[1] ?? 0) <= 207;
     const packet = this.#decrypted(bytes, isRtcp);
-    if (packet === 'repeated') return;
+    if (packet === 'repeated') {
+      this.repeated += 1;
+      return;
+    }
     if (packet === null) {
       const isClear = !isRtcp && /^MARK\d/.test(bytes.toString('latin1', 12, 20));
       if (isClear && !this.#hasOpenLines) this.inTheClear += 1;
