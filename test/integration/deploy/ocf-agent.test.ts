@@ -187,6 +187,21 @@ describe('the OCF resource agent', function () {
     client.close();
   });
 
+  it('promotes without a ping where the daemon answers, and nothing that is frozen', async () => {
+    expect(run('start')).to.equal(success);
+    const { ng_port: port } = parameters;
+    parameters['ng_port'] = String(freeUdpPort());
+    expect(run('monitor')).to.equal(genericError);
+    expect(run('promote')).to.equal(success);
+    parameters['ng_port'] = port ?? '';
+    expect(run('monitor')).to.equal(runningPromoted);
+    expect(run('demote')).to.equal(success);
+    parameters['ping_timeout'] = impatient;
+    process.kill(pid(), 'SIGSTOP');
+    expect(run('promote')).to.equal(genericError);
+    await kill(pid());
+  });
+
   it('says of a promoted daemon that it is frozen, and forgets the promotion with the daemon', async () => {
     expect(run('start')).to.equal(success);
     expect(run('promote')).to.equal(success);
