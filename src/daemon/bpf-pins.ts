@@ -21,24 +21,26 @@ export function pinDirectoryOf(config: Config): string {
 /**
  * Mounts the kernel's own BPF file system where a machine without systemd has none. In a container it goes
  * with the container, and so does what is pinned there; TC's flows are found by the program that is attached.
+ * true: it was mounted now.
  */
-export function mountBpfFor(pinDirectory: string, log: Log): void {
-  if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return;
-  if (process.getuid?.() !== 0) return;
+export function mountBpfFor(pinDirectory: string, log: Log): boolean {
+  if (!pinDirectory.startsWith(`${bpfFileSystem}/`)) return false;
+  if (process.getuid?.() !== 0) return false;
   // A failure shows when the directory is opened, with a better reason.
   try {
     mkdirSync(bpfFileSystem, { recursive: true });
-    if (statfsSync(bpfFileSystem).type === bpfType) return;
+    if (statfsSync(bpfFileSystem).type === bpfType) return false;
   } catch {
-    return;
+    return false;
   }
   const mount = spawnSync('mount', ['-t', 'bpf', 'bpf', bpfFileSystem], { stdio: 'ignore' });
-  if (mount.status !== 0) return;
+  if (mount.status !== 0) return false;
   log.notice(
     'core',
     `There was no BPF file system on ${bpfFileSystem}, it is mounted now. In a container it ends with it: the next one finds TC's flows only ` +
       `in the same network and with CAP_SYS_ADMIN, and XDP's end. Give it the machine's (--volume=${bpfFileSystem}:${bpfFileSystem})`,
   );
+  return true;
 }
 
 /** Steered ports have a directory beside that of the flows: each is locked and cleared by itself. */

@@ -43,7 +43,12 @@ function maxFlowsOf(config: Config, ports: number): number {
 /** @throws KernelForwardError */
 function openBpf(config: Config, mode: BpfMode, ports: number, log: Log): BpfForwarder {
   const pinDirectory = pinDirectoryOf(config);
-  mountBpfFor(pinDirectory, log);
+  if (mountBpfFor(pinDirectory, log) && mode !== 'tc')
+    log.warning(
+      'core',
+      'Kernel forwarding by XDP ends with this process where its BPF file system does: its link is pinned there, and streams pause until the next ' +
+        "process has its calls. TC's program stays on the device",
+    );
   return new BpfForwarder({
     pinDirectory,
     objectPath: builtFile('bpf', 'forward.bpf.o'),

@@ -37,5 +37,23 @@ describe('kernel forwarding, pinned in a BPF file system of the daemon alone', f
     expectWhole(report.back, 'call.a');
     await call.ask('delete', { 'from-tag': 'tag-a' });
     expect(await rig.flowCount()).to.equal(0);
+    await daemon.stop();
+  });
+
+  it('says that XDP ends with the process, and begins anew with the calls of Redis', async () => {
+    const extra = ['--kernel-forward-pins=/sys/fs/bpf/private', '--no-pair', '--log-level=6'];
+    const start = (): Promise<TestProcess> => rig.startRelay({ mode: 'xdp-generic', extra });
+    let daemon = await start();
+    expect(daemon.log()).to.match(/Kernel forwarding by XDP ends with this process/);
+    const call = await new RigCall(rig, 'xdp.').begin();
+    await call.inKernel();
+    await daemon.stop('SIGKILL');
+    daemon = await start();
+    expect(daemon.log()).to.match(/Kernel forwarding by XDP ends with this process/);
+    expect(daemon.log()).not.to.match(/flows found there/);
+    await call.inKernel();
+    await call.hush();
+    await call.ask('delete', { 'from-tag': 'tag-a' });
+    expect(await rig.flowCount()).to.equal(0);
   });
 });
