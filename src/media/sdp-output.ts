@@ -293,13 +293,16 @@ function localPort(draft: CallDraft, stream: Stream | null): number {
   return draft.socketAsIs(stream.selectedSocket).port;
 }
 
-/** c= of a section: zero while refused or held, else what `shownAddress` says. */
+/** c= of a section: zero while refused, or held without candidates of ours, else what `shownAddress` says. */
 function localConnection(output: OutputRequest, receiver: Media, pair: MediaPair): SdpConnection {
   const { request } = output;
   const received = connectionOf(pair.section, pair.session);
   if (pair.untouched && received !== null) return received;
   const held =
-    isOnHold(pair) && request.mediaAddress === null && !request.replace.has('zero-address');
+    isOnHold(pair) &&
+    !receiver.ice.enabled &&
+    request.mediaAddress === null &&
+    !request.replace.has('zero-address');
   if (pair.rejected || held) {
     const family = receiver.desiredFamily;
     return { family, address: family === 'IP6' ? '::' : '0.0.0.0' };

@@ -299,6 +299,17 @@ export const dialogueSequences = [
     ...[{ 'from-tag': 'x' }, { 'from-tag': 'q' }, { 'to-tag': 'a' }].map((tags) => query(tags)),
   ),
   sequence(
+    'held at a zero address, ICE towards the other side',
+    offer({ address: '0.0.0.0' }, { ICE: 'optional' }),
+    answer(),
+    reoffer({}, { ICE: 'force' }),
+    answer(),
+    reoffer({ address: '0.0.0.0' }, { ICE: 'force' }),
+    answer(),
+    reoffer({ address: '0.0.0.0' }),
+    answer(called([audioOf(7000)], { address: '0.0.0.0' })),
+  ),
+  sequence(
     'held at a zero address from another port, and back',
     ...established,
     reoffer({ address: '0.0.0.0', media: [audioOf(6040)] }),
