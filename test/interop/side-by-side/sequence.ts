@@ -48,7 +48,7 @@ export interface MediaStep {
   readonly usingSdpOf: Party;
   readonly packets: number;
   readonly rtcp: boolean;
-  /** Nothing is sent where there is no such SDP yet. */
+  /** Nothing is sent where there is no such SDP yet, or the section is refused. */
   readonly ifTold?: boolean;
 }
 

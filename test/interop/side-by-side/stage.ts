@@ -149,7 +149,7 @@ class Performance implements Scene {
   async #media(step: MediaStep): Promise<Flat> {
     const sender = await this.#phone(step.from);
     const target = this.#targets.get(step.usingSdpOf);
-    if (target === undefined && step.ifTold === true) return new Map();
+    if (step.ifTold === true && (target?.port ?? 0) === 0) return new Map();
     if (target === undefined) throw new Error(`${step.usingSdpOf} has no SDP yet`);
     for (const endpoint of this.#phones.values()) endpoint.clear();
     if (step.rtcp) sender.sendReport({ ...target, port: target.port + 1 });
