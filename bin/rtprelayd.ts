@@ -61,6 +61,7 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   const clock = new SteadyClock(Date.now, monotonicMs());
   const functions = nativeProcess();
   functions.ignoreSignals();
+  functions.boundFreeMemory();
   const journalStream = process.env['JOURNAL_STREAM'];
   const logEnvironment = { nowMicros, functions, journalStream };
   const log = await createLog(config.log, logEnvironment);

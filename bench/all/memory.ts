@@ -72,6 +72,12 @@ async function comeAndGone(study: Study, subject: MeasuredName, cycles: number):
       `memory after ${cycles} calls made and deleted, MiB`,
       rig.residentKib() / 1024,
     );
+    await delay(quietMs);
+    study.note(
+      subject,
+      `memory some seconds after ${cycles} calls made and deleted, MiB`,
+      rig.residentKib() / 1024,
+    );
   });
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -162,6 +163,20 @@ Napi::Value release_memory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// How large memory has to be to come from the system alone, and to go back to it at once; and how
+/// much may be free at the end of the heap. glibc raises both to what was freed once, by which
+/// chunks of 256 KiB come to lie between small ones, and their pages stay: 50 MiB. What the
+/// environment says counts.
+Napi::Value bound_free_memory(const Napi::CallbackInfo& info) {
+  constexpr int kOwnMapping = 128 * 1024;
+  constexpr int kFreeAtEnd = 1024 * 1024;
+  if (getenv("MALLOC_MMAP_THRESHOLD_") == nullptr && getenv("GLIBC_TUNABLES") == nullptr)
+    (void)mallopt(M_MMAP_THRESHOLD, kOwnMapping);
+  if (getenv("MALLOC_TRIM_THRESHOLD_") == nullptr && getenv("GLIBC_TUNABLES") == nullptr)
+    (void)mallopt(M_TRIM_THRESHOLD, kFreeAtEnd);
+  return info.Env().Undefined();
+}
+
 /// releaseProgram(): pages of the files with Node's code that nothing has changed; how many bytes
 /// of addresses. This addon's, which packets need, stay.
 Napi::Value release_program(const Napi::CallbackInfo& info) {
@@ -180,6 +195,7 @@ Napi::Object process_functions(Napi::Env env) {
   object.Set("openFiles", Napi::Function::New(env, open_files));
   object.Set("setOpenFiles", Napi::Function::New(env, set_open_files));
   object.Set("releaseMemory", Napi::Function::New(env, release_memory));
+  object.Set("boundFreeMemory", Napi::Function::New(env, bound_free_memory));
   object.Set("releaseProgram", Napi::Function::New(env, release_program));
   return object;
 }

@@ -22,12 +22,7 @@ import type { KernelDevices } from './kernel-devices.js';
 import type { Keyspaces } from './keyspaces.js';
 import { LiveConfig } from './live-config.js';
 import { LoadGuard } from './load-guard.js';
-import {
-  collectorOfV8,
-  freeYoungGeneration,
-  growYoungGeneration,
-  MemoryTrim,
-} from './memory-trim.js';
+import { collectorOfV8, growYoungGeneration, MemoryTrim } from './memory-trim.js';
 import type { NgPort } from './ng-port.js';
 import { Notices } from './notices.js';
 import { restoreText } from './node-status.js';
@@ -72,7 +67,6 @@ export class DaemonParts {
   readonly digits: DigitTeller;
   readonly memory = new MemoryTrim({
     grow: growYoungGeneration,
-    free: freeYoungGeneration,
     collect: collectorOfV8(),
     release: () => nativeProcess().releaseMemory(),
     releaseProgram: () => void nativeProcess().releaseProgram(),

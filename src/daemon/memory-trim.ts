@@ -12,8 +12,6 @@ import { runInNewContext } from 'node:vm';
 export interface MemoryTrimOptions {
   /** Gives the young generation its room for many commands. */
   readonly grow: () => void;
-  /** Lets the young generation grow as V8 likes, or no more. */
-  readonly free: (isFree: boolean) => void;
   /** Whole collection of JavaScript's heap. */
   readonly collect: () => void;
   /** The C library gives free pages back. */
@@ -28,8 +26,6 @@ export interface MemoryTrimOptions {
 const commandsWorthIt = 1000;
 /** With so many per second what they leave behind is worth room. */
 const busyCommands = 100;
-/** With so many answered per second the calls that they are about take more memory than what V8 would have. */
-const manyCommands = 1500;
 /** Fewer than this per second is quiet. */
 const quietCommands = 20;
 const quietSeconds = 5;
@@ -50,7 +46,6 @@ export class MemoryTrim {
   #pending = 0;
   #quiet = 0;
   #answered = 0;
-  #isFree = false;
   #hasStarted = false;
 
   constructor(options: MemoryTrimOptions) {
@@ -61,7 +56,6 @@ export class MemoryTrim {
   everySecond(commands: number, answered: number): void {
     const answeredNow = answered - this.#answered;
     this.#answered = answered;
-    this.#free(answeredNow >= manyCommands);
     // A process that has taken over counts other things than before.
     const done = Math.max(0, commands - this.#seen);
     this.#seen = commands;
@@ -90,19 +84,13 @@ export class MemoryTrim {
     this.#quiet = 0;
     this.#hasStarted = !standsBy;
   }
-
-  #free(isFree: boolean): void {
-    if (isFree === this.#isFree) return;
-    this.#isFree = isFree;
-    this.#options.free(isFree);
-  }
 }
 
 /**
  * V8's young generation while many commands come, bytes of both halves. In 1 MiB, its first size, much of what
  * belongs to commands in progress has to be copied: 5 to 10 % of a command's time more than with this. The 32 that V8
- * would take save as much again, and stay for seconds after a flood: more than a third of what the daemon needs. So
- * it gets them only where so many calls are set up that it needs more anyway.
+ * would take gain nothing that could be told from noise, and stay for seconds after a flood: more than a third of what the
+ * daemon needs.
  */
 export const youngBytes = 8 * 1024 * 1024;
 const arrayLength = 1000;
@@ -111,23 +99,15 @@ const youngGeneration = (): number =>
   getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
 
 let isHeld = false;
-let isFree = false;
 
 const allowGrowth = (isAllowed: boolean): void => {
   setFlagsFromString(`--semi-space-growth-factor=${isAllowed ? 2 : 1}`);
 };
 
-/** From now on the young generation grows by `growYoungGeneration` and `freeYoungGeneration` alone. */
+/** From now on the young generation grows by `growYoungGeneration` alone. */
 export function holdYoungGeneration(): void {
   allowGrowth(false);
   isHeld = true;
-}
-
-/** V8 may let it grow to what it takes for right (32 MiB), or no more. */
-export function freeYoungGeneration(isToBeFree: boolean): void {
-  if (!isHeld) return;
-  isFree = isToBeFree;
-  allowGrowth(isFree);
 }
 
 /**
@@ -141,7 +121,18 @@ export function growYoungGeneration(): void {
   const enough = (4 * youngBytes) / (8 * arrayLength);
   while (youngGeneration() < youngBytes && survivors.length < enough)
     survivors.push(new Array<number>(arrayLength).fill(0));
-  allowGrowth(isFree);
+  allowGrowth(false);
+}
+
+/**
+ * How much may be added to the old generation before it is collected, in parts of what is in use there, and at least 8 MiB. V8 would
+ * let it become up to four times as much, and with it what lies outside of its heap: 50 MiB where 12 are in use.
+ */
+const oldGarbagePercent = 100;
+
+/** Collects the old generation sooner than V8 by itself. */
+export function boundOldGeneration(): void {
+  setFlagsFromString(`--heap-growing-percent=${oldGarbagePercent}`);
 }
 
 /** V8's own collector; taken out of it when it is needed first. */

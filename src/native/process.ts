@@ -21,6 +21,8 @@ export interface AddonProcess extends OutputFunctions {
   setOpenFiles(count: number): number;
   /** Pages of the C library's heap that nothing lies on go back to the system. */
   releaseMemory(): void;
+  /** From now on less that is free stays in the C library's heap. */
+  boundFreeMemory(): void;
   /**
    * Pages of Node's file and of its libraries' that the process has looked at are no longer counted as its own; each comes back from the
    * kernel's cache when it is next used. Bytes of addresses; 0: that is not permitted.

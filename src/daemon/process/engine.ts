@@ -1,6 +1,6 @@
 /** V8 as a daemon wants it. */
 import { setFlagsFromString } from 'node:v8';
-import { holdYoungGeneration } from '../memory-trim.js';
+import { boundOldGeneration, holdYoungGeneration } from '../memory-trim.js';
 
 /** Set when the code cache is made (scripts/build-cache.mjs). */
 const cacheMarker = 'RTPRELAY_KEEP_CODE_CACHE';
@@ -49,4 +49,6 @@ export function tuneEngine(env: Environment): void {
  */
 export function optimiseSooner(env: Environment): void {
   wait(env, ({ running }) => running);
+  // While calls are restored, nothing becomes garbage.
+  if (env[cacheMarker] === undefined) boundOldGeneration();
 }

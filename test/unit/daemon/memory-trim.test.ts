@@ -9,7 +9,6 @@ describe('memory after a burst', () => {
   let grown: number;
   let answered: number;
   let trim: MemoryTrim;
-  let freed: boolean[];
   const seconds = (count: number, perSecond = 0, answeredPerSecond = 0): void => {
     for (let i = 0; i < count; i++)
       trim.everySecond((commands += perSecond), (answered += answeredPerSecond));
@@ -20,10 +19,8 @@ describe('memory after a burst', () => {
     heap = 20e6;
     commands = 0;
     answered = 0;
-    freed = [];
     trim = new MemoryTrim({
       grow: () => (grown += 1),
-      free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       releaseProgram: () => done.push('program'),
@@ -86,7 +83,6 @@ describe('memory after a burst', () => {
     expect(done).to.deep.equal([]);
     trim = new MemoryTrim({
       grow: () => (grown += 1),
-      free: (isFree) => freed.push(isFree),
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       releaseProgram: () => done.push('program'),
@@ -103,15 +99,6 @@ describe('memory after a burst', () => {
     expect(grown).to.equal(0);
     seconds(10, 100, 100);
     expect(grown).to.equal(10);
-  });
-
-  it('is what V8 likes while many are answered, not while rubbish comes', () => {
-    seconds(10, 20_000, 100);
-    expect(freed).to.deep.equal([]);
-    seconds(10, 2000, 2000);
-    expect(freed).to.deep.equal([true]);
-    seconds(10, 2000, 100);
-    expect(freed).to.deep.equal([true, false]);
   });
 
   it('has room for them, and no more than that', () => {
