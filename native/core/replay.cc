@@ -122,6 +122,14 @@ bool Replay::is_for_us(const MacAddress& mac) const {
   return (mac[0] & 1) != 0 || std::ranges::find(macs_, mac) != macs_.end();
 }
 
+std::vector<SocketAddress> Replay::hosts_to_hear(Micros now) const {
+  std::vector<SocketAddress> list;
+  for (const Host& host : hosts_)
+    if (!is_settled(host, now))
+      list.push_back(host.address);
+  return list;
+}
+
 void Replay::take_frame(std::span<const std::uint8_t> frame, Micros now) {
   HeardDatagram datagram;
   if (!parse_frame(frame, datagram) || datagram.local.port < options_.port_min ||
@@ -132,7 +140,7 @@ void Replay::take_frame(std::span<const std::uint8_t> frame, Micros now) {
   if (host == nullptr || classify(datagram.payload) != PacketKind::kRtp)
     return;
   const bool for_us = is_for_us(datagram.destination_mac);
-  if (host->held && (for_us || host->since == 0 || now - host->since > kStrayMicros))
+  if (is_settled(*host, now) || (host->held && for_us))
     return;
   const HeardPacket packet{
       .identity = {datagram.local, read_u32(datagram.payload, 8), read_u16(datagram.payload, 2)},

@@ -104,6 +104,8 @@ public:
   void set_macs(std::vector<MacAddress> macs) { macs_ = std::move(macs); }
   /// Which of `hosts` are on this machine, in their order. At the first call none has just come.
   void set_held(const std::vector<bool>& held, Micros now);
+  /// Those whose packets `take_frame` may keep.
+  [[nodiscard]] std::vector<SocketAddress> hosts_to_hear(Micros now) const;
   void take_frame(std::span<const std::uint8_t> frame, Micros now);
 
   /// Whether `each_due` may find something.
@@ -144,6 +146,10 @@ private:
   /// Whether it is from the life of the peer that counts.
   bool is_present(const HeartbeatHeader& header, Micros now);
   Verdict decide(const HeardPacket& packet, Micros now);
+  /// Whether what comes for it goes to this machine alone.
+  static bool is_settled(const Host& host, Micros now) {
+    return host.held && (host.since == 0 || now - host.since > kStrayMicros);
+  }
   [[nodiscard]] Host* host_of(const SocketAddress& local);
   [[nodiscard]] bool is_for_us(const MacAddress& mac) const;
 

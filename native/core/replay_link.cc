@@ -47,44 +47,105 @@ std::string text_of(const SocketAddress& address) {
          std::to_string(address.port);
 }
 
-/// UDP to these ports; what has a VLAN tag is left to the parser.
-std::array<sock_filter, 18> filter_of(std::uint32_t port_min, std::uint32_t port_max) {
-  constexpr int ipv4 = 6;
-  constexpr int ipv6 = 10;
-  constexpr int port = 13;
-  constexpr int accept = 16;
-  constexpr int refuse = 17;
-  const auto jump = [](int at, unsigned code, std::uint32_t k, int yes, int no) {
-    return sock_filter{static_cast<std::uint16_t>(BPF_JMP | code | BPF_K),
-                       static_cast<std::uint8_t>(yes - at - 1),
-                       static_cast<std::uint8_t>(no - at - 1), k};
+/// A filter of packet sockets (BPF's first form): jumps go to names that get their place later.
+class FrameFilter {
+public:
+  enum Place : std::uint8_t {
+    kNext,
+    kIpv4,
+    kIpv6,
+    kPort4,
+    kPort6,
+    kPort,
+    kAccept,
+    kRefuse,
+    kPlaces
   };
-  const auto load = [](unsigned code, std::uint32_t k) {
-    return sock_filter{static_cast<std::uint16_t>(code), 0, 0, k};
+
+  void load(unsigned code, std::uint32_t k) { add({static_cast<std::uint16_t>(code), 0, 0, k}); }
+  /// To `yes` or `no`, as the last value loaded is.
+  void jump(unsigned code, std::uint32_t k, Place yes, Place no) {
+    add({static_cast<std::uint16_t>(BPF_JMP | code | BPF_K), yes, no, k});
+  }
+  void go_to(Place place) { jump(BPF_JEQ, 0, place, place); }
+  void here(Place place) { places_[place] = program_.size(); }
+  std::vector<sock_filter> finish() {
+    for (std::size_t at = 0; at < program_.size(); ++at) {
+      if (BPF_CLASS(program_[at].code) != BPF_JMP)
+        continue;
+      for (std::uint8_t* const target : {&program_[at].jt, &program_[at].jf})
+        *target = static_cast<std::uint8_t>(*target == kNext ? 0 : places_[*target] - at - 1);
+    }
+    return program_;
+  }
+
+private:
+  void add(const sock_filter& instruction) { program_.push_back(instruction); }
+
+  std::vector<sock_filter> program_;
+  std::array<std::size_t, kPlaces> places_{};
+};
+
+/// UDP to these hosts and ports; what has a VLAN tag is left to the parser, and so are the hosts
+/// when they are many.
+std::vector<sock_filter> filter_of(const std::vector<SocketAddress>& hosts, std::uint32_t port_min,
+                                   std::uint32_t port_max) {
+  using Filter = FrameFilter;
+  // Jumps reach 255 instructions.
+  constexpr std::ptrdiff_t kMostHosts = 64;
+  constexpr std::uint32_t kDestination4 = 30;
+  // The last 32 bits of it.
+  constexpr std::uint32_t kDestination6 = 50;
+  const auto is = [](Family family) {
+    return [family](const SocketAddress& host) { return host.family == family; };
   };
-  return {
-      load(BPF_LD | BPF_H | BPF_ABS, 12),
-      jump(1, BPF_JEQ, ETH_P_IP, ipv4, 2),
-      jump(2, BPF_JEQ, ETH_P_IPV6, ipv6, 3),
-      jump(3, BPF_JEQ, ETH_P_8021Q, accept, 4),
-      jump(4, BPF_JEQ, ETH_P_8021AD, accept, 5),
-      jump(5, BPF_JEQ, ETH_P_QINQ1, accept, refuse),
-      // ipv4: protocol, then its header's length in X.
-      load(BPF_LD | BPF_B | BPF_ABS, 23),
-      jump(7, BPF_JEQ, IPPROTO_UDP, 8, refuse),
-      load(BPF_LDX | BPF_B | BPF_MSH, 14),
-      load(BPF_JMP | BPF_JA, port - 9 - 1),
-      // ipv6: next header.
-      load(BPF_LD | BPF_B | BPF_ABS, 20),
-      jump(11, BPF_JEQ, IPPROTO_UDP, 12, refuse),
-      load(BPF_LDX | BPF_W | BPF_IMM, 40),
-      // port: behind Ethernet's header, IP's, and the source port.
-      load(BPF_LD | BPF_H | BPF_IND, 16),
-      jump(14, BPF_JGE, port_min, 15, refuse),
-      jump(15, BPF_JGT, port_max, refuse, accept),
-      load(BPF_RET | BPF_K, static_cast<std::uint32_t>(kFrameBytes)),
-      load(BPF_RET | BPF_K, 0),
+  Filter filter;
+  const auto to_hosts = [&](Family family, std::uint32_t destination, std::size_t word,
+                            Filter::Place found) {
+    if (std::ranges::count_if(hosts, is(family)) > kMostHosts)
+      return filter.go_to(found);
+    filter.load(BPF_LD | BPF_W | BPF_ABS, destination);
+    for (const SocketAddress& host : hosts)
+      if (host.family == family)
+        filter.jump(BPF_JEQ, read_u32(host.bytes, word), found, Filter::kNext);
+    filter.go_to(Filter::kRefuse);
   };
+  if (!hosts.empty()) {
+    filter.load(BPF_LD | BPF_H | BPF_ABS, 12);
+    filter.jump(BPF_JEQ, ETH_P_IP, Filter::kIpv4, Filter::kNext);
+    filter.jump(BPF_JEQ, ETH_P_IPV6, Filter::kIpv6, Filter::kNext);
+    filter.jump(BPF_JEQ, ETH_P_8021Q, Filter::kAccept, Filter::kNext);
+    filter.jump(BPF_JEQ, ETH_P_8021AD, Filter::kAccept, Filter::kNext);
+    filter.jump(BPF_JEQ, ETH_P_QINQ1, Filter::kAccept, Filter::kRefuse);
+    filter.here(Filter::kIpv4);
+    filter.load(BPF_LD | BPF_B | BPF_ABS, 23);
+    filter.jump(BPF_JEQ, IPPROTO_UDP, Filter::kNext, Filter::kRefuse);
+    to_hosts(Family::kIpv4, kDestination4, 0, Filter::kPort4);
+    filter.here(Filter::kIpv6);
+    filter.load(BPF_LD | BPF_B | BPF_ABS, 20);
+    filter.jump(BPF_JEQ, IPPROTO_UDP, Filter::kNext, Filter::kRefuse);
+    to_hosts(Family::kIpv6, kDestination6, 12, Filter::kPort6);
+    // The length of IP's header, and behind it and Ethernet's the source port.
+    filter.here(Filter::kPort4);
+    filter.load(BPF_LDX | BPF_B | BPF_MSH, 14);
+    filter.go_to(Filter::kPort);
+    filter.here(Filter::kPort6);
+    filter.load(BPF_LDX | BPF_W | BPF_IMM, 40);
+    filter.here(Filter::kPort);
+    filter.load(BPF_LD | BPF_H | BPF_IND, 16);
+    filter.jump(BPF_JGE, port_min, Filter::kNext, Filter::kRefuse);
+    filter.jump(BPF_JGT, port_max, Filter::kRefuse, Filter::kAccept);
+    filter.here(Filter::kAccept);
+    filter.load(BPF_RET | BPF_K, static_cast<std::uint32_t>(kFrameBytes));
+  }
+  filter.here(Filter::kRefuse);
+  filter.load(BPF_RET | BPF_K, 0);
+  return filter.finish();
+}
+
+bool set_filter(int fd, std::vector<sock_filter> instructions) {
+  const sock_fprog program{static_cast<unsigned short>(instructions.size()), instructions.data()};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
 }
 
 bool to_mac(const std::string& text, MacAddress& out) {
@@ -129,7 +190,7 @@ std::unique_ptr<ReplayLink> ReplayLink::open(ReplayLinkOptions options,
 
 ReplayLink::ReplayLink(ReplayLinkOptions options, std::vector<Worker*> workers)
     : options_(std::move(options)), workers_(std::move(workers)), replay_(options_.replay),
-      room_(std::make_unique<Room>()) {
+      room_(std::make_unique<Room>()), listened_(options_.replay.hosts) {
   for (const std::string& device : options_.devices) {
     Capture& capture = captures_.emplace_back();
     capture.device = device;
@@ -170,14 +231,25 @@ bool ReplayLink::open_captures(std::string& fault) {
   return true;
 }
 
+std::vector<sock_filter> ReplayLink::filter() const {
+  return filter_of(listened_, options_.replay.port_min, options_.replay.port_max);
+}
+
+void ReplayLink::listen(Micros now) {
+  std::vector<SocketAddress> hosts = replay_.hosts_to_hear(now);
+  if (hosts == listened_)
+    return;
+  listened_ = std::move(hosts);
+  for (const Capture& capture : captures_)
+    (void)set_filter(capture.fd.get(), filter());
+}
+
 bool ReplayLink::open_capture(Capture& capture) const {
   // Of protocol 0 nothing comes before it is bound.
   FileDescriptor fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const unsigned index = if_nametoindex(capture.device.c_str());
   if (!fd.valid() || index == 0)
     return false;
-  auto instructions = filter_of(options_.replay.port_min, options_.replay.port_max);
-  const sock_fprog program{static_cast<unsigned short>(instructions.size()), instructions.data()};
   packet_mreq everything{};
   everything.mr_ifindex = static_cast<int>(index);
   everything.mr_type = PACKET_MR_PROMISC;
@@ -186,7 +258,10 @@ bool ReplayLink::open_capture(Capture& capture) const {
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = static_cast<int>(index);
   set_receive_buffer(fd.get(), kCaptureBufferBytes);
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0 ||
+  const int yes = 1;
+  // Since Linux 4.20; `take_frames` knows them too.
+  (void)setsockopt(fd.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes));
+  if (!set_filter(fd.get(), filter()) ||
       setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &everything, sizeof(everything)) !=
           0 ||
       bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
@@ -219,6 +294,7 @@ void ReplayLink::run() {
   Micros next_beat = monotonic_micros();
   while (!stopping_.load(std::memory_order_acquire)) {
     wait_until(next_beat);
+    behind_ = false;
     for (const Capture& capture : captures_)
       take_frames(capture);
     for (std::size_t i = 0; i < paths_.size(); ++i)
@@ -244,13 +320,18 @@ void ReplayLink::wait_until(Micros moment) {
     if (count < ready.size())
       ready[count++] = {fd.get(), POLLIN, 0};
   };
+  const Micros now = monotonic_micros();
   add(wake_);
   add(network_);
-  for (const FileDescriptor& path : paths_)
-    add(path);
-  for (const Capture& capture : captures_)
-    add(capture.fd);
-  const Micros wait = std::max<Micros>(moment - monotonic_micros(), 0);
+  // Otherwise what has come is read with the next heartbeat: to be woken by each frame costs more
+  // than all that is done with it.
+  if (replay_.taking_over(now)) {
+    for (const FileDescriptor& path : paths_)
+      add(path);
+    for (const Capture& capture : captures_)
+      add(capture.fd);
+  }
+  const Micros wait = behind_ ? 0 : std::max<Micros>(moment - now, 0);
   const timespec timeout{wait / 1'000'000, wait % 1'000'000 * 1000};
   (void)ppoll(ready.data(), count, &timeout, nullptr);
 }
@@ -260,6 +341,7 @@ void ReplayLink::look_at_network() {
   std::vector<bool> held;
   if (held_addresses(options_.replay.hosts, held))
     replay_.set_held(held, now);
+  listen(now);
   std::vector<NetworkDevice> devices;
   if (list_devices(devices)) {
     std::vector<MacAddress> macs;
@@ -306,6 +388,7 @@ void ReplayLink::take_frames(const Capture& capture) {
     if (static_cast<std::size_t>(taken) < kFrames)
       return;
   }
+  behind_ = true;
 }
 
 void ReplayLink::take_heartbeats(std::size_t path) {
@@ -327,6 +410,7 @@ void ReplayLink::take_heartbeats(std::size_t path) {
 }
 
 void ReplayLink::beat(Micros now) {
+  listen(now);
   replay_.beat(now, [&](std::span<const std::uint8_t> bytes) {
     for (std::size_t i = 0; i < paths_.size(); ++i) {
       KernelAddress address;

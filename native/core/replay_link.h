@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include <linux/filter.h>
+
 #include "replay.h"
 #include "socket.h"
 #include "worker.h"
@@ -65,6 +67,9 @@ private:
   bool open_paths(std::string& fault);
   bool open_captures(std::string& fault);
   bool open_capture(Capture& capture) const;
+  [[nodiscard]] std::vector<sock_filter> filter() const;
+  /// Has the kernel drop what the replay would not keep.
+  void listen(Micros now);
   void run();
   void wait_until(Micros moment);
   void look_at_network();
@@ -84,6 +89,10 @@ private:
   FileDescriptor wake_;
   struct Room;
   std::unique_ptr<Room> room_;
+  /// Of the filter.
+  std::vector<SocketAddress> listened_;
+  /// There were more frames than are taken at once.
+  bool behind_ = false;
   Counter missed_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -518,6 +518,17 @@ TEST("only RTP to the media ports of a known address is kept, 100 ms of it, not 
   CHECK(nodes.two.counters().heard.get() == 2);
 }
 
+TEST("only an address that the peer has, or had some seconds ago, is listened to") {
+  Nodes nodes;
+  const std::vector<SocketAddress> heard{at(kHost, 0)};
+  CHECK(nodes.one.hosts_to_hear(nodes.now).empty() && nodes.two.hosts_to_hear(nodes.now) == heard);
+  nodes.take_over();
+  CHECK(nodes.two.hosts_to_hear(nodes.now + kStrayMicros) == heard);
+  CHECK(nodes.two.hosts_to_hear(nodes.now + kStrayMicros + 1).empty());
+  nodes.one.set_held({false}, nodes.now);
+  CHECK(nodes.one.hosts_to_hear(nodes.now) == heard);
+}
+
 TEST("a source that the peer has never sent anything of is sent from its first packet on") {
   Nodes nodes;
   nodes.packet(1);
