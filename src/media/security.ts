@@ -239,8 +239,9 @@ class Former {
     const isUnseen = passed && [known, other.#known].some((each) => each?.passed !== false);
     const isHeard =
       known !== null &&
-      lineKey(known.line) !== lineKey(before) &&
-      (isUnseen || srtpIndexes.some(({ direction }) => direction === 'receive'));
+      (isUnseen ||
+        (lineKey(known.line) !== lineKey(before) &&
+          srtpIndexes.some(({ direction }) => direction === 'receive')));
     // While it might pass through again every packet is looked at, and none goes through the kernel.
     if (isAlike) return isHeard && known.passed !== passed ? null : known;
     // What nothing has come by was refused: the side is where it was before that.

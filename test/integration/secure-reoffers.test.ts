@@ -354,6 +354,17 @@ describe('later offers and answers of a call', function () {
       await passes(agreed, 'no longer plain');
       await negotiate((key += 2), (key += 2), true);
       await passes(agreed, 'no longer plain, and refused');
+      // The same where the answerer's key stays, and a second answer has come.
+      await ask({ command: 'delete', 'call-id': call['call-id'], 'delete-delay': 0 });
+      const [mine, same] = [(key += 2), (key += 2)];
+      const kept = { 'transport-protocol': 'RTP/SAVP' };
+      await ask({ command: 'offer', ...call, ...kept, sdp: audioSdp(first.port) });
+      await ask({ command: 'answer', ...call, sdp: sdesSdp(second.port, keyOf(same)) });
+      agreed = await negotiate(mine, same, false);
+      await ask({ command: 'answer', ...call, sdp: sdesSdp(second.port, keyOf(same)) });
+      await passes(agreed, 'with the key of before');
+      await negotiate(mine + 50, same + 50, true);
+      await passes(agreed, 'with the key of before, and refused');
     } finally {
       for (const phone of phones) phone.close();
     }
