@@ -87,6 +87,6 @@ export function readmeTable(conditions: string, measured: readonly Measured[]): 
     '|---|---|---|',
     ...lines,
     '',
-    `${conditions}; median / 95th percentile / maximum of all streams. rtpengine starts again with its calls from its Redis, and has no replay.`,
+    `${conditions}; median / 95th percentile / maximum of all streams. rtpengine starts again with its calls from its Redis; frozen it stays so until the bench ends it after 4 s; it has no replay.`,
   ].join('\n');
 }
