@@ -65,6 +65,18 @@ struct SecureCall : Fixture {
     plan.transports[1].unprotect = 0;
     plan.transports[1].protect = 1;
   }
+  /// Another one of the second party, 2, with its keys.
+  void add_transport(const Phone& phone) {
+    plan.ports.push_back({2, Phone().address()});
+    TransportSpec transport = plan.transports[1];
+    transport.id = transport.egress_port = 2;
+    transport.ports = {2};
+    transport.endpoint = transport.signalled = phone.address();
+    plan.transports.push_back(transport);
+    StreamSpec stream = plan.streams[1];
+    stream.id = stream.transport = 2;
+    plan.streams.push_back(stream);
+  }
   std::unique_ptr<srtp::Sender> their_sender = srtp::Sender::create(keys(1));
   std::unique_ptr<srtp::Receiver> their_receiver = srtp::Receiver::create(keys(2));
 };
@@ -238,15 +250,7 @@ TEST("what comes to one transport by former keys counts for all that had the sam
   SecureCall call;
   // As that for RTCP.
   const Phone other;
-  call.plan.ports.push_back({2, Phone().address()});
-  TransportSpec transport = call.plan.transports[1];
-  transport.id = transport.egress_port = 2;
-  transport.ports = {2};
-  transport.endpoint = transport.signalled = other.address();
-  call.plan.transports.push_back(transport);
-  StreamSpec stream = call.plan.streams[1];
-  stream.id = stream.transport = 2;
-  call.plan.streams.push_back(stream);
+  call.add_transport(other);
   add_routes(call.plan, {route(0, 2), route(2, 0)});
   CHECK(relay.apply(call.plan));
   call.plan.sessions[0] = session(srtp::Purpose::kUnprotect, 3);
@@ -387,15 +391,7 @@ TEST("a packet for two sides with the same keys is encrypted once") {
   TestRelay relay;
   SecureCall call;
   const Phone third;
-  call.plan.ports.push_back({2, Phone().address()});
-  TransportSpec transport = call.plan.transports[1];
-  transport.id = transport.egress_port = 2;
-  transport.ports = {2};
-  transport.endpoint = transport.signalled = third.address();
-  call.plan.transports.push_back(transport);
-  StreamSpec stream = call.plan.streams[1];
-  stream.id = stream.transport = 2;
-  call.plan.streams.push_back(stream);
+  call.add_transport(third);
   add_routes(call.plan, {route(0, 2)});
   CHECK(relay.apply(call.plan));
   for (std::uint16_t sequence = 1; sequence < 40; ++sequence) {

@@ -4,12 +4,8 @@
  * answered, answered provisionally, answered anew, refused. After each step RTP and RTCP reach both. The daemon is killed in
  * between and goes on from Redis. CONTRIBUTING.md has what chooses others.
  */
-import { CertificateAuthority, type CertificateFiles } from '../support/certificates.js';
-import { MediaDaemon } from '../support/daemons.js';
-import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
-import type { NgClient } from '../support/ng-client.js';
+import type { CertificateFiles } from '../support/certificates.js';
 import { pickOf, randomSource, type Below } from '../support/random.js';
-import { RedisProcess } from '../support/redis-server.js';
 import {
   SecuredPhone,
   meet,
@@ -19,13 +15,13 @@ import {
   type Wishes,
 } from '../support/secured-phone.js';
 import { readKeyLines, type KeyLine } from '../support/srtp-codec.js';
+import { StoredDaemon, type Words } from '../support/stored-daemon.js';
 
 const firstSeed = Number(process.env['SECURED_DIALOGUES_SEED'] ?? 1);
 const count = Number(process.env['SECURED_DIALOGUES'] ?? 3);
 const steps = Number(process.env['SECURED_DIALOGUES_STEPS'] ?? 6);
 
 const securities: readonly Security[] = ['plain', 'SDES', 'DTLS'];
-type Words = Parameters<NgClient['ask']>[0];
 
 /** How an offer ends. */
 type End = '200' | '183 and 200' | '183 and another 200' | 'refused' | '183 and refused';
@@ -281,44 +277,15 @@ class Dialogue {
 
 describe('random dialogues of secured phones', function () {
   this.timeout(300_000);
-  const authority = new CertificateAuthority('dialogues');
-  const files = ['one', 'two', 'three'].map((name) => authority.issue(name, `DNS:${name}`));
-  const portRange = freeUdpRange(60);
-  const controlPort = freeUdpPort();
-  let redis: RedisProcess;
-  let daemon: MediaDaemon;
-  let ng: NgClient;
-
-  const start = async (): Promise<void> => {
-    const extra = [`--redis=127.0.0.1:${redis.port}/0`];
-    daemon = await MediaDaemon.start('rtprelayd', { portRange, controlPort, extra });
-  };
-  before(async () => {
-    redis = await RedisProcess.start();
-    await start();
-    ng = daemon.client();
-  });
-  after(async () => {
-    ng?.close();
-    await daemon?.stop('SIGKILL');
-    await redis?.stop();
-    authority.remove();
-  });
+  const daemon = new StoredDaemon('dialogues');
+  before(() => daemon.start());
+  after(() => daemon.stop());
 
   for (let seed = firstSeed; seed < firstSeed + count; seed++)
     it(`seed ${seed}`, async () => {
-      const ask = async (words: Words): Promise<string> => {
-        const reply = await ng.ask(words);
-        if (reply['result'] !== 'ok') throw new Error(`reply ${JSON.stringify(reply)}`);
-        return String(reply['sdp']);
-      };
-      const kill = async (): Promise<void> => {
-        await daemon.stop('SIGKILL');
-        await start();
-      };
-      const dialogue = new Dialogue(seed, randomSource(seed), ask, kill);
+      const dialogue = new Dialogue(seed, randomSource(seed), daemon.ask, daemon.kill);
       try {
-        await dialogue.begin(files);
+        await dialogue.begin(daemon.files);
         for (let step = 0; step < steps; step++) await dialogue.step(step);
         await dialogue.end();
       } catch (error) {

@@ -3,16 +3,10 @@
  * which is then called; with real packets. The one that is not keeps sending for as long as nobody has told it to stop.
  */
 import { expect } from 'chai';
-import { CertificateAuthority } from '../support/certificates.js';
-import { MediaDaemon } from '../support/daemons.js';
-import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
-import type { NgClient } from '../support/ng-client.js';
 import { pickOf, randomSource } from '../support/random.js';
-import { RedisProcess } from '../support/redis-server.js';
 import { SecuredPhone, meet, type Agreed, type Security } from '../support/secured-phone.js';
 import { readKeyLines, type KeyLine } from '../support/srtp-codec.js';
-
-type Words = Parameters<NgClient['ask']>[0];
+import { StoredDaemon, type Words } from '../support/stored-daemon.js';
 
 /** How a phone secures its media. */
 type Kind = Security | 'ICE';
@@ -33,34 +27,9 @@ const towards: Readonly<Record<Kind, Words>> = {
 
 describe('a request that reaches two phones', function () {
   this.timeout(300_000);
-  const authority = new CertificateAuthority('forks');
-  const files = ['one', 'two', 'three'].map((name) => authority.issue(name, `DNS:${name}`));
-  const portRange = freeUdpRange(60);
-  const controlPort = freeUdpPort();
-  let redis: RedisProcess;
-  let daemon: MediaDaemon;
-  let ng: NgClient;
-
-  const start = async (): Promise<void> => {
-    const extra = [`--redis=127.0.0.1:${redis.port}/0`];
-    daemon = await MediaDaemon.start('rtprelayd', { portRange, controlPort, extra });
-  };
-  const ask = async (words: Words): Promise<string> => {
-    const reply = await ng.ask(words);
-    if (reply['result'] !== 'ok') throw new Error(`reply ${JSON.stringify(reply)}`);
-    return String(reply['sdp']);
-  };
-  before(async () => {
-    redis = await RedisProcess.start();
-    await start();
-    ng = daemon.client();
-  });
-  after(async () => {
-    ng?.close();
-    await daemon?.stop('SIGKILL');
-    await redis?.stop();
-    authority.remove();
-  });
+  const daemon = new StoredDaemon('forks');
+  before(() => daemon.start());
+  after(() => daemon.stop());
 
   /** One call. */
   class Fork {
@@ -85,7 +54,7 @@ describe('a request that reaches two phones', function () {
         const branch = perBranch ? { 'via-branch': `branch-${at}` } : {};
         this.#branches.set(callee, branch);
         if (perBranch || at === 0)
-          told = await ask({
+          told = await daemon.ask({
             ...{ command: 'offer', 'call-id': this.callId, 'from-tag': 'a', ...branch },
             ...towards[kind],
             sdp: this.caller.body('actpass', false),
@@ -110,7 +79,7 @@ describe('a request that reaches two phones', function () {
       const told = this.#told.get(callee) ?? '';
       const [own = null, theirs = null] = this.#linesOf(callee, told) ?? [];
       const isHeld = false;
-      const answer = await ask({
+      const answer = await daemon.ask({
         ...{ command: 'answer', 'call-id': this.callId, 'from-tag': 'a', 'to-tag': callee.name },
         ...this.#branches.get(callee),
         sdp: callee.body('active', isHeld, { ...callee.wishes, lines: own === null ? [] : [own] }),
@@ -148,7 +117,7 @@ describe('a request that reaches two phones', function () {
     it(`${from} to ${to}, ${perBranch ? 'two offers' : 'one offer'}, phone ${winner} is called`, async () => {
       const random = randomSource(seed);
       const open = async (name: string, kind: Kind): Promise<SecuredPhone> => {
-        const phone = await SecuredPhone.open(name, random, files, securityOf(kind));
+        const phone = await SecuredPhone.open(name, random, daemon.files, securityOf(kind));
         phone.wishes.ice = kind === 'ICE';
         return phone;
       };
@@ -170,11 +139,10 @@ describe('a request that reaches two phones', function () {
         await fork.answer(called);
         for (const callee of callees) if (isTold) callee.send();
         await meet([caller, called], 'called');
-        await daemon.stop('SIGKILL');
-        await start();
+        await daemon.kill();
         await meet([caller, called], 'killed');
       } finally {
-        await ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
+        await daemon.ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
         for (const phone of [caller, ...callees]) phone.close();
       }
     });
@@ -184,7 +152,9 @@ describe('a request that reaches two phones', function () {
     const random = randomSource(1);
     const names = ['a', 'b', 'c', 'd'];
     const phones = await Promise.all(
-      names.map((name) => SecuredPhone.open(name, random, files, name === 'a' ? 'plain' : 'SDES')),
+      names.map((name) =>
+        SecuredPhone.open(name, random, daemon.files, name === 'a' ? 'plain' : 'SDES'),
+      ),
     );
     const [caller, first, ...others] = phones;
     if (caller === undefined || first === undefined) throw new Error('no phones');
@@ -197,7 +167,7 @@ describe('a request that reaches two phones', function () {
       }
       expect(first.repeated).to.equal(0);
     } finally {
-      await ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
+      await daemon.ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
       for (const phone of phones) phone.close();
     }
   });
