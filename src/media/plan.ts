@@ -371,11 +371,24 @@ function passesThrough(index: CallIndex, media: Media): boolean {
   return others.length > 0 && others.every(({ media: { sdes } }) => passesKeys(media.sdes, sdes));
 }
 
-/** Of SRTP that passes through, subscribers without the keys of its ends get nothing: they could not read it. */
+/** What it is sent is encrypted by its ends, not here. */
+const isEncryptedByEnds = (index: CallIndex, media: Media): boolean =>
+  passesThrough(index, media) || (isSecureProtocol(media.protocol) && isLeftToEnds(index, media));
+
+/**
+ * Of SRTP that passes through, subscribers without the keys of its ends get nothing: they could not read it. Nor do those whom it passes
+ * through to get what was decrypted here, as of a branch that another one has taken the place of: it would be in the clear.
+ */
 function readersOf(index: CallIndex, media: Media, targets: RouteTargets): RouteTargets {
-  if (!passesThrough(index, media)) return targets;
-  const reads = ({ mediaId }: Stream): boolean =>
-    passesKeys(media.sdes, index.medias.get(mediaId)?.sdes ?? null);
+  const isPassed = passesThrough(index, media);
+  const isLeft = isLeftToEnds(index, media);
+  const reads = ({ mediaId }: Stream): boolean => {
+    const to = index.medias.get(mediaId);
+    if (to === undefined) return !isPassed;
+    if (isPassed) return passesKeys(media.sdes, to.sdes);
+    return isLeft || !isEncryptedByEnds(index, to);
+  };
+  if (targets.rtp.every(reads) && targets.rtcp.every(reads)) return targets;
   return { rtp: targets.rtp.filter(reads), rtcp: targets.rtcp.filter(reads) };
 }
 
