@@ -1,6 +1,5 @@
 #include "exchange.h"
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 

@@ -15,7 +15,7 @@ import {
   type NgObserver,
   type NgSource,
 } from '../ng-protocol/endpoint.js';
-import { NgError, unmatched } from '../ng-protocol/errors.js';
+import { isUnmatched, NgError, unmatched } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
 import { dumpText, withoutKeys } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
@@ -187,10 +187,9 @@ function run(
     case 'query': {
       const state = parts.calls.table.call(request.callId);
       if (state === null) throw new NgError('rejected', 'Unknown call-id');
-      // Where both are given the other side is meant (10.5 and 12.5 seen).
-      const tag = request.toTag ?? request.fromTag;
       const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
-      const options = queryOptions(parts, request.callId, tag === null ? null : [tag]);
+      // Where both are given the other side is meant (10.5 and 12.5 seen).
+      const options = queryOptions(parts, request.callId, request.toTag ?? request.fromTag);
       return callDictionary(shown.state, shown.statistics, options).add(...ok);
     }
     case 'list': {
@@ -221,10 +220,10 @@ const manyIds = 1024;
 function queryOptions(
   { calls, config }: NgHandlerParts,
   callId: string,
-  tags: QueryOptions['tags'],
+  tag: QueryOptions['tag'],
 ): QueryOptions {
   return {
-    tags,
+    tag,
     localAddressOf: calls.table.localAddressOf,
     storedMicros: calls.storedMicros(callId),
     ssrcReporting: config.media.ssrcReporting,
@@ -365,10 +364,7 @@ function remove(
   const chosen = tag === null ? null : (request.toTag ?? tag);
   const reply = request.flags.has('fast')
     ? new Members()
-    : callDictionary(shown.state, shown.statistics, {
-        ...options,
-        tags: chosen === null ? null : [chosen],
-      });
+    : callDictionary(shown.state, shown.statistics, { ...options, tag: chosen });
   reply.add(...ok);
   return deleted.saved === committed ? reply : deleted.saved.then(() => reply);
 }
@@ -411,8 +407,7 @@ export function ngObserver(
       if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
       const from = formatSource(source);
       const line = `Replying to '${command}' from ${from} (elapsed time ${seconds.toFixed(6)} sec)`;
-      if (reply.get('warning') === unmatched)
-        malformed.unmatched(line, source.address, from, callId);
+      if (isUnmatched(reply)) malformed.unmatched(line, source.address, from, callId);
       else log.info('control', line, callId);
     },
     protocolError(error, source, raw, command, callId, elapsedMicros) {

@@ -373,7 +373,7 @@ function passesThrough(index: CallIndex, media: Media): boolean {
 
 /** What it is sent is encrypted by its ends, not here. */
 const isEncryptedByEnds = (index: CallIndex, media: Media): boolean =>
-  passesThrough(index, media) || (isSecureProtocol(media.protocol) && isLeftToEnds(index, media));
+  passesThrough(index, media) || (isLeftToEnds(index, media) && isSecureProtocol(media.protocol));
 
 /**
  * Of SRTP that passes through, subscribers without the keys of its ends get nothing: they could not read it. Nor do those whom it passes

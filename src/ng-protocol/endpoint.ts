@@ -5,7 +5,7 @@
 import { callIdOf, commandOf, parseRequest } from './commands.js';
 import type { NgDictionary } from './dictionary.js';
 import { noTemplates, type Templates } from './interpret.js';
-import { errorReply, NgError, tooLong, unmatched } from './errors.js';
+import { errorReply, isUnmatched, NgError, tooLong } from './errors.js';
 import { encodeLongReply, isLongReply } from './long-reply.js';
 import { decodeBody, encodeReply, encodingOf, splitMessage, type NgMessage } from './message.js';
 import type { ReplyCache } from './reply-cache.js';
@@ -134,8 +134,7 @@ const asking: ReadonlySet<string> = new Set(['ping', 'list', 'statistics']);
 
 function kindOf(command: string | null, answer: NgDictionary | Promise<NgDictionary>): MessageKind {
   if (command !== null && asking.has(command)) return 'neutral';
-  const isUnmatched = !(answer instanceof Promise) && answer.get('warning') === unmatched;
-  return isUnmatched ? 'refused' : 'command';
+  return !(answer instanceof Promise) && isUnmatched(answer) ? 'refused' : 'command';
 }
 
 /** Bytes that every error reply fits into, cookie aside: a longer cookie is none. */

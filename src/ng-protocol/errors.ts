@@ -48,6 +48,8 @@ export const tooLong = 'Reply too long for a datagram';
 /** `warning` of a `delete` that has found nothing to end. */
 export const unmatched = "Call-ID not found or tags didn't match";
 
+export const isUnmatched = (reply: NgDictionary): boolean => reply.get('warning') === unmatched;
+
 /** Bytes that are no bencode value, or one beyond the decoder's limits. */
 export class BencodeError extends Error {
   override readonly name = 'BencodeError';

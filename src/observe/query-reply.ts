@@ -22,8 +22,8 @@ import { latestPayloadType, sourcesIn, type Source, type SourcesOf } from './sou
 import { Members, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 
 export interface QueryOptions {
-  /** Only these participants (and those in dialogue with them); null: all. */
-  readonly tags: readonly string[] | null;
+  /** Only this participant (and those in dialogue with it); null: all. */
+  readonly tag: string | null;
   readonly localAddressOf: (socket: LocalSocket) => string;
   /** When the stored value was last written, by the clock of the state; 0: never. */
   readonly storedMicros: number;
@@ -181,7 +181,7 @@ export function callDictionary(
     options,
   };
   const relations = new CallIndex(state).relations();
-  const chosen = chosenParticipants(state, options.tags, relations);
+  const chosen = chosenParticipants(state, options.tag, relations);
   const tags = new Map<string, NgValue>();
   for (const participant of state.participants) {
     if (chosen !== null && !chosen.has(participant.id)) continue;
@@ -209,16 +209,16 @@ export function callDictionary(
 const reportsIn = ({ ssrcReporting }: QueryOptions, place: 'inline' | 'global'): boolean =>
   ssrcReporting === 'full' || ssrcReporting === place;
 
-/** Ids of the participants named and of those they are subscribed to; null: all. */
+/** Ids of the participant named and of those it is subscribed to; null: all. */
 function chosenParticipants(
   state: CallState,
-  tags: readonly string[] | null,
+  tag: string | null,
   relations: ReadonlyMap<number, Relations>,
 ): ReadonlySet<number> | null {
-  if (tags === null) return null;
+  if (tag === null) return null;
   const chosen = new Set<number>();
   for (const participant of state.participants) {
-    if (participant.tag === null || !tags.includes(participant.tag)) continue;
+    if (participant.tag !== tag) continue;
     chosen.add(participant.id);
     const sources = relations.get(participant.id)?.sources ?? nobody;
     for (const { id } of sources.keys()) chosen.add(id);

@@ -60,6 +60,7 @@ const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 
 const done = Buffer.from('OK');
+const noBytes = Buffer.alloc(0);
 
 /** The answer that is one line and no error: a word (`OK`, whatever it is), a number or nothing; undefined: another. */
 function answerIn(bytes: Buffer, length: number): Buffer | number | null | undefined {
@@ -140,5 +141,3 @@ export class PromptAnswers {
     return at + this.#request.write(text, at);
   }
 }
-
-const noBytes = Buffer.alloc(0);

@@ -102,7 +102,7 @@ describe('the index of a call', () => {
     const state = withSubscription(stateOf(pair()), { offerAnswer: false });
     const nothing = { streams: [], ssrcs: [] };
     const reply = callDictionary(state, nothing, {
-      tags: null,
+      tag: null,
       localAddressOf: () => '192.0.2.1',
       storedMicros: 0,
       ssrcReporting: 'full',

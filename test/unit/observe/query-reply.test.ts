@@ -36,7 +36,7 @@ function query(
 ): NgDictionary {
   if (call.state === null) throw new Error('no call');
   return callDictionary(call.state, statistics, {
-    ...{ tags: null, localAddressOf: () => '192.0.2.1', storedMicros: 0, ssrcReporting: 'full' },
+    ...{ tag: null, localAddressOf: () => '192.0.2.1', storedMicros: 0, ssrcReporting: 'full' },
     ...options,
   });
 }
