@@ -173,3 +173,13 @@ const installedVersion = spawnSync('rtpengine', ['--version'], { encoding: 'lati
 export const rtpengineInstalled = /Version: 10\.5\b/.test(
   `${installedVersion.stdout ?? ''}${installedVersion.stderr ?? ''}`,
 );
+
+/** Releases of rtpengine that a call goes through beside us, where they can be had. */
+export const references: readonly {
+  readonly kind: DaemonKind;
+  readonly release: string;
+  readonly isHere: () => boolean;
+}[] = [
+  { kind: 'rtpengine', release: '10.5', isHere: () => rtpengineInstalled },
+  { kind: 'rtpengine-12.5', release: '12.5', isHere: () => rtpengine125Command() !== null },
+];
