@@ -1,25 +1,22 @@
-/** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3), and their log lines. */
+/** NG commands -> the call service -> reply dictionaries (ng-protocol.md §3). */
 import type { Config, LimitConfig } from '../config/config.js';
 import { SignallingError, type SignallingErrorCode } from '../media/errors.js';
-import {
-  isCommandName,
-  type DeleteRequest,
-  type NgRequest,
-  type OfferAnswerRequest,
-  type RestrictionRequest,
+import type {
+  DeleteRequest,
+  ForwardingRequest,
+  ListRequest,
+  NgRequest,
+  OfferAnswerRequest,
+  QueryRequest,
+  RecordingRequest,
+  RestrictionRequest,
+  SoundRequest,
 } from '../ng-protocol/commands.js';
 import { Members, type NgDictionary, type NgValue } from '../ng-protocol/dictionary.js';
-import {
-  formatSource,
-  type FitsReply,
-  type NgObserver,
-  type NgSource,
-} from '../ng-protocol/endpoint.js';
-import { isUnmatched, NgError, unmatched } from '../ng-protocol/errors.js';
+import { formatSource, type FitsReply, type NgSource } from '../ng-protocol/endpoint.js';
+import { NgError, unmatched } from '../ng-protocol/errors.js';
 import type { Counters } from '../observe/counters.js';
-import { dumpText, withoutKeys } from '../observe/dump.js';
 import type { Log } from '../observe/log.js';
-import type { MalformedLog } from '../observe/malformed-log.js';
 import { callDictionary, type QueryOptions } from '../observe/query-reply.js';
 import { statisticsDictionary, type ReadGauges } from '../observe/statistics.js';
 import { committed } from '../redis-store/store.js';
@@ -41,7 +38,6 @@ import {
   unsubscribing,
 } from './ng-subscriptions.js';
 import { dialling } from './ng-dial.js';
-import { NotesSaid } from './note-log.js';
 import type { LoadGuard, LoadRefusal } from './load-guard.js';
 
 export interface NgHandlerParts {
@@ -78,7 +74,7 @@ export function handleNg(
 ): NgDictionary | Promise<NgDictionary> {
   const waiting = parts.waitsFor?.(request, bytes) ?? null;
   const answer = (): NgDictionary | Promise<NgDictionary> =>
-    run(parts, aboutTheCall(parts, request), source, fits);
+    run(parts, aboutTheCall(parts, request), { source, fits });
   return waiting === null ? answer() : waiting.then(answer);
 }
 
@@ -89,129 +85,141 @@ function aboutTheCall({ calls: { table } }: NgHandlerParts, request: NgRequest):
   return callId === request.callId ? request : { ...request, callId };
 }
 
+/** From whom a command came, and which replies fit into his datagram. */
+interface Caller {
+  readonly source: NgSource;
+  readonly fits: FitsReply;
+}
+
+type RequestOf<Command, Request = NgRequest> = Request extends { readonly command: infer Known }
+  ? Command extends Known
+    ? Request
+    : never
+  : never;
+
+type Handler<Request> = (
+  parts: NgHandlerParts,
+  request: Request,
+  caller: Caller,
+) => NgDictionary | Promise<NgDictionary>;
+
+/** A command about subscriptions in a call that is there already. */
+const subscription =
+  <Request extends { readonly callId: string }>(
+    run: (parts: NgHandlerParts, request: Request, client: ControlClient) => Promise<NgDictionary>,
+  ): Handler<Request> =>
+  (parts, request, caller) =>
+    signalled(parts, request.callId, () => run(parts, request, clientOf(caller)));
+
+/** A command that makes the call it names, or one of a name of ours where it names none. */
+const making =
+  <Request extends { readonly callId: string | null; readonly supportsLoadLimit: boolean }>(
+    run: (
+      parts: NgHandlerParts,
+      request: Request & { readonly callId: string },
+      client: ControlClient,
+    ) => Promise<NgDictionary>,
+  ): Handler<Request> =>
+  (parts, request, caller) => {
+    const callId = request.callId ?? newTag();
+    const named = { ...request, callId };
+    return (
+      refusalOf(parts, named) ?? signalled(parts, callId, () => run(parts, named, clientOf(caller)))
+    );
+  };
+
+const forward: Handler<ForwardingRequest> = (parts, request) =>
+  signalled(parts, request.callId, () => forwarding(parts, request));
+
+const refuseSound: Handler<SoundRequest> = (parts, request) =>
+  signalled(parts, request.callId, () => refusingSound(parts, request));
+
+/** What each command does. */
+const handlers: { readonly [Command in NgRequest['command']]: Handler<RequestOf<Command>> } = {
+  ping: () => new Map([['result', 'pong']]),
+  offer: signal,
+  answer: signal,
+  delete: remove,
+  'block media': restrict,
+  'unblock media': restrict,
+  'block DTMF': restrict,
+  'unblock DTMF': restrict,
+  'silence media': restrict,
+  'unsilence media': restrict,
+  publish: making(publishing),
+  'subscribe request': subscription(subscribing),
+  'subscribe answer': subscription(answering),
+  unsubscribe: subscription(unsubscribing),
+  connect: subscription(connecting),
+  mesh: (parts, request, caller) =>
+    signalled(parts, request.calls[0] ?? '', () => meshing(parts, request, clientOf(caller))),
+  create: making(creating),
+  'create answer': subscription(createAnswering),
+  transform: making(transforming),
+  'start forwarding': forward,
+  'stop forwarding': forward,
+  'start recording': record,
+  'stop recording': record,
+  'pause recording': record,
+  'play media': refuseSound,
+  'stop media': refuseSound,
+  'inject start': refuseSound,
+  'inject stop': refuseSound,
+  'play DTMF': (parts, request) => signalled(parts, request.callId, () => dialling(parts, request)),
+  cli: (parts, { line }) =>
+    parts.cli(line).then((response) => new Map<string, NgValue>([['response', response], ok])),
+  query,
+  list,
+  statistics: ({ counters, gauges }) =>
+    new Map<string, NgValue>([['statistics', statisticsDictionary(counters, gauges())], ok]),
+};
+
 function run(
   parts: NgHandlerParts,
   request: NgRequest,
-  source: NgSource,
-  fits: FitsReply,
+  caller: Caller,
 ): NgDictionary | Promise<NgDictionary> {
-  switch (request.command) {
-    case 'ping':
-      return new Map([['result', 'pong']]);
-    case 'offer':
-    case 'answer':
-      return signal(parts, request, source, fits);
-    case 'delete':
-      return remove(parts, request);
-    case 'block media':
-    case 'unblock media':
-    case 'block DTMF':
-    case 'unblock DTMF':
-    case 'silence media':
-    case 'unsilence media':
-      return restrict(parts, request);
-    case 'publish': {
-      const callId = request.callId ?? newTag();
-      return (
-        refusalOf(parts, { ...request, callId }) ??
-        signalled(parts, callId, () =>
-          publishing(parts, { ...request, callId }, clientOf(source, fits)),
-        )
-      );
-    }
-    case 'subscribe request':
-      return signalled(parts, request.callId, () =>
-        subscribing(parts, request, clientOf(source, fits)),
-      );
-    case 'subscribe answer':
-      return signalled(parts, request.callId, () =>
-        answering(parts, request, clientOf(source, fits)),
-      );
-    case 'unsubscribe':
-      return signalled(parts, request.callId, () =>
-        unsubscribing(parts, request, clientOf(source, fits)),
-      );
-    case 'connect':
-      return signalled(parts, request.callId, () =>
-        connecting(parts, request, clientOf(source, fits)),
-      );
-    case 'mesh':
-      return signalled(parts, request.calls[0] ?? '', () =>
-        meshing(parts, request, clientOf(source, fits)),
-      );
-    case 'create': {
-      const callId = request.callId ?? newTag();
-      const named = { ...request, callId };
-      return (
-        refusalOf(parts, named) ??
-        signalled(parts, callId, () => creating(parts, named, clientOf(source, fits)))
-      );
-    }
-    case 'transform': {
-      const callId = request.callId ?? newTag();
-      const named = { ...request, callId };
-      return (
-        refusalOf(parts, named) ??
-        signalled(parts, callId, () => transforming(parts, named, clientOf(source, fits)))
-      );
-    }
-    case 'create answer':
-      return signalled(parts, request.callId, () =>
-        createAnswering(parts, request, clientOf(source, fits)),
-      );
-    case 'start forwarding':
-    case 'stop forwarding':
-      return signalled(parts, request.callId, () => forwarding(parts, request));
-    case 'start recording':
-    case 'stop recording':
-    case 'pause recording':
-      if (parts.calls.table.call(request.callId) === null) {
-        throw new NgError('rejected', 'Unknown call-id');
-      }
-      // Whoever has named a folder for it counts on it.
-      if (parts.config.media.recordingDir !== null) {
-        throw new NgError('command-not-supported', 'Unrecognized command');
-      }
-      return new Map([ok]);
-    case 'play media':
-    case 'stop media':
-    case 'inject start':
-    case 'inject stop':
-      return signalled(parts, request.callId, () => refusingSound(parts, request));
-    case 'play DTMF':
-      return signalled(parts, request.callId, () => dialling(parts, request));
-    case 'cli':
-      return parts
-        .cli(request.line)
-        .then((response) => new Map<string, NgValue>([['response', response], ok]));
-    case 'query': {
-      const state = parts.calls.table.call(request.callId);
-      if (state === null) throw new NgError('rejected', 'Unknown call-id');
-      const shown = parts.calls.inWallTime(state, parts.calls.table.statisticsOf(request.callId));
-      // Where both are given the other side is meant (10.5 and 12.5 seen).
-      const options = queryOptions(parts, request.callId, request.toTag ?? request.fromTag);
-      return callDictionary(shown.state, shown.statistics, options).add(...ok);
-    }
-    case 'list': {
-      const calls: string[] = [];
-      const reply = new Map<string, NgValue>([['calls', calls], ok]);
-      let looksAt = manyIds;
-      for (const callId of parts.calls.table.calls.keys()) {
-        if (calls.length >= request.limit) break;
-        calls.push(callId);
-        if (calls.length < looksAt) continue;
-        // What comes after those would be left out.
-        if (!fits(reply)) break;
-        looksAt *= 2;
-      }
-      return reply;
-    }
-    case 'statistics':
-      return new Map<string, NgValue>([
-        ['statistics', statisticsDictionary(parts.counters, parts.gauges())],
-        ok,
-      ]);
+  // The table's own type says that each handler takes the request of its name.
+  const handler = handlers[request.command] as Handler<NgRequest>;
+  return handler(parts, request, caller);
+}
+
+function record({ calls, config }: NgHandlerParts, { callId }: RecordingRequest): NgDictionary {
+  if (calls.table.call(callId) === null) throw new NgError('rejected', 'Unknown call-id');
+  // Whoever has named a folder for it counts on it.
+  if (config.media.recordingDir !== null) {
+    throw new NgError('command-not-supported', 'Unrecognized command');
   }
+  return new Map([ok]);
+}
+
+function query(parts: NgHandlerParts, request: QueryRequest): NgDictionary {
+  const { calls } = parts;
+  const state = calls.table.call(request.callId);
+  if (state === null) throw new NgError('rejected', 'Unknown call-id');
+  const shown = calls.inWallTime(state, calls.table.statisticsOf(request.callId));
+  // Where both are given the other side is meant (10.5 and 12.5 seen).
+  const options = queryOptions(parts, request.callId, request.toTag ?? request.fromTag);
+  return callDictionary(shown.state, shown.statistics, options).add(...ok);
+}
+
+function list(
+  { calls: { table } }: NgHandlerParts,
+  request: ListRequest,
+  { fits }: Caller,
+): NgDictionary {
+  const calls: string[] = [];
+  const reply = new Map<string, NgValue>([['calls', calls], ok]);
+  let looksAt = manyIds;
+  for (const callId of table.calls.keys()) {
+    if (calls.length >= request.limit) break;
+    calls.push(callId);
+    if (calls.length < looksAt) continue;
+    // What comes after those would be left out.
+    if (!fits(reply)) break;
+    looksAt *= 2;
+  }
+  return reply;
 }
 
 /** With so many call-ids the reply to `list` is looked at whether it still fits. */
@@ -261,7 +269,7 @@ function refusalOf(
   ]);
 }
 
-const clientOf = (source: NgSource, fits: FitsReply): ControlClient => ({
+const clientOf = ({ source, fits }: Caller): ControlClient => ({
   client: formatSource(source),
   address: source.address,
   // A shorter one always fits, JSON's escapes and the other keys included.
@@ -301,14 +309,13 @@ async function signalled(
 function signal(
   parts: NgHandlerParts,
   request: OfferAnswerRequest,
-  source: NgSource,
-  fits: FitsReply,
+  caller: Caller,
 ): NgDictionary | Promise<NgDictionary> {
   const { calls, counters, log } = parts;
   const refusal = request.command === 'offer' ? refusalOf(parts, request) : null;
   if (refusal !== null) return refusal;
   try {
-    const client = clientOf(source, fits);
+    const client = clientOf(caller);
     const { result, saved } = calls.signalling.signal(request.command, request, client);
     if (request.flags.has('debug') && calls.table.call(request.callId) !== null)
       log.setCallDebug(request.callId, true);
@@ -367,82 +374,4 @@ function remove(
     : callDictionary(shown.state, shown.statistics, { ...options, tag: chosen });
   reply.add(...ok);
   return deleted.saved === committed ? reply : deleted.saved.then(() => reply);
-}
-
-/** Of a command's name in a log line: it comes off the wire. */
-const maxNameLength = 64;
-
-/**
- * Writes rtpengine's log lines and counts commands.
- * @param showsKeys option log-srtp-keys.
- */
-export function ngObserver(
-  log: Log,
-  counters: Counters,
-  malformed: MalformedLog,
-  showsKeys: boolean,
-): NgObserver {
-  const said = new NotesSaid();
-  const shown = (text: string): string => (showsKeys ? text : withoutKeys(text));
-  const dumped = (dictionary: NgDictionary): string => shown(dumpText(dictionary));
-  return {
-    received(command, source, callId, dictionary) {
-      if (log.enabled(7, 'control', callId)) {
-        const dump = dumped(dictionary);
-        log.debug('control', `Dump for '${command}' from ${formatSource(source)}: ${dump}`, callId);
-      }
-      if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
-      if (!isCommandName(command) && !malformed.writes) return;
-      if (malformed.isFlooding(source.address)) return;
-      const name = command.slice(0, maxNameLength);
-      log.info('control', `Received command '${name}' from ${formatSource(source)}`, callId);
-    },
-    replied(command, source, callId, elapsedMicros, reply) {
-      if (log.enabled(7, 'control', callId)) {
-        const to = formatSource(source);
-        log.debug('control', `Response dump for '${command}' to ${to}: ${dumped(reply)}`, callId);
-      }
-      const seconds = elapsedMicros / 1e6;
-      counters.commandDone(source.address, command, seconds, false);
-      if (command === 'ping' || !log.enabled(6, 'control', callId)) return;
-      const from = formatSource(source);
-      const line = `Replying to '${command}' from ${from} (elapsed time ${seconds.toFixed(6)} sec)`;
-      if (isUnmatched(reply)) malformed.unmatched(line, source.address, from, callId);
-      else log.info('control', line, callId);
-    },
-    protocolError(error, source, raw, command, callId, elapsedMicros) {
-      counters.commandDone(source.address, command ?? '', elapsedMicros / 1e6, true);
-      const from = formatSource(source);
-      const line = `Protocol error in packet from ${from}: ${error.message} [${shown(raw)}]`;
-      if (error.isMalformed) malformed.warn(line, from, callId);
-      else malformed.refused(line, source.address, from, callId);
-    },
-    noCookie(source, raw) {
-      const from = formatSource(source);
-      const line = `Received invalid data on NG port (no cookie) from ${from}: ${shown(raw)}`;
-      malformed.warn(line, from, null);
-    },
-    duplicate(source) {
-      log.info('control', `Detected command from ${formatSource(source)} as a duplicate`);
-    },
-    notes(request, _source, callId) {
-      for (const text of request.unknown) log.warning('control', text, callId);
-      const unsupported = said.unsaid(callId ?? '', request.unsupported).join(', ');
-      const idle = said.unsaid(callId ?? '', request.idle).join(', ');
-      if (unsupported !== '') {
-        const what = 'Not supported by this version, without effect';
-        log.warning('control', `${what}: ${unsupported}`, callId);
-      }
-      if (idle !== '') log.info('control', `Nothing to be done for: ${idle}`, callId);
-    },
-    internalError(error, command, source, callId) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log.error(
-        'internals',
-        `Command '${command}' from ${formatSource(source)} failed: ${text}`,
-        callId,
-      );
-      log.error('control', `Command '${command}' failed: internal error`, callId);
-    },
-  };
 }

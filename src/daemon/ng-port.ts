@@ -11,7 +11,8 @@ import {
 } from '../ng-protocol/transports/udp.js';
 import { MalformedLog } from '../observe/malformed-log.js';
 import { shorterReply } from '../observe/shorter-reply.js';
-import { handleNg, ngObserver, type NgHandlerParts } from './ng-handler.js';
+import { handleNg, type NgHandlerParts } from './ng-handler.js';
+import { ngObserver } from './ng-observer.js';
 
 export interface NgPortOptions {
   readonly parts: NgHandlerParts;

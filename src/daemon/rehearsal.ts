@@ -21,7 +21,8 @@ import { committed, type CallStore } from '../redis-store/store.js';
 import { CallService } from './calls/call-service.js';
 import { LivedTime, type SteadyClock } from './clocks.js';
 import { LoadGuard } from './load-guard.js';
-import { handleNg, ngObserver, type NgHandlerParts } from './ng-handler.js';
+import { handleNg, type NgHandlerParts } from './ng-handler.js';
+import { ngObserver } from './ng-observer.js';
 import type { HeldAddresses } from './process/held-addresses.js';
 import { rehearsedCalls } from './rehearsed-calls.js';
 

@@ -506,16 +506,9 @@ function freeMid(draft: CallDraft, { participantId, index }: Media, wanted: stri
   return mid;
 }
 
-/** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
-export function applySection(
-  draft: CallDraft,
-  kind: SignallingKind,
-  pair: MediaPair,
-  request: SignallingRequest,
-  context: SignallingContext,
-): readonly string[] {
-  const { section, sender, receiver } = pair;
-  // Who receives the first offer (RFC 8445 §6.1.1, seen from the relay: it is the offerer there).
+/** Who received the first offer of a section is controlled, who made it controls (RFC 8445 §6.1.1, seen from the relay). */
+function applyRoles(kind: SignallingKind, { sender, receiver }: MediaPair): void {
+  // It is the offerer there.
   const answerer = kind === 'offer' ? receiver : sender;
   if (!answerer.flags.has('initialized') && !answerer.ice.controlling) {
     answerer.ice =
@@ -525,36 +518,32 @@ export function applySection(
   if (kind === 'offer' && !sender.flags.has('initialized') && sender.ice.controlling)
     sender.ice = sender.ice === noIceControlling ? noIce : { ...sender.ice, controlling: false };
   setMediaFlag(sender, 'initialized', true);
-  const receiverIsKnown = isKnown(draft, receiver);
-  const before = {
-    senderProtocol: sender.protocol,
-    receiverProtocol: receiver.protocol,
-    senderMux: sender.rtcpMux,
-    receiverMux: receiver.rtcpMux,
-    receiverIsKnown,
-    isAgreed: receiverIsKnown && isKnown(draft, sender),
-  };
-  const offeredType = receiver.type;
+}
+
+function applyProtocols(kind: SignallingKind, pair: MediaPair, request: SignallingRequest): void {
+  const { section, sender, receiver } = pair;
+  const { transportProtocol, opportunistic } = request;
+  const senderProtocol = sender.protocol;
   sender.type = section.type;
   receiver.type = section.type;
   sender.protocol = section.protocol;
-  if (kind === 'offer') {
-    const passed = passesThrough(kind, pair, request);
-    const { senderProtocol } = before;
-    receiver.protocol = protocolFor(pair, request.transportProtocol, passed, senderProtocol);
-    setMediaFlag(
-      receiver,
-      'legacy-osrtp',
-      request.opportunistic.offersTwins &&
-        isSecureProtocol(receiver.protocol) &&
-        receiver.bundle.group === 0,
-    );
-  } else {
+  if (kind === 'answer') {
     const offered = receiver.protocol === '' ? section.protocol : receiver.protocol;
-    receiver.protocol = answeredProtocol(offered, request.transportProtocol);
+    receiver.protocol = answeredProtocol(offered, transportProtocol);
+    return;
   }
-  // What the side itself says, whatever the profile (12.5 seen).
-  setMediaFlag(sender, 'rtcp-fb', attributeOf(section, 'rtcp-fb') !== null);
+  const passed = passesThrough(kind, pair, request);
+  receiver.protocol = protocolFor(pair, transportProtocol, passed, senderProtocol);
+  setMediaFlag(
+    receiver,
+    'legacy-osrtp',
+    opportunistic.offersTwins && isSecureProtocol(receiver.protocol) && receiver.bundle.group === 0,
+  );
+}
+
+/** What the request asks of a section, and of both of its sides. */
+function applyRequested(pair: MediaPair, request: SignallingRequest): void {
+  const { sender, receiver } = pair;
   if (request.generateRtcp !== null) {
     // Both sides get it, whoever it was asked for (10.5 seen).
     for (const media of [sender, receiver]) {
@@ -566,18 +555,24 @@ export function applySection(
     setMediaFlag(sender, 'unidirectional', request.flags.has('unidirectional'));
   }
   sender.endpointLearning = request.endpointLearning ?? sender.endpointLearning;
+}
 
-  sender.passedOn = passedOnOfMedia(section);
+/** Each side goes on with the name that it has given, or was given first (10.5 and 12.5 seen). */
+function applyMids(draft: CallDraft, pair: MediaPair, request: SignallingRequest): void {
+  const { section, sender, receiver } = pair;
   const mid = midOf(section);
-  if (kind === 'offer') {
-    // Each side goes on with the name that it has given, or was given first (10.5 and 12.5 seen).
-    if (mid !== null) sender.mid = mid;
-    const generated = request.flags.has('generate-mid') ? String(pair.index) : null;
-    // A name that the offerer was given once goes on to the other side (10.5 and 12.5 seen).
-    const wanted = mid ?? sender.mid ?? generated;
-    if (receiver.mid === null && wanted !== null) receiver.mid = freeMid(draft, receiver, wanted);
-  }
-  applyPtime(kind, pair, request);
+  if (mid !== null) sender.mid = mid;
+  const generated = request.flags.has('generate-mid') ? String(pair.index) : null;
+  // A name that the offerer was given once goes on to the other side (10.5 and 12.5 seen).
+  const wanted = mid ?? sender.mid ?? generated;
+  if (receiver.mid === null && wanted !== null) receiver.mid = freeMid(draft, receiver, wanted);
+}
+
+/** What a section's lines say of its sender, whatever else comes of it. */
+function applyLines({ section, sender, receiver }: MediaPair, request: SignallingRequest): void {
+  // What the side itself says, whatever the profile (12.5 seen).
+  setMediaFlag(sender, 'rtcp-fb', attributeOf(section, 'rtcp-fb') !== null);
+  sender.passedOn = passedOnOfMedia(section);
   sender.maxPtimeMs = maxPtimeOf(section) ?? 0;
   sender.bandwidth = {
     as: bandwidthOf(section, 'AS') ?? -1,
@@ -586,7 +581,52 @@ export function applySection(
   };
   receiver.hiddenExtensions = hiddenExtensions(section, request.edits?.extensions ?? null);
   if (section.type === 'video') setMediaFlag(sender, 'fir-alone', knowsFirAlone(section));
-  applyCodecs(kind, pair, request, offeredType === section.type);
+}
+
+/** How the receiver is reached, now that the sender's words are known. */
+function applyToReceiver(
+  draft: CallDraft,
+  kind: SignallingKind,
+  { receiver }: MediaPair,
+  spokeIce: boolean,
+): void {
+  const checksOn = speaksIce(inUse(receiver));
+  for (const id of receiver.streams) {
+    const stream = draft.stream(id);
+    if (!spokeIce || !checksOn) learnAgain(stream);
+    // What its offer said, until this answer ICE knew better.
+    if (spokeIce && !checksOn && kind === 'answer') stream.endpoint = stream.advertisedEndpoint;
+    markMux(stream, receiver);
+    setStreamFlag(stream, 'ice', receiver.ice.enabled);
+  }
+}
+
+/** Takes over everything that `pair.section` says, ports excepted. Returns what to warn of. */
+export function applySection(
+  draft: CallDraft,
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+): readonly string[] {
+  const { section, sender, receiver } = pair;
+  applyRoles(kind, pair);
+  const receiverIsKnown = isKnown(draft, receiver);
+  const before = {
+    senderProtocol: sender.protocol,
+    receiverProtocol: receiver.protocol,
+    senderMux: sender.rtcpMux,
+    receiverMux: receiver.rtcpMux,
+    receiverIsKnown,
+    isAgreed: receiverIsKnown && isKnown(draft, sender),
+  };
+  const isSameType = receiver.type === section.type;
+  applyProtocols(kind, pair, request);
+  applyRequested(pair, request);
+  if (kind === 'offer') applyMids(draft, pair, request);
+  applyPtime(kind, pair, request);
+  applyLines(pair, request);
+  applyCodecs(kind, pair, request, isSameType);
   if (kind === 'answer') confirmHold(draft, receiver);
   applyDirection(kind, pair, before.isAgreed);
   applyRtcpMux(kind, pair, request);
@@ -596,16 +636,7 @@ export function applySection(
   const receiverSpokeIce = speaksIce(inUse(receiver));
   const warnings = applySecurity(draft, kind, pair, request, context, before);
   applyEndpoints(draft, pair, request, context, senderSpokeIce && speaksIce(inUse(sender)));
-  const checksOn = speaksIce(inUse(receiver));
-  for (const id of receiver.streams) {
-    const stream = draft.stream(id);
-    if (!receiverSpokeIce || !checksOn) learnAgain(stream);
-    // What its offer said, until this answer ICE knew better.
-    if (receiverSpokeIce && !checksOn && kind === 'answer')
-      stream.endpoint = stream.advertisedEndpoint;
-    markMux(stream, receiver);
-    setStreamFlag(stream, 'ice', receiver.ice.enabled);
-  }
+  applyToReceiver(draft, kind, pair, receiverSpokeIce);
   if (pair.address !== '') sender.desiredFamily = familyOf(pair.address);
   if (pair.carries === carriesNothing) return warnings;
   return [...warnings, ...applyCarried(draft, kind, pair, request, context, before)];
