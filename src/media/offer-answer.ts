@@ -313,10 +313,13 @@ function chooseInterfaces(
       participant.logicalInterface = found.name;
       return 'named';
     }
-    // Of answers interfaces count as well, and what are none, families, only in offers (10.5 and 12.5 seen).
-    if (kind === 'answer') return 'as-before';
-    if (familyNamed(name) === null) warnings.push(unknownInterface(name));
-    return 'usual';
+    const family = familyNamed(name);
+    if (family === null) warnings.push(unknownInterface(name));
+    if (kind === 'offer' || participant === to) return 'usual';
+    // An answerer has been told its ports: that counts with the next offer to it (10.5 and 12.5 seen).
+    const usual = family ?? participant.desiredFamily ?? 'IP4';
+    participant.logicalInterface = context.interfaces.defaultFor(usual).name;
+    return 'as-before';
   };
   return { from: choose(from, request.fromInterface), to: choose(to, request.toInterface) };
 }

@@ -23,14 +23,13 @@ function firstEndpoint(draft: CallDraft, media: Media): Endpoint | null {
 }
 
 function wantedFamily(
-  kind: SignallingKind,
   draft: CallDraft,
   pair: MediaPair,
   request: SignallingRequest,
   { interfaces }: SignallingContext,
 ): AddressFamily {
   if (request.addressFamily !== null) return request.addressFamily;
-  const named = kind === 'offer' ? familyNamed(request.toInterface) : null;
+  const named = familyNamed(request.toInterface);
   if (
     named !== null &&
     interfaces.find(request.toInterface ?? '', pair.receiver.logicalInterface) === null
@@ -152,7 +151,7 @@ export function assignPorts(
 ): void {
   const { sender, receiver } = pair;
   const { interfaces } = context;
-  const received = wantedFamily(kind, draft, pair, request, context);
+  const received = wantedFamily(draft, pair, request, context);
   placeMedia(draft, receiver, choices.to, received, context);
   receiver.desiredFamily = servableFamily(interfaces, receiver.logicalInterface, received);
   // An answerer sends to the ports of its offer, whatever family it wants to be sent to.

@@ -283,6 +283,28 @@ export const interfaceSequences: readonly Sequence[] = [
     query(),
   ),
   sequence(
+    'named: by an answer that names internal and external',
+    offer(offer4, between('dual', 'last')),
+    answer(callee4, between('internal', 'external')),
+    query(),
+  ),
+  sequence(
+    'named: by an answer, one that there is none of',
+    offer(offer4, between('dual', 'last')),
+    answer(callee4, between('nowhere', 'nowhere')),
+    reoffer(offer4),
+    answer(callee4),
+    query(),
+  ),
+  sequence(
+    'named: by a later answer, one that there is none of',
+    offer(offer4, between('dual', 'last')),
+    answer(callee4),
+    answer(callee4, between('internal', 'internal')),
+    reoffer(offer4),
+    query(),
+  ),
+  sequence(
     'named: a further section of the other family',
     offer(offer4, between('dual', 'dual')),
     answer(callee4),
