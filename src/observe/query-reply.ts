@@ -1,14 +1,15 @@
 /** The `query` dictionary of a call (ng-protocol.md §6), in the order in which 10.5 writes it. */
 import { CallIndex, type Relations } from '../media/call-index.js';
-import type {
-  CallState,
-  Endpoint,
-  LocalSocket,
-  Media,
-  MediaFlag,
-  Participant,
-  Stream,
-  StreamFlag,
+import {
+  isZeroAddress,
+  type CallState,
+  type Endpoint,
+  type LocalSocket,
+  type Media,
+  type MediaFlag,
+  type Participant,
+  type Stream,
+  type StreamFlag,
 } from '../media/call-state.js';
 import {
   noIce,
@@ -329,7 +330,7 @@ function mediaDictionary(shown: Shown, media: Media): NgDictionary {
     if (stream.mediaId !== media.id) continue;
     const counters = byStream.get(stream.id);
     if (isHeard(stream, counters)) codec ??= codecText(media, latestPayloadType(counters));
-    streams.push(streamDictionary(state, stream, counters, options));
+    streams.push(streamDictionary(shown, media, stream, counters));
   }
   const dictionary = new Members().add('index', media.index).add('type', media.type);
   if (namedProtocols.has(media.protocol)) dictionary.add('protocol', media.protocol);
@@ -373,11 +374,30 @@ function homeOf(
   return shared === null ? null : { socket: shared, port: 0 };
 }
 
+const isRefused = ({ streams }: CallState, { streams: [first] }: Media): boolean =>
+  streams.find(({ id }) => id === first)?.advertisedEndpoint?.port === 0;
+
+/** An offer of a zero address is not answered: media go on, and the place is shown all the same (10.5 and 12.5 seen). */
+const isToHold = ({ agreedDirection, ice }: Media, { advertisedEndpoint }: Stream): boolean =>
+  agreedDirection !== null &&
+  !ice.enabled &&
+  advertisedEndpoint !== null &&
+  isZeroAddress(advertisedEndpoint.address);
+
+/** Of a refused section: a stream without a place, and without a name where it never had ports (12.5 seen). */
+function flagsOfRefused({ endpointMaps }: Media, { flags }: Stream): Stream['flags'] {
+  const shown = new Set(flags);
+  shown.delete('filled');
+  if (endpointMaps.length === 0)
+    for (const flag of ['rtp', 'rtcp', 'fallback-rtcp'] as const) shown.delete(flag);
+  return shown;
+}
+
 function streamDictionary(
-  state: CallState,
+  { state, options }: Shown,
+  media: Media,
   stream: Stream,
   counters: StreamStatistics | undefined,
-  options: QueryOptions,
 ): NgDictionary {
   const dictionary = new Members();
   const home = homeOf(state, stream);
@@ -391,18 +411,26 @@ function streamDictionary(
   const confirmed = counters?.confirmed === true && counters.received;
   const kernelized = counters !== undefined && counters.kernelPackets > 0;
   const last = Math.max(counters?.lastPacketMicros ?? 0, stream.lastPacketMicros);
+  // Its side wrote port 0.
+  const refused = home === null && isRefused(state, media);
+  const advertised = refused ? null : stream.advertisedEndpoint;
+  const endpoint =
+    refused || isToHold(media, stream) ? advertised : (counters?.endpoint ?? stream.endpoint);
   dictionary
-    .add('endpoint', endpointDictionary(counters?.endpoint ?? stream.endpoint))
-    .add('advertised endpoint', endpointDictionary(stream.advertisedEndpoint));
-  const keys = state.medias.find(({ id }) => id === stream.mediaId)?.sdes;
-  const suite = keys?.receive?.suite ?? keys?.send?.suite ?? stream.srtp?.suite;
+    .add('endpoint', endpointDictionary(endpoint))
+    .add('advertised endpoint', endpointDictionary(advertised));
+  const { sdes } = media;
+  const suite = sdes?.receive?.suite ?? sdes?.send?.suite ?? stream.srtp?.suite;
   if (suite !== undefined) dictionary.add('crypto suite', suite);
   const user = Math.max(counters?.lastUserPacketMicros ?? 0, stream.lastPacketMicros);
   dictionary
     .add('last packet', seconds(last))
     .add('last kernel packet', seconds(counters?.lastKernelPacketMicros ?? 0))
     .add('last user packet', seconds(counters?.lastUserPacketMicros === undefined ? last : user))
-    .add('flags', streamTexts(stream.flags, confirmed, kernelized));
+    .add(
+      'flags',
+      streamTexts(refused ? flagsOfRefused(media, stream) : stream.flags, confirmed, kernelized),
+    );
   if (counters !== undefined && counters.ssrc !== null) dictionary.add('SSRC', counters.ssrc);
   const { packets, bytes, errors } = counters ?? stream.stats;
   return dictionary

@@ -151,7 +151,7 @@ const refusals: readonly ExpectedDifference[] = ['255', '*', 'foo', '0 foo 8'].f
           '3 query: only rtprelayd: tags.x',
         ],
         patterns: [
-          /^3 query: only rtpengine: tags\.a\.medias\[1\]\.streams\[\d\]\.(?:local|family)/,
+          /^3 query: only rtpengine: tags\.a\.medias\[1\]\.streams\[\d\]\.(?:local|family|flags|endpoint|advertised)/,
           /^3 query: tags\.a\.subscri.*tag: rtpengine "", rtprelayd "x"$/,
         ],
       },
@@ -169,8 +169,7 @@ const omissions: readonly ExpectedDifference[] = [
   reason: omitted,
   differences: ['2 answer: only rtprelayd: sdp.media[1] "m=video 0 RTP/AVP 96"'],
   patterns: [
-    /^3 query: only rtpengine: tags\.[ax]\.medias\[1\]\.streams\[\d\]\.(?:local|family)/,
-    /^3 query: only rtprelayd: tags\.x\.medias\[1\]\.streams\[\d\]\..*endpoint\./,
+    /^3 query: only rtpengine: tags\.[ax]\.medias\[1\]\.streams\[\d\]\.(?:local|family|flags|endpoint|advertised)/,
     /^3 query: tags\.x\.medias\[1\]\..*flags:/,
     ...(sequence === 'answer with fewer sections' ? [/^2 answer: .*"a=mid:v"$/] : []),
   ],

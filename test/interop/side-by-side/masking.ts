@@ -187,6 +187,12 @@ function leaf(key: string, value: string | number, masks: Masks): string {
   return String(value);
 }
 
+/** Of a section that is refused 10.5 shows a place with port 0, 12.5 the one before or none, the current release none. */
+function withoutPlace(stream: NgDictionary): NgDictionary {
+  const { endpoint: _, 'advertised endpoint': __, flags: ___, ...others } = stream;
+  return others;
+}
+
 function flattenStreams(
   path: string,
   streams: readonly NgValue[],
@@ -197,7 +203,8 @@ function flattenStreams(
   streams.forEach((stream, index) => {
     const at = `${path}[${index}]`;
     if (!isDictionary(stream)) return flattenValue(at, '', stream, masks, into);
-    const { 'local port': port, ...others } = stream;
+    const { 'local port': port, ...told } = stream;
+    const others = port === undefined ? withoutPlace(told) : told;
     const address = String(stream['local address']);
     if (typeof port === 'number') into.set(`${at}.local port`, masks.port(port, before, address));
     before = typeof port === 'number' ? port : null;

@@ -310,6 +310,15 @@ export const dialogueSequences = [
     answer(called([audioOf(7000)], { address: '0.0.0.0' })),
   ),
   sequence(
+    'held at a zero address, not answered yet',
+    offer(),
+    answer(),
+    reoffer({ address: '0.0.0.0' }),
+    query(),
+    answer(),
+    query(),
+  ),
+  sequence(
     'held at a zero address from another port, and back',
     ...established,
     reoffer({ address: '0.0.0.0', media: [audioOf(6040)] }),
