@@ -1048,6 +1048,15 @@ std::uint64_t Relay::last_packet(const std::string& call_id) const {
   return last;
 }
 
+std::size_t Relay::streams_since(std::uint64_t moment) const {
+  std::size_t count = 0;
+  for (const auto& [id, call] : calls_)
+    for (const auto& stream : call.streams)
+      if (stream->config->kind != StreamKind::kRtcp && stream->counters.last_packet.get() >= moment)
+        count += 1;
+  return count;
+}
+
 Totals Relay::totals() const {
   Totals totals;
   for (const auto& worker : workers_)

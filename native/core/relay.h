@@ -208,6 +208,8 @@ public:
 
   /// When the last packet of a call came, µs; 0: none has, or there is no such call.
   [[nodiscard]] std::uint64_t last_packet(const std::string& call_id) const;
+  /// Media streams, RTCP is none, that had a packet at that moment (µs) or later.
+  [[nodiscard]] std::size_t streams_since(std::uint64_t moment) const;
 
 private:
   struct Call {

@@ -73,14 +73,13 @@ export class RateMeter {
     counters.takeAddressCounters(relay.byAddress());
     const totals = relay.totals();
     const own = table.ownCount;
-    const { streams } = table.tally;
-    const kernelStreams = kernelRelay?.streamCount() ?? 0;
+    const now = nowMicros();
     return {
-      nowMicros: nowMicros(),
+      nowMicros: now,
       ownSessions: own,
       foreignSessions: table.calls.size - own,
-      userspaceStreams: streams - kernelStreams,
-      kernelStreams,
+      userspaceStreams: relay.streamsSince(now - 1_000_000),
+      kernelStreams: kernelRelay?.streamCount() ?? 0,
       packetRate: this.#rates.packets,
       byteRate: this.#rates.bytes,
       errorRate: this.#rates.errors,

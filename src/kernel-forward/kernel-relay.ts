@@ -469,6 +469,10 @@ export class KernelRelay implements MediaRelay {
     return Math.max(micros, this.#totals.lastPacketMicros(callId));
   }
 
+  streamsSince(micros: number): number {
+    return this.#options.inner.streamsSince(micros);
+  }
+
   totals(): RelayTotals {
     const { packets, bytes, errors } = this.#options.inner.totals();
     const kernel = this.kernelTotals();

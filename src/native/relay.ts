@@ -241,6 +241,7 @@ interface AddonRelay extends AddonReplay {
   /** Stream, event, volume, payload type, duration, pause, frame, told (0, 1). */
   dial(callId: string, digit: Uint32Array): boolean;
   lastPacket(callId: string): number;
+  streamsSince(micros: number): number;
   totals(): RelayTotals;
   /** In the order of `addressCountersOf`. */
   byAddress(): readonly { readonly address: string; readonly counters: Float64Array }[];
@@ -722,6 +723,11 @@ export class NativeRelay implements MediaRelay {
   lastPacketMicros(callId: string): number {
     this.#assertOpen();
     return this.#relay.lastPacket(callId);
+  }
+
+  streamsSince(micros: number): number {
+    this.#assertOpen();
+    return this.#relay.streamsSince(micros);
   }
 
   totals(): RelayTotals {

@@ -13,6 +13,7 @@ export interface Gauges {
   readonly nowMicros: number;
   readonly ownSessions: number;
   readonly foreignSessions: number;
+  /** Media streams that had a packet in the last second, those that the kernel forwards left out. */
   readonly userspaceStreams: number;
   readonly kernelStreams: number;
   /** Since the last report, per second. */

@@ -278,6 +278,9 @@ const behaviour = (mode: PortMode): void => {
     a.send(rtp(1), facing[0]);
     await until(() => streamOf(relay, 0).packets === 11, 'counted');
     expect(streamOf(relay, 0)).to.include({ bytes: 1172, errors: 2 });
+    const heard = streamOf(relay, 0).lastPacketMicros;
+    expect([heard, heard + 1].map((micros) => relay.streamsSince(micros))).to.deep.equal([1, 0]);
+    expect(relay.streamsSince(0), 'what was heard before the start is no media of now').to.equal(1);
     const { lastPacketMicros } = streamOf(relay, 0);
     const inKernel = { kernelPackets: 0, kernelBytes: 0 };
     expect([...relay.counters('call')]).to.deep.equal([

@@ -53,6 +53,9 @@ async function measured(kind: DaemonKind): Promise<Scrape> {
     const toB = { address: '127.0.0.1', port: mediaPort(await client.request(offer)) };
     const answer = { command: 'answer', ...ids, 'to-tag': 'tb', sdp: audioSdp(b.port) };
     const toA = { address: '127.0.0.1', port: mediaPort(await client.request(answer)) };
+    const userspace = async (): Promise<number | undefined> =>
+      (await scrape(http)).values.get('rtpengine_mediastreams{type="userspace"}');
+    expect(await userspace(), 'before media').to.equal(0);
     await a.sendRtp(toA, 5, { payloadType: 8 });
     await b.sendRtp(toB, 5, { payloadType: 8 });
     const tell = async (from: RtpEndpoint, about: RtpEndpoint, answered: Buffer | null) => {
@@ -73,7 +76,24 @@ async function measured(kind: DaemonKind): Promise<Scrape> {
     const during = await scrape(http);
     expect(during.values.get('rtpengine_mos_samples_total'), 'with each report').to.equal(2);
     await client.request({ command: 'delete', ...ids, 'delete-delay': 0 });
-    return await scrape(http);
+    const ended = await scrape(http);
+    await client.request({ ...offer, 'call-id': 'streams' });
+    const again = { ...answer, 'call-id': 'streams' };
+    const toBoth = [
+      { from: a, to: { ...toA, port: mediaPort(await client.request(again)) } },
+      {
+        from: b,
+        to: { ...toB, port: mediaPort(await client.request({ ...offer, 'call-id': 'streams' })) },
+      },
+    ];
+    await until(async () => {
+      for (const { from, to } of toBoth) await from.sendRtp(to, 1, { payloadType: 8 });
+      return (await userspace()) === 2;
+    }, 'both streams are counted');
+    // 10.5 counts a stream for as long as its call lives.
+    if (kind !== 'rtpengine')
+      await until(async () => (await userspace()) === 0, 'silent streams are not');
+    return ended;
   } finally {
     client.close();
     a.close();

@@ -43,6 +43,7 @@ const alike: readonly string[] = [
   ...['set maxsessions x', 'set timeout 61', 'set silenttimeout 100', 'set finaltimeout 0'],
   ...['set offertimeout 100', 'set loglevel core 6', 'set deletedelay 3', 'list', 'set', 'params'],
   ...['terminate', 'bogus', 'list bogus', 'call zz info', 'terminate zz', 'terminate c1'],
+  ...['call c2 terminate'],
 ];
 
 describe('rtpengine-ctl', function () {

@@ -133,7 +133,7 @@ export class CallTable {
   }
 
   /** Counts of all calls; it changes with them. */
-  get tally(): Pick<CallTally, 'streams' | 'families'> {
+  get tally(): Pick<CallTally, 'families'> {
     return this.#tally;
   }
 

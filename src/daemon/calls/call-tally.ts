@@ -58,7 +58,6 @@ export class CallTally {
   /** Of calls with many streams. */
   readonly #known = new WeakMap<Streams, Remotes>();
   #own = 0;
-  #streams = 0;
 
   /** @param lives a call that began then has come (1) or is gone (-1). */
   constructor(lives: (createdMicros: number, by: 1 | -1) => void) {
@@ -68,11 +67,6 @@ export class CallTally {
   /** Calls of this node. */
   get own(): number {
     return this.#own;
-  }
-
-  /** Streams of own and foreign calls. */
-  get streams(): number {
-    return this.#streams;
   }
 
   get families(): CallFamilies {
@@ -111,7 +105,6 @@ export class CallTally {
   #count(state: CallState, remotes: Remotes, by: 1 | -1): void {
     this.#lives(state.createdMicros, by);
     if (state.ownership === 'own') this.#own += by;
-    this.#streams += by * state.streams.length;
     const family = familyOf(remotes);
     if (family !== null) this.#families[family] += by;
   }

@@ -62,6 +62,8 @@ const listSessions: Command = (target, words) => {
   const which = words[0];
   if (which === undefined) return more;
   if (which === 'all' || which === 'own' || which === 'foreign') return sessionsText(target, which);
+  if (which === 'recording' && words.length === 1 && callNamed(target, which) === null)
+    return 'No recording sessions on this media relay.\n';
   const name = words.join(' ');
   const call = callNamed(target, name);
   return call === null ? `\nCall ID not found (${name}).\n\n` : callText(call);
@@ -196,7 +198,9 @@ const callCommand: Command = (target, words) => {
     case 'info':
       return callText(call);
     case 'terminate':
-      return terminate(target, [callId]);
+      return target.terminateCall(call.callId)
+        ? `\nCall '${callId}' terminated.\n\n`
+        : `No such call '${callId}'\n`;
     case 'debug':
       return setDebug(target, callId, rest[0]);
     case 'tag':

@@ -59,6 +59,10 @@ export class LateRelay implements MediaRelay {
     return this.#relay.lastPacketMicros(callId);
   }
 
+  streamsSince(micros: number): number {
+    return this.#relay.streamsSince(micros);
+  }
+
   totals(): RelayTotals {
     return this.#relay.totals();
   }

@@ -120,6 +120,10 @@ export class FakeRelay implements MediaRelay {
     return Math.max(0, ...(this.#heard.get(callId)?.values() ?? []));
   }
 
+  streamsSince(): number {
+    return 0;
+  }
+
   totals(): RelayTotals {
     return { packets: 0, bytes: 0, errors: 0 };
   }

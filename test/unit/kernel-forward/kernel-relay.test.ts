@@ -120,6 +120,9 @@ class FakeRelay implements MediaRelay {
   lastPacketMicros(): number {
     return 10;
   }
+  streamsSince(): number {
+    return 3;
+  }
   totals(): { packets: number; bytes: number; errors: number } {
     return { packets: 200, bytes: 34_400, errors: 3 };
   }

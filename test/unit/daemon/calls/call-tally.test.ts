@@ -14,7 +14,7 @@ const streamOf = (which: number): Stream =>
 const stateOf = (own: boolean, streams: readonly Stream[]): CallState =>
   ({ ownership: own ? 'own' : 'foreign', streams }) as unknown as CallState;
 
-const told = ({ own, streams, families }: CallTally): object => ({ own, streams, families });
+const told = ({ own, families }: CallTally): object => ({ own, families });
 
 describe('the tally of calls', () => {
   it('is what the calls are, however large they are and whatever changes of them', () => {

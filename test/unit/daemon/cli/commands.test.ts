@@ -32,6 +32,7 @@ describe('operator command', () => {
     ['list sessions all', 'No sessions on this media relay.\n'],
     ['list sessions own', 'No own sessions on this media relay.\n'],
     ['list sessions foreign', 'No foreign sessions on this media relay.\n'],
+    ['list sessions recording', 'No recording sessions on this media relay.\n'],
     ['list sessions nosuch', '\nCall ID not found (nosuch).\n\n'],
     ['list maxsessions', 'Maximum sessions configured on rtpengine: -1\n'],
     [
