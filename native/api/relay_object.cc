@@ -883,8 +883,8 @@ Napi::Value RelayObject::streams_since(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   const double moment = std::max(1.0, info[0].As<Napi::Number>().DoubleValue());
-  return number(env,
-                static_cast<std::uint64_t>(relay_->streams_since(static_cast<std::uint64_t>(moment))));
+  return number(
+      env, static_cast<std::uint64_t>(relay_->streams_since(static_cast<std::uint64_t>(moment))));
 }
 
 Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <ctime>
+#include <limits>
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
@@ -14,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 namespace rtprelay {
 
@@ -149,13 +152,28 @@ namespace {
 /// Enough for all clients of the CLI; a small limit keeps an eighth of it back.
 constexpr rlim_t kKeptDescriptors = 96;
 
+/// How long a limit that was read counts: a burst of calls opens thousands of ports.
+constexpr Micros kLimitCounts = 100'000;
+
+/// Descriptors from this one on are kept back.
+int first_kept_back() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return std::numeric_limits<int>::max();
+  const rlim_t bound = limit.rlim_cur - std::min(kKeptDescriptors, limit.rlim_cur / 8);
+  return static_cast<int>(std::min<rlim_t>(bound, std::numeric_limits<int>::max()));
+}
+
 /// The kernel gives out the lowest number that is free.
 bool is_kept_back(int fd) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return false;
-  const rlim_t kept = std::min(kKeptDescriptors, limit.rlim_cur / 8);
-  return static_cast<rlim_t>(fd) >= limit.rlim_cur - kept;
+  thread_local int bound = 0;
+  thread_local Micros counts_until = 0;
+  const Micros now = monotonic_micros();
+  if (now >= counts_until) {
+    bound = first_kept_back();
+    counts_until = now + kLimitCounts;
+  }
+  return fd >= bound;
 }
 
 } // namespace

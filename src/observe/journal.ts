@@ -86,6 +86,7 @@ export class JournalSink implements LogSink {
   /** Connects anew for the next line. */
   reopen(): void {
     this.#disconnect();
+    this.#output.retryNow();
   }
 
   readonly write: LogSink['write'] = (level, subsystem, callId, message, port, tag) => {
@@ -114,7 +115,7 @@ export class JournalSink implements LogSink {
     if (this.#fd === null) {
       const opened = functions.connectOutput(path);
       // Nobody is there: it may be on its way.
-      if (typeof opened === 'number') return 'later';
+      if (typeof opened === 'number') return 'away';
       [this.#fd] = opened;
     }
     const taken = functions.writeOutput(this.#fd, bytes);

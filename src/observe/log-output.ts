@@ -8,10 +8,10 @@ import type { OutputFunctions } from '../native/process.js';
 /** Where bytes leave. */
 export interface Outlet {
   /**
-   * Takes bytes without ever waiting: how many it took, `later` when it can take none now, `lost` when
-   * it never will (a full disk, nobody at the other end).
+   * Takes bytes without ever waiting: how many it took, `later` when it can take none now, `away` when
+   * nobody is there who would, `lost` when it never will (a full disk, nobody at the other end).
    */
-  put(bytes: Buffer): number | 'later' | 'lost';
+  put(bytes: Buffer): number | 'later' | 'away' | 'lost';
   close(): void;
 }
 
@@ -38,8 +38,11 @@ export interface LogOutputOptions {
 
 /** Bytes kept while the reader is too slow; older lines go first to it, newer ones are lost. */
 const maxBacklogBytes = 1024 * 1024;
-/** How soon a reader that is too slow is tried again: at once while it takes something, then rarely. */
-const retryMs = { least: 1, most: 50 } as const;
+/**
+ * How soon a reader that is too slow is tried again: at once while it takes something, then rarely, and
+ * more rarely still while there is none.
+ */
+const retryMs = { least: 1, most: 50, away: 1000 } as const;
 
 function isWide(text: string): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0xff) return true;
@@ -72,6 +75,7 @@ export class LogOutput {
   #torn = false;
   #timer: NodeJS.Timeout | null = null;
   #waitMs: number = retryMs.least;
+  #away = false;
 
   constructor(options: LogOutputOptions) {
     this.#options = options;
@@ -89,13 +93,22 @@ export class LogOutput {
 
   /** @param line with its line end. */
   write(line: Buffer): void {
-    if (!this.#drain() || !this.#tellOfGap()) {
+    // While something waits each line would ask the reader again in vain.
+    if (this.#timer !== null || !this.#drain() || !this.#tellOfGap()) {
       this.#keep(line);
       return;
     }
     const rest = this.#put(line);
     if (rest === 'lost') this.#lost += 1;
     else if (rest !== null) this.#keep(rest);
+  }
+
+  /** There may be a reader again: what waits is tried at once. */
+  retryNow(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#waitMs = retryMs.least;
+    this.#retry();
   }
 
   /** No more attempts for what the reader has not taken; nothing may be written any more. */
@@ -141,7 +154,8 @@ export class LogOutput {
     const before = this.#backlogBytes;
     const done = this.#drain() && this.#tellOfGap();
     const progress = this.#backlogBytes < before;
-    this.#waitMs = progress ? retryMs.least : Math.min(this.#waitMs * 2, retryMs.most);
+    const most = this.#away ? retryMs.away : retryMs.most;
+    this.#waitMs = progress ? retryMs.least : Math.min(this.#waitMs * 2, most);
     if (!done) this.#retryLater();
   }
 
@@ -163,7 +177,8 @@ export class LogOutput {
     const whole = rest.length;
     while (rest.length > 0) {
       const taken = this.#options.outlet.put(rest);
-      if (taken === 'later') return rest.length === whole ? bytes : rest;
+      this.#away = taken === 'away';
+      if (taken === 'later' || taken === 'away') return rest.length === whole ? bytes : rest;
       if (taken === 'lost') {
         this.#torn ||= rest.length < whole;
         return 'lost';

@@ -183,6 +183,7 @@ export class SyslogConnection implements Syslog {
   /** Connects anew for the next message. */
   reopen(): void {
     this.#disconnect();
+    this.#output.retryNow();
   }
 
   #message(priority: number, text: string): Buffer {
@@ -195,7 +196,7 @@ export class SyslogConnection implements Syslog {
     if (this.#socket === null) {
       const opened = functions.connectOutput(path);
       // Nobody is there: it may be on its way.
-      if (typeof opened === 'number') return 'later';
+      if (typeof opened === 'number') return 'away';
       this.#socket = { fd: opened[0], stream: opened[1] };
     }
     const { fd, stream } = this.#socket;

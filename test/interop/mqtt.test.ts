@@ -17,7 +17,7 @@ type Message = Readonly<Record<string, unknown>>;
 
 /**
  * Values that depend on the moment or the machine. What is lost 12.5 counts otherwise (0 where two of 18 packets are
- * missing, 7 where five are), and `media_userspace` are with it those that began lately.
+ * missing, 7 where five are); `media_userspace` are the streams that had a packet lately.
  */
 const changing = new RegExp(
   '^(?:timestamp|port|lost|media_userspace|min|max|used_pct|used|free|ports|.*_per_second|packets|bytes|.*(?:rate|_total|_average|_stddev)(?:_\\w+)?|' +

@@ -8,6 +8,7 @@ import { Log, logLevel } from '../../../src/observe/log.js';
 import { RecentLines } from '../../../src/observe/recent-lines.js';
 import { recentLineText } from '../../../src/observe/recent-text.js';
 import { TemporaryFolder } from '../../support/child-process.js';
+import { until } from '../../support/wait.js';
 
 describe('the journal', () => {
   it('gets values with line ends by their length', () => {
@@ -59,7 +60,7 @@ describe('the journal', () => {
     folder.remove();
   });
 
-  it('gets the text of a line and fields to search by; what it does not take comes later', () => {
+  it('gets the text of a line and fields to search by; what it does not take comes later', async () => {
     const sent: string[] = [];
     let takes = false;
     const sink = new JournalSink({
@@ -80,6 +81,7 @@ describe('the journal', () => {
     expect(sink.empty).to.equal(false);
     takes = true;
     log.info('core', 'second');
+    await until(() => sent.length === 2, 'both lines');
     expect(sent).to.deep.equal([
       'PRIORITY=4\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=relay\nMESSAGE=WARNING: [call port 30000]: [core] first\n' +
         'RTPRELAY_SUBSYSTEM=core\nCALL_ID=call\nMEDIA_PORT=30000\nTAG=call-30000\n',
