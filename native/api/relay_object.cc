@@ -341,6 +341,8 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::pause>("pause"),
                          InstanceMethod<&RelayObject::paused>("paused"),
                          InstanceMethod<&RelayObject::rebase>("rebase"),
+                         InstanceMethod<&RelayObject::resume>("resume"),
+                         InstanceMethod<&RelayObject::release_resumed>("releaseResumed"),
                          InstanceMethod<&RelayObject::reconcile>("reconcile"),
                          InstanceMethod<&RelayObject::statistics>("statistics"),
                          InstanceMethod<&RelayObject::glance>("glance"),
@@ -700,6 +702,22 @@ Napi::Value RelayObject::rebase(const Napi::CallbackInfo& info) {
     relay_->rebase(call_id, static_cast<std::uint32_t>(number(0)), base);
   }
   return env.Undefined();
+}
+
+Napi::Value RelayObject::resume(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!is_open(env))
+    return env.Undefined();
+  if (info.Length() < 1 || !info[0].IsString()) {
+    fail(env, "resume(path: string)");
+    return env.Undefined();
+  }
+  return number(env, std::uint64_t{relay_->resume(info[0].As<Napi::String>().Utf8Value().c_str())});
+}
+
+Napi::Value RelayObject::release_resumed(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return is_open(env) ? number(env, std::uint64_t{relay_->release_resumed()}) : env.Undefined();
 }
 
 Napi::Value RelayObject::reconcile(const Napi::CallbackInfo& info) {

@@ -28,6 +28,8 @@ private:
   Napi::Value pause(const Napi::CallbackInfo& info);
   Napi::Value paused(const Napi::CallbackInfo& info);
   Napi::Value rebase(const Napi::CallbackInfo& info);
+  Napi::Value resume(const Napi::CallbackInfo& info);
+  Napi::Value release_resumed(const Napi::CallbackInfo& info);
   Napi::Value reconcile(const Napi::CallbackInfo& info);
   Napi::Value glance(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);

@@ -83,8 +83,10 @@ public:
   virtual void resume(Port& port) = 0;
   /// Until now another process had the calls. false: `error` is the errno.
   virtual bool activate(SocketStore* /*sockets*/, int& /*error*/) { return true; }
-  /// They will be closed, and their addresses may be opened anew before that.
-  virtual void retire(std::span<const std::unique_ptr<Port>> /*ports*/) {}
+  /// They will be closed, and their addresses may be opened anew before that; those that are among
+  /// `open` have been.
+  virtual void retire(std::span<const std::unique_ptr<Port>> /*ports*/,
+                      std::span<const std::unique_ptr<Port>> /*open*/) {}
   // Thread: worker.
   /// After `watch`, before its packets are looked at. Once or more often.
   virtual void know(Port& /*port*/) {}

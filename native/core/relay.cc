@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <span>
 #include <thread>
 #include <unordered_set>
@@ -301,6 +302,14 @@ void Relay::order_all(bool Exchange::*what) {
 void Relay::expect_ports(std::span<const SocketAddress> locals) {
   if (steering_ == nullptr || !steering_->on())
     return;
+  // Those of calls that go on already are no one else's.
+  std::vector<SocketAddress> others;
+  if (!resumed_ports_.empty()) {
+    std::ranges::copy_if(locals, std::back_inserter(others), [this](const SocketAddress& local) {
+      return !resumed_ports_.contains(local);
+    });
+    locals = others;
+  }
   // As many to each as it would get one after the other; those of a call stand side by side.
   for (std::size_t at = 0; at < locals.size(); at += kComfortablePorts) {
     const std::size_t count = std::min(kComfortablePorts, locals.size() - at);
@@ -350,7 +359,13 @@ PlanError Relay::reconcile(std::span<const std::uint8_t> bytes,
     return PlanError::kNone;
   PlanSpec plan;
   const PlanError error = decode_plan(bytes, plan);
-  return error == PlanError::kNone ? obey(plan, mark, failures) : error;
+  if (error != PlanError::kNone)
+    return error;
+  const PlanError outcome = obey(plan, mark, failures);
+  const bool failed = outcome != PlanError::kNone || !failures.empty();
+  if (const auto call = calls_.find(plan.call_id); !failed && call != calls_.end())
+    record(plan, bytes, call->second);
+  return outcome;
 }
 
 PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
@@ -392,6 +407,8 @@ PlanError Relay::obey(const PlanSpec& plan, const PlanMark& mark,
   }
   apply(plan, call, identities, std::move(opened));
   call.plan = mark;
+  if (std::exchange(call.resumed, false))
+    tell_learned(plan, call);
   return PlanError::kNone;
 }
 
@@ -476,7 +493,7 @@ bool Relay::watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFa
 
 void Relay::give_up(std::size_t worker, NewPorts opened) {
   give_back(opened);
-  workers_[worker]->io().retire(opened);
+  workers_[worker]->io().retire(opened, {});
   // The worker may just be reading from one of them: it has to let go of them first.
   auto order = std::make_unique<Exchange>();
   order->retired_ports = std::move(opened);
@@ -494,7 +511,6 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
     const PortSpec* spec = ports.find(port.id);
     return spec == nullptr || spec->local != port.local;
   });
-  retire_ports(call.worker, order);
   order.retired_sessions = std::move(call.replaced_sessions);
   call.replaced_sessions.clear();
   for (auto entry = call.sessions.begin(); entry != call.sessions.end();) {
@@ -514,11 +530,14 @@ void Relay::retire_missing(const PlanSpec& plan, Call& call, Exchange& order) {
            [&](const Stream& stream) { return streams.find(stream.id) == nullptr; });
 }
 
-void Relay::retire_ports(std::size_t worker, const Exchange& order) {
-  loads_[worker] -= order.retired_ports.size();
-  workers_[worker]->io().retire(order.retired_ports);
-  if (sockets_ != nullptr)
-    for (const auto& port : order.retired_ports)
+void Relay::retire_ports(const Call& call, const Exchange& order) {
+  loads_[call.worker] -= order.retired_ports.size();
+  workers_[call.worker]->io().retire(order.retired_ports, call.ports);
+  if (sockets_ == nullptr)
+    return;
+  for (const auto& port : order.retired_ports)
+    if (std::ranges::none_of(call.ports,
+                             [&](const auto& open) { return open->local == port->local; }))
       sockets_->forget(port->local);
 }
 
@@ -539,10 +558,13 @@ void Relay::adopt(const PlanSpec& plan, Call& call) const {
         {spec.endpoint, spec.has(kConfirmed) && spec.endpoint.valid(), spec.generation});
     return transport;
   });
-  if (!dormant_)
+  // What is said of a call is more than what was known of it.
+  if (!dormant_ && !call.resumed)
     return;
   for (const StreamSpec& spec : plan.streams)
     find(call.streams, spec.id)->base = StreamBase(spec);
+  if (!dormant_)
+    return;
   for (const auto& transport : call.transports)
     transport->received |= heard.contains(transport->id);
 }
@@ -807,6 +829,7 @@ void Relay::apply(const PlanSpec& plan, Call& call, const Identities& identities
   }
   std::vector<Port*> inherited;
   take_in(std::move(opened), call, inherited);
+  retire_ports(call, *order);
   adopt(plan, call);
   adopt_associations(plan, identities, call, *order);
   order->previous.reset(call.snapshot);
@@ -842,6 +865,9 @@ void Relay::remove(const std::string& call_id) {
   Call& call = found->second;
   auto order = std::make_unique<Exchange>();
   retire_missing({}, call, *order);
+  retire_ports(call, *order);
+  if (record_ != nullptr)
+    record_->erase(call.recorded);
   adopt_associations({}, {}, call, *order);
   order->previous.reset(call.snapshot);
   order->retired_parts = std::move(call.parts);
@@ -971,6 +997,8 @@ void Relay::drain_events() {
         record.send_error = static_cast<int>(transport->send_error.get());
         transport->send_failures_told = failures;
       }
+      if (record_ != nullptr && (bits & kEndpointLearned) != 0)
+        record_learned(record.call_id);
       events_.push_back(std::move(record));
       transport = following;
     }
@@ -1105,6 +1133,8 @@ bool Relay::take_rtcp(RtcpCopy& out) {
 
 void Relay::close() {
   replay_link_.reset();
+  // The next process may go on with it.
+  record_.reset();
   sockets_ = nullptr;
   // What is steered stays so: it is the next process', as the sockets are.
   if (steering_ != nullptr)

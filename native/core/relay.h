@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "identity_cache.h"
 #include "plan.h"
 #include "plan_mark.h"
+#include "plan_record.h"
 #include "port_steering.h"
 #include "replay_link.h"
 #include "rtcp.h"
@@ -168,6 +170,12 @@ public:
   /// All those calls are here. Ports that an earlier process had steered, or that were expected,
   /// and no call has are steered no longer. How many.
   std::size_t release_left_ports();
+  /// Notes from now on what the next process needs to relay plain calls before it knows them, in
+  /// this file, and relays what an earlier one has noted there. Each of those calls is taken to be
+  /// as it was until it is reconciled. How many.
+  std::size_t resume(const char* path);
+  /// All calls have been reconciled that there are: ends the others of `resume`. How many.
+  std::size_t release_resumed();
   /// Makes the relay equal to the encoded plan, or changes the plan that it was made equal to last,
   /// if that is of many streams and can be changed (kUnknownPlan: it is none). Anything but kNone,
   /// or a failure in `failures`, means that nothing was changed.
@@ -230,6 +238,10 @@ private:
     /// Its streams, and its transports, are in the order of the plan, and what `can_change` says.
     bool can_change = false;
     std::size_t routes = 0;
+    /// In `record_`.
+    std::uint32_t recorded = kNotRecorded;
+    /// It was not reconciled yet: `resume`.
+    bool resumed = false;
     /// By what identifies them in the plan.
     std::unordered_map<std::string, std::unique_ptr<SrtpSession>> sessions;
     /// In the worker's snapshot until the next one.
@@ -246,6 +258,13 @@ private:
   PlanError change(std::span<const std::uint8_t> bytes, std::vector<PortFailure>& failures);
   /// Whether the change fits what the call has.
   static PlanError check_change(const PlanChangeSpec& change, const Call& call);
+  /// What is known of the call holds for the next process.
+  void record(const PlanSpec& plan, std::span<const std::uint8_t> bytes, Call& call);
+  void record_learned(const std::string& call_id);
+  void resume(std::uint32_t place, std::span<const std::uint8_t> bytes,
+              std::span<const LearnedLatch> learned);
+  /// Of a call that was resumed: what it has taught since then is told now.
+  void tell_learned(const PlanSpec& plan, const Call& call);
   static PlanError check_ports(const PlanChangeSpec& change, const Call& call);
   static PlanError check_parts(const PlanChangeSpec& change, const Call& call);
   void apply(const PlanChangeSpec& change, Call& call, NewPorts opened);
@@ -262,8 +281,8 @@ private:
                   const FormerPorts& former, NewPorts& opened, std::vector<PortFailure>& failures);
   /// They are the call's from now on. `inherited`: those that another process has opened.
   void take_in(NewPorts opened, Call& call, std::vector<Port*>& inherited);
-  /// Ports of the order are closed.
-  void retire_ports(std::size_t worker, const Exchange& order);
+  /// Those of the order, which may have had addresses that the call goes on with.
+  void retire_ports(const Call& call, const Exchange& order);
   bool watch_ports(std::size_t worker, NewPorts& opened, std::vector<PortFailure>& failures);
   /// Gives back ports that were opened in vain.
   void give_up(std::size_t worker, NewPorts opened);
@@ -275,7 +294,7 @@ private:
   std::unique_ptr<Port> open_port(const PortSpec& spec, const FormerPorts& former, int tos,
                                   std::size_t worker, int& error);
   void apply(const PlanSpec& plan, Call& call, const Identities& identities, NewPorts opened);
-  void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
+  static void retire_missing(const PlanSpec& plan, Call& call, Exchange& order);
   void adopt(const PlanSpec& plan, Call& call) const;
   /// Makes the sessions that are new; false: OpenSSL or memory refuses.
   static bool adopt_sessions(const PlanSpec& plan, Call& call);
@@ -333,6 +352,10 @@ private:
   /// null when there is none, and once the process ends: its ports are the next one's.
   SocketStore* sockets_;
   std::vector<std::pair<SocketAddress, FileDescriptor>> kept_;
+  /// null: nothing is noted for the next process.
+  std::unique_ptr<PlanRecord> record_;
+  /// Ports of resumed calls.
+  std::unordered_set<SocketAddress, AddressHash> resumed_ports_;
   /// null: ports are not steered.
   std::unique_ptr<PortSteering> steering_;
   std::vector<std::unique_ptr<Worker>> workers_;

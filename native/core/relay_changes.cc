@@ -69,6 +69,9 @@ PlanError Relay::change(std::span<const std::uint8_t> bytes, std::vector<PortFai
   if (watch_ports(call.worker, opened, failures)) {
     apply(change, call, std::move(opened));
     call.plan = {};
+    // The record has whole plans.
+    if (record_ != nullptr)
+      record_->erase(std::exchange(call.recorded, kNotRecorded));
   }
   return PlanError::kNone;
 }
@@ -278,7 +281,6 @@ void Relay::apply(const PlanChangeSpec& change, Call& call, NewPorts opened) {
       find(call.ports, egress->id)->senders -= 1;
   }
   close_ports(change, call, *order);
-  retire_ports(call.worker, *order);
   if (call.tos != change.tos) {
     for (const auto& port : call.ports)
       io.mark(*port, change.tos);
@@ -286,6 +288,7 @@ void Relay::apply(const PlanChangeSpec& change, Call& call, NewPorts opened) {
   }
   std::vector<Port*> inherited;
   take_in(std::move(opened), call, inherited);
+  retire_ports(call, *order);
   adopt(change, call, *order);
   std::vector<std::unique_ptr<PartConfig>> made;
   std::vector<const StreamConfig*> before;

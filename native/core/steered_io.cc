@@ -246,12 +246,14 @@ bool SteeredIo::bind_own(Port& port) {
   return watch_one(port);
 }
 
-void SteeredIo::retire(std::span<const std::unique_ptr<Port>> ports) {
+void SteeredIo::retire(std::span<const std::unique_ptr<Port>> ports,
+                       std::span<const std::unique_ptr<Port>> open) {
   count_ -= ports.size();
   std::vector<SocketAddress> locals;
   locals.reserve(ports.size());
   for (const auto& port : ports)
-    locals.push_back(port->local);
+    if (std::ranges::none_of(open, [&](const auto& other) { return other->local == port->local; }))
+      locals.push_back(port->local);
   if (steering_.on())
     steering_.unsteer(locals);
 }

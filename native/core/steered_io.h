@@ -26,7 +26,8 @@ public:
                              int& error) override;
   void mark(Port& port, int tos) override;
   const Port* watch(std::span<const std::unique_ptr<Port>> ports) override;
-  void retire(std::span<const std::unique_ptr<Port>> ports) override;
+  void retire(std::span<const std::unique_ptr<Port>> ports,
+              std::span<const std::unique_ptr<Port>> open) override;
   void know(Port& port) override;
   void close(Port& port) override;
   void resolve(std::span<InPacket> packets) override;

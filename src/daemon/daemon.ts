@@ -305,6 +305,15 @@ export class Daemon {
     const { inherited, opened: early } = serviceManager;
     if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
     if (early > 0) log.info('core', `${early} ports of the previous process are open again`);
+    // Each process of a pair has a better one; without Redis nobody would say which calls there are.
+    if (serviceManager.planRecord !== null && member === null && config.redis !== null) {
+      const resumed = inner.resume(serviceManager.planRecord);
+      if (resumed > 0)
+        log.info(
+          'core',
+          `${resumed} calls are relayed as by the previous process until they are restored`,
+        );
+    }
     const held = this.#watchAddresses(interfaces);
     this.#parts.held = held;
     const { limits } = this.#parts.liveConfig;
@@ -531,6 +540,9 @@ export class Daemon {
       log.error('core', `Kernel flows that belong to no call are left: ${reason}`);
     }
     if (this.#parts.isEnding) return;
+    const resumed = this.#parts.innerRelay?.releaseResumed() ?? 0;
+    if (resumed > 0)
+      log.info('core', `Ended ${resumed} calls of the previous process that are in no Redis`);
     const ports = this.#parts.steered?.releaseLeft() ?? 0;
     if (ports > 0) log.info('core', `Closed ${ports} steered ports that belong to no call`);
     const count = serviceManager.releaseRest();

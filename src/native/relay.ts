@@ -225,6 +225,8 @@ interface AddonRelay extends AddonReplay {
   rebase(callId: string, counters: Float64Array): void;
   pause(): void;
   paused(): void;
+  resume(path: string): number;
+  releaseResumed(): number;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
   /** Fills `counters`; a number: how many are needed. null: no such call. The hosts alone: there is nothing but these. */
@@ -610,6 +612,20 @@ export class NativeRelay implements MediaRelay {
   /** Another process has them. */
   paused(): void {
     this.#relay.paused();
+  }
+
+  /**
+   * Notes in this file from now on what the next process needs to go on with plain calls before it knows them, and
+   * goes on with those that an earlier process has noted there. How many.
+   */
+  resume(path: string): number {
+    this.#assertOpen();
+    return this.#relay.resume(path);
+  }
+
+  /** Every call that there is has been reconciled: ends those that `resume` went on with in vain. How many. */
+  releaseResumed(): number {
+    return this.#closed ? 0 : this.#relay.releaseResumed();
   }
 
   /** Throws NativeRelayError `invalid-plan` for a plan that contradicts itself. */

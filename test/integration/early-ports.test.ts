@@ -7,7 +7,9 @@ import { TemporaryFolder, TestProcess } from '../support/child-process.js';
 import { freeUdpPort, freeUdpRange } from '../support/free-ports.js';
 import { audioSdp, mediaPort, NgClient } from '../support/ng-client.js';
 import { startRedis } from '../support/processes.js';
+import type { RedisProcess } from '../support/redis-server.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { steeringMissing } from '../support/port-modes.js';
 import { until } from '../support/wait.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -109,6 +111,91 @@ async function losesNothing(started: Started): Promise<void> {
     b.close();
   }
 }
+
+async function emptied(redis: RedisProcess): Promise<void> {
+  const connection = redis.connect();
+  await connection.flushall();
+  connection.disconnect();
+}
+
+/** The rest of the life of a daemon that was killed: Redis does not answer until `meanwhile` is over. */
+async function goesOnWithoutRedis(
+  started: Started,
+  redis: RedisProcess,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  const pid = redis.process.pid;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await started.killAndStart();
+    rmSync(started.gate);
+    await started.process.untilLogged('1 calls are relayed as by the previous process');
+    await meanwhile();
+    expect(started.process.log()).to.not.include('Redis restore time');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await started.process.untilLogged('Redis restore time');
+}
+
+describe('calls that are relayed before they are known', function () {
+  this.timeout(120_000);
+
+  for (const mode of ['bound', 'steered'] as const) {
+    it(`go on while Redis keeps silent, with what their phones have taught (${mode} ports)`, async function () {
+      if (mode === 'steered' && steeringMissing() !== null) this.skip();
+      const redis = await startRedis();
+      const started = new Started([
+        ...['--no-pair', `--redis=127.0.0.1:${redis.port}/0`, `--port-mode=${mode}`],
+        ...['--redis-connect-timeout=60000', '--redis-cmd-timeout=60000'],
+      ]);
+      const { a, b, towardsA } = await call(started.ng);
+      const moved = await RtpEndpoint.open();
+      try {
+        await until(() => (moved.send(towardsA), b.received > 0), 'relayed before, from elsewhere');
+        await goesOnWithoutRedis(started, redis, async () => {
+          const before = b.received;
+          await moved.sendRtp({ address: '127.0.0.1', port: towardsA }, 10);
+          await until(() => b.received >= before + 10, 'relayed before it is known');
+        });
+        const before = b.received;
+        await moved.sendRtp({ address: '127.0.0.1', port: towardsA }, 10);
+        await until(() => b.received === before + 10, 'relayed once it is known');
+        const query = await started.ng.ask({ command: 'query', 'call-id': 'early' });
+        const { packets } = (query as { totals: { RTP: { packets: number } } }).totals.RTP;
+        expect(packets, 'counted while it was not known').to.be.at.least(20);
+        await started.ng.ask({ command: 'delete', 'call-id': 'early', 'from-tag': 'a' });
+        await started.killAndStart();
+        rmSync(started.gate);
+        await started.process.untilLogged('Startup complete');
+        expect(started.process.log()).to.not.include('are relayed as by the previous process');
+      } finally {
+        for (const phone of [a, b, moved]) phone.close();
+        await started.stop();
+        await redis.stop();
+      }
+    });
+  }
+
+  it('end where Redis does not have them', async () => {
+    const redis = await startRedis();
+    const started = new Started(['--no-pair', `--redis=127.0.0.1:${redis.port}/0`]);
+    const { a, b } = await call(started.ng);
+    try {
+      await started.killAndStart();
+      await emptied(redis);
+      rmSync(started.gate);
+      await started.process.untilLogged('1 calls are relayed as by the previous process');
+      await started.process.untilLogged('Ended 1 calls of the previous process');
+      const closed = (): boolean => boundUdp(started.process.pid, started.range).length === 0;
+      await until(closed, 'its ports are closed');
+    } finally {
+      for (const phone of [a, b]) phone.close();
+      await started.stop();
+      await redis.stop();
+    }
+  });
+});
 
 describe('ports that are open before the daemon runs', function () {
   this.timeout(120_000);

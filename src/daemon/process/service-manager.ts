@@ -42,6 +42,8 @@ export class ServiceManager {
   readonly inherited: number;
   /** Sockets opened by `rtprelay-start`, where the previous process had some. */
   readonly opened: number;
+  /** File that what is relayed can be noted in for the next process; null: there is none. */
+  readonly planRecord: string | null;
   /** Sockets opened from now on are kept as well. */
   readonly keepsSockets: boolean;
 
@@ -68,6 +70,7 @@ export class ServiceManager {
     this.#load = native;
     this.#native = channel === '' && passedOn === 0 && record === '' ? null : native();
     if (record !== '') this.#native?.recordPorts(record);
+    this.planRecord = record === '' ? null : `${record}.plans`;
     this.keepsSockets = channel !== '' && (mode === 'yes' || (mode === 'auto' && offered));
     this.inherited = passedOn > 0 ? (this.#native?.inherit(firstDescriptor, passedOn) ?? 0) : 0;
     this.opened = record !== '' ? this.#early(positive(first), positive(early)) : 0;
