@@ -17,8 +17,11 @@ export interface Flow {
   readonly to: Media;
 }
 
-export const selectsFlows = ({ toTag, toLabel, flows }: FlowChoice): boolean =>
-  toTag !== null || toLabel !== null || flows !== null;
+/** Whom flows go to counts beside whom they come from alone (10.5 and 12.5 seen). */
+export const selectsFlows = (
+  { toTag, toLabel, flows }: FlowChoice,
+  source: Participant | null,
+): boolean => flows !== null || (source !== null && (toTag !== null || toLabel !== null));
 
 function fail(message: string): never {
   throw new SignallingError('unknown-participant', message);
@@ -42,7 +45,7 @@ function sinkOf(state: CallState, { toTag, toLabel }: FlowChoice): Participant |
 /** The flows of the selected participant, of all where none is. @throws SignallingError */
 export function flowsOf(state: CallState, choice: Selection & FlowChoice): readonly Flow[] {
   const source = selectedParticipant(state, choice);
-  const sink = sinkOf(state, choice);
+  const sink = source === null ? null : sinkOf(state, choice);
   const index = new CallIndex(state);
   const flows: Flow[] = [];
   for (const from of state.medias) {

@@ -44,7 +44,7 @@ const descriptions: Readonly<Record<Restriction['command'], readonly [string, st
 export function describeRestriction(state: CallState, restriction: Restriction): string {
   const selected = selectedParticipant(state, restriction);
   const [doing, what] = descriptions[restriction.command];
-  if (isOfFlows(restriction)) {
+  if (isOfFlows(restriction, selected)) {
     const of = selected === null ? 'entire call' : `tag '${selected.tag ?? ''}'`;
     return `${doing} ${what} (${of}, ${flowsOf(state, restriction).length} flows)`;
   }
@@ -54,8 +54,8 @@ export function describeRestriction(state: CallState, restriction: Restriction):
 }
 
 /** Only media can be kept from some of those who hear it. */
-const isOfFlows = (restriction: Restriction): boolean =>
-  restriction.command.endsWith('block media') && selectsFlows(restriction);
+const isOfFlows = (restriction: Restriction, selected: Participant | null): boolean =>
+  restriction.command.endsWith('block media') && selectsFlows(restriction, selected);
 
 /** Flows are blocked where they end. */
 function restrictFlows(draft: DraftState, state: CallState, restriction: Restriction): void {
@@ -74,7 +74,7 @@ export function restricted(state: CallState, restriction: Restriction): CallStat
   const { command, all, setLabel } = restriction;
   const change = changes[command];
   const draft = draftOf(state);
-  const ofFlows = isOfFlows(restriction);
+  const ofFlows = isOfFlows(restriction, selected);
   if (ofFlows) restrictFlows(draft, state, restriction);
   if (selected === null) {
     if (!ofFlows) change(draft);

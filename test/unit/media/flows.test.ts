@@ -70,6 +70,12 @@ describe('a block of flows', () => {
     );
   });
 
+  it('is one of the call where nobody is named whom they come from', () => {
+    const all = ways(after(forked(), ['block media', {}]));
+    for (const keys of [{ 'to-tag': 'x' }, { 'to-tag': 'q' }, { 'to-label': 'first' }])
+      expect(ways(after(forked(), ['block media', keys]))).to.deep.equal(all);
+  });
+
   it('of all flows leaves DTMF, as a block of the sender does', () => {
     const state = after(forked(), ['block media', { 'from-tag': 'a', all: 'flows' }]);
     expect(ways(state)).to.deep.equal(['(a)>x', '(a)>y', 'x>a', 'y>a']);
