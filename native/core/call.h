@@ -123,6 +123,7 @@ struct StreamConfig {
   const StreamConfig* reports_about = nullptr;
   /// null: whatever the payload type, it is forwarded.
   std::unique_ptr<const PayloadRules> payloads;
+  PayloadTypes announced = kEveryType;
   std::uint32_t clock_rate = 0;
   StreamKind kind = StreamKind::kRtp;
   bool blocked = false;

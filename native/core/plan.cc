@@ -211,11 +211,12 @@ StreamSpec read_stream(Reader& reader) {
   constexpr std::uint8_t kIsMeasured = 16;
   constexpr std::uint8_t kHasSections = 32;
   constexpr std::uint8_t kIsUncounted = 64;
+  constexpr std::uint8_t kHasAnnounced = 128;
   StreamSpec stream;
   stream.id = reader.number<std::uint32_t>();
   stream.transport = reader.number<std::uint32_t>();
   stream.kind = reader.choice(StreamKind::kOpaque);
-  const std::uint8_t flags = reader.bits(127);
+  const std::uint8_t flags = reader.bits(255);
   stream.blocked = (flags & kIsBlocked) != 0;
   stream.uncounted = (flags & kIsUncounted) != 0;
   stream.loop_checked = (flags & kIsLoopChecked) != 0;
@@ -229,6 +230,9 @@ StreamSpec read_stream(Reader& reader) {
   }
   if ((flags & kHasPayloads) != 0)
     stream.payloads = reader.payloads();
+  if ((flags & kHasAnnounced) != 0)
+    for (std::uint64_t& types : stream.announced)
+      types = reader.number<std::uint64_t>();
   if ((flags & kHasSections) != 0)
     reader.sections([&stream](std::uint8_t tag, Reader& section) {
       if (tag != 5)

@@ -27,9 +27,11 @@
 //              | u16 n | n * u32 ports | sections
 //   stream:    u32 id | u32 transport | u8 kind (0 RTP, 1 RTCP, 2 opaque)
 //              | u8 flags (1 blocked, 2 counters follow, 4 payload rules follow, 8 loop check,
-//              16 measured, 32 sections follow, 64 what is blocked is not counted) | u32 clock rate
+//              16 measured, 32 sections follow, 64 what is blocked is not counted, 128 announced
+//              types follow) | u32 clock rate
 //              | counters: f64 packets | f64 bytes | f64 errors | f64 last packet (µs)
 //              | payloads: u8 action of other types | u8 n | n * (u8 payload type | u8 action)
+//              | announced: 4 * u32, a bit for each payload type from 0 on
 //              | sections
 //   route:     u32 from stream | u32 to stream | u8 kind (0 RTP, 1 RTCP)
 //              | u8 flags (1 without feedback) | sections
@@ -125,6 +127,10 @@ enum class PayloadAction : std::uint8_t {
   kDigitDrop,
 };
 constexpr std::uint8_t kPayloadActions = 7;
+
+/// A bit for each payload type.
+using PayloadTypes = std::array<std::uint64_t, 2>;
+constexpr PayloadTypes kEveryType = {~std::uint64_t{0}, ~std::uint64_t{0}};
 
 struct PayloadRules {
   /// For packets that are neither RTP nor RTCP, STUN or DTLS; forward or drop.
@@ -242,6 +248,8 @@ struct StreamSpec {
   std::uint64_t errors = 0;
   std::uint64_t last_packet_micros = 0;
   Boxed<PayloadRules> payloads;
+  /// RTP of other types counts as an error, and goes on.
+  PayloadTypes announced = kEveryType;
   bool loop_checked = false;
   bool measured = false;
   Boxed<OwnRtcpSpec> own_rtcp;

@@ -757,6 +757,7 @@ void Relay::configure_stream(const StreamSpec& spec, StreamConfig& config) {
   config.blocked = spec.blocked;
   config.uncounted = spec.uncounted;
   config.clock_rate = spec.clock_rate;
+  config.announced = spec.announced;
   if (spec.payloads)
     config.payloads = std::make_unique<const PayloadRules>(*spec.payloads);
   configure_counts(spec, config);

@@ -443,10 +443,17 @@ void Worker::process_packet(InPacket packet) {
     relay_packet(*transport->stream, packet, wire_size, kind);
 }
 
+bool Worker::is_announced(const StreamConfig& stream, std::uint8_t payload_type) {
+  const std::uint64_t types = stream.announced[payload_type >> 6U];
+  return stream.kind != StreamKind::kRtp || (types >> (payload_type & 63U) & 1U) != 0;
+}
+
 void Worker::relay_packet(const StreamConfig& stream, const InPacket& packet, std::size_t wire_size,
                           PacketKind kind) {
   if (!account(stream, wire_size, kind))
     return;
+  if (kind == PacketKind::kRtp && !is_announced(stream, packet.bytes[1] & 0x7f))
+    count_error(*stream.state);
   if (stream.looks && !look(stream, packet, kind))
     return;
   if (stream.payloads != nullptr && !treat_payload(stream, packet, kind))
@@ -685,7 +692,8 @@ bool Worker::admit(const TransportConfig& transport, const InPacket& packet, std
   if (outcome.verdict == LatchVerdict::kReject) {
     state.stranger.write({packet.source});
     state.stranger_heard.set(moment());
-    refuse(stream, wire_size, DropReason::kStrictSource);
+    count_error(*stream.state);
+    drop(*stream.state, DropReason::kStrictSource);
     return false;
   }
   if (!state.received) {

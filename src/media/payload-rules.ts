@@ -10,7 +10,7 @@ import {
   type Media,
   type Participant,
 } from './call-state.js';
-import type { PayloadAction, PayloadRules } from './relay.js';
+import type { AnnouncedTypes, PayloadAction, PayloadRules } from './relay.js';
 
 /** What is wanted of the packets of one participant: its own settings, or the call's. */
 export interface Restrictions {
@@ -73,6 +73,37 @@ export function payloadRules(
   }
   if (types.size === 0 && !blockMedia) return null;
   return { otherwise: blockMedia ? 'drop' : 'forward', types };
+}
+
+const knownTypes = new WeakMap<readonly Codec[], AnnouncedTypes>();
+
+/** A list that others share is gone through once. */
+function typesIn(codecs: readonly Codec[]): AnnouncedTypes {
+  let types = knownTypes.get(codecs);
+  if (types === undefined) {
+    const bits: [number, number, number, number] = [0, 0, 0, 0];
+    for (const { payloadType } of codecs.filter(isPayloadType)) {
+      const at = (payloadType >> 5) as 0 | 1 | 2 | 3;
+      bits[at] = (bits[at] | (1 << (payloadType & 31))) >>> 0;
+    }
+    types = bits;
+    knownTypes.set(codecs, types);
+  }
+  return types;
+}
+
+/** What a side may send: what it was offered, or has offered, and what was agreed on (10.5 and 12.5 seen); null: nothing is known. */
+export function announcedTypes({ codecs, offered }: Media): AnnouncedTypes | null {
+  if (codecs.length === 0) return null;
+  const agreed = typesIn(codecs);
+  if (offered === null || offered.length === 0 || offered === codecs) return agreed;
+  const more = typesIn(offered);
+  return [
+    (agreed[0] | more[0]) >>> 0,
+    (agreed[1] | more[1]) >>> 0,
+    (agreed[2] | more[2]) >>> 0,
+    (agreed[3] | more[3]) >>> 0,
+  ];
 }
 
 function actionOf(

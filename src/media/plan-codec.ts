@@ -216,7 +216,8 @@ const streamFlags = (stream: StreamPlan): number =>
   (stream.loopCheck ? 8 : 0) |
   (stream.measured ? 16 : 0) |
   (stream.ownRtcp === null ? 0 : 32) |
-  (stream.uncounted ? 64 : 0);
+  (stream.uncounted ? 64 : 0) |
+  (stream.announced === null ? 0 : 128);
 
 /** Upper bounds of encoded sizes, bytes: of what stands before the entries, and of one entry each. */
 const bounds = {
@@ -240,7 +241,7 @@ const bounds = {
     return size + addresses + (typeof demux === 'string' ? 0 : demuxTableBound(demux));
   },
   stream: ({ payloads, ownRtcp }: StreamPlan): number =>
-    48 + 2 * (payloads?.types.size ?? 0) + (ownRtcp === null ? 0 : 1 + ownRtcpBound(ownRtcp)),
+    64 + 2 * (payloads?.types.size ?? 0) + (ownRtcp === null ? 0 : 1 + ownRtcpBound(ownRtcp)),
 };
 
 const sessionBound = (session: SrtpSessionPlan | null): number =>
@@ -508,7 +509,7 @@ export class PlanEncoder {
   }
 
   #stream(stream: StreamPlan): void {
-    const { payloads, initialStats, ownRtcp } = stream;
+    const { payloads, announced, initialStats, ownRtcp } = stream;
     this.#u32(stream.id);
     this.#u32(stream.transport);
     this.#u8(streamKindCodes[stream.kind]);
@@ -521,6 +522,7 @@ export class PlanEncoder {
       this.#f64(initialStats.lastPacketMicros);
     }
     if (payloads !== null) this.#payloads(payloads);
+    if (announced !== null) for (const types of announced) this.#u32(types);
     if (ownRtcp === null) return;
     this.#u8(1);
     this.#section(sectionTags.ownRtcp, () => {

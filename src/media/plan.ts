@@ -19,7 +19,7 @@ import { directionInUse, receivesFrom } from './media-attributes.js';
 import type { InterfaceTable } from './interfaces.js';
 import type { RewritePlan } from './packet-plan.js';
 import { ownRtcpOf } from './plan-streams.js';
-import { payloadRules, restrictionsOf } from './payload-rules.js';
+import { announcedTypes, payloadRules, restrictionsOf } from './payload-rules.js';
 import type {
   MediaPlan,
   PortPlan,
@@ -224,6 +224,7 @@ function streamPlan(
             tellsDigits && kind === 'rtp',
           )
         : null,
+    announced: isRtp && kind === 'rtp' ? announcedTypes(media) : null,
     clockRate: clockRateOf(media),
     loopCheck: stream.component === 1 && media.flags.has('loop-check'),
     measured: settings.measureRtp && kind === 'rtp',

@@ -200,6 +200,9 @@ export interface TransportPlan {
   } | null;
 }
 
+/** A bit for each payload type from 0 on, 32 in each number. */
+export type AnnouncedTypes = readonly [number, number, number, number];
+
 /**
  * What arrives on a transport and belongs together. `rtp`: with its RTCP, where that comes to the same port;
  * `rtcp`: RTCP on a port of its own; `opaque`: not RTP, or not readable (SRTP passed through, UDPTL), and
@@ -215,6 +218,8 @@ export interface StreamPlan {
   readonly uncounted: boolean;
   /** null: packets of all payload types are forwarded. */
   readonly payloads: PayloadRules | null;
+  /** RTP of other payload types counts as an error, and goes on; null: of none. */
+  readonly announced: AnnouncedTypes | null;
   /** RTP clock rate in Hz for jitter; 0 unknown. */
   readonly clockRate: number;
   /** Packets that come again and again are dropped (`loop`). */

@@ -1,6 +1,7 @@
 /** The `query` dictionary of a call (ng-protocol.md §6), in the order in which 10.5 writes it. */
 import { CallIndex, type Relations } from '../media/call-index.js';
 import {
+  isTelephoneEvent,
   isZeroAddress,
   type CallState,
   type Endpoint,
@@ -276,12 +277,17 @@ function participantDictionary(
   );
 }
 
-/** That of the last packet, as in 10.5 and 12.5; where that has none, the first codec that carries media. */
-function codecText(media: Media, payloadType: number | null): string | null {
-  const named = media.codecs.filter(({ encoding }) => encoding !== '');
+/**
+ * That of the last packet, as in 10.5 and 12.5; where that is not known, or nobody has announced it, the first codec that
+ * carries media.
+ * @param announced whether a packet has come that was.
+ */
+function codecText(media: Media, payloadType: number | null, announced: boolean): string | null {
+  const offered = media.offered?.filter((each) => !isTelephoneEvent(each)) ?? [];
+  const named = [...media.codecs, ...offered].filter(({ encoding }) => encoding !== '');
   const codec =
     named.find((each) => each.payloadType === payloadType) ??
-    named.find(({ ptimeMs }) => ptimeMs >= 0);
+    (announced ? named.find(({ ptimeMs }) => ptimeMs >= 0) : undefined);
   if (codec === undefined) return null;
   const channels = codec.channels > 1 ? `/${codec.channels}` : '';
   return `${codec.encoding}/${codec.clockRate}${channels}`;
@@ -290,6 +296,10 @@ function codecText(media: Media, payloadType: number | null): string | null {
 /** 10.5 names the codec from the first RTP packet on, but not for RTCP alone. */
 const isHeard = (stream: Stream, counters: StreamStatistics | undefined): boolean =>
   stream.component === 1 && (counters?.packets ?? stream.stats.packets) > 0;
+
+/** Packets of types that nobody has announced count as errors: others have come, too. */
+const isAnnounced = ({ stats }: Stream, counters: StreamStatistics | undefined): boolean =>
+  (counters ?? stats).packets > (counters ?? stats).errors;
 
 /** `PCMA/8000`: the codec of a media that has been heard; null before. */
 export function heardCodec(
@@ -300,7 +310,8 @@ export function heardCodec(
   for (const stream of state.streams) {
     if (stream.mediaId !== media.id) continue;
     const counters = statistics.streams.find(({ streamId }) => streamId === stream.id);
-    if (isHeard(stream, counters)) return codecText(media, latestPayloadType(counters));
+    if (isHeard(stream, counters))
+      return codecText(media, latestPayloadType(counters), isAnnounced(stream, counters));
   }
   return null;
 }
@@ -329,7 +340,8 @@ function mediaDictionary(shown: Shown, media: Media): NgDictionary {
   for (const stream of state.streams) {
     if (stream.mediaId !== media.id) continue;
     const counters = byStream.get(stream.id);
-    if (isHeard(stream, counters)) codec ??= codecText(media, latestPayloadType(counters));
+    if (isHeard(stream, counters))
+      codec ??= codecText(media, latestPayloadType(counters), isAnnounced(stream, counters));
     streams.push(streamDictionary(shown, media, stream, counters));
   }
   const dictionary = new Members().add('index', media.index).add('type', media.type);

@@ -339,6 +339,8 @@ TEST("the plan that the control plane writes is read as it is meant") {
         rtp.payloads->types[0] == PayloadAction::kSilencePcmu &&
         rtp.payloads->types[9] == PayloadAction::kSilenceG722 &&
         rtp.payloads->types[18] == PayloadAction::kForward);
+  CHECK((rtp.announced == PayloadTypes{0x80000301, 0x8000002000000000}));
+  CHECK(plan.streams[1].announced == kEveryType);
   CHECK(plan.streams[1].kind == StreamKind::kOpaque && plan.streams[1].blocked);
   CHECK(plan.streams[2].kind == StreamKind::kRtcp && plan.streams[2].packets == 0);
   CHECK(plan.routes[0].from_stream == 5 && plan.routes[0].to_stream == 6 &&

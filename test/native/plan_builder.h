@@ -204,12 +204,14 @@ inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSp
   };
   const auto write_stream = [&](const StreamSpec& stream) {
     const bool counted = (stream.packets | stream.bytes | stream.errors) != 0;
+    const bool announced = stream.announced != kEveryType;
     number(stream.id);
     number(stream.transport);
     number(stream.kind);
     number(static_cast<std::uint8_t>((stream.blocked ? 1 : 0) | (counted ? 2 : 0) |
                                      (stream.payloads ? 4 : 0) | (stream.loop_checked ? 8 : 0) |
-                                     (stream.measured ? 16 : 0) | (stream.own_rtcp ? 32 : 0)));
+                                     (stream.measured ? 16 : 0) | (stream.own_rtcp ? 32 : 0) |
+                                     (announced ? 128 : 0)));
     number(stream.clock_rate);
     if (counted) {
       number(static_cast<double>(stream.packets));
@@ -219,6 +221,9 @@ inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSp
     }
     if (stream.payloads)
       payloads(*stream.payloads);
+    if (announced)
+      for (const std::uint64_t types : stream.announced)
+        number(types);
     if (!stream.own_rtcp)
       return;
     number(std::uint8_t{1});

@@ -285,7 +285,7 @@ TEST("a packet that strict source rejects is no sign of life") {
     return found.streams.at(0);
   };
   CHECK(eventually([&] { return reading().stream->counters.errors.get() == 1; }));
-  CHECK(reading().stream->counters.packets.get() == 1 &&
+  CHECK(reading().stream->counters.packets.get() == 0 &&
         reading().stream->counters.last_packet.get() == 0);
   CHECK(relay.last_packet("call") == 0 && relay.last_packet("another") == 0);
   std::vector<TransportEventRecord> events;
@@ -294,6 +294,25 @@ TEST("a packet that strict source rejects is no sign of life") {
   call.phones[0].send(call.facing(0));
   CHECK(call.phones[1].hears());
   CHECK(eventually([&] { return reading().stream->counters.last_packet.get() > 0; }));
+}
+
+TEST("RTP of a payload type that its sender has not announced is an error, and goes on") {
+  TestRelay relay;
+  Fixture call;
+  call.plan.streams[0].announced = {1, 0};
+  CHECK(relay.apply(call.plan));
+  const auto counters = [&](std::uint64_t errors) {
+    CallReading found;
+    CHECK(relay.read("call", found));
+    const StreamCounters& counted = found.streams.at(0).stream->counters;
+    return counted.errors.get() == errors && counted.packets.get() == errors + 1;
+  };
+  call.phones[0].send(call.facing(0), 0);
+  CHECK(call.phones[1].hears());
+  CHECK(eventually([&] { return counters(0); }));
+  call.phones[0].send(call.facing(0), 64);
+  CHECK(call.phones[1].hears());
+  CHECK(eventually([&] { return counters(1); }));
 }
 
 TEST("a busy port changes nothing") {

@@ -110,7 +110,7 @@ export function planOfSides(
     })),
     streams: sides.map(({ id, kind, blocked, payloads, clockRate, initialStats }) => ({
       ...{ id, transport: id, kind, blocked, payloads, clockRate, initialStats },
-      ...{ loopCheck: false, measured: false, uncounted: false, ownRtcp: null },
+      ...{ loopCheck: false, measured: false, uncounted: false, announced: null, ownRtcp: null },
     })),
   };
 }

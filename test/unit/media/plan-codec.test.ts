@@ -13,7 +13,7 @@ const plain: TransportPlan = {
 };
 const rest = { rewrite: null, processor: null } as const;
 const plainStream = {
-  ...{ loopCheck: false, measured: false, uncounted: false, ownRtcp: null },
+  ...{ loopCheck: false, measured: false, uncounted: false, announced: null, ownRtcp: null },
 } as const;
 
 /** Two streams on one transport, RTCP of ours, and a route that changes whatever it can. */
@@ -35,7 +35,7 @@ const bundle: Pick<MediaPlan, 'transports' | 'streams' | 'routes'> = {
     {
       ...{ id: 10, transport: 10, kind: 'rtp', blocked: false, clockRate: 0, payloads: null },
       initialStats: { ...noStats, lastPacketMicros: 0 },
-      ...{ loopCheck: true, measured: true, uncounted: false },
+      ...{ loopCheck: true, measured: true, uncounted: false, announced: null },
       ownRtcp: {
         by: 11,
         reports: { intervalMs: 5000, cname: 'us' },
@@ -140,6 +140,7 @@ const golden: MediaPlan = {
           [101, 'drop'],
         ]),
       },
+      announced: [0x80000301, 0, 0, 0x80000020],
       initialStats: {
         ...{ packets: 1000, bytes: 172_000, errors: 3, kernelPackets: 0, kernelBytes: 0 },
         lastPacketMicros: 1_795_000_000_000_000,
