@@ -15,7 +15,14 @@ import { BuiltDaemon, processorMs, rtpengine, startRedis } from './built-daemon.
 
 const here = fileURLToPath(new URL('../../', import.meta.url));
 const given = readArguments(process.argv.slice(2), {
-  ...{ against: '', sizes: '10,100,300', calls: '4', stores: 'none,redis,pair', rtpengine: 'yes' },
+  ...{
+    against: '',
+    sizes: '10,100,300',
+    calls: '4',
+    stores: 'none,redis,pair',
+    format: '',
+    rtpengine: 'yes',
+  },
 });
 const sizes = given.sizes.split(',').map((text) => positive('sizes', text));
 const calls = positive('calls', given.calls);
@@ -75,14 +82,15 @@ async function bareSet(server: string, pid: number, callId: string): Promise<str
 async function measure(tree: string, store: Store): Promise<void> {
   const server = store === 'redis' ? await startRedis() : null;
   const more = server === null ? [] : [`--redis=${server.server}/0`];
+  if (server !== null && given.format !== '') more.push(`--redis-format=${given.format}`);
   if (store === 'pair') more.push('--pair=yes', '--socket-store=no');
   const daemon = await BuiltDaemon.start(tree, ports, more);
   const ng = new NgClient(daemon.port);
   // rtpengine deletes a call of hundreds of branches, and does not answer: its statistics fit into no datagram.
-  const given = tree === rtpengine ? { tries: 1, intervalMs: 500 } : {};
+  const patience = tree === rtpengine ? { tries: 1, intervalMs: 500 } : {};
   const end = async (callId: string): Promise<void> => {
     const request = { command: 'delete', 'call-id': callId, 'from-tag': 'a', flags: ['fast'] };
-    await ng.ask(request, given).catch((error: unknown) => {
+    await ng.ask(request, patience).catch((error: unknown) => {
       if (tree !== rtpengine) throw error;
     });
   };

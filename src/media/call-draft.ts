@@ -32,7 +32,7 @@ import {
   type StreamFlag,
 } from './call-state.js';
 import { noBundle, noIce, plainMedia } from './media-attributes.js';
-import { entityKinds, noteChanges, type EntityKind } from './state-changes.js';
+import { entityKinds, hearingMedias, noteChanges, type EntityKind } from './state-changes.js';
 
 /**
  * Shared, and lists of ids grow by `withId`: a list of its own for nothing takes 32 bytes, one that is spread room for
@@ -287,10 +287,26 @@ export class CallDraft {
     noteChanges(before, state, changed);
   }
 
+  /** All that are subscribed to something are among them. */
+  mediasThatHear(): readonly Readonly<Media>[] {
+    const { medias } = this.state;
+    const known = hearingMedias(this.#previous.medias);
+    const before = this.#previous.medias.length;
+    if (known === null || medias !== this.#lists.medias || medias.length < before) return medias;
+    const those: Readonly<Media>[] = [];
+    const add = (media: Readonly<Media> | undefined): void => {
+      if (media !== undefined) those.push(media);
+    };
+    for (const at of known) add(medias[at]);
+    for (const { list, at } of this.#copies) if (list === medias) add(medias[at]);
+    for (let at = before; at < medias.length; at += 1) add(medias[at]);
+    return those;
+  }
+
   /** Participants that have not been deleted keep medias; a deleted one only stays for the record. */
   participantByTag(tag: string): Participant | null {
     const found = this.state.participants.find(
-      (participant) => participant.tag === tag || participant.aliases.includes(tag),
+      ({ tag: own, aliases }) => own === tag || (aliases.length > 0 && aliases.includes(tag)),
     );
     return found === undefined ? null : this.participant(found.id);
   }

@@ -15,6 +15,7 @@ import type {
   Subscription,
 } from './call-state.js';
 import { directionInUse, receivesFrom, sendsTo } from './media-attributes.js';
+import { hearingMedias } from './state-changes.js';
 
 /** A media that gets what another one sends, and how. */
 export interface Subscriber {
@@ -29,6 +30,8 @@ export interface RouteTargets {
 }
 
 const nobody: readonly Subscriber[] = [];
+/** For so many medias each is looked for by itself. */
+const fewAsked = 12;
 const nowhere: RouteTargets = { rtp: [], rtcp: [] };
 
 /** Held by a zero address (RFC 2543 style): it gets nothing, even where its source is known. */
@@ -76,7 +79,8 @@ export class ById<T extends { readonly id: number }> {
 
   /** Position in the list. */
   positionOf(id: number): number | undefined {
-    if (id >= 0 && this.#entities[id]?.id === id) return id;
+    if (id < 0) return undefined;
+    if (this.#entities[id]?.id === id) return id;
     this.#order ??= orderOf(this.#entities);
     if (this.#order === 'position') return undefined;
     if (this.#order === 'none')
@@ -95,6 +99,17 @@ export class ById<T extends { readonly id: number }> {
   }
 }
 
+function mediasThatHear(medias: CallState['medias']): readonly Media[] {
+  const hearing = hearingMedias(medias);
+  if (hearing === null) return medias;
+  const those: Media[] = [];
+  for (const at of hearing) {
+    const media = medias[at];
+    if (media !== undefined) those.push(media);
+  }
+  return those;
+}
+
 function subscribersIn(
   { medias }: CallState,
   about: ReadonlySet<number> | null,
@@ -102,7 +117,7 @@ function subscribersIn(
   const subscribers = new Map<number, Subscriber[]>();
   // A few: a list of them is gone through faster than a set is asked.
   const few = about !== null && about.size <= 8 ? [...about] : null;
-  for (const media of medias) {
+  for (const media of mediasThatHear(medias)) {
     for (const subscription of media.subscriptions) {
       const { mediaId } = subscription;
       if (few !== null ? !few.includes(mediaId) : about?.has(mediaId) === false) continue;
@@ -122,6 +137,7 @@ export class CallIndex {
   #sockets: ById<LocalSocket> | null = null;
   /** null: nobody has asked for any. */
   #subscribers: ReadonlyMap<number, Subscriber[]> | null = null;
+  readonly #asked = new Map<number, readonly Subscriber[]>();
   /** Of which medias `#subscribers` says something; null: of all. */
   #about: ReadonlySet<number> | null;
 
@@ -147,8 +163,22 @@ export class CallIndex {
       this.#about = null;
       this.#subscribers = null;
     }
+    if (this.#subscribers === null && this.#about === null) {
+      const few = this.#askedFor(mediaId);
+      if (few !== null) return few;
+    }
     this.#subscribers ??= subscribersIn(this.state, this.#about);
     return this.#subscribers.get(mediaId) ?? nobody;
+  }
+
+  /** Of a few medias of a call of many: for these alone; null: it is no such call, or there have been too many of them. */
+  #askedFor(mediaId: number): readonly Subscriber[] | null {
+    const known = this.#asked.get(mediaId);
+    if (known !== undefined) return known;
+    if (this.#asked.size >= fewAsked || hearingMedias(this.state.medias) === null) return null;
+    const found = subscribersIn(this.state, new Set([mediaId])).get(mediaId) ?? nobody;
+    this.#asked.set(mediaId, found);
+    return found;
   }
 
   /** Those of them that get its RTP. */

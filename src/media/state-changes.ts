@@ -25,8 +25,35 @@ interface Made {
 const names = new WeakMap<CallState, object>();
 const made = new WeakMap<CallState, Made>();
 
+/** Ascending positions of the medias that are subscribed to something, by the lists that are never changed again. */
+const hearing = new WeakMap<CallState['medias'], readonly number[]>();
+
+/** Of a call with many medias, where somebody has been told what its last command changed; else null. */
+export const hearingMedias = (medias: CallState['medias']): readonly number[] | null =>
+  hearing.get(medias) ?? null;
+
+const hears = (medias: CallState['medias'], at: number): boolean =>
+  (medias[at]?.subscriptions.length ?? 0) > 0;
+
+/** Of many branches all but one hear nobody. */
+function noteHearing(before: CallState, now: CallState, changed: readonly number[]): void {
+  let known = hearing.get(before.medias);
+  if (known === undefined) {
+    known = [...before.medias.keys()].filter((at) => hears(before.medias, at));
+    hearing.set(before.medias, known);
+  }
+  const others = new Set(changed);
+  const stay = known.filter((at) => !others.has(at));
+  const come = changed.filter((at) => hears(now.medias, at));
+  hearing.set(
+    now.medias,
+    [...stay, ...come].sort((a, b) => a - b),
+  );
+}
+
 /** `now` was made from `before`; each list begins with what that had, at the same positions. */
 export function noteChanges(before: CallState, now: CallState, changed: Positions): void {
+  noteHearing(before, now, changed.medias);
   let from = names.get(before);
   if (from === undefined) {
     from = {};

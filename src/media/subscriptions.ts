@@ -51,8 +51,7 @@ export function subscribeBothWays(draft: CallDraft, { from, to }: Dialogue): voi
   const inDialogue = new Set([...from.medias, ...to.medias]);
   const ends = (subscription: Subscription): boolean =>
     subscription.offerAnswer && inDialogue.has(subscription.mediaId);
-  for (const media of draft.state.medias) {
-    // Of many branches all but one hear nobody.
+  for (const media of draft.mediasThatHear()) {
     if (media.subscriptions.length === 0 || inDialogue.has(media.id)) continue;
     if (!media.subscriptions.some(ends)) continue;
     draft.media(media.id).subscriptions = media.subscriptions.filter(

@@ -22,6 +22,8 @@ class Changes {
   readonly medias = new Set<number>();
   /** Medias of which all sockets may be others. */
   readonly keyed = new Set<number>();
+  /** Medias have other places among those of a participant that was there before. */
+  placesMoved = false;
   readonly #before: CallState;
   readonly #index: CallIndex;
 
@@ -56,10 +58,21 @@ class Changes {
       for (const { mediaId } of is.subscriptions) this.medias.add(mediaId);
       this.#subscribersOf(is.id);
     } else if (before !== is.subscriptions) {
-      const [old, now] = [new Set(before), new Set(is.subscriptions)];
-      for (const each of before) if (!now.has(each)) this.medias.add(each.mediaId);
-      for (const each of is.subscriptions) if (!old.has(each)) this.medias.add(each.mediaId);
+      this.#others(before, is.subscriptions);
     }
+  }
+
+  /** Whom one of the lists names and the other does not. */
+  #others(before: readonly Subscription[], now: readonly Subscription[]): void {
+    // New ones come first: most of both lists is the same, seen from the end.
+    let same = 0;
+    const least = Math.min(before.length, now.length);
+    while (same < least && before[before.length - 1 - same] === now[now.length - 1 - same])
+      same += 1;
+    const old = new Set(before.slice(0, before.length - same));
+    const come = new Set(now.slice(0, now.length - same));
+    for (const each of old) if (!come.has(each)) this.medias.add(each.mediaId);
+    for (const each of come) if (!old.has(each)) this.medias.add(each.mediaId);
   }
 
   #subscribersOf(mediaId: number): void {
@@ -105,6 +118,7 @@ class Changes {
   #participant(was: Participant | undefined, is: Participant): void {
     for (const id of is.medias) this.medias.add(id);
     if (was?.medias === is.medias) return;
+    if (was !== undefined) this.placesMoved = true;
     // Subscriptions by tag count from the place of the media among those of its participant.
     for (const id of is.medias) this.#subscribersOf(id);
     for (const id of was?.medias ?? []) this.#subscribersOf(id);
@@ -125,70 +139,83 @@ class Changes {
 /** Positions in the lists of the call, ascending. */
 export type ChangedGroups = Readonly<Record<GroupKind, readonly number[]>>;
 
-/** Those for which `isChanged` holds, and all from `known` on. */
-function positionsOf<T>(
-  list: readonly T[],
-  known: number,
-  isChanged: (entity: T, at: number) => boolean,
-): readonly number[] {
-  const positions: number[] = [];
-  for (let at = 0; at < list.length; at += 1) {
-    const entity = list[at];
-    if (at >= known || (entity !== undefined && isChanged(entity, at))) positions.push(at);
+interface At {
+  get(id: number): number | undefined;
+}
+
+/** Positions of entities, each once, and all from `known` to `count`. */
+class Positions {
+  readonly #all = new Set<number>();
+
+  constructor(known: number, count: number) {
+    for (let at = known; at < count; at += 1) this.#all.add(at);
   }
-  return positions;
+
+  add(positions: Iterable<number>): this {
+    for (const at of positions) this.#all.add(at);
+    return this;
+  }
+
+  addOf(places: At, ids: Iterable<number>): this {
+    for (const id of ids) {
+      const at = places.get(id);
+      if (at !== undefined) this.#all.add(at);
+    }
+    return this;
+  }
+
+  get ascending(): readonly number[] {
+    return [...this.#all].sort((a, b) => a - b);
+  }
 }
 
 /**
  * What may have to be written anew. No entity may have been taken out since `before`.
  * @param counted ids of streams of which counters were written then, or are now.
+ * @returns `placesMoved`: medias have other places among those of a participant.
  */
 export function changedGroups(
   before: CallState,
   index: StoredIndex,
   counted: readonly ReadonlySet<number>[],
-): ChangedGroups {
+): { readonly groups: ChangedGroups; readonly placesMoved: boolean } {
   const { state } = index;
-  const { participants, medias, streams, sockets } = state;
   const changes = new Changes(before, index);
   changes.find();
-  // By position: thousands of entities ask for their media.
-  const changed = new Uint8Array(medias.length);
+  const streams = new Positions(before.streams.length, state.streams.length);
+  const participants = new Positions(before.participants.length, state.participants.length);
+  participants.add(changedPositions(before, state, 'participants'));
   for (const id of changes.medias) {
-    const at = index.mediaAt.get(id);
-    if (at !== undefined) changed[at] = 1;
+    const media = index.medias.get(id);
+    if (media === undefined) continue;
+    streams.addOf(index.streamAt, media.streams);
+    participants.addOf(index.participantAt, [media.participantId]);
   }
-  const isChanged = (id: number): boolean => changed[index.mediaAt.get(id) ?? -1] === 1;
-  const isCounted = (id: number): boolean => counted.some((ids) => ids.has(id));
-  const stream = positionsOf(streams, before.streams.length, (each) => isChanged(each.mediaId));
-  const told = positionsOf(
-    participants,
-    before.participants.length,
-    (each) => each.medias.length === 0 || each.medias.some(isChanged),
-  );
-  const media = positionsOf(medias, before.medias.length, ({ id }) => isChanged(id));
-  const socket = changedPositions(before, state, 'sockets');
+  const medias = new Positions(before.medias.length, state.medias.length);
+  const media = medias.addOf(index.mediaAt, changes.medias).ascending;
+  const lists = streams.ascending;
+  for (const ids of counted) streams.addOf(index.streamAt, ids);
+  const sockets = new Positions(before.sockets.length, state.sockets.length);
+  const socket = sockets
+    .add(changedPositions(before, state, 'sockets'))
+    .add(socketsOf(index, changes.keyed)).ascending;
+  const participant = participants.ascending;
   const map = changedPositions(before, state, 'endpointMaps');
-  const { keyed } = changes;
-  return {
-    socket:
-      keyed.size === 0
-        ? socket
-        : positionsOf(
-            sockets,
-            before.sockets.length,
-            (each, at) =>
-              each !== before.sockets[at] ||
-              keyed.has(index.streams.get(each.streamId)?.mediaId ?? -1),
-          ),
-    stream: counted.every(({ size }) => size === 0)
-      ? stream
-      : positionsOf(
-          streams,
-          before.streams.length,
-          (each) => isChanged(each.mediaId) || isCounted(each.id),
-        ),
-    ...{ 'stream lists': stream, participant: told, 'participant lists': told, told },
+  const groups: ChangedGroups = {
+    ...{ socket, stream: streams.ascending, 'stream lists': lists },
+    ...{ participant, 'participant lists': participant, told: participant },
     ...{ media, 'media lists': media, map, 'map lists': map },
   };
+  return { groups, placesMoved: changes.placesMoved };
+}
+
+/** Positions of the sockets of medias; most often of none. */
+function* socketsOf(index: StoredIndex, medias: ReadonlySet<number>): Generator<number> {
+  if (medias.size === 0) return;
+  const streams = new Set<number>();
+  for (const id of medias)
+    for (const stream of index.medias.get(id)?.streams ?? []) streams.add(stream);
+  const { sockets } = index.state;
+  for (let at = 0; at < sockets.length; at += 1)
+    if (streams.has(sockets[at]?.streamId ?? -1)) yield at;
 }

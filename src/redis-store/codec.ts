@@ -48,10 +48,10 @@ export function encodeNext(
   const index = new StoredIndex(state);
   const given = { index, settings, moment };
   const { secrets } = settings;
-  const basis = `${format} ${moment.offsetMicros} ${secrets?.currentName ?? ''}`;
-  const memory = format === 'bencode' ? null : (before?.of(index, basis, moment.counters) ?? null);
+  const clock = `${moment.offsetMicros} ${secrets?.currentName ?? ''}`;
+  const memory = before?.of(index, format, clock, moment.counters) ?? null;
   if (memory !== null) {
-    const out = new RememberingOutput(memory);
+    const out = new RememberingOutput(memory, before?.roomShare);
     putCall(out, format, given);
     return out.valueOf(state, stored);
   }

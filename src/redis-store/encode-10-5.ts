@@ -51,16 +51,16 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
   });
   eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, subscriptionsDependOn(participant, index), () => [
-      [`other_tags-${at}`, index.stored(index.participantAt, participant.associated)],
-      [`branches-${at}`, index.stored(index.participantAt, participant.branches)],
-      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`other_tags-${at}`, index.list(index.participantAt, participant.associated)],
+      [`branches-${at}`, index.list(index.participantAt, participant.branches)],
+      [`medias-${at}`, index.list(index.mediaAt, participant.medias)],
       [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
       [`subscriptions-${at}`, index.toldByTags(participant).items],
     ]);
   });
 }
 
-/** The participant, what its medias say of others, and the places of those among their participant's medias. */
+/** The participant, what its medias say of others, and the places of medias among those of their participants. */
 const subscriptionsDependOn =
   (participant: Participant, index: StoredIndex): DependsOn =>
   (see) => {
@@ -69,11 +69,8 @@ const subscriptionsDependOn =
       const media = index.medias.get(id);
       see(media?.subscriptions);
       see(media?.ssrcTable);
-      for (const { mediaId } of media?.subscriptions ?? []) {
-        const source = index.participants.get(index.medias.get(mediaId)?.participantId ?? -1);
-        see(source?.medias);
-      }
     }
+    see(index.places);
   };
 
 function mediaObject(media: Media, encoding: Encoding, subscriptionsTold: boolean): Fields {
@@ -109,7 +106,7 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   eachOf(out, 'media lists', state.medias, (media, at) => {
     out.group('media lists', at, onlyOn(media), () => [
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
-      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`maps-${at}`, index.list(index.mapAt, media.endpointMaps)],
       [`payload_types-${at}`, media.codecs.map(codecTextOfFormer)],
     ]);
   });

@@ -22,7 +22,7 @@ import { associatedOf } from './derived.js';
 import { eachOf, onlyOn, type Output } from './encode-output.js';
 import type { Fields } from './fields.js';
 import { extraFields } from './schema.js';
-import { mediaSubscriptions } from './subscriptions.js';
+import { mediaSubscriptionList, mediaSubscriptions } from './subscriptions.js';
 
 const form = percentForm('12.5');
 
@@ -47,11 +47,8 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
   });
   eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, participantDependsOn(participant, index), () => [
-      [
-        `associated_tags-${at}`,
-        index.stored(index.participantAt, associatedOf(participant, index)),
-      ],
-      [`medias-${at}`, index.stored(index.mediaAt, participant.medias)],
+      [`associated_tags-${at}`, index.list(index.participantAt, associatedOf(participant, index))],
+      [`medias-${at}`, index.list(index.mediaAt, participant.medias)],
       [`ssrc_table-${at}`, ssrcTable(form, ssrcsOfParticipant(participant, index))],
     ]);
   });
@@ -67,9 +64,6 @@ function mediaObject(media: Media, encoding: Encoding): Fields {
   return fields;
 }
 
-/** `media/offer_answer/rtcp_only/egress`: without the last part of the current layout. */
-const withoutInject = (item: string): string => item.slice(0, item.lastIndexOf('/'));
-
 function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   const { index } = encoding;
   eachOf(out, 'media', state.medias, (media, at) => {
@@ -77,9 +71,9 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
   });
   eachOf(out, 'media lists', state.medias, (media, at) => {
     out.group('media lists', at, onlyOn(media), () => [
-      [`media-subscriptions-${at}`, mediaSubscriptions(index, media).map(withoutInject)],
+      [`media-subscriptions-${at}`, mediaSubscriptionList(index, media, false)],
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
-      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`maps-${at}`, index.list(index.mapAt, media.endpointMaps)],
       [`payload_types-${at}`, media.codecs.map(codecTextOfFormer)],
     ]);
   });

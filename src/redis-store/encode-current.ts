@@ -20,7 +20,7 @@ import { eachOf, type DependsOn, type Output } from './encode-output.js';
 import { encodePlain, percentEncode } from './percent-encoding.js';
 import type { Fields } from './fields.js';
 import { blockDtmfValues } from './schema.js';
-import { mediaSubscriptions, type StoredIndex } from './subscriptions.js';
+import { mediaSubscriptionList, type StoredIndex } from './subscriptions.js';
 
 const bytesAsTheyAre = (text: string): string => text;
 
@@ -76,10 +76,7 @@ function putParticipants(out: Output, state: CallState, encoding: Encoding): voi
   });
   eachOf(out, 'participant lists', state.participants, (participant, at) => {
     out.group('participant lists', at, participantDependsOn(participant, index), () => [
-      [
-        `associated_tags-${at}`,
-        index.stored(index.participantAt, associatedOf(participant, index)),
-      ],
+      [`associated_tags-${at}`, index.list(index.participantAt, associatedOf(participant, index))],
       [`tag_aliases-${at}`, participant.aliases.map(form.text)],
       [`medias-${at}`, mediasWithHoles(participant, index)],
     ]);
@@ -127,9 +124,9 @@ function putMedias(out: Output, state: CallState, encoding: Encoding): void {
     };
     out.group('media lists', at, on, () => [
       [`ssrc_table-${at}`, ssrcTable(form, tableOf(media, index))],
-      [`media-subscriptions-${at}`, mediaSubscriptions(index, media)],
+      [`media-subscriptions-${at}`, mediaSubscriptionList(index, media)],
       [`streams-${at}`, index.stored(index.streamAt, media.streams)],
-      [`maps-${at}`, index.stored(index.mapAt, media.endpointMaps)],
+      [`maps-${at}`, index.list(index.mapAt, media.endpointMaps)],
       [`payload_types-${at}`, media.codecs.map((codec) => form.text(codecText(codec)))],
     ]);
   });

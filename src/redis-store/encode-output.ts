@@ -5,6 +5,7 @@
  * same. Of other entities a group depends on the members that it is made of, not on the whole: in a call of
  * hundreds of branches the offerer changes with each of them.
  */
+import { ItemList } from './item-list.js';
 import type { Member, Tree } from './schema.js';
 
 /** The groups, in the order in which they are written. */
@@ -16,7 +17,7 @@ export const groupKinds = [
 export type GroupKind = (typeof groupKinds)[number];
 
 /** Names and values. */
-export type Members = readonly (readonly [name: string, value: Member])[];
+export type Members = readonly (readonly [name: string, value: Member | ItemList])[];
 
 /** Tells, one after the other, what a group depends on: objects, numbers, words. */
 export type DependsOn = (see: (value: unknown) => void) => void;
@@ -60,7 +61,8 @@ export abstract class FreshOutput implements Output {
   }
 
   group(_kind: GroupKind, _at: number, _on: DependsOn, make: () => Members): void {
-    for (const [name, value] of make()) this.member(name, value);
+    for (const [name, value] of make())
+      this.member(name, value instanceof ItemList ? value.items : value);
   }
 
   fact(_kind: GroupKind, _at: number, _on: DependsOn, make: () => boolean): boolean {

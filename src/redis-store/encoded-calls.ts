@@ -13,11 +13,17 @@ import {
   type Members,
   type Output,
 } from './encode-output.js';
-import { Fields } from './fields.js';
-import type { Member } from './schema.js';
+import { ItemList, KnownLists } from './item-list.js';
+import type { Member, StoredFormat } from './schema.js';
 import type { StoredCounters } from './store.js';
-import type { StoredIndex } from './subscriptions.js';
-import { ContinuedValue, type NextValue, type ValueReceipt } from './value-edit.js';
+import { AllOfEach, type StoredIndex } from './subscriptions.js';
+import {
+  ContinuedValue,
+  type AddedMember,
+  type NextValue,
+  type ValueReceipt,
+} from './value-edit.js';
+import { bencodeText, jsonText, type ValueText } from './value-text.js';
 
 /** Compares what groups depend on with what they depended on last time, without a list of its own for each. */
 class Comparison {
@@ -58,13 +64,15 @@ class KindMemory {
   readonly on: unknown[][] = [];
   readonly lengths: number[] = [];
   readonly facts: Fact[] = [];
+  /** Positions of those with a list that is or was long. */
+  readonly long = new Set<number>();
   /** Made since the value was put together, by their positions. */
   readonly made = new Map<number, string>();
 
-  /** @returns what the kind grows by. */
-  get growth(): number {
+  /** @param separator length of what comes before a group. @returns what the kind grows by. */
+  growth(separator: number): number {
     let growth = 0;
-    for (const [at, text] of this.made) growth += 1 + text.length - (this.lengths[at] ?? 0);
+    for (const [at, text] of this.made) growth += separator + text.length - (this.lengths[at] ?? 0);
     return growth;
   }
 
@@ -82,13 +90,26 @@ class CallMemory {
   constructor(
     /** Whatever all groups depend on. */
     readonly basis: string,
-  ) {}
+    readonly text: ValueText,
+  ) {
+    this.continued = new ContinuedValue(text);
+    this.lists = new KnownLists(text.item);
+  }
 
   state: CallState | null = null;
   /** As it was put together last, and how long its beginning is that belongs to no group. */
   value: Buffer = Buffer.alloc(0);
   headLength = 0;
-  readonly continued = new ContinuedValue();
+  /** Where its groups begin; null: nobody has asked yet. */
+  starts: ReadonlyMap<GroupKind, readonly number[]> | null = null;
+  /** Bytes of it that are used; behind them is room, and its end. */
+  used = 0;
+  readonly continued: ContinuedValue;
+  readonly lists: KnownLists;
+  /** `StoredIndex.places`, `allTold` and `named`, from state to state. */
+  places = 0;
+  readonly allTold = new AllOfEach();
+  readonly named = new AllOfEach();
   /** Streams of which it says more than their state does: counters. */
   counted: ReadonlySet<number> = new Set();
   /** Positions of what may have to be written anew; null: of all. */
@@ -102,14 +123,36 @@ class CallMemory {
     return memory;
   }
 
+  /** Where a group is in the value that was put together last; null: it is not there. */
+  groupOf(kind: GroupKind, at: number): { readonly bytes: Buffer; readonly start: number } | null {
+    this.starts ??= this.#placed();
+    const start = this.starts.get(kind)?.[at];
+    const length = this.of(kind).lengths[at];
+    if (start === undefined || length === undefined) return null;
+    return { bytes: this.value.subarray(start, start + length), start };
+  }
+
+  #placed(): ReadonlyMap<GroupKind, readonly number[]> {
+    const starts = new Map<GroupKind, readonly number[]>();
+    let start = this.headLength;
+    for (const [kind, { lengths }] of this.#kinds) {
+      const placed: number[] = [];
+      for (const length of lengths) {
+        placed.push(start);
+        start += length;
+      }
+      starts.set(kind, placed);
+    }
+    return starts;
+  }
+
   /** In the order in which they are written. */
   *inOrder(): Generator<KindMemory> {
     for (const [, memory] of this.#kinds) yield memory;
   }
 }
 
-const comma = 0x2c;
-const closing = 0x7d;
+const blank = 0x20;
 
 /** A value from the one before it: what was made anew, and between that the bytes that stay. */
 class Splice {
@@ -120,13 +163,20 @@ class Splice {
   #start: number;
   #from: number;
 
-  /** @param start of the groups in `before`. */
-  constructor(before: Buffer, start: number, head: string, growth: number) {
+  /** @param start of the groups in `before`, `end` of what is used of it. @param room at its end, for more. */
+  constructor(
+    before: Buffer,
+    { start, end }: { readonly start: number; readonly end: number },
+    head: string,
+    growth: number,
+    readonly text: ValueText,
+    roomFor: (used: number) => number,
+  ) {
     this.#before = before;
     this.#start = start;
     this.#from = start;
-    const groups = Math.max(0, before.length - start - 1);
-    this.value = Buffer.allocUnsafeSlow(head.length + groups + growth + 1);
+    const used = head.length + Math.max(0, end - start) + growth;
+    this.value = Buffer.allocUnsafeSlow(used + roomFor(used) + 1);
     this.#to = this.value.write(head, 0, 'latin1');
   }
 
@@ -136,11 +186,12 @@ class Splice {
     for (const [next, text] of memory.inOrder()) {
       for (; at < next; at += 1) this.#from += lengths[at] ?? 0;
       this.#stay();
-      this.value[this.#to] = comma;
-      this.#to += 1 + this.value.write(text, this.#to + 1, 'latin1');
+      const { separator } = this.text;
+      this.#to += this.value.write(separator, this.#to, 'latin1');
+      this.#to += this.value.write(text, this.#to, 'latin1');
       this.#from += lengths[at] ?? 0;
       this.#start = this.#from;
-      lengths[at] = 1 + text.length;
+      lengths[at] = separator.length + text.length;
       at += 1;
     }
     for (; at < lengths.length; at += 1) this.#from += lengths[at] ?? 0;
@@ -151,30 +202,41 @@ class Splice {
       this.#to += this.#before.copy(this.value, this.#to, this.#start, this.#from);
   }
 
-  end(): Buffer {
+  /** @returns how much of the value is used. */
+  end(): number {
     this.#stay();
-    this.value[this.#to] = closing;
-    return this.value;
+    const end = this.value.length - 1;
+    this.value.fill(blank, this.#to, end);
+    this.value.write(this.text.closing, end, 'latin1');
+    return this.#to;
   }
 }
 
 /**
- * The value as JSON, from what is remembered as far as it holds; each character is a byte. Something that is no group's
+ * The value, from what is remembered as far as it holds; each character is a byte. Something that is no group's
  * comes first. What has not changed is not looked at.
  */
 export class RememberingOutput implements Output {
   readonly #memory: CallMemory;
   #head = '';
   /** Made now. */
-  readonly #texts: string[] = [];
+  readonly #added: AddedMember[] = [];
+  readonly #heads: AddedMember[] = [];
 
-  constructor(memory: CallMemory) {
+  readonly #roomShare: number;
+
+  /** @param roomShare of a value that is written whole, for what will be added. */
+  constructor(memory: CallMemory, roomShare = 0) {
     this.#memory = memory;
+    this.#roomShare = roomShare;
     memory.isWhole = false;
   }
 
   member(name: string, value: Member): void {
-    this.#head += `${this.#head === '' ? '' : ','}${textOf([[name, value]])}`;
+    const { text: as } = this.#memory;
+    const text = as.key(name) + as.value(value);
+    this.#head += `${this.#head === '' ? '' : as.separator}${text}`;
+    this.#heads.push({ name, text, kind: null, at: 0 });
   }
 
   each(kind: GroupKind, count: number, visit: (at: number) => void): void {
@@ -192,9 +254,30 @@ export class RememberingOutput implements Output {
     const seen = known ?? (memory.on[at] = []);
     const isSame = comparison.isSame(seen, on);
     if (isSame && known !== undefined) return;
-    const text = textOf(make());
-    memory.made.set(at, text);
-    this.#texts.push(text);
+    memory.made.set(at, this.#textOf(kind, at, make()));
+  }
+
+  /** The members of a group; those that are others than before are to be added to the value. */
+  #textOf(kind: GroupKind, at: number, members: Members): string {
+    const { text: as, lists } = this.#memory;
+    const { long } = this.#memory.of(kind);
+    let all = '';
+    for (const [name, value] of members) {
+      let text = as.key(name);
+      let isSame = false;
+      if (value instanceof ItemList) {
+        const list = lists.bodyOf(name, value);
+        ({ isSame } = list);
+        long.add(at);
+        text += as.list(list.body);
+      } else {
+        if (long.has(at)) lists.forget(name);
+        text += as.value(value);
+      }
+      all += `${all === '' ? '' : as.separator}${text}`;
+      if (!isSame) this.#added.push({ name, text, kind, at });
+    }
+    return all;
   }
 
   fact(kind: GroupKind, at: number, on: DependsOn, make: () => boolean): boolean {
@@ -218,49 +301,28 @@ export class RememberingOutput implements Output {
     const memory = this.#memory;
     memory.state = state;
     memory.isWhole = true;
-    const members = this.#texts.length === 0 ? this.#head : [...this.#texts, this.#head].join(',');
-    const added = memory.continued.add(stored, members);
+    const added = memory.continued.add(stored, [...this.#added, ...this.#heads], (kind, at) =>
+      memory.groupOf(kind, at),
+    );
     if (added !== null) return added;
-    const head = `{${this.#head}`;
+    const { text } = memory;
+    const head = `${text.opening}${this.#head}`;
     let growth = 0;
-    for (const kind of memory.inOrder()) growth += kind.growth;
-    const splice = new Splice(memory.value, memory.headLength, head, growth);
+    for (const kind of memory.inOrder()) growth += kind.growth(text.separator.length);
+    const { headLength: start, used: end, continued } = memory;
+    const splice = new Splice(memory.value, { start, end }, head, growth, text, (used) =>
+      continued.roomFor(used, this.#roomShare),
+    );
     for (const kind of memory.inOrder()) {
       splice.groups(kind);
       kind.made.clear();
     }
-    memory.value = splice.end();
+    memory.used = splice.end();
+    memory.value = splice.value;
     memory.headLength = head.length;
-    return memory.continued.begin(memory.value, head.length);
+    memory.starts = null;
+    return memory.continued.begin(memory.value, memory.used, head.length);
   }
-}
-
-/** What JSON writes otherwise (RFC 8259 §7). */
-const escaped = /["\\\x00-\x1f]/;
-/** As JSON.stringify writes it. */
-const quoted = (text: string): string => (escaped.test(text) ? JSON.stringify(text) : `"${text}"`);
-
-const isTexts = (list: readonly string[] | readonly Fields[]): list is readonly string[] =>
-  typeof list[0] === 'string';
-
-function jsonOf(value: Member): string {
-  if (value instanceof Fields) return jsonOfFields(value);
-  return isTexts(value) ? JSON.stringify(value) : `[${value.map(jsonOfFields).join(',')}]`;
-}
-
-function jsonOfFields({ names, values }: Fields): string {
-  let text = '{';
-  for (let at = 0; at < names.length; at += 1)
-    text += `${at === 0 ? '' : ','}${quoted(names[at] ?? '')}:${quoted(values[at] ?? '')}`;
-  return `${text}}`;
-}
-
-function textOf(members: Members): string {
-  let text = '';
-  for (const [name, value] of members) {
-    text += `${text === '' ? '' : ','}"${name}":${jsonOf(value)}`;
-  }
-  return text;
 }
 
 const kinds = ['participants', 'medias', 'streams', 'sockets', 'endpointMaps'] as const;
@@ -278,20 +340,25 @@ export class EncodedCalls {
   /** The one written last is the last. */
   readonly #calls = new Map<string, CallMemory>();
 
+  /** @param roomShare how much room a value that is written whole has for what will be added, as a part of it. */
+  constructor(readonly roomShare = 0) {}
+
   /** Whether what was written of such a call is kept in mind. */
   static remembers({ medias }: CallState): boolean {
     return medias.length >= leastMedias;
   }
 
   /**
-   * @param basis format and clock. @param counters of streams, by their ids.
+   * @param clock what is written of times and secrets depends on it. @param counters of streams, by their ids.
    * @returns null for a call that is not worth it.
    */
   of(
     index: StoredIndex,
-    basis: string,
+    format: StoredFormat,
+    clock: string,
     counters: ReadonlyMap<number, StoredCounters>,
   ): CallMemory | null {
+    const basis = `${format} ${clock}`;
     const { callId } = index.state;
     const known = this.#calls.get(callId);
     this.#calls.delete(callId);
@@ -301,10 +368,18 @@ export class EncodedCalls {
       known.isWhole &&
       known.state !== null &&
       allKeepPlaces(known.state, index.state);
-    const memory = goesOn ? known : new CallMemory(basis);
+    const text = format === 'bencode' ? bencodeText : jsonText;
+    const memory = goesOn ? known : new CallMemory(basis, text);
     const counted = new Set(counters.keys());
-    memory.changed =
-      memory.state === null ? null : changedGroups(memory.state, index, [memory.counted, counted]);
+    memory.changed = null;
+    if (memory.state !== null) {
+      const changed = changedGroups(memory.state, index, [memory.counted, counted]);
+      memory.changed = changed.groups;
+      if (changed.placesMoved) memory.places += 1;
+    }
+    index.places = memory.places;
+    index.allTold = memory.allTold;
+    index.named = memory.named;
     memory.counted = counted;
     this.#calls.set(callId, memory);
     forgetOldest(this.#calls, maxCalls);

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { reasonOf } from './errors.js';
 import type { StoreLog } from './log.js';
 import type { AskCommand, SendCommand } from './send-command.js';
-import type { ValueEdit } from './value-edit.js';
+import { spoiltByte, type ValueEdit } from './value-edit.js';
 
 /** A hash, so that no reader of rtpengine's keys takes it for a call. */
 export const fenceKey = 'rtprelay:fence';
@@ -45,19 +45,22 @@ if entry then mark() end
 redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
 return false`,
   /**
-   * Further ARGV: length of the value that has to be there, length of its beginning and of its end, their digest, what
-   * comes in place of its last byte, life time in seconds. Followers of the database read a call at `set`, and some at
-   * nothing else: they are told so, and see it when the script is over.
+   * Further ARGV: length of the value that has to be there, length of its beginning and of what is before the place of
+   * the edit, their digest, that place, what comes there, life time in seconds, and the places of bytes that become one
+   * that no name begins with. Followers of the database read a call at `set`, and some at nothing else: they are told
+   * so, and see it when the script is over.
    */
   extend: `${compare}
 local length = tonumber(ARGV[3])
 if redis.call('STRLEN', KEYS[1]) ~= length then return 'other' end
-local ends = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1) .. redis.call('GETRANGE', KEYS[1], -ARGV[5], -1)
+local at = tonumber(ARGV[7])
+local ends = redis.call('GETRANGE', KEYS[1], 0, ARGV[4] - 1) .. redis.call('GETRANGE', KEYS[1], at - ARGV[5], at - 1)
 if redis.sha1hex(ends) ~= ARGV[6] then return 'other' end
 redis.call('PUBLISH', '__keyspace@' .. ARGV[2] .. '__:' .. KEYS[1], 'set')
 if entry then mark() end
-redis.call('SETRANGE', KEYS[1], length - 1, ARGV[7])
-redis.call('EXPIRE', KEYS[1], ARGV[8])
+redis.call('SETRANGE', KEYS[1], at, ARGV[8])
+for place in string.gmatch(ARGV[10], '%d+') do redis.call('SETRANGE', KEYS[1], place, '${spoiltByte}') end
+redis.call('EXPIRE', KEYS[1], ARGV[9])
 return false`,
   delete: `${compare}
 redis.call('DEL', KEYS[1])
@@ -151,19 +154,26 @@ export class Fence {
 
   /**
    * Adds to the value of a call of `mine`, as `set` otherwise. 'other': not that value is there, or it may not be
-   * continued; nothing was changed.
+   * continued; nothing was changed. null: it is done already.
    */
-  async extend(
+  extend(
     key: Buffer,
-    { before, bytes }: ValueEdit,
+    { before, at, bytes, spoilt }: ValueEdit,
     expiresSeconds: number,
     mine: Holder,
-  ): Promise<Holder | null | 'other'> {
-    if (!this.#scripts || !this.#extends) return 'other';
+  ): null | Promise<Holder | null | 'other'> {
+    if (!this.#scripts || !this.#extends) return Promise.resolve('other');
     const { length, head, tail, digest } = before;
-    const words = [length, head, tail, digest, bytes, expiresSeconds] as const;
+    const places = spoilt.join(' ');
+    const words = [length, head, tail, digest, at, bytes, expiresSeconds, places] as const;
+    const given = [2, key, fenceKey, mine.epoch, mine.database, ...words] as const;
+    const reply = this.#ask('EVALSHA', digests.extend, ...given);
+    return reply === null ? null : this.#extended(reply, given);
+  }
+
+  async #extended(answer: unknown, given: readonly Argument[]): Promise<Holder | null | 'other'> {
     try {
-      const reply = await this.#evaluate('extend', key, mine, words);
+      const reply = await this.#orByText('extend', answer, given);
       if (Buffer.isBuffer(reply) && reply.toString('latin1') === 'other') return 'other';
       return holderOf(reply);
     } catch (error) {
@@ -245,8 +255,13 @@ export class Fence {
     more: readonly Argument[],
   ): Promise<unknown> {
     const words = [2, key, fenceKey, mine.epoch, mine.database, ...more] as const;
+    return this.#orByText(name, this.#send('EVALSHA', digests[name], ...words), words);
+  }
+
+  /** The reply to a script that was named by its digest; where Redis does not know it, to its text. */
+  async #orByText(name: ScriptName, reply: unknown, words: readonly Argument[]): Promise<unknown> {
     try {
-      return await this.#send('EVALSHA', digests[name], ...words);
+      return await reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
     }

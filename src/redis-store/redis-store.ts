@@ -39,6 +39,8 @@ const batchSize = 32;
 const retryMs = 1000;
 /** For what is queued when the store is closed. */
 const closeTimeoutMs = 2000;
+/** Of the value of a large call: room for what commands add before it is written whole again. */
+const roomShare = 1 / 4;
 /** setInterval's limit. */
 const maxTimerMs = 0x7fff_ffff;
 
@@ -57,7 +59,7 @@ export class RedisStore implements CallStore {
   readonly #known = new Map<string, number>();
   readonly #fence: Fence;
   readonly #removed = new RemovedLately();
-  readonly #encoded = new EncodedCalls();
+  readonly #encoded = new EncodedCalls(roomShare);
   /** Of large calls the value that the database is known to have. */
   readonly #stored = new Map<string, ValueReceipt>();
   #replicaWait: ReplicaWait | null;
@@ -469,20 +471,31 @@ export class RedisStore implements CallStore {
     });
   }
 
-  async #extend(
+  #extend(
     state: CallState,
     edit: ValueEdit,
     receipt: ValueReceipt | null,
     mine: Holder,
     written: boolean,
-  ): Promise<Holder | null> {
+  ): Promise<Holder | null> | null {
     const { callId } = state;
     const { expiresSeconds } = this.#options;
-    const outcome = await this.#fence.extend(keyOf(callId), edit, expiresSeconds, mine);
-    if (outcome !== 'other') {
+    const keep = (): void => {
       if (receipt !== null) this.#stored.set(callId, receipt);
-      return outcome;
+    };
+    const holder = this.#fence.extend(keyOf(callId), edit, expiresSeconds, mine);
+    if (holder === null) {
+      keep();
+      return null;
     }
+    return holder.then((outcome) => {
+      if (outcome === 'other') return this.#putWhole(state, mine, written);
+      keep();
+      return outcome;
+    });
+  }
+
+  #putWhole(state: CallState, mine: Holder, written: boolean): Promise<Holder | null> | null {
     const whole = this.#encode(state, null);
     return whole === null ? null : this.#put(state, whole, mine, written);
   }

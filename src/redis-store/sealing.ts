@@ -7,6 +7,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import type { GroupKind, Members, Output, DependsOn } from './encode-output.js';
 import { RestoreError } from './errors.js';
 import { Fields } from './fields.js';
+import type { ItemList } from './item-list.js';
 import { extraFields, type Member, type Secrets } from './schema.js';
 
 /** A key of the key file. */
@@ -38,8 +39,6 @@ function keyOfCall({ key }: SealingKey, callId: string): Buffer {
 
 const boundTo = (callId: string, member: string): Buffer =>
   Buffer.from(`${callId}\0${member}`, 'latin1');
-
-const isFields = (member: Member): member is Fields => member instanceof Fields;
 
 /** Thread: control. */
 export class SecretBox implements Secrets {
@@ -146,7 +145,7 @@ export class SealingOutput implements Output {
     this.to.each(kind, count, visit);
   }
 
-  #sealed(name: string, value: Member): Member {
-    return isFields(value) ? this.secrets.sealed(this.callId, name, value) : value;
+  #sealed<Value extends Member | ItemList>(name: string, value: Value): Value | Fields {
+    return value instanceof Fields ? this.secrets.sealed(this.callId, name, value) : value;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { ById, CallIndex } from '../media/call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from '../media/call-state.js';
+import { ItemList, itemsOf } from './item-list.js';
 
 const bit = (value: boolean): string => (value ? '1' : '0');
 
@@ -34,6 +35,12 @@ export class StoredIndex extends CallIndex {
   readonly socketAt: Positions;
   readonly mapAt: Positions;
   readonly #told = new Map<number, ToldByTags>();
+  /** Another number when medias of a participant that was there before have other places among those of it. */
+  places = 0;
+  /** Of participants whose subscriptions are all told by tags. */
+  allTold = new AllOfEach();
+  /** Of participants whose subscriptions name each media once. */
+  named = new AllOfEach();
 
   constructor(state: CallState) {
     super(state);
@@ -55,23 +62,26 @@ export class StoredIndex extends CallIndex {
   }
 
   /** Stored ids of `ids`; those that no longer exist are left out. */
-  stored(positions: Positions, ids: readonly number[]): string[] {
-    const list: string[] = [];
-    for (const id of ids) {
+  stored(positions: Positions, ids: readonly number[]): readonly string[] {
+    return itemsOf(this.list(positions, ids));
+  }
+
+  /** The same as a list that may be long. */
+  list(positions: Positions, ids: readonly number[]): readonly string[] | ItemList {
+    return ItemList.of(ids, (id) => {
       const at = positions.get(id);
-      if (at !== undefined) list.push(String(at));
-    }
-    return list;
+      return at === undefined ? null : String(at);
+    });
   }
 
   /** Stored ids of the streams that get what `stream` receives (`rtp_sinks-N`, `rtcp_sinks-N`). */
-  sinksOf(stream: Stream): { rtp: string[]; rtcp: string[] } {
+  sinksOf(stream: Stream): { rtp: readonly string[]; rtcp: readonly string[] } {
     const { rtp, rtcp } = this.targetsOf(stream, true);
     const storesRtcp = stream.component === 2 || stream.flags.has('rtcp');
     return { rtp: this.#positionsOf(rtp), rtcp: storesRtcp ? this.#positionsOf(rtcp) : [] };
   }
 
-  #positionsOf(streams: readonly Stream[]): string[] {
+  #positionsOf(streams: readonly Stream[]): readonly string[] {
     return this.stored(
       this.streamAt,
       streams.map(({ id }) => id),
@@ -80,15 +90,21 @@ export class StoredIndex extends CallIndex {
 }
 
 /** Items of `media-subscriptions-N`. */
-export function mediaSubscriptions(index: StoredIndex, media: Media): string[] {
-  const items: string[] = [];
-  for (const subscription of media.subscriptions) {
+export const mediaSubscriptions = (index: StoredIndex, media: Media): readonly string[] =>
+  itemsOf(mediaSubscriptionList(index, media));
+
+/** The same, as a list that may be long. @param withInject the last part of them. */
+export const mediaSubscriptionList = (
+  index: StoredIndex,
+  { subscriptions }: Media,
+  withInject = true,
+): readonly string[] | ItemList =>
+  ItemList.of(subscriptions, (subscription) => {
     const at = index.mediaAt.get(subscription.mediaId);
-    if (at === undefined) continue;
-    items.push(`${at}/${attributesOf(subscription)}/${bit(subscription.inject)}`);
-  }
-  return items;
-}
+    if (at === undefined) return null;
+    const text = `${at}/${attributesOf(subscription)}`;
+    return withInject ? `${text}/${bit(subscription.inject)}` : text;
+  });
 
 /** One item of `subscriptions-N`. */
 interface TagItem {
@@ -119,7 +135,7 @@ function tagItems(index: StoredIndex, participant: Participant): ReadonlyMap<str
 /** What is written of the subscriptions of one participant by tag. */
 export interface ToldByTags {
   /** `subscriptions-N` */
-  readonly items: readonly string[];
+  readonly items: readonly string[] | ItemList;
   /**
    * Whether a reader of them would give the medias of the participant exactly the subscriptions that they
    * have; else they need the additional field.
@@ -128,6 +144,68 @@ export interface ToldByTags {
 }
 
 function toldByTags(index: StoredIndex, participant: Participant): ToldByTags {
+  return toldOfOne(index, participant) ?? toldOfMany(index, participant);
+}
+
+/** The participant whose one media hears others; null: it is not so simple. */
+function toldOfOne(
+  index: StoredIndex,
+  { id, medias: [only, another] }: Participant,
+): ToldByTags | null {
+  const subscriptions = index.medias.get(only ?? -1)?.subscriptions ?? [];
+  if (another !== undefined || subscriptions.length < 2) return null;
+  const isFirst = ({ mediaId }: Subscription, at: number): boolean =>
+    subscriptions.findLastIndex((each) => each.mediaId === mediaId) === at;
+  if (!index.named.isSo(id, subscriptions, 0, isFirst)) return null;
+  const tagOf = ({ mediaId }: Subscription): number | undefined => {
+    const source = index.participants.get(index.medias.get(mediaId)?.participantId ?? -1);
+    // With another one before it its place cannot be told.
+    return source?.medias[0] === mediaId ? index.participantAt.get(source.id) : undefined;
+  };
+  const textOf = (subscription: Subscription): string | null => {
+    const tag = tagOf(subscription);
+    return tag === undefined ? null : `${tag}/0/${attributesOf(subscription)}`;
+  };
+  const isTold = (subscription: Subscription): boolean =>
+    !subscription.inject && tagOf(subscription) !== undefined;
+  return {
+    items: ItemList.of(subscriptions, textOf, index.places),
+    isAll: index.allTold.isSo(id, subscriptions, index.places, isTold),
+  };
+}
+
+/** Whether something holds for all items of a list that goes on: those that are new are asked. */
+export class AllOfEach {
+  readonly #known = new Map<
+    number,
+    { readonly list: readonly unknown[]; readonly version: number }
+  >();
+
+  /** @param id of whose list it is. @param version another number where what held may not hold. */
+  isSo<Item>(
+    id: number,
+    list: readonly Item[],
+    version: number,
+    holds: (item: Item, at: number) => boolean,
+  ): boolean {
+    const known = this.#known.get(id);
+    const before = known?.version === version ? known.list : [];
+    const least = Math.min(before.length, list.length);
+    let same = 0;
+    while (same < least && before[before.length - 1 - same] === list[list.length - 1 - same])
+      same += 1;
+    for (let at = 0; at < list.length - same; at += 1) {
+      const item = list[at];
+      if (item !== undefined && holds(item, at)) continue;
+      this.#known.delete(id);
+      return false;
+    }
+    this.#known.set(id, { list, version });
+    return true;
+  }
+}
+
+function toldOfMany(index: StoredIndex, participant: Participant): ToldByTags {
   const items = tagItems(index, participant);
   const isAll = participant.medias.every((mediaId, position) => {
     const wanted = index.medias.get(mediaId)?.subscriptions ?? [];

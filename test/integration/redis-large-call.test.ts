@@ -18,6 +18,7 @@ import { until } from '../support/wait.js';
 
 const readers: readonly (readonly [DaemonKind, string, boolean])[] = [
   ['rtprelayd', 'JSON', true],
+  ['rtprelayd', 'bencode', true],
   ['rtpengine', 'JSON-10.5', rtpengineInstalled],
   ['rtpengine-12.5', 'JSON-12.5', rtpengine125Command() !== null],
 ];
@@ -164,7 +165,7 @@ describe('a call of many branches in Redis', function () {
   });
 
   for (const [reader, format, there] of readers) {
-    it(`is restored by ${reader} with all its branches, and has media`, async function () {
+    it(`is restored by ${reader} with all its branches, and has media (${format})`, async function () {
       if (!there) this.skip();
       const [ng, own] = await start('rtprelayd', [
         ...[`--redis=${redis.url()}`, `--redis-format=${format}`],
@@ -188,7 +189,7 @@ describe('a call of many branches in Redis', function () {
       }, 'both phones to be heard');
     });
 
-    it(`is followed by ${reader}, branch by branch`, async function () {
+    it(`is followed by ${reader}, branch by branch (${format})`, async function () {
       if (!there) this.skip();
       const options = [`--redis=${redis.url(1)}`, '--subscribe-keyspace=0'];
       // Of another machine: its ports have the same numbers.
