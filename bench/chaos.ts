@@ -22,11 +22,11 @@ for (let seed = first; seed < first + positive('runs', given.runs); seed += 1) {
     boundMs: positive('bound', given.bound),
     say: (line) => console.log(`  ${line}`),
   });
-  const { problems, sent, lost, duplicates, longestGapMs, memoryMb } = report;
+  const { problems, sent, lost, duplicates, longestGapMs, slowness, memoryMb } = report;
   const [before, after] = memoryMb.map((each) => each.toFixed(0));
   console.log(
     `seed ${seed}: lost ${lost} of ${sent}, twice ${duplicates}, longest gap ${longestGapMs.toFixed(0)} ms, ` +
-      `memory ${before ?? ''} to ${after ?? ''} MB, ${problems.length} problems`,
+      `at worst ${slowness.toFixed(1)} times slower, memory ${before ?? ''} to ${after ?? ''} MB, ${problems.length} problems`,
   );
   for (const problem of problems) console.log(`  ${problem}`);
   failed ||= problems.length > 0;

@@ -6,11 +6,13 @@ import { clockCanBeStepped } from '../../test/support/stepped-clock.js';
 import { speech } from '../failover/audio.js';
 import { Cluster, type Node } from '../failover/cluster.js';
 import { monotonicMicros } from '../failover/clock.js';
-import { MediaLoad, type MediaResult } from '../failover/load.js';
+import { MediaLoad } from '../failover/load.js';
 import { hubAddress } from '../failover/names.js';
 import { faults, type Fault, type Scene } from './faults.js';
+import { heard } from './heard.js';
 import { Random } from './random.js';
 import { Signaller } from './signaller.js';
+import { Yardstick } from './yardstick.js';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -23,7 +25,7 @@ export interface ChaosOptions {
   readonly nodes: 1 | 2;
   /** Between two faults, ms, at most; the least is a quarter of it. */
   readonly pauseMs: number;
-  /** A stream is heard again within that time, ms. */
+  /** A stream is heard again within that time, ms; where the processors are busy, so much later as they are slower. */
   readonly boundMs: number;
   readonly say: (line: string) => void;
 }
@@ -35,6 +37,8 @@ export interface ChaosReport {
   readonly lost: number;
   readonly duplicates: number;
   readonly longestGapMs: number;
+  /** How many times longer than on an idle processor work took at worst. */
+  readonly slowness: number;
   /** Resident memory of the largest process, MB: in the first third of the run, and in the last. */
   readonly memoryMb: readonly [number, number];
 }
@@ -42,7 +46,6 @@ export interface ChaosReport {
 /** Media flows for so long before the first fault, and after the last. */
 const settleMs = 3000;
 const firstPort = 10_000;
-const silentMicros = 1_000_000;
 /** For what faults wait for. */
 const waitingSeconds = 20;
 /** A process that has been started anew is of another size. */
@@ -80,31 +83,6 @@ class Memory {
     const third = Math.ceil(this.#samples.length / 3);
     return [Math.max(...this.#samples.slice(0, third)), Math.max(...this.#samples.slice(-third))];
   }
-}
-
-/** The longest pause of each stream, and the streams that are silent in the end. */
-function heard({ streams }: MediaResult, boundMs: number, endMicros: number): [number, string[]] {
-  const problems: string[] = [];
-  let longest = 0;
-  streams.forEach(({ arrived }, stream) => {
-    let previous = 0;
-    let [gap, at] = [0, 0];
-    for (const moment of [...arrived.filter((each) => each >= 0), endMicros].sort(
-      (a, b) => a - b,
-    )) {
-      if (moment - previous > gap) [gap, at] = [moment - previous, previous];
-      previous = moment;
-    }
-    longest = Math.max(longest, gap / 1000);
-    const call = `load-${stream >> 1}, ${stream % 2 === 0 ? 'a' : 'b'}`;
-    if (!arrived.some((moment) => moment > endMicros - silentMicros))
-      problems.push(`${call}: silent in the end`);
-    if (gap / 1000 <= boundMs) return;
-    problems.push(
-      `${call}: not heard for ${Math.round(gap / 1000)} ms from ${(at / 1e6).toFixed(2)} s on`,
-    );
-  });
-  return [longest, problems];
 }
 
 async function play(scene: Scene, options: ChaosOptions, started: number): Promise<string[]> {
@@ -178,6 +156,7 @@ async function inCluster(cluster: Cluster, options: ChaosOptions): Promise<Chaos
   const scene: Scene = { cluster, random: new Random(seed), calls, owner: cluster.one, ask };
   ask(scene.owner);
   const memory = new Memory(cluster.nodes);
+  const yardstick = new Yardstick();
   try {
     await delay(settleMs);
     const problems = await play(scene, options, started);
@@ -190,15 +169,20 @@ async function inCluster(cluster: Cluster, options: ChaosOptions): Promise<Chaos
       );
     const media = await load.result();
     const { sent, received, duplicates, strange } = media.report;
-    const [longestGapMs, silent] = heard(media, boundMs, total * 1e6);
+    const start = media.report.startedMonotonicMicros;
+    const slowness = (from: number, to: number): number =>
+      yardstick.slowness(start + from, start + to);
+    const end = total * 1e6;
+    const [longestGapMs, silent] = heard(media.streams, boundMs, end, slowness);
     problems.push(...silent);
     if (strange > 0) problems.push(`${strange} packets came to a wrong party`);
     return {
       ...{ faults: faults.length, problems, sent, lost: sent - received, duplicates },
-      ...{ longestGapMs, memoryMb: used },
+      ...{ longestGapMs, memoryMb: used, slowness: slowness(0, end) },
     };
   } finally {
     memory.stop();
+    yardstick.stop();
     if (process.env['CHAOS_LOG'] !== undefined)
       writeFileSync(
         process.env['CHAOS_LOG'],
