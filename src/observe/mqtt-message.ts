@@ -11,6 +11,7 @@ import type {
 import type { CallStatistics, MosEntry, StreamStatistics } from '../media/relay.js';
 import { isDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 import type { Counters } from './counters.js';
+import type { InterfaceIntervals } from './interface-intervals.js';
 import { sourcesIn, type Source, type SourcesOf } from './sources.js';
 import { statisticsDictionary, statisticsSections, type Gauges } from './statistics.js';
 
@@ -28,6 +29,7 @@ export interface PublishContext {
   /** `nowMicros` minus the clock of the calls' moments. */
   readonly offsetMicros: number;
   readonly localAddressOf: (socket: LocalSocket) => string;
+  readonly intervals: InterfaceIntervals;
   /** What a call had counted when it was published last; null: it was not. */
   readonly before: (callId: string) => CountedCall | null;
 }
@@ -76,7 +78,9 @@ export function globalMessage(
     mos: sections.mos,
     voip_metrics: sections.voip_metrics,
     controlstatistics: sections.controlstatistics,
-    interfaces: sections.interfaces.map((entry) => jsonOf(entry)),
+    interfaces: context.intervals
+      .next(sections.interfaces, context.nowMicros)
+      .map((entry) => jsonOf(entry)),
     transcoders: [],
     ...(calls === null ? {} : { calls }),
   };

@@ -45,7 +45,7 @@ export interface Gauges {
 type Numbers = Record<string, number>;
 
 /** `name`, `address`, numbers, and what has numbers: `ports`, `voip_metrics`, `ingress`, `egress`. */
-type InterfaceEntry = ReadonlyMap<string, string | number | ReadonlyMap<string, number>>;
+export type InterfaceEntry = ReadonlyMap<string, string | number | ReadonlyMap<string, number>>;
 
 /** As numbers, which `list jsonstats` shows: seconds for durations, percent for shares. */
 export interface StatisticsSections {
@@ -62,7 +62,7 @@ export interface StatisticsSections {
   readonly transcoders: readonly NgDictionary[];
 }
 
-const deviation = (sum: number, sum2: number, count: number): number => {
+export const deviation = (sum: number, sum2: number, count: number): number => {
   if (count === 0) return 0;
   const mean = sum / count;
   return Math.sqrt(Math.max(0, sum2 / count - mean * mean));

@@ -14,6 +14,7 @@ import {
   type PublishContext,
   type PublishedCall,
 } from '../../observe/mqtt-message.js';
+import { InterfaceIntervals } from '../../observe/interface-intervals.js';
 import { printableJson } from '../../observe/printable.js';
 import type { ReadGauges } from '../../observe/statistics.js';
 import { OutgoingLimit } from './outgoing-limit.js';
@@ -60,6 +61,7 @@ export class MqttExport {
   readonly #client: MqttClient;
   readonly #timer: NodeJS.Timeout;
   #before = new Map<string, CountedCall>();
+  readonly #intervals = new InterfaceIntervals();
   readonly #outgoing: OutgoingLimit;
   #isDown = false;
   #publishing = false;
@@ -117,7 +119,7 @@ export class MqttExport {
     const nowMicros = gauges().nowMicros + offset;
     const known = this.#before;
     const context: PublishContext = {
-      ...{ nowMicros, offsetMicros: offset, localAddressOf },
+      ...{ nowMicros, offsetMicros: offset, localAddressOf, intervals: this.#intervals },
       before: (callId) => known.get(callId) ?? null,
     };
     const next = new Map<string, CountedCall>();
