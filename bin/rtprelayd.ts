@@ -85,8 +85,20 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
       .finally(() => process.exit());
   };
   const onDrained = (): void => stop();
+  const beforeReady = (goesOn: boolean): void => {
+    if (config.pidfile === null) return;
+    let problem: string | null;
+    try {
+      problem = writePidfile(config.pidfile, ownPid);
+    } catch (error) {
+      // The calls of the process before are worth more than the file.
+      if (!goesOn || !(error instanceof ConfigError)) throw error;
+      problem = error.message;
+    }
+    if (problem !== null) log.warning('core', problem);
+  };
   const daemon = new Daemon({
-    ...{ config, source, log, version, clock, onDrained, serviceManager, member },
+    ...{ config, source, log, version, clock, onDrained, beforeReady, serviceManager, member },
     openLog: (wanted) => createSink(wanted, logEnvironment),
     hasStderr: () => !background || logsToStderr(config.log),
   });
@@ -112,10 +124,6 @@ async function run(config: Config, source: ConfigSource): Promise<void> {
   process.on('SIGUSR2', () => log.shiftAllLevels(1));
   await daemon.start();
   optimiseSooner(process.env);
-  if (config.pidfile !== null) {
-    const problem = writePidfile(config.pidfile, ownPid);
-    if (problem !== null) log.warning('core', problem);
-  }
   log.info('core', `Startup complete, version ${version}`);
   reportReady(logsToStderr(config.log));
 }

@@ -45,6 +45,8 @@ export interface DaemonEnvironment {
   readonly clock: SteadyClock;
   /** The node has been drained: it is to be stopped. */
   readonly onDrained: () => void;
+  /** Everything is open, and nobody has been told yet. What it throws ends the start. */
+  readonly beforeReady: (goesOn: boolean) => void;
   readonly serviceManager: ServiceManager;
   /** null: this process is alone. */
   readonly member: PairMember | null;

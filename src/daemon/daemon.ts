@@ -153,6 +153,7 @@ export class Daemon {
     this.#running.reloadable(interfaces, nonLocal);
     this.#parts.pair?.noteProcess();
     this.#running.reportStatus();
+    this.#parts.environment.beforeReady(this.#parts.isContinued);
     serviceManager.ready();
     if (!this.#parts.isContinued) this.#rehearse(interfaces);
     if (config.media.kernelForward === 'none') {

@@ -73,6 +73,11 @@ describe('the command line', () => {
       [...foreground, ...local, '--pidfile=/nonexistent/pid'],
       /\/nonexistent\/pid/,
     ],
+    [
+      'the same for a process pair',
+      [...foreground, ...local, '--pair=yes', '--pidfile=/nonexistent/pid'],
+      /\/nonexistent\/pid/,
+    ],
     ['a file that is not there', ['-f', '-E', '--config-file=/nonexistent.conf'], /nonexistent/],
   ];
   for (const [what, words, text] of mistakes) {
