@@ -60,7 +60,12 @@ struct TransportConfig {
   srtp::Receiver* former = nullptr;
   /// What went by before `sender`, and does while packets come by `former`; null: as now.
   srtp::Sender* former_sender = nullptr;
-  /// There with `former`.
+  /// It came and went in the clear before: what comes so from its endpoint is taken, and goes so
+  /// while it does.
+  bool former_plain = false;
+  /// It comes and goes in the clear, but for what is authentic by `former`.
+  bool present_plain = false;
+  /// There with `former` or `former_plain`.
   FormerUse* former_use = nullptr;
   /// What came by `receiver`, or by `former`, goes to the other side of the call as it came: those
   /// keys are that side's own. There is no sender for it.
@@ -76,8 +81,10 @@ struct TransportConfig {
   std::uint8_t flags = 0;
 
   [[nodiscard]] bool has(TransportFlag flag) const { return (flags & flag) != 0; }
-  /// What comes shows whether its peer goes on with the former keys.
-  [[nodiscard]] bool tells_keys() const { return former != nullptr && former != receiver; }
+  /// What comes shows whether its peer goes on as before.
+  [[nodiscard]] bool tells_keys() const {
+    return former_plain || (former != nullptr && former != receiver);
+  }
 };
 
 /// One way of a stream's packets, with everything that sending them needs in reach.

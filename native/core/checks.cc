@@ -202,6 +202,8 @@ bool Worker::check(const TransportConfig& transport, const InPacket& packet, Pac
   if (kind != PacketKind::kDtls || state.association == nullptr)
     return true;
   Association& association = *state.association;
+  if (packet.source == state.latch.endpoint())
+    state.dtls_heard = now_;
   const bool expected = association.checked || state.latch.endpoint().same_host(packet.source) ||
                         checks.signalled.same_host(packet.source);
   if (!association.datagrams[expected ? 1 : 0].take(now_) ||

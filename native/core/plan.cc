@@ -163,6 +163,20 @@ DtlsSpec read_dtls(Reader& reader) {
   return spec;
 }
 
+void read_plain(Reader& reader, TransportSpec& transport) {
+  constexpr std::uint8_t kWasPlain = 1;
+  constexpr std::uint8_t kIsPlain = 2;
+  const std::uint8_t flags = reader.bits(kWasPlain | kIsPlain);
+  transport.former_plain = (flags & kWasPlain) != 0;
+  transport.present_plain = (flags & kIsPlain) != 0;
+  // One of them has keys.
+  const bool has_former = transport.former != kNoSession || transport.former_protect != kNoSession;
+  const bool has_present = transport.unprotect != kNoSession || transport.protect != kNoSession;
+  if (reader.ok() && ((transport.former_plain && (transport.present_plain || has_former)) ||
+                      (transport.present_plain && has_present)))
+    reader.fail(PlanError::kBadValue);
+}
+
 bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& transport) {
   switch (tag) {
   case 1:
@@ -178,6 +192,7 @@ bool read_transport_section(std::uint8_t tag, Reader& reader, TransportSpec& tra
     transport.former = reader.number<std::uint16_t>();
     transport.former_protect = reader.number<std::uint16_t>();
     transport.passing = reader.choice(Passing::kFormer);
+    read_plain(reader, transport);
     return true;
   default:
     return false;
@@ -370,8 +385,9 @@ void read_entries(Reader& reader, std::size_t count, std::vector<Spec>& out,
 /// Nothing of it is secured or depends on others.
 bool is_plain(const TransportSpec& transport) {
   return transport.unprotect == kNoSession && transport.protect == kNoSession &&
-         transport.former == kNoSession && !transport.dtls && !transport.table &&
-         transport.demux != Demux::kTable && !transport.has(kSecret);
+         transport.former == kNoSession && !transport.former_plain && !transport.present_plain &&
+         !transport.dtls && !transport.table && transport.demux != Demux::kTable &&
+         !transport.has(kSecret);
 }
 
 PartSpec read_part(Reader& reader) {

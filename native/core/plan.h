@@ -47,8 +47,9 @@
 //              | u32 generation | u16 identity | fingerprint: u8 hash (0 SHA-1, then SHA-224 to
 //              SHA-512) | digest
 //   former:    u16 session that unprotected, and does until the present one has
+//              (0xffff: none)
 //              | u16 session that protected, and does while packets come by the former (0xffff:
-//              none) | u8 `Passing`
+//              none) | u8 `Passing` | u8 flags (1 it was in the clear, 2 it is now)
 //   table:     u8 id of the MID extension (0 none) | u16 n | n * (u32 stream | text mid
 //              | u16 n | n * u32 SSRC | u8 n | n * u8 payload type)
 //   rewrite:   u8 flags (1 extensions follow, 2 about follows) | u8 n | n * (u8 type | u8 type)
@@ -226,6 +227,8 @@ struct TransportSpec {
   std::uint16_t former = kNoSession;
   std::uint16_t former_protect = kNoSession;
   Passing passing = Passing::kNone;
+  bool former_plain = false;
+  bool present_plain = false;
   std::uint16_t protect = kNoSession;
   std::vector<std::uint32_t> ports;
   Boxed<IceSpec> ice;

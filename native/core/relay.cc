@@ -623,6 +623,10 @@ void Relay::configure_transports(const PlanSpec& plan, const Call& call, CallSna
     if (spec.former_protect != kNoSession)
       config.former_sender =
           call.sessions.at(plan.sessions[spec.former_protect].identity)->sender.get();
+    if (spec.former_plain)
+      config.former_use = &config.state->plain_use;
+    config.former_plain = spec.former_plain;
+    config.present_plain = spec.present_plain;
     config.passing = spec.passing;
     if (spec.protect != kNoSession)
       config.sender = call.sessions.at(plan.sessions[spec.protect].identity)->sender.get();

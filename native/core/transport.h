@@ -23,6 +23,9 @@ namespace rtprelay {
 /// be silent.
 constexpr Micros kFormerKeysMicros = 1'000'000;
 
+/// A peer whose handshake went on so recently sends nothing in the clear.
+constexpr Micros kHandshakeMicros = 2'000'000;
+
 /// Whether a peer goes on with the keys of before. Its transports that had the same have one: what
 /// comes to one of them counts for all.
 // Thread: worker only.
@@ -71,6 +74,8 @@ enum TransportEvent : std::uint32_t {
   kDigitEnded = 128,
   /// Something is in the worker's ring of learned SSRCs.
   kSsrcLearned = 256,
+  /// What was secured before comes in the clear, as it is to.
+  kPlainHeard = 512,
 };
 
 /// What ICE has found beyond the endpoint, which is published as a learned one is.
@@ -127,8 +132,12 @@ struct Transport : MailboxLink {
   std::uint32_t generation = 0;
   bool installed = false;
   bool received = false;
-  /// Of the snapshot's transport.
-  const srtp::Receiver* former = nullptr;
+  /// Whose `FormerUse` the snapshot's transport has; null: nobody's.
+  const FormerUse* former = nullptr;
+  /// Where it came in the clear before.
+  FormerUse plain_use;
+  /// When a record of DTLS came last; 0 never.
+  Micros dtls_heard = 0;
   /// When a failure to send was last reported; 0 never.
   Micros send_failure_told = 0;
   /// Where packets leave since ICE has chosen; null: where the plan says.

@@ -266,8 +266,8 @@ void Worker::bind(std::span<const PortBinding> bindings) {
 void Worker::install_transport(const TransportConfig& transport) {
   Transport& state = *transport.state;
   state.config = &transport;
-  if (state.former != transport.former) {
-    state.former = transport.former;
+  if (state.former != transport.former_use) {
+    state.former = transport.former_use;
     if (transport.former_use != nullptr)
       *transport.former_use = {};
   }
@@ -513,7 +513,11 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
   const bool rtcp = kind == PacketKind::kRtcp;
   if (!rtcp && kind != PacketKind::kRtp)
     return refused(DropReason::kUnknownProtocol);
-  if (transport.receiver == nullptr)
+  FormerUse* const use =
+      transport.tells_keys() && !transport.former_use->rekeyed ? transport.former_use : nullptr;
+  if (use == nullptr && transport.present_plain)
+    return true;
+  if (use == nullptr && transport.receiver == nullptr)
     return refused(DropReason::kNoKey);
   // Another process would have to decrypt it again.
   if (!packet.scratch.empty()) {
@@ -525,26 +529,34 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     std::ranges::copy(packet.bytes.first(passed_size_), passed_.begin());
     passed_by_ = transport.receiver;
   }
-  const auto read_by = [&](srtp::Receiver& receiver) {
-    return rtcp ? receiver.unprotect_rtcp(packet.bytes) : receiver.unprotect_rtp(packet.bytes);
+  const auto read_by = [&](srtp::Receiver* receiver) {
+    if (receiver == nullptr)
+      return srtp::Outcome{.status = srtp::Status::kRefused};
+    return rtcp ? receiver->unprotect_rtcp(packet.bytes) : receiver->unprotect_rtp(packet.bytes);
   };
-  srtp::Outcome outcome = read_by(*transport.receiver);
-  if (transport.tells_keys() && !transport.former_use->rekeyed) {
-    FormerUse& use = *transport.former_use;
-    use.rekeyed = outcome.status == srtp::Status::kDone;
-    if (use.rekeyed) {
-      use.kept = false;
-      // That the present ones are in use, too, though its sources may be known of old.
-      outcome.progressed = true;
-    } else {
-      outcome = read_by(*transport.former);
-      // The store knows of the present keys alone.
-      outcome.progressed = false;
-      if (outcome.status == srtp::Status::kDone) {
-        use.kept = true;
-        use.heard = now_;
-        passed_by_ = transport.former;
-      }
+  srtp::Receiver* by = transport.receiver;
+  srtp::Outcome outcome = read_by(by);
+  if (use != nullptr && outcome.status == srtp::Status::kDone) {
+    use->rekeyed = true;
+    use->kept = false;
+    // That the present ones are in use, too, though its sources may be known of old.
+    outcome.progressed = true;
+  } else if (use != nullptr) {
+    const bool has_keys = by != nullptr;
+    by = transport.former;
+    const srtp::Outcome first = outcome;
+    outcome = read_by(by);
+    if (outcome.status == srtp::Status::kDone) {
+      use->kept = true;
+      use->heard = now_;
+      passed_by_ = by;
+    } else if (outcome.status != srtp::Status::kRepeated && is_plain(transport, packet)) {
+      passed_by_ = nullptr;
+      return true;
+    } else if (by == nullptr) {
+      if (!has_keys)
+        return refused(DropReason::kNoKey);
+      outcome = first;
     }
   }
   switch (outcome.status) {
@@ -560,8 +572,31 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
   }
   packet.bytes = packet.bytes.first(outcome.size);
   if (outcome.progressed)
-    note_progress(*transport.state, *transport.receiver, srtp::Purpose::kUnprotect, false,
+    note_progress(*transport.state, *by, srtp::Purpose::kUnprotect, by != transport.receiver,
                   read_u32(packet.bytes, rtcp ? 4 : 8));
+  return true;
+}
+
+bool Worker::is_plain(const TransportConfig& transport, const InPacket& packet) {
+  if (!transport.former_plain && !transport.present_plain)
+    return false;
+  Transport& state = *transport.state;
+  // Anybody can send in the clear.
+  if (packet.source != state.latch.endpoint())
+    return false;
+  FormerUse& use = *transport.former_use;
+  if (transport.present_plain) {
+    use.rekeyed = true;
+    use.kept = false;
+    raise(state, kPlainHeard);
+    return true;
+  }
+  // Before the keys of a handshake are here, what it protects looks the same.
+  if (transport.receiver == nullptr && state.dtls_heard != 0 &&
+      now_ - state.dtls_heard < kHandshakeMicros)
+    return false;
+  use.kept = true;
+  use.heard = now_;
   return true;
 }
 
@@ -826,11 +861,14 @@ void Worker::send_by(std::span<const RouteConfig> routes, const StreamConfig& st
       ++slots_used_;
       bytes = room.first(passed_size_);
       earlier = nullptr;
+    } else if (would_open(*stream.transport, *to.config)) {
+      drop(from, DropReason::kNoKey);
+      continue;
     } else if (!route.unchanged()) {
       // With the same keys for several the same packet is made once: its index is used up.
-      const bool again = earlier != nullptr && route.changes_like(*earlier) &&
-                         former_sender(route.sender, *to.config) ==
-                             former_sender(earlier->sender, *earlier->to->config);
+      const bool again =
+          earlier != nullptr && route.changes_like(*earlier) &&
+          protection(route.sender, *to.config) == protection(earlier->sender, *earlier->to->config);
       if (!change(route, from, rtcp, again ? made : std::span<const std::uint8_t>{}, bytes)) {
         earlier = nullptr;
         continue;
@@ -913,11 +951,15 @@ bool Worker::keeps_former(const TransportConfig& transport) const {
   return use.kept;
 }
 
-srtp::Sender* Worker::former_sender(const srtp::Sender* present, const TransportConfig& to) const {
-  if (to.former_sender == nullptr || to.former_use == nullptr)
-    return nullptr;
-  const bool goes_on = keeps_former(to) || (present == nullptr && !to.former_use->rekeyed);
-  return goes_on ? to.former_sender : nullptr;
+Worker::Protection Worker::protection(srtp::Sender* present, const TransportConfig& to) const {
+  const bool has_former = to.former_sender != nullptr || to.former_plain;
+  if (has_former && to.former_use != nullptr) {
+    // Nothing goes in the clear by itself.
+    const bool has_none = present == nullptr && !to.present_plain && !to.former_plain;
+    if (keeps_former(to) || (has_none && !to.former_use->rekeyed))
+      return {.sender = to.former_sender, .former = true, .plain = to.former_plain};
+  }
+  return {.sender = present, .former = false, .plain = to.present_plain};
 }
 
 bool Worker::passes(const TransportConfig& from, const TransportConfig& to) const {
@@ -928,13 +970,18 @@ bool Worker::passes(const TransportConfig& from, const TransportConfig& to) cons
   return keeps_former(teller) && passed_by_ == from.former;
 }
 
+bool Worker::would_open(const TransportConfig& from, const TransportConfig& to) const {
+  return from.passing == Passing::kFormer && passed_by_ == from.former && to.present_plain &&
+         !keeps_former(to);
+}
+
 bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                      std::size_t& size, DropReason& refused) {
   refused = DropReason::kNoKey;
-  srtp::Sender* const former_one = former_sender(sender, *to.config);
-  const bool former = former_one != nullptr;
-  if (former)
-    sender = former_one;
+  const Protection by = protection(sender, *to.config);
+  if (by.plain)
+    return true;
+  sender = by.sender;
   if (sender == nullptr)
     return false;
   const srtp::Outcome outcome =
@@ -954,7 +1001,7 @@ bool Worker::protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<s
   }
   size = outcome.size;
   if (outcome.progressed)
-    note_progress(to, *sender, srtp::Purpose::kProtect, former, read_u32(room, rtcp ? 4 : 8));
+    note_progress(to, *sender, srtp::Purpose::kProtect, by.former, read_u32(room, rtcp ? 4 : 8));
   return true;
 }
 

@@ -49,7 +49,7 @@ constexpr std::size_t kQualitySamples = 1024;
 struct SrtpProgress {
   Transport* transport = nullptr;
   srtp::Purpose purpose = srtp::Purpose::kProtect;
-  /// The session is `TransportConfig::former_sender`.
+  /// The session is `TransportConfig::former`, or `former_sender`.
   bool former = false;
   srtp::SourceIndexes indexes;
 };
@@ -248,10 +248,22 @@ private:
                       std::span<std::uint8_t> room, std::size_t& size);
   /// Its peer goes on with the former keys, as far as is known.
   bool keeps_former(const TransportConfig& transport) const;
-  /// What protects in the place of `present`; null: nothing does.
-  srtp::Sender* former_sender(const srtp::Sender* present, const TransportConfig& to) const;
+  /// By what a packet goes to a transport.
+  struct Protection {
+    /// null: it goes in the clear, or not at all.
+    srtp::Sender* sender = nullptr;
+    bool former = false;
+    bool plain = false;
+
+    bool operator==(const Protection&) const = default;
+  };
+  Protection protection(srtp::Sender* present, const TransportConfig& to) const;
+  /// What is not authentic may be what comes in the clear, before or now.
+  bool is_plain(const TransportConfig& transport, const InPacket& packet);
   /// The packet in `passed_` is to go there as it came.
   bool passes(const TransportConfig& from, const TransportConfig& to) const;
+  /// What the two ends have encrypted for each other would go there in the clear.
+  bool would_open(const TransportConfig& from, const TransportConfig& to) const;
   /// false: `refused` says why.
   bool protect(srtp::Sender* sender, Transport& to, bool rtcp, std::span<std::uint8_t> room,
                std::size_t& size, DropReason& refused);

@@ -135,7 +135,7 @@ export const isSameMedia = (a: Media, b: Media): boolean =>
   a.endpointLearning === b.endpointLearning &&
   sameValue(a.ssrcTable, b.ssrcTable) &&
   a.sdes === b.sdes &&
-  a.formerKey === b.formerKey &&
+  a.former === b.former &&
   sameValue(a.srtpIndexes, b.srtpIndexes) &&
   a.srtpResume === b.srtpResume &&
   a.agreed === b.agreed &&

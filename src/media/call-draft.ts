@@ -384,7 +384,7 @@ export class CallDraft {
       srtpIndexes: none,
       srtpResume: nothingToResume,
       agreed: null,
-      formerKey: null,
+      former: null,
       carried: nothingCarried,
     };
     this.state.medias.push(media);

@@ -266,10 +266,10 @@ export interface Media {
   /** Keys of SDES; null: its RTP is plain, or secured by others than us. */
   sdes: SdesState | null;
   /**
-   * What its side encrypted with before its last answer, or that of the other side. Good until something comes by the
-   * present key: a provisional answer may be followed by a refusal, and then it goes on with this. null: none.
+   * How its side secured its media before its last answer, or that of the other side. Good until something comes as is
+   * agreed on now: a provisional answer may be followed by a refusal, and then it goes on so. null: as now.
    */
-  formerKey: FormerKey | null;
+  former: FormerSecurity | null;
   /** How far the sources of its SRTP have come. */
   srtpIndexes: readonly StoredSrtpIndexes[];
   /** What was known of them when this process took the call over; null: its SRTP began here. */
@@ -279,8 +279,15 @@ export interface Media {
   carried: Carried;
 }
 
+export type FormerSecurity = FormerPlain | FormerKey | FormerAssociation;
+
+export interface FormerPlain {
+  readonly kind: 'plain';
+}
+
 /** What a side has encrypted with, and what we have. */
 export interface FormerKey {
+  readonly kind: 'SDES';
   readonly line: CryptoLine;
   /** Ours, with which the side goes on, too; null: it is the present one. */
   readonly send: CryptoLine | null;
@@ -289,6 +296,22 @@ export interface FormerKey {
   /** How far their sources had come. */
   readonly indexes: readonly StoredSrtpIndexes[];
   readonly resume: SrtpResume;
+}
+
+/** Who has shaken hands with us how, and what that gave. */
+export interface FormerAssociation {
+  readonly kind: 'DTLS';
+  /** See `associationName`. */
+  readonly name: string;
+  /** Of each stream; null: RTCP that went with RTP, or without a handshake of its own. */
+  readonly keys: readonly (AssociationKeys | null)[];
+  readonly indexes: readonly StoredSrtpIndexes[];
+  readonly resume: SrtpResume;
+}
+
+export interface AssociationKeys {
+  readonly receive: SrtpKeys;
+  readonly send: SrtpKeys;
 }
 
 /** Of a media, how it shares a transport. */
@@ -529,7 +552,7 @@ export const copyOfMedia = (from: Media): Media => ({
   endpointLearning: from.endpointLearning,
   ssrcTable: from.ssrcTable,
   sdes: from.sdes,
-  formerKey: from.formerKey,
+  former: from.former,
   srtpIndexes: from.srtpIndexes,
   srtpResume: from.srtpResume,
   agreed: from.agreed,

@@ -115,6 +115,9 @@ function transportFlags(transport: TransportPlan): number {
 const passingCode = (passing: 'present' | 'former' | undefined): number =>
   passing === undefined ? 0 : passing === 'present' ? 1 : 2;
 
+const sessionBefore = ({ former }: NonNullable<TransportPlan['srtp']>): SrtpSessionPlan | null =>
+  former === undefined || former === 'plain' ? null : former;
+
 interface NumberedSession {
   readonly purpose: 0 | 1;
   readonly session: SrtpSessionPlan;
@@ -129,7 +132,7 @@ class SessionTable {
     for (const { srtp } of transports) {
       if (srtp === null) continue;
       this.#add(1, srtp.receive);
-      this.#add(1, srtp.former ?? null);
+      this.#add(1, sessionBefore(srtp));
       this.#add(0, srtp.formerSend ?? null);
       this.#add(0, srtp.send);
     }
@@ -180,7 +183,7 @@ const credentialsSize = ({ ufrag, pwd }: IceCredentials): number => 4 + ufrag.le
 
 /** Upper bound of the bytes of a transport's sections but for its table. */
 function sectionsBound({ ice, dtls, srtp }: TransportPlan): number {
-  let size = srtp?.former === undefined ? 0 : 8;
+  let size = srtp?.former === undefined ? 0 : 9;
   if (dtls !== null) size += 11 + (dtls.fingerprint?.digest.length ?? 0);
   if (ice === null) return size;
   size += 24 + credentialsSize(ice.local) + (ice.remote === null ? 0 : credentialsSize(ice.remote));
@@ -227,7 +230,7 @@ const bounds = {
       if (dtls !== null)
         size += 4 + dtls.identity.certificate.length + dtls.identity.privateKey.length;
       if (srtp !== null)
-        for (const each of [srtp.receive, srtp.send, srtp.former, srtp.formerSend])
+        for (const each of [srtp.receive, srtp.send, sessionBefore(srtp), srtp.formerSend])
           size += sessionBound(each ?? null);
     }
     return size;
@@ -452,9 +455,10 @@ export class PlanEncoder {
     }
     if (former !== undefined) {
       this.#section(sectionTags.former, () => {
-        this.#u16(sessions.position(1, former));
+        this.#u16(sessions.position(1, former === 'plain' ? null : former));
         this.#u16(sessions.position(0, transport.srtp?.formerSend));
         this.#u8(passingCode(transport.srtp?.passing));
+        this.#u8((former === 'plain' ? 1 : 0) | (transport.srtp?.isPlain === true ? 2 : 0));
       });
     }
   }

@@ -5,7 +5,7 @@ import {
   noStats,
   type CallState,
   type Endpoint,
-  type FormerKey,
+  type FormerSecurity,
   type LocalSocket,
   type Media,
   type SrtpResume,
@@ -411,45 +411,68 @@ const wouldGetClearMedia = (index: CallIndex, media: Media): boolean =>
 const endsElsewhere = (media: Media): boolean =>
   isSecureProtocol(media.protocol) && !speaksDtls(media);
 
+/** null: of what was before nothing is known. */
+const passedBefore = ({ former }: Media): boolean | null =>
+  former === null ? null : former.kind === 'SDES' && former.passed;
+
 /**
  * Which of its keys SRTP passes through by, where a media has former keys that it ended here by, or the other way; null:
  * it ends here by both, or nothing of both sides' former keys is known.
  */
 function passingOf(index: CallIndex, media: Media): 'present' | 'former' | null {
-  const isPassed = media.formerKey?.passed;
+  const isPassed = passedBefore(media);
   const others = opposites(index, media.id);
-  if (isPassed === undefined || isPassed === passesThrough(index, media)) return null;
-  return others.every(({ media: { formerKey } }) => formerKey?.passed === isPassed)
+  if (isPassed === null || isPassed === passesThrough(index, media)) return null;
+  return others.every((other) => passedBefore(other.media) === isPassed)
     ? isPassed
       ? 'former'
       : 'present'
     : null;
 }
 
+/** It comes in the clear by now, though some may still be secured as before. */
+const plainlyNow = { receive: null, send: null, isPlain: true } as const;
+
 /** null: it is plain, or passes through. */
 function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['srtp'] {
-  const { sdes } = media;
+  const { sdes, former } = media;
   if (isLeftToEnds(index, media)) return null;
   if (usesDtls(media)) return 'DTLS';
   if (media.flags.has('passthrough') && isSecureProtocol(media.protocol)) return noKeys;
-  if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
   const passing = passingOf(index, media);
+  const passes = passing === null ? {} : { passing };
+  const isAgreed = sdes !== null && (sdes.receive !== null || sdes.send !== null || sdes.required);
+  if (!isAgreed && !isSecureProtocol(media.protocol)) {
+    const isOver = former === null || former.kind === 'plain' || isPassedAlone(former, passing);
+    return isOver ? null : { ...plainlyNow, ...passes };
+  }
+  if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
   if (passing === null && passesThrough(index, media)) return null;
-  const isAgreed = sdes.receive !== null || sdes.send !== null || sdes.required;
-  if (!isAgreed && !isSecureProtocol(media.protocol)) return null;
   return {
     receive: sessionPlan(media, 'receive', sdes.receive),
     send: isForeign(index, media) ? null : sessionPlan(media, 'send', sdes.send),
-    ...(media.formerKey === null || (media.formerKey.passed && passing === null)
-      ? {}
-      : formerSessions(media.formerKey, media)),
-    ...(passing === null ? {} : { passing }),
+    ...passes,
   };
 }
 
+const isSameSession = (a: FormerSessions['former'], b: SrtpSessionPlan | null): boolean =>
+  a !== undefined && a !== 'plain' && b !== null && a.suite === b.suite && a.key.equals(b.key);
+
+/** It passed through, of which the other side knows nothing. */
+const isPassedAlone = (former: FormerSecurity, passing: 'present' | 'former' | null): boolean =>
+  former.kind === 'SDES' && former.passed && passing === null;
+
 function srtpOf(index: CallIndex, media: Media, stream: Stream): TransportPlan['srtp'] {
   const srtp = mediaSrtpOf(index, media);
-  return srtp === 'DTLS' ? dtlsKeysOf(index, media, stream) : srtp;
+  if (srtp === null || srtp === noKeys) return srtp;
+  const present = srtp === 'DTLS' ? dtlsKeysOf(index, media, stream) : srtp;
+  const { former } = media;
+  if (former === null || isPassedAlone(former, present?.passing ?? null)) return present;
+  if (present === null) return null;
+  const before = formerSessions(former, media, stream);
+  // Until another handshake is done its keys are those of before.
+  if (srtp === 'DTLS' && isSameSession(before.former, present.receive)) return present;
+  return { ...present, ...before };
 }
 
 /** What DTLS gave; nothing goes in the clear until then. */
@@ -473,21 +496,30 @@ function sessionPlan(
   return line === null ? null : sessionOf(line, media.srtpResume[direction]);
 }
 
-/** Whoever sends nothing does not show by which keys it goes on. */
-const formerSessions = (
-  { line, send, resume }: FormerKey,
-  media: Media,
-): Pick<NonNullable<TransportPlan['srtp']>, 'former' | 'formerSend'> => ({
-  former: sessionOf(
-    line,
-    lineKey(line) === lineKey(media.sdes?.receive ?? null)
-      ? media.srtpResume.receive
-      : resume.receive,
-  ),
-  ...(send === null || !receivesFrom(directionInUse(media))
-    ? {}
-    : { formerSend: sessionOf(send, resume.send) }),
-});
+type FormerSessions = Pick<NonNullable<TransportPlan['srtp']>, 'former' | 'formerSend'>;
+
+/** Whoever sends nothing does not show by what it goes on. */
+function formerSessions(former: FormerSecurity, media: Media, stream: Stream): FormerSessions {
+  if (former.kind === 'plain') return { former: 'plain' };
+  const { resume } = former;
+  const shows = receivesFrom(directionInUse(media));
+  if (former.kind === 'DTLS') {
+    // RTCP that went with RTP has the same ones.
+    const keys = former.keys[media.streams.indexOf(stream.id)] ?? former.keys[0] ?? null;
+    const [receive, send] = [lineOfKeys(keys?.receive ?? null), lineOfKeys(keys?.send ?? null)];
+    if (receive === null || send === null) return {};
+    return {
+      former: sessionOf(receive, resume.receive),
+      ...(shows ? { formerSend: sessionOf(send, resume.send) } : {}),
+    };
+  }
+  const { line, send } = former;
+  const isPresent = lineKey(line) === lineKey(media.sdes?.receive ?? null);
+  return {
+    former: sessionOf(line, isPresent ? media.srtpResume.receive : resume.receive),
+    ...(send === null || !shows ? {} : { formerSend: sessionOf(send, resume.send) }),
+  };
+}
 
 /** @param resumed what is known of its sources; null: it begins here. */
 function sessionOf(line: CryptoLine, resumed: SrtpResume['receive']): SrtpSessionPlan {

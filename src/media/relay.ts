@@ -191,8 +191,13 @@ export interface TransportPlan {
   readonly srtp: {
     readonly receive: SrtpSessionPlan | null;
     readonly send: SrtpSessionPlan | null;
-    /** What came by before: taken as well until something is authentic by `receive`. */
-    readonly former?: SrtpSessionPlan;
+    /** There are no keys because it comes and goes in the clear, but for what goes on as before (`former`). */
+    readonly isPlain?: true;
+    /**
+     * What came by before: taken as well until something is authentic by `receive`, or has come in the clear where that is
+     * how it comes now. `plain`: in the clear, from its endpoint alone.
+     */
+    readonly former?: SrtpSessionPlan | 'plain';
     /** What went by before, beside `former`: while something comes by that, what goes is protected by this one. */
     readonly formerSend?: SrtpSessionPlan;
     /** What of both goes to the other side of the call as it came, in the place of being protected. */
@@ -575,9 +580,15 @@ export type RelayEvent =
       readonly callId: string;
       readonly transportId: number;
       readonly direction: 'receive' | 'send';
-      /** By the keys of before (`TransportPlan.srtp.formerSend`). */
+      /** By the keys of before (`TransportPlan.srtp.former`, `formerSend`). */
       readonly isFormer: boolean;
       readonly indexes: SrtpIndexes;
+    }
+  | {
+      /** What came was secured before, and is plain by now (`TransportPlan.srtp.isPlain`). */
+      readonly type: 'plain-heard';
+      readonly callId: string;
+      readonly transportId: number;
     }
   | {
       /** A packet said which stream of the transport an SSRC belongs to; told at a bounded rate. */

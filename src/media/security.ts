@@ -1,5 +1,5 @@
 /** What an m= section says of security and ICE, applied to the medias of its sender and its receiver. */
-import { agreedOf, inUse, isSecuredOtherwise, refuseOffer, type SeenBefore } from './agreed.js';
+import { refuseOffer } from './agreed.js';
 import type { CallDraft } from './call-draft.js';
 import { setMediaFlag, type MediaPair } from './media-pair.js';
 import { hasFingerprint, offeredDtls } from './dtls/attributes.js';
@@ -15,23 +15,12 @@ import {
 } from './dtls/negotiation.js';
 import { offeredIce } from './ice/attributes.js';
 import { applyIce } from './ice/negotiation.js';
-import {
-  applySdes,
-  hasKeysOfItsOwn,
-  forgetIndexes,
-  passesKeys,
-  withoutSdes,
-} from './sdes/apply.js';
-import { lineKey, readCryptoLine } from './sdes/crypto-line.js';
+import { Former } from './former.js';
+import { applySdes, hasKeysOfItsOwn, withoutSdes } from './sdes/apply.js';
+import { readCryptoLine } from './sdes/crypto-line.js';
 import type { SignallingContext, SignallingKind, SignallingRequest } from './signalling.js';
 import { noBundle, noIce, noIceControlling, plainMedia } from './media-attributes.js';
-import {
-  nothingToResume,
-  type AgreedSecurity,
-  type FormerKey,
-  type Media,
-  type Sharing,
-} from './call-state.js';
+import type { Media, Sharing } from './call-state.js';
 import type { SdpAttribute } from '../sdp/types.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
@@ -167,18 +156,6 @@ function applyDtls(
   };
 }
 
-/** Keys that DTLS gave belong to an association: with the next one they are gone. */
-function forgetKeys(draft: CallDraft, media: Media): void {
-  for (const id of media.streams) {
-    const stream = draft.stream(id);
-    stream.srtp = null;
-    for (const socket of stream.sockets) draft.socket(socket).srtp = null;
-  }
-}
-
-const associationOf = (media: Pick<Media, 'security'>): string =>
-  speaksDtls(media) ? String(media.security.generation) : '';
-
 /** Protocols, and whether RTCP came with RTP, before the section was looked at. */
 export interface Before {
   readonly senderProtocol: string;
@@ -190,136 +167,11 @@ export interface Before {
   readonly isAgreed: boolean;
 }
 
-/** A media as its packets were treated before a body. */
-class Former {
-  readonly #used: AgreedSecurity;
-  readonly #indexes: Pick<Media, 'srtpIndexes' | 'srtpResume'>;
-  readonly #wasHeld: boolean;
-  readonly #known: FormerKey | null;
-  /** Keys of lines that its side has been offered. */
-  readonly #offered: ReadonlySet<string>;
-
-  constructor(
-    private readonly media: Media,
-    before: SeenBefore,
-  ) {
-    this.#used = agreedOf(inUse(media), media.agreed ?? before);
-    this.#indexes = { srtpIndexes: media.srtpIndexes, srtpResume: media.srtpResume };
-    this.#wasHeld = media.agreed !== null;
-    this.#known = media.formerKey;
-    this.#offered = new Set(media.sdes?.own.map(lineKey));
-  }
-
-  /** Whether the offer would change it. */
-  get isOther(): boolean {
-    return isSecuredOtherwise(this.#used, this.media);
-  }
-
-  /**
-   * Goes on with what was agreed on. Where the receiver of the offer goes on with ICE, our new credentials count at
-   * once: it may check before its answer has come.
-   */
-  hold(isReceiver: boolean): void {
-    const { media } = this;
-    const goesOn = isReceiver && this.#used.ice.enabled && media.ice.enabled;
-    media.agreed = goesOn ? { ...this.#used, ice: media.ice } : this.#used;
-    Object.assign(media, this.#indexes);
-  }
-
-  /** An answer may be provisional: what its side has encrypted with so far is good as well. */
-  #formerKey(other: Former): FormerKey | null {
-    const [was, is] = [this.#used.sdes, this.media.sdes];
-    const before = was?.receive ?? null;
-    if (was === null || before === null || is === null || is.receive === null) return null;
-    const passed = was.passthrough || passesKeys(was, other.#used.sdes);
-    const isAlike = lineKey(before) === lineKey(is.receive) && passed === is.passthrough;
-    const known = this.#known;
-    const { srtpIndexes, srtpResume } = this.#indexes;
-    // Of what passes through packets are looked at while both sides have former keys that it ended here by.
-    const isUnseen = passed && [known, other.#known].some((each) => each?.passed !== false);
-    const isHeard =
-      known !== null &&
-      (isUnseen ||
-        (lineKey(known.line) !== lineKey(before) &&
-          srtpIndexes.some(({ direction }) => direction === 'receive')));
-    // While it might pass through again every packet is looked at, and none goes through the kernel.
-    if (isAlike) return isHeard && known.passed !== passed ? null : known;
-    // What nothing has come by was refused: the side is where it was before that.
-    if (known !== null && !isHeard)
-      return lineKey(known.line) === lineKey(is.receive) && known.passed === is.passthrough
-        ? null
-        : known;
-    if (passed && is.passthrough) return null;
-    const ours = passed ? null : was.send;
-    const send = lineKey(ours) === lineKey(is.send) ? null : ours;
-    return {
-      line: before,
-      send,
-      passed,
-      indexes: srtpIndexes.filter(({ direction }) => direction === 'receive' || send !== null),
-      resume: srtpResume,
-    };
-  }
-
-  /**
-   * Of a forked request each answer takes one of the lines that were offered: one that an earlier answer than the last
-   * had taken may have been used.
-   */
-  #skipUsed(): void {
-    const { media } = this;
-    const [was, is] = [this.#used.sdes?.send ?? null, media.sdes?.send ?? null].map(lineKey);
-    if (was === is || !this.#offered.has(was ?? '') || !this.#offered.has(is ?? '')) return;
-    media.srtpResume = { ...media.srtpResume, send: [] };
-  }
-
-  /** A former key that is in use again goes on from where it was. */
-  #takeBack(): void {
-    const { media } = this;
-    if (this.#known === null || media.sdes === null) return;
-    const { line, send, indexes, resume } = this.#known;
-    for (const [direction, again] of [
-      ['receive', line],
-      ['send', send],
-    ] as const) {
-      const is = lineKey(media.sdes[direction]);
-      if (again === null || lineKey(again) !== is) continue;
-      if (lineKey(this.#used.sdes?.[direction] ?? null) === is) continue;
-      media.srtpIndexes = [
-        ...media.srtpIndexes.filter((each) => each.direction !== direction),
-        ...indexes.filter((each) => each.direction === direction),
-      ];
-      media.srtpResume = { ...media.srtpResume, [direction]: resume[direction] };
-    }
-  }
-
-  /** Keeps the keys in use, or not. @param passed the ends' own security from now on. */
-  settle(draft: CallDraft, passed: boolean, other: Former): void {
-    const { media } = this;
-    media.formerKey = this.#formerKey(other);
-    if (this.#wasHeld) {
-      media.agreed = null;
-      Object.assign(media, this.#indexes);
-      forgetIndexes(media, this.#used.sdes);
-    }
-    this.#skipUsed();
-    this.#takeBack();
-    settleKeys(draft, media, associationOf(this.#used), passed);
-  }
-}
-
 /** Nothing but plain RTP (or something that is none) has ever been spoken, or offered, or is held back. */
-const hasBeenPlain = ({
-  security,
-  sdes,
-  formerKey,
-  ice,
-  agreed,
-  protocol,
-  flags,
-}: Media): boolean =>
+const hasBeenPlain = ({ security, sdes, former, ice, agreed, protocol, flags }: Media): boolean =>
   security === plainMedia &&
   sdes === null &&
-  formerKey === null &&
+  former === null &&
   (ice === noIce || ice === noIceControlling) &&
   agreed === null &&
   !isSecureProtocol(protocol) &&
@@ -383,11 +235,11 @@ export function applySecurity(
   if (staysPlain(kind, pair, request, before)) return [];
   const passed = passesThrough(kind, pair, request);
   const formers = [
-    new Former(sender, {
+    new Former(draft, sender, {
       ...pair.before.sender,
       ...{ protocol: before.senderProtocol, rtcpMux: before.senderMux },
     }),
-    new Former(receiver, {
+    new Former(draft, receiver, {
       ...pair.before.receiver,
       ...{ protocol: before.receiverProtocol, rtcpMux: before.receiverMux },
     }),
@@ -448,30 +300,9 @@ export function applySecurity(
     kind === 'offer' && formers.some(({ isOther }, at) => isAgreed[at] === true && isOther);
   formers.forEach((former, at) => {
     if (isHeld && isAgreed[at] === true) former.hold(at === 1);
-    else former.settle(draft, passed, formers[1 - at] ?? former);
+    else former.settle(passed, before.isAgreed, formers[1 - at] ?? former);
   });
   return warnings;
-}
-
-/**
- * Keeps the keys of streams and sockets, or not: they are of before, and with SDES the media's count. Of an association that
- * is to follow another one there are none before its handshake, which may come late or not at all (there are phones that
- * write another role into every body): until then those of before are in use.
- * @param association in use before; '' none.
- */
-function settleKeys(draft: CallDraft, media: Media, association: string, passed: boolean): void {
-  const isOther = associationOf(media) !== association;
-  const goesOn = isOther && association !== '' && !passed && speaksDtls(media);
-  if (goesOn && media.streams.some((id) => draft.stream(id).srtp !== null)) {
-    setMediaFlag(media, 'dtls-renewed', true);
-    return;
-  }
-  if (isOther || passed || !speaksDtls(media)) setMediaFlag(media, 'dtls-renewed', false);
-  if (isOther || passed || (media.sdes !== null && !speaksDtls(media))) forgetKeys(draft, media);
-  if (isOther && association !== '') {
-    media.srtpIndexes = [];
-    media.srtpResume = nothingToResume;
-  }
 }
 
 const sdesRequestOf = (

@@ -290,6 +290,7 @@ const iceStatusBit = 32;
 const dtlsStatusBit = 64;
 const digitEndedBit = 128;
 const ssrcLearnedBit = 256;
+const plainHeardBit = 512;
 const maxWorkers = 64;
 /** Large calls of which the addon is told what changes. */
 const maxVersions = 16;
@@ -473,6 +474,7 @@ function relayEvents(batch: readonly NativeEvent[]): RelayEvent[] {
     }
     if ((bits & (iceSelectedBit | iceStatusBit)) !== 0) events.push(...iceEvents(event));
     if ((bits & firstPacketBit) !== 0) events.push({ type: 'first-packet', callId, transportId });
+    if ((bits & plainHeardBit) !== 0) events.push({ type: 'plain-heard', callId, transportId });
     if ((bits & endpointLearnedBit) !== 0 && endpoint !== null) {
       events.push({
         type: 'endpoint-learned',

@@ -1,9 +1,14 @@
 /** How packets of a media are treated while an offer is not answered (`Media.agreed`), in one additional field. */
 import { agreedOf, inUse } from '../media/agreed.js';
-import type { AgreedSecurity, FormerKey, Media } from '../media/call-state.js';
-import type { MediaDirection } from '../media/media-attributes.js';
+import type {
+  AgreedSecurity,
+  AssociationKeys,
+  FormerSecurity,
+  Media,
+} from '../media/call-state.js';
+import type { MediaDirection, SrtpKeys } from '../media/media-attributes.js';
 import { cryptoLineText, readCryptoLine, type CryptoLine } from '../media/sdes/crypto-line.js';
-import { sdesMarks, sdesOf } from '../media/sdes/stored.js';
+import { keysOfLine, lineOfKeys, sdesMarks, sdesOf } from '../media/sdes/stored.js';
 import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
@@ -60,29 +65,69 @@ export function readAgreed(media: FieldReader, medias: number): AgreedSecurity |
 
 /** In the place of our own former key: SRTP passed through. */
 const passedMark = 'passed';
+/** In the place of the former key. */
+const plainMark = 'plain';
+const associationMark = 'DTLS';
 
-/** What its side encrypted with before (`Media.formerKey`), which counts until something comes by the present key. */
-export function putFormerKey(fields: Fields, { formerKey }: Media): void {
-  if (formerKey === null) return;
-  const { line, send, passed, indexes } = formerKey;
-  const text = (each: CryptoLine): string => cryptoLineText(each, { pad: false, lifetime: false });
-  const ours = passed ? [passedMark] : send === null ? [] : [text(send)];
-  fields.put(extraFields.formerKey, packList([text(line), srtpIndexText(indexes), ...ours]));
+const lineText = (line: CryptoLine): string =>
+  cryptoLineText(line, { pad: false, lifetime: false });
+
+function keysText(keys: SrtpKeys | undefined): string {
+  const line = lineOfKeys(keys ?? null);
+  return line === null ? '' : lineText(line);
 }
 
-/** null: there is none, or it cannot be read: the present one is what counts. */
-export function readFormerKey(media: FieldReader): FormerKey | null {
+function formerText(former: FormerSecurity): string {
+  if (former.kind === 'plain') return packList([plainMark]);
+  const indexes = srtpIndexText(former.indexes);
+  if (former.kind === 'DTLS') {
+    const { name, keys } = former;
+    const each = keys.flatMap((of) => [keysText(of?.receive), keysText(of?.send)]);
+    return packList([associationMark, indexes, name, ...each]);
+  }
+  const { line, send, passed } = former;
+  const ours = passed ? [passedMark] : send === null ? [] : [lineText(send)];
+  return packList([lineText(line), indexes, ...ours]);
+}
+
+/** How its side secured its media before (`Media.former`), which counts until something comes as is agreed on now. */
+export function putFormer(fields: Fields, { former }: Media): void {
+  if (former !== null) fields.put(extraFields.formerKey, formerText(former));
+}
+
+function readKeys(text: string): SrtpKeys | null {
+  const line = readCryptoLine(text);
+  return typeof line === 'string' ? null : keysOfLine(line);
+}
+
+function readAssociationKeys(texts: readonly string[]): readonly (AssociationKeys | null)[] {
+  const keys: (AssociationKeys | null)[] = [];
+  for (let at = 0; at < texts.length; at += 2) {
+    const [receive, send] = [readKeys(texts[at] ?? ''), readKeys(texts[at + 1] ?? '')];
+    keys.push(receive === null || send === null ? null : { receive, send });
+  }
+  return keys;
+}
+
+/** null: there is none, or it cannot be read: what is agreed on now is what counts. */
+export function readFormer(media: FieldReader): FormerSecurity | null {
   const text = media.optional(extraFields.formerKey);
   if (text === null) return null;
-  const [written = '', indexText = '', ours = ''] = unpackList(text);
-  const line = readCryptoLine(written);
-  if (typeof line === 'string') return null;
-  const send = readCryptoLine(ours);
+  const [written = '', indexText = '', ours = '', ...more] = unpackList(text);
+  if (written === plainMark) return { kind: 'plain' };
   const known = readSrtpIndexes(indexText);
   const resume = resumeFrom(known);
   const indexes = reservedIndexes(known, resume);
+  if (written === associationMark)
+    return { kind: 'DTLS', name: ours, keys: readAssociationKeys(more), indexes, resume };
+  const line = readCryptoLine(written);
+  if (typeof line === 'string') return null;
+  const send = readCryptoLine(ours);
   const passed = ours === passedMark;
-  return { line, send: typeof send === 'string' ? null : send, passed, indexes, resume };
+  return {
+    ...{ kind: 'SDES', line, send: typeof send === 'string' ? null : send },
+    ...{ passed, indexes, resume },
+  };
 }
 
 const directions: readonly MediaDirection[] = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];

@@ -15,7 +15,7 @@ import type {
 } from '../media/call-state.js';
 import { canonicalAddress, nothingToResume } from '../media/call-state.js';
 import { sdesOf } from '../media/sdes/stored.js';
-import { readAgreed, readAgreedDirection, readFormerKey } from './agreed-fields.js';
+import { readAgreed, readAgreedDirection, readFormer } from './agreed-fields.js';
 import { readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { RestoreError } from './errors.js';
 import {
@@ -412,7 +412,7 @@ export function readMedia(id: number, decoding: Decoding): UnlinkedMedia {
     endpointLearning: fields.oneOf(extraFields.learning, learningValues, settings.endpointLearning),
     ssrcTable: layout === 'current' ? members.tables(`ssrc_table-${id}`, 'medias') : [],
     sdes,
-    formerKey: readFormerKey(fields),
+    former: readFormer(fields),
     srtpIndexes: hasKeys ? reservedIndexes(srtpIndexes, srtpResume) : srtpIndexes,
     srtpResume,
     agreed,

@@ -42,7 +42,7 @@ import {
   unknownBitsName,
   type CodecSettings,
 } from './schema.js';
-import { agreedText, putFormerKey } from './agreed-fields.js';
+import { agreedText, putFormer } from './agreed-fields.js';
 import { iceRouteText, putIce, putKeys, putSecurity } from './security-fields.js';
 import { srtpIndexText } from './srtp-indexes.js';
 import type { CallMoment, StoredCounters } from './store.js';
@@ -314,7 +314,7 @@ export function mediaFields(media: Media, { form, index, settings }: Encoding): 
   if (marks !== null) fields.put(extraFields.sdes, marks);
   if (media.srtpIndexes.length > 0)
     fields.put(extraFields.srtpIndexes, srtpIndexText(media.srtpIndexes));
-  putFormerKey(fields, media);
+  putFormer(fields, media);
   putIce(fields, media);
   if (media.agreed !== null) fields.put(extraFields.agreed, agreedText(media, index));
   if (media.agreedDirection !== null)

@@ -109,7 +109,10 @@ export const extraFields = {
   sdes: 'rtprelay_sdes',
   /** medias: see srtp-indexes.ts. */
   srtpIndexes: 'rtprelay_srtp_index',
-  /** medias: `Media.formerKey`: its a=crypto line, a list as that of `srtpIndexes`, ours where it is another one, or `passed`. */
+  /**
+   * medias: `Media.former`: its a=crypto line, a list as that of `srtpIndexes`, ours where it is another one, or `passed`; or
+   * `plain`; or `DTLS`, such a list, which association, and of each stream the line that has its keys, and ours.
+   */
   formerKey: 'rtprelay_former_key',
   /** medias: `MediaSecurity.identity`. */
   identity: 'rtprelay_dtls_identity',

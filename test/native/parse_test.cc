@@ -593,6 +593,7 @@ TEST("a change of what cannot be changed, or that contradicts itself, is refused
   CHECK(outcome([](auto& change) { change.parts[0].transport.flags = kSecret; }) == other);
   CHECK(outcome([](auto& change) { change.parts[0].transport.protect = 0; }) == other);
   CHECK(outcome([](auto& change) { change.parts[0].transport.former = 0; }) == other);
+  CHECK(outcome([](auto& change) { change.parts[0].transport.former_plain = true; }) == other);
   CHECK(outcome([](auto& change) { change.parts[0].transport.dtls = DtlsSpec(); }) == other);
   CHECK(outcome([](auto& change) { change.parts[0].stream.own_rtcp = OwnRtcpSpec(); }) == other);
   CHECK(outcome([](auto& change) { change.parts[0].transport.demux = Demux::kTable; }) == other);

@@ -186,20 +186,22 @@ inline std::vector<std::uint8_t> encode(const PlanSpec& plan, const PlanChangeSp
     number(transport.unprotect);
     number(transport.protect);
     ids(transport.ports);
+    const bool has_former = transport.former != kNoSession || transport.former_plain;
     number(static_cast<std::uint8_t>((transport.ice ? 1 : 0) + (transport.dtls ? 1 : 0) +
-                                     (transport.table ? 1 : 0) +
-                                     (transport.former != kNoSession ? 1 : 0)));
+                                     (transport.table ? 1 : 0) + (has_former ? 1 : 0)));
     if (transport.ice)
       section(1, [&] { ice(*transport.ice); });
     if (transport.dtls)
       section(2, [&] { dtls(*transport.dtls); });
     if (transport.table)
       section(3, [&] { table(*transport.table); });
-    if (transport.former != kNoSession)
+    if (has_former)
       section(6, [&] {
         number(transport.former);
         number(transport.former_protect);
         number(transport.passing);
+        number(static_cast<std::uint8_t>((transport.former_plain ? 1 : 0) |
+                                         (transport.present_plain ? 2 : 0)));
       });
   };
   const auto write_stream = [&](const StreamSpec& stream) {

@@ -1,5 +1,6 @@
 // SRTP that ends in the relay, over real sockets: one side is secured, the other is plain.
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "../../native/core/relay.h"
@@ -290,6 +291,139 @@ TEST("what comes to one transport by former keys counts for all that had the sam
            dropped(relay, 2, DropReason::kRepeated) > 0;
   }));
   CHECK(goes_by(*present));
+}
+
+namespace {
+
+/// Phone 1 encrypts with key 1, or sends in the clear; ours is 2.
+struct TurningCall : SecureCall {
+  /// What it sends comes to the plain phone.
+  bool arrives(const Bytes& packet, std::uint16_t number) const {
+    phones[1].send_bytes(facing(1), packet);
+    return phones[0].receive() == rtp(number);
+  }
+  bool arrives_clear() {
+    sequence += 1;
+    return arrives(rtp(sequence), sequence);
+  }
+  bool arrives_secret() {
+    const Bytes packet = protect(*their_sender, rtp(++sequence));
+    return arrives(packet, sequence);
+  }
+  Bytes sent() {
+    phones[0].send_bytes(facing(0), rtp(++sequence));
+    return phones[1].receive();
+  }
+  bool goes_clear() {
+    const Bytes packet = sent();
+    return packet == rtp(sequence);
+  }
+  bool goes_secret() {
+    const Bytes packet = unprotect(*their_receiver, sent());
+    return packet == rtp(sequence);
+  }
+  void is_refused(const Phone& from, const Bytes& packet, TestRelay& relay,
+                  DropReason reason) const {
+    const std::uint64_t before = dropped(relay, 1, reason);
+    from.send_bytes(facing(1), packet);
+    CHECK(eventually([&] { return dropped(relay, 1, reason) == before + 1; }));
+  }
+
+  std::uint16_t sequence = 0;
+};
+
+} // namespace
+
+TEST("who sent in the clear before is heard, and sent to so, until something is authentic") {
+  TestRelay relay;
+  TurningCall call;
+  call.plan.transports[1].former_plain = true;
+  CHECK(relay.apply(call.plan));
+  // Nothing goes in the clear by itself.
+  CHECK(call.goes_secret());
+  // Anybody could send so.
+  const Phone stranger;
+  call.is_refused(stranger, rtp(1), relay, DropReason::kNotAuthentic);
+  CHECK(call.goes_secret());
+  const auto goes_on = [&] {
+    return eventually([&] { return call.arrives_clear() && call.goes_clear(); });
+  };
+  CHECK(goes_on());
+  call.plan.transports[1].generation += 1;
+  CHECK(relay.apply(call.plan));
+  CHECK(goes_on());
+  // It has been silent for so long that it may have the keys.
+  CHECK(eventually([&] { return call.goes_secret(); }));
+  CHECK(goes_on());
+  CHECK(call.arrives_secret());
+  CHECK(call.goes_secret());
+  call.is_refused(call.phones[1], rtp(++call.sequence), relay, DropReason::kNotAuthentic);
+  CHECK(call.goes_secret());
+}
+
+TEST("without keys yet nothing goes in the clear but to who sends so") {
+  TestRelay relay;
+  TurningCall call;
+  call.plan.transports[1].unprotect = call.plan.transports[1].protect = kNoSession;
+  call.plan.transports[1].former_plain = true;
+  CHECK(relay.apply(call.plan));
+  call.phones[0].send_bytes(call.facing(0), rtp(++call.sequence));
+  CHECK(eventually([&] { return dropped(relay, 0, DropReason::kNoKey) == 1; }));
+  CHECK(eventually([&] { return call.arrives_clear() && call.goes_clear(); }));
+}
+
+TEST("who encrypted before is heard, and encrypted to, until something comes in the clear") {
+  TestRelay relay;
+  TurningCall call;
+  CHECK(relay.apply(call.plan));
+  CHECK(call.arrives_secret() && call.goes_secret());
+  TransportSpec& transport = call.plan.transports[1];
+  transport.former = std::exchange(transport.unprotect, kNoSession);
+  transport.former_protect = std::exchange(transport.protect, kNoSession);
+  transport.present_plain = true;
+  CHECK(relay.apply(call.plan));
+  CHECK(call.goes_clear());
+  const auto goes_on = [&] {
+    return eventually([&] { return call.arrives_secret() && call.goes_secret(); });
+  };
+  CHECK(goes_on());
+  // That of a stranger shows nothing.
+  const Phone stranger;
+  call.is_refused(stranger, rtp(++call.sequence), relay, DropReason::kNotAuthentic);
+  CHECK(goes_on());
+  CHECK(call.arrives_clear());
+  CHECK(call.goes_clear());
+  // From now on it is what it seems to be.
+  const Bytes late = protect(*call.their_sender, rtp(++call.sequence));
+  call.phones[1].send_bytes(call.facing(1), late);
+  CHECK(call.phones[0].receive() == late);
+  CHECK(call.goes_clear());
+}
+
+TEST("what two ends have encrypted for each other does not go in the clear") {
+  TestRelay relay;
+  TurningCall call;
+  call.plan.sessions = {session(srtp::Purpose::kUnprotect, 1),
+                        session(srtp::Purpose::kUnprotect, 3)};
+  for (std::uint16_t at = 0; at < 2; ++at) {
+    TransportSpec& transport = call.plan.transports[at];
+    transport.flags |= kSecret;
+    transport.unprotect = transport.protect = kNoSession;
+    transport.former = at == 0 ? 1 : 0;
+    transport.present_plain = true;
+    transport.passing = Passing::kFormer;
+  }
+  CHECK(relay.apply(call.plan));
+  const auto other = srtp::Sender::create(keys(3));
+  call.is_refused(call.phones[1], protect(*call.their_sender, rtp(1)), relay, DropReason::kNoKey);
+  CHECK(!call.phones[0].hears(50));
+  const auto passes = [&](std::size_t from, srtp::Sender& sender) {
+    const Bytes packet = protect(sender, rtp(++call.sequence));
+    call.phones[from].send_bytes(call.facing(from), packet);
+    return call.phones[1 - from].receive() == packet;
+  };
+  call.sequence = 10;
+  CHECK(eventually([&] { return passes(0, *other) && passes(1, *call.their_sender); }));
 }
 
 namespace {

@@ -177,11 +177,13 @@ class Dialogue {
     const { offerer, answerer, isHeld } = offered;
     if (end === '183 and another 200') await this.answer(offered);
     const { offerer: ofOfferer, answerer: ofAnswerer } = await this.answer(offered);
-    // Between one kind of security and another there is no way back (docs/reference/conformance.md).
+    // Where ICE begins or ends there is no way back (docs/reference/conformance.md).
     const canGoBack = [offerer, answerer].every(
-      ({ wishes: { security } }, at) => security !== 'DTLS' && security === before[at]?.security,
+      ({ wishes: { ice } }, at) => ice === before[at]?.ice,
     );
     if (end === '183 and refused' && canGoBack && !isHeld) {
+      for (const phone of [offerer, answerer])
+        phone.mayHearClear = phone.wishes.security === 'plain';
       goBack();
       if (this.#chance(2)) await this.#killed('after the 183');
       await this.#meet(end);

@@ -88,6 +88,8 @@ export class SecuredPhone {
   readonly unread: string[] = [];
   /** Packets that anybody could have read, though they were not to be. */
   inTheClear = 0;
+  /** It has said so in a body that was refused, until it was agreed on something again. */
+  mayHearClear = false;
   #agreed: Agreed | null = null;
   #contexts = new Map<string, Contexts>();
   #dtls: Contexts | null = null;
@@ -269,6 +271,7 @@ export class SecuredPhone {
       this.#agreed = former;
     }
     if (isNew) await this.#handshake(agreed);
+    this.mayHearClear = false;
     this.#agreed = agreed;
     return isNew;
   }
@@ -372,7 +375,7 @@ export class SecuredPhone {
     }
     if (packet === null) {
       const isClear = !isRtcp && /^MARK\d/.test(bytes.toString('latin1', 12, 20));
-      if (isClear && !this.#hasOpenLines) this.inTheClear += 1;
+      if (isClear && !this.#hasOpenLines && !this.mayHearClear) this.inTheClear += 1;
       this.unread.push(`${isRtcp ? 'RTCP' : 'RTP'} of ${bytes.length}${isClear ? ', clear' : ''}`);
     } else if (isRtcp) this.reports += 1;
     else this.heard.add(Number(/^MARK(\d+)\./.exec(packet.toString('latin1', 12))?.[1] ?? -1));

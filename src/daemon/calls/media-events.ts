@@ -28,9 +28,12 @@ export type DigitListener = (
   event: Extract<RelayEvent, { readonly type: 'digit-ended' }>,
 ) => void;
 
+/** What is needed of the calls. */
+export type EventTable = Pick<CallTable, 'call' | 'commit' | 'tellsOf'>;
+
 /** Takes the relay's events in. Each call that is concerned gets one new state, whatever has happened. */
 export function applyRelayEvents(
-  table: CallTable,
+  table: EventTable,
   log: Log,
   events: readonly RelayEvent[],
   onDigit: DigitListener = () => undefined,
@@ -54,7 +57,7 @@ export function applyRelayEvents(
 
 /** Where ICE sends media to, and what DTLS gave: the plan names both, and the store has them. */
 function applySecured(
-  table: CallTable,
+  table: EventTable,
   log: Log,
   callId: string,
   events: readonly SecurityEvent[],
@@ -71,7 +74,7 @@ function applySecured(
 }
 
 function applyToCall(
-  table: CallTable,
+  table: EventTable,
   log: Log,
   state: CallState,
   events: readonly RelayEvent[],
@@ -79,6 +82,7 @@ function applyToCall(
   const changed = new Map<number, Stream>();
   let learned = false;
   const indexes: SrtpIndexEvent[] = [];
+  const plain = new Set<number>();
   const ssrcs: LearnedSsrc[] = [];
   for (const event of events) {
     if (isSecurityEvent(event) || event.type === 'digit-ended') continue;
@@ -88,6 +92,10 @@ function applyToCall(
     }
     if (event.type === 'srtp-index') {
       indexes.push(event);
+      continue;
+    }
+    if (event.type === 'plain-heard') {
+      plain.add(event.transportId);
       continue;
     }
     if (event.type === 'ssrc-learned') {
@@ -106,12 +114,53 @@ function applyToCall(
     stream.flags = withFlag(stream.flags, 'confirmed', event.confirmed);
   }
   const known = withLearnedSsrcs(state, ssrcs);
-  if (changed.size === 0 && indexes.length === 0 && known === state) return;
+  if (changed.size === 0 && indexes.length === 0 && plain.size === 0 && known === state) return;
   const streams = changed.size === 0 ? known : withStreams(known, changed);
-  const next = withSrtpIndexes(withSharedTransports(streams), indexes);
-  const save = learned || indexes.length > 0 || known !== state;
-  // The relay knows all of it already.
-  void table.commit(next, { media: 'known', save });
+  const counted = withSrtpIndexes(withSharedTransports(streams), indexes);
+  const next = withoutFormer(counted, indexes, plain);
+  const save = learned || indexes.length > 0 || plain.size > 0 || known !== state;
+  if (next === counted) {
+    // The relay knows all of it already.
+    void table.commit(next, { media: 'known', save });
+    return;
+  }
+  try {
+    void table.commit(next, { media: 'reserved' });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error('core', `Cannot go on without the security of before: ${reason}`, state.callId);
+  }
+}
+
+/**
+ * What comes in the clear is not taken any more once something was authentic, and what does not come in the clear is not
+ * looked for once something did: the kernel may have it then.
+ */
+function withoutFormer(
+  state: CallState,
+  indexes: readonly SrtpIndexEvent[],
+  plain: ReadonlySet<number>,
+): CallState {
+  const authentic = new Set(
+    indexes.flatMap(({ direction, isFormer, transportId }) =>
+      direction === 'receive' && !isFormer ? [transportId] : [],
+    ),
+  );
+  let isOther = false;
+  const medias = state.medias.map((media) => {
+    const { former, streams } = media;
+    if (former === null) return media;
+    const ended = former.kind === 'plain' ? authentic : plain;
+    if (!streams.some((id) => ended.has(id))) return media;
+    isOther = true;
+    const changed = copyOfMedia(media);
+    changed.former = null;
+    return changed;
+  });
+  if (!isOther) return state;
+  const next = shallowCopyOf(state);
+  next.medias = medias;
+  return next;
 }
 
 function withProgress(
@@ -142,10 +191,10 @@ function withSrtpIndexes(state: CallState, events: readonly SrtpIndexEvent[]): C
     const changed = copyOfMedia(media);
     const present = own.filter(({ isFormer }) => !isFormer);
     changed.srtpIndexes = withProgress(media.srtpIndexes, present);
-    const { formerKey } = media;
-    if (formerKey !== null && formerKey.send !== null) {
-      const former = own.filter(({ isFormer }) => isFormer);
-      changed.formerKey = { ...formerKey, indexes: withProgress(formerKey.indexes, former) };
+    const { former } = media;
+    if (former !== null && former.kind !== 'plain') {
+      const before = own.filter(({ isFormer }) => isFormer);
+      changed.former = { ...former, indexes: withProgress(former.indexes, before) };
     }
     return changed;
   });

@@ -29,12 +29,12 @@ function resumable(call: CallState, statistics: CallStatistics): CallState {
     state.streams.flatMap(({ mediaId, srtp }) => (srtp === null ? [] : [mediaId])),
   );
   next.medias = state.medias.map((media) => {
-    if (media.sdes === null && !keyed.has(media.id)) return media;
+    if (media.sdes === null && media.former === null && !keyed.has(media.id)) return media;
     const resumed = copyOfMedia(media);
     resumed.srtpResume = resumeFrom(media.srtpIndexes);
-    const { formerKey } = media;
-    if (formerKey !== null)
-      resumed.formerKey = { ...formerKey, resume: resumeFrom(formerKey.indexes) };
+    const { former } = media;
+    if (former !== null && former.kind !== 'plain')
+      resumed.former = { ...former, resume: resumeFrom(former.indexes) };
     return resumed;
   });
   return next;

@@ -13,6 +13,7 @@ import {
   type Stream,
 } from '../../media/call-state.js';
 import { inUse } from '../../media/agreed.js';
+import { isKeyedBy } from '../../media/former.js';
 import { withSharedTransports } from '../../media/bundle/transport.js';
 import { selectRoute, type TellsOf } from '../../media/ice/resume.js';
 import { digestsOf } from '../../media/dtls/attributes.js';
@@ -61,6 +62,11 @@ class Changes {
 
   receiveWith(stream: Stream, keys: SrtpKeys): void {
     for (const id of stream.sockets) this.#keys.set(id, keys);
+  }
+
+  receivedWith({ sockets }: Stream): SrtpKeys | undefined {
+    const own = this.state.sockets.filter(({ id }) => sockets.includes(id));
+    return own.map(({ srtp }) => srtp).find((srtp) => srtp !== null);
   }
 
   portOf({ selectedSocket }: Stream): number | null {
@@ -192,6 +198,18 @@ function noteCertificate(media: Media, generation: number, certificate: Buffer):
     media.agreed = { ...media.agreed, security: noted(media.agreed.security) };
 }
 
+/** Keys of before were in use until now: how far they have come goes with them. */
+function keepFormerIndexes(media: Media, stream: Stream, receive: SrtpKeys | undefined): void {
+  const { former } = media;
+  if (former?.kind !== 'DTLS') return;
+  const keys = former.keys[media.streams.indexOf(stream.id)] ?? null;
+  if (keys === null || !isKeyedBy(keys, { receive, send: stream.srtp ?? undefined })) return;
+  const of = ({ direction, ssrc }: StoredSrtpIndexes): string => `${direction}/${ssrc}`;
+  const known = new Map(former.indexes.map((each) => [of(each), each]));
+  for (const each of media.srtpIndexes) known.set(of(each), each);
+  media.former = { ...former, indexes: [...known.values()] };
+}
+
 function dtlsStatus(
   log: Log,
   changes: Changes,
@@ -214,6 +232,7 @@ function dtlsStatus(
   }
   if (keys === null) return false;
   log.info('crypto', `DTLS-SRTP successfully negotiated using ${keys.suite}`, callId, port);
+  keepFormerIndexes(media, stream, changes.receivedWith(stream));
   stream.srtp = storedKeys(keys.suite, keys.send);
   changes.receiveWith(stream, storedKeys(keys.suite, keys.receive));
   stream.flags = withFlag(stream.flags, 'fingerprint-verified', true);

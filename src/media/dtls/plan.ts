@@ -4,7 +4,7 @@ import type { DtlsPlan } from '../relay.js';
 import { roleOf, speaksDtls } from './negotiation.js';
 
 /** DTLS gives the keys: nothing else was agreed on before a re-offer that leaves the choice again. */
-export const usesDtls = (media: Media): boolean =>
+export const usesDtls = (media: Pick<Media, 'security' | 'sdes'>): boolean =>
   speaksDtls(media) && (media.sdes?.receive ?? media.sdes?.send ?? null) === null;
 
 /** null: it is not spoken, the side has not been told our fingerprint yet, or RTCP goes with RTP. */

@@ -54,6 +54,16 @@ function lineOf(crypto: SdesCrypto): CryptoLine | null {
   };
 }
 
+/** What of a line counts for packets. */
+export function keysOfLine(line: CryptoLine): SrtpKeys {
+  const { suite, masterKey, masterSalt, mki, ...rest } = cryptoOf(line);
+  const { unencryptedRtp, unencryptedRtcp, unauthenticatedRtp } = rest;
+  return {
+    ...{ suite, masterKey, masterSalt, mki },
+    ...{ unencryptedRtp, unencryptedRtcp, unauthenticatedRtp },
+  };
+}
+
 const listed = (chosen: CryptoLine | null, others: readonly CryptoLine[]): readonly SdesCrypto[] =>
   [...(chosen === null ? [] : [chosen]), ...others].map(cryptoOf);
 

@@ -238,6 +238,7 @@ const cryptoLines = fc.record({
 /** As who has read it knows it: of what is sent nothing, since that goes on from somewhere above. */
 const formerKeys = fc
   .record({
+    kind: fc.constant('SDES' as const),
     line: cryptoLines,
     send: fc.option(cryptoLines),
     passed: fc.boolean(),
@@ -254,6 +255,25 @@ const formerKeys = fc
   })
   .map((each) => ({ ...each, send: each.passed ? null : each.send }))
   .map((each) => ({ ...each, resume: { receive: each.indexes, send: [] } }));
+
+const associationKeys = fc.constantFrom(...'ab').map((byte) => ({
+  ...{ suite: 'AES_CM_128_HMAC_SHA1_80', masterKey: byte.repeat(16), masterSalt: byte.repeat(14) },
+  ...{ mki: null, unencryptedRtp: false, unencryptedRtcp: false, unauthenticatedRtp: false },
+}));
+
+const formerAssociations = fc
+  .record({
+    kind: fc.constant('DTLS' as const),
+    name: fc.constant('a0'.repeat(16)),
+    keys: fc.array(fc.option(fc.record({ receive: associationKeys, send: associationKeys })), {
+      minLength: 1,
+      maxLength: 2,
+    }),
+    before: formerKeys,
+  })
+  .map(({ before: { indexes, resume }, ...each }) => ({ ...each, indexes, resume }));
+
+const formers = fc.oneof(formerKeys, formerAssociations, fc.constant({ kind: 'plain' as const }));
 
 function mediaOf(
   id: number,
@@ -307,7 +327,7 @@ function mediaOf(
         endpointLearning: fc.constantFrom(...learningValues),
         ssrcTable: fc.constant([]),
         sdes: fc.constant(null),
-        formerKey: fc.option(formerKeys, { freq: 3 }),
+        former: fc.option(formers, { freq: 3 }),
         srtpIndexes: fc.constant([]),
         srtpResume: fc.constant(nothingToResume),
         agreed: fc.option(agreed(all), { freq: 3 }),

@@ -9,8 +9,9 @@ import {
   type SecurityEvent,
 } from '../../../src/daemon/calls/security-events.js';
 import type { CallState } from '../../../src/media/call-state.js';
+import { applyRelayEvents, type EventTable } from '../../../src/daemon/calls/media-events.js';
 import { mediaPlan } from '../../../src/media/plan.js';
-import type { SrtpSessionPlan, TransportPlan } from '../../../src/media/relay.js';
+import type { RelayEvent, SrtpSessionPlan, TransportPlan } from '../../../src/media/relay.js';
 import { Log } from '../../../src/observe/log.js';
 import { readRequest } from '../../../src/ng-protocol/interpret.js';
 import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
@@ -75,8 +76,8 @@ interface Treated {
   readonly kind: string | undefined;
 }
 
-const keyText = (session: SrtpSessionPlan | null | undefined): string | null =>
-  session?.key.toString('hex') ?? null;
+const keyText = (session: SrtpSessionPlan | 'plain' | null | undefined): string | null =>
+  session === 'plain' ? session : (session?.key.toString('hex') ?? null);
 
 function treatedAs({ srtp, dtls, ice }: TransportPlan, kind: string | undefined): Treated {
   return {
@@ -155,16 +156,16 @@ const every = named
   .filter(([was, is]) => !(isNeverSecured(was) && isNeverSecured(is)));
 const kind = (name: string): Kind => kinds[name] ?? { protocol: '', lines: [] };
 
-describe('an offer that would change how its sender is secured', () => {
-  /** A call between that kind of side and a plain one. */
-  function callOf(name: string): ModelCall {
-    const call = new ModelCall();
-    call.offer(bodyOf(kind(name)), towards['plain']);
-    call.answer(plainSide);
-    call.state = withKeys(call.state);
-    return call;
-  }
+/** A call between that kind of side and a plain one. */
+function callOf(name: string): ModelCall {
+  const call = new ModelCall();
+  call.offer(bodyOf(kind(name)), towards['plain']);
+  call.answer(plainSide);
+  call.state = withKeys(call.state);
+  return call;
+}
 
+describe('an offer that would change how its sender is secured', () => {
   it('changes nothing of the media before its answer, and nothing if there is none', () => {
     for (const [was, is] of every) {
       const call = callOf(was);
@@ -199,8 +200,10 @@ describe('an offer that would change how its sender is secured', () => {
       const [, , theirs] = treatment(other.state);
       const likewise = begun.get(is);
       const text = `${was} → ${is}`;
+      // What was secured may go on so until something comes in the clear.
+      const isWatched = kind(is).protocol === 'RTP/AVP' && /SDES|DTLS|OSRTP/.test(was);
       for (const each of [offerer, theirs]) {
-        expect(each?.secret, text).to.equal(likewise?.secret);
+        expect(each?.secret, text).to.equal(isWatched || likewise?.secret);
         expect(each?.dtls === null, text).to.equal(likewise?.dtls === null);
         expect(each?.ice === null, text).to.equal(likewise?.ice === null);
         expect(each?.kind, text).to.equal(likewise?.kind);
@@ -319,6 +322,85 @@ describe('an offer that is refused after a provisional answer', () => {
       // As it was agreed on before: there is nothing to go back to.
       negotiate('A', 'B', passedBefore);
       expect(JSON.stringify(plans())).to.not.contain('former').and.not.contain('present');
+    }
+  });
+
+  it('leaves good what it was before, plain, SDES or DTLS, and takes it back', () => {
+    const names = ['plain', 'SDES', 'DTLS'] as const;
+    for (const [was, is] of names.flatMap((one) => names.map((two) => [one, two] as const))) {
+      if (was === is) continue;
+      const text = `${was} → ${is}`;
+      const call = callOf(was);
+      const negotiate = (name: string): void => {
+        call.offer(bodyOf(kind(name)), towards['plain']);
+        call.answer(plainSide);
+      };
+      const offerer = (): TransportPlan['srtp'] | undefined =>
+        call.state === null ? null : mediaPlan(call.state, interfaces).transports[2]?.srtp;
+      const keys = (): readonly (string | null)[] => {
+        const srtp = offerer();
+        return [keyText(srtp?.receive), keyText(srtp?.send)];
+      };
+      const before = keys();
+      negotiate(is);
+      const check = (): void => {
+        const srtp = offerer();
+        const [receive, send] = was === 'plain' ? ['plain', null] : before;
+        expect([keyText(srtp?.former), keyText(srtp?.formerSend)], text).to.deep.equal([
+          receive,
+          send,
+        ]);
+        expect(srtp?.isPlain === true, text).to.equal(is === 'plain');
+      };
+      check();
+      call.state = restored(call.state);
+      check();
+      // Another one of the same, as final ones repeat it.
+      call.answer(plainSide);
+      check();
+      negotiate(was);
+      // Of SDES that has ended we have another key.
+      const isKept = was !== 'SDES';
+      expect(keys().slice(0, isKept ? 2 : 1), `${text} → ${was}`).to.deep.equal(
+        before.slice(0, isKept ? 2 : 1),
+      );
+      expect(offerer()?.former, text).to.equal(undefined);
+    }
+  });
+
+  it('counts no longer once what is agreed on now has come', () => {
+    for (const [was, is] of [
+      ['SDES', 'plain'],
+      ['DTLS', 'plain'],
+      ['plain', 'SDES'],
+    ] as const) {
+      const call = callOf(was);
+      call.offer(bodyOf(kind(is)), towards['plain']);
+      call.answer(plainSide);
+      const { state } = call;
+      if (state === null) throw new Error('no call');
+      const formers = (each: CallState): readonly string[] =>
+        each.medias.flatMap(({ former }) => (former === null ? [] : [former.kind]));
+      expect(formers(state)).to.deep.equal([was]);
+      const of = { callId: state.callId, transportId: 2 };
+      const indexes = { ssrc: 1, rtp: 1, rtcp: null, offset: 0 };
+      const heard: RelayEvent =
+        is === 'plain'
+          ? { type: 'plain-heard', ...of }
+          : { type: 'srtp-index', ...of, direction: 'receive', isFormer: false, indexes };
+      const committed: [CallState, unknown][] = [];
+      const table: EventTable = {
+        call: () => state,
+        tellsOf: () => () => null,
+        commit: (next, { media }) => {
+          committed.push([next, media]);
+          return Promise.resolve('committed');
+        },
+      };
+      applyRelayEvents(table, silent, [heard]);
+      expect(committed.map(([next, media]) => [formers(next), media])).to.deep.equal([
+        [[], 'reserved'],
+      ]);
     }
   });
 
