@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { setTimeout as delay } from 'node:timers/promises';
-import { audioSdp, mediaPort, NgClient, type Reply } from '../support/ng-client.js';
+import { mediaPort, NgClient, type Reply } from '../support/ng-client.js';
 import { freeUdpPort, startDaemon, startRedis, type TestProcess } from '../support/processes.js';
 import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { buildSdp } from '../support/sdp.js';
 import { until } from '../support/wait.js';
 
 interface Call {
@@ -12,6 +13,10 @@ interface Call {
   readonly towardsB: number;
   readonly towardsA: number;
 }
+
+/** Of a phone that sends PCMU, as the endpoints do. */
+const audioSdp = (port: number): string =>
+  buildSdp({ origin: '127.0.0.1', address: '127.0.0.1', media: [{ port, formats: '8 0' }] });
 
 const endpoints: RtpEndpoint[] = [];
 
