@@ -143,6 +143,15 @@ function signal(
   return { state: draft.finished(), sdp, isNewCall, warnings };
 }
 
+/** Up to the first empty line each is `x=…`, and a version is 0 (12.5 seen). */
+function isFragment(text: string): boolean {
+  for (const line of text.split(/\r?\n/)) {
+    if (line === '') return true;
+    if (line[1] !== '=' || (line.startsWith('v=') && line !== 'v=0')) return false;
+  }
+  return true;
+}
+
 /** Candidates alone: nothing is answered. A call that is not known (any more) is none of an error, as with 10.5. */
 function fragment(
   kind: SignallingKind,
@@ -150,6 +159,7 @@ function fragment(
   request: SignallingRequest,
   context: SignallingContext,
 ): SignallingResult {
+  if (!isFragment(request.sdp)) throw new SignallingError('bad-sdp', 'Failed to parse SDP');
   if (previous === null) {
     const warnings = ['Candidates of a call that is not known are left out'];
     return { state: null, sdp: null, isNewCall: false, warnings };

@@ -205,7 +205,7 @@ export function callDictionary(
     .add('last redis update', seconds(options.storedMicros));
   if (state.metadata !== '') dictionary.add('metadata', state.metadata);
   if (reportsIn(options, 'global')) dictionary.add('SSRC', ssrcs);
-  return dictionary.add('tags', tags).add('totals', totals(state, byStream));
+  return dictionary.add('tags', tags).add('totals', totals(state, byStream, chosen));
 }
 
 const reportsIn = ({ ssrcReporting }: QueryOptions, place: 'inline' | 'global'): boolean =>
@@ -389,12 +389,9 @@ function homeOf(
 const isRefused = ({ streams }: CallState, { streams: [first] }: Media): boolean =>
   streams.find(({ id }) => id === first)?.advertisedEndpoint?.port === 0;
 
-/** An offer of a zero address is not answered: media go on, and the place is shown all the same (10.5 and 12.5 seen). */
-const isToHold = ({ agreedDirection, ice }: Media, { advertisedEndpoint }: Stream): boolean =>
-  agreedDirection !== null &&
-  !ice.enabled &&
-  advertisedEndpoint !== null &&
-  isZeroAddress(advertisedEndpoint.address);
+/** Shown as it is whatever comes, and whether it has been answered or not (10.5 and 12.5 seen). */
+const isAtZero = ({ ice }: Media, { advertisedEndpoint }: Stream): boolean =>
+  !ice.enabled && advertisedEndpoint !== null && isZeroAddress(advertisedEndpoint.address);
 
 /** Of a refused section: a stream without a place, and without a name where it never had ports (12.5 seen). */
 function flagsOfRefused({ endpointMaps }: Media, { flags }: Stream): Stream['flags'] {
@@ -427,7 +424,7 @@ function streamDictionary(
   const refused = home === null && isRefused(state, media);
   const advertised = refused ? null : stream.advertisedEndpoint;
   const endpoint =
-    refused || isToHold(media, stream) ? advertised : (counters?.endpoint ?? stream.endpoint);
+    refused || isAtZero(media, stream) ? advertised : (counters?.endpoint ?? stream.endpoint);
   dictionary
     .add('endpoint', endpointDictionary(endpoint))
     .add('advertised endpoint', endpointDictionary(advertised));
@@ -458,10 +455,19 @@ const nothingCounted = newCounts(0, 0, 0);
 const countsDictionary = (packets: number, bytes: number, errors: number): NgDictionary =>
   packets === 0 && bytes === 0 && errors === 0 ? nothingCounted : newCounts(packets, bytes, errors);
 
-function totals(state: CallState, byStream: ReadonlyMap<number, StreamStatistics>): NgDictionary {
+/** Of those who are shown (10.5 and 12.5 seen). */
+function totals(
+  state: CallState,
+  byStream: ReadonlyMap<number, StreamStatistics>,
+  chosen: ReadonlySet<number> | null,
+): NgDictionary {
   const rtp = { packets: 0, bytes: 0, errors: 0 };
   const rtcp = { packets: 0, bytes: 0, errors: 0 };
+  const left = new Set<number>();
+  if (chosen !== null)
+    for (const { id, participantId } of state.medias) if (!chosen.has(participantId)) left.add(id);
   for (const stream of state.streams) {
+    if (left.has(stream.mediaId)) continue;
     const sum = stream.component === 1 ? rtp : rtcp;
     const counters = byStream.get(stream.id) ?? stream.stats;
     sum.packets += counters.packets;

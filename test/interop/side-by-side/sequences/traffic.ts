@@ -199,6 +199,40 @@ export const trafficSequences = [
     answer(phone('x')),
     media('a'),
     media('x'),
+    query(),
+  ),
+  sequence(
+    'totals are of those who are asked for',
+    ...established(),
+    media('a'),
+    media('x'),
+    ...[{ 'from-tag': 'a' }, { 'from-tag': 'x' }, { 'to-tag': 'x' }, { 'to-tag': 'q' }].map(
+      (keys) => query(keys),
+    ),
+    query({ 'from-tag': 'a', 'to-tag': 'x' }),
+    query({ 'from-tag': 'q' }),
+  ),
+  ...[77, 8, 9].map((type) =>
+    sequence(
+      `payload type ${type} of two phones that have agreed on 0`,
+      offer(phoneWith('a', of('0 8'))),
+      answer(phoneWith('x', of('0'))),
+      datagrams('a', [rtp(type)]),
+      datagrams('x', [rtp(type)]),
+      query(),
+    ),
+  ),
+  ...[{ 'to-tag': 'x' }, { 'to-tag': 'q' }, { 'to-label': 'q' }].map((keys) =>
+    sequence(
+      `block media without whom it comes from: ${JSON.stringify(keys)}`,
+      ...established(),
+      command('block media', keys),
+      media('a'),
+      media('x'),
+      command('unblock media', keys),
+      media('a'),
+      media('x'),
+    ),
   ),
   sequence(
     'early media from the callee',
