@@ -372,7 +372,10 @@ export class KeyspaceFollower {
       disableTimeSeconds: 0,
       log: silentLog,
       // Whatever happened while there was no subscription is found by comparing.
-      onReady: () => this.#subscribed(),
+      onReady: () => {
+        this.#options.log.info(`Use Redis ${subscriber.where} to subscribe to notifications`);
+        this.#subscribed();
+      },
       onLost: () => undefined,
       onMessage: (channel, message) => this.#notified(channel, message),
     });

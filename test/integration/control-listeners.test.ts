@@ -201,6 +201,18 @@ describe('the control listeners', function () {
       ).to.deep.equal([404, 404, 404, 415, 400, 413, 400, 405, 403]);
     });
 
+    it('refuse a body that is said to be too long before it comes', async () => {
+      const socket = connect(http ?? 0, '127.0.0.1');
+      let heard = '';
+      socket.on('data', (bytes: Buffer) => (heard += bytes.toString('latin1')));
+      const head = `POST /ng HTTP/1.1\r\nhost: x\r\ncontent-type: ${ngType}\r\n`;
+      socket.write(`${head}content-length: 3000000\r\n\r\n1 `);
+      // Without it the request would end with 408 after ten seconds.
+      await until(() => heard.includes('\r\n'), 'an answer');
+      expect(heard).to.match(/^HTTP\/1\.1 413 /);
+      socket.destroy();
+    });
+
     it('run no command that changes something for an image in a page of another site', async () => {
       const agent = 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/153.0';
       const asked = async (path: string, headers: Record<string, string>): Promise<number> =>

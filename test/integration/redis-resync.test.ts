@@ -49,6 +49,10 @@ describe('a standby that follows a replica', function () {
       portRange: ports,
       extra: [`--listen-cli=127.0.0.1:${standbyCli}`, '--subscribe-keyspace=1', ...options],
     });
+    await standby.process.untilLogged('to subscribe to notifications');
+    expect(standby.process.log()).to.match(
+      /Use Redis 127\.0\.0\.1:\d+ to subscribe to notifications/,
+    );
   }
 
   beforeEach(async () => {

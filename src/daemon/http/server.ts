@@ -107,12 +107,15 @@ async function bodyOf(
 ): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
+  const tooLong = (): null => {
+    answer(response, 413, `more than ${maxMessageBytes} bytes\n`, { connection: 'close' });
+    return null;
+  };
+  // Not waited for: the client may never send it.
+  if (Number(request.headers['content-length'] ?? 0) > maxMessageBytes) return tooLong();
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > maxMessageBytes) {
-      answer(response, 413, `more than ${maxMessageBytes} bytes\n`, { connection: 'close' });
-      return null;
-    }
+    if (length > maxMessageBytes) return tooLong();
     chunks.push(chunk);
     held.received(request.socket, response, chunk.length);
   }
