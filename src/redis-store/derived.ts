@@ -80,18 +80,20 @@ export const isPublic = ({ participantId }: Media, { participants }: Entities): 
 
 /** `associated_tags`: those in dialogue with the participant, also while one of them has no tag. */
 export function associatedOf(participant: Participant, entities: Entities): readonly number[] {
-  const ids = new Set(participant.associated);
+  const { associated } = participant;
+  // Of many branches nearly all have a tag: nothing is made for them.
+  const more = new Set<number>();
   for (const id of participant.medias) {
     for (const subscription of entities.medias.get(id)?.subscriptions ?? nobody) {
       const participantId = dialogueOf(subscription, entities)?.participantId;
       if (participantId === undefined) continue;
       const other = entities.participants.get(participantId);
       if (other !== undefined && (other.tag === null || participant.tag === null)) {
-        ids.add(participantId);
+        if (!associated.includes(participantId)) more.add(participantId);
       }
     }
   }
-  return ids.size === participant.associated.length ? participant.associated : [...ids];
+  return more.size === 0 ? associated : [...associated, ...more];
 }
 
 /** A call that was read, in which ids are positions, without what follows from the rest of it. */

@@ -207,6 +207,7 @@ class Splice {
     this.#stay();
     const end = this.value.length - 1;
     this.value.fill(blank, this.#to, end);
+    if (end > this.#to) this.value.write(this.text.room(end - this.#to), this.#to, 'latin1');
     this.value.write(this.text.closing, end, 'latin1');
     return this.#to;
   }

@@ -3,13 +3,13 @@
  * kilobytes, and the megabyte before it stays where it is. When too much of a value is out of date it is written whole.
  *
  * JSON: members that are written behind the others count instead of earlier ones of the same name, for rtpengine's
- * readers as for ours. They take the room that a whole value has before its closing brace, blanks, so that Redis need not
- * enlarge it. Bencode: the first of two members of one name counts, so the names of those that are out of date are
- * spoilt where they stand, and new ones come in place of the end.
+ * readers as for ours. Bencode: the first of two members of one name counts, so the names of those that are out of date are
+ * spoilt where they stand. What is added takes room that a whole value has before its end, so that Redis need not enlarge
+ * it: blanks in JSON, a member that nobody looks for in bencode.
  */
 import { createHash } from 'node:crypto';
 import type { GroupKind } from './encode-output.js';
-import type { ValueText } from './value-text.js';
+import { leastRoom, type ValueText } from './value-text.js';
 
 export interface ValueEdit {
   /** What has to be there, or nothing may be changed. */
@@ -82,9 +82,9 @@ export class ContinuedValue {
     this.#text = text;
   }
 
-  /** How much room a value has that uses so many bytes. Only JSON may have blanks. */
+  /** How much room a value has that uses so many bytes. */
   roomFor(used: number, share: number): number {
-    return used < leastBytes || this.#text.separator === '' ? 0 : Math.floor(used * share);
+    return used < leastBytes ? 0 : Math.floor(used * share);
   }
 
   /** @param stored what the database is known to have. @param members last the one that every command changes. */
@@ -94,21 +94,21 @@ export class ContinuedValue {
     groupOf: GroupOf,
   ): NextValue | null {
     if (stored === null || stored !== this.#receipt || this.#used < leastBytes) return null;
-    const { separator, closing } = this.#text;
+    const { separator, closing, room: roomOf } = this.#text;
     let text = '';
     for (const member of members) text += separator + member.text;
     const at = this.#used + this.#added;
     const room = this.#length - 1 - at;
-    const fits = text.length <= room;
-    if (room > 0 ? !fits : this.#added + text.length > this.#used / 2) return null;
+    const left = room - text.length;
+    if (room > 0 ? left < leastRoom : this.#added + text.length > this.#used / 2) return null;
     const digest = createHash('sha1').update(this.#head).update(this.#tail).digest('hex');
     const [head, tail] = [this.#head.length, this.#tail.length];
     const before = { length: this.#length, head, tail, digest };
     const spoilt = separator === '' ? this.#spoilt(members, at, groupOf) : [];
-    const bytes = Buffer.from(fits ? text : text + closing, 'latin1');
+    const bytes = Buffer.from(text + (room > 0 ? roomOf(left) : closing), 'latin1');
     this.#tail = bytes.subarray(Math.max(0, text.length - tailBytes), text.length);
     this.#added += text.length;
-    if (!fits) this.#length += text.length;
+    if (room === 0) this.#length += text.length;
     this.#receipt = {};
     return { value: { before, at, bytes, spoilt }, receipt: this.#receipt };
   }

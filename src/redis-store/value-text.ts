@@ -13,6 +13,26 @@ export interface ValueText {
   readonly item: (text: string) => string;
   /** The list of such items. */
   readonly list: (items: string) => string;
+  /** How room for so many bytes begins behind the members of a value; whatever bytes the rest of it has says nothing. */
+  readonly room: (bytes: number) => string;
+}
+
+/** Less room is of no use. */
+export const leastRoom = 64;
+
+/** A member that nobody looks for. */
+const roomNames = ['rtprelay_room', 'rtprelay_room_'];
+
+/** A string that takes so many bytes with its name: one or the other name makes its length come out. */
+function bencodeOfRoom(bytes: number): string {
+  for (const name of roomNames) {
+    const left = bytes - bencodeOfText(name).length - 1;
+    for (let digits = 1; digits < left; digits += 1) {
+      const length = String(left - digits);
+      if (length.length === digits) return `${bencodeOfText(name)}${length}:`;
+    }
+  }
+  throw new RangeError(`no room of ${bytes} bytes`);
 }
 
 /** What JSON writes otherwise (RFC 8259 §7). */
@@ -58,6 +78,7 @@ export const jsonText: ValueText = {
   value: jsonOf,
   item: (text) => `,${quoted(text)}`,
   list: (items) => `[${items.slice(1)}]`,
+  room: () => '',
 };
 
 export const bencodeText: ValueText = {
@@ -66,4 +87,5 @@ export const bencodeText: ValueText = {
   value: bencodeOf,
   item: bencodeOfText,
   list: (items) => `l${items}e`,
+  room: bencodeOfRoom,
 };
