@@ -5,6 +5,8 @@ export interface LoadRefusal {
   /** For `message` of a `load limit` reply. */
   readonly message: string;
   readonly logText: string;
+  /** As rtpengine's: what the machine cannot do is a warning. */
+  readonly logLevel: 'error' | 'warning';
 }
 
 /** What the machine and the relay do right now. */
@@ -35,24 +37,28 @@ export class LoadGuard {
       return {
         message: 'Parallel session limit reached',
         logText: `Parallel session limit reached (${maxSessions})`,
+        logLevel: 'error',
       };
     }
     if (maxLoad > 0 && load >= maxLoad) {
       return {
         message: 'Load limit exceeded',
-        logText: `Load limit exceeded (${load.toFixed(2)} > ${maxLoad})`,
+        logText: `Load limit exceeded (${load.toFixed(2)} > ${maxLoad.toFixed(2)})`,
+        logLevel: 'warning',
       };
     }
     if (maxCpuPercent > 0 && cpuPercent >= maxCpuPercent) {
       return {
         message: 'CPU usage limit exceeded',
-        logText: `CPU usage limit exceeded (${cpuPercent.toFixed(1)} > ${maxCpuPercent})`,
+        logText: `CPU usage limit exceeded (${cpuPercent.toFixed(1)}% > ${maxCpuPercent.toFixed(1)}%)`,
+        logLevel: 'warning',
       };
     }
     if (maxBandwidthBytesPerSecond > 0 && bandwidth >= maxBandwidthBytesPerSecond) {
       return {
         message: 'Bandwidth limit exceeded',
         logText: `Bandwidth limit exceeded (${bandwidth} > ${maxBandwidthBytesPerSecond})`,
+        logLevel: 'warning',
       };
     }
     return null;

@@ -241,11 +241,13 @@ function queryOptions(
 const drainRefusal: LoadRefusal = {
   message: 'Draining, no new calls',
   logText: 'New call refused: draining',
+  logLevel: 'error',
 };
 
 const fullRefusal: LoadRefusal = {
   message: 'Parallel session limit reached',
   logText: 'New call refused: there are as many calls as media ports',
+  logLevel: 'error',
 };
 
 /** The answer to a command that would make a new call, when there is to be none; null: there may be. @throws NgError */
@@ -261,7 +263,7 @@ function refusalOf(
       : load.refusal(calls.table.ownCount);
   if (refusal === null) return null;
   counters.rejectedSessions += 1;
-  log.error('control', refusal.logText, request.callId);
+  log[refusal.logLevel]('core', refusal.logText, request.callId);
   if (!request.supportsLoadLimit) throw new NgError('rejected', 'Parallel session limit reached');
   return new Map([
     ['result', 'load limit'],
