@@ -271,6 +271,9 @@ void Worker::install_transport(const TransportConfig& transport) {
     if (transport.former_use != nullptr)
       *transport.former_use = {};
   }
+  // What came in the clear under another plan does not open this one.
+  if (transport.former_plain)
+    state.plain_use.kept = false;
   state.planned_egress = transport.egress;
   state.nat_wait = transport.has(kNatWait);
   if (dormant_) {
@@ -535,13 +538,24 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     return rtcp ? receiver->unprotect_rtcp(packet.bytes) : receiver->unprotect_rtp(packet.bytes);
   };
   srtp::Receiver* by = transport.receiver;
-  srtp::Outcome outcome = read_by(by);
-  if (use != nullptr && outcome.status == srtp::Status::kDone) {
+  // A key without authentication takes whatever comes.
+  const bool asks_former = use != nullptr && transport.former != nullptr && by != nullptr &&
+                           !rtcp && !by->authenticates_rtp();
+  srtp::Outcome outcome = asks_former ? read_by(transport.former) : srtp::Outcome{};
+  if (outcome.status == srtp::Status::kDone) {
+    by = transport.former;
+    use->kept = true;
+    use->heard = now_;
+    passed_by_ = by;
+  } else {
+    outcome = read_by(by);
+  }
+  if (by == transport.receiver && use != nullptr && outcome.status == srtp::Status::kDone) {
     use->rekeyed = true;
     use->kept = false;
     // That the present ones are in use, too, though its sources may be known of old.
     outcome.progressed = true;
-  } else if (use != nullptr) {
+  } else if (by == transport.receiver && use != nullptr) {
     const bool has_keys = by != nullptr;
     by = transport.former;
     const srtp::Outcome first = outcome;

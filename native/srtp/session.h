@@ -79,6 +79,9 @@ public:
     first_rtcp_ = rtcp & kMaxRtcpIndex;
   }
 
+  /// false: whatever comes counts as sent by who has the key (UNAUTHENTICATED_SRTP).
+  [[nodiscard]] bool authenticates_rtp() const;
+
 protected:
   Session() = default;
   bool init(const Parameters& parameters, Purpose purpose);
@@ -91,7 +94,6 @@ protected:
   static bool parse_rtp(std::span<const std::uint8_t> packet, RtpPacket& out);
   [[nodiscard]] bool encrypts_rtp() const;
   [[nodiscard]] bool encrypts_rtcp() const;
-  [[nodiscard]] bool authenticates_rtp() const;
   bool note_progress(Source& source);
   [[nodiscard]] static SourceIndexes indexes_of(std::uint32_t ssrc, const Source& source);
 

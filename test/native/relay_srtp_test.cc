@@ -349,10 +349,12 @@ TEST("who sent in the clear before is heard, and sent to so, until something is 
     return eventually([&] { return call.arrives_clear() && call.goes_clear(); });
   };
   CHECK(goes_on());
+  // Another answer, after which it may have the keys.
   call.plan.transports[1].generation += 1;
   CHECK(relay.apply(call.plan));
+  CHECK(call.goes_secret());
   CHECK(goes_on());
-  // It has been silent for so long that it may have the keys.
+  // It has been silent for so long that it may have them.
   CHECK(eventually([&] { return call.goes_secret(); }));
   CHECK(goes_on());
   CHECK(call.arrives_secret());
@@ -398,6 +400,32 @@ TEST("who encrypted before is heard, and encrypted to, until something comes in 
   call.phones[1].send_bytes(call.facing(1), late);
   CHECK(call.phones[0].receive() == late);
   CHECK(call.goes_clear());
+}
+
+TEST("a key without authentication does not hide that its peer goes on with the former one") {
+  TestRelay relay;
+  TurningCall call;
+  CHECK(relay.apply(call.plan));
+  CHECK(call.arrives_secret() && call.goes_secret());
+  srtp::Parameters open;
+  open.suite = srtp::Suite::kAes128CmSha1_80;
+  open.master.key.fill(5);
+  open.unauthenticated_srtp = true;
+  for (SrtpSpec& spec : call.plan.sessions) {
+    spec.parameters = open;
+    open.master.key.fill(6);
+  }
+  call.plan.sessions.push_back(session(srtp::Purpose::kUnprotect, 1));
+  call.plan.sessions.push_back(session(srtp::Purpose::kProtect, 2));
+  call.plan.transports[1].former = 2;
+  call.plan.transports[1].former_protect = 3;
+  CHECK(relay.apply(call.plan));
+  CHECK(eventually([&] { return call.arrives_secret() && call.goes_secret(); }));
+  open.master.key.fill(5);
+  const auto next = srtp::Sender::create(open);
+  call.sequence += 1;
+  CHECK(call.arrives(protect(*next, rtp(call.sequence)), call.sequence));
+  CHECK(!call.goes_secret());
 }
 
 TEST("what two ends have encrypted for each other does not go in the clear") {

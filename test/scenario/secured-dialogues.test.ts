@@ -43,6 +43,8 @@ class Dialogue {
   readonly story: string[] = [];
   readonly #callId: string;
   #phones: readonly [SecuredPhone, SecuredPhone] | null = null;
+  /** What was refused after a 183 had RTCP on other ports: it goes there (docs/reference/conformance.md). */
+  #hasOtherRtcp = false;
 
   constructor(
     seed: number,
@@ -75,7 +77,7 @@ class Dialogue {
   }
 
   async #meet(what: string): Promise<void> {
-    if (!this.phones[0].agreed.isHeld) await meet(this.phones, what);
+    if (!this.phones[0].agreed.isHeld) await meet(this.phones, what, !this.#hasOtherRtcp);
   }
 
   /** Not while it is held: of a handshake that has just ended on one side nothing shows whether the relay has its keys. */
@@ -184,11 +186,15 @@ class Dialogue {
     if (end === '183 and refused' && canGoBack && !isHeld) {
       for (const phone of [offerer, answerer])
         phone.mayHearClear = phone.wishes.security === 'plain';
+      this.#hasOtherRtcp ||= [offerer, answerer].some(
+        ({ wishes: { mux } }, at) => mux !== before[at]?.mux,
+      );
       goBack();
       if (this.#chance(2)) await this.#killed('after the 183');
       await this.#meet(end);
       return;
     }
+    this.#hasOtherRtcp = false;
     for (const [phone, agreed] of [
       [offerer, ofOfferer],
       [answerer, ofAnswerer],

@@ -426,10 +426,11 @@ export class SecuredPhone {
   }
 }
 
-/** Packets and reports of each reach the other, once the first ones have. */
+/** Packets and, where they are asked for, reports of each reach the other, once the first ones have. */
 export async function meet(
   phones: readonly [SecuredPhone, SecuredPhone],
   what: string,
+  withReports = true,
 ): Promise<void> {
   const [first, second] = phones;
   first.joins(second);
@@ -475,7 +476,7 @@ export async function meet(
   );
   const reports = new Map(phones.map((phone) => [phone, phone.reports]));
   await reached(
-    ({ to }) => to.reports > (reports.get(to) ?? 0),
+    ({ to }) => !withReports || to.reports > (reports.get(to) ?? 0),
     () => {
       for (const { from } of ways) from.sendReport();
     },
