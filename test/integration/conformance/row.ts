@@ -102,13 +102,14 @@ export class Names {
 
   constructor(private readonly ownsPort: (port: number) => boolean) {}
 
-  #port(digits: string): string {
+  /** @param alone it is no neighbour of another, which a single port may be by chance. */
+  #port(digits: string, alone = false): string {
     const port = Number(digits);
     if (!this.ownsPort(port)) return digits;
     const key = (number: number): string => `${this.#family}${number}`;
     let name = this.#ports.get(key(port));
     if (name === undefined) {
-      const below = port % 2 === 1 ? this.#ports.get(key(port - 1)) : undefined;
+      const below = !alone && port % 2 === 1 ? this.#ports.get(key(port - 1)) : undefined;
       name = below === undefined ? `${(this.#count += 1)}` : `${below}+1`;
       this.#ports.set(key(port), name);
     }
@@ -128,7 +129,7 @@ export class Names {
   line(line: string): string {
     return line
       .replace(/^(m=\S+ |a=rtcp:)(\d+)/, (_all, head: string, port: string) => {
-        return head + this.#port(port);
+        return head + this.#port(port, head.startsWith('m='));
       })
       .replace(
         /^a=candidate:\S+ (\d \S+ \d+ \S+ )(\d+)(.*)$/,
