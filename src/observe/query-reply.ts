@@ -389,9 +389,12 @@ function homeOf(
 const isRefused = ({ streams }: CallState, { streams: [first] }: Media): boolean =>
   streams.find(({ id }) => id === first)?.advertisedEndpoint?.port === 0;
 
-/** Shown as it is whatever comes, and whether it has been answered or not (10.5 and 12.5 seen). */
-const isAtZero = ({ ice }: Media, { advertisedEndpoint }: Stream): boolean =>
-  !ice.enabled && advertisedEndpoint !== null && isZeroAddress(advertisedEndpoint.address);
+/** An offer of a zero address is not answered: media go on, and the place is shown all the same (10.5 and 12.5 seen). */
+const isToHold = ({ agreedDirection, ice }: Media, { advertisedEndpoint }: Stream): boolean =>
+  agreedDirection !== null &&
+  !ice.enabled &&
+  advertisedEndpoint !== null &&
+  isZeroAddress(advertisedEndpoint.address);
 
 /** Of a refused section: a stream without a place, and without a name where it never had ports (12.5 seen). */
 function flagsOfRefused({ endpointMaps }: Media, { flags }: Stream): Stream['flags'] {
@@ -424,7 +427,7 @@ function streamDictionary(
   const refused = home === null && isRefused(state, media);
   const advertised = refused ? null : stream.advertisedEndpoint;
   const endpoint =
-    refused || isAtZero(media, stream) ? advertised : (counters?.endpoint ?? stream.endpoint);
+    refused || isToHold(media, stream) ? advertised : (counters?.endpoint ?? stream.endpoint);
   dictionary
     .add('endpoint', endpointDictionary(endpoint))
     .add('advertised endpoint', endpointDictionary(advertised));

@@ -199,6 +199,12 @@ export const trafficSequences = [
     answer(phone('x')),
     media('a'),
     media('x'),
+  ),
+  sequence(
+    'held by zero address from the first body on',
+    offer(phone('a', [], '0.0.0.0')),
+    answer(phone('x')),
+    media('a'),
     query(),
   ),
   sequence(
