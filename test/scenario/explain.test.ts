@@ -257,9 +257,13 @@ describe('explain: why there is no audio', function () {
     const { a, b, toA } = await call();
     await a.sendRtp({ ...toA, port: toA.port + 1 }, 4);
     await until(() => b.rtcp.length >= 4, 'what is relayed as RTCP');
-    const stray = finding(directionFrom(await explained(), 'a'), 'rtp-on-rtcp-port');
+    const explanation = await explained();
+    const stray = finding(directionFrom(explanation, 'a'), 'rtp-on-rtcp-port');
     expect(stray.text).to.equal(
       `'a' sends its RTP to the port of RTCP (127.0.0.1:${toA.port + 1}): 4 packets; none has come to 127.0.0.1:${toA.port}.`,
+    );
+    expect(finding(directionFrom(explanation, 'b'), 'no-packets').text).to.match(
+      /^Nothing has come from 'b' to 127\.0\.0\.1:\d+\.$/,
     );
   });
 

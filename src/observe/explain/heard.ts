@@ -28,11 +28,15 @@ const isPrivate = (address: string): boolean =>
     address,
   );
 
+/** RTP that has come to the port of RTCP. */
+const straysOf = ({ rtp, rtcp }: EndEvidence): number =>
+  (rtcp?.trace?.rtpOnRtcpPort ?? 0) + (rtp.trace?.rtpOnRtcpPort ?? 0);
+
 function silenceOf(direction: DirectionEvidence): Finding {
   const { from, to, back } = direction;
   const a = nameOf(from.participant);
   const { rtcp } = from;
-  const strays = (rtcp?.trace?.rtpOnRtcpPort ?? 0) + (from.rtp.trace?.rtpOnRtcpPort ?? 0);
+  const strays = straysOf(from);
   if (strays > 0 && rtcp !== null) {
     const port = rtcp.local === null ? '' : ` (${formatEndpoint(rtcp.local.endpoint)})`;
     return cause(
@@ -44,7 +48,7 @@ function silenceOf(direction: DirectionEvidence): Finding {
   const sent = from.rtp.counters?.packetsOut ?? 0;
   const remote = remoteOf(from.rtp);
   if (sent === 0) {
-    const nobody = packetsOf(back) === 0;
+    const nobody = packetsOf(back) === 0 && straysOf(to) === 0;
     const text = nobody
       ? `Neither ${a} nor ${nameOf(to.participant)} has sent a packet.`
       : `Nothing has come from ${a} to ${localOf(from)}.`;
