@@ -1,7 +1,4 @@
-/**
- * Plans that are the same again for the same seed, by what they are about. No trickle fragments: 10.5 hangs on one for a side
- * that has not answered.
- */
+/** Plans that are the same again for the same seed, by what they are about. */
 import type { NgDictionary } from '../../../support/bencode.js';
 import { pickOf, randomSource, type Below } from '../../../support/random.js';
 import type { Party } from '../sequence.js';
@@ -21,10 +18,16 @@ import {
   profileOf,
   profiles,
   replaceKeys,
+  fragmentKeys,
+  fragments,
+  removalKeys,
   secureKeys,
   selectingCommands,
   selectionKeys,
   sessionLines,
+  spelledKeys,
+  subscriptionKeys,
+  wordsOfFlags,
   type Profile,
 } from './vocabulary.js';
 import { meaning } from './shrink.js';
@@ -32,8 +35,13 @@ import { meaning } from './shrink.js';
 export const subjects = [
   ...(['bodies', 'codecs', 'attributes', 'security', 'sections'] as const),
   ...(['branches', 'publications', 'traffic', 'places'] as const),
+  ...(['ends', 'parties', 'subscribers', 'words', 'fragments'] as const),
 ];
 export type Subject = (typeof subjects)[number];
+
+/** Not asked of 10.5: it knows no `rtpp-flags` and no strings for lists, and hangs on some trickle fragments. */
+export const isOfLater = (subject: Subject): boolean =>
+  subject === 'words' || subject === 'fragments';
 
 const events = 'a=rtpmap:101 telephone-event/8000';
 const opus = ['a=rtpmap:96 opus/48000/2', 'a=fmtp:96 useinbandfec=1'] as const;
@@ -98,7 +106,33 @@ const words: Readonly<Record<Subject, Words>> = {
     lines: ['a=rtcp:6101', 'a=rtcp:6101 IN IP4 192.0.2.11', 'a=sendonly'],
     ...{ sessionLines: [], sections: 2 },
   },
+  ends: { keys: [{ 'delete-delay': 1 }, { label: 'L' }], lines: [], sessionLines: [], sections: 1 },
+  parties: {
+    keys: [{ label: 'L' }, { label: 'M' }, { flags: ['block-media'] }],
+    lines: [],
+    ...{ sessionLines: [], sections: 1 },
+  },
+  subscribers: {
+    keys: [...subscriptionKeys, ...muxKeys, { ICE: 'force' }, { 'transport-protocol': 'RTP/AVPF' }],
+    lines: ['a=rtcp-mux', 'a=mid:1', 'a=ptime:40', 'a=sendonly', 'a=recvonly', 'a=inactive'],
+    ...{ sessionLines: ['a=x-sess'], sections: 2 },
+  },
+  words: {
+    keys: spelledKeys,
+    lines: [...audioLines, ...directionLines],
+    ...{ sessionLines, sections: 2 },
+  },
+  fragments: {
+    keys: [{ ICE: 'force' }, { ICE: 'remove' }, { flags: ['trickle-ICE'] }, ...muxKeys],
+    lines: ['a=rtcp-mux', 'a=ice-options:trickle', 'a=mid:0'],
+    ...{ sessionLines: ['a=ice-options:trickle'], sections: 1 },
+  },
 };
+
+/** Phones have ports of their own there, and send. */
+const realSubjects: ReadonlySet<Subject> = new Set([
+  ...(['traffic', 'publications', 'ends', 'parties', 'subscribers'] as const),
+]);
 
 class Generator {
   readonly #words: Words;
@@ -116,7 +150,7 @@ class Generator {
   ) {
     this.#random = randomSource(seed);
     this.#words = words[subject];
-    this.#real = subject === 'traffic' || subject === 'publications';
+    this.#real = realSubjects.has(subject);
   }
 
   #once(times: number): boolean {
@@ -134,6 +168,10 @@ class Generator {
 
   #keys(most: number): NgDictionary {
     const keys: Record<string, NgDictionary[string]> = {};
+    if (this.subject === 'words') {
+      const flags = this.#some(wordsOfFlags, 4);
+      if (flags.length > 0) keys['rtpp-flags'] = flags.join(this.#once(6) ? '  ' : ' ');
+    }
     for (const chosen of this.#some(this.#words.keys, most)) {
       for (const [name, value] of Object.entries(chosen)) {
         const former = keys[name];
@@ -151,7 +189,8 @@ class Generator {
     const port = this.#once(this.subject === 'sections' ? 6 : 20) ? 0 : base + 20 * at;
     const moved = this.#once(10) && port !== 0 ? port + 10 : port;
     const lines = this.#some(this.#words.lines, 3);
-    if (this.subject === 'security') return this.#secured(party, moved, lines);
+    if (this.subject === 'security' || this.subject === 'fragments')
+      return this.#secured(party, moved, lines);
     const kinds: readonly OfferedSection[] = [
       { formats: this.#pick(['0 8 9 101', '8 0', '8 9 101', '0', '18 8 0 101']), lines: [events] },
       { type: 'video', formats: '96', lines: ['a=rtpmap:96 H264/90000'] },
@@ -340,8 +379,99 @@ class Generator {
     }
   }
 
+  /** Calls that end at once, later, in part, and go on all the same. */
+  #ends(): void {
+    if (this.#once(3)) this.#branches();
+    else this.#dialogue();
+    for (let left = 1 + this.#random(4); left > 0; left -= 1) {
+      const delay = this.#pick([0, 1, 1, 1, 30, 'none'] as const);
+      const { 'delete-delay': _, ...whom } = this.#pick(deleteKeys);
+      this.#add({
+        do: 'delete',
+        keys: { ...whom, ...(delay === 'none' ? {} : this.#delay(delay)) },
+      });
+      if (this.#once(2)) this.#add({ do: 'RTP', from: this.#pick(['a', 'x'] as const) });
+      if (this.#once(3)) this.#add({ do: 'query', keys: this.#pick(selectionKeys.slice(0, 3)) });
+      if (this.#once(3)) this.#again();
+      if (this.#once(3)) this.#add({ do: 'pause' });
+    }
+  }
+
+  /** As scripts spell it, and as Kamailio sends it: once as a number, once as text. */
+  #delay(seconds: number): NgDictionary {
+    if (this.#once(2)) return { 'delete-delay': seconds };
+    const text = String(seconds);
+    return this.#pick<NgDictionary>([
+      { 'delete-delay': text },
+      { 'delete delay': seconds },
+      { 'delete delay': seconds, 'delete-delay': text },
+    ]);
+  }
+
+  /** Whom a command concerns, by tags, labels and addresses that may not fit each other. */
+  #parties(): void {
+    const branch = this.#once(3) ? { 'via-branch': 'b1' } : {};
+    const tags = { 'from-tag': 'a', ...branch };
+    this.#exchange('a', 'x', { ...tags, label: 'L' }, { ...tags, 'to-tag': 'x', label: 'M' });
+    if (this.#once(4)) {
+      const other = { 'from-tag': 'a', 'via-branch': 'b2' };
+      this.#exchange('a', 'y', other, { ...other, 'to-tag': 'y', label: 'N' });
+    }
+    for (let left = 2 + this.#random(5); left > 0; left -= 1) {
+      const keys = { ...this.#pick(selectionKeys), ...this.#pick(removalKeys) };
+      this.#add({ do: this.#pick(selectingCommands), keys });
+      if (this.#once(5)) this.#again();
+      if (this.#once(6)) this.#add({ do: 'query', keys: this.#pick(removalKeys) });
+      for (const from of ['a', 'x'] as const)
+        if (!this.#once(4)) this.#add({ do: this.#once(5) ? 'RTCP' : 'RTP', from });
+    }
+  }
+
+  /** Who hears whom, in every way of saying so. */
+  #subscribers(): void {
+    this.#exchange('a', 'x', { 'from-tag': 'a', label: 'L' }, { 'from-tag': 'a', 'to-tag': 'x' });
+    for (let left = 1 + this.#random(4); left > 0; left -= 1) {
+      const to = this.#pick(['y', 'z'] as const);
+      const keys = { ...this.#keys(2), 'to-tag': to };
+      this.#add({ do: 'subscribe request', to, keys });
+      if (!this.#once(4)) {
+        const manner = { ...this.#manner(), refuses: this.#once(8) ? [0] : [] };
+        this.#add({ do: 'subscribe answer', from: to, keys: { 'to-tag': to }, manner });
+      }
+      if (this.#once(5)) this.#again();
+      if (this.#once(6)) this.#add({ do: 'unsubscribe', keys: { 'to-tag': to } });
+      if (this.#once(6))
+        this.#add({ do: this.#pick(selectingCommands), keys: { 'from-tag': 'a' } });
+      this.#add({ do: 'RTP', from: this.#pick(['a', 'x'] as const) });
+    }
+  }
+
+  /** Candidates that come by themselves, as Kamailio passes them on. */
+  #fragments(): void {
+    this.#profiles.set('a', 'ICE').set('x', this.#pick(['ICE', 'ICE', 'plain'] as const));
+    this.#exchange('a', 'x', { 'from-tag': 'a' }, { 'from-tag': 'a', 'to-tag': 'x' });
+    for (let left = 1 + this.#random(4); left > 0; left -= 1) {
+      if (this.#once(4)) this.#again();
+      const body = this.#pick(fragments);
+      this.#add({ do: 'offer', keys: { ...this.#pick(fragmentKeys), flags: ['fragment'] }, body });
+      if (this.#once(3)) this.#add({ do: 'query' });
+    }
+  }
+
   plan(): Plan {
     switch (this.subject) {
+      case 'ends':
+        this.#ends();
+        break;
+      case 'parties':
+        this.#parties();
+        break;
+      case 'subscribers':
+        this.#subscribers();
+        break;
+      case 'fragments':
+        this.#fragments();
+        break;
       case 'branches':
         this.#branches();
         break;

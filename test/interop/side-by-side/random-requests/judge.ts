@@ -50,9 +50,9 @@ function lineOf(difference: string): string {
   return line?.replace(/("m=).*/, '$1') ?? difference;
 }
 
-/** @param earlier null where there is only one release */
+/** One of the releases may be missing: what the other one does otherwise counts alone. */
 export interface Daemons {
-  readonly earlier: Side;
+  readonly earlier: Side | null;
   readonly later: Side | null;
   readonly subject: Side;
 }
@@ -66,11 +66,11 @@ export async function run(
   isUsual: (difference: string) => boolean,
 ): Promise<readonly Found[]> {
   const sequence = sequenceOf(`random request ${(runs += 1)}`, plan);
-  const sides = [earlier, ...(later === null ? [] : [later]), subject];
+  const releases = [earlier, later].flatMap((side) => side ?? []);
+  const sides = [...releases, subject];
   const all = await Promise.all(sides.map((side) => performOn(sequence, side, 40)));
   const flats = all.map((results) => results.map(comparable));
-  const [first = [], ours = []] = [flats[0], flats.at(-1)];
-  const second = later === null ? first : (flats[1] ?? []);
+  const [first = [], second = [], ours = []] = [flats[0], flats.at(-2), flats.at(-1)];
   const none: Flat = new Map();
   return sequence.steps.flatMap((step, at) => {
     const [early = none, late = none, own = none] = [first[at], second[at], ours[at]];

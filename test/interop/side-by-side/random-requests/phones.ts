@@ -174,7 +174,7 @@ export async function answerTo(
   const group = session.filter((line) => line.startsWith('a=group:BUNDLE'));
   const moved = manner.moves === true && manner.real !== true ? 40 : 0;
   const sections = media.flatMap((section, at) =>
-    answeredSection(section, at, place.port + 20 * at + moved, manner),
+    answeredSection(section, at, (at === 0 ? place : hosts[party]).port + 20 * at + moved, manner),
   );
   return text(party, { version: manner.version, address: manner.address ?? place.address }, [
     ...(manner.bundle === true ? group : []),

@@ -5,6 +5,7 @@ import {
   media,
   report,
   sequence,
+  wait,
   type CommandStep,
   type Party,
   type Scene,
@@ -15,7 +16,7 @@ import { answerTo, offerOf, type Manner, type OfferedBody } from './phones.js';
 
 /** One step; what is absent is nothing. */
 export interface PlanStep {
-  /** `RTP`, `RTCP`, or a command. */
+  /** `RTP`, `RTCP`, `pause` of a second and a half, or a command. */
   readonly do: string;
   /** Who sends the body or the packets. */
   readonly from?: Party;
@@ -60,6 +61,7 @@ function commandStep(step: PlanStep): CommandStep {
 function stepOf(step: PlanStep): Step {
   if (step.do === 'RTP') return { ...media(step.from ?? 'a', 3), ifTold: true };
   if (step.do === 'RTCP') return { ...report(step.from ?? 'a'), ifTold: true };
+  if (step.do === 'pause') return wait(1500);
   return commandStep(step);
 }
 

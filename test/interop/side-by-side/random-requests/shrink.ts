@@ -9,7 +9,7 @@ const needed: ReadonlySet<string> = new Set([
   ...['manner', 'real', 'from-tag', 'to-tag', 'via-branch'],
 ]);
 /** Lines without which a section means something else. */
-export const meaning = /^a=(?:rtpmap|sctp-port|setup|fingerprint|T38FaxVersion):/;
+export const meaning = /^a=(?:rtpmap|sctp-port|setup|fingerprint|T38FaxVersion|ice-ufrag|ice-pwd):/;
 
 /** Every value that lacks one member somewhere. */
 function* smaller(value: Json): Generator<Json> {

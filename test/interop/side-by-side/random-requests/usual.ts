@@ -18,6 +18,23 @@ const others: readonly GeneralDifference[] = [
     pattern: /^only rtpengine: tags\.[yz]$/,
   },
   {
+    reason: 'Nothing was offered: 12.5 refuses a body of which every section is refused.',
+    pattern: /^rtpengine "error" "No SDP body in message", rtprelayd "ok"$/,
+  },
+  {
+    reason: 'There is no body that it could be copied from.',
+    pattern: /^only rtprelayd: sdp\.media\[\d\] "a=(?:sendonly|recvonly)"$/,
+  },
+  {
+    reason: 'What comes to the port of a section that has been refused is counted.',
+    pattern:
+      /(?:stats|totals\.RTP)\.(?:packets|bytes|errors): rtpengine 0, rtprelayd \d+$|^only rtprelayd: tags\..*\.codec = /,
+  },
+  {
+    reason: 'Each party is named once.',
+    pattern: /^from-tags: rtpengine \[(\w+), \1\], rtprelayd \[\1\]$/,
+  },
+  {
     reason: 'Shown by 26.3.',
     pattern: /^only rtprelayd: tags\.[^.]+\.metadata = /,
   },

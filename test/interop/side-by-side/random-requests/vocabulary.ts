@@ -114,6 +114,7 @@ const attributeEdits = attributes.flatMap((each): readonly NgDictionary[] => [
   { substitute: [[each, 'y:1 2']] },
   { substitute: [['sendrecv', each]] },
 ]);
+/** No `sdp-media-remove`: 26.3 alone knows it. */
 export const attributeKeys: readonly NgDictionary[] = [
   ...['audio', 'video', 'none', 'global', 'application', 'session'].flatMap((section) =>
     attributeEdits.map((edit): NgDictionary => ({ 'sdp-attr': { [section]: edit } })),
@@ -121,12 +122,14 @@ export const attributeKeys: readonly NgDictionary[] = [
   ...[
     { audio: { remove: ['ptime:20'], substitute: [['sendrecv', 'sendonly']], add: ['a', 'b'] } },
   ].map((edit): NgDictionary => ({ 'sdp-attr': edit })),
-  ...attributes.flatMap((each) => [
-    flag(`sdp-attr-remove-audio-${each}`),
-    flag(`sdp-attr-add-none-${each}`),
-    flag(`sdp-attr-substitute-audio-${each}>y:1 2`),
-  ]),
-  ...[{ 'sdp-media-remove': ['audio'] }],
+  // Blanks in such words are those of 26.3.
+  ...attributes
+    .filter((each) => !each.includes(' '))
+    .flatMap((each) => [
+      flag(`sdp-attr-remove-audio-${each}`),
+      flag(`sdp-attr-add-none-${each}`),
+      flag(`sdp-attr-substitute-audio-${each}>y:1 2`),
+    ]),
 ];
 
 export const secureKeys: readonly NgDictionary[] = [
@@ -210,3 +213,95 @@ export const deleteKeys: readonly NgDictionary[] = [
   ],
   ...[{ 'from-tag': 'a', 'to-tag': 'x', flags: ['to-tag'] }],
 ].map((keys): NgDictionary => ({ 'delete-delay': 0, ...keys }));
+
+/** Beside a selection: what says more than it needs. */
+export const removalKeys: readonly NgDictionary[] = [
+  ...[{}, {}, {}, { 'to-tag': 'x' }, { 'to-tag': 'a' }, { 'to-tag': 'q' }, { 'via-branch': 'b1' }],
+  ...[{ 'set-label': 'S' }, { label: 'M' }, { 'from-label': 'L' }, { 'to-label': 'M' }],
+];
+
+export const subscriptionKeys: readonly NgDictionary[] = [
+  ...[
+    { 'from-tag': 'a' },
+    { 'from-tag': 'x' },
+    { 'from-tag': 'q' },
+    { label: 'L' },
+    { label: 'Q' },
+  ],
+  ...[['a'], ['x'], ['a', 'x'], ['x', 'a'], ['a', 'q'], ['a', 'a']].map((tags) => ({
+    'from-tags': tags,
+  })),
+  ...[{ all: 'all' }, { address: '127.0.0.1' }, { address: '192.0.2.99' }, { 'set-label': 'S' }],
+  ...['all', 'siprec', 'inactive', 'directional', 'generate-mid', 'no-rtcp-attribute'].map((word) =>
+    flag(word),
+  ),
+  ...[flag('original-sendrecv'), { replace: ['origin'] }, { label: 'L', 'from-tag': 'x' }],
+];
+
+/** Lists as strings, as the current release takes them. */
+export const spelledKeys: readonly NgDictionary[] = [
+  ...['origin', 'session-name,origin', 'username'].map((replace) => ({ replace })),
+  ...['generate-mid', 'no-rtcp-attribute,generate-mid', 'strip-extmap'].map((flags) => ({ flags })),
+  ...['PCMA', 'PCMA,PCMU', 'pcma/8000'].map((strip) => ({ codec: { strip } })),
+  ...[{ codec: { strip: 'all', except: 'PCMU' } }, { codec: { offer: 'PCMU' } }],
+  ...['offer', 'accept', 'reject', 'demux'].map((word) => ({ 'rtcp-mux': word })),
+  ...[{ 'received-from': '192.0.2.50' }, { SDES: 'off,pad' }],
+  ...[{ 'sdp-attr': { audio: { add: 'x-new' } } }],
+  ...[{ 'media address': '203.0.113.9' }, { 'address family': 'IP4' }],
+  ...[{ 'transport protocol': 'RTP/AVPF' }, { 'from-label': 'L' }, { TOS: '184' }],
+];
+
+/** Words of an `rtpp-flags` string; without brackets, which 12.5 does not know. */
+export const wordsOfFlags: readonly string[] = [
+  ...['replace-origin', 'replace=origin', 'replace=username', 'replace-session-name', 'SDES-pad'],
+  ...['ICE=force', 'ICE=remove', 'RTP/AVPF', 'RTP/AVP', 'AVPF', 'SRTP AVPF', 'SRTP', 'DTLS', 'RTP'],
+  ...['direction=lo direction=ext', 'direction=ext', 'internal external', 'OSRTP-offer', 'ICE='],
+  ...['codec-strip-PCMA', 'codec-strip=PCMA', 'codec-offer-PCMU', 'codec-except=PCMA'],
+  ...['codec-strip-all codec-except-PCMA', 'codec-strip-all codec-offer-PCMU', 'codec-strip-opus'],
+  ...['sdp-attr-add-audio-x-new', 'sdp-attr-remove-audio-ptime:20', 'sdp-attr-remove-none-x-sess'],
+  ...['sdp-attr-substitute-audio-sendrecv>sendonly', 'sdp-attr-add-none-x:y', 'trickle-ICE'],
+  ...['rtcp-mux-offer', 'rtcp-mux=offer', 'rtcp-mux-accept', 'SDES-no-AES_CM_128_HMAC_SHA1_80'],
+  ...['trust-address', 'symmetric', 'asymmetric', 'label=L', 'metadata=m', 'TOS=184', 'SDES-off'],
+  ...['media-address=203.0.113.9', 'address-family=IP4', 'delete-delay=3', 'no-rtcp-attribute'],
+  ...['generate-mid', 'loop-protect', 'strict-source', 'original-sendrecv', 'single-codec'],
+  ...['transport-protocol=RTP/AVPF', 'via-branch=b1', 'flags=generate-mid', 'media-echo=forward'],
+  ...[
+    'foo',
+    'foo=bar',
+    '=x',
+    'x]',
+    'from-interface=ext',
+    'to-interface=ext',
+    'full-rtcp-attribute',
+  ],
+  ...['ICE=Force', 'ICE-lite=forward', 'DTLS=passive', 'port-latching', 'received-from=192.0.2.50'],
+];
+
+const candidate = 'a=candidate:2 1 udp 2113937151 192.0.2.81 50002 typ host';
+const peer = ['a=ice-ufrag:abcd', 'a=ice-pwd:0123456789abcdef012345'];
+const fragment = (...lines: readonly string[]): string =>
+  lines.map((line) => `${line}\r\n`).join('');
+
+/** Bodies of `application/trickle-ice-sdpfrag` (RFC 8840), and such as are none. */
+export const fragments: readonly string[] = [
+  fragment(...peer, 'm=audio 9 RTP/AVP 0', 'a=mid:0', candidate),
+  fragment(...peer, 'm=audio 9 RTP/AVP 0', 'a=mid:0', candidate, 'a=end-of-candidates'),
+  fragment(...peer, 'm=audio 9 RTP/AVP 0', candidate),
+  fragment(...peer, 'm=audio 9 RTP/AVP 0', 'a=mid:other', candidate),
+  fragment(...peer, 'a=end-of-candidates'),
+  fragment(
+    'a=ice-ufrag:new1',
+    'a=ice-pwd:ABCDEFGHIJKLMNOPQRSTUV',
+    'm=audio 9 RTP/AVP 0',
+    candidate,
+  ),
+  fragment('m=audio 9 RTP/AVP 0', 'a=mid:0', ...peer, candidate),
+  fragment('m=audio 9 RTP/AVP 0', 'a=mid:0', 'a=candidate:foo'),
+  fragment(candidate),
+  ...['', 'v=0\r\n', 'm=audio 9\r\n', 'hello\r\n'],
+];
+
+export const fragmentKeys: readonly NgDictionary[] = [
+  ...[{ 'from-tag': 'a', 'to-tag': 'x' }, { 'from-tag': 'x', 'to-tag': 'a' }, { 'from-tag': 'a' }],
+  ...[{ 'from-tag': 'q' }, { 'from-tag': 'a', 'to-tag': 'q' }],
+];
