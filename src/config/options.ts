@@ -44,8 +44,8 @@ const general: readonly OptionSpec[] = [
     { extension: true },
   ),
   flag('no-pair', 'The daemon alone, as pair=no', { extension: true }),
-  int('num-threads', null, 'Number of worker threads; 0 or less: as many as there are by default', {
-    minimum: -1,
+  int('num-threads', null, 'Number of worker threads', {
+    minimum: 1,
     maximum: maxThreads,
     defaultText: `number of CPU cores, at least 4, or of media-cpus; at most ${maxThreads}`,
   }),
