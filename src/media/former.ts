@@ -177,8 +177,15 @@ export class Former {
 
   /** An answer may be provisional: what its side has done so far is good as well. @param isAgreed there was an answer before. */
   #former(other: Former, isAgreed: boolean): FormerSecurity | null {
-    const is = this.#is;
-    if (this.#was === null || is === null) return null;
+    const former = this.#formerOrOpen(other, isAgreed);
+    // What is not authentic cannot be told from what is plain.
+    const isOpen = former?.kind === 'SDES' && former.line.unauthenticatedSrtp;
+    return this.#is === 'plain' && isOpen ? null : former;
+  }
+
+  /** The same with keys that take whatever comes. */
+  #formerOrOpen(other: Former, isAgreed: boolean): FormerSecurity | null {
+    if (this.#was === null || this.#is === null) return null;
     const passed = this.#passed(other);
     const known = this.#known;
     const isHeard = this.#isHeard(passed, other);
@@ -187,10 +194,7 @@ export class Former {
       return isHeard && known?.kind === 'SDES' && known.passed !== passed ? null : known;
     // What nothing has come by was refused: the side is where it was before that.
     if (known !== null && !isHeard) return this.#isBack(known) ? null : known;
-    const before = this.#goesRaw(passed, other) ? null : this.#before(passed, isAgreed);
-    // What is not authentic cannot be told from what is plain.
-    const isOpen = before?.kind === 'SDES' && before.line.unauthenticatedSrtp;
-    return is === 'plain' && isOpen ? null : before;
+    return this.#goesRaw(passed, other) ? null : this.#before(passed, isAgreed);
   }
 
   /** Of both sides nothing was, or is, looked at: whatever comes goes to the other one as it is. */

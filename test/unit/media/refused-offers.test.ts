@@ -476,3 +476,17 @@ describe('an offer that would change how its receiver is secured', () => {
       }
   });
 });
+
+describe('a former key without authentication', () => {
+  it('is not asked of what comes in the clear from now on: it would take it', () => {
+    const call = new ModelCall();
+    const open = { protocol: 'RTP/SAVP', lines: [`${crypto('A')} UNAUTHENTICATED_SRTP`] };
+    for (const offered of [open, kind('SDES with another key'), kind('plain')]) {
+      call.offer(bodyOf(offered), towards['plain']);
+      call.answer(plainSide);
+    }
+    expect(treatment(call.state).map(({ receive, secret }) => [receive, secret])).to.deep.equal(
+      treatment(call.state).map(() => [null, false]),
+    );
+  });
+});
