@@ -1,6 +1,6 @@
 /**
  * What an offer with its answer costs on the n-th branch of a call, as the call grows: processor time of the control
- * thread and of Redis, medians over several calls, and what Redis takes for the bytes of the largest value alone: without
+ * thread and of Redis, means over several calls, and what Redis takes for the bytes of the largest value alone: without
  * a store, with Redis, as a pair without Redis. See
  * bench/README.md.
  */
@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { NgClient } from '../../test/support/ng-client.js';
 import { audio, buildSdp } from '../../test/support/sdp.js';
 import { positive, readArguments } from '../lib/arguments.js';
-import { median } from '../lib/report.js';
 import { machine } from '../lib/rig.js';
 import { BuiltDaemon, processorMs, rtpengine, startRedis } from './built-daemon.js';
 
@@ -56,10 +55,17 @@ async function branch(ng: NgClient, callId: string, number: number): Promise<voi
 type Costs = ReadonlyMap<number, number[]>;
 const noCosts = (): Costs => new Map(sizes.map((size) => [size, []]));
 
+/**
+ * The kernel books a thread's time when it sleeps or with the clock's tick, and the control thread looks for the next
+ * command before it sleeps: one command alone may show none, or a tick's.
+ */
+const mean = (ms: readonly number[]): number =>
+  ms.reduce((sum, each) => sum + each, 0) / Math.max(ms.length, 1);
+
 function tell(what: string, costs: Costs): void {
-  const least = median(costs.get(sizes[0] ?? 0) ?? []);
+  const least = mean(costs.get(sizes[0] ?? 0) ?? []);
   const texts = [...costs].map(
-    ([size, ms]) => `${size}: ${median(ms).toFixed(2)} (${(median(ms) / least).toFixed(2)})`,
+    ([size, ms]) => `${size}: ${mean(ms).toFixed(2)} (${(mean(ms) / least).toFixed(2)})`,
   );
   console.log(`  ms of ${what} per offer and answer (ratio), by branches: ${texts.join('   ')}`);
 }
