@@ -159,6 +159,13 @@ export class SecurePeer {
     };
   }
 
+  /** After a role conflict (RFC 8445 §7.2.5.1): whose number is less is a matter of chance. */
+  #switchRole(): void {
+    if (this.#check === null) return;
+    const controlling = !this.#check.controlling;
+    this.#check = { ...this.#check, controlling, useCandidate: controlling };
+  }
+
   /** Begins an association, another one if it has one; resolves when there are keys. */
   async handshake(): Promise<void> {
     this.#openssl?.kill('SIGKILL');
@@ -200,6 +207,7 @@ export class SecurePeer {
     const first = bytes[0] ?? 0;
     this.sources.add(from.address);
     if (stunType(bytes) === 0x0101) this.#answered += 1;
+    else if (stunType(bytes) === 0x0111) this.#switchRole();
     else if (stunType(bytes) === 0x0001) {
       this.#asked += 1;
       this.socket.send(bindingResponse(bytes, from, this.#password), from.port, from.address);
