@@ -1,8 +1,11 @@
 // A local UDP port.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include "address.h"
 #include "socket.h"
@@ -43,5 +46,9 @@ struct Port {
   std::uint32_t owner = 0;
   std::uint32_t senders = 0;
 };
+
+inline bool has_port_at(std::span<const std::unique_ptr<Port>> ports, const SocketAddress& local) {
+  return std::ranges::any_of(ports, [&](const auto& port) { return port->local == local; });
+}
 
 } // namespace rtprelay

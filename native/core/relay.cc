@@ -536,8 +536,7 @@ void Relay::retire_ports(const Call& call, const Exchange& order) {
   if (sockets_ == nullptr)
     return;
   for (const auto& port : order.retired_ports)
-    if (std::ranges::none_of(call.ports,
-                             [&](const auto& open) { return open->local == port->local; }))
+    if (!has_port_at(call.ports, port->local))
       sockets_->forget(port->local);
 }
 

@@ -252,7 +252,7 @@ void SteeredIo::retire(std::span<const std::unique_ptr<Port>> ports,
   std::vector<SocketAddress> locals;
   locals.reserve(ports.size());
   for (const auto& port : ports)
-    if (std::ranges::none_of(open, [&](const auto& other) { return other->local == port->local; }))
+    if (!has_port_at(open, port->local))
       locals.push_back(port->local);
   if (steering_.on())
     steering_.unsteer(locals);

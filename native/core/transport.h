@@ -35,6 +35,15 @@ struct FormerUse {
   /// It goes on with them, last heard then: so do we.
   bool kept = false;
   Micros heard = 0;
+
+  void go_on(Micros now) {
+    kept = true;
+    heard = now;
+  }
+  void end() {
+    rekeyed = true;
+    kept = false;
+  }
 };
 
 struct Association;

@@ -538,39 +538,38 @@ bool Worker::unprotect(const TransportConfig& transport, InPacket& packet, Packe
     return rtcp ? receiver->unprotect_rtcp(packet.bytes) : receiver->unprotect_rtp(packet.bytes);
   };
   srtp::Receiver* by = transport.receiver;
+  const auto read_by_former = [&] {
+    const srtp::Outcome outcome = read_by(transport.former);
+    if (outcome.status == srtp::Status::kDone) {
+      by = transport.former;
+      passed_by_ = by;
+      use->go_on(now_);
+    }
+    return outcome;
+  };
   // A key without authentication takes whatever comes.
   const bool asks_former = use != nullptr && transport.former != nullptr && by != nullptr &&
                            !rtcp && !by->authenticates_rtp();
-  srtp::Outcome outcome = asks_former ? read_by(transport.former) : srtp::Outcome{};
-  if (outcome.status == srtp::Status::kDone) {
-    by = transport.former;
-    use->kept = true;
-    use->heard = now_;
-    passed_by_ = by;
-  } else {
-    outcome = read_by(by);
-  }
-  if (by == transport.receiver && use != nullptr && outcome.status == srtp::Status::kDone) {
-    use->rekeyed = true;
-    use->kept = false;
-    // That the present ones are in use, too, though its sources may be known of old.
-    outcome.progressed = true;
-  } else if (by == transport.receiver && use != nullptr) {
-    const bool has_keys = by != nullptr;
-    by = transport.former;
-    const srtp::Outcome first = outcome;
-    outcome = read_by(by);
-    if (outcome.status == srtp::Status::kDone) {
-      use->kept = true;
-      use->heard = now_;
-      passed_by_ = by;
-    } else if (outcome.status != srtp::Status::kRepeated && is_plain(transport, packet)) {
-      passed_by_ = nullptr;
-      return true;
-    } else if (by == nullptr) {
-      if (!has_keys)
-        return refused(DropReason::kNoKey);
-      outcome = first;
+  srtp::Outcome outcome = asks_former ? read_by_former() : srtp::Outcome{};
+  if (outcome.status != srtp::Status::kDone) {
+    outcome = read_by(transport.receiver);
+    if (use != nullptr && outcome.status == srtp::Status::kDone) {
+      use->end();
+      // That the present ones are in use, too, though its sources may be known of old.
+      outcome.progressed = true;
+    } else if (use != nullptr) {
+      const srtp::Outcome present = outcome;
+      outcome = read_by_former();
+      if (outcome.status != srtp::Status::kDone && outcome.status != srtp::Status::kRepeated &&
+          is_plain(transport, packet)) {
+        passed_by_ = nullptr;
+        return true;
+      }
+      if (transport.former == nullptr) {
+        if (transport.receiver == nullptr)
+          return refused(DropReason::kNoKey);
+        outcome = present;
+      }
     }
   }
   switch (outcome.status) {
@@ -600,8 +599,7 @@ bool Worker::is_plain(const TransportConfig& transport, const InPacket& packet) 
     return false;
   FormerUse& use = *transport.former_use;
   if (transport.present_plain) {
-    use.rekeyed = true;
-    use.kept = false;
+    use.end();
     raise(state, kPlainHeard);
     return true;
   }
@@ -609,8 +607,7 @@ bool Worker::is_plain(const TransportConfig& transport, const InPacket& packet) 
   if (transport.receiver == nullptr && state.dtls_heard != 0 &&
       now_ - state.dtls_heard < kHandshakeMicros)
     return false;
-  use.kept = true;
-  use.heard = now_;
+  use.go_on(now_);
   return true;
 }
 

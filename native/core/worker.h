@@ -286,9 +286,9 @@ private:
   void send_own(const TransportConfig& by, Stream* counted, bool rtcp, std::span<std::uint8_t> room,
                 std::size_t size);
   void pierce(Transport& transport);
-  /// false: the packet goes no further.
   /// Its sender has said that it may come.
   static bool is_announced(const StreamConfig& stream, std::uint8_t payload_type);
+  /// false: the packet goes no further.
   bool look(const StreamConfig& stream, const InPacket& packet, PacketKind kind);
   void note_sent(const RouteConfig& route, const StreamConfig& from,
                  std::span<const std::uint8_t> packet, std::size_t octets);

@@ -251,7 +251,7 @@ export class Daemon {
 
   /** Relay, store and what is done with calls. */
   async #openCalls(interfaces: InterfaceTable, freeBind: boolean): Promise<CallService> {
-    const { config, log, clock, serviceManager, member } = this.#parts.environment;
+    const { config, log, clock, member } = this.#parts.environment;
     const dormant = member?.standsBy === true;
     const isOneOfPair = member !== null;
     const opened = await openRelay({
@@ -303,18 +303,7 @@ export class Daemon {
         isRestored: () => this.#parts.redisStore?.isRestored ?? true,
       });
     }
-    const { inherited, opened: early } = serviceManager;
-    if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
-    if (early > 0) log.info('core', `${early} ports of the previous process are open again`);
-    // Each process of a pair has a better one; without Redis nobody would say which calls there are.
-    if (serviceManager.planRecord !== null && member === null && config.redis !== null) {
-      const resumed = inner.resume(serviceManager.planRecord);
-      if (resumed > 0)
-        log.info(
-          'core',
-          `${resumed} calls are relayed as by the previous process until they are restored`,
-        );
-    }
+    this.#takeOver(inner);
     const held = this.#watchAddresses(interfaces);
     this.#parts.held = held;
     const { limits } = this.#parts.liveConfig;
@@ -341,6 +330,22 @@ export class Daemon {
       ...{ table: calls.table, nowMicros: clock.nowMicros, counters: this.#parts.counters },
     });
     return calls;
+  }
+
+  /** What the previous process has left on this machine. */
+  #takeOver(relay: NativeRelay): void {
+    const { config, log, serviceManager, member } = this.#parts.environment;
+    const { inherited, opened: early, planRecord } = serviceManager;
+    if (inherited > 0) log.info('core', `${inherited} sockets of the previous process are here`);
+    if (early > 0) log.info('core', `${early} ports of the previous process are open again`);
+    // Each process of a pair has a better one; without Redis nobody would say which calls there are.
+    if (planRecord === null || member !== null || config.redis === null) return;
+    const resumed = relay.resume(planRecord);
+    if (resumed > 0)
+      log.info(
+        'core',
+        `${resumed} calls are relayed as by the previous process until they are restored`,
+      );
   }
 
   /** Redis as it is configured and set now; null: there is none. */

@@ -279,15 +279,19 @@ function participantDictionary(
 
 /**
  * That of the last packet, as in 10.5 and 12.5; where that is not known, or nobody has announced it, the first codec that
- * carries media.
- * @param announced whether a packet has come that was.
+ * carries media, if a packet has come that was announced.
  */
-function codecText(media: Media, payloadType: number | null, announced: boolean): string | null {
+function codecText(
+  media: Media,
+  stream: Stream,
+  counters: StreamStatistics | undefined,
+): string | null {
+  const payloadType = latestPayloadType(counters);
   const offered = media.offered?.filter((each) => !isTelephoneEvent(each)) ?? [];
   const named = [...media.codecs, ...offered].filter(({ encoding }) => encoding !== '');
   const codec =
     named.find((each) => each.payloadType === payloadType) ??
-    (announced ? named.find(({ ptimeMs }) => ptimeMs >= 0) : undefined);
+    (isAnnounced(stream, counters) ? named.find(({ ptimeMs }) => ptimeMs >= 0) : undefined);
   if (codec === undefined) return null;
   const channels = codec.channels > 1 ? `/${codec.channels}` : '';
   return `${codec.encoding}/${codec.clockRate}${channels}`;
@@ -310,8 +314,7 @@ export function heardCodec(
   for (const stream of state.streams) {
     if (stream.mediaId !== media.id) continue;
     const counters = statistics.streams.find(({ streamId }) => streamId === stream.id);
-    if (isHeard(stream, counters))
-      return codecText(media, latestPayloadType(counters), isAnnounced(stream, counters));
+    if (isHeard(stream, counters)) return codecText(media, stream, counters);
   }
   return null;
 }
@@ -340,8 +343,7 @@ function mediaDictionary(shown: Shown, media: Media): NgDictionary {
   for (const stream of state.streams) {
     if (stream.mediaId !== media.id) continue;
     const counters = byStream.get(stream.id);
-    if (isHeard(stream, counters))
-      codec ??= codecText(media, latestPayloadType(counters), isAnnounced(stream, counters));
+    if (isHeard(stream, counters)) codec ??= codecText(media, stream, counters);
     streams.push(streamDictionary(shown, media, stream, counters));
   }
   const dictionary = new Members().add('index', media.index).add('type', media.type);

@@ -6,6 +6,7 @@ import type { CallState, Media, Participant, Subscription } from '../media/call-
 import type { CallIndex } from '../media/call-index.js';
 import { changedPositions } from '../media/state-changes.js';
 import type { GroupKind } from './encode-output.js';
+import { sameAtEnd } from './item-list.js';
 import type { StoredIndex } from './subscriptions.js';
 
 const nothing: readonly Subscription[] = [];
@@ -64,11 +65,7 @@ class Changes {
 
   /** Whom one of the lists names and the other does not. */
   #others(before: readonly Subscription[], now: readonly Subscription[]): void {
-    // New ones come first: most of both lists is the same, seen from the end.
-    let same = 0;
-    const least = Math.min(before.length, now.length);
-    while (same < least && before[before.length - 1 - same] === now[now.length - 1 - same])
-      same += 1;
+    const same = sameAtEnd(before, now);
     const old = new Set(before.slice(0, before.length - same));
     const come = new Set(now.slice(0, now.length - same));
     for (const each of old) if (!come.has(each)) this.medias.add(each.mediaId);

@@ -6,6 +6,14 @@
 /** Shorter ones are written as lists of strings: that takes no longer. */
 const longList = 16;
 
+/** How many items at their ends two lists have in common: new ones come first, and most of a list is the same. */
+export function sameAtEnd(before: readonly unknown[], now: readonly unknown[]): number {
+  const least = Math.min(before.length, now.length);
+  let same = 0;
+  while (same < least && before[before.length - 1 - same] === now[now.length - 1 - same]) same += 1;
+  return same;
+}
+
 /** A list by what its items are made of. */
 export class ItemList {
   private constructor(
@@ -67,13 +75,12 @@ export class KnownLists {
   bodyOf(name: string, { keys, textOf, version }: ItemList): { body: string; isSame: boolean } {
     const known = this.#known.get(name);
     const before = known?.version === version ? known.keys : [];
-    const least = Math.min(before.length, keys.length);
-    let end = 0;
-    while (end < least && before[before.length - 1 - end] === keys[keys.length - 1 - end]) end += 1;
+    const end = sameAtEnd(before, keys);
     if (known !== undefined && end === keys.length && end === before.length)
       return { body: known.body, isSame: known.version === version };
+    const most = Math.min(before.length, keys.length) - end;
     let start = 0;
-    while (start < least - end && before[start] === keys[start]) start += 1;
+    while (start < most && before[start] === keys[start]) start += 1;
     const lengths: number[] = [];
     let from = 0;
     let to = 0;

@@ -5,7 +5,7 @@
  */
 import { ById, CallIndex } from '../media/call-index.js';
 import type { CallState, Media, Participant, Stream, Subscription } from '../media/call-state.js';
-import { ItemList, itemsOf } from './item-list.js';
+import { ItemList, itemsOf, sameAtEnd } from './item-list.js';
 
 const bit = (value: boolean): string => (value ? '1' : '0');
 
@@ -190,11 +190,8 @@ export class AllOfEach {
   ): boolean {
     const known = this.#known.get(id);
     const before = known?.version === version ? known.list : [];
-    const least = Math.min(before.length, list.length);
-    let same = 0;
-    while (same < least && before[before.length - 1 - same] === list[list.length - 1 - same])
-      same += 1;
-    for (let at = 0; at < list.length - same; at += 1) {
+    const others = list.length - sameAtEnd(before, list);
+    for (let at = 0; at < others; at += 1) {
       const item = list[at];
       if (item !== undefined && holds(item, at)) continue;
       this.#known.delete(id);

@@ -64,12 +64,16 @@ function applySecured(
 ): void {
   const state = table.call(callId);
   const next = state === null ? null : withSecurityEvents(log, state, events, table.tellsOf(state));
-  if (next === null) return;
+  if (next !== null) commitSecured(table, log, next, 'with what ICE or DTLS agreed on');
+}
+
+/** @param what it cannot go on with, or without, where the relay refuses. */
+function commitSecured(table: EventTable, log: Log, next: CallState, what: string): void {
   try {
     void table.commit(next, { media: 'reserved' });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    log.error('core', `Cannot go on with what ICE or DTLS agreed on: ${reason}`, callId);
+    log.error('core', `Cannot go on ${what}: ${reason}`, next.callId);
   }
 }
 
@@ -122,14 +126,7 @@ function applyToCall(
   if (next === counted) {
     // The relay knows all of it already.
     void table.commit(next, { media: 'known', save });
-    return;
-  }
-  try {
-    void table.commit(next, { media: 'reserved' });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log.error('core', `Cannot go on without the security of before: ${reason}`, state.callId);
-  }
+  } else commitSecured(table, log, next, 'without the security of before');
 }
 
 /**
