@@ -351,7 +351,7 @@ Napi::Function RelayObject::define(Napi::Env env) {
                          InstanceMethod<&RelayObject::request_key_frames>("requestKeyFrames"),
                          InstanceMethod<&RelayObject::dial>("dial"),
                          InstanceMethod<&RelayObject::last_packet>("lastPacket"),
-                         InstanceMethod<&RelayObject::streams_since>("streamsSince"),
+                         InstanceMethod<&RelayObject::active_streams>("activeStreams"),
                          InstanceMethod<&RelayObject::totals>("totals"),
                          InstanceMethod<&RelayObject::by_address>("byAddress"),
                          InstanceMethod<&RelayObject::drops>("drops"),
@@ -892,17 +892,11 @@ Napi::Value RelayObject::last_packet(const Napi::CallbackInfo& info) {
   return number(env, relay_->last_packet(byte_string(info[0])));
 }
 
-Napi::Value RelayObject::streams_since(const Napi::CallbackInfo& info) {
+Napi::Value RelayObject::active_streams(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!is_open(env))
     return env.Undefined();
-  if (info.Length() < 1 || !info[0].IsNumber()) {
-    fail(env, "streamsSince(micros: number)");
-    return env.Undefined();
-  }
-  const double moment = std::max(1.0, info[0].As<Napi::Number>().DoubleValue());
-  return number(
-      env, static_cast<std::uint64_t>(relay_->streams_since(static_cast<std::uint64_t>(moment))));
+  return number(env, static_cast<std::uint64_t>(relay_->active_streams()));
 }
 
 Napi::Value RelayObject::totals(const Napi::CallbackInfo& info) {

@@ -39,7 +39,7 @@ private:
   Napi::Value by_address(const Napi::CallbackInfo& info);
   Napi::Value dial(const Napi::CallbackInfo& info);
   Napi::Value last_packet(const Napi::CallbackInfo& info);
-  Napi::Value streams_since(const Napi::CallbackInfo& info);
+  Napi::Value active_streams(const Napi::CallbackInfo& info);
   Napi::Value totals(const Napi::CallbackInfo& info);
   Napi::Value drops(const Napi::CallbackInfo& info);
   Napi::Value traces(const Napi::CallbackInfo& info);

@@ -1080,12 +1080,11 @@ std::uint64_t Relay::last_packet(const std::string& call_id) const {
   return last;
 }
 
-std::size_t Relay::streams_since(std::uint64_t moment) const {
+std::size_t Relay::active_streams() const {
+  const Micros now = monotonic_micros();
   std::size_t count = 0;
-  for (const auto& [id, call] : calls_)
-    for (const auto& stream : call.streams)
-      if (stream->config->kind != StreamKind::kRtcp && stream->counters.last_packet.get() >= moment)
-        count += 1;
+  for (const auto& worker : workers_)
+    count += worker->active_streams().count(now);
   return count;
 }
 

@@ -216,8 +216,8 @@ public:
 
   /// When the last packet of a call came, µs; 0: none has, or there is no such call.
   [[nodiscard]] std::uint64_t last_packet(const std::string& call_id) const;
-  /// Media streams, RTCP is none, that had a packet at that moment (µs) or later.
-  [[nodiscard]] std::size_t streams_since(std::uint64_t moment) const;
+  /// Media streams, RTCP is none, that have been heard within the last second.
+  [[nodiscard]] std::size_t active_streams() const;
 
 private:
   struct Call {

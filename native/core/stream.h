@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "active_streams.h"
 #include "address.h"
 #include "counter.h"
 #include "digits.h"
@@ -106,6 +107,8 @@ struct Stream {
   Stream(const StreamSpec& spec) : id(spec.id), base(spec) {}
 
   const std::uint32_t id;
+  /// With its last packet. Thread: worker only.
+  ActiveStreams::Slice heard_in = 0;
   /// What was ordered last. Thread: control only.
   const StreamConfig* config = nullptr;
 

@@ -221,6 +221,8 @@ void Worker::execute(Exchange& order) {
   }
   for (const auto& transport : order.retired_transports)
     retire_transport(*transport);
+  for (const auto& stream : order.retired_streams)
+    active_.forget(stream->heard_in);
   for (const auto& association : order.retired_associations)
     association->transport = nullptr;
   // The new snapshot stays here; control keeps only its address, to name it as the next `previous`.
@@ -755,6 +757,8 @@ bool Worker::account(const StreamConfig& stream, std::size_t wire_size, PacketKi
     count_in(*stream.state, wire_size);
   // Only of what was admitted: what a stranger sends is no sign of life.
   counters.last_packet.set(moment());
+  if (stream.kind != StreamKind::kRtcp)
+    active_.heard(stream.state->heard_in, now_);
   if (counters.first_packet.get() == 0)
     counters.first_packet.set(moment());
   if (stream.blocked) {

@@ -157,6 +157,7 @@ public:
   [[nodiscard]] ReplaySide* replay() { return replay_.get(); }
   void replay(std::unique_ptr<ReplayBatch> batch);
   [[nodiscard]] const DropSums& drops() const { return drops_; }
+  [[nodiscard]] const ActiveStreams& active_streams() const { return active_; }
   /// Sends what a handshake has made, if the association is still in use.
   void send_flight(std::unique_ptr<Flight> flight);
 
@@ -338,6 +339,7 @@ private:
   std::vector<std::unique_ptr<AddressSums>> sums_;
   /// Where nothing lies beside it that other threads write.
   alignas(64) DropSums drops_;
+  ActiveStreams active_;
 
   // Thread: worker only.
   std::vector<InPacket> in_;

@@ -73,12 +73,11 @@ export class RateMeter {
     counters.takeAddressCounters(relay.byAddress());
     const totals = relay.totals();
     const own = table.ownCount;
-    const now = nowMicros();
     return {
-      nowMicros: now,
+      nowMicros: nowMicros(),
       ownSessions: own,
       foreignSessions: table.calls.size - own,
-      userspaceStreams: relay.streamsSince(now - 1_000_000),
+      userspaceStreams: relay.activeStreams(),
       kernelStreams: kernelRelay?.streamCount() ?? 0,
       packetRate: this.#rates.packets,
       byteRate: this.#rates.bytes,

@@ -86,7 +86,7 @@ class StandInRelay implements MediaRelay {
   dial = (): boolean => false;
   byAddress = (): readonly never[] => [];
   lastPacketMicros = (): number => 0;
-  streamsSince = (): number => 0;
+  activeStreams = (): number => 0;
   totals = (): ReturnType<MediaRelay['totals']> => this.#real.totals();
   drops = (): ReturnType<MediaRelay['drops']> => ({});
   traces = (): readonly never[] => [];

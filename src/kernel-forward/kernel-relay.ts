@@ -469,8 +469,8 @@ export class KernelRelay implements MediaRelay {
     return Math.max(micros, this.#totals.lastPacketMicros(callId));
   }
 
-  streamsSince(micros: number): number {
-    return this.#options.inner.streamsSince(micros);
+  activeStreams(): number {
+    return this.#options.inner.activeStreams();
   }
 
   totals(): RelayTotals {

@@ -696,8 +696,8 @@ export interface MediaRelay {
   counters(callId: string): ReadonlyMap<number, StreamCounters>;
   /** As `StreamStatistics.lastPacketMicros`, the latest of a call's streams; 0, too, for an unknown call. */
   lastPacketMicros(callId: string): number;
-  /** Media streams, RTCP is none, whose last packet came then (epoch) or later; not those of the kernel. */
-  streamsSince(micros: number): number;
+  /** Media streams, RTCP is none, that have been heard within the last second; not those of the kernel. */
+  activeStreams(): number;
   totals(): RelayTotals;
   /** By local address, over all calls, those that have ended included. */
   byAddress(): readonly AddressCounters[];

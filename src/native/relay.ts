@@ -243,7 +243,7 @@ interface AddonRelay extends AddonReplay {
   /** Stream, event, volume, payload type, duration, pause, frame, told (0, 1). */
   dial(callId: string, digit: Uint32Array): boolean;
   lastPacket(callId: string): number;
-  streamsSince(micros: number): number;
+  activeStreams(): number;
   totals(): RelayTotals;
   /** In the order of `addressCountersOf`. */
   byAddress(): readonly { readonly address: string; readonly counters: Float64Array }[];
@@ -743,9 +743,9 @@ export class NativeRelay implements MediaRelay {
     return this.#relay.lastPacket(callId);
   }
 
-  streamsSince(micros: number): number {
+  activeStreams(): number {
     this.#assertOpen();
-    return this.#relay.streamsSince(micros);
+    return this.#relay.activeStreams();
   }
 
   totals(): RelayTotals {

@@ -387,3 +387,21 @@ TEST("a relay with calls under traffic closes") {
   TestRelay next;
   CHECK(next.apply(call.plan));
 }
+
+TEST("a stream of RTCP is no active one") {
+  TestRelay relay;
+  Fixture call;
+  call.plan.streams[0].kind = StreamKind::kRtcp;
+  CHECK(relay.apply(call.plan));
+  CHECK(relay.active_streams() == 0);
+  call.phones[0].send_bytes(call.facing(0), kReport);
+  CHECK(eventually([&] {
+    CallReading reading;
+    return relay.read("call", reading) && reading.streams.at(0).stream->counters.packets.get() == 1;
+  }));
+  CHECK(relay.active_streams() == 0);
+  CHECK(eventually([&] {
+    call.phones[1].send(call.facing(1));
+    return relay.active_streams() == 1;
+  }));
+}

@@ -59,8 +59,8 @@ export class LateRelay implements MediaRelay {
     return this.#relay.lastPacketMicros(callId);
   }
 
-  streamsSince(micros: number): number {
-    return this.#relay.streamsSince(micros);
+  activeStreams(): number {
+    return this.#relay.activeStreams();
   }
 
   totals(): RelayTotals {

@@ -120,7 +120,7 @@ export class FakeRelay implements MediaRelay {
     return Math.max(0, ...(this.#heard.get(callId)?.values() ?? []));
   }
 
-  streamsSince(): number {
+  activeStreams(): number {
     return 0;
   }
 

@@ -120,7 +120,7 @@ class FakeRelay implements MediaRelay {
   lastPacketMicros(): number {
     return 10;
   }
-  streamsSince(): number {
+  activeStreams(): number {
     return 3;
   }
   totals(): { packets: number; bytes: number; errors: number } {
