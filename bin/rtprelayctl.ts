@@ -10,6 +10,7 @@ import { captureOptions, runCapture } from '../src/daemon/cli/capture.js';
 import type { KeysAnswer } from '../src/daemon/cli/decrypt.js';
 import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
 import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
+import { programVersion } from '../src/daemon/process/version.js';
 import { commandUsage, controlOptions, isFailure } from '../src/daemon/cli/usage.js';
 
 const usage = `
@@ -17,6 +18,7 @@ const usage = `
 
 ${controlOptions.map(([name, value, meaning]) => `    ${`-${name} <${value}>`.padEnd(29)}${meaning}`).join('\n')}
     -help                        this text
+    -version                     the version of this program
 
     Each option may be written with one dash or two, and its value behind a '='. Without -ip and -port the
     address is listen-cli of ${defaultConfigFiles.join(', else\n    ')},
@@ -85,13 +87,14 @@ interface Words {
   readonly command: string;
 }
 
-/** null: help is wanted. */
-function parse(words: readonly string[]): Words | null {
+/** A word: what is wanted of this program alone. */
+function parse(words: readonly string[]): Words | 'help' | 'version' {
   const options = new Map<OptionName, string>();
   let at = 0;
   for (; words[at]?.startsWith('-') === true; at += 1) {
     const [, written = '', attached] = /^--?([^=]*)(?:=(.*))?$/s.exec(words[at] ?? '') ?? [];
-    if (written === 'help' || written === 'h') return null;
+    if (written === 'help' || written === 'h') return 'help';
+    if (written === 'version' || written === 'v') return 'version';
     const name = controlOptions.map(([each]) => each).find((each) => each === written);
     if (name === undefined) fail(`rtprelayctl: unknown option ${words[at]}; see --help`);
     const value = attached ?? words[(at += 1)];
@@ -116,8 +119,8 @@ function targetOf({ options, command }: Words): Target {
 }
 
 const words = parse(process.argv.slice(2));
-if (words === null) {
-  process.stdout.write(usage);
+if (typeof words === 'string') {
+  process.stdout.write(words === 'help' ? usage : `Version: ${programVersion()}\n`);
   process.exit(0);
 }
 if (words.command === '') fail(usage);

@@ -56,6 +56,7 @@ Napi::Function DatagramSocket::define(Napi::Env env) {
                          InstanceMethod<&DatagramSocket::refused>("refused"),
                          InstanceMethod<&DatagramSocket::address>("address"),
                          InstanceMethod<&DatagramSocket::mark>("mark"),
+                         InstanceMethod<&DatagramSocket::discover_path_mtu>("discoverPathMtu"),
                          InstanceMethod<&DatagramSocket::close>("close"),
                      });
 }
@@ -130,6 +131,17 @@ Napi::Value DatagramSocket::mark(const Napi::CallbackInfo& info) {
   }
   if (fd_.valid())
     set_tos(fd_.get(), family_, info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
+// discoverPathMtu(wanted): whether what is sent from now on may not be fragmented on its way.
+Napi::Value DatagramSocket::discover_path_mtu(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsBoolean()) {
+    fail(info.Env(), "discoverPathMtu(wanted: boolean)", EINVAL);
+    return info.Env().Undefined();
+  }
+  if (fd_.valid())
+    set_path_mtu_discovery(fd_.get(), family_, info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 

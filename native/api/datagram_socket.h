@@ -53,6 +53,7 @@ private:
   Napi::Value refused(const Napi::CallbackInfo& info);
   Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value mark(const Napi::CallbackInfo& info);
+  Napi::Value discover_path_mtu(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   bool bind(const SocketAddress& local, int receive_buffer, int tos, bool free_bind, int& error);

@@ -11,6 +11,8 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -157,6 +159,25 @@ Napi::Value set_open_files(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
+/// keepAlive(fd, idle, interval, probes): TCP keepalives, after and every so many seconds; 0, or
+/// errno.
+Napi::Value keep_alive(const Napi::CallbackInfo& info) {
+  constexpr std::array kOptions{TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT};
+  for (std::size_t at = 0; at <= kOptions.size(); ++at) {
+    if (at >= info.Length() || !info[at].IsNumber())
+      return refuse(info.Env(), "keepAlive(fd, idle, interval, probes: number)");
+  }
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const int on = 1;
+  int error = setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0 ? 0 : errno;
+  for (std::size_t at = 0; at < kOptions.size(); ++at) {
+    const int value = info[at + 1].As<Napi::Number>().Int32Value();
+    if (setsockopt(fd, IPPROTO_TCP, kOptions[at], &value, sizeof(value)) != 0 && error == 0)
+      error = errno;
+  }
+  return Napi::Number::New(info.Env(), error);
+}
+
 /// Pages of the heap that nothing lies on go back to the system.
 Napi::Value release_memory(const Napi::CallbackInfo& info) {
   (void)malloc_trim(0);
@@ -194,6 +215,7 @@ Napi::Object process_functions(Napi::Env env) {
   object.Set("writeOutput", Napi::Function::New(env, write_output));
   object.Set("openFiles", Napi::Function::New(env, open_files));
   object.Set("setOpenFiles", Napi::Function::New(env, set_open_files));
+  object.Set("keepAlive", Napi::Function::New(env, keep_alive));
   object.Set("releaseMemory", Napi::Function::New(env, release_memory));
   object.Set("boundFreeMemory", Napi::Function::New(env, bound_free_memory));
   object.Set("releaseProgram", Napi::Function::New(env, release_program));

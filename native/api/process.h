@@ -6,7 +6,7 @@
 namespace rtprelay::api {
 
 /// `ignoreSignals`, `openOutput`, `connectOutput`, `writeOutput`, `openFiles`, `setOpenFiles`,
-/// `releaseMemory`, `boundFreeMemory`, `releaseProgram`.
+/// `keepAlive`, `releaseMemory`, `boundFreeMemory`, `releaseProgram`.
 Napi::Object process_functions(Napi::Env env);
 
 } // namespace rtprelay::api

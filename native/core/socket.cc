@@ -50,6 +50,17 @@ void set_tos(int fd, Family family, int tos) {
   }
 }
 
+void set_path_mtu_discovery(int fd, Family family, bool wanted) {
+  // A kernel that refuses goes on as the system is set.
+  if (family == Family::kIpv4) {
+    const int value = wanted ? IP_PMTUDISC_WANT : IP_PMTUDISC_DONT;
+    (void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof(value));
+  } else {
+    const int value = wanted ? IPV6_PMTUDISC_WANT : IPV6_PMTUDISC_DONT;
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, sizeof(value));
+  }
+}
+
 SocketAddress local_address(int fd) {
   KernelAddress address{};
   socklen_t length = sizeof(address);

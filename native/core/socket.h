@@ -85,4 +85,7 @@ int take_socket_error(int fd, SocketAddress& about);
 /// Sets IP_TOS / IPV6_TCLASS; -1 means the system default, 0.
 void set_tos(int fd, Family family, int tos);
 
+/// Sets IP_MTU_DISCOVER / IPV6_MTU_DISCOVER: whether packets may not be fragmented on their way.
+void set_path_mtu_discovery(int fd, Family family, bool wanted);
+
 } // namespace rtprelay

@@ -121,6 +121,8 @@ export interface ControlConfig {
   readonly listenCli: readonly ListenAddress[];
   /** TOS byte of control packets, 0-255. */
   readonly controlTos: number;
+  /** Whether control datagrams may not be fragmented on their way; null: as the system is set. */
+  readonly pathMtu: 'want' | 'dont' | null;
   /** Media goes to the source of the SIP message rather than to the SDP address. */
   readonly sipSource: boolean;
   /** Session name of bodies that are made here; null: name and version of the program. */
@@ -163,6 +165,14 @@ export interface LogConfig {
   readonly maxLineLength: number;
 }
 
+/** TCP keepalives: after so many seconds of silence, and then at an interval. */
+export interface KeepAliveConfig {
+  readonly idleSeconds: number;
+  readonly intervalSeconds: number;
+  /** Unanswered ones that end the connection. */
+  readonly probes: number;
+}
+
 /** Where calls are stored. */
 export interface RedisConfig {
   /** Calls are restored from here; null when only redis-write is given. */
@@ -179,6 +189,8 @@ export interface RedisConfig {
   /** 0 none. */
   readonly commandTimeoutMs: number;
   readonly connectTimeoutMs: number;
+  /** TCP keepalives; null: none. */
+  readonly keepAlive: KeepAliveConfig | null;
   /** How long an NG reply waits for the acknowledgement. */
   readonly commitTimeoutMs: number;
   /** Replicas that have to hold a call before the NG reply, within the same time. */
@@ -369,6 +381,11 @@ function livePageOf(options: OptionReader): boolean {
 
 const unixPrefix = 'unix:';
 
+function pathMtuOf(options: OptionReader): ControlConfig['pathMtu'] {
+  const word = options.text('control-pmtu');
+  return word === 'want' || word === 'dont' ? word : null;
+}
+
 function controlConfig(options: OptionReader): ControlConfig {
   requireListener(options);
   const addresses = (name: string): readonly ListenAddress[] =>
@@ -393,6 +410,7 @@ function controlConfig(options: OptionReader): ControlConfig {
     allow,
     listenCli: options.texts('listen-cli').map((text) => parseListenAddress(text, 'listen-cli')),
     controlTos: options.number('control-tos'),
+    pathMtu: pathMtuOf(options),
     sipSource: options.flag('sip-source'),
     softwareId: options.text('software-id'),
     rejectInvalidSdp: options.flag('reject-invalid-sdp'),
@@ -452,6 +470,16 @@ function redisTlsOf(options: OptionReader): RedisTls {
   return { ca: options.text('redis-tls-ca'), cert, key, verify };
 }
 
+function keepAliveOf(options: OptionReader): KeepAliveConfig | null {
+  const idleSeconds = options.number('redis-tcp-keepalive-time');
+  if (idleSeconds === 0) return null;
+  return {
+    idleSeconds,
+    intervalSeconds: options.number('redis-tcp-keepalive-intvl'),
+    probes: options.number('redis-tcp-keepalive-probes'),
+  };
+}
+
 function redisConfig(options: OptionReader, env: Environment): RedisConfig | null {
   const shared = {
     tls: redisTlsOf(options),
@@ -484,6 +512,7 @@ function redisConfig(options: OptionReader, env: Environment): RedisConfig | nul
     disableTimeSeconds: options.number('redis-disable-time'),
     commandTimeoutMs: options.number('redis-cmd-timeout'),
     connectTimeoutMs: options.number('redis-connect-timeout'),
+    keepAlive: keepAliveOf(options),
     commitTimeoutMs: options.number('redis-commit-timeout'),
     waitReplicas: options.number('redis-wait-replicas'),
     encryptKeys: options.text('redis-encrypt-keys'),
@@ -503,6 +532,8 @@ function uselessness(option: OptionSpec, options: OptionReader): string | null {
   if (name === 'mos') return uselessMos(options);
   if (name === 'dtls-rsa-key-size' && options.text('dtls-cert-cipher') === 'prime256v1')
     return 'the certificate is not RSA (--dtls-cert-cipher)';
+  if (/^redis-tcp-keepalive-(?:intvl|probes)$/.test(name) && keepAliveOf(options) === null)
+    return 'there is no --redis-tcp-keepalive-time';
   if (name === 'redis-resolve-on-reconnect') return 'host names are looked up at each connection';
   const alone = uselessTelemetry(name, options);
   if (alone !== null) return alone;

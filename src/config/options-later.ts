@@ -20,7 +20,6 @@ const transports = later(2, 'this option of the control protocols is', [
     defaultText: 'number of CPU cores',
   }),
   int('http-buf-size', null, 'Send buffer of HTTP connections', { ...count, unit: 'kB' }),
-  words('control-pmtu', null, 'Path MTU discovery on control sockets', ['want', 'dont']),
   int('ng-client-timeout', 50, 'Time limit of an outgoing NG request', ms),
   int('ng-client-retries', 5, 'Repetitions of an outgoing NG request', count),
 ]);

@@ -230,6 +230,16 @@ const control: readonly OptionSpec[] = [
     ...tos,
     rangeError: 'Invalid control-ng TOS value',
   }),
+  words(
+    'control-pmtu',
+    null,
+    'Path MTU discovery for what the UDP ports of NG send',
+    ['want', 'dont'],
+    {
+      defaultText: 'as the system is set',
+      tier: 4,
+    },
+  ),
   text('software-id', null, 'Name in the s= line of bodies that are made here', {
     defaultText: 'rtprelayd-VERSION',
   }),
@@ -323,6 +333,9 @@ const logging: readonly OptionSpec[] = reloaded([
   }),
 ]);
 
+/** What the kernel takes as an interval of TCP keepalives. */
+const keepAliveSeconds = { unit: 's', minimum: 0, maximum: 32_767, tier: 4 } as const;
+
 const redis: readonly OptionSpec[] = [
   ...reloaded([
     text('redis', null, 'Redis database that holds the calls; other notations: docs/redis.md', {
@@ -403,10 +416,15 @@ const redis: readonly OptionSpec[] = [
   }),
   flag('active-switchover', 'Signalling or media makes a foreign call an own one'),
   flag('redis-resolve-on-reconnect', 'Host names are looked up at each connection, always'),
+  int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', keepAliveSeconds),
+  int('redis-tcp-keepalive-intvl', 1, 'Interval of TCP keepalives', {
+    ...keepAliveSeconds,
+    minimum: 1,
+  }),
+  int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection', {
+    ...{ minimum: 1, maximum: 127, tier: 4 },
+  }),
   ...later(4, 'this Redis setting is', [
-    int('redis-tcp-keepalive-time', 0, 'Idle time before TCP keepalives, 0 off', seconds),
-    int('redis-tcp-keepalive-intvl', 1, 'Interval of TCP keepalives', seconds),
-    int('redis-tcp-keepalive-probes', 3, 'Lost keepalives that end the connection', { minimum: 0 }),
     int('redis-delete-async', 0, 'Delete stored calls without waiting', { short: 'y', minimum: 0 }),
     int('redis-delete-async-interval', 0, 'Interval of such deletions', {
       ...seconds,

@@ -23,7 +23,7 @@ import { callStreams } from './listed-streams.js';
 import type { CaptureAnswer } from './cli/capture-file.js';
 import type { KeysAnswer } from './cli/decrypt.js';
 import type { CallStreams } from './cli/streams.js';
-import { parameterLines } from './cli/parameters.js';
+import { bothForms, parameterLines } from './cli/parameters.js';
 import type {
   CliCall,
   CliInterface,
@@ -35,6 +35,7 @@ import type {
   CliSetting,
   CliStatistics,
   CliTarget,
+  ParameterLines,
 } from './cli/target.js';
 
 /** Each once. */
@@ -59,6 +60,8 @@ export interface CliTargetParts {
     readonly follow: (database: number) => void;
     readonly unfollow: (database: number) => Promise<boolean>;
   };
+  /** As `CliTarget.switchRedis`. */
+  readonly switchRedis: (on: boolean) => boolean;
   readonly drain: Drain;
   /** As `CliTarget.upgrade`. */
   readonly upgrade: () => boolean;
@@ -108,18 +111,18 @@ export class DaemonCliTarget implements CliTarget {
   readonly #parts: CliTargetParts;
   /** The call whose keys were told last. */
   #toldKeysOf: string | null = null;
-  #readParameters: readonly (readonly [string, string])[];
+  /** What was configured last, under the names of the start and of now. */
+  #read: ReturnType<typeof bothForms>;
 
   constructor(parts: CliTargetParts) {
     this.#parts = parts;
-    this.#readParameters = this.parameters('current');
+    this.#read = bothForms(parts.live.config, this);
     parts.live.onRead(() => {
       const { limits, redis, log } = parts.live.config;
-      this.#readParameters = parameterLines(
-        parts.live.config,
-        (name) => this.#configured(name, limits, redis),
-        (subsystem) => log.levels.get(subsystem) ?? this.logLevel(subsystem),
-      );
+      this.#read = bothForms(parts.live.config, {
+        setting: (name) => this.#configured(name, limits, redis),
+        logLevel: (subsystem) => log.levels.get(subsystem) ?? this.logLevel(subsystem),
+      });
     });
   }
 
@@ -285,6 +288,10 @@ export class DaemonCliTarget implements CliTarget {
     return null;
   }
 
+  switchRedis(on: boolean): boolean {
+    return this.#parts.switchRedis(on);
+  }
+
   recentLines(callId: string): readonly RecentLine[] {
     return this.#parts.log.recentOf(callId);
   }
@@ -406,13 +413,9 @@ export class DaemonCliTarget implements CliTarget {
     return this.#parts.drain.cancel();
   }
 
-  parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[] {
-    if (when === 'start') return this.#readParameters;
-    return parameterLines(
-      this.#parts.live.config,
-      (name) => this.setting(name),
-      (subsystem) => this.logLevel(subsystem),
-    );
+  parameters(when: 'start' | 'configured' | 'current'): ParameterLines {
+    if (when !== 'current') return this.#read[when === 'start' ? 'start' : 'current'];
+    return parameterLines(this.#parts.live.config, this, 'current');
   }
 
   revertParameters(): void {

@@ -71,6 +71,7 @@ export class DaemonRunning {
         },
       },
       process: nativeProcess(),
+      switchRedis: (on) => this.#parts.redisStore?.switch(on) === true,
       upgrade: () => this.#parts.pair !== null && this.#parts.environment.serviceManager.upgrade(),
       gauges: () => this.gauges(),
       keyspaces: {

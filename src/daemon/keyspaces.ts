@@ -5,6 +5,7 @@ import type { StoreLog } from '../redis-store/log.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import type { Holder } from '../redis-store/store.js';
 import type { CallOwnership } from './calls/ownership.js';
+import { keepAliveOf } from './redis-keep-alive.js';
 
 export interface KeyspacesOptions {
   /** As it is now; null: there is no Redis. */
@@ -108,6 +109,7 @@ export class Keyspaces {
       commandTimeoutMs: redis.commandTimeoutMs,
       allowedErrors: redis.allowedErrors,
       disableTimeSeconds: redis.disableTimeSeconds,
+      keepAlive: keepAliveOf(redis),
       ...{ settings, log },
       onCall: (state, database) => ownership.follow(state, database),
       onGone: (callId, database, deleted) => ownership.unfollow(callId, database, deleted),

@@ -47,7 +47,8 @@ export class NgPort {
     const { log, config } = parts;
     this.#replies = replies;
     this.#parts = parts;
-    this.#tos = config.control.controlTos;
+    const { controlTos, pathMtu } = config.control;
+    this.#tos = controlTos;
     this.#malformed = new MalformedLog(log);
     this.endpoint = new NgEndpoint({
       handler: (...message) => handleNg(parts, ...message),
@@ -60,8 +61,8 @@ export class NgPort {
     });
     this.#transport = openUdpTransport({
       listen,
-      tos: config.control.controlTos,
-      openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind }),
+      tos: controlTos,
+      openSocket: (options) => new NativeDatagramSocket({ ...options, freeBind, pathMtu }),
       receive: (datagram, source, reply) => {
         if (!allowed(source.address)) {
           onNotAllowed(source.address);

@@ -11,6 +11,7 @@ import type { RedisStore } from '../redis-store/redis-store.js';
 import type { CodecSettings } from '../redis-store/schema.js';
 import { asItIs } from '../redis-store/store.js';
 import type { CallService } from './calls/call-service.js';
+import { keepAliveOf } from './redis-keep-alive.js';
 
 /** How calls are read and written. */
 export function codecSettings(
@@ -61,6 +62,7 @@ export async function redisStoreOf(
     commandTimeoutMs: redis.commandTimeoutMs,
     allowedErrors: redis.allowedErrors,
     disableTimeSeconds: redis.disableTimeSeconds,
+    keepAlive: keepAliveOf(redis),
     commitTimeoutMs: redis.commitTimeoutMs,
     waitReplicas: redis.waitReplicas,
     ...settings,

@@ -29,6 +29,7 @@ interface AddonDatagramSocket {
   send(bytes: Buffer, host: string, port: number): boolean;
   address(): { readonly address: string; readonly port: number };
   mark(tos: number): void;
+  discoverPathMtu(wanted: boolean): void;
   close(): void;
 }
 
@@ -63,8 +64,10 @@ export class NativeDatagramSocket {
     readonly tos: number;
     /** Bind an address that the machine does not have (yet). Default false. */
     readonly freeBind?: boolean;
+    /** `dont`: what is sent may be fragmented on its way. null: as the system is set. */
+    readonly pathMtu?: 'want' | 'dont' | null;
   }) {
-    const { address, port, receiveBufferBytes, tos, freeBind = false } = options;
+    const { address, port, receiveBufferBytes, tos, freeBind = false, pathMtu = null } = options;
     const { DatagramSocket } = loadRelayAddon() as Addon;
     this.#socket = new DatagramSocket(
       address,
@@ -74,6 +77,7 @@ export class NativeDatagramSocket {
       this.#memory,
       freeBind,
     );
+    if (pathMtu !== null) this.#socket.discoverPathMtu(pathMtu === 'want');
     this.address = this.#socket.address();
   }
 

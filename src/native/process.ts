@@ -19,6 +19,8 @@ export interface AddonProcess extends OutputFunctions {
   openFiles(): readonly [soft: number, hard: number];
   /** Sets both; 0, or errno. */
   setOpenFiles(count: number): number;
+  /** TCP keepalives after so many seconds of silence and then at this interval; 0, or errno. */
+  keepAlive(fd: number, idleSeconds: number, intervalSeconds: number, probes: number): number;
   /** Pages of the C library's heap that nothing lies on go back to the system. */
   releaseMemory(): void;
   /** From now on less that is free stays in the C library's heap. */

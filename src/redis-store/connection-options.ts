@@ -14,6 +14,8 @@ export interface ConnectionOptions {
   /** Consecutive errors after which the server is left alone for a while; -1 never. */
   readonly allowedErrors: number;
   readonly disableTimeSeconds: number;
+  /** Is given the descriptor of each new connection; without: the server is asked every second all the same. */
+  readonly keepAlive?: ((fd: number) => void) | undefined;
   readonly log: StoreLog;
   /** The connection can be used (again). */
   readonly onReady: () => void;

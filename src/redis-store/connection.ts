@@ -47,6 +47,10 @@ const watchIntervalMs = 1000;
 /** The same while the server is no master: somebody waits for it to become one. */
 const replicaWatchIntervalMs = 250;
 
+/** -1: it has none. */
+const descriptorOf = (stream: Redis['stream']): number =>
+  (stream as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1;
+
 const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message === 'Command timed out';
 
@@ -68,6 +72,10 @@ export class RedisConnection {
   #retryMs = firstRetryMs;
   #errors = 0;
   #closed = false;
+  /** An operator wants no connection. */
+  #off = false;
+  /** After too many errors: when the server is tried again (monotonic, ms). */
+  #disabledUntil = 0;
   readonly #prompt: PromptAnswers | null;
   /** The socket that commands wait in. */
   #gathering: Redis['stream'] | null = null;
@@ -244,6 +252,7 @@ export class RedisConnection {
 
   /** The server that is waited for may be another one now. */
   #retrySoon(): void {
+    this.#disabledUntil = 0;
     this.#retryMs = firstRetryMs;
     this.#said = new Set();
     if (this.#retryTimer === null) return;
@@ -255,6 +264,37 @@ export class RedisConnection {
   /** Gives the connection up and makes a new one. */
   renew(): void {
     if (this.#redis !== null) this.#drop(this.#redis);
+  }
+
+  /** Without a connection until `switchOn`. */
+  switchOff(): void {
+    this.#off = true;
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
+    const redis = this.#redis;
+    if (redis === null) return;
+    this.#redis = null;
+    redis.disconnect();
+    this.#options.onLost();
+  }
+
+  switchOn(): void {
+    this.#off = false;
+    this.#errors = 0;
+    this.#retryMs = firstRetryMs;
+    this.#said = new Set();
+    if (this.#redis === null) this.#retryLater();
+  }
+
+  /** There was something to write: says once per second how long the server is left alone after too many errors. */
+  sayDisabled(): void {
+    const seconds = Math.ceil((this.#disabledUntil - performance.now()) / 1000);
+    if (this.#redis !== null || this.#off || seconds <= 0) return;
+    this.#sayOnce(`disabled ${seconds}`, () =>
+      this.#options.log.warning(
+        `Redis server ${this.#name} is disabled. Don't try RE-Establishing for ${seconds} more seconds`,
+      ),
+    );
   }
 
   close(): void {
@@ -371,6 +411,7 @@ export class RedisConnection {
     try {
       await this.#predecessors.end(redis, greeting);
       if (this.#closed) throw new StoreError('closed', 'the store was closed');
+      if (this.#off) throw new Error('Redis is switched off');
       if (server !== this.#options.server) throw new Error('another server is configured now');
       // Broken in between: `end` was emitted before anybody listened.
       if (redis.status !== 'ready') throw new Error('Connection is closed.');
@@ -379,6 +420,7 @@ export class RedisConnection {
       redis.disconnect();
       throw error;
     }
+    this.#options.keepAlive?.(descriptorOf(redis.stream));
     redis.once('end', () => this.#drop(redis));
     if (onMessage !== undefined) {
       redis.on('pmessageBuffer', (_pattern: Buffer, channel: Buffer, message: Buffer) =>
@@ -465,13 +507,14 @@ export class RedisConnection {
   }
 
   #retryLater(): void {
-    if (this.#closed || this.#retryTimer !== null) return;
+    if (this.#closed || this.#off || this.#retryTimer !== null) return;
     const { allowedErrors, disableTimeSeconds, log } = this.#options;
     let waitMs = this.#retryMs;
     this.#retryMs = Math.min(maxRetryMs, this.#retryMs * 2);
     if (allowedErrors >= 0 && this.#errors > allowedErrors) {
       log.warning(`Redis server ${this.#name} disabled for ${disableTimeSeconds} seconds`);
       waitMs = disableTimeSeconds * 1000;
+      this.#disabledUntil = performance.now() + waitMs;
       this.#errors = 0;
     }
     this.#retryTimer = setTimeout(() => {
@@ -492,7 +535,7 @@ export class RedisConnection {
       await this.#connect();
       log.notice(`RE-Established connection to Redis ${this.where}`);
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed || this.#off) return;
       this.#errors += 1;
       const reason = reasonOf(error);
       this.#sayOnce(`failed ${reason}`, () =>

@@ -31,6 +31,8 @@ export interface KeyspaceFollowerOptions {
   readonly commandTimeoutMs: number;
   readonly allowedErrors: number;
   readonly disableTimeSeconds: number;
+  /** As that of a connection. */
+  readonly keepAlive?: ConnectionOptions['keepAlive'];
   readonly settings: CodecSettings;
   readonly log: StoreLog;
   /** A call is there or has changed; it is foreign. */
@@ -113,9 +115,9 @@ class FollowedDatabase {
   }
 
   #connectionTo(server: RedisServer, log: StoreLog): ConnectionOptions {
-    const { connectTimeoutMs, commandTimeoutMs } = this.#options;
+    const { connectTimeoutMs, commandTimeoutMs, keepAlive } = this.#options;
     return {
-      ...{ server: { ...server, database: this.database }, log },
+      ...{ server: { ...server, database: this.database }, log, keepAlive },
       ...{ connectTimeoutMs, commandTimeoutMs, allowedErrors: -1, disableTimeSeconds: 0 },
       ...{ onReady: () => undefined, onLost: () => undefined },
     };
@@ -363,9 +365,10 @@ export class KeyspaceFollower {
 
   /** Never rejects. Resolves when the first attempt to connect is over. */
   async start(databases: readonly number[]): Promise<void> {
-    const { server, connectTimeoutMs, commandTimeoutMs } = this.#options;
+    const { server, connectTimeoutMs, commandTimeoutMs, keepAlive } = this.#options;
     const subscriber = new RedisConnection({
       server,
+      keepAlive,
       connectTimeoutMs,
       commandTimeoutMs,
       allowedErrors: -1,

@@ -1,4 +1,5 @@
 /** What the store of calls in Redis is told. */
+import type { ConnectionOptions } from './connection-options.js';
 import type { CallState } from '../media/call-state.js';
 import type { Holder } from './fence.js';
 import type { FormatSource } from './format-choice.js';
@@ -34,6 +35,8 @@ export interface RedisStoreOptions {
   /** -1: unlimited. */
   readonly allowedErrors: number;
   readonly disableTimeSeconds: number;
+  /** As that of a connection. */
+  readonly keepAlive?: ConnectionOptions['keepAlive'];
   /** How long a save waits for the acknowledgement. */
   readonly commitTimeoutMs: number;
   /** Replicas that have to hold a call before its save is acknowledged, if they do in time; 0: none. */

@@ -79,6 +79,8 @@ export class RedisStore implements CallStore {
   #saidReplica = false;
   #retryTimer: NodeJS.Timeout | null = null;
   #refreshTimer: NodeJS.Timeout | null = null;
+  /** An operator may want nothing to be written. */
+  #switchedOn = true;
   #closed = false;
   /** How long the last save took whose reply was waited for on the spot. */
   #waitedSeconds = 0;
@@ -308,6 +310,7 @@ export class RedisStore implements CallStore {
 
   save(state: CallState): Promise<SaveOutcome> {
     if (this.#closed) return Promise.resolve('degraded');
+    this.#connection.sayDisabled();
     return this.#timed(() => this.#queue.put(state.callId, state));
   }
 
@@ -343,6 +346,18 @@ export class RedisStore implements CallStore {
       ...{ connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds },
       server: write,
     });
+  }
+
+  /**
+   * Nothing is written any more, or again: then all calls are, as to a server that was away.
+   * @returns false: it was so already.
+   */
+  switch(on: boolean): boolean {
+    if (this.#closed || this.#switchedOn === on) return false;
+    this.#switchedOn = on;
+    if (on) this.#connection.switchOn();
+    else this.#connection.switchOff();
+    return true;
   }
 
   /** Another process goes on with the database: nothing is written any more. */

@@ -21,12 +21,14 @@ export function connectionTo(
   log = options.log,
 ): RedisConnection {
   const { connectTimeoutMs, commandTimeoutMs, allowedErrors, disableTimeSeconds } = options;
+  const { keepAlive } = options;
   return new RedisConnection({
     server,
     connectTimeoutMs,
     commandTimeoutMs,
     allowedErrors,
     disableTimeSeconds,
+    keepAlive,
     log,
     ...events,
   });

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { programVersion } from '../../src/daemon/process/version.js';
 import { commandUsage } from '../../src/daemon/cli/usage.js';
 import { settingNames } from '../../src/daemon/cli/settings.js';
 import { TemporaryFolder } from '../support/child-process.js';
@@ -70,6 +71,11 @@ describe('rtprelayctl', () => {
     expect(ctl('-nonsense', 'help').stderr).to.include('unknown option -nonsense');
     expect(ctl('-ip').code).to.equal(1);
     expect(ctl().code).to.equal(1);
+  });
+
+  it('tells its version, without a daemon', () => {
+    for (const word of ['-version', '--version', '-v'])
+      expect(ctl(word)).to.deep.include({ code: 0, stdout: `Version: ${programVersion()}\n` });
   });
 
   it('lists its commands, and all that there are', () => {

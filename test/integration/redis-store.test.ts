@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { readFileSync } from 'node:fs';
 import type { CallState } from '../../src/media/call-state.js';
 import { decodeCall, encodeCall } from '../../src/redis-store/codec.js';
@@ -7,9 +9,13 @@ import { LatestValue } from '../../src/redis-store/latest-value.js';
 import type { StoredFormat } from '../../src/redis-store/schema.js';
 import { decodeBencode, encodeBencode } from '../../src/ng-protocol/bencode.js';
 import { makeStore, startRedis, type TestRedis, type TestStore } from './redis-store-support.js';
+import { isInstalled } from '../support/child-process.js';
 import { freeTcpPort } from '../support/free-ports.js';
+import { nativeProcess } from '../../src/native/process.js';
 import { committed } from '../../src/redis-store/store.js';
-import { until } from '../support/wait.js';
+import { pause, until } from '../support/wait.js';
+
+const run = promisify(execFile);
 
 const settings = {
   bencode: {
@@ -376,6 +382,48 @@ describe('the Redis store in trouble', () => {
     await redis.kill();
     const line = `WARNING Redis server 127.0.0.1:${redis.port} disabled for 30 seconds`;
     await until(() => log.lines.includes(line), 'disabled');
+    for (const callId of idsOf(3)) expect(await store.save(call(callId))).to.equal('degraded');
+    const said = log.lines.filter((each) => each.includes(' is disabled. '));
+    // Once per second at most.
+    expect(said).to.have.length.within(1, 2);
+    expect(said[0]).to.match(
+      /^WARNING Redis server 127\.0\.0\.1:\d+ is disabled\. Don't try RE-Establishing for (?:2\d|30) more seconds$/,
+    );
+  });
+
+  it('writes nothing while an operator does not want it, and everything afterwards', async () => {
+    await redis.start();
+    const { store, memory, log } = made(redis.server());
+    await store.start();
+    memory.set('before', call('before'));
+    expect(await store.save(call('before'))).to.equal('committed');
+    expect(store.switch(true)).to.equal(false);
+    expect(store.switch(false)).to.equal(true);
+    expect(store.switch(false)).to.equal(false);
+    memory.set('meanwhile', call('meanwhile'));
+    expect(await store.save(call('meanwhile'))).to.equal('degraded');
+    // Longer than it takes to connect again.
+    await pause(1500);
+    expect(await redis.client().keys('*')).to.deep.equal(['before']);
+    expect(log.lines.join('\n')).to.not.match(/RE-Establishing|Lost connection/);
+    expect(store.switch(true)).to.equal(true);
+    await until(async () => (await redis.client().exists('meanwhile')) === 1, 'the other call');
+  });
+
+  it('has the kernel ask whether the server is there, on each of its connections', async function () {
+    if (!isInstalled('ss')) this.skip();
+    await redis.start();
+    const { keepAlive } = nativeProcess();
+    const results: number[] = [];
+    const { store } = made(redis.server(), {
+      keepAlive: (fd) => results.push(keepAlive(fd, 50, 3, 2)),
+    });
+    await store.start();
+    expect(results).to.deep.equal([0]);
+    const filter = ['dport', '=', `:${redis.port}`];
+    const { stdout } = await run('ss', ['-tnoHp', 'state', 'established', ...filter]);
+    const own = stdout.split('\n').filter((line) => line.includes(`pid=${process.pid},`));
+    expect(own.join('\n')).to.match(/timer:\(keepalive,(?:[1-4]?\dsec|50sec)/);
   });
 
   it('does not start without its server', async () => {

@@ -113,6 +113,19 @@ describe('rtpengine-ctl', function () {
     }
   });
 
+  it('names the parameters alike, in the same order', async () => {
+    const names = (text: string): readonly string[] => {
+      const all = text.split('\n').map((line) => line.split(' = ')[0] ?? '');
+      // 10.5 has a line for each of two sockets of a listener, whether they are open or not.
+      return all.filter((name, at) => name !== all[at - 1] && !/^listen-(?:tcp|udp)$/.test(name));
+    };
+    for (const form of ['start', 'current']) {
+      const [theirs = [], ours = []] = (await ask(`params ${form}`)).map(names);
+      // Since 12.5.
+      expect(ours.filter((name) => name !== 'max-recv-iters')).to.deep.equal(theirs);
+    }
+  });
+
   it('prints the same texts', async () => {
     for (const [at, line] of alike.entries()) {
       const [theirs = '', ours = ''] = await ask(line, at % 4 === 2 || line.startsWith('list '));

@@ -118,7 +118,22 @@ const list = choice(
   },
 );
 
-const set = choice(new Map([['loglevel', setLogLevel]]), {
+/** `set redisdisable 0|1`, in 12.5's words. */
+const setRedisDisable: Command = (target, [word]) => {
+  if (word === undefined) return more;
+  if (!/^\d{1,9}$/.test(word)) return `Fail setting redisdisable to ${word}; no digists found\n`;
+  const verb = Number(word) === 0 ? 're-enable' : 'disable';
+  return target.switchRedis(verb === 're-enable')
+    ? `Success ${verb} redis write\n`
+    : `No redis write to ${verb}\n`;
+};
+
+const ownSettings = new Map([
+  ['loglevel', setLogLevel],
+  ['redisdisable', setRedisDisable],
+]);
+
+const set = choice(ownSettings, {
   names: settingNames,
   run: (target, words) => {
     const setting = settingNamed(words[0] ?? '');
@@ -150,7 +165,7 @@ function parameters(target: CliTarget, when: 'start' | 'current'): string {
 }
 
 function changedParameters(target: CliTarget): string {
-  const before = target.parameters('start');
+  const before = target.parameters('configured');
   return target
     .parameters('current')
     .flatMap(([name, value], index) => {

@@ -124,6 +124,8 @@ export interface CliKernel {
 }
 
 /** Settings that can be read and changed while running, by their CLI names. */
+export type ParameterLines = readonly (readonly [name: string, value: string])[];
+
 export type CliSetting =
   | 'maxsessions'
   | 'maxopenfiles'
@@ -161,6 +163,8 @@ export interface CliTarget {
   setting(name: CliSetting): number;
   /** Takes a value that is valid by itself; returns why it cannot be had, or null when it is set. */
   changeSetting(name: CliSetting, value: number): string | null;
+  /** Calls are written to Redis no longer, or again; false: there is no Redis, or it was so already. */
+  switchRedis(on: boolean): boolean;
   /** The last lines of the log that are a call's, as far as they are kept. */
   recentLines(callId: string): readonly RecentLine[];
   logLevel(subsystem: LogSubsystem): number;
@@ -197,8 +201,11 @@ export interface CliTarget {
   upgrade(): boolean;
   /** Takes new calls again; false: it was not draining. */
   cancelDrain(): boolean;
-  /** Parameters as `name`, `value` lines: as they were configured last, and now. */
-  parameters(when: 'start' | 'current'): readonly (readonly [name: string, value: string])[];
+  /**
+   * Parameters as `name`, `value` lines: as they were configured last, and now; `configured` are those of the start
+   * under the names of now, which rtpengine has otherwise for some.
+   */
+  parameters(when: 'start' | 'configured' | 'current'): ParameterLines;
   /** Takes all settings back to their configured values. */
   revertParameters(): void;
 }

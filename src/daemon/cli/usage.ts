@@ -29,6 +29,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['get ...', 'the same as list'],
   ['set SETTING NUMBER', 'changes one of these'],
   ['set loglevel [SUBSYSTEM] LEVEL', 'log level, 0 to 7'],
+  ['set redisdisable 0|1', 'writes calls to Redis again, or no longer'],
   ['params start|current|diff|revert', 'parameters as configured, as they are, what differs; back'],
   ['reload', 'reads the configuration again, as SIGHUP'],
   ['terminate CALLID|all|own|foreign', 'ends calls'],
@@ -52,7 +53,7 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
 ];
 
 const failures =
-  /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |SRTP keys are not told|No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is )/;
+  /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |SRTP keys are not told|No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is |No redis write to )/;
 
 /** Does the daemon's answer say that it did not do what it was asked? */
 export function isFailure(answer: string): boolean {

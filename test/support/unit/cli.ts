@@ -125,6 +125,7 @@ const someStatistics: CliStatistics = {
 export class FakeTarget implements CliTarget {
   calls: CliCall[] = [];
   readonly debugged: string[] = [];
+  redisOn = true;
   readonly settings = { ...startSettings };
   readonly levels = new Map<LogSubsystem, number>(
     logSubsystems.map(([name]) => [name, name === 'internals' ? -1 : 6]),
@@ -176,6 +177,11 @@ export class FakeTarget implements CliTarget {
     if (name === 'maxopenfiles' && value > 100_000) return 'not permitted';
     this.settings[name] = value;
     return null;
+  }
+  switchRedis(on: boolean): boolean {
+    const changes = this.redisOn !== on;
+    this.redisOn = on;
+    return changes;
   }
   logLevel(subsystem: LogSubsystem): number {
     return this.levels.get(subsystem) ?? 0;
@@ -263,8 +269,8 @@ export class FakeTarget implements CliTarget {
     this.calls = this.calls.map((call) => ({ ...call, foreign: ownership === 'foreign' }));
     return Promise.resolve();
   }
-  parameters(when: 'start' | 'current'): readonly (readonly [string, string])[] {
-    const settings = when === 'start' ? startSettings : this.settings;
+  parameters(when: 'start' | 'configured' | 'current'): ReturnType<CliTarget['parameters']> {
+    const settings = when === 'current' ? this.settings : startSettings;
     return [
       ['table', '-1'],
       ['timeout', String(settings.timeout)],

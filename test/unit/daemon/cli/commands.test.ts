@@ -67,6 +67,10 @@ describe('operator command', () => {
     ['set loglevel core', 'More parameters required.\n'],
     ['set redisallowederrors 3', 'Success setting redis-allowed-errors to 3\n'],
     ['set deletedelay 5', 'Success setting delete-delay to 5\n'],
+    ['set redisdisable', 'More parameters required.\n'],
+    ['set redisdisable 0', 'No redis write to re-enable\n'],
+    ['set redisdisable 1', 'Success disable redis write\n'],
+    ['set redisdisable x', 'Fail setting redisdisable to x; no digists found\n'],
     ['set foo 3', 'Unknown or incomplete command::foo 3\n'],
     ['terminate', 'More parameters required.\n'],
     ['terminate nosuch', '\nCall Id not found (nosuch).\n\n'],
@@ -257,19 +261,35 @@ describe('operator command', () => {
 });
 
 describe('parameters of the configuration', () => {
-  it("have rtpengine's names and no passwords", () => {
+  const shown = (form: 'start' | 'current', ...argv: readonly string[]): readonly string[] => {
     const target = new FakeTarget();
-    const config = configOf([...minimal, '-r', 'geheim@10.0.0.1:6379/3', '--max-sessions=7']);
-    const lines = parameterLines(
-      config,
-      (name) => target.setting(name),
-      (subsystem) => config.log.levels.get(subsystem) ?? 0,
-    );
-    const text = lines.map(([name, value]) => `${name} = ${value}`).join('\n');
+    const config = configOf([...minimal, ...argv]);
+    return parameterLines(config, target, form).map(([name, value]) => `${name} = ${value}`);
+  };
+
+  it("have rtpengine's names and no passwords", () => {
+    const redis = ['-r', 'geheim@10.0.0.1:6379/3'];
+    const text = shown('start', ...redis, '--max-sessions=7').join('\n');
     expect(text).to.include('log-level-core = 6');
     expect(text).to.include('redis = 10.0.0.1:6379/3');
     expect(text).to.include('listen-ng = 127.0.0.1:2223');
     expect(text).to.include('interface[0] = default\\127.0.0.1 ');
     expect(text).to.not.include('geheim');
+    const now = shown('current', ...redis);
+    expect(now).to.include.members(['redis-db = 3', 'redis-write-db = -1', 'max-bw = 0']);
+  });
+
+  it('tell what else is configured', () => {
+    const lines = shown(
+      'start',
+      ...['--table=4', '--graphite=127.0.0.1:2003', '--graphite-interval=5', '--no-fallback'],
+      ...['--homer=127.0.0.1:9060', '--homer-protocol=tcp', '--homer-id=7', '--xmlrpc-format=2'],
+      ...['--b2b-url=http://127.0.0.1/', '--log-format=json', '--recording-method=proc'],
+    );
+    expect(lines).to.include.members([
+      ...['table = 4', 'graphite-interval = 5', 'no-fallback = 1', 'homer-protocol = 1'],
+      ...['homer-id = 7', 'xmlrpc-format = 2', 'b2b_url = http://127.0.0.1/', 'log_format = 2'],
+      ...['recording-method = proc', 'recording-format = raw', 'iptables-chain = (null)'],
+    ]);
   });
 });
