@@ -27,14 +27,23 @@ function present({ medias, streams, sockets }: CallState): ReadonlySet<number> {
   return ids;
 }
 
+/** It has been deleted: it has no ports, and nobody is in dialogue with it (`withoutParticipant`). */
+function isGone(state: CallState, { id, medias }: Participant): boolean {
+  if (medias.length === 0 || present(state).has(id)) return false;
+  return !state.participants.some(
+    ({ associated, branches }) => associated.includes(id) || branches.includes(id),
+  );
+}
+
 /** Selects the branch or call; a branch whose end leaves nobody in dialogue means the call. */
 export function deleteTarget(state: CallState, request: DeleteRequest): DeleteTarget {
   const { fromTag, toTag, viaBranch } = request;
   if (fromTag === null || fromTag === '') return { kind: 'call' };
   const byTag = (tag: string): Participant | undefined =>
     state.participants.find(
-      (participant) => participant.tag === tag || participant.aliases.includes(tag),
+      (each) => (each.tag === tag || each.aliases.includes(tag)) && !isGone(state, each),
     );
+  // One that has gone, too: else the same command once more would end the whole call, as it does with 10.5 and 12.5.
   const byBranch =
     viaBranch === null
       ? undefined

@@ -27,6 +27,16 @@ function twoBranches(answered: boolean): ModelCall {
   return call;
 }
 
+/** One of two answered branches has been deleted already. */
+function oneBranchLeft(): ModelCall {
+  const call = twoBranches(true);
+  if (call.state === null) throw new Error('no call');
+  const gone = deleteTarget(call.state, { fromTag: 'x', toTag: null, viaBranch: null });
+  if (gone.kind !== 'participant') throw new Error(`${gone.kind} is gone`);
+  call.state = withoutParticipant(call.state, gone.participant.id);
+  return call;
+}
+
 function target(call: ModelCall, request: Partial<DeleteRequest>): string {
   if (call.state === null) throw new Error('no call');
   const all = { fromTag: null, toTag: null, viaBranch: null, ...request };
@@ -49,6 +59,19 @@ describe('a delete', () => {
   for (const [request, expected] of ofPair) {
     it(`of a plain call by ${JSON.stringify(request)}: ${expected}`, () => {
       expect(target(pair(), request)).to.equal(expected);
+    });
+  }
+
+  const ofOneLeft: readonly (readonly [Partial<DeleteRequest>, string])[] = [
+    [{ fromTag: 'x' }, 'none'],
+    [{ fromTag: 'a', toTag: 'x' }, 'none'],
+    [{ fromTag: 'x', toTag: 'a' }, 'call'],
+    [{ fromTag: 'a', viaBranch: 'b1' }, 'x'],
+    [{ fromTag: 'y' }, 'call'],
+  ];
+  for (const [request, expected] of ofOneLeft) {
+    it(`of a call one branch of which has gone by ${JSON.stringify(request)}: ${expected}`, () => {
+      expect(target(oneBranchLeft(), request)).to.equal(expected);
     });
   }
 
