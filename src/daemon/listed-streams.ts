@@ -1,13 +1,8 @@
 /** A call's RTP streams with their counters, for `top`. */
 import { CallIndex } from '../media/call-index.js';
-import {
-  formatEndpoint,
-  type CallState,
-  type LocalSocket,
-  type Media,
-} from '../media/call-state.js';
-import type { CallStatistics, MosEntry } from '../media/relay.js';
-import { measuredOf } from '../observe/measured.js';
+import { formatEndpoint, type CallState, type LocalSocket } from '../media/call-state.js';
+import type { CallStatistics } from '../media/relay.js';
+import { heardQuality } from '../observe/measured.js';
 import type { CallStreams, ListedStream } from './cli/streams.js';
 
 /** @param nowMicros by the clock of the state's moments. */
@@ -28,9 +23,6 @@ export function callStreams(
     const entry = counters.get(stream.id);
     const socket = state.sockets.find(({ id }) => id === stream.selectedSocket);
     const last = entry?.lastPacketMicros ?? 0;
-    const quality = qualityOf(index, media, statistics);
-    const clockRate = media.codecs.find((codec) => codec.clockRate > 0)?.clockRate ?? 0;
-    const measured = entry === undefined ? null : measuredOf(entry, clockRate);
     const remote = entry?.endpoint ?? stream.endpoint;
     const participant = tags.get(media.participantId);
     return [
@@ -50,28 +42,9 @@ export function callStreams(
         packetsOut: entry?.packetsOut ?? 0,
         kernelPackets: entry?.kernelPackets ?? 0,
         lastPacketSecondsAgo: last === 0 ? null : Math.max(0, Math.floor((nowMicros - last) / 1e6)),
-        lossPercent: quality?.packetLossPercent ?? measured?.lossPercent ?? null,
-        jitterMs: quality?.jitterMs ?? measured?.jitterMs ?? null,
-        arrivedLossPercent: measured?.lossPercent ?? null,
-        mos: quality === null || quality.mos === 0 ? null : quality.mos / 10,
+        ...heardQuality(index, media, statistics, entry),
       },
     ];
   });
   return { callId: state.callId, foreign: state.ownership === 'foreign', streams };
-}
-
-/** What those who get the media's RTP reported of it last. */
-function qualityOf(index: CallIndex, media: Media, statistics: CallStatistics): MosEntry | null {
-  if (statistics.ssrcs.length === 0) return null;
-  const listeners = new Set(
-    index.subscribersOf(media.id).flatMap(({ media: subscriber }) => subscriber.streams),
-  );
-  const reports = statistics.ssrcs
-    .filter(({ streamId }) => listeners.has(streamId))
-    .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
-  return reports.reduce<MosEntry | null>(
-    (latest, each) =>
-      latest === null || each.reportedAtSeconds > latest.reportedAtSeconds ? each : latest,
-    null,
-  );
 }

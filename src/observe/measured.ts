@@ -1,6 +1,9 @@
-/** What the relay itself has counted of a stream's RTP (`--measure-rtp`), all its sources together. */
-import type { StreamStatistics } from '../media/relay.js';
+/** How a stream's RTP arrives: as its receivers report, and as the relay itself has counted (`--measure-rtp`). */
+import type { CallIndex } from '../media/call-index.js';
+import type { Media } from '../media/call-state.js';
+import type { CallStatistics, MosEntry, StreamStatistics } from '../media/relay.js';
 
+/** All sources of a stream together. */
 export interface Measured {
   readonly lost: number;
   readonly duplicates: number;
@@ -27,5 +30,52 @@ export function measuredOf(
     duplicates,
     lossPercent: sent <= 0 ? 0 : (lost * 100) / sent,
     jitterMs: latest === null || clockRate === 0 ? null : (latest.jitter * 1000) / clockRate,
+  };
+}
+
+/** What those who get the media's RTP reported of it last. */
+function reportedQuality(
+  index: CallIndex,
+  media: Media,
+  statistics: CallStatistics,
+): MosEntry | null {
+  if (statistics.ssrcs.length === 0) return null;
+  const listeners = new Set(
+    index.subscribersOf(media.id).flatMap(({ media: subscriber }) => subscriber.streams),
+  );
+  const reports = statistics.ssrcs
+    .filter(({ streamId }) => listeners.has(streamId))
+    .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
+  return reports.reduce<MosEntry | null>(
+    (latest, each) =>
+      latest === null || each.reportedAtSeconds > latest.reportedAtSeconds ? each : latest,
+    null,
+  );
+}
+
+/** What is not known is null. */
+export interface Quality {
+  /** As reported, else as it arrives here. */
+  readonly lossPercent: number | null;
+  readonly jitterMs: number | null;
+  readonly arrivedLossPercent: number | null;
+  readonly mos: number | null;
+}
+
+/** Of what a section sends. @param entry of its RTP stream. */
+export function heardQuality(
+  index: CallIndex,
+  media: Media,
+  statistics: CallStatistics,
+  entry: StreamStatistics | undefined,
+): Quality {
+  const reported = reportedQuality(index, media, statistics);
+  const clockRate = media.codecs.find((codec) => codec.clockRate > 0)?.clockRate ?? 0;
+  const measured = entry === undefined ? null : measuredOf(entry, clockRate);
+  return {
+    lossPercent: reported?.packetLossPercent ?? measured?.lossPercent ?? null,
+    jitterMs: reported?.jitterMs ?? measured?.jitterMs ?? null,
+    arrivedLossPercent: measured?.lossPercent ?? null,
+    mos: reported === null || reported.mos === 0 ? null : reported.mos / 10,
   };
 }

@@ -77,7 +77,9 @@ describe('fields of the log', function () {
       const shown = stdout.trimEnd().split('\n');
       expect(shown.length).to.be.greaterThan(3);
       for (const line of shown) {
-        expect(line).to.match(/^\[\d+\.\d{6}\] [A-Z]+: \[fields(?: port \d+)?\]: \[\w+\] /);
+        expect(line).to.match(
+          /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [A-Z]+: \[fields(?: port \d+)?\]: \[\w+\] /,
+        );
       }
       expect(stdout).to.include('Confirmed peer address');
       const unknown = await run(program, ['-port', String(cli), 'log', 'nosuch']).catch(

@@ -197,6 +197,9 @@ describe('explain: why there is no audio', function () {
     await say('offer', scene.a.port, { 'to-tag': 'b' }, { lines: ['a=sendonly'] });
     await say('answer', scene.b.port, { 'to-tag': 'b' }, { lines: ['a=recvonly'] });
     const explanation = await explained();
+    expect(explanation.summary).to.equal(
+      "The call is on hold: 'a' is heard by 'b', not the other way round.",
+    );
     const hold = finding(directionFrom(explanation, 'b'), 'hold');
     expect(hold.text).to.match(/^The call is on hold: 'b' is not to send \(a=recvonly/);
     expect(hold.next).to.include('re-INVITE');

@@ -19,7 +19,7 @@ export const hopOf: Readonly<Record<FindingCode, LossHop | null>> = {
   'traffic-dropped': 'relay',
   'address-not-here': 'from',
   'section-refused': 'relay',
-  hold: 'relay',
+  hold: null,
   blocked: 'relay',
   silenced: 'relay',
   'no-packets': 'from',
@@ -83,6 +83,7 @@ function wayOf(direction: ExplainedDirection, from: StreamView | null, to: Strea
     from: endOf(direction.from),
     to: endOf(direction.to),
     flows: direction.flows,
+    held: direction.findings.some(({ code, weight }) => code === 'hold' && weight === 'cause'),
     place: from === null ? 'nothing' : placeOf([from]),
     received: direction.received,
     sent: direction.sent,
@@ -121,8 +122,6 @@ export function callDetail(
       track?.stream(tag, section, slot) ?? null;
     return wayOf(direction, viewOf(from), viewOf(to));
   });
-  const order = (way: Way): number => track?.parties.indexOf(way.from.name) ?? 0;
-  ways.sort((a, b) => order(a) - order(b));
   return {
     id,
     known: explanation !== null,

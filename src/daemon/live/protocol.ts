@@ -78,6 +78,8 @@ export interface Way {
   readonly from: WayEnd;
   readonly to: WayEnd;
   readonly flows: boolean;
+  /** It is on hold, as somebody has said. */
+  readonly held: boolean;
   readonly place: Place;
   /** Packets of `from` that came, and packets that left for `to`. */
   readonly received: number;

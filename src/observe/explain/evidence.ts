@@ -2,6 +2,7 @@
 import type { CallState, Endpoint, Media, Participant, Stream } from '../../media/call-state.js';
 import type { CallStatistics, StreamStatistics, StreamTrace } from '../../media/relay.js';
 import type { CloseReason } from '../counters.js';
+import type { Quality } from '../measured.js';
 
 /** A local address of the call, as this machine sees it. */
 export interface LocalPort {
@@ -49,6 +50,8 @@ export interface DirectionEvidence {
   readonly to: EndEvidence;
   /** What the way back has received from `to`. */
   readonly back: StreamEvidence;
+  /** Of what `from` sends. */
+  readonly quality: Quality;
   readonly call: CallEvidence;
 }
 

@@ -3,6 +3,7 @@ import { ById, CallIndex } from '../../media/call-index.js';
 import { formatEndpoint, type Endpoint, type Media, type Stream } from '../../media/call-state.js';
 import type { StreamStatistics, StreamTrace } from '../../media/relay.js';
 import type { CloseReason } from '../counters.js';
+import { heardQuality, type Quality } from '../measured.js';
 import {
   admittedOf,
   ago,
@@ -47,6 +48,7 @@ export interface ExplainedDirection {
   readonly sent: number;
   readonly lastPacketSecondsAgo: number | null;
   readonly dropped: Readonly<Record<string, number>>;
+  readonly quality: Quality;
   readonly findings: readonly Finding[];
 }
 
@@ -99,14 +101,20 @@ function directionsOf(call: CallEvidence): readonly DirectionEvidence[] {
     const rtcp = evidenceOf(streams.find((stream) => stream?.component === 2));
     return { participant, media, rtp, rtcp };
   };
-  return state.medias.flatMap((media) => {
-    const from = endOf(media);
-    if (from === null) return [];
-    return index.subscribersOf(media.id).flatMap((subscriber) => {
-      const to = endOf(subscriber.media);
-      return to === null ? [] : [{ from, to, back: to.rtp, call }];
+  // Whoever has called first speaks first.
+  const order = new Map(state.participants.map(({ id }, at) => [id, at]));
+  const orderOf = ({ participantId }: Media): number => order.get(participantId) ?? 0;
+  return state.medias
+    .toSorted((a, b) => orderOf(a) - orderOf(b))
+    .flatMap((media) => {
+      const from = endOf(media);
+      if (from === null) return [];
+      return index.subscribersOf(media.id).flatMap((subscriber) => {
+        const to = endOf(subscriber.media);
+        const quality = heardQuality(index, media, statistics, from.rtp.counters ?? undefined);
+        return to === null ? [] : [{ from, to, back: to.rtp, quality, call }];
+      });
     });
-  });
 }
 
 function streamEvidence(
@@ -178,7 +186,7 @@ function endedFinding(
 }
 
 function explainDirection(direction: DirectionEvidence): ExplainedDirection {
-  const { from, to, call } = direction;
+  const { from, to, call, quality } = direction;
   const unanswered = !isAnswered(call);
   const signalled = signalledFindings(direction);
   const decided = signalled.some(({ weight }) => weight === 'cause');
@@ -208,6 +216,7 @@ function explainDirection(direction: DirectionEvidence): ExplainedDirection {
     lastPacketSecondsAgo:
       last === 0 ? null : Math.max(0, Math.floor((call.nowMicros - last) / 1e6)),
     dropped: { ...from.rtp.counters?.drops },
+    quality,
     findings,
   };
 }
@@ -252,14 +261,17 @@ function summaryOf(
       own.every(({ code }) => silences.has(code)),
     );
     if (only)
-      return `No packets at all: none of the phones has sent anything since ${ago(call.nowMicros, call.state.lastSignalMicros)}.`;
+      return `No packets at all: none of the phones has sent anything for ${ago(call.nowMicros, call.state.lastSignalMicros)}.`;
   }
-  if (flowing.length === 0) return 'Media flows in no direction.';
+  const held = directions.every(({ flows, findings: own }) => flows || own.some(isHold));
+  const hold = held ? 'The call is on hold: ' : '';
+  if (flowing.length === 0) return `${hold}${held ? 'media' : 'Media'} flows in no direction.`;
   const [first] = flowing;
-  const two = directions.length === 2 && first !== undefined;
-  return two
-    ? `Media flows one way only: ${name(first.from)} is heard by ${name(first.to)}, not the other way round.`
-    : `Media flows in ${flowing.length} of ${directions.length} directions.`;
+  return directions.length === 2 && first !== undefined
+    ? `${hold || 'Media flows one way only: '}${name(first.from)} is heard by ${name(first.to)}, not the other way round.`
+    : `${hold}${held ? 'media' : 'Media'} flows in ${flowing.length} of ${directions.length} directions.`;
 }
+
+const isHold = ({ code, weight }: Finding): boolean => code === 'hold' && weight === 'cause';
 
 const name = ({ tag, label }: ExplainedEnd): string => nameOf({ tag, label });

@@ -1,5 +1,6 @@
 /** An explanation as text for a terminal. */
 import type { ExplainedDirection, ExplainedEnd, Explanation } from './explain.js';
+import type { Quality } from '../measured.js';
 import type { Finding } from './finding.js';
 
 const nameOf = ({ tag, label }: ExplainedEnd): string =>
@@ -19,6 +20,15 @@ function learnedText({ learned, learnedSecondsAgo, confirmed }: ExplainedEnd): s
 
 const endLine = (title: string, end: ExplainedEnd): string =>
   `  ${title.padEnd(9)}${nameOf(end)}: signalled ${end.signalled ?? 'nothing'}, ${learnedText(end)}, our port ${end.local ?? 'none'}`;
+
+function qualityLines({ lossPercent, jitterMs, mos }: Quality): readonly string[] {
+  const known = [
+    ...(lossPercent === null ? [] : [`${lossPercent.toFixed(1)} % lost`]),
+    ...(jitterMs === null ? [] : [`jitter ${jitterMs.toFixed(0)} ms`]),
+    ...(mos === null ? [] : [`MOS ${mos.toFixed(1)}`]),
+  ];
+  return known.length === 0 ? [] : [`  quality  ${known.join(', ')}`];
+}
 
 function directionLines(direction: ExplainedDirection): readonly string[] {
   const {
@@ -40,6 +50,7 @@ function directionLines(direction: ExplainedDirection): readonly string[] {
     endLine('from', from),
     endLine('to', to),
     `  packets  ${received} received${when}; ${sent} sent; dropped: ${drops === '' ? 'none' : drops}`,
+    ...qualityLines(direction.quality),
     ...findings.flatMap((finding) => findingLines(finding, '  ')),
   ];
 }

@@ -1,13 +1,28 @@
 /** What explain makes of drops; the rest is set up for real in test/scenario/explain.test.ts. */
 import { expect } from 'chai';
-import type { DropReason, StreamStatistics } from '../../../src/media/relay.js';
+import type {
+  DropReason,
+  MosEntry,
+  SsrcStatistics,
+  StreamStatistics,
+} from '../../../src/media/relay.js';
 import { explain, type Explanation } from '../../../src/observe/explain/explain.js';
 import { explanationText } from '../../../src/observe/explain/text.js';
 import { body, ModelCall } from '../../support/unit/media.js';
 
 const nowMicros = 100e6;
 
-function explained(drops: Partial<Record<DropReason, number>>, dtls = false): Explanation {
+const heardBy = (streamId: number, latest: MosEntry): SsrcStatistics => ({
+  ...{ ssrc: 1, streamId, cumulativeLoss: 3, average: null, lowest: null, highest: null },
+  ...{ progressionIntervalSeconds: 5, progression: [latest], latest },
+});
+
+/** @param report what 'x' says of what 'a' sends. */
+function explained(
+  drops: Partial<Record<DropReason, number>>,
+  dtls = false,
+  report: MosEntry | null = null,
+): Explanation {
   const call = new ModelCall();
   call.offer(body(6000));
   call.answer(body(7000));
@@ -22,9 +37,10 @@ function explained(drops: Partial<Record<DropReason, number>>, dtls = false): Ex
     ...{ packetsOut: 40, bytesOut: 6880, lastPacketMicros: nowMicros, ssrc: 1, sources: [] },
     ...{ endpoint, confirmed: true, received: true, drops: id === 0 ? drops : {} },
   }));
+  const ssrcs = report === null ? [] : [heardBy(call.stream('x').id, report)];
   return explain({
     state: { ...state, medias },
-    ...{ statistics: { streams, ssrcs: [] }, traces: [], ports: new Map(), nowMicros },
+    ...{ statistics: { streams, ssrcs }, traces: [], ports: new Map(), nowMicros },
     ...{ timeoutSeconds: 60, ended: null },
   });
 }
@@ -38,6 +54,21 @@ describe('an explanation', () => {
     expect(explanation.summary).to.equal('Media flows in all directions.');
     expect(findingsOf(explanation)).to.deep.equal([]);
     expect(explanationText(explanation)).to.match(/^Call call: Media flows in all directions\.\n/);
+  });
+
+  it('begins with what the one sends who has called', () => {
+    const senders = explained({}).directions.map(({ from }) => from.tag);
+    expect(senders).to.deep.equal(['a', 'x']);
+  });
+
+  it('says how what is sent is heard, as far as that is known', () => {
+    expect(explanationText(explained({}))).to.not.include('quality');
+    const report = { mos: 32, jitterMs: 7.4, packetLossPercent: 6, reportedAtSeconds: 99 };
+    const latest = { ...report, roundTripMicros: 0, roundTripLegMicros: 0 };
+    const text = explanationText(explained({}, false, latest));
+    const [first, second] = text.split('\n\n').slice(1);
+    expect(first).to.include('\n  quality  6.0 % lost, jitter 7 ms, MOS 3.2');
+    expect(second).to.not.include('quality');
   });
 
   it('says what other drops mean', () => {

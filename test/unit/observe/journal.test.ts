@@ -116,9 +116,10 @@ describe('the last lines of each call', () => {
     expect(lines.of('call-3')).to.have.length(100);
   });
 
-  it('are written as on stderr', () => {
-    expect(recentLineText({ ...line(3), port: 4000, message: 'a\nb' })).to.equal(
-      '[3.000000] INFO: [call-3 port 4000]: [core] a\\nb\n',
+  it('are written as on stderr, with the time as people read it', () => {
+    const atMicros = Date.UTC(2026, 10, 30, 14, 3, 12) * 1000 + 18_233;
+    expect(recentLineText({ ...line(3), atMicros, port: 4000, message: 'a\nb' })).to.equal(
+      '2026-11-30T14:03:12.018233Z INFO: [call-3 port 4000]: [core] a\\nb\n',
     );
   });
 

@@ -51,6 +51,10 @@ describe('live page: where a call loses', () => {
     expect(losesAt(direction('icmp-unreachable'), null, null)).to.equal('to');
   });
 
+  it('is nowhere while the call is on hold', () => {
+    expect(losesAt(direction('hold'), 20, 20)).to.equal(null);
+  });
+
   it('is before the relay when fewer arrive than were sent, else behind it, if that is known', () => {
     expect(losesAt(direction(), 0, 0)).to.equal(null);
     expect(losesAt(direction(), 8, 8)).to.equal('from');
