@@ -57,6 +57,8 @@ const troubled: readonly SceneCall[] = [
 
 async function shoot(page: LivePageInBrowser, name: string): Promise<void> {
   await pause(1200);
+  // A ring around what has the focus is for the keyboard.
+  await page.evaluate('document.activeElement.blur()');
   const path = `${folder}${name}.png`;
   writeFileSync(path, await page.screenshot());
   // A palette makes it a third as large; where nobody makes one, it stays as it is.

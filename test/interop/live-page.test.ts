@@ -156,6 +156,29 @@ describe('live page', function () {
     );
   });
 
+  it('takes a call on hold for none that is in trouble', async () => {
+    await scene.ask({
+      op: 'call',
+      call: call('held', ['walter', 'trent'], { state: 'hold' }),
+    });
+    await page.until('document.querySelector(".row.hold .id")?.textContent === "held"', 'the call');
+    await page.click('.row.hold');
+    const summary = '#detail .summary.calm';
+    await page.until(`document.querySelector("${summary}") !== null`, 'its sentence', 40_000);
+    expect(await page.text(summary)).to.equal(
+      "The call is on hold: 'trent' is heard by 'walter', not the other way round.",
+    );
+    expect(await page.evaluate('document.querySelector("#detail .lane.loses")')).to.equal(null);
+    expect(await page.text('#detail .way .tag')).to.equal('on hold');
+    await scene.ask({ op: 'end', id: 'held' });
+    await page.press('Escape');
+    await page.until(
+      'document.querySelector(".row.hold:not([hidden])") === null',
+      'its end',
+      40_000,
+    );
+  });
+
   it('is used by keyboard', async () => {
     await page.press('Escape');
     expect(await page.evaluate('document.querySelector("#detail").hidden')).to.equal(true);
@@ -186,6 +209,8 @@ describe('live page', function () {
     await inOrder(['broken', 'fourth', 'third', 'well']);
     await page.click('#columns [data-sort="id"]');
     await inOrder(['well', 'third', 'fourth', 'broken']);
+    await page.click('#worst');
+    await page.until(`${shownIds}[0] === 'broken'`, 'the worst on top', 30_000);
   });
 
   it('is dark and light, as the system has it or as it is told', async () => {

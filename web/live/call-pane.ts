@@ -17,6 +17,7 @@ import {
 } from './format.js';
 import { drawPath, hopNames, pairsOf } from './path.js';
 import { Spark } from './spark.js';
+import { minutesOf } from './trace.js';
 
 function chart(
   kind: keyof Way['traces'],
@@ -24,17 +25,23 @@ function chart(
   value: string,
   unit: string,
   level: Level,
-  trace: Way['traces']['rate'],
+  { traces }: Way,
 ): HTMLElement {
   const spark = new Spark(kind);
-  spark.draw(trace);
+  const minutes = minutesOf(...Object.values(traces));
+  spark.draw(traces[kind], minutes);
   return element(
     'div',
     { class: 'chart' },
     element('h4', {}, title),
     element('p', { class: `value ${level}` }, element('b', {}, value), ` ${unit}`),
     spark.node,
-    element('small', { class: 'axis' }, element('span', {}, '−5 min'), element('span', {}, 'now')),
+    element(
+      'small',
+      { class: 'axis' },
+      element('span', {}, `−${minutes} min`),
+      element('span', {}, 'now'),
+    ),
   );
 }
 
@@ -67,11 +74,10 @@ function wayBlock(way: Way): HTMLElement {
       ? element('span', { class: 'tag bad' }, `lost ${hopNames[way.losesAt]}`)
       : way.flows
         ? element('span', { class: 'tag good' }, 'flows')
-        : element('span', { class: 'tag' }, 'quiet');
-  const { traces } = way;
+        : element('span', { class: 'tag' }, way.held ? 'on hold' : 'quiet');
   return element(
     'article',
-    { class: 'way' },
+    { class: way.held ? 'way held' : 'way' },
     element(
       'h3',
       {},
@@ -85,17 +91,10 @@ function wayBlock(way: Way): HTMLElement {
     element(
       'div',
       { class: 'charts' },
-      chart('rate', 'Rate', rate(way.receivedPerSecond), '/s', '', traces.rate),
-      chart('loss', 'Loss', percent(way.lossPercent), '%', lossLevel(way.lossPercent), traces.loss),
-      chart(
-        'jitter',
-        'Jitter',
-        milliseconds(way.jitterMs),
-        'ms',
-        jitterLevel(way.jitterMs),
-        traces.jitter,
-      ),
-      chart('mos', 'MOS', score(way.mos), '', mosLevel(way.mos), traces.mos),
+      chart('rate', 'Rate', rate(way.receivedPerSecond), '/s', '', way),
+      chart('loss', 'Loss', percent(way.lossPercent), '%', lossLevel(way.lossPercent), way),
+      chart('jitter', 'Jitter', milliseconds(way.jitterMs), 'ms', jitterLevel(way.jitterMs), way),
+      chart('mos', 'MOS', score(way.mos), '', mosLevel(way.mos), way),
     ),
   );
 }
@@ -125,10 +124,12 @@ function summaryOf(call: CallDetail): string {
   return shown(call.summary) + losses.join('');
 }
 
-function levelOf(call: CallDetail): 'good' | 'fair' | 'bad' {
+function levelOf(call: CallDetail): 'good' | 'calm' | 'fair' | 'bad' {
   const { known, ended, foreign, ways } = call;
-  if (!known || ended || (!foreign && ways.some(({ flows }) => !flows))) return 'bad';
-  return lossyWays(call).length > 0 ? 'fair' : 'good';
+  if (!known || ended) return 'calm';
+  if (!foreign && ways.some(({ flows, losesAt }) => !flows && losesAt !== null)) return 'bad';
+  if (lossyWays(call).length > 0) return 'fair';
+  return foreign || ways.every(({ flows }) => flows) ? 'good' : 'calm';
 }
 
 export class CallPane {

@@ -27,7 +27,7 @@ export const conditionTexts: Readonly<Record<Condition, readonly [name: string, 
   };
 
 const where: Readonly<Record<Row['where'], string>> = {
-  ...({ kernel: 'kernel', userspace: 'user', both: 'both', nothing: '–' } as const),
+  ...({ kernel: 'kernel', userspace: 'userspace', both: 'both', nothing: '–' } as const),
 };
 
 /** One line; shows whatever row it is given. */
@@ -86,7 +86,10 @@ class Line {
     setText(this.#loss, percent(row.lossPercent));
     setText(this.#jitter, milliseconds(row.jitterMs));
     setText(this.#mos, score(row.mos));
-    setClass(this.#loss, `num ${lossLevel(row.lossPercent)}`);
+    setClass(
+      this.#loss,
+      `num ${row.lossPercent === null ? 'unknown' : lossLevel(row.lossPercent)}`,
+    );
     setClass(this.#jitter, `num jitter ${jitterLevel(row.jitterMs)}`);
     setClass(this.#mos, `num mos ${mosLevel(row.mos)}`);
     setText(this.#where, where[row.where]);

@@ -33,9 +33,9 @@ export function age(seconds: number): string {
 export const whole = (value: number): string =>
   Math.round(value).toLocaleString('en-US').replaceAll(',', '\u202f');
 
-/** With one digit while there is room for it. */
+/** With a tenth where that says something. */
 export function rate(value: number): string {
-  return value > 0 && value < 100 ? value.toFixed(1) : whole(value);
+  return value > 0 && value < 10 ? value.toFixed(1) : whole(value);
 }
 
 /** `64 kbit/s`: number and unit. */

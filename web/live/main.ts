@@ -15,7 +15,6 @@ const columns: readonly (readonly [title: string, sort: SortKey, descending: boo
   ['Loss %', 'loss', true],
   ['Jitter ms', 'jitter', true],
   ['MOS', 'mos', false],
-  ['Worst', 'trouble', true],
 ];
 
 const filters: readonly (readonly [Filter, string])[] = [
@@ -130,7 +129,7 @@ function sortBy(sort: SortKey, descending: boolean): void {
 }
 
 function showSort(): void {
-  for (const button of byId('columns').querySelectorAll('button')) {
+  for (const button of document.querySelectorAll<HTMLElement>('[data-sort]')) {
     const isIt = button.dataset['sort'] === wish.sort;
     button.setAttribute('aria-pressed', String(isIt));
     button.dataset['order'] = !isIt ? '' : wish.descending ? 'down' : 'up';
@@ -143,6 +142,8 @@ function buildColumns(): void {
     button.addEventListener('click', () => sortBy(sort, descending));
     byId('columns').append(button);
   }
+  byId('columns').append(element('span', { class: 'where' }, 'Path'));
+  byId('worst').addEventListener('click', () => sortBy('trouble', true));
   showSort();
 }
 

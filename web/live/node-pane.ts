@@ -8,7 +8,9 @@ class Tile {
   readonly node: HTMLElement;
   readonly #value = element('b');
   readonly #unit = element('span', { class: 'unit' });
-  readonly #below = element('small');
+  readonly #below = element('span');
+  /** Where there is room for it. */
+  readonly #besides = element('span', { class: 'besides' });
   readonly #spark: Spark;
 
   constructor(title: string, kind: string) {
@@ -19,7 +21,7 @@ class Tile {
       { class: 'tile' },
       element('h2', {}, title),
       value,
-      this.#below,
+      element('small', {}, this.#below, this.#besides),
       this.#spark.node,
     );
   }
@@ -29,11 +31,12 @@ class Tile {
     unit: string,
     below: string,
     trace: NodeStatistics['traces']['calls'],
-    level = '',
+    { level = '', besides = '' } = {},
   ): void {
     setText(this.#value, value);
     setText(this.#unit, unit === '' ? '' : ` ${unit}`);
     setText(this.#below, below);
+    setText(this.#besides, besides === '' ? '' : ` · ${besides}`);
     setClass(this.node, `tile ${level}`);
     this.#spark.draw(trace);
   }
@@ -164,37 +167,29 @@ export class NodePane {
 
   #showTiles(node: NodeStatistics): void {
     const { traces } = node;
-    const foreign =
-      node.foreign > 0 ? `${whole(node.foreign)} of other nodes` : 'none of other nodes';
+    const foreign = node.foreign > 0 ? `${whole(node.foreign)} of other nodes` : 'all its own';
     this.#calls.show(whole(node.own), '', foreign, traces.calls);
     const [number, unit] = bits(node.bitsPerSecond);
     const kernel =
       node.kernel === null
         ? 'userspace'
         : `${percent((100 * node.kernel.packetsPerSecond) / Math.max(1, node.packetsPerSecond))} % in the kernel`;
-    this.#packets.show(
-      whole(node.packetsPerSecond),
-      '/s',
-      `${number} ${unit} · ${kernel}`,
-      traces.packets,
-    );
+    this.#packets.show(whole(node.packetsPerSecond), '/s', `${number} ${unit}`, traces.packets, {
+      besides: kernel,
+    });
     const worst = node.worstLossPercent;
     this.#mos.show(
       score(node.meanMos),
       'mean',
       worst === null ? 'no reports yet' : `worst loss ${percent(worst)} %`,
       traces.mos,
-      mosLevel(node.meanMos),
+      { level: mosLevel(node.meanMos) },
     );
     const dropping = node.drops.reduce((sum, { perSecond }) => sum + perSecond, 0);
     const total = node.drops.reduce((sum, each) => sum + each.total, 0);
-    this.#drops.show(
-      rate(dropping),
-      '/s',
-      `${whole(total)} since the start`,
-      traces.drops,
-      dropping > 0 ? 'fair' : '',
-    );
+    this.#drops.show(rate(dropping), '/s', `${whole(total)} since the start`, traces.drops, {
+      level: dropping > 0 ? 'fair' : '',
+    });
     const [first] = node.standby;
     const behind = node.standby.reduce((most, { behindMs }) => Math.max(most, behindMs), 0);
     if (first === undefined) this.#lag.show('–', '', 'follows no other node', traces.lag);
@@ -205,7 +200,7 @@ export class NodePane {
         behind < 1000 ? 'ms behind' : 's behind',
         text,
         traces.lag,
-        behind > 1000 ? 'bad' : '',
+        { level: behind > 1000 ? 'bad' : '' },
       );
     }
   }

@@ -45,6 +45,12 @@ const places: Readonly<Record<Way['place'], string>> = {
   nothing: 'nothing comes',
 };
 
+/** An address is broken before its port, if it has to be. */
+function breakable(text: string): readonly (Node | string)[] {
+  const [, address, port] = /^(.+)(:\d+.*)$/.exec(text) ?? [];
+  return address === undefined || port === undefined ? [text] : [address, element('wbr'), port];
+}
+
 function station(kind: keyof typeof icons, name: string, below: string, classes = ''): HTMLElement {
   const icon = svg('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' });
   icon.append(svg('path', { d: icons[kind] }));
@@ -53,7 +59,7 @@ function station(kind: keyof typeof icons, name: string, below: string, classes 
     { class: `station ${kind} ${classes}` },
     element('span', { class: 'icon' }, icon),
     element('b', {}, name),
-    element('small', {}, below),
+    element('small', {}, ...breakable(below)),
   );
 }
 
@@ -94,7 +100,7 @@ function lanes(way: Way, direction: 'there' | 'back'): HTMLElement[] {
 }
 
 const told = ({ remote, heard }: WayEnd): string =>
-  remote === null ? 'address not known' : `${shown(remote)}${heard ? '' : ' (as signalled)'}`;
+  remote === null ? 'address not known' : `${shown(remote)}${heard ? '' : ' (as\u00a0signalled)'}`;
 
 /** What a reader who sees no picture is told. */
 function spoken(way: Way): string {

@@ -1,16 +1,10 @@
-/** A line of the last five minutes, without axes. */
+/** A line of the last minutes, without axes. */
 import type { Trace } from '../../src/daemon/live/protocol.js';
-import { svg } from './dom.js';
+import { setClass, svg } from './dom.js';
+import { minutesOf, pointsOf, slotsPerMinute } from './trace.js';
 
-const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const width = 60;
 const height = 20;
-
-/** From 0 to 1 for each point; null: not known. */
-export const pointsOf = ({ points }: Trace): readonly (number | null)[] =>
-  [...points].map((point) =>
-    point === '-' ? null : Math.max(0, digits.indexOf(point)) / (digits.length - 1),
-  );
 
 const yOf = (value: number): string => (height - 1 - value * (height - 2)).toFixed(2);
 
@@ -43,10 +37,12 @@ export class Spark {
   readonly node: SVGElement;
   readonly #line = svg('path', { class: 'line' });
   readonly #area = svg('path', { class: 'area' });
+  readonly #kind: string;
   #drawn = '';
 
   /** @param kind class of its colour. */
   constructor(kind: string) {
+    this.#kind = kind;
     this.node = svg(
       'svg',
       {
@@ -58,10 +54,15 @@ export class Spark {
     );
   }
 
-  draw(trace: Trace): void {
-    if (trace.points === this.#drawn) return;
-    this.#drawn = trace.points;
+  draw(trace: Trace, minutes = minutesOf(trace)): void {
+    const drawn = `${minutes} ${trace.points}`;
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
     const [line, area] = paths(trace);
+    const slots = minutes * slotsPerMinute;
+    this.node.setAttribute('viewBox', `${width - slots} 0 ${slots} ${height}`);
+    // Nothing lost is nothing to be alarmed by.
+    setClass(this.node, `spark ${this.#kind}${/[1-9A-Za-z]/.test(trace.points) ? '' : ' flat'}`);
     this.#line.setAttribute('d', line);
     this.#area.setAttribute('d', area);
   }
