@@ -6,9 +6,11 @@
 // The daemon notes its ports in a file (native/core/port_record.h), which it is given open and
 // which is locked as long as a process of it lives. Whatever goes wrong here, the daemon starts as
 // it would without.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cinttypes>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/file.h>
@@ -30,7 +33,7 @@ namespace rtprelay {
 
 namespace {
 
-/// Above whatever else the process was given.
+/// Descriptors below are for the command's own.
 constexpr int kFirstSocket = 64;
 /// A millisecond each.
 constexpr int kLockTries = 100;
@@ -86,12 +89,52 @@ bool lock(int fd) {
   return false;
 }
 
-void raise_limit() {
+/// Descriptors that the process may have from now on.
+int raise_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-    return;
+    return kFirstSocket;
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
+}
+
+/// From kFirstSocket on those that the process was given, in order; its own are lower. Empty where
+/// there is no /proc.
+std::vector<int> given_descriptors() {
+  std::vector<int> given;
+  DIR* folder = opendir("/proc/self/fd");
+  if (folder == nullptr)
+    return given;
+  while (const dirent* entry = readdir(folder)) {
+    const int fd = atoi(entry->d_name);
+    if (fd >= kFirstSocket)
+      given.push_back(fd);
+  }
+  (void)closedir(folder);
+  std::sort(given.begin(), given.end());
+  return given;
+}
+
+/// Descriptors one behind the other that nothing has.
+struct Room {
+  int first = kFirstSocket;
+  int count = 0;
+};
+
+/// The first room for `wanted`, else the largest one.
+Room find_room(const std::vector<int>& given, int limit, int wanted) {
+  Room best;
+  int from = kFirstSocket;
+  const auto end_at = [&](int taken) {
+    if (best.count < wanted && taken - from > best.count)
+      best = {from, taken - from};
+    from = taken + 1;
+  };
+  for (const int fd : given)
+    end_at(fd);
+  end_at(limit);
+  return best;
 }
 
 /// A service manager has sockets of the last process.
@@ -124,22 +167,24 @@ private:
   const bool wanted_;
 };
 
-/// How many are open, from kFirstSocket on. Those of RTP come first, whose numbers are even.
-int open_ports(const PortRecord& record) {
+/// Opens them in `room`, as many as fit. How many are open; those of RTP come first, whose numbers
+/// are even.
+int open_ports(const std::vector<SocketAddress>& ports, const Room& room) {
   int count = 0;
   const Urgency urgency;
-  const std::vector<SocketAddress> ports = record.ports();
   for (const int parity : {0, 1}) {
     for (const SocketAddress& local : ports) {
       if (local.port % 2 != parity)
         continue;
+      if (count == room.count)
+        return count;
       int error = 0;
       const FileDescriptor socket = open_media_socket(local, -1, FreeBind::kYes, error);
       if (error == EMFILE || error == ENFILE)
         return count;
       if (!socket.valid())
         continue;
-      const int place = kFirstSocket + count;
+      const int place = room.first + count;
       const int copy = fcntl(socket.get(), F_DUPFD, place);
       if (copy != place) {
         if (copy >= 0)
@@ -167,9 +212,11 @@ void prepare(char** words) {
   if (has_sockets() || !file.valid() || !is_private(file.get(), S_IFREG) || !lock(file.get()) ||
       !record.open(file.get()))
     return;
-  raise_limit();
+  const std::vector<SocketAddress> ports = record.ports();
+  const int limit = raise_limit();
+  const Room room = find_room(given_descriptors(), limit, static_cast<int>(ports.size()));
   std::array<char, 32> text{};
-  (void)snprintf(text.data(), text.size(), "%d %d", kFirstSocket, open_ports(record));
+  (void)snprintf(text.data(), text.size(), "%d %d", room.first, open_ports(ports, room));
   (void)setenv("RTPRELAY_EARLY_SOCKETS", text.data(), 1);
 }
 

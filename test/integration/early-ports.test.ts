@@ -1,6 +1,6 @@
 /** `rtprelay-start`: the ports of a daemon that was killed are open before the next one's Node runs. */
 import { expect } from 'chai';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { boundUdp } from '../support/bound-ports.js';
 import { TemporaryFolder, TestProcess } from '../support/child-process.js';
@@ -38,7 +38,11 @@ class Started {
   process: TestProcess;
   readonly #words: readonly string[];
 
-  constructor(options: readonly string[]) {
+  /** @param given descriptors that whoever starts it has open. */
+  constructor(
+    options: readonly string[],
+    private readonly given: readonly number[] = [],
+  ) {
     this.#words = [
       ...[...gated, this.gate, process.execPath, `${root}dist/bin/rtprelayd.js`],
       ...['--config-file=none', '-f', '-E', '--log-level=6', '--interface=127.0.0.1'],
@@ -50,7 +54,9 @@ class Started {
 
   start(): TestProcess {
     const env = { RTPRELAY_PORT_RECORDS: `${this.folder.path}/ports` };
-    this.process = new TestProcess('daemon', starter, this.#words, { env });
+    const opens = this.given.map((fd) => `exec ${fd}</dev/null; `).join('');
+    const words = ['-c', `${opens}exec "$0" "$@"`, starter, ...this.#words];
+    this.process = new TestProcess('daemon', 'bash', words, { env });
     return this.process;
   }
 
@@ -210,6 +216,26 @@ describe('ports that are open before the daemon runs', function () {
       await redis.stop();
     }
   });
+
+  for (const [pair, given] of [
+    ['no', [64, 66, 68]],
+    ['yes', [65]],
+  ] as const) {
+    it(`are open whatever descriptors whoever starts it has (pair: ${pair}; ${given.join(', ')})`, async () => {
+      const redis = await startRedis();
+      const options = [`--pair=${pair}`, `--redis=127.0.0.1:${redis.port}/0`];
+      const started = new Started(options, given);
+      try {
+        await started.process.untilLogged('Startup complete');
+        await losesNothing(started);
+        for (const fd of given)
+          expect(readlinkSync(`/proc/${started.process.pid}/fd/${fd}`)).to.equal('/dev/null');
+      } finally {
+        await started.stop();
+        await redis.stop();
+      }
+    });
+  }
 
   it('are the process pair’s, too, and the parent keeps none of them by itself', async () => {
     const redis = await startRedis();
