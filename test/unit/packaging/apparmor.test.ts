@@ -49,6 +49,12 @@ describe("AppArmor's profile", () => {
     expect(profile.allows('/run/rtprelay/ng.sock', 'w')).to.equal(true);
   });
 
+  it('lets nftables look up names where Debian 12 and 13 have them', () => {
+    for (const path of ['/etc/iproute2/group', '/usr/share/iproute2/rt_realms']) {
+      expect(profile.allows(path, 'r'), path).to.equal(true);
+    }
+  });
+
   it('keeps it from what is none of its business', () => {
     for (const [path, letter] of [
       ['/etc/shadow', 'r'],
