@@ -288,8 +288,11 @@ function rejected({ log }: Pick<NgHandlerParts, 'log'>, callId: string, error: u
   if (!(error instanceof SignallingError)) return error;
   const { cause, code } = error;
   if (cause instanceof SdpError) {
-    const where = cause.offset < 0 ? '' : ` at offset ${cause.offset}`;
-    log.error('control', `Error parsing SDP${where}: ${cause.message}`, callId);
+    const what =
+      cause.offset < 0
+        ? 'Failed to extract streams from SDP'
+        : `Error parsing SDP at offset ${cause.offset}`;
+    log.warning('core', `${what}: ${cause.message}`, callId);
   } else if (cause instanceof Error && loggedCodes.has(code)) {
     log.error('control', `${error.message}: ${cause.message}`, callId);
   }

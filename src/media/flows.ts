@@ -2,7 +2,7 @@
 import { CallIndex } from './call-index.js';
 import type { CallState, Media, Participant } from './call-state.js';
 import { SignallingError } from './errors.js';
-import { selectedParticipant, type Selection } from './selection.js';
+import { participantLabelled, selectedParticipant, type Selection } from './selection.js';
 
 /** Whom flows go to, or their kind; null: not given. */
 export interface FlowChoice {
@@ -36,10 +36,7 @@ function sinkOf(state: CallState, { toTag, toLabel }: FlowChoice): Participant |
     );
   }
   if (toLabel === null) return null;
-  return (
-    participants.find(({ label }) => label === toLabel) ??
-    fail('Media flow not found (to-label not found)')
-  );
+  return participantLabelled(state, toLabel) ?? fail('Media flow not found (to-label not found)');
 }
 
 /** The flows of the selected participant, of all where none is. @throws SignallingError */

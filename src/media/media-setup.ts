@@ -497,6 +497,11 @@ function isKnown(draft: CallDraft, { streams }: Media): boolean {
   return false;
 }
 
+/** What its side said last of the section was port 0. */
+function hasRefused(draft: CallDraft, { streams: [first] }: Media): boolean {
+  return first !== undefined && draft.streamAsIs(first).advertisedEndpoint?.port === 0;
+}
+
 /** `wanted`, or, where another section of that side is called so, something like it. */
 function freeMid(draft: CallDraft, { participantId, index }: Media, wanted: string): string {
   const taken = new Set<string | null>();
@@ -618,6 +623,7 @@ export function applySection(
     senderMux: sender.rtcpMux,
     receiverMux: receiver.rtcpMux,
     receiverIsKnown,
+    receiverHasRefused: hasRefused(draft, receiver),
     isAgreed: receiverIsKnown && isKnown(draft, sender),
   };
   const isSameType = receiver.type === section.type;

@@ -204,7 +204,7 @@ function readSdp(text: string): SdpDocument {
       for (const media of session.medias) {
         const relayed = media.port !== 0 && isUdpProtocol(media.protocol);
         if (relayed && connectionOf(media, session) === null) {
-          throw new SdpError('incomplete', 'no c= line for a media', -1);
+          throw new SdpError('incomplete', 'No address info found for stream', -1);
         }
       }
     }

@@ -93,8 +93,11 @@ const hasCrypto = ({ transport }: MediaPair): boolean =>
   );
 
 /** The side has said for itself that it speaks SRTP, and nothing of DTLS. */
-const hasKeysAlone = (media: Media, { receiverProtocol }: Before): boolean =>
-  media.flags.has('initialized') && isSecureProtocol(receiverProtocol) && !speaksDtls(media);
+const hasKeysAlone = (media: Media, { receiverProtocol, receiverHasRefused }: Before): boolean =>
+  media.flags.has('initialized') &&
+  !receiverHasRefused &&
+  isSecureProtocol(receiverProtocol) &&
+  !speaksDtls(media);
 
 /** Whether the receiver of an offer is to have the choice of DTLS, whatever else there is. */
 function isDtlsWanted(pair: MediaPair, request: SignallingRequest, before: Before): boolean {
@@ -163,6 +166,7 @@ export interface Before {
   readonly senderMux: boolean;
   readonly receiverMux: boolean;
   readonly receiverIsKnown: boolean;
+  readonly receiverHasRefused: boolean;
   /** Of both sides there have been bodies: something was agreed on. */
   readonly isAgreed: boolean;
 }

@@ -13,15 +13,18 @@ export interface Selection {
   readonly all: boolean;
 }
 
+/** Of several that are called so the last one (10.5 and 12.5 take whoever was called so last). */
+export const participantLabelled = (
+  { participants }: CallState,
+  label: string,
+): Participant | undefined => participants.findLast((participant) => participant.label === label);
+
 /** The participant; null: the whole call. @throws SignallingError */
 export function selectedParticipant(state: CallState, selection: Selection): Participant | null {
   const { label, address, fromTag, all } = selection;
   if (all) return null;
   if (label !== null) {
-    return (
-      state.participants.find((participant) => participant.label === label) ??
-      fail('No monologue matching the given label')
-    );
+    return participantLabelled(state, label) ?? fail('No monologue matching the given label');
   }
   if (address !== null) return participantAt(state, address);
   if (fromTag === null) return null;

@@ -155,6 +155,13 @@ describe('operator command', () => {
     expect(run('params start')).to.include('timeout = 60\n');
   });
 
+  it('says whose all calls are from then on', async () => {
+    expect(await runCommand(target, 'active')).to.equal("Ok, all calls set to 'owned (active)'\n");
+    expect(await runCommand(target, 'standby')).to.equal(
+      "Ok, all calls set to 'foreign (standby)'\n",
+    );
+  });
+
   it('sets what is a number as a whole, and nothing else', () => {
     for (const word of ['1e9', '10x', '0x10', '5s', '1.5', '', '--5', '99999999999999999999']) {
       for (const name of ['maxsessions', 'timeout', 'maxbw', 'deletedelay', 'redisdisabletime']) {
