@@ -163,7 +163,7 @@ const mediaPlane: readonly OptionSpec[] = [
   words(
     'ssrc-reporting',
     'full',
-    'Where query and delete show figures of each source: in its media, in one table, both',
+    'Where query and delete show the statistics of each source: in its media, in one table, both',
     ['full', 'inline', 'global', 'none'],
     { tier: 3 },
   ),

@@ -1,4 +1,4 @@
-/** Where figures and notices go to: Graphite, Homer, MQTT, XML-RPC, syslog facilities of their own. */
+/** Where statistics and notices go to: Graphite, Homer, MQTT, XML-RPC, syslog facilities of their own. */
 import { parseListenAddress } from './addresses.js';
 import { ConfigError } from './errors.js';
 import type { OptionReader } from './sources.js';

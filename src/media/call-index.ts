@@ -190,6 +190,11 @@ export class CallIndex {
     return receivers;
   }
 
+  /** Streams of those that get what the media sends: reports about it come as these. */
+  subscriberStreamsOf(mediaId: number): ReadonlySet<number> {
+    return new Set(this.subscribersOf(mediaId).flatMap(({ media }) => media.streams));
+  }
+
   /**
    * Where what `stream` receives goes. RTCP that comes to an RTP port is RTCP all the same.
    * @param held what is kept back while somebody holds is there as well.

@@ -49,14 +49,14 @@ const silences: ReadonlyMap<string, PayloadAction> = new Map([
 const isPayloadType = ({ payloadType }: Codec): boolean => payloadType >= 0 && payloadType <= 127;
 
 /**
- * The rules for what `media` sends; null: everything is forwarded. `listeners` gives those who hear it:
+ * The rules for what `media` sends; null: everything is forwarded. `receivers` gives those who get it:
  * a payload type means what the SDP of its receiver says (RFC 3264 §5.1). `tellsDigits`: somebody wants to know
  * of each digit that is dialled.
  */
 export function payloadRules(
   restrictions: Restrictions,
   media: Media,
-  listeners: () => readonly Media[],
+  receivers: () => readonly Media[],
   tellsDigits = false,
 ): PayloadRules | null {
   const { blockMedia, blockDtmf, silenceMedia } = restrictions;
@@ -65,7 +65,7 @@ export function payloadRules(
   if (silenceMedia && !blockMedia && media.type === 'audio') {
     for (const [type, action] of staticSilence) types.set(type, action);
   }
-  for (const codec of [media, ...listeners()].flatMap(({ codecs }) => codecs)) {
+  for (const codec of [media, ...receivers()].flatMap(({ codecs }) => codecs)) {
     if (!isPayloadType(codec)) continue;
     const action = actionOf(codec, restrictions, tellsDigits);
     if (action === (blockMedia ? 'drop' : 'forward')) types.delete(codec.payloadType);

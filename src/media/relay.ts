@@ -12,7 +12,7 @@ export interface PortPlan {
   readonly id: number;
   readonly localAddress: string;
   readonly localPort: number;
-  /** A kernel socket of its own. */
+  /** Opened at this address; that the relay steers it instead of giving it a socket is its own affair. */
   readonly mode: 'bound';
 }
 

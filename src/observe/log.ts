@@ -187,11 +187,6 @@ export class Log {
     this.#levels.set(subsystem, Math.max(lowest, Math.trunc(level)));
   }
 
-  /** All subsystems at once (CLI `set loglevel N`). */
-  setAllLevels(level: number): void {
-    for (const subsystem of this.#levels.keys()) this.setLevel(subsystem, level);
-  }
-
   /** Signals USR1 (-1) and USR2 (+1): moves the threshold of every subsystem. */
   shiftAllLevels(by: number): void {
     for (const [subsystem, before] of [...this.#levels]) {

@@ -226,19 +226,15 @@ class CallReader {
     const { packets, bytes, lost, duplicates } = source;
     const passed = packets === null || bytes === null ? {} : { packets, bytes };
     if (direction === 'egress') return { ...passed, lost: 0, duplicates: 0 };
-    const missed = lost ?? lostOf(this.statistics, this.#listeners(media));
+    const missed = lost ?? lostOf(this.statistics, this.#index.subscriberStreamsOf(media.id));
     return { ...passed, lost: missed, duplicates: duplicates ?? 0 };
-  }
-
-  #listeners(media: Media): ReadonlySet<number> {
-    return new Set(this.#index.subscribersOf(media.id).flatMap(({ media: each }) => each.streams));
   }
 
   /** What those who get it reported last. */
   #reportAbout(media: Media): MosEntry | null {
-    const listeners = this.#listeners(media);
+    const subscribers = this.#index.subscriberStreamsOf(media.id);
     const reports = this.statistics.ssrcs
-      .filter(({ streamId }) => listeners.has(streamId))
+      .filter(({ streamId }) => subscribers.has(streamId))
       .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
     return reports.at(-1) ?? null;
   }
@@ -257,10 +253,10 @@ class CallReader {
   }
 }
 
-/** Packets that the listeners of a stream have missed. */
-function lostOf({ ssrcs }: CallStatistics, listeners: ReadonlySet<number>): number {
+/** Packets that the subscribers of a stream have missed. */
+function lostOf({ ssrcs }: CallStatistics, subscribers: ReadonlySet<number>): number {
   return ssrcs
-    .filter(({ streamId }) => listeners.has(streamId))
+    .filter(({ streamId }) => subscribers.has(streamId))
     .reduce((most, { cumulativeLoss }) => Math.max(most, cumulativeLoss), 0);
 }
 

@@ -152,8 +152,8 @@ export function midOf(media: SdpMedia): string | null {
 export function bandwidthOf(section: Section, modifier: string): number | null {
   for (const { type, value } of section.lines) {
     if (type === 'b' && value.startsWith(`${modifier}:`)) {
-      const figure = value.slice(modifier.length + 1);
-      return /^\d{1,12}$/.test(figure) ? Number(figure) : null;
+      const digits = value.slice(modifier.length + 1);
+      return /^\d{1,12}$/.test(digits) ? Number(digits) : null;
     }
   }
   return null;

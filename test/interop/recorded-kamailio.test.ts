@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { NgDictionary } from '../support/bencode.js';
 import { MediaDaemon, subjectKind } from '../support/daemons.js';
 import { decodeReply, type NgClient } from '../support/ng-client.js';
-import { laterKeys } from './side-by-side/expected-differences.js';
+import { newerKeys } from './side-by-side/expected-differences.js';
 import { sdpSections } from '../support/sdp.js';
 import { differences, flattenReply, Masks, type Flat } from './side-by-side/masking.js';
 
@@ -125,7 +125,7 @@ describe(`${subjectKind} and what Kamailio 5.6 sends`, () => {
       const found = atRecordedAddress(flattenReply(answered, ours));
       const recorded = atRecordedAddress(flattenReply(reply, theirs));
       const different = differences(recorded, found).filter(
-        (each) => !laterKeys.pattern.test(each),
+        (each) => !newerKeys.pattern.test(each),
       );
       expect(different).to.deep.equal([]);
     });

@@ -4,7 +4,7 @@ import type { ReplayStatus } from '../../native/replay.js';
 const ms = (micros: number): string => `${(micros / 1000).toFixed(1)} ms`;
 const ago = (micros: number | null): string => (micros === null ? 'never' : `${ms(micros)} ago`);
 
-/** One line for each figure. */
+/** One line for each statistic. */
 export function replayText(status: ReplayStatus | null): string {
   if (status === null) return 'There is no replay at takeover (--replay-interface).\n';
   const lines: (readonly [string, string | number])[] = [

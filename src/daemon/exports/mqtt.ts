@@ -1,4 +1,4 @@
-/** Publishes figures by MQTT. The client library is loaded only when it is asked for. */
+/** Publishes statistics by MQTT. The client library is loaded only when it is asked for. */
 import { readFileSync } from 'node:fs';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../config/telemetry.js';

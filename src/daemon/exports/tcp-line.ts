@@ -1,4 +1,4 @@
-/** A TCP connection to a receiver of figures that may be away or slow: bounded, and said once. */
+/** A TCP connection to a receiver of statistics that may be away or slow: bounded, and said once. */
 import { connect, type Socket } from 'node:net';
 import type { Receiver } from '../../config/telemetry.js';
 

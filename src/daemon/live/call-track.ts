@@ -21,7 +21,7 @@ interface StreamFacts {
   /** Its side is to send: neither on hold nor refused. */
   readonly expected: boolean;
   /** Streams whose sides hear it and report on it. */
-  readonly listeners: readonly number[];
+  readonly subscribers: ReadonlySet<number>;
 }
 
 interface CallFacts {
@@ -61,7 +61,7 @@ function streamFacts(index: CallIndex, media: Media): readonly StreamFacts[] {
     .map((id) => index.streams.get(id))
     .find((each) => each?.component === 1 && each.selectedSocket !== null);
   if (stream === undefined) return [];
-  const listeners = index.subscribersOf(media.id).flatMap((each) => each.media.streams);
+  const subscribers = index.subscriberStreamsOf(media.id);
   return [
     {
       streamId: stream.id,
@@ -72,8 +72,8 @@ function streamFacts(index: CallIndex, media: Media): readonly StreamFacts[] {
         receivesFrom(media.direction) &&
         !isHeld(stream) &&
         stream.flags.has('filled') &&
-        listeners.length > 0,
-      listeners,
+        subscribers.size > 0,
+      subscribers,
     },
   ];
 }
@@ -364,13 +364,13 @@ function closeSlots(track: StreamTrack, packets: number, nowMicros: number): boo
 
 /** What those who hear a stream have reported of it last, unless that was long ago. */
 function latestReport(
-  { listeners }: StreamFacts,
+  { subscribers }: StreamFacts,
   glances: readonly StreamGlance[],
   nowMicros: number,
 ): Report | null {
   let latest: Report | null = null;
   for (const { streamId, report } of glances) {
-    if (report === null || !listeners.includes(streamId)) continue;
+    if (report === null || !subscribers.has(streamId)) continue;
     if (nowMicros / 1e6 - report.reportedAtSeconds > staleReportSeconds) continue;
     if (latest === null || report.reportedAtSeconds > latest.reportedAtSeconds) latest = report;
   }

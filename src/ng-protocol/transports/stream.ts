@@ -110,11 +110,6 @@ class StreamTransport {
     }
   }
 
-  /** Connections of this moment. */
-  get connectionCount(): number {
-    return this.#connections.size;
-  }
-
   #accept(socket: Socket, isLocal: boolean): void {
     socket.on('error', () => socket.destroy());
     const source = isLocal ? { address: localSource, port: 0 } : sourceOf(socket);

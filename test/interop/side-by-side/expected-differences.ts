@@ -18,7 +18,7 @@ export interface GeneralDifference {
 }
 
 /** Keys and flags of `query` that 10.5 does not have. */
-export const laterKeys: GeneralDifference = {
+export const newerKeys: GeneralDifference = {
   reason: 'The current release tells more of a call.',
   pattern: new RegExp(
     [
@@ -54,7 +54,7 @@ export const generalDifferences: readonly GeneralDifference[] = [
     reason: 'Without a kernel table 10.5 marks each settled stream as tried in vain.',
     pattern: /flags: rtpengine \[.*kernelized, .*no kernel support.*\], rtprelayd/,
   },
-  laterKeys,
+  newerKeys,
   {
     reason:
       'Without a from-tag 10.5 answers a delete with a bare ok; OpenSIPS never sends one and reads the statistics.',

@@ -206,7 +206,7 @@ describe('log levels', () => {
     expect([log.level('core'), log.level('internals')]).to.deep.equal([7, 0]);
     log.shiftAllLevels(+1);
     expect(log.level('core')).to.equal(7);
-    log.setAllLevels(-5);
+    log.setLevel('core', -5);
     expect(log.level('core')).to.equal(-1);
     log.critical('core', 'unseen');
   });

@@ -5,10 +5,10 @@ import type {
   MosEntry,
   SsrcStatistics,
   StreamStatistics,
-} from '../../../src/media/relay.js';
-import { explain, type Explanation } from '../../../src/observe/explain/explain.js';
-import { explanationText } from '../../../src/observe/explain/text.js';
-import { body, ModelCall } from '../../support/unit/media.js';
+} from '../../../../src/media/relay.js';
+import { explain, type Explanation } from '../../../../src/observe/explain/explain.js';
+import { explanationText } from '../../../../src/observe/explain/text.js';
+import { body, ModelCall } from '../../../support/unit/media.js';
 
 const nowMicros = 100e6;
 

@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { TcpLine } from '../../../src/daemon/exports/tcp-line.js';
-import { until } from '../../support/wait.js';
+import { TcpLine } from '../../../../src/daemon/exports/tcp-line.js';
+import { until } from '../../../support/wait.js';
 
 describe('a receiver over TCP that stops reading', () => {
   it('is said once to be too slow, is sent no more than may wait, and goes on when it reads again', async () => {

@@ -1,13 +1,13 @@
 /** Sections that share a transport (RFC 9143), on one side, on the other, on both. */
 import { expect } from 'chai';
-import { mediaPlan } from '../../../src/media/plan.js';
-import type { DemuxTable } from '../../../src/media/packet-plan.js';
-import type { MediaPlan, RoutePlan, TransportPlan } from '../../../src/media/relay.js';
-import type { CallState } from '../../../src/media/call-state.js';
-import { decodeCall, encodeCall } from '../../../src/redis-store/codec.js';
-import type { BundleWord } from '../../../src/ng-protocol/requests.js';
-import { interfaces, ModelCall, plainRequest, type Keys } from '../../support/unit/media.js';
-import { settings } from '../../support/unit/redis-store.js';
+import { mediaPlan } from '../../../../src/media/plan.js';
+import type { DemuxTable } from '../../../../src/media/packet-plan.js';
+import type { MediaPlan, RoutePlan, TransportPlan } from '../../../../src/media/relay.js';
+import type { CallState } from '../../../../src/media/call-state.js';
+import { decodeCall, encodeCall } from '../../../../src/redis-store/codec.js';
+import type { BundleWord } from '../../../../src/ng-protocol/requests.js';
+import { interfaces, ModelCall, plainRequest, type Keys } from '../../../support/unit/media.js';
+import { settings } from '../../../support/unit/redis-store.js';
 
 const bundle = (...words: BundleWord[]): Keys => ({ bundle: new Set(words) });
 const fingerprint = `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}`;

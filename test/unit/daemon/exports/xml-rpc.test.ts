@@ -1,7 +1,7 @@
 /** Where the notice of a timeout goes. */
 import { expect } from 'chai';
-import { noticesOf } from '../../../src/daemon/exports/xml-rpc.js';
-import { body, ModelCall } from '../../support/unit/media.js';
+import { noticesOf } from '../../../../src/daemon/exports/xml-rpc.js';
+import { body, ModelCall } from '../../../support/unit/media.js';
 
 const urlOf = (keys: Parameters<ModelCall['offer']>[1]): readonly string[] => {
   const call = new ModelCall({ controlAddress: '192.0.2.1' });

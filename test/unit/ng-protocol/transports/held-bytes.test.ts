@@ -1,6 +1,6 @@
 /** What clients of all listeners make the daemon hold. */
 import { expect } from 'chai';
-import { HeldBytes, type Holder } from '../../../src/ng-protocol/transports/held-bytes.js';
+import { HeldBytes, type Holder } from '../../../../src/ng-protocol/transports/held-bytes.js';
 
 class Client implements Holder {
   bytes = 0;

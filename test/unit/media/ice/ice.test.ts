@@ -1,19 +1,19 @@
 /** ICE in offers and answers: what each side is told, and what the relay has to do for it. */
 import { expect } from 'chai';
-import { copyOfStream, type CallState, type Media } from '../../../src/media/call-state.js';
-import { selectRoute } from '../../../src/media/ice/resume.js';
-import { candidateText, offeredIce, readCandidate } from '../../../src/media/ice/attributes.js';
+import { copyOfStream, type CallState, type Media } from '../../../../src/media/call-state.js';
+import { selectRoute } from '../../../../src/media/ice/resume.js';
+import { candidateText, offeredIce, readCandidate } from '../../../../src/media/ice/attributes.js';
 import {
   foundationOf,
   hostPriority,
   lastResortPriority,
   newCredentials,
-} from '../../../src/media/ice/candidates.js';
-import { noIceWords } from '../../../src/ng-protocol/ice-dtls-words.js';
-import { mediaPlan } from '../../../src/media/plan.js';
-import type { IcePlan } from '../../../src/media/relay.js';
-import { InterfaceTable } from '../../../src/media/interfaces.js';
-import { body, ModelCall as AnyCall, type Keys } from '../../support/unit/media.js';
+} from '../../../../src/media/ice/candidates.js';
+import { noIceWords } from '../../../../src/ng-protocol/ice-dtls-words.js';
+import { mediaPlan } from '../../../../src/media/plan.js';
+import type { IcePlan } from '../../../../src/media/relay.js';
+import { InterfaceTable } from '../../../../src/media/interfaces.js';
+import { body, ModelCall as AnyCall, type Keys } from '../../../support/unit/media.js';
 
 const interfaces = new InterfaceTable([
   { name: 'pub', addresses: [{ family: 'IP4', address: '127.0.0.1', advertised: '203.0.113.5' }] },

@@ -1,17 +1,17 @@
 /** DTLS-SRTP in offers and answers: what each side is told, and what the relay has to do for it. */
 import { expect } from 'chai';
-import type { CallState, Media } from '../../../src/media/call-state.js';
+import type { CallState, Media } from '../../../../src/media/call-state.js';
 import {
   fingerprintText,
   offeredDtls,
   readFingerprint,
-} from '../../../src/media/dtls/attributes.js';
-import { fingerprintOf, IdentitySource } from '../../../src/media/dtls/identity.js';
-import { mediaPlan } from '../../../src/media/plan.js';
-import type { TransportPlan } from '../../../src/media/relay.js';
-import { noSdesWords } from '../../../src/ng-protocol/sdes-words.js';
-import { testIdentity } from '../../support/dtls-identity.js';
-import { body, interfaces, ModelCall } from '../../support/unit/media.js';
+} from '../../../../src/media/dtls/attributes.js';
+import { fingerprintOf, IdentitySource } from '../../../../src/media/dtls/identity.js';
+import { mediaPlan } from '../../../../src/media/plan.js';
+import type { TransportPlan } from '../../../../src/media/relay.js';
+import { noSdesWords } from '../../../../src/ng-protocol/sdes-words.js';
+import { testIdentity } from '../../../support/dtls-identity.js';
+import { body, interfaces, ModelCall } from '../../../support/unit/media.js';
 
 const digest = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
 const crypto = 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OUFCQ0RFRjAxMjM0NTY3ODlBQkNE';

@@ -4,15 +4,15 @@ import {
   cryptoLineText,
   readCryptoLine,
   type CryptoLine,
-} from '../../../src/media/sdes/crypto-line.js';
+} from '../../../../src/media/sdes/crypto-line.js';
 import {
   agreementOf,
   linesToOffer,
   withoutKeys,
   type SdesState,
-} from '../../../src/media/sdes/negotiation.js';
-import { srtpSuiteNames, srtpSuites } from '../../../src/media/sdes/suites.js';
-import { noSdesWords, type SdesWords } from '../../../src/ng-protocol/sdes-words.js';
+} from '../../../../src/media/sdes/negotiation.js';
+import { srtpSuiteNames, srtpSuites } from '../../../../src/media/sdes/suites.js';
+import { noSdesWords, type SdesWords } from '../../../../src/ng-protocol/sdes-words.js';
 
 let seed = 0;
 const random = (bytes: number): Buffer => Buffer.alloc(bytes, ++seed);

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { OutgoingLimit } from '../../../src/daemon/exports/outgoing-limit.js';
+import { OutgoingLimit } from '../../../../src/daemon/exports/outgoing-limit.js';
 
 describe('what a peer has not taken yet', () => {
   let said: string[];
