@@ -3,10 +3,17 @@
  * rtpengine in turn. See bench/README.md.
  */
 import { mkdirSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { MoverName, RedisPlace, Settings, Stack } from './failover/cluster.js';
+import type { MoverName, PortMode, RedisPlace, Settings, Stack } from './failover/cluster.js';
 import { isPair, type Store } from './failover/daemons.js';
-import { readmeTable, rows, type Common, type Measured } from './failover/readme.js';
+import {
+  readmeTable,
+  tables,
+  type Common,
+  type Measured,
+  type TableName,
+} from './failover/readme.js';
 import { Results } from './failover/results.js';
 import { runOnce } from './failover/run.js';
 import type { Scenario } from './failover/scenario.js';
@@ -27,6 +34,7 @@ const given = readArguments(process.argv.slice(2), {
   redis: 'shared',
   stack: 'ipv4',
   replay: 'no',
+  ports: 'auto',
   readme: 'no',
   out: fileURLToPath(new URL('../build/bench/failover', import.meta.url)),
 });
@@ -55,6 +63,7 @@ const common: Common = {
   redis: oneOf<RedisPlace>('redis', given.redis, ['shared', 'each', 'none']),
   stack: oneOf<Stack>('stack', given.stack, ['ipv4', 'dual']),
   replay: oneOf('replay', given.replay, ['yes', 'no']) === 'yes',
+  portMode: oneOf<PortMode>('ports', given.ports, ['auto', 'bound', 'steered']),
   calls: positive('calls', given.calls),
   ptime: positive('ptime', given.ptime),
 };
@@ -110,30 +119,34 @@ async function measureAll(
   }
 }
 
-async function makeReadmeTable(): Promise<boolean> {
+async function makeReadmeTable(name: TableName): Promise<boolean> {
   const measured: Measured[] = [];
   let failed = false;
-  for (const [at, row] of rows.entries()) {
+  for (const [at, row] of tables[name].entries()) {
     const settings = { ...common, ...row.settings };
     const scenario = scenarios.find(({ name }) => name === row.scenario) as Scenario;
     const results = new Results({ ...settings, runs, machine: machine() });
     const wanted = daemons.filter((name) => name === 'rtprelayd' || row.otherRow === undefined);
     console.log(row.title);
     await measureAll(results, scenario, wanted, settings);
-    results.write(`${given.out}/readme/${at + 1}`);
+    results.write(`${given.out}/readme/${name}-${at + 1}`);
     measured.push({ row, entries: results.entries });
     failed ||= results.failed;
   }
   const started = new Date().toISOString().slice(0, 10);
-  const conditions = `${machine()}, ${started}, ${common.calls} calls, ${runs} runs`;
-  const table = readmeTable(conditions, measured);
+  const load = loadavg()[0]?.toFixed(1) ?? '';
+  const conditions = `${machine()}, ${started}, load at the end ${load}, ${common.calls} calls, ${runs} runs`;
+  const table = readmeTable(name, conditions, measured);
   console.log(table);
-  putIntoReadme({ failover: table });
+  putIntoReadme({ [name]: table });
   return failed;
 }
 
 mkdirSync(given.out, { recursive: true });
-if (given.readme === 'yes') process.exit((await makeReadmeTable()) ? 1 : 0);
+if (given.readme !== 'no') {
+  const name = oneOf<TableName>('readme', given.readme, ['failover', 'failover-more']);
+  process.exit((await makeReadmeTable(name)) ? 1 : 0);
+}
 const results = new Results({ ...common, runs, machine: machine() });
 for (const scenario of chosen) {
   await measureAll(results, scenario, daemons, common);

@@ -12,6 +12,7 @@ import { cpuSecondsOf } from '../test/support/cpu-time.js';
 import { hubAddress, Pair } from '../test/support/pair.js';
 import { positive, readArguments } from './lib/arguments.js';
 import { median } from './lib/report.js';
+import { putIntoReadme } from './lib/readme.js';
 import { machine, prepare } from './lib/rig.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -25,6 +26,7 @@ const given = readArguments(process.argv.slice(2), {
   calls: '300',
   runs: '3',
   seconds: '10',
+  readme: 'no',
 });
 const wanted = given.forward.split(',').map((name) => {
   const mode = modes.find((each) => each === name);
@@ -161,3 +163,29 @@ for (const mode of wanted) {
 }
 for (const row of rows)
   console.log(row.map((text, at) => text.padEnd(at === 0 ? 12 : 22)).join(''));
+
+/** What of it the README has. */
+function readmeTable(): string {
+  const names: Readonly<Record<Mode, string>> = {
+    direct: 'the phones alone, over loopback',
+    none: 'rtprelayd, userspace',
+    ...{ tc: 'rtprelayd, `--kernel-forward=tc`', nft: 'rtprelayd, `--kernel-forward=nft`' },
+    xdp: 'rtprelayd, `--kernel-forward=xdp` (veth, where XDP has to copy)',
+    'xdp-generic': 'rtprelayd, `--kernel-forward=xdp-generic`',
+    rtpengine: 'rtpengine, userspace',
+  };
+  const middle = (mode: Mode, pick: (cost: Cost) => number, digits: number): string =>
+    median(column(mode, pick)).toFixed(digits);
+  const lines = wanted.map((mode) => {
+    const relay = median(column(mode, (cost) => cost.machineMicros)) - base;
+    const latency = `${middle(mode, (cost) => cost.p50, 0)} / ${middle(mode, (cost) => cost.p99, 0)}`;
+    return `| ${names[mode]} | ${mode === 'direct' ? '' : relay.toFixed(1)} | ${latency} |`;
+  });
+  return [
+    `| \`npm run bench:forward -- --readme=yes\` (${calls} calls, ${calls * 100} packets/s): whole machine without the phones' share | us/packet | p50 / p99, us |`,
+    ...['|---|---|---|', ...lines, ''],
+    `${machine()}, ${new Date().toISOString().slice(0, 10)}, medians of ${runs} runs.`,
+  ].join('\n');
+}
+
+if (given.readme === 'yes') putIntoReadme({ forward: readmeTable() });

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Node } from '../failover/cluster.js';
 import { until } from '../failover/clock.js';
 import type { Daemon } from '../failover/daemons.js';
+import { redisPort } from '../failover/names.js';
 import type { Random } from './random.js';
 
 /** The cluster, and who has the virtual address. */
@@ -91,6 +92,24 @@ async function loseRedis({ cluster, random }: Scene): Promise<null> {
   return null;
 }
 
+/** Packets between the node with the address and Redis are lost, both ways. */
+async function cutOffRedis({ owner, random }: Scene): Promise<null> {
+  const { namespace } = owner.machine;
+  const ruleset = [
+    'table ip redis_cut {',
+    `chain out { type filter hook output priority 0; tcp dport ${redisPort} drop; }`,
+    `chain in { type filter hook input priority 0; tcp sport ${redisPort} drop; }`,
+    '}',
+  ];
+  namespace.run('nft', ruleset.join('\n'));
+  try {
+    await delay(random.between(200, 6000));
+  } finally {
+    namespace.run('nft', 'delete', 'table', 'ip', 'redis_cut');
+  }
+  return null;
+}
+
 /** The wall clock of the node with the address is set, as by an operator or by NTP. */
 function stepClock({ owner, random }: Scene): Promise<null> {
   owner.clock?.set(Math.round(random.between(-mostStepSeconds, mostStepSeconds)));
@@ -134,5 +153,6 @@ export const faults: readonly Fault[] = [
   { name: 'both have the address', weight: 2, needsTwo: true, act: partition },
   { name: 'step the clock', weight: 2, needsClock: true, act: stepClock },
   { name: 'freeze Redis', weight: 2, needsRedis: true, act: freezeRedis },
+  { name: 'cut off from Redis', weight: 2, needsRedis: true, act: cutOffRedis },
   { name: 'lose Redis', weight: 2, needsRedis: true, act: loseRedis },
 ];

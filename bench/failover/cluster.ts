@@ -26,6 +26,8 @@ export type MoverName = 'bench' | 'keepalived';
 export type RedisPlace = 'shared' | 'each' | 'none';
 export type Stack = 'ipv4' | 'dual';
 
+export type PortMode = 'auto' | 'bound' | 'steered';
+
 export interface Settings {
   readonly daemon: DaemonName;
   readonly store: Store;
@@ -37,6 +39,8 @@ export interface Settings {
   readonly replay: boolean;
   readonly calls: number;
   readonly ptime: number;
+  /** `--port-mode` of rtprelayd. */
+  readonly portMode: PortMode;
   /** For files of this run. */
   readonly folder: string;
   /** Each node has a wall clock that can be set. */
@@ -209,6 +213,7 @@ export class Cluster {
       ...(node.redis === undefined ? {} : { writesTo: place }),
       dualStack: this.network.dualStack,
       ...more,
+      portMode: this.settings.portMode,
       extra: [...(more.extra ?? []), ...(this.settings.replay ? this.#replayOptions(node) : [])],
     });
     return node.daemon;

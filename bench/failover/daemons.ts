@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { childrenOf } from '../../test/support/child-process.js';
 import type { DaemonName } from '../lib/rig.js';
 import { monotonicMicros, until } from './clock.js';
+import type { PortMode } from './cluster.js';
 import { mediaPorts, ngPort, virtualAddress, virtualAddress6 } from './names.js';
 import type { Machine } from './network.js';
 
@@ -35,6 +36,7 @@ export interface DaemonSetup {
   readonly writesTo?: string;
   /** Both families under one name. */
   readonly dualStack?: boolean;
+  readonly portMode?: PortMode;
   readonly extra?: readonly string[];
   /** Environment to add. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -67,6 +69,8 @@ function commandOf(setup: DaemonSetup): readonly string[] {
   if (setup.follows !== undefined) words.push(`--subscribe-keyspace=${setup.follows}`);
   if (daemon === 'rtpengine') return ['rtpengine', ...words];
   if (setup.follows !== undefined) words.push('--active-switchover');
+  if (setup.portMode !== undefined && setup.portMode !== 'auto')
+    words.push(`--port-mode=${setup.portMode}`);
   words.push(`--socket-store=${setup.store === 'systemd' ? 'yes' : 'no'}`);
   const pair = isPair(setup.store) ? '--pair=yes' : '--no-pair';
   // As the package has it installed.

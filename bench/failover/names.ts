@@ -14,4 +14,4 @@ export const prefixLength = 24;
 export const prefixLength6 = 64;
 export const ngPort = 2223;
 export const redisPort = 6379;
-export const mediaPorts = { min: 20_000, max: 49_999 };
+export const mediaPorts = { min: 20_000, max: 64_999 };

@@ -15,12 +15,15 @@ export interface Row {
   readonly otherRow?: string;
 }
 
+/** The README's tables, by their marks. */
+export type TableName = 'failover' | 'failover-more';
+
 const pair: Partial<Common> = { store: 'pair', redis: 'none' };
 const many: Partial<Common> = { calls: 1000, ptime: 60 };
 const killed = '`kill -9`, process pair, no Redis';
 const manyKilled = 'the same, 1,000 calls with packets of 60 ms';
 
-export const rows: readonly Row[] = [
+const failures: readonly Row[] = [
   { title: killed, scenario: 'kill-restart', settings: pair },
   { title: manyKilled, scenario: 'kill-restart', settings: { ...pair, ...many } },
   {
@@ -53,6 +56,39 @@ export const rows: readonly Row[] = [
   },
 ];
 
+const moreFailures: readonly Row[] = [
+  {
+    ...{ title: '`kill -9`, sockets in systemd’s store', scenario: 'kill-restart' },
+    settings: { store: 'systemd' },
+  },
+  {
+    ...{ title: 'upgrade, sockets in systemd’s store', scenario: 'upgrade' },
+    settings: { store: 'systemd' },
+  },
+  { title: '`kill -9`, address moved at once', scenario: 'move', settings: {} },
+  {
+    ...{ title: 'power-off, a Redis on each node, the second one promoted', scenario: 'power-off' },
+    settings: { redis: 'each' },
+  },
+  {
+    ...{ title: 'power-off, IPv4 and IPv6', scenario: 'power-off' },
+    settings: { stack: 'dual' },
+  },
+  {
+    title: 'the address comes 3 s after the start of a cold standby: from then on',
+    ...{ scenario: 'late-address', settings: {} },
+  },
+  {
+    ...{ title: 'Redis frozen for 3 s, 50 calls a second', scenario: 'redis-frozen' },
+    settings: {},
+  },
+];
+
+export const tables: Readonly<Record<TableName, readonly Row[]>> = {
+  failover: failures,
+  'failover-more': moreFailures,
+};
+
 /** lost; longest gap; longest way: of all streams of all runs. */
 function cell(entry: Entry | undefined): string {
   if (entry === undefined) return '-';
@@ -60,7 +96,11 @@ function cell(entry: Entry | undefined): string {
   if (phase === undefined) return entry.skipped ?? entry.errors[0] ?? '-';
   const silent = Math.max(...entry.runs.map((run) => run.callsSilent));
   const twice = median(entry.runs.map((run) => run.duplicates));
+  const latencies = Object.keys(entry.runs[0]?.figures ?? {})
+    .filter((name) => name.startsWith('relay latency p99'))
+    .map((name) => `${name} ${short(median(entry.runs.map((run) => run.figures[name] ?? NaN)))}`);
   const notes = [
+    ...latencies,
     silent === 0 ? '' : `${silent} calls silent in the end`,
     twice === 0 ? '' : `${short(twice)} packets twice`,
     entry.errors.length === 0 ? '' : `${entry.errors.length} runs failed`,
@@ -74,7 +114,17 @@ export interface Measured {
   readonly entries: readonly Entry[];
 }
 
-export function readmeTable(conditions: string, measured: readonly Measured[]): string {
+const notesOf: Readonly<Record<TableName, string>> = {
+  failover:
+    'rtpengine starts again with its calls from its Redis; frozen it stays so until the bench ends it after 4 s; it has no replay.',
+  'failover-more': 'rtpengine has no socket store.',
+};
+
+export function readmeTable(
+  name: TableName,
+  conditions: string,
+  measured: readonly Measured[],
+): string {
   const of = (entries: readonly Entry[], daemon: DaemonName): Entry | undefined =>
     entries.find((entry) => entry.daemon === daemon);
   const lines = measured.map(({ row, entries }) => {
@@ -83,10 +133,10 @@ export function readmeTable(conditions: string, measured: readonly Measured[]): 
     return `| ${row.title} | ${cell(of(entries, 'rtprelayd'))} | ${cell(other)} |`;
   });
   return [
-    `| \`npm run bench:failover -- --readme=yes\`: packets lost per stream; longest gap, ms; longest way of a packet, ms | rtprelayd | rtpengine |`,
+    `| \`npm run bench:failover -- --readme=${name}\`: packets lost per stream; longest gap, ms; longest way of a packet, ms | rtprelayd | rtpengine |`,
     '|---|---|---|',
     ...lines,
     '',
-    `${conditions}; median / 95th percentile / maximum of all streams. rtpengine starts again with its calls from its Redis; frozen it stays so until the bench ends it after 4 s; it has no replay.`,
+    `${conditions}; median / 95th percentile / maximum of all streams. ${notesOf[name]}`,
   ].join('\n');
 }

@@ -122,8 +122,8 @@ export class Results implements Summary {
   }
 
   table(): string {
-    const { calls, ptime, mover, store, redis, stack, replay, runs } = this.conditions;
-    const title = `failover on ${this.conditions.machine}\n${calls} calls, packets of ${ptime} ms, ${runs} runs, mover ${mover}, store ${store}, redis ${redis}, stack ${stack}${replay ? ', replay' : ''}; median / p95 / max of all streams`;
+    const { calls, ptime, portMode, mover, store, redis, stack, replay, runs } = this.conditions;
+    const title = `failover on ${this.conditions.machine}\n${calls} calls, packets of ${ptime} ms, ${runs} runs, mover ${mover}, store ${store}, redis ${redis}, stack ${stack}${replay ? ', replay' : ''}, ports ${portMode}; median / p95 / max of all streams`;
     return [title, align(this.rows()), align(this.figureRows())].join('\n\n');
   }
 

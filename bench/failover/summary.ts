@@ -13,6 +13,7 @@ export interface Conditions {
   readonly redis: string;
   readonly stack: string;
   readonly replay: boolean;
+  readonly portMode: string;
   readonly calls: number;
   readonly ptime: number;
   readonly runs: number;
