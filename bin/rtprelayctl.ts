@@ -11,7 +11,7 @@ import type { KeysAnswer } from '../src/daemon/cli/decrypt.js';
 import { parseSnapshot, type StreamsSnapshot } from '../src/daemon/cli/streams.js';
 import { runTop, topOptions, type TopTerminal } from '../src/daemon/cli/top.js';
 import { programVersion } from '../src/daemon/process/version.js';
-import { commandUsage, controlOptions, isFailure } from '../src/daemon/cli/usage.js';
+import { controlOptions, isFailure, usageLines } from '../src/daemon/cli/usage.js';
 
 const usage = `
     rtprelayctl [ OPTION... ] <command>
@@ -21,13 +21,11 @@ ${controlOptions.map(([name, value, meaning]) => `    ${`-${name} <${value}>`.pa
     -version                     the version of this program
 
     Each option may be written with one dash or two, and its value behind a '='. Without -ip and -port the
-    address is listen-cli of ${defaultConfigFiles.join(', else\n    ')},
-    else 127.0.0.1:9900.
+    address is listen-cli of ${defaultConfigFiles.join(',\n    else of ')}, else 127.0.0.1:9900.
 
-    Commands:
+    Commands (COMMAND --help: one of them):
 
-${commandUsage.map(([command, meaning]) => `    ${command.padEnd(42)}${meaning}`).join('\n')}
-
+${usageLines()}
     The exit status is 0, or 1 when the daemon could not be asked or did not do it.
 `;
 
@@ -121,6 +119,12 @@ function targetOf({ options, command }: Words): Target {
 const words = parse(process.argv.slice(2));
 if (typeof words === 'string') {
   process.stdout.write(words === 'help' ? usage : `Version: ${programVersion()}\n`);
+  process.exit(0);
+}
+const [, asked] = /^(\S+)(?:\s.*)?\s--?h(?:elp)?$/.exec(words.command) ?? [];
+const answer = asked === undefined ? '' : usageLines(asked);
+if (answer !== '') {
+  process.stdout.write(answer);
   process.exit(0);
 }
 if (words.command === '') fail(usage);

@@ -84,6 +84,13 @@ describe('rtprelayctl', () => {
       expect(code).to.equal(0);
       for (const [command] of commandUsage) expect(stdout).to.include(command);
     }
+    const drain = ctl('drain', '--help');
+    expect(drain.code).to.equal(0);
+    expect(drain.stdout).to.match(/^ {4}drain \[SECONDS\] \| drain off +refuses new calls.*\n$/);
+    const capture = ctl('capture', '-h').stdout.trimEnd().split('\n');
+    expect(capture).to.have.length(2);
+    expect(capture[1]).to.include('--decrypt');
+    expect(ctl('standby', '--help').stdout).to.include('active | standby');
     const text = commandUsage.flat().join(' ');
     for (const name of settingNames) expect(text).to.include(name);
     const [, ...names] = ctl('-port', String(port), 'help').stdout.trim().split('\n\t');

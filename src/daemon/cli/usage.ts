@@ -52,6 +52,20 @@ export const commandUsage: readonly (readonly [command: string, meaning: string]
   ['replay', 'replay at takeover: what is heard of the other node, what was sent in its place'],
 ];
 
+type Usage = (typeof commandUsage)[number];
+const usageLine = ([command, meaning]: Usage): string => `    ${command.padEnd(42)}${meaning}\n`;
+
+/** All commands, or those that begin with a word, as lines; '': there is none. */
+export function usageLines(word: string | null = null): string {
+  let wanted = false;
+  const chosen = commandUsage.filter(([command]) => {
+    // A line without a command goes on with the one before.
+    if (command !== '') wanted = word === null || command.split(/[ |]+/).includes(word);
+    return wanted;
+  });
+  return chosen.map(usageLine).join('');
+}
+
 const failures =
   /^\n?(Unknown or incomplete command|No lines of the log |Unknown log subsystem|More parameters required|Fail |Error: |Invalid |No such |SRTP keys are not told|No call ID |Call I[Dd] .*not found|Configuration not read again|Keyspace \d+ is |No redis write to )/;
 
