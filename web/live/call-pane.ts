@@ -129,7 +129,7 @@ function levelOf(call: CallDetail): 'good' | 'calm' | 'fair' | 'bad' {
   if (!known || ended) return 'calm';
   if (!foreign && ways.some(({ flows, losesAt }) => !flows && losesAt !== null)) return 'bad';
   if (lossyWays(call).length > 0) return 'fair';
-  return foreign || ways.every(({ flows }) => flows) ? 'good' : 'calm';
+  return ways.every(({ flows }) => flows) ? 'good' : 'calm';
 }
 
 export class CallPane {

@@ -69,9 +69,9 @@ function dropRows({ drops }: NodeStatistics): readonly HTMLElement[] {
 function pairRows(node: NodeStatistics): readonly HTMLElement[] {
   const standby = node.standby.map(({ database, waiting, behindMs, lastMs }) =>
     row(
-      `stands by for keyspace ${database}`,
+      `follows keyspace ${database}`,
       waiting === 0
-        ? `last change after ${lastMs.toFixed(1)} ms`
+        ? `last change in ${lastMs.toFixed(1)} ms`
         : `${whole(waiting)} changes behind, ${(behindMs / 1000).toFixed(1)} s`,
       waiting > 100 || behindMs > 1000 ? 'rising' : '',
     ),

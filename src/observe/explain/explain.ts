@@ -139,6 +139,10 @@ const isAnswered = ({ state }: CallEvidence): boolean => {
   return new Set(filled.map(({ mediaId }) => medias.get(mediaId))).size > 1;
 };
 
+/** Another node's, and that is where its media are. */
+const isElsewhere = ({ state, statistics }: CallEvidence): boolean =>
+  state.ownership === 'foreign' && statistics.streams.every(({ packets }) => packets === 0);
+
 function callFindings(
   call: CallEvidence,
   directions: readonly DirectionEvidence[],
@@ -187,10 +191,12 @@ function endedFinding(
 
 function explainDirection(direction: DirectionEvidence): ExplainedDirection {
   const { from, to, call, quality } = direction;
-  const unanswered = !isAnswered(call);
-  const signalled = signalledFindings(direction);
+  const quiet = !isAnswered(call) || isElsewhere(call);
+  const signalled = signalledFindings(direction).filter(
+    ({ code }) => code !== 'address-not-here' || !isElsewhere(call),
+  );
   const decided = signalled.some(({ weight }) => weight === 'cause');
-  const heard = unanswered ? [] : heardFindings(direction);
+  const heard = quiet ? [] : heardFindings(direction);
   // On hold or blocked nothing is expected: silence explains nothing more.
   const findings = decided
     ? [...signalled, ...heard.filter(({ code }) => !silences.has(code))]
@@ -253,6 +259,8 @@ function summaryOf(
 ): string {
   const decisive = findings.find(({ weight }) => weight === 'cause');
   if (decisive !== undefined) return decisive.text;
+  const foreign = findings.find(({ code }) => code === 'foreign-call');
+  if (foreign !== undefined && isElsewhere(call)) return foreign.text;
   if (directions.length === 0) return 'The call has no media that goes from one side to another.';
   const flowing = directions.filter(({ flows }) => flows);
   if (flowing.length === directions.length) return 'Media flows in all directions.';

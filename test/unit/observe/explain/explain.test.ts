@@ -71,6 +71,28 @@ describe('an explanation', () => {
     expect(second).to.not.include('quality');
   });
 
+  it('does not look for what is at another node, whose call is kept ready here', () => {
+    const call = new ModelCall();
+    call.offer(body(6000));
+    call.answer(body(7000));
+    const { state } = call;
+    if (state === null) throw new Error('no call');
+    const away = { address: '192.0.2.1', port: 30_000, family: 'IP4' } as const;
+    const port = { endpoint: away, advertised: away.address, isHere: false };
+    const told = (ownership: 'own' | 'foreign'): Explanation =>
+      explain({
+        state: { ...state, ownership, redisHostedDb: 3 },
+        ports: new Map(state.sockets.map(({ id }) => [id, port])),
+        ...{ statistics: { streams: [], ssrcs: [] }, traces: [], nowMicros },
+        ...{ timeoutSeconds: 60, ended: null },
+      });
+    expect(told('foreign').summary).to.equal(
+      "The call is another node's (Redis database 3); here it is kept ready.",
+    );
+    expect(findingsOf(told('foreign'))).to.deep.equal([]);
+    expect(findingsOf(told('own')).join()).to.include('is not on this machine');
+  });
+
   it('says what other drops mean', () => {
     const texts = findingsOf(explained({ loop: 3, repeated: 2, 'unknown-stream': 1 }));
     expect(texts).to.deep.equal([
