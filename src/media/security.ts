@@ -102,14 +102,14 @@ const hasKeysAlone = (media: Media, { receiverProtocol, receiverHasRefused }: Be
 /** Whether the receiver of an offer is to have the choice of DTLS, whatever else there is. */
 function isDtlsWanted(pair: MediaPair, request: SignallingRequest, before: Before): boolean {
   const { sender, receiver } = pair;
+  const mayTake = !(hasDeclinedDtls(receiver) || hasKeysAlone(receiver, before));
   if (isSecureProtocol(receiver.protocol)) {
     const isAsked = request.flags.has('reset') || isDtlsProtocol(receiver.protocol);
-    return isAsked || !(hasDeclinedDtls(receiver) || hasKeysAlone(receiver, before));
+    return isAsked || mayTake;
   }
   // Plain RTP with the choice of SRTP (RFC 8643): as it came, or as is asked for.
   const isPassedOn = request.transportProtocol === null && receiver.protocol === sender.protocol;
-  const isOffered =
-    request.opportunistic.offers && (request.flags.has('reset') || !hasDeclinedDtls(receiver));
+  const isOffered = request.opportunistic.offers && (request.flags.has('reset') || mayTake);
   const offersKeys = hasCrypto(pair) && !hasKeysOfItsOwn(sender, receiver);
   return isOffered || (isPassedOn && (speaksDtls(sender) || offersKeys));
 }

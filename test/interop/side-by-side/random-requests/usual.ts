@@ -35,6 +35,14 @@ const others: readonly GeneralDifference[] = [
     pattern: /^from-tags: rtpengine \[(\w+), \1\], rtprelayd \[\1\]$/,
   },
   {
+    reason: 'The receiver would take us for a lite agent (conformance.md).',
+    pattern: /^only rtpengine: sdp\.session "a=ice-lite"$/,
+  },
+  {
+    reason: 'An rtpmap without a name is no attribute of RFC 8866.',
+    pattern: /^only rtpengine: sdp\.media\[\d+\] "a=rtpmap:\d+ \/0"$/,
+  },
+  {
     reason: 'Shown by 26.3.',
     pattern: /^only rtprelayd: tags\.[^.]+\.metadata = /,
   },
@@ -45,10 +53,19 @@ const others: readonly GeneralDifference[] = [
   },
 ];
 
+/** With the number and name of the step. */
+const ofSteps: readonly GeneralDifference[] = [
+  {
+    reason: 'What a part that is subscribed to is sent in (conformance.md).',
+    pattern: /^\d+ subscribe request: only rtprelayd: sdp\.media\[\d+\] "a=ptime:\d+"$/,
+  },
+  ...generalOf125,
+];
+
 export function isUsual(difference: string): boolean {
   const bare = difference.replace(/^\d+ [^:]*: /, '');
   return (
     [...generalDifferences, ...others].some(({ pattern }) => pattern.test(bare)) ||
-    generalOf125.some(({ pattern }) => pattern.test(difference))
+    ofSteps.some(({ pattern }) => pattern.test(difference))
   );
 }
