@@ -430,7 +430,7 @@ export class Daemon {
           limits: this.#parts.liveConfig.limits,
           load: this.#parts.load,
         },
-        cli: async (line) => (await this.#parts.operatorPorts?.run(line)) ?? '',
+        cli: async (line) => (await this.#parts.operatorPorts?.run(line))?.toString('latin1') ?? '',
         draining: () => this.#parts.drain.active,
         waitsFor: (request, bytes) => {
           const { isComing } = this.#parts;

@@ -1,5 +1,6 @@
 /** The NG listeners of a daemon: what comes in there is answered, bounded in time, memory and log. */
 import type { Endpoint } from '../media/call-state.js';
+import { SlicedWork } from '../media/slices.js';
 import { NativeDatagramSocket } from '../native/datagram-socket.js';
 import { NgEndpoint, type NgEndpointOptions } from '../ng-protocol/endpoint.js';
 import type { ReplyCache } from '../ng-protocol/reply-cache.js';
@@ -38,6 +39,7 @@ export class NgPort {
   readonly #transport: UdpTransport;
   /** For the other transports: all share one. */
   readonly endpoint: NgEndpoint;
+  readonly #expiry: SlicedWork;
   #messages = 0;
 
   /** @throws UdpBindError */
@@ -50,6 +52,9 @@ export class NgPort {
     const { controlTos, pathMtu } = config.control;
     this.#tos = controlTos;
     this.#malformed = new MalformedLog(log);
+    this.#expiry = new SlicedWork((error) => {
+      log.error('control', `Timer: ${error instanceof Error ? error.message : String(error)}`);
+    });
     this.endpoint = new NgEndpoint({
       handler: (...message) => handleNg(parts, ...message),
       observer: ngObserver(log, parts.counters, this.#malformed, config.media.logSrtpKeys),
@@ -101,7 +106,10 @@ export class NgPort {
   }
 
   everySecond(): void {
-    this.#replies.expire();
+    this.#expiry.begin(
+      () => this.#replies.expiring(),
+      () => undefined,
+    );
     const refused = this.#transport.takeRefused();
     for (const { malformed, overflow } of refused)
       this.#parts.counters.refused(malformed + overflow);

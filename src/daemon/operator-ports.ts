@@ -51,8 +51,8 @@ export class OperatorPorts {
     }
   }
 
-  /** Runs a line of the operator's. */
-  async run(line: string): Promise<string> {
+  /** Runs a line of the operator's: the bytes of its text. */
+  async run(line: string): Promise<Buffer> {
     const { runLine } = await import('./cli/run-line.js');
     return runLine(await this.#cliTarget(), line, this.#report);
   }

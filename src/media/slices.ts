@@ -37,6 +37,16 @@ export async function inSlices<Item>(
   while (!slice(iterator, step, nowMs)) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** `Buffer.concat` in slices. */
+export async function joinInSlices(parts: readonly Buffer[], length: number): Promise<Buffer> {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return first;
+  const all = Buffer.allocUnsafe(length);
+  let at = 0;
+  await inSlices(parts, (part) => (at += part.copy(all, at)));
+  return all;
+}
+
 /** Work that is begun again and again, but not while it goes on. */
 export class SlicedWork {
   #goesOn = false;

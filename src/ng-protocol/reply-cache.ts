@@ -129,13 +129,13 @@ export class ReplyCache {
   /** The reply given to this request, or null. */
   lookup(message: NgMessage): Buffer | null {
     const hash = this.#hashOf(message.cookie);
-    if (!this.#latest.has(hash)) return null;
-    // What is due may be this very reply.
-    this.expire();
     let place = this.#latest.get(hash) ?? none;
+    if (place === none) return null;
+    const due = this.#due;
     while (place !== none) {
       const chunk = this.#chunkOf(place);
-      if (this.#isOf(chunk, place, message))
+      // What is over age may be here still.
+      if (chunk.lastMs >= due && this.#isOf(chunk, place, message))
         return chunk.bytes.subarray(
           this.#number(place, field.replyAt),
           this.#number(place, field.end),
@@ -258,23 +258,29 @@ export class ReplyCache {
     return waiters;
   }
 
-  /** Lets go of what is over age; to be called now and then, when nothing else is. */
-  expire(): void {
-    this.#expire(this.#nowMs());
+  /** Replies that were given before are over age. */
+  get #due(): number {
+    return this.#nowMs() - this.#generationMs;
   }
 
-  #expire(nowMs: number): void {
-    const due = nowMs - this.#generationMs;
-    for (;;) {
-      const oldest = this.#chunks[0];
-      if (oldest === undefined || oldest.lastMs >= due) return;
+  /** Lets go of what is over age, of a chunk in each step; to be done now and then, when nothing else is. */
+  *expiring(): Generator<void> {
+    const due = this.#due;
+    while (this.#hasOlder(due)) {
       this.#dropOldest();
+      yield;
     }
+  }
+
+  #hasOlder(due: number): boolean {
+    const [oldest] = this.#chunks;
+    return oldest !== undefined && oldest.lastMs < due;
   }
 
   /** The chunk that takes a reply of `length` bytes; a longer one than any gets its own. */
   #chunkFor(length: number, nowMs: number): Chunk {
-    this.#expire(nowMs);
+    // No command pays for thousands of others.
+    if (this.#hasOlder(nowMs - this.#generationMs)) this.#dropOldest();
     const newest = this.#chunks[this.#chunks.length - 1];
     const needed = length + bytesPerEntry;
     if (

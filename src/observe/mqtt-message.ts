@@ -58,13 +58,8 @@ function jsonOf(value: NgValue): Json {
 
 const timestamp = (micros: number): number => micros / 1e6;
 
-/** All statistics; with `calls` (`callMembers` of each), those too. */
-export function globalMessage(
-  counters: Counters,
-  gauges: Gauges,
-  context: PublishContext,
-  calls: readonly Json[] | null,
-): Json {
+/** All statistics; with the calls, a last member `calls` has `callMembers` of each. */
+export function globalMessage(counters: Counters, gauges: Gauges, context: PublishContext): Json {
   const texts = statisticsDictionary(counters, gauges);
   const sections = statisticsSections(counters, gauges);
   // Two sections are as in the reply to `statistics`, in which fractions are texts.
@@ -82,7 +77,6 @@ export function globalMessage(
       .next(sections.interfaces, context.nowMicros)
       .map((entry) => jsonOf(entry)),
     transcoders: [],
-    ...(calls === null ? {} : { calls }),
   };
 }
 

@@ -12,8 +12,11 @@ import { statusText } from '../node-status.js';
 import { replayText } from './replay.js';
 import type { CliCall, CliTarget } from './target.js';
 
+/** A text, a long one in parts, each of whole lines unless it has none. */
+export type CliText = string | readonly string[];
+
 /** What a command answers. */
-export type CliReply = string | Promise<string>;
+export type CliReply = CliText | Promise<CliText>;
 
 /** Runs a command with the words behind its name. */
 type Command = (target: CliTarget, words: readonly string[]) => CliReply;

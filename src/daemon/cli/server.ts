@@ -93,7 +93,7 @@ export class CliServer {
       this.#clients.set(socket, true);
       const line = (received.split(/\r?\n/, 1)[0] ?? '').slice(0, maxLineBytes);
       void runLine(this.options.target, line, this.options).then((text) => {
-        socket.end(text, 'latin1');
+        socket.end(text);
       });
     };
     socket.setEncoding('latin1');

@@ -89,14 +89,14 @@ export function tagText(call: CliCall, tag: string): string {
 export async function sessionsText(
   target: CliTarget,
   which: 'all' | 'own' | 'foreign',
-): Promise<string> {
+): Promise<string | readonly string[]> {
   const lines: string[] = [];
   await inSlices(target.sessions(), (session) => {
     if (which === 'all' || session.foreign === (which === 'foreign')) {
       lines.push(sessionLine(session));
     }
   });
-  if (lines.length > 0) return lines.join('');
+  if (lines.length > 0) return lines;
   return `No ${which === 'all' ? '' : `${which} `}sessions on this media relay.\n`;
 }
 

@@ -1,4 +1,5 @@
 /** Ours: `streams`, all streams with their counters, as JSON; `rtprelayctl top` makes rates of it. */
+import { inSlices } from '../../media/slices.js';
 import { printableJson } from '../../observe/printable.js';
 
 /** RTP (or RTCP) between the relay and one side of a call. */
@@ -45,20 +46,15 @@ interface StreamSource {
   streams(): { readonly atMicros: number; readonly calls: Iterable<CallStreams> };
 }
 
-/** So many calls are read before others have a turn. */
-const sliceOfCalls = 50;
-
-/** The whole answer. Others are served between slices of it. */
-export async function streamsText(target: StreamSource): Promise<string> {
-  const parts: string[] = [];
+/** The whole answer, in parts. Others are served between slices of it. */
+export async function streamsText(target: StreamSource): Promise<readonly string[]> {
   const { atMicros, calls } = target.streams();
-  let read = 0;
-  for (const call of calls) {
-    parts.push(JSON.stringify(call));
-    read += 1;
-    if (read % sliceOfCalls === 0) await new Promise((resolve) => setImmediate(resolve));
-  }
-  return `${printableJson(`{"atMicros":${atMicros},"calls":[${parts.join(',')}]}`)}\n`;
+  const parts = [`{"atMicros":${atMicros},"calls":[`];
+  await inSlices(calls, (call) => {
+    parts.push(`${parts.length > 1 ? ',' : ''}${printableJson(JSON.stringify(call))}`);
+  });
+  parts.push(']}\n');
+  return parts;
 }
 
 /** What `streamsText` wrote. @throws Error for anything else, e.g. a daemon that does not know the command. */

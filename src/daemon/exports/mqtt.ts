@@ -15,6 +15,7 @@ import {
   type PublishedCall,
 } from '../../observe/mqtt-message.js';
 import { InterfaceIntervals } from '../../observe/interface-intervals.js';
+import { inSlices, joinInSlices } from '../../media/slices.js';
 import { printableJson } from '../../observe/printable.js';
 import type { ReadGauges } from '../../observe/statistics.js';
 import { OutgoingLimit } from './outgoing-limit.js';
@@ -33,10 +34,9 @@ export interface MqttExportOptions {
 
 const connectTimeoutMs = 10_000;
 const reconnectMs = 2_000;
+const comma = Buffer.from(',');
 /** What the broker has not taken yet. */
 const outgoing = { messages: 1_000, bytes: 16 * 1024 * 1024 };
-/** So many calls are read before others have a turn. */
-const sliceOfCalls = 50;
 
 function clientOptions(config: MqttConfig): IClientOptions {
   const { host, port, clientId, username, password, caFile, certFile, keyFile, alpn } = config;
@@ -53,6 +53,24 @@ function clientOptions(config: MqttConfig): IClientOptions {
     ...(certFile === null ? {} : { key: readFileSync(keyFile ?? certFile) }),
     ...(alpn === null ? {} : { ALPNProtocols: [alpn] }),
   };
+}
+
+/** A message as it is sent. */
+const bytesOf = (message: Json): Buffer =>
+  Buffer.from(printableJson(JSON.stringify(message)), 'latin1');
+
+/** An object's bytes with a last member `calls`; put together in slices. */
+async function withCalls(object: Buffer, calls: readonly Buffer[]): Promise<Buffer> {
+  const parts = [object.subarray(0, -1), Buffer.from(',"calls":[')];
+  for (const [at, call] of calls.entries()) {
+    if (at > 0) parts.push(comma);
+    parts.push(call);
+  }
+  parts.push(Buffer.from(']}'));
+  return joinInSlices(
+    parts,
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
 }
 
 /** Thread: control. Owns its connection and timer until `close`. */
@@ -123,31 +141,24 @@ export class MqttExport {
       before: (callId) => known.get(callId) ?? null,
     };
     const next = new Map<string, CountedCall>();
-    const remembered = function* (): Generator<PublishedCall> {
-      for (const call of calls()) {
-        yield call;
-        next.set(call.state.callId, countedCall(call, context));
-      }
-    };
     const { scope } = config;
-    const all: Json[] = [];
-    let read = 0;
+    const all: Buffer[] = [];
     // What is not published is not read.
-    for (const call of scope === 'summary' ? [] : remembered()) {
-      if (scope === 'global') all.push(callMembers(call, context));
-      if (scope === 'call') this.#send(callMessage(call, context));
-      if (scope === 'media') for (const each of mediaMessages(call, context)) this.#send(each);
-      read += 1;
-      if (read % sliceOfCalls === 0) await new Promise((resolve) => setImmediate(resolve));
-    }
+    await inSlices(scope === 'summary' ? [] : calls(), (call) => {
+      if (scope === 'global') all.push(bytesOf(callMembers(call, context)));
+      if (scope === 'call') this.#send(bytesOf(callMessage(call, context)));
+      if (scope === 'media')
+        for (const each of mediaMessages(call, context)) this.#send(bytesOf(each));
+      next.set(call.state.callId, countedCall(call, context));
+    });
     // The statistics of the whole node come in any case (10.5 seen).
-    this.#send(globalMessage(counters, gauges(), context, scope === 'global' ? all : null));
+    const whole = bytesOf(globalMessage(counters, gauges(), context));
+    this.#send(scope === 'global' ? await withCalls(whole, all) : whole);
     this.#before = next;
   }
 
-  #send(message: unknown): void {
+  #send(payload: Buffer): void {
     const { config } = this.#options;
-    const payload = Buffer.from(printableJson(JSON.stringify(message)), 'latin1');
     const taken = this.#outgoing.take(payload.length);
     if (taken !== null) this.#client.publish(config.topic, payload, { qos: config.qos }, taken);
   }

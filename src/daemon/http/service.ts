@@ -16,8 +16,8 @@ export interface LivePage {
 /** What the server serves. */
 export interface HttpService {
   readonly ng: Pick<NgEndpoint, 'handleMessage' | 'handleBody'>;
-  /** Runs one line of the operator's command line. */
-  readonly cli: (line: string) => Promise<string>;
+  /** Runs one line of the operator's command line: the bytes of its text. */
+  readonly cli: (line: string) => Promise<Buffer>;
   /** Prometheus text. */
   readonly metrics: () => Promise<string>;
   /** null: new calls are welcome; otherwise why not. */

@@ -36,9 +36,7 @@ export class WebSockets {
       [
         'cli.rtpengine.com',
         (message, _source, reply) =>
-          void service
-            .cli(message.toString('latin1').trimEnd())
-            .then((text) => reply(Buffer.from(text, 'latin1'))),
+          void service.cli(message.toString('latin1').trimEnd()).then(reply),
       ],
       [
         'ng.rtpengine.com',

@@ -1,5 +1,6 @@
 /** A daemon made of plain values. */
 import { logSubsystems, type LogSubsystem } from '../../../src/config/subsystems.js';
+import { runCommand } from '../../../src/daemon/cli/commands.js';
 import type { CaptureAnswer } from '../../../src/daemon/cli/capture-file.js';
 import type { RecentLine } from '../../../src/observe/recent-lines.js';
 import type { NodeStatus } from '../../../src/daemon/node-status.js';
@@ -288,4 +289,10 @@ export class FakeTarget implements CliTarget {
   revertParameters(): void {
     Object.assign(this.settings, startSettings);
   }
+}
+
+/** The whole text that a command answers. */
+export async function answerTo(target: CliTarget, line: string): Promise<string> {
+  const text = await runCommand(target, line);
+  return typeof text === 'string' ? text : text.join('');
 }

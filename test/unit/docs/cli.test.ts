@@ -1,8 +1,7 @@
 /** docs/cli.md has the commands of the command line, all of them and no others. */
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { runCommand } from '../../../src/daemon/cli/commands.js';
-import { FakeTarget, observedCall } from '../../support/unit/cli.js';
+import { answerTo, FakeTarget, observedCall } from '../../support/unit/cli.js';
 
 const text = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
 /** The first columns of the tables; words in capitals are what the operator fills in. */
@@ -10,22 +9,22 @@ const documented = [...text.matchAll(/^\|([^|\n]*`[^|\n]*)\|/gm)].flatMap(([, ce
   [...cell.matchAll(/`([^`]+)`/g)].map(([, command = '']) => command),
 );
 const filledIn: Readonly<Record<string, string>> = { CALLID: 'mosx', TAG: 'a' };
-const answerTo = async (line: string): Promise<string> => {
+const answer = (line: string): Promise<string> => {
   const target = new FakeTarget();
   target.calls = [observedCall];
-  return Promise.resolve(runCommand(target, line));
+  return answerTo(target, line);
 };
 
 describe('docs/cli.md', () => {
   for (const command of documented) {
     it(`names a command: ${command}`, async () => {
       const line = command.replace(/\b[A-Z]+\b/g, (word) => filledIn[word] ?? '1');
-      expect(await answerTo(line)).not.to.match(/Unknown|More parameters|ot found|No such/);
+      expect(await answer(line)).not.to.match(/Unknown|More parameters|ot found|No such/);
     });
   }
 
   it('leaves out none', async () => {
-    const names = (await answerTo('help')).split('\n\t').slice(1);
+    const names = (await answer('help')).split('\n\t').slice(1);
     const known = new Set(documented.map((command) => command.split(' ')[0]));
     const helping = ['get', 'help', 'usage'];
     for (const name of names.map((each) => each.trim()).filter((each) => !helping.includes(each)))

@@ -8,6 +8,10 @@ const request = (cookie: string, body = 'd7:command4:pinge'): NgMessage => ({
   body: Buffer.from(body),
 });
 
+function expire(cache: ReplyCache): void {
+  for (const _step of cache.expiring());
+}
+
 describe('reply cache', () => {
   let nowMs: number;
   let cache: ReplyCache;
@@ -35,15 +39,34 @@ describe('reply cache', () => {
     nowMs += 1;
     expect(cache.lookup(request('a'))).to.equal(null);
     expect(cache.lookup(request('b'))?.toString()).to.equal('y');
+    expire(cache);
     expect(cache.size).to.equal(1);
   });
 
   it('forgets all after a quiet minute, asked or not', () => {
     cache.store(request('a'), reply('x'));
     nowMs += 60_000;
-    cache.expire();
+    expire(cache);
     expect(cache.size).to.equal(0);
     expect(cache.lookup(request('a'))).to.equal(null);
+  });
+
+  it('lets go of thousands of them a chunk at a time, whoever comes then', () => {
+    const many = new ReplyCache({ nowMs: () => nowMs, chunkBytes: 20_000 });
+    for (let i = 0; i < 5000; i += 1) many.store(request(`${i}`), reply('x'));
+    const perChunk = 20_000 / 200;
+    nowMs += 60_001;
+    expect(many.lookup(request('17'))).to.equal(null);
+    expect(many.size, 'asked for one').to.be.at.least(5000 - perChunk);
+    many.store(request('new'), reply('y'));
+    expect(many.size, 'given one').to.be.at.least(5000 - perChunk);
+    let before = many.size;
+    for (const _step of many.expiring()) {
+      expect(before - many.size).to.be.at.most(perChunk);
+      before = many.size;
+    }
+    expect(many.size).to.equal(1);
+    expect(many.lookup(request('new'))?.toString()).to.equal('y');
   });
 
   it('lets duplicates wait for the first, in their order, once', () => {
@@ -124,6 +147,7 @@ describe('reply cache', () => {
     nowMs += 1;
     expect(cache.lookup(mine)).to.equal(null);
     expect(cache.lookup(yours)?.toString()).to.equal('y');
+    expire(cache);
     expect(cache.size).to.equal(1);
   });
 
@@ -145,7 +169,7 @@ describe('reply cache', () => {
     expect(small.lookup(request('1', 'd1:ai983ee'))).to.equal(null);
     expect(small.lookup(request('1', 'd1:ai1ee'))).to.equal(null);
     nowMs += 60_001;
-    small.expire();
+    expire(small);
     expect(small.size).to.equal(0);
     expect(small.lookup(request('1', 'd1:ai999ee'))).to.equal(null);
   });

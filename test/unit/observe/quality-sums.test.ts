@@ -4,16 +4,9 @@ import type { AddressCounters, StreamStatistics } from '../../../src/media/relay
 import { goOnFrom, processRecord } from '../../../src/daemon/pair/process-record.js';
 import { Counters } from '../../../src/observe/counters.js';
 import { metricsText } from '../../../src/observe/metrics.js';
-import { statisticsDictionary, type Gauges } from '../../../src/observe/statistics.js';
+import { statisticsDictionary } from '../../../src/observe/statistics.js';
+import { noGauges as gauges } from '../../support/unit/gauges.js';
 import { body, ModelCall } from '../../support/unit/media.js';
-
-const gauges: Gauges = {
-  ...{ nowMicros: 0, ownSessions: 0, foreignSessions: 0, userspaceStreams: 0, kernelStreams: 0 },
-  ...{ packetRate: 0, byteRate: 0, errorRate: 0 },
-  ...{ relayedPackets: 0, relayedBytes: 0, relayedErrors: 0 },
-  kernel: { packetRate: 0, byteRate: 0, packets: 0, bytes: 0 },
-  interfaces: [],
-};
 
 /** Two reports, of which one has a MOS. */
 const figures: AddressCounters = {

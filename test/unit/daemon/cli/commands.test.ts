@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { runCommand } from '../../../../src/daemon/cli/commands.js';
 import { parameterLines } from '../../../../src/daemon/cli/parameters.js';
 import { configOf, minimal } from '../../../support/unit/config.js';
-import { FakeTarget, observedCall } from '../../../support/unit/cli.js';
+import { answerTo, FakeTarget, observedCall } from '../../../support/unit/cli.js';
 
 describe('operator command', () => {
   let target: FakeTarget;
@@ -95,7 +95,7 @@ describe('operator command', () => {
   ];
   for (const [line, text] of observed) {
     it(`answers '${line}' as rtpengine does`, async () => {
-      expect(await runCommand(target, line)).to.equal(text);
+      expect(await answerTo(target, line)).to.equal(text);
     });
   }
 
@@ -106,12 +106,12 @@ describe('operator command', () => {
         'Current transcoded media: 0\nCurrent sessions ipv4 only media: 1\n' +
         'Current sessions ipv6 only media: 0\nCurrent sessions ip mixed  media: 0\n',
     );
-    expect(await runCommand(target, 'list sessions own')).to.equal(
+    expect(await answerTo(target, 'list sessions own')).to.equal(
       'callid:                                                         mosx | deletionmark:  no | ' +
         'created:  1795401470 | proxy:127.0.0.1:44293 | redis_keyspace:0 | foreign:no\n',
     );
-    expect((await runCommand(target, 'list sessions all')).split('\n')).to.have.length(3);
-    expect(await runCommand(target, 'list sessions foreign')).to.include('foreign:yes');
+    expect((await answerTo(target, 'list sessions all')).split('\n')).to.have.length(3);
+    expect(await answerTo(target, 'list sessions foreign')).to.include('foreign:yes');
   });
 
   it('shows a call in full', () => {
@@ -197,7 +197,7 @@ describe('operator command', () => {
         participants: participant === undefined ? [] : [{ ...participant, ...nasty }],
       },
     ];
-    const list = await runCommand(target, 'list sessions all');
+    const list = await answerTo(target, 'list sessions all');
     const shown = 'a\\x1b[2J\\nINFO: forged\\x9b31m b';
     expect(list).to.include(shown);
     for (const text of [list, run(`list sessions ${shown}`)]) {
