@@ -13,7 +13,7 @@ export interface MemoryOptions {
 
 const steps = 5;
 /** A burst of commands leaves garbage, which goes when they have ceased for some seconds. */
-const quietMs = 13_000;
+const quietMs = 15_000;
 
 /** Resident memory is noisy while garbage is young: the slope over some thousand calls, behind a first load, is not. */
 async function standing(study: Study, subject: MeasuredName, calls: number): Promise<void> {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <string>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -198,6 +199,28 @@ Napi::Value bound_free_memory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// beginCollection(): V8 begins to collect its whole heap as it does when the system is short of
+/// memory: marking beside the program and in small steps, and compacting, with a pause of some
+/// milliseconds in the end. Neither JavaScript nor N-API can ask for it; looked up by its name,
+/// which all versions of V8 have, so that the addon goes with each of them. false: this one has
+/// not.
+Napi::Value begin_collection(const Napi::CallbackInfo& info) {
+  enum class Pressure : int { kNone, kModerate };
+  using CurrentIsolate = void* (*)();
+  using Notify = void (*)(void* isolate, Pressure pressure);
+  const auto current =
+      reinterpret_cast<CurrentIsolate>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate10GetCurrentEv"));
+  const auto notify = reinterpret_cast<Notify>(
+      dlsym(RTLD_DEFAULT, "_ZN2v87Isolate26MemoryPressureNotificationENS_19MemoryPressureLevelE"));
+  if (current == nullptr || notify == nullptr)
+    return Napi::Boolean::New(info.Env(), false);
+  void* isolate = current();
+  notify(isolate, Pressure::kModerate);
+  // What counts is that it rises: the next time it does again.
+  notify(isolate, Pressure::kNone);
+  return Napi::Boolean::New(info.Env(), true);
+}
+
 /// releaseProgram(): pages of the files with Node's code that nothing has changed; how many bytes
 /// of addresses. This addon's, which packets need, stay.
 Napi::Value release_program(const Napi::CallbackInfo& info) {
@@ -218,6 +241,7 @@ Napi::Object process_functions(Napi::Env env) {
   object.Set("keepAlive", Napi::Function::New(env, keep_alive));
   object.Set("releaseMemory", Napi::Function::New(env, release_memory));
   object.Set("boundFreeMemory", Napi::Function::New(env, bound_free_memory));
+  object.Set("beginCollection", Napi::Function::New(env, begin_collection));
   object.Set("releaseProgram", Napi::Function::New(env, release_program));
   return object;
 }

@@ -69,6 +69,7 @@ export class DaemonParts {
   readonly digits: DigitTeller;
   readonly memory = new MemoryTrim({
     grow: growYoungGeneration,
+    beginCollection: () => nativeProcess().beginCollection(),
     collect: collectorOfV8(),
     release: () => nativeProcess().releaseMemory(),
     releaseProgram: () => void nativeProcess().releaseProgram(),

@@ -25,6 +25,8 @@ export interface AddonProcess extends OutputFunctions {
   releaseMemory(): void;
   /** From now on less that is free stays in the C library's heap. */
   boundFreeMemory(): void;
+  /** V8 begins to collect its whole heap, in steps, with a pause of some milliseconds in the end; false: it cannot. */
+  beginCollection(): boolean;
   /**
    * Pages of Node's file and of its libraries' that the process has looked at are no longer counted as its own; each comes back from the
    * kernel's cache when it is next used. Bytes of addresses; 0: that is not permitted.

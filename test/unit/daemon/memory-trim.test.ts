@@ -1,10 +1,18 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
 import { collectorOfV8, MemoryTrim, youngBytes } from '../../../src/daemon/memory-trim.js';
+import { nativeProcess } from '../../../src/native/process.js';
+import { costsOfTurns } from '../../support/unit/turns.js';
+import { until } from '../../support/wait.js';
+
+type GcEntry = PerformanceEntry & { readonly detail: { readonly kind: number } };
 
 describe('memory after a burst', () => {
   let done: string[];
   let heap: number;
+  let begins: boolean;
   let commands: number;
   let grown: number;
   let answered: number;
@@ -17,10 +25,12 @@ describe('memory after a burst', () => {
     done = [];
     grown = 0;
     heap = 20e6;
+    begins = false;
     commands = 0;
     answered = 0;
     trim = new MemoryTrim({
       grow: () => (grown += 1),
+      beginCollection: () => begins && done.push('begin') > 0,
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       releaseProgram: () => done.push('program'),
@@ -33,6 +43,8 @@ describe('memory after a burst', () => {
     expect(done).to.deep.equal([]);
     seconds(4);
     expect(done).to.deep.equal([]);
+    seconds(1);
+    expect(done).to.deep.equal(['collect']);
     seconds(1);
     expect(done).to.deep.equal(['collect', 'release']);
     seconds(20);
@@ -53,7 +65,7 @@ describe('memory after a burst', () => {
   it('is given back after a takeover, from which on something else is counted', () => {
     seconds(10, 500);
     commands = 0;
-    seconds(5);
+    seconds(6);
     expect(done).to.deep.equal(['collect', 'release']);
   });
 
@@ -62,19 +74,25 @@ describe('memory after a burst', () => {
     expect(done).to.deep.equal([]);
     trim.started();
     seconds(4);
-    expect(done).to.deep.equal([]);
-    seconds(1);
-    expect(done).to.deep.equal(['collect', 'release']);
+    expect(done).to.deep.equal(['program']);
+    seconds(2);
+    expect(done).to.deep.equal(['program', 'collect', 'release']);
     // Longer than V8 looks back to tell what is allocated.
-    seconds(6);
-    expect(done).to.have.length(2);
-    seconds(1);
-    expect(done.slice(2)).to.deep.equal(['collect', 'release', 'program']);
+    seconds(5);
+    expect(done).to.have.length(3);
+    seconds(2);
+    expect(done.slice(3)).to.deep.equal(['collect', 'release', 'program']);
     seconds(100);
-    expect(done).to.have.length(7);
+    expect(done).to.have.length(8);
     seconds(10, 500);
     seconds(100);
-    expect(done.filter((each) => each === 'program')).to.have.length(1);
+    expect(done.filter((each) => each === 'program')).to.have.length(2);
+  });
+
+  it('has no pages of the program that nothing has needed since the start, whatever comes then', () => {
+    trim.started();
+    seconds(10, 500);
+    expect(done).to.deep.equal(['program']);
   });
 
   it('is left alone while commands come, and after a few of them', () => {
@@ -83,6 +101,7 @@ describe('memory after a burst', () => {
     expect(done).to.deep.equal([]);
     trim = new MemoryTrim({
       grow: () => (grown += 1),
+      beginCollection: () => begins && done.push('begin') > 0,
       collect: () => done.push('collect'),
       release: () => done.push('release'),
       releaseProgram: () => done.push('program'),
@@ -127,8 +146,41 @@ describe('memory after a burst', () => {
   it('is not collected where that would take long', () => {
     heap = 400e6;
     seconds(10, 500);
-    seconds(5);
+    seconds(6);
     expect(done).to.deep.equal(['release']);
+  });
+
+  it('is collected beside commands where V8 can, however much it is', () => {
+    [heap, begins] = [400e6, true];
+    seconds(10, 500);
+    seconds(6);
+    expect(done).to.deep.equal(['begin', 'release']);
+  });
+
+  it('is collected beside commands in turns that are short beside a collection at once', async function () {
+    this.timeout(60_000);
+    const kept = Array.from({ length: 400_000 }, (_, at) => ({ at, of: [at / 3, `${at}`] }));
+    let collections = 0;
+    const observer = new PerformanceObserver((list) => {
+      for (const { detail } of list.getEntries() as GcEntry[])
+        if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) collections += 1;
+    });
+    observer.observe({ entryTypes: ['gc'] });
+    const collect = collectorOfV8();
+    const atOnce = await costsOfTurns(async () => {
+      await turn();
+      collect();
+      await turn();
+    }, 3);
+    await until(() => collections > 0, 'told of them');
+    const inSteps = await costsOfTurns(async () => {
+      const before = collections;
+      expect(nativeProcess().beginCollection()).to.equal(true);
+      while (collections === before) await turn();
+    });
+    observer.disconnect();
+    expect(inSteps.longest).to.be.below(atOnce.longest / 3);
+    expect(kept).to.have.length(400_000);
   });
 
   it("is collected by V8's own collector", () => {
