@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { MqttExport } from '../../../src/daemon/exports/mqtt.js';
-import { Counters } from '../../../src/observe/counters.js';
-import type { PublishedCall } from '../../../src/observe/mqtt-message.js';
-import { storedCall } from '../../support/unit/calls.js';
-import { noGauges } from '../../support/unit/gauges.js';
-import { costsOfTurns } from '../../support/unit/turns.js';
-import { until } from '../../support/wait.js';
+import { MqttExport } from '../../../../src/daemon/exports/mqtt.js';
+import { Counters } from '../../../../src/observe/counters.js';
+import type { PublishedCall } from '../../../../src/observe/mqtt-message.js';
+import { storedCall } from '../../../support/unit/calls.js';
+import { noGauges } from '../../../support/unit/gauges.js';
+import { costsOfTurns } from '../../../support/unit/turns.js';
+import { until } from '../../../support/wait.js';
 
 const connected = Buffer.from([0x20, 0x02, 0x00, 0x00]);
 const calls = 10_000;
