@@ -10,10 +10,10 @@ public:
   // Thread: control.
   void open() {
     open_.store(true, std::memory_order_release);
-    nudge();
+    wake();
   }
   /// Whoever waits looks whether it is to end.
-  void nudge() {
+  void wake() {
     changes_.fetch_add(1, std::memory_order_release);
     changes_.notify_all();
   }

@@ -203,8 +203,8 @@ void Worker::send_reports(Transport& transport) {
 void Worker::tell_learned(const TransportConfig& transport) {
   DemuxState& state = *transport.bundle->state;
   for (const SsrcStream& each : std::span(state.news).first(std::exchange(state.news_size, 0)))
-    if (state.tells.take(now_) && learned_ssrcs_.push({transport.state, each}))
-      raise(*transport.state, kSsrcLearned);
+    if (state.tells.take(now_))
+      tell(LearnedSsrc{transport.state, each});
 }
 
 void Worker::process_bundled(const TransportConfig& transport, const InPacket& packet,

@@ -894,11 +894,8 @@ void Relay::free_returned(bool wait) {
         order = following;
       }
     }
-    drain_samples();
-    drain_progress();
-    drain_digits();
-    drain_learned_ssrcs();
     drain_events();
+    drain_changed();
     drain_handshakes();
     for (const auto& order : done) {
       // What was dropped while they slept they have never had.
@@ -913,56 +910,44 @@ void Relay::free_returned(bool wait) {
   }
 }
 
-void Relay::drain_samples() {
+void Relay::drain_events() {
   for (const auto& worker : workers_) {
-    QualitySample sample;
-    while (worker->take_sample(sample)) {
-      const std::optional<QualityEntry> entry = sample.table->add(
-          sample.item, sample.stream_id, sample.clock_rate, sample.arrived, sample.epoch_seconds);
-      if (entry)
-        of_address(reports_, sample.local).reports.add(*entry);
-    }
+    WorkerEvent event;
+    while (worker->take_event(event))
+      std::visit([this](const auto& each) { take(each); }, event);
   }
 }
 
-void Relay::drain_progress() {
-  for (const auto& worker : workers_) {
-    SrtpProgress progress;
-    while (worker->take_progress(progress)) {
-      TransportEventRecord record = about(*progress.transport, kSrtpIndex);
-      record.purpose = progress.purpose;
-      record.former = progress.former;
-      record.indexes = progress.indexes;
-      events_.push_back(std::move(record));
-    }
-  }
+void Relay::take(const QualitySample& sample) {
+  const std::optional<QualityEntry> entry = sample.table->add(
+      sample.item, sample.stream_id, sample.clock_rate, sample.arrived, sample.epoch_seconds);
+  if (entry)
+    of_address(reports_, sample.local).reports.add(*entry);
 }
 
-void Relay::drain_digits() {
-  for (const auto& worker : workers_) {
-    DigitEnd digit;
-    while (worker->take_digit(digit)) {
-      TransportEventRecord record = about(*digit.transport, kDigitEnded);
-      record.stream_id = digit.stream_id;
-      record.ssrc = digit.ssrc;
-      record.digit = digit.event;
-      record.volume = digit.volume;
-      record.duration = digit.duration;
-      events_.push_back(std::move(record));
-    }
-  }
+void Relay::take(const SrtpProgress& progress) {
+  TransportEventRecord record = about(*progress.transport, kSrtpIndex);
+  record.purpose = progress.purpose;
+  record.former = progress.former;
+  record.indexes = progress.indexes;
+  events_.push_back(std::move(record));
 }
 
-void Relay::drain_learned_ssrcs() {
-  for (const auto& worker : workers_) {
-    LearnedSsrc learned;
-    while (worker->take_learned_ssrc(learned)) {
-      TransportEventRecord record = about(*learned.transport, kSsrcLearned);
-      record.stream_id = learned.what.stream;
-      record.ssrc = learned.what.ssrc;
-      events_.push_back(std::move(record));
-    }
-  }
+void Relay::take(const DigitEnd& digit) {
+  TransportEventRecord record = about(*digit.transport, kDigitEnded);
+  record.stream_id = digit.stream_id;
+  record.ssrc = digit.ssrc;
+  record.digit = digit.event;
+  record.volume = digit.volume;
+  record.duration = digit.duration;
+  events_.push_back(std::move(record));
+}
+
+void Relay::take(const LearnedSsrc& learned) {
+  TransportEventRecord record = about(*learned.transport, kSsrcLearned);
+  record.stream_id = learned.what.stream;
+  record.ssrc = learned.what.ssrc;
+  events_.push_back(std::move(record));
 }
 
 void Relay::drain_handshakes() {
@@ -980,14 +965,13 @@ void Relay::drain_handshakes() {
   }
 }
 
-void Relay::drain_events() {
+void Relay::drain_changed() {
   for (const auto& worker : workers_) {
-    Transport* transport = worker->take_events();
+    Transport* transport = worker->take_changed();
     while (transport != nullptr) {
       // Clearing the bits allows the worker to link the transport anew.
       Transport* following = Mailbox<Transport>::next(transport);
-      const std::uint32_t bits = transport->events.exchange(0, std::memory_order_acq_rel) &
-                                 ~std::uint32_t{kSrtpIndex | kDigitEnded | kSsrcLearned};
+      const std::uint32_t bits = transport->changes.exchange(0, std::memory_order_acq_rel);
       TransportEventRecord record = about(*transport, bits);
       record.latch = transport->published.read();
       record.ice_port = transport->ice_view.port.load(std::memory_order_relaxed);
@@ -1017,7 +1001,7 @@ void Relay::collect(std::vector<TransportEventRecord>& out) {
 }
 
 bool Relay::read(const std::string& call_id, CallReading& out) {
-  drain_samples();
+  drain_events();
   const auto found = calls_.find(call_id);
   if (found == calls_.end())
     return false;
@@ -1036,7 +1020,7 @@ bool Relay::read(const std::string& call_id, CallReading& out) {
 }
 
 bool Relay::read(const std::string& call_id, CallCounters& out) {
-  drain_samples();
+  drain_events();
   const auto found = calls_.find(call_id);
   if (found == calls_.end())
     return false;
@@ -1109,7 +1093,7 @@ AddressCounters& Relay::of_address(std::vector<AddressCounters>& list, const Soc
 }
 
 std::vector<AddressCounters> Relay::by_address() {
-  drain_samples();
+  drain_events();
   std::vector<AddressCounters> all = reports_;
   for (const auto& worker : workers_)
     for (const auto& sums : worker->sums())

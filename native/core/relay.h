@@ -334,11 +334,13 @@ private:
   void order_all(bool Exchange::*what);
   std::unique_ptr<PacketIo> make_io(std::size_t worker, int& error);
   void free_returned(bool wait);
-  void drain_samples();
+  /// What workers tell becomes `events_`, or goes into tables.
   void drain_events();
-  void drain_progress();
-  void drain_digits();
-  void drain_learned_ssrcs();
+  void take(const QualitySample& sample);
+  void take(const SrtpProgress& progress);
+  void take(const DigitEnd& digit);
+  void take(const LearnedSsrc& learned);
+  void drain_changed();
   void drain_handshakes();
   static AddressCounters& of_address(std::vector<AddressCounters>& list,
                                      const SocketAddress& local);

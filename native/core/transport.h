@@ -69,19 +69,21 @@ private:
   std::array<std::atomic<std::uint64_t>, 4> words_{};
 };
 
+/// What a record of an event is about. Bits of `Transport::changes`, but for those that say where
+/// else they come from.
 enum TransportEvent : std::uint32_t {
   kFirstPacket = 1,
   kEndpointLearned = 2,
   kSendFailed = 4,
-  /// Something is in the worker's ring of SRTP indexes.
+  /// `SrtpProgress` in the worker's events.
   kSrtpIndex = 8,
   kIceSelected = 16,
   kIceStatus = 32,
   /// In the events of the thread of handshakes.
   kDtlsStatus = 64,
-  /// Something is in the worker's ring of digits.
+  /// `DigitEnd` in the worker's events.
   kDigitEnded = 128,
-  /// Something is in the worker's ring of learned SSRCs.
+  /// `LearnedSsrc` in the worker's events.
   kSsrcLearned = 256,
   /// What was secured before comes in the clear, as it is to.
   kPlainHeard = 512,
@@ -123,8 +125,9 @@ struct Transport : MailboxLink {
   Counter unreachable_count;
   Counter unreachable_heard;
   Counter unreachable_error;
-  /// TransportEvent bits that the control thread has not seen; non-zero while in the event mailbox.
-  std::atomic<std::uint32_t> events{0};
+  /// TransportEvent bits that the control thread has not seen; non-zero while in the worker's
+  /// mailbox of changed transports.
+  std::atomic<std::uint32_t> changes{0};
 
   // Thread: control only.
   /// In the transports of the call's snapshot.

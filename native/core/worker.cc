@@ -101,7 +101,7 @@ void Worker::hurry_to_stop() {
 void Worker::tell_to_stop() {
   stopping_.store(true, std::memory_order_release);
   if (gate_ != nullptr)
-    gate_->nudge();
+    gate_->wake();
   io_->wake();
 }
 
@@ -312,9 +312,9 @@ void Worker::publish(Transport& transport) {
 
 void Worker::raise(Transport& transport, std::uint32_t event) {
   // Only on events, not per packet: a transport is in the mailbox once, however much happens to it.
-  if (transport.events.fetch_or(event, std::memory_order_acq_rel) != 0)
+  if (transport.changes.fetch_or(event, std::memory_order_acq_rel) != 0)
     return;
-  if (events_.push(&transport))
+  if (changed_.push(&transport))
     notifier_.notify(notifier_.context);
 }
 
@@ -617,8 +617,8 @@ void Worker::note_progress(Transport& transport, srtp::Session& session, srtp::P
                            bool former, std::uint32_t ssrc) {
   SrtpProgress progress{&transport, purpose, former, {}};
   // A full ring loses a report; the next one is not far.
-  if (session.indexes_of(ssrc, progress.indexes) && progress_.push(progress))
-    raise(transport, kSrtpIndex);
+  if (session.indexes_of(ssrc, progress.indexes))
+    tell(progress);
 }
 
 bool Worker::treat_payload(const StreamConfig& stream, const InPacket& packet, PacketKind kind) {
@@ -672,14 +672,12 @@ void Worker::note_digit(const StreamConfig& stream, const InPacket& packet) {
     return;
   state.digit_told = true;
   state.last_digit = mark;
-  const DigitEnd digit{.transport = stream.transport->state,
-                       .stream_id = state.id,
-                       .ssrc = read_u32(packet.bytes, 8),
-                       .event = payload[0],
-                       .volume = static_cast<std::uint8_t>(payload[1] & 0x3fU),
-                       .duration = read_u16(payload, 2)};
-  if (digits_.push(digit))
-    raise(*stream.transport->state, kDigitEnded);
+  tell(DigitEnd{.transport = stream.transport->state,
+                .stream_id = state.id,
+                .ssrc = read_u32(packet.bytes, 8),
+                .event = payload[0],
+                .volume = static_cast<std::uint8_t>(payload[1] & 0x3fU),
+                .duration = read_u16(payload, 2)});
 }
 
 bool Worker::silence(const StreamConfig& stream, const InPacket& packet, std::uint8_t octet) {
@@ -1072,12 +1070,14 @@ void Worker::analyse_rtcp(const StreamConfig& stream, const InPacket& packet) {
                                      : about->receptions->find(items.items[i].reporter);
     if (reception != nullptr)
       reception->on_report(items.items[i].ntp_middle, now_);
-    // A full ring loses a sample; the tables are statistics, and the control thread is behind
-    // anyway.
-    (void)samples_.push({stream.call->quality, items.items[i], packet.port->local, stream.state->id,
-                         stream.clock_rate, now_, (epoch_ + now_) / 1'000'000});
+    // Without room for it a sample is lost; the tables are statistics, and the control thread is
+    // behind anyway.
+    (void)events_.push(QualitySample{stream.call->quality, items.items[i], packet.port->local,
+                                     stream.state->id, stream.clock_rate, now_,
+                                     (epoch_ + now_) / 1'000'000});
   }
-  if (samples_.size() > kQualitySamples / 2)
+  // Whoever asks for the tables takes the samples; nobody is woken for a few.
+  if (events_.size() > kRoomFor<QualitySample> / 2)
     notifier_.notify(notifier_.context);
 }
 

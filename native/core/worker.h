@@ -19,6 +19,7 @@
 #include "scheduling.h"
 #include "spsc_ring.h"
 #include "timer_heap.h"
+#include "worker_events.h"
 
 namespace rtprelay {
 
@@ -30,54 +31,6 @@ struct Notifier {
   void (*notify)(void* context) = nullptr;
   void* context = nullptr;
 };
-
-/// An RTCP item on its way to the call's quality table.
-struct QualitySample {
-  QualityTable* table = nullptr;
-  RtcpItem item;
-  /// Where it came to.
-  SocketAddress local;
-  std::uint32_t stream_id = 0;
-  std::uint32_t clock_rate = 0;
-  Micros arrived = 0;
-  std::int64_t epoch_seconds = 0;
-};
-
-constexpr std::size_t kQualitySamples = 1024;
-
-/// How far a source of an SRTP session has come.
-struct SrtpProgress {
-  Transport* transport = nullptr;
-  srtp::Purpose purpose = srtp::Purpose::kProtect;
-  /// The session is `TransportConfig::former`, or `former_sender`.
-  bool former = false;
-  srtp::SourceIndexes indexes;
-};
-
-constexpr std::size_t kSrtpProgress = 1024;
-
-/// Whose an SSRC is, on a transport of several streams.
-struct LearnedSsrc {
-  Transport* transport = nullptr;
-  SsrcStream what;
-};
-
-constexpr std::size_t kLearnedSsrcRing = 256;
-
-/// A digit that has ended (RFC 4733 §2.3).
-struct DigitEnd {
-  Transport* transport = nullptr;
-  std::uint32_t stream_id = 0;
-  std::uint32_t ssrc = 0;
-  std::uint8_t event = 0;
-  /// dBm0 without its sign.
-  std::uint8_t volume = 0;
-  /// In units of the RTP clock.
-  std::uint16_t duration = 0;
-};
-
-/// People and gateways dial some ten a second; what is more is lost.
-constexpr std::size_t kDigitEnds = 256;
 
 /// Longest RTCP that is copied, bytes; longer ones are cut.
 constexpr std::size_t kRtcpCopyBytes = 1472;
@@ -137,13 +90,11 @@ public:
   [[nodiscard]] PacketIo& io() { return *io_; }
   /// Orders that are done, oldest first, linked; the caller owns them.
   Exchange* take_returned() { return returned_.take_all(); }
-  /// Transports with events, linked by MailboxLink; read `next` before clearing
-  /// `Transport::events`.
-  Transport* take_events() { return events_.take_all(); }
-  bool take_sample(QualitySample& out) { return samples_.pop(out); }
-  bool take_progress(SrtpProgress& out) { return progress_.pop(out); }
-  bool take_digit(DigitEnd& out) { return digits_.pop(out); }
-  bool take_learned_ssrc(LearnedSsrc& out) { return learned_ssrcs_.pop(out); }
+  /// What has happened, oldest first; false: nothing more.
+  bool take_event(WorkerEvent& out) { return events_.pop(out); }
+  /// Transports that are otherwise than they were told of, linked by MailboxLink; read `next`
+  /// before clearing `Transport::changes`.
+  Transport* take_changed() { return changed_.take_all(); }
   /// From now on RTCP is copied for `take_rtcp`.
   void copy_rtcp();
   bool take_rtcp(RtcpCopy& out) { return rtcp_copies_ != nullptr && rtcp_copies_->pop(out); }
@@ -307,6 +258,11 @@ private:
   void calm_down();
   [[nodiscard]] int timeout_ms() const;
   void raise(Transport& transport, std::uint32_t event);
+  /// Tells of what has happened. A full ring loses it.
+  template <typename Event> void tell(const Event& event) {
+    if (events_.push(event))
+      notifier_.notify(notifier_.context);
+  }
   static void publish(Transport& transport);
   void drop(Stream& stream, DropReason reason);
 
@@ -323,12 +279,9 @@ private:
 
   Mailbox<Exchange> orders_;
   Mailbox<Exchange> returned_;
-  Mailbox<Transport> events_;
+  Mailbox<Transport> changed_;
   Mailbox<Flight> flights_;
-  SpscRing<QualitySample, kQualitySamples> samples_;
-  SpscRing<SrtpProgress, kSrtpProgress> progress_;
-  SpscRing<DigitEnd, kDigitEnds> digits_;
-  SpscRing<LearnedSsrc, kLearnedSsrcRing> learned_ssrcs_;
+  WorkerEvents events_;
   /// Made before `copies_rtcp_` is set.
   std::unique_ptr<SpscRing<RtcpCopy, kRtcpCopies>> rtcp_copies_;
   std::atomic<bool> copies_rtcp_{false};
