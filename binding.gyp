@@ -25,6 +25,7 @@
         "native/addon.cc",
         "native/api/datagram_socket.cc",
         "native/api/dtls_identity.cc",
+        "native/api/early_relay.cc",
         "native/api/exchange.cc",
         "native/api/network_watch.cc",
         "native/api/pair.cc",
@@ -69,6 +70,7 @@
         "native/core/relay.cc",
         "native/core/relay_changes.cc",
         "native/core/relay_packets.cc",
+        "native/core/relay_record.cc",
         "native/core/relay_resume.cc",
         "native/core/replay.cc",
         "native/core/replay_link.cc",
@@ -122,6 +124,7 @@
       "sources": [
         "native/core/address.cc",
         "native/core/port_record.cc",
+        "native/core/relay_record.cc",
         "native/core/socket.cc",
         "native/start/main.cc"
       ]

@@ -18,7 +18,8 @@ namespace {
 using rtprelay::api::AddonState;
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new AddonState);
+  std::unique_ptr<AddonState> begun = rtprelay::api::EarlyRelay::take_state();
+  env.SetInstanceData(begun != nullptr ? begun.release() : new AddonState);
   exports.Set("DatagramSocket", rtprelay::api::DatagramSocket::define(env));
   exports.Set("Relay", rtprelay::api::RelayObject::define(env));
   exports.Set("trySchedulingOfThread", Napi::Function::New(env, rtprelay::api::try_scheduling));

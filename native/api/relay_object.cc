@@ -444,14 +444,30 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
                         info[14].As<Napi::Number>().Int32Value(),
                         info[15].As<Napi::Number>().Int32Value()};
   options.replays = info.Length() > 16 && info[16].IsBoolean() && info[16].As<Napi::Boolean>();
-  relay_ = std::make_unique<Relay>(options, Notifier{notify, async_});
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
-  int error = 0;
-  if (!relay_->start(error)) {
+  options_ = std::move(options);
+  if (const int error = open(info.Env().GetInstanceData<AddonState>()->early); error != 0) {
     shut_down();
     const std::string reason = strerrordesc_np(error);
     fail(info.Env(), ("the media threads cannot be started: " + reason).c_str());
   }
+}
+
+int RelayObject::open(std::unique_ptr<EarlyRelay>& early) {
+  if (early != nullptr)
+    relay_ = early->take(options_, wake_);
+  early.reset();
+  const bool runs = relay_ != nullptr;
+  if (!runs) {
+    wake_ = std::make_unique<Wake>();
+    relay_ = std::make_unique<Relay>(options_, Notifier{Wake::notify, wake_.get()});
+  }
+  wake_->async = async_;
+  // What it has told until now nobody has heard.
+  if (runs)
+    uv_async_send(async_);
+  int error = 0;
+  return runs || relay_->start(error) ? 0 : error;
 }
 
 RelayObject::~RelayObject() { shut_down(); }
@@ -460,6 +476,7 @@ void RelayObject::shut_down() {
   if (async_ == nullptr)
     return;
   relay_.reset();
+  wake_.reset();
   napi_remove_env_cleanup_hook(environment_, on_cleanup, this);
   async_->data = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(async_),
@@ -471,8 +488,6 @@ void RelayObject::shut_down() {
 }
 
 void RelayObject::on_cleanup(void* self) { static_cast<RelayObject*>(self)->shut_down(); }
-
-void RelayObject::notify(void* context) { uv_async_send(static_cast<uv_async_t*>(context)); }
 
 void RelayObject::on_async(uv_async_t* async) {
   auto* self = static_cast<RelayObject*>(async->data);
@@ -709,10 +724,14 @@ Napi::Value RelayObject::resume(const Napi::CallbackInfo& info) {
   if (!is_open(env))
     return env.Undefined();
   if (info.Length() < 1 || !info[0].IsString()) {
-    fail(env, "resume(path: string)");
+    fail(env, "resume(path: string, pins?: string)");
     return env.Undefined();
   }
-  return number(env, std::uint64_t{relay_->resume(info[0].As<Napi::String>().Utf8Value().c_str())});
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const std::uint64_t count = relay_->resume(path.c_str());
+  if (info[1].IsString())
+    note_relay(options_, path, info[1].As<Napi::String>().Utf8Value());
+  return number(env, count);
 }
 
 Napi::Value RelayObject::release_resumed(const Napi::CallbackInfo& info) {

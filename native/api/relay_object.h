@@ -10,6 +10,7 @@
 
 #include "../core/relay.h"
 #include "../core/scheduling.h"
+#include "early_relay.h"
 
 namespace rtprelay::api {
 
@@ -56,13 +57,16 @@ private:
   void deliver_events();
   void deliver_rtcp(Napi::Env env);
   bool is_open(Napi::Env env);
-  static void notify(void* context);
+  /// The early relay, if it is as this one is to be, or a new one. 0, or an errno.
+  int open(std::unique_ptr<EarlyRelay>& early);
   static void on_async(uv_async_t* async);
   static void on_orders_due(uv_timer_t* timer);
   void wake_workers_soon();
   static void on_cleanup(void* self);
 
   napi_env environment_;
+  RelayOptions options_;
+  std::unique_ptr<Wake> wake_;
   std::unique_ptr<Relay> relay_;
   /// Of the thread that has called `pause`, until `paused`.
   std::optional<ThreadScheduling> usual_;

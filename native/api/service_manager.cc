@@ -30,7 +30,10 @@ Napi::Value inherit_early(const Napi::CallbackInfo& info) {
     return refuse(info.Env(), "inheritEarly(first: number, count: number)");
   const int first = info[0].As<Napi::Number>().Int32Value();
   const std::uint32_t count = info[1].As<Napi::Number>().Uint32Value();
-  const std::size_t taken = store_of(info.Env()).inherit_early(first, count);
+  // An early relay has begun with them.
+  const auto& early = info.Env().GetInstanceData<AddonState>()->early;
+  const std::size_t taken =
+      early != nullptr ? early->sockets() : store_of(info.Env()).inherit_early(first, count);
   return Napi::Number::New(info.Env(), static_cast<double>(taken));
 }
 

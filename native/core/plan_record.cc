@@ -33,6 +33,30 @@ off_t offset_of(std::uint32_t place) {
   return static_cast<off_t>(place) * static_cast<off_t>(PlanRecord::kUnit);
 }
 
+/// A file that is read from its beginning to its end.
+class Window {
+public:
+  explicit Window(int fd) : fd_(fd), bytes_(kSize) {}
+  /// As many as there are, until the next call.
+  std::span<const std::uint8_t> at(off_t offset, std::size_t size) {
+    if (offset + static_cast<off_t>(size) > begin_ + static_cast<off_t>(count_)) {
+      const ssize_t count = pread(fd_, bytes_.data(), bytes_.size(), offset);
+      begin_ = offset;
+      count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
+    }
+    const auto from = static_cast<std::size_t>(offset - begin_);
+    return std::span(bytes_).first(count_).subspan(from, std::min(size, count_ - from));
+  }
+
+private:
+  static constexpr std::size_t kSize = 256 * 1024;
+
+  int fd_;
+  std::vector<std::uint8_t> bytes_;
+  off_t begin_ = 0;
+  std::size_t count_ = 0;
+};
+
 } // namespace
 
 bool PlanRecord::open(const char* path) {
@@ -56,20 +80,22 @@ std::uint32_t PlanRecord::units_for(std::size_t plan, std::size_t learned) {
 
 PlanRecord::Header PlanRecord::load(std::uint32_t place, Room& room) const {
   const ssize_t count = pread(file_.get(), room.data(), room.size(), offset_of(place));
+  return count < 0 ? Header{} : header_of(std::span(room).first(static_cast<std::size_t>(count)));
+}
+
+PlanRecord::Header PlanRecord::header_of(std::span<const std::uint8_t> room) {
   Header header;
-  if (count < static_cast<ssize_t>(sizeof(header)))
+  if (room.size() < sizeof(header))
     return {};
   std::memcpy(&header, room.data(), sizeof(header));
-  if (header.form != kForm || header.plan > room.size() || header.units == 0 ||
+  if (header.form != kForm || header.plan > sizeof(Room) || header.units == 0 ||
       header.units > kMostUnits)
     return {};
   const std::size_t body = header.plan + header.learned * sizeof(StoredLatch);
-  if (sizeof(header) + body > static_cast<std::size_t>(count))
+  if (sizeof(header) + body > room.size())
     return {};
-  const auto bytes = std::span<const std::uint8_t>(room).subspan(sizeof(header), body);
-  if (mark_of(bytes, kSeed).first != header.check)
-    return {};
-  return header;
+  return mark_of(room.subspan(sizeof(header), body), kSeed).first == header.check ? header
+                                                                                  : Header{};
 }
 
 bool PlanRecord::store(std::uint32_t place, Header header, Room& room) const {
@@ -90,10 +116,11 @@ void PlanRecord::read(const Reader& reader) {
   const auto end = static_cast<std::uint32_t>(
       std::min<std::size_t>((static_cast<std::size_t>(about.st_size) + kUnit - 1) / kUnit, kUnits));
   units_.assign(end, 0);
-  Room room;
+  Window window(file_.get());
   std::vector<LearnedLatch> learned;
   for (std::uint32_t place = 0; place < end;) {
-    const Header header = load(place, room);
+    const std::span<const std::uint8_t> room = window.at(offset_of(place), sizeof(Room));
+    const Header header = header_of(room);
     if (header.form == 0) {
       free_[0].push_back(place++);
       continue;
@@ -116,8 +143,7 @@ void PlanRecord::read(const Reader& reader) {
                             stored.confirmed != 0,
                             stored.generation}});
     }
-    reader(place, std::span<const std::uint8_t>(room).subspan(sizeof(Header), header.plan),
-           learned);
+    reader(place, room.subspan(sizeof(Header), header.plan), learned);
     place = next;
   }
 }

@@ -60,6 +60,8 @@ private:
   static std::uint32_t units_for(std::size_t plan, std::size_t learned);
   /// What is at a place, whole; empty header: nothing is.
   Header load(std::uint32_t place, Room& room) const;
+  /// The same of what has been read from there.
+  static Header header_of(std::span<const std::uint8_t> room);
   bool store(std::uint32_t place, Header header, Room& room) const;
   std::uint32_t allot(std::uint32_t units);
 

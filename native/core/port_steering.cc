@@ -146,6 +146,13 @@ std::size_t PortSteering::steer(std::span<const SocketAddress> locals, std::uint
   if (stands_by_)
     return locals.size();
   mark_blocks(locals);
+  // An earlier process had them here.
+  if (std::ranges::all_of(locals,
+                          [&](const SocketAddress& local) { return left_slot(local) == slot; })) {
+    for (const SocketAddress& local : locals)
+      left_.erase(local);
+    return locals.size();
+  }
   const std::vector<flow_key> keys = to_keys(locals);
   const std::vector<std::uint32_t> slots(keys.size(), slot);
   bpf_attr attributes{};

@@ -172,7 +172,8 @@ public:
   std::size_t release_left_ports();
   /// Notes from now on what the next process needs to relay plain calls before it knows them, in
   /// this file, and relays what an earlier one has noted there. Each of those calls is taken to be
-  /// as it was until it is reconciled. How many.
+  /// as it was until it is reconciled. How many of these there are; a second call does nothing
+  /// else.
   std::size_t resume(const char* path);
   /// All calls have been reconciled that there are: ends the others of `resume`. How many.
   std::size_t release_resumed();
@@ -261,6 +262,7 @@ private:
   /// What is known of the call holds for the next process.
   void record(const PlanSpec& plan, std::span<const std::uint8_t> bytes, Call& call);
   void record_learned(const std::string& call_id);
+  bool resume_from(const char* path);
   void resume(std::uint32_t place, std::span<const std::uint8_t> bytes,
               std::span<const LearnedLatch> learned);
   /// Of a call that was resumed: what it has taught since then is told now.

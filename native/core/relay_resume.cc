@@ -55,18 +55,22 @@ void Relay::record_learned(const std::string& call_id) {
 }
 
 std::size_t Relay::resume(const char* path) {
-  if (record_ != nullptr || dormant_)
+  if (dormant_ || (record_ == nullptr && !resume_from(path)))
     return 0;
+  return static_cast<std::size_t>(
+      std::ranges::count_if(calls_, [](const auto& entry) { return entry.second.resumed; }));
+}
+
+bool Relay::resume_from(const char* path) {
   record_ = std::make_unique<PlanRecord>();
   if (!record_->open(path)) {
     record_.reset();
-    return 0;
+    return false;
   }
   record_->read([this](std::uint32_t place, std::span<const std::uint8_t> bytes,
                        std::span<const LearnedLatch> learned) { resume(place, bytes, learned); });
   wake_workers_for_orders();
-  return static_cast<std::size_t>(
-      std::ranges::count_if(calls_, [](const auto& entry) { return entry.second.resumed; }));
+  return true;
 }
 
 void Relay::resume(std::uint32_t place, std::span<const std::uint8_t> bytes,

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "../core/port_record.h"
+#include "../core/relay_record.h"
 #include "../core/socket.h"
 
 namespace rtprelay {
@@ -197,6 +199,53 @@ int open_ports(const std::vector<SocketAddress>& ports, const Room& room) {
   return count;
 }
 
+std::string_view path_variable() {
+  const char* folders = getenv("PATH");
+  return folders == nullptr ? "" : folders;
+}
+
+/// The file that execvp(3) would run; empty: there is none.
+std::string program_of(const std::string& word) {
+  std::string_view folders = word.find('/') != std::string::npos ? "" : path_variable();
+  for (;;) {
+    const std::size_t end = std::min(folders.find(':'), folders.size());
+    const std::string folder(folders.substr(0, end));
+    const std::string path = folder.empty() ? word : folder + "/" + word;
+    std::array<char, PATH_MAX> resolved{};
+    if (access(path.c_str(), X_OK) == 0 && realpath(path.c_str(), resolved.data()) != nullptr)
+      return resolved.data();
+    if (end == folders.size())
+      return {};
+    folders.remove_prefix(end + 1);
+  }
+}
+
+/// Has Node begin with a relay as the daemon had it: its addon is loaded with the program, which
+/// has to be that of before, since no other one has what the addon needs.
+void load_relay(const char* program, const std::string& ports) {
+  const std::string path =
+      ports + std::string(RelayRecord::kPlans) + std::string(RelayRecord::kSuffix);
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  RelayRecord record;
+  if (!file.valid())
+    return;
+  // Whatever comes of it, it is tried once: the daemon notes it again when it runs.
+  (void)unlink(path.c_str());
+  if (!is_private(file.get(), S_IFREG) || !read_relay_record(file.get(), record) ||
+      access(record.addon.data(), R_OK) != 0 || program_of(program) != record.program.data())
+    return;
+  // It is closed by whoever reads it.
+  const int copy = fcntl(file.get(), F_DUPFD, kFirstSocket);
+  if (copy < 0)
+    return;
+  const char* before = getenv("LD_PRELOAD");
+  std::string preload = record.addon.data();
+  if (before != nullptr && *before != 0)
+    preload += std::string(":") + before;
+  (void)setenv("LD_PRELOAD", preload.c_str(), 1);
+  (void)setenv("RTPRELAY_EARLY_RELAY", std::to_string(copy).c_str(), 1);
+}
+
 void prepare(char** words) {
   Path path{};
   if (!make_folder(path))
@@ -218,6 +267,7 @@ void prepare(char** words) {
   std::array<char, 32> text{};
   (void)snprintf(text.data(), text.size(), "%d %d", room.first, open_ports(ports, room));
   (void)setenv("RTPRELAY_EARLY_SOCKETS", text.data(), 1);
+  load_relay(words[0], path.data());
 }
 
 } // namespace

@@ -340,7 +340,9 @@ export class Daemon {
     if (early > 0) log.info('core', `${early} ports of the previous process are open again`);
     // Each process of a pair has a better one; without Redis nobody would say which calls there are.
     if (planRecord === null || member !== null || config.redis === null) return;
-    const resumed = relay.resume(planRecord);
+    // In the background it is not the process that begins.
+    const pins = config.foreground ? (this.#parts.steered?.directory ?? '') : null;
+    const resumed = relay.resume(planRecord, pins);
     if (resumed > 0)
       log.info(
         'core',

@@ -45,6 +45,11 @@ export class SteeredPorts {
     this.#standsBy = standsBy;
   }
 
+  /** Where its maps are pinned. */
+  get directory(): string {
+    return this.program.directory;
+  }
+
   /** Ports of calls that are about to be restored: packets for them wait from now on. */
   expect(endpoints: readonly Endpoint[]): void {
     if (!this.#over) this.relay.expectPorts(endpoints);

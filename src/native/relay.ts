@@ -225,7 +225,7 @@ interface AddonRelay extends AddonReplay {
   rebase(callId: string, counters: Float64Array): void;
   pause(): void;
   paused(): void;
-  resume(path: string): number;
+  resume(path: string, pins?: string): number;
   releaseResumed(): number;
   /** Nothing: done. A string: the plan is invalid. A list: these ports could not be opened. */
   reconcile(plan: Buffer, length: number): undefined | string | readonly NativeFailure[];
@@ -618,11 +618,13 @@ export class NativeRelay implements MediaRelay {
 
   /**
    * Notes in this file from now on what the next process needs to go on with plain calls before it knows them, and
-   * goes on with those that an earlier process has noted there. How many.
+   * goes on with those that an earlier process has noted there, unless an early relay has done so. How many.
+   * @param pins the next process may begin so before Node runs (`rtprelay-start`): directory of the maps that ports are
+   * steered by, '' without. null: it does not.
    */
-  resume(path: string): number {
+  resume(path: string, pins: string | null): number {
     this.#assertOpen();
-    return this.#relay.resume(path);
+    return this.#relay.resume(path, pins ?? undefined);
   }
 
   /** Every call that there is has been reconciled: ends those that `resume` went on with in vain. How many. */

@@ -20,6 +20,12 @@ const gated = [
   'echo "early: ${RTPRELAY_EARLY_SOCKETS-none}"; while [ -e "$0" ]; do sleep 0.02; done; exec "$@"',
 ];
 
+const heldBy = (file: string): string => `
+  const { existsSync } = require('node:fs');
+  console.error('preloaded: ' + (process.env.LD_PRELOAD ?? 'nothing'));
+  while (existsSync(${JSON.stringify(file)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+`;
+
 const hasEnded = (pid: number): boolean => {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
@@ -34,17 +40,27 @@ class Started {
   readonly range = freeUdpRange(100);
   readonly ngPort = freeUdpPort();
   readonly gate = this.folder.file('gate');
+  /** As long as it is there, Node runs nothing of ours. */
+  readonly bolt = this.folder.file('bolt');
   readonly ng = new NgClient(this.ngPort);
   process: TestProcess;
   readonly #words: readonly string[];
 
-  /** @param given descriptors that whoever starts it has open. */
+  /**
+   * @param given descriptors that whoever starts it has open.
+   * @param isGated a shell is on the way to Node, which waits at the gate.
+   */
   constructor(
     options: readonly string[],
     private readonly given: readonly number[] = [],
+    isGated = true,
   ) {
+    const bolted = this.folder.file('bolted.cjs');
+    writeFileSync(bolted, heldBy(this.bolt));
     this.#words = [
-      ...[...gated, this.gate, process.execPath, `${root}dist/bin/rtprelayd.js`],
+      ...(isGated ? [...gated, this.gate] : []),
+      ...[process.execPath, '--require', bolted],
+      `${root}dist/bin/rtprelayd.js`,
       ...['--config-file=none', '-f', '-E', '--log-level=6', '--interface=127.0.0.1'],
       ...[`--listen-ng=127.0.0.1:${this.ngPort}`, '--delete-delay=0', '--port-mode=bound'],
       ...[`--port-min=${this.range.min}`, `--port-max=${this.range.max}`, ...options],
@@ -67,18 +83,20 @@ class Started {
     return [pid, ...text.split(' ').flatMap((word) => (word === '' ? [] : [Number(word)]))];
   }
 
-  /** SIGKILL to all of it, and the next one is held before Node. */
-  async killAndStart(): Promise<void> {
+  /** SIGKILL to all of it, and the next one is held before Node, or in it. */
+  async killAndStart(where = this.gate): Promise<void> {
     const all = this.family();
-    writeFileSync(this.gate, '');
+    writeFileSync(where, '');
     for (const pid of all) process.kill(pid, 'SIGKILL');
     await until(() => all.every(hasEnded), 'killed');
     this.start();
+    // By then its ports are open, and other programs do not get the addon.
+    if (where === this.bolt) await this.process.untilLogged('preloaded: nothing');
   }
 
   async stop(): Promise<void> {
     this.ng.close();
-    rmSync(this.gate, { force: true });
+    for (const file of [this.gate, this.bolt]) rmSync(file, { force: true });
     await this.process.stop();
     this.folder.remove();
   }
@@ -199,6 +217,136 @@ describe('calls that are relayed before they are known', function () {
       for (const phone of [a, b]) phone.close();
       await started.stop();
       await redis.stop();
+    }
+  });
+});
+
+/** A call of a daemon alone with Redis, whose first phone has moved. */
+class Settled {
+  private constructor(
+    readonly redis: RedisProcess,
+    readonly started: Started,
+    readonly phones: Awaited<ReturnType<typeof call>>,
+    readonly moved: RtpEndpoint,
+  ) {}
+
+  static async start(...options: readonly string[]): Promise<Settled> {
+    const redis = await startRedis();
+    const words = ['--no-pair', `--redis=127.0.0.1:${redis.port}/0`, ...options];
+    const started = new Started(words, [], false);
+    const phones = await call(started.ng);
+    const settled = new Settled(redis, started, phones, await RtpEndpoint.open());
+    const { moved } = settled;
+    const heard = (): boolean => (moved.send(phones.towardsA), phones.b.received > 0);
+    await until(heard, 'relayed before, from elsewhere');
+    await moved.settled();
+    return settled;
+  }
+
+  /** Ten packets of the phone that has moved; resolves when all of them have come. */
+  async talk(): Promise<void> {
+    const { b, towardsA } = this.phones;
+    const before = b.received;
+    await this.moved.sendRtp({ address: '127.0.0.1', port: towardsA }, 10);
+    await until(() => b.received === before + 10, 'relayed');
+  }
+
+  async packets(): Promise<number> {
+    const query = await this.started.ng.ask({ command: 'query', 'call-id': 'early' });
+    return (query as { totals: { RTP: { packets: number } } }).totals.RTP.packets;
+  }
+
+  async stop(): Promise<void> {
+    for (const phone of [this.phones.a, this.phones.b, this.moved]) phone.close();
+    await this.started.stop();
+    await this.redis.stop();
+  }
+}
+
+describe('calls that are relayed before Node runs', function () {
+  this.timeout(120_000);
+
+  for (const mode of ['bound', 'steered'] as const) {
+    it(`are the daemon’s afterwards, with what was counted (${mode} ports)`, async function () {
+      if (mode === 'steered' && steeringMissing() !== null) this.skip();
+      const settled = await Settled.start(`--port-mode=${mode}`);
+      const { started } = settled;
+      try {
+        await started.killAndStart(started.bolt);
+        await settled.talk();
+        expect(started.process.log()).to.not.include('Media ports');
+        rmSync(started.bolt);
+        await started.process.untilLogged('1 calls are relayed as by the previous process');
+        await started.process.untilLogged('Startup complete');
+        await settled.talk();
+        expect(await settled.packets(), 'counted before').to.be.at.least(20);
+        await started.ng.ask({ command: 'delete', 'call-id': 'early', 'from-tag': 'a' });
+        const closed = (): boolean => boundUdp(started.process.pid, started.range).length === 0;
+        await until(closed, 'its ports are closed');
+      } finally {
+        await settled.stop();
+      }
+    });
+  }
+
+  it('are tried once: where that process ends too early, the next one begins without them', async () => {
+    const settled = await Settled.start();
+    const { started, phones } = settled;
+    try {
+      await started.killAndStart(started.bolt);
+      await settled.talk();
+      await started.killAndStart(started.bolt);
+      const before = phones.b.received;
+      await settled.moved.sendRtp({ address: '127.0.0.1', port: phones.towardsA }, 10);
+      await settled.moved.settled();
+      expect(phones.b.received, 'nobody relays yet').to.equal(before);
+      rmSync(started.bolt);
+      await until(() => phones.b.received === before + 10, 'all of them come, late');
+      await started.process.untilLogged('Startup complete');
+      await started.killAndStart(started.bolt);
+      await settled.talk();
+    } finally {
+      await settled.stop();
+    }
+  });
+
+  it('go on from Redis where the relay is configured otherwise now', async () => {
+    const folder = new TemporaryFolder('configured');
+    const file = folder.file('rtprelay.conf');
+    const write = (threads: number): void =>
+      writeFileSync(file, `[rtpengine]\nnum-threads = ${threads}\n`);
+    write(1);
+    const settled = await Settled.start(`--config-file=${file}`);
+    const { started } = settled;
+    try {
+      await started.killAndStart(started.bolt);
+      await settled.talk();
+      write(2);
+      rmSync(started.bolt);
+      await started.process.untilLogged('Startup complete');
+      await settled.talk();
+      expect(await settled.packets()).to.be.at.least(10);
+    } finally {
+      await settled.stop();
+      folder.remove();
+    }
+  });
+
+  it('do not keep Node from ending before ours has run', async () => {
+    const settled = await Settled.start();
+    const { started } = settled;
+    try {
+      await started.killAndStart(started.bolt);
+      await settled.talk();
+      const ended = started.process;
+      await ended.stop('SIGINT');
+      expect(ended.log()).to.not.match(/terminate|abort/i);
+      rmSync(started.bolt);
+      started.start();
+      await started.process.untilLogged('Startup complete');
+      await settled.talk();
+    } finally {
+      await settled.stop();
     }
   });
 });

@@ -44,6 +44,23 @@ using Contents = std::vector<std::pair<int, std::size_t>>;
 
 } // namespace
 
+TEST("a record of many plans is read whole, whatever their sizes") {
+  const RecordFile file;
+  Contents written;
+  {
+    PlanRecord record;
+    CHECK(record.open(file.path.c_str()));
+    record.read([](auto, auto, auto) { CHECK(false); });
+    for (int i = 0; i < 900; ++i) {
+      const auto size = static_cast<std::size_t>(100 + i * 37 % 3700);
+      CHECK(record.write(kNotRecorded, bytes_of(size, static_cast<std::uint8_t>(i)), 2) !=
+            kNotRecorded);
+      written.emplace_back(i % 256, size);
+    }
+  }
+  CHECK(contents(file.path.c_str()) == written);
+}
+
 TEST("a record has what was written last, and nothing that was erased") {
   const RecordFile file;
   {
