@@ -1,4 +1,5 @@
 /** The Prometheus text of `/metrics`: rtpengine's names, types and labels (options.md §5), then ours. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import {
   commandNames,
@@ -59,6 +60,9 @@ const reasons: readonly (readonly [label: string, reason: CloseReason])[] = [
   ['force_terminated', 'forced'],
 ];
 
+/** Written in one go: a fraction of a millisecond. */
+const metricsInOneGo = 16;
+
 /** A registry of one scrape: what is counted elsewhere is copied into it. */
 class Scrape {
   readonly #registry = new Registry();
@@ -78,8 +82,14 @@ class Scrape {
     return { labelNames: [...labelNames], registers: [this.#registry] };
   }
 
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** As `Registry.metrics` writes it; others have their turn after some of the metrics. */
+  async text(): Promise<string> {
+    const texts: string[] = [];
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      texts.push(await this.#registry.getSingleMetricAsString(name));
+      if (texts.length % metricsInOneGo === 0) await turn();
+    }
+    return texts.join('\n\n');
   }
 }
 
@@ -362,5 +372,5 @@ export async function metricsText(
   ownMetrics(scrape, counters, own);
   standby(scrape, own);
   replay(scrape, own);
-  return `${(await scrape.text()).trimEnd()}\n\n${commitHistogram(counters)}`;
+  return `${await scrape.text()}\n\n${commitHistogram(counters)}`;
 }

@@ -3,10 +3,17 @@ import { expect } from 'chai';
 import type { AddressCounters, StreamStatistics } from '../../../src/media/relay.js';
 import { goOnFrom, processRecord } from '../../../src/daemon/pair/process-record.js';
 import { Counters } from '../../../src/observe/counters.js';
-import { metricsText } from '../../../src/observe/metrics.js';
+import { metricsText, type OwnMetrics } from '../../../src/observe/metrics.js';
 import { statisticsDictionary } from '../../../src/observe/statistics.js';
 import { noGauges as gauges } from '../../support/unit/gauges.js';
 import { body, ModelCall } from '../../support/unit/media.js';
+
+/** Of a node that has nothing else. */
+const own: OwnMetrics = {
+  ...{ storeDegraded: false, draining: false, kernelFlows: 0, drops: {}, kernelPackets: {} },
+  standby: [],
+  replay: null,
+};
 
 /** Two reports, of which one has a MOS. */
 const figures: AddressCounters = {
@@ -56,11 +63,6 @@ describe('media quality', () => {
   });
 
   it('is told by /metrics and statistics under the names of rtpengine 12.5', async () => {
-    const own = {
-      ...{ storeDegraded: false, draining: false, kernelFlows: 0, drops: {}, kernelPackets: {} },
-      standby: [],
-      replay: null,
-    };
     const text = await metricsText(counted(), gauges, own);
     for (const [name, value] of [
       ...[['jitter_total', 40] as const, ['jitter2_total', 1000] as const],
@@ -83,17 +85,25 @@ describe('media quality', () => {
     });
   });
 
+  it('is told by /metrics with turns of others in between', async () => {
+    let turns = 0;
+    let done = false;
+    const count = (): void => {
+      turns += 1;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    const text = await metricsText(counted(), gauges, own);
+    done = true;
+    expect(turns).to.be.at.least((text.match(/^# TYPE/gm) ?? []).length / 20);
+  });
+
   it('is told of each interface', async () => {
     const entry = { portMin: 1, portMax: 2, used: 0, free: 2, total: 2, last: 0 };
     const interfaces = [
       { name: 'pub', address: '192.0.2.1', ...entry },
       { name: 'priv', address: '192.0.2.2', ...entry },
     ];
-    const own = {
-      ...{ storeDegraded: false, draining: false, kernelFlows: 0, drops: {}, kernelPackets: {} },
-      standby: [],
-      replay: null,
-    };
     const text = await metricsText(counted(), { ...gauges, interfaces }, own);
     const pub = 'name="pub",address="192.0.2.1"';
     const priv = 'name="priv",address="192.0.2.2"';
