@@ -27,7 +27,8 @@ export interface PortKeys {
   readonly send: readonly CapturedKey[];
 }
 
-type Direction = 'receive' | 'send';
+/** What comes to the relay, what leaves from it. */
+export type Direction = 'receive' | 'send';
 
 function indexesOf(media: Media, direction: Direction): CapturedKey['indexes'] {
   return media.srtpIndexes.flatMap((each) =>

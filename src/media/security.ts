@@ -221,6 +221,94 @@ function staysPlain(
   );
 }
 
+/** How both sides secured their media so far. */
+const formersOf = (
+  draft: CallDraft,
+  { sender, receiver, before: was }: MediaPair,
+  before: Before,
+) =>
+  [
+    new Former(draft, sender, {
+      ...was.sender,
+      ...{ protocol: before.senderProtocol, rtcpMux: before.senderMux },
+    }),
+    new Former(draft, receiver, {
+      ...was.receiver,
+      ...{ protocol: before.receiverProtocol, rtcpMux: before.receiverMux },
+    }),
+  ] as const;
+
+function settleIce(
+  kind: SignallingKind,
+  { transport, session, sender, receiver }: MediaPair,
+  request: SignallingRequest,
+  { receiverIsKnown }: Before,
+  passed: boolean,
+): readonly string[] {
+  const told = [sender, receiver].map(({ ice }) => ice.local);
+  const warnings = applyIce(
+    { offered: offeredIce(transport, session), sender, receiver, receiverIsKnown },
+    {
+      kind,
+      words: request.ice,
+      lite: request.iceLite,
+      // Who offers says whether it can (10.5 and 12.5 seen).
+      trickle: kind === 'offer' && request.flags.has('trickle-ice'),
+      reject: request.flags.has('reject-ice'),
+      reset: request.flags.has('reset'),
+    },
+    passed,
+  );
+  [sender, receiver].forEach((media, at) => {
+    // What was chosen before counts no longer (RFC 8445 §9).
+    const was = told[at] ?? null;
+    if (was !== media.ice.local) setMediaFlag(media, 'ice-restarted', was !== null);
+  });
+  return warnings;
+}
+
+/** DTLS and SDES of sections that are secured, or may be, by the relay. */
+function settleKeys(
+  draft: CallDraft,
+  kind: SignallingKind,
+  pair: MediaPair,
+  request: SignallingRequest,
+  context: SignallingContext,
+  before: Before,
+): readonly string[] {
+  const { transport, session, sender, receiver } = pair;
+  const unusable = offeredDtls(transport, session) === null && hasFingerprint(transport, session);
+  // Keys of one section that others send with, too, are the other side's no longer.
+  const isShared = [sender, receiver].some(({ bundle }) => bundle !== noBundle);
+  const isAlike = receiver.protocol === sender.protocol;
+  const mayBePlain = (kind === 'offer' ? receiver : sender).flags.has('legacy-osrtp');
+  const sides = applyDtls(kind, pair, request, context, before);
+  const warnings = applySdes(
+    { section: transport, sender, receiver },
+    {
+      ...sdesRequestOf(kind, request, sides, before, { isShared, isAlike, mayBePlain }),
+      othersLines: () => draft.state.medias.flatMap(({ sdes }) => sdes?.offered ?? []),
+    },
+  );
+  return unusable ? ['A fingerprint that cannot be used counts as none', ...warnings] : warnings;
+}
+
+/** Both sides hold what they had, or none: what one is sent is what comes from the other. */
+function settleFormers(
+  kind: SignallingKind,
+  formers: ReturnType<typeof formersOf>,
+  before: Before,
+  passed: boolean,
+): void {
+  const isAgreed = [before.isAgreed, before.receiverIsKnown];
+  const isHeld =
+    kind === 'offer' && formers.some(({ isOther }, at) => isAgreed[at] === true && isOther);
+  formers.forEach((former, at) => {
+    if (isHeld && isAgreed[at] === true) former.hold(at === 1);
+    else former.settle(passed, before.isAgreed, formers[1 - at] ?? former);
+  });
+}
+
 /** Settles DTLS, SDES and ICE of both medias. Their protocols say already what each side speaks. */
 export function applySecurity(
   draft: CallDraft,
@@ -230,7 +318,7 @@ export function applySecurity(
   context: SignallingContext,
   before: Before,
 ): readonly string[] {
-  const { section, transport, session, sender, receiver } = pair;
+  const { section, sender, receiver } = pair;
   if (pair.rejected || pair.untouched) {
     refuseOffer(sender);
     refuseOffer(receiver);
@@ -238,74 +326,15 @@ export function applySecurity(
   }
   if (staysPlain(kind, pair, request, before)) return [];
   const passed = passesThrough(kind, pair, request);
-  const formers = [
-    new Former(draft, sender, {
-      ...pair.before.sender,
-      ...{ protocol: before.senderProtocol, rtcpMux: before.senderMux },
-    }),
-    new Former(draft, receiver, {
-      ...pair.before.receiver,
-      ...{ protocol: before.receiverProtocol, rtcpMux: before.receiverMux },
-    }),
-  ];
+  const formers = formersOf(draft, pair, before);
   for (const media of [sender, receiver]) setMediaFlag(media, 'passthrough', passed);
-  const told = [sender, receiver].map(({ ice }) => ice.local);
-  const warnings = [
-    ...applyIce(
-      {
-        offered: offeredIce(transport, session),
-        sender,
-        receiver,
-        receiverIsKnown: before.receiverIsKnown,
-      },
-      {
-        kind,
-        words: request.ice,
-        lite: request.iceLite,
-        // Who offers says whether it can (10.5 and 12.5 seen).
-        trickle: kind === 'offer' && request.flags.has('trickle-ice'),
-        reject: request.flags.has('reject-ice'),
-        reset: request.flags.has('reset'),
-      },
-      passed,
-    ),
-  ];
-  [sender, receiver].forEach((media, at) => {
-    // What was chosen before counts no longer (RFC 8445 §9).
-    const was = told[at] ?? null;
-    if (was !== media.ice.local) setMediaFlag(media, 'ice-restarted', was !== null);
-  });
+  const warnings = [...settleIce(kind, pair, request, before, passed)];
   const isRtp = [section.protocol, sender.protocol, receiver.protocol].every(isRtpProtocol);
   if (passed || !isRtp) {
     for (const media of [sender, receiver]) media.security = withoutDtls(media.security);
     withoutSdes([sender, receiver]);
-  } else {
-    if (offeredDtls(transport, session) === null && hasFingerprint(transport, session)) {
-      warnings.push('A fingerprint that cannot be used counts as none');
-    }
-    // Keys of one section that others send with, too, are the other side's no longer.
-    const isShared = [sender, receiver].some(({ bundle }) => bundle !== noBundle);
-    const isAlike = receiver.protocol === sender.protocol;
-    const mayBePlain = (kind === 'offer' ? receiver : sender).flags.has('legacy-osrtp');
-    const sides = applyDtls(kind, pair, request, context, before);
-    warnings.push(
-      ...applySdes(
-        { section: transport, sender, receiver },
-        {
-          ...sdesRequestOf(kind, request, sides, before, { isShared, isAlike, mayBePlain }),
-          othersLines: () => draft.state.medias.flatMap(({ sdes }) => sdes?.offered ?? []),
-        },
-      ),
-    );
-  }
-  const isAgreed = [before.isAgreed, before.receiverIsKnown];
-  // Both sides or none: what one is sent is what comes from the other.
-  const isHeld =
-    kind === 'offer' && formers.some(({ isOther }, at) => isAgreed[at] === true && isOther);
-  formers.forEach((former, at) => {
-    if (isHeld && isAgreed[at] === true) former.hold(at === 1);
-    else former.settle(passed, before.isAgreed, formers[1 - at] ?? former);
-  });
+  } else warnings.push(...settleKeys(draft, kind, pair, request, context, before));
+  settleFormers(kind, formers, before, passed);
   return warnings;
 }
 

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { reasonOf } from './errors.js';
+import type { Argument } from './large-command.js';
 import type { StoreLog } from './log.js';
 import type { AskCommand, SendCommand } from './send-command.js';
 import { spoiltByte, type ValueEdit } from './value-edit.js';
@@ -74,8 +75,6 @@ return false`,
 } as const;
 
 type ScriptName = keyof typeof sources;
-type Argument = string | Buffer | number;
-
 const digestOf = (source: string): string => createHash('sha1').update(source).digest('hex');
 
 const digests: Readonly<Record<ScriptName, string>> = {

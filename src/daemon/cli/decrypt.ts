@@ -1,5 +1,5 @@
 /** `rtprelayctl capture --decrypt`: SRTP of a capture as the RTP in it, where the daemon tells the keys. */
-import type { CapturedKey, PortKeys } from '../../media/captured-keys.js';
+import type { CapturedKey, Direction, PortKeys } from '../../media/captured-keys.js';
 import { srtpSuites } from '../../media/sdes/suites.js';
 import { NativeSrtpReceiver } from '../../native/srtp-receiver.js';
 import { addressBytes, type CapturedPacket } from './pcapng.js';
@@ -19,8 +19,6 @@ function kindOf(payload: Buffer): 'rtp' | 'rtcp' | null {
   if (payload.length < 12 || first >> 6 !== 2) return null;
   return second >= 192 && second <= 223 ? 'rtcp' : 'rtp';
 }
-
-type Direction = 'receive' | 'send';
 
 export class SrtpReader {
   /** By port and direction: keys of before stay, packets of theirs may still come. */

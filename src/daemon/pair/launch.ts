@@ -1,9 +1,7 @@
 /** Becoming the parent of a pair. */
 import { existsSync } from 'node:fs';
-import type { Config } from '../../config/config.js';
+import type { Config, Environment } from '../../config/config.js';
 import { executeProgram, pairProgram } from '../../native/pair.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Set by the parent for its children; `no`: none unless `--pair=yes` asks for it. */
 export const pairVariable = 'RTPRELAY_PAIR';

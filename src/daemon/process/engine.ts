@@ -1,5 +1,6 @@
 /** V8 as a daemon wants it. */
 import { setFlagsFromString } from 'node:v8';
+import type { Environment } from '../../config/config.js';
 import { boundOldGeneration, holdYoungGeneration } from '../memory-trim.js';
 
 /** Set when the code cache is made (scripts/build-cache.mjs). */
@@ -20,8 +21,6 @@ const patience: readonly Patience[] = [
     ...{ starting: 20_000, running: 1000 },
   },
 ];
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 function wait(env: Environment, until: (patience: Patience) => number): void {
   if (env[cacheMarker] !== undefined) return;

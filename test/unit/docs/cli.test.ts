@@ -27,8 +27,9 @@ describe('docs/cli.md', () => {
     const names = (await answer('help')).split('\n\t').slice(1);
     const known = new Set(documented.map((command) => command.split(' ')[0]));
     const helping = ['get', 'help', 'usage'];
-    for (const name of names.map((each) => each.trim()).filter((each) => !helping.includes(each)))
-      expect(known.has(name), name).to.equal(true);
+    const wanted = names.map((each) => each.trim()).filter((each) => !helping.includes(each));
+    expect(wanted.length).to.be.above(10);
+    expect(wanted.filter((name) => !known.has(name))).to.deep.equal([]);
   });
 
   it('leaves out no setting', () => {
