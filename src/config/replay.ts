@@ -27,8 +27,8 @@ export const replayOptions = [
 ] as const;
 
 /** More are of no use, and the thread waits for so many. */
-const mostPaths = 4;
-const mostDevices = 4;
+const maxPaths = 4;
+const maxDevices = 4;
 
 interface Texts {
   texts(name: string): readonly string[];
@@ -68,8 +68,8 @@ export function replayConfig(options: Texts, kernelForward: string): ReplayConfi
   }
   if (locals.length !== peers.length)
     fail('replay-peer', '--replay-listen and --replay-peer: one of each for each path');
-  if (locals.length > mostPaths) fail('replay-listen', `More than ${mostPaths} paths`);
-  if (devices.length > mostDevices) fail('replay-interface', `More than ${mostDevices} devices`);
+  if (locals.length > maxPaths) fail('replay-listen', `More than ${maxPaths} paths`);
+  if (devices.length > maxDevices) fail('replay-interface', `More than ${maxDevices} devices`);
   const paths = locals.map((text, at) => {
     const local = endpoint('replay-listen', text);
     const peer = endpoint('replay-peer', peers[at] ?? '');

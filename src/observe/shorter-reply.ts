@@ -218,7 +218,7 @@ function withWarning(reply: NgDictionary, leftOut: readonly string[]): NgDiction
 const middleEvery = 3;
 
 /** How many of `all` fit. `excess`: bytes too many with so many kept; `room`: bytes left with none. */
-function mostThatFit(all: number, excess: (kept: number) => number, room: number): number {
+function largestThatFits(all: number, excess: (kept: number) => number, room: number): number {
   let [most, left] = [0, room];
   let [tooMany, over] = [all, excess(all)];
   if (over <= 0) return all;
@@ -250,7 +250,7 @@ export function shorterReply(
     shorter = keep(before, 0);
     const least = excess(keeping(0));
     if (least > 0) continue;
-    return keeping(mostThatFit(all, (kept) => excess(keeping(kept)), -least));
+    return keeping(largestThatFits(all, (kept) => excess(keeping(kept)), -least));
   }
   return null;
 }

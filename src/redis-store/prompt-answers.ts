@@ -23,7 +23,7 @@ export const notAsked: unique symbol = Symbol('not asked');
 const patienceMicros = 300;
 /** After one that was late so many commands are sent without waiting, twice as many each time. */
 const leastUnawaited = 32;
-const mostUnawaited = 4096;
+const maxUnawaited = 4096;
 
 /** Commands that are longer are not waited for. */
 const requestBytes = 64 * 1024;
@@ -108,7 +108,7 @@ export class PromptAnswers {
     }
     if (came <= 0) {
       this.#unawaited = this.#nextUnawaited;
-      this.#nextUnawaited = Math.min(mostUnawaited, 2 * this.#nextUnawaited);
+      this.#nextUnawaited = Math.min(maxUnawaited, 2 * this.#nextUnawaited);
     }
     const unsent = came < 0 ? Buffer.from(this.#request.subarray(-1 - came, length)) : noBytes;
     const command = commandOf(name, args);

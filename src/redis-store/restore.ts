@@ -18,7 +18,7 @@ const mgetCount = 32;
 const mgetsAhead = 4;
 /** Batches whose ports are opened before the first of them is decoded: few at first, then 2,048 calls, about 12 MB. */
 const firstPrepared = 1;
-const mostPrepared = 64;
+const maxPrepared = 64;
 const preparedGrowth = 4;
 /** Values that the format of a database is looked for in, at a time. */
 const formatCount = 4;
@@ -115,7 +115,7 @@ async function* preparedValues(
     if (waiting.length < enough) continue;
     yield* waiting;
     waiting = [];
-    enough = Math.min(enough * preparedGrowth, mostPrepared);
+    enough = Math.min(enough * preparedGrowth, maxPrepared);
   }
   yield* waiting;
 }

@@ -39,7 +39,7 @@ export interface EndedCallRecord {
 
 const infoLevel = 6;
 const graphiteTimeoutMs = 10_000;
-const graphiteMostWaiting = 1 << 20;
+const maxGraphiteWaiting = 1 << 20;
 
 const noAddress: Endpoint = { address: '0.0.0.0', port: 0 };
 
@@ -91,7 +91,7 @@ export class Exports {
     if (graphite === null) return null;
     const { host, port, timeoutSeconds, prefix } = graphite;
     const line = new TcpLine({
-      ...{ to: { host, port }, name: 'Graphite', onNotice, maxWaiting: graphiteMostWaiting },
+      ...{ to: { host, port }, name: 'Graphite', onNotice, maxWaiting: maxGraphiteWaiting },
       timeoutMs: timeoutSeconds === 0 ? graphiteTimeoutMs : timeoutSeconds * 1000,
     });
     return { line, report: new GraphiteReport(prefix) };
