@@ -17,6 +17,13 @@ const own = new RegExp(
   `^_Z(?:T[VTISCWH]|GV|GR|Th?n?\\d+_)?N?[KVRO]*(?:${ownNamespaces.join('|')})`,
 );
 
+/** What our add-on looks up of V8 (`beginCollection` in native/api/process.cc). */
+const lookedUp = [
+  '_ZN2v87Isolate10GetCurrentEv',
+  '_ZN2v87Isolate26MemoryPressureNotificationENS_19MemoryPressureLevelE',
+];
+const isWanted = (name: string): boolean => lookedUp.includes(name) || !own.test(name);
+
 /** Tags of `.dynamic` that say where a table lies. */
 const placeTags: Readonly<Partial<Record<TableName, number>>> = {
   '.gnu.hash': 0x6ffffef5,
@@ -70,7 +77,7 @@ function places(
 export function slim(bytes: Buffer): Buffer {
   const elf = new ElfFile(bytes);
   const { start, end: oldEnd } = checkLayout(elf);
-  const { tables, dynamic } = smallerTables(elf, (name) => !own.test(name));
+  const { tables, dynamic } = smallerTables(elf, isWanted);
   const { at, end } = places(tables, start);
   const segments = elf.segments.filter(({ type }) => type === loaded);
   // In the file and in memory they lie alike.

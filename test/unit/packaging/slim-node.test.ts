@@ -29,13 +29,13 @@ describe("Node's executable without names of V8", function () {
       }
       const path = folder.file('node');
       writeFileSync(path, made, { mode: 0o755 });
-      const program = `const names = Object.keys(require(process.argv[1]));
-        process.stdout.write([process.version, names.includes('Relay'), new Intl.NumberFormat('de').format(1234.5),
+      const program = `const addon = require(process.argv[1]);
+        process.stdout.write([process.version, 'Relay' in addon, addon.process.beginCollection(), new Intl.NumberFormat('de').format(1234.5),
           require('node:crypto').createHash('sha256').update('a').digest('hex')].join(' '));`;
       // All names are looked up at once.
       const env = { ...process.env, LD_BIND_NOW: '1' };
       expect(execFileSync(path, ['--eval', program, addon], { encoding: 'utf8', env })).to.equal(
-        `${process.version} true 1.234,5 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb`,
+        `${process.version} true true 1.234,5 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb`,
       );
     } finally {
       folder.remove();
