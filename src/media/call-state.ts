@@ -298,9 +298,14 @@ export interface FormerKey {
   readonly resume: SrtpResume;
 }
 
-/** Who has shaken hands with us how, and what that gave. */
-export interface FormerAssociation {
+export interface FormerAssociation extends Association {
   readonly kind: 'DTLS';
+  /** Of others that answered the same offer before: what came by them comes no more, unless one is called. */
+  readonly earlier: readonly Association[];
+}
+
+/** Who has shaken hands with us how, and what that gave. */
+export interface Association {
   /** See `associationName`. */
   readonly name: string;
   /** Of each stream; null: RTCP that went with RTP, or without a handshake of its own. */

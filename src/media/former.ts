@@ -8,6 +8,7 @@ import type { CallDraft } from './call-draft.js';
 import {
   nothingToResume,
   type AgreedSecurity,
+  type Association,
   type AssociationKeys,
   type FormerSecurity,
   type Media,
@@ -19,6 +20,7 @@ import { setMediaFlag } from './media-pair.js';
 import { forgetIndexes, passesKeys } from './sdes/apply.js';
 import { lineKey } from './sdes/crypto-line.js';
 import { lineOfKeys } from './sdes/stored.js';
+import { resumeFrom } from './srtp-resume.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
 /** The same while the same two certificates shake hands in the same roles: a peer begins no other handshake then. */
@@ -36,6 +38,16 @@ function forgetKeys(draft: CallDraft, media: Media): void {
     for (const socket of stream.sockets) draft.socket(socket).srtp = null;
   }
 }
+
+/** Phones that a request reaches at once are few. */
+const mostAssociations = 4;
+
+/** That association itself, and those before it. */
+const associationsIn = (former: FormerSecurity | null): readonly Association[] => {
+  if (former?.kind !== 'DTLS') return [];
+  const { name, keys, indexes, resume, earlier } = former;
+  return [{ name, keys, indexes, resume }, ...earlier];
+};
 
 /** Of each stream; null: DTLS has given none. */
 function keysOf(draft: CallDraft, media: Media): readonly (AssociationKeys | null)[] | null {
@@ -151,17 +163,25 @@ export class Former {
   /** Something has come as was agreed on, and not as before that. */
   #isHeard(passed: boolean, other: Former): boolean {
     const known = this.#known;
-    const hasCome = this.#indexes.srtpIndexes.some(({ direction }) => direction === 'receive');
     if (known === null || this.#was === 'plain') return false;
     // Of what passes through packets are looked at while both sides have former keys that it ended here by.
     const isUnseen =
       passed &&
       [known, other.#known].some((each) => each === null || (each.kind === 'SDES' && each.passed));
     if (isUnseen) return true;
-    if (this.#was === 'DTLS' && known.kind === 'DTLS')
-      return hasCome && !sameKeys(known.keys, this.#keys);
+    if (this.#isHeardAnew()) return true;
+    // By the key of before nothing shows whether it passes through now: what comes from the other side does.
+    return known.kind === 'SDES' && known.passed !== passed && other.#isHeardAnew();
+  }
+
+  /** Something has come by a key that was not there before. */
+  #isHeardAnew(): boolean {
+    const known = this.#known;
+    if (known === null || this.#was === 'plain') return false;
+    if (!this.#indexes.srtpIndexes.some(({ direction }) => direction === 'receive')) return false;
+    if (this.#was === 'DTLS' && known.kind === 'DTLS') return !sameKeys(known.keys, this.#keys);
     const line = known.kind === 'SDES' ? known.line : null;
-    return hasCome && lineKey(line) !== lineKey(this.#used.sdes?.receive ?? null);
+    return lineKey(line) !== lineKey(this.#used.sdes?.receive ?? null);
   }
 
   /** What is agreed on now is what was before. */
@@ -217,7 +237,7 @@ export class Former {
         ? null
         : {
             ...{ kind: 'DTLS', name: associationName(this.#used.security), keys: this.#keys },
-            ...{ indexes: srtpIndexes, resume: srtpResume },
+            ...{ indexes: srtpIndexes, resume: srtpResume, earlier: this.#earlier() },
           };
     if (line === null) return null;
     const ours = passed ? null : (this.#used.sdes?.send ?? null);
@@ -227,6 +247,17 @@ export class Former {
       indexes: srtpIndexes.filter(({ direction }) => direction === 'receive' || send !== null),
       resume: srtpResume,
     };
+  }
+
+  /** But for the present one, and the one that becomes the former. */
+  #earlier(): readonly Association[] {
+    const others = [this.#used.security, this.media.security].map(associationName);
+    const known = associationsIn(this.#known).filter(({ name }) => !others.includes(name));
+    return known.slice(0, mostAssociations).map(({ name, keys, indexes }) => {
+      // The relay has them no more.
+      const resume = resumeFrom(indexes);
+      return { name, keys, indexes: [...(resume.receive ?? []), ...(resume.send ?? [])], resume };
+    });
   }
 
   /**
@@ -266,10 +297,10 @@ export class Former {
    */
   #takeBackAssociation(passed: boolean): void {
     const { draft, media } = this;
-    const known = this.#known;
-    if (known?.kind !== 'DTLS' || passed || !usesDtls(media)) return;
-    if (sameKeys(known.keys, keysOf(draft, media))) return;
-    if (known.name !== associationName(media.security)) return;
+    if (passed || !usesDtls(media)) return;
+    const present = associationName(media.security);
+    const known = associationsIn(this.#known).find(({ name }) => name === present);
+    if (known === undefined || sameKeys(known.keys, keysOf(draft, media))) return;
     media.streams.forEach((id, at) => {
       const keys = known.keys[at] ?? null;
       const stream = draft.stream(id);

@@ -443,8 +443,8 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
   const passes = passing === null ? {} : { passing };
   const isAgreed = sdes !== null && (sdes.receive !== null || sdes.send !== null || sdes.required);
   if (!isAgreed && !isSecureProtocol(media.protocol)) {
-    const isOver = former === null || former.kind === 'plain' || isPassedAlone(former, passing);
-    return isOver ? null : { ...plainlyNow, ...passes };
+    const isWatched = formerOf(media, passing) !== null && former?.kind !== 'plain';
+    return isWatched ? { ...plainlyNow, ...passes } : null;
   }
   if (sdes === null) return wouldGetClearMedia(index, media) ? noKeys : null;
   if (passing === null && passesThrough(index, media)) return null;
@@ -458,17 +458,19 @@ function mediaSrtpOf(index: CallIndex, media: Media): 'DTLS' | TransportPlan['sr
 const isSameSession = (a: FormerSessions['former'], b: SrtpSessionPlan | null): boolean =>
   a !== undefined && a !== 'plain' && b !== null && a.suite === b.suite && a.key.equals(b.key);
 
-/** It passed through, of which the other side knows nothing. */
-const isPassedAlone = (former: FormerSecurity, passing: 'present' | 'former' | null): boolean =>
-  former.kind === 'SDES' && former.passed && passing === null;
+/** What packets are looked at for; null: nothing, or what passed through, of which the other side knows nothing. */
+const formerOf = (
+  { former }: Media,
+  passing: 'present' | 'former' | null | undefined,
+): FormerSecurity | null =>
+  former?.kind === 'SDES' && former.passed && (passing ?? null) === null ? null : former;
 
 function srtpOf(index: CallIndex, media: Media, stream: Stream): TransportPlan['srtp'] {
   const srtp = mediaSrtpOf(index, media);
   if (srtp === null || srtp === noKeys) return srtp;
   const present = srtp === 'DTLS' ? dtlsKeysOf(index, media, stream) : srtp;
-  const { former } = media;
-  if (former === null || isPassedAlone(former, present?.passing ?? null)) return present;
-  if (present === null) return null;
+  const former = formerOf(media, present?.passing);
+  if (former === null || present === null) return present;
   const before = formerSessions(former, media, stream);
   // Until another handshake is done its keys are those of before.
   if (srtp === 'DTLS' && isSameSession(before.former, present.receive)) return present;

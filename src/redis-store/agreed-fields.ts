@@ -2,6 +2,7 @@
 import { agreedOf, inUse } from '../media/agreed.js';
 import type {
   AgreedSecurity,
+  Association,
   AssociationKeys,
   FormerSecurity,
   Media,
@@ -9,12 +10,13 @@ import type {
 import type { MediaDirection, SrtpKeys } from '../media/media-attributes.js';
 import { cryptoLineText, readCryptoLine, type CryptoLine } from '../media/sdes/crypto-line.js';
 import { keysOfLine, lineOfKeys, sdesMarks, sdesOf } from '../media/sdes/stored.js';
+import { resumeFrom } from '../media/srtp-resume.js';
 import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
-import { extraFields, packList, unpackList } from './schema.js';
+import { extraFields, listStart, packList, unpackList } from './schema.js';
 import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
-import { readSrtpIndexes, reservedIndexes, resumeFrom, srtpIndexText } from './srtp-indexes.js';
+import { readSrtpIndexes, reservedIndexes, srtpIndexText } from './srtp-indexes.js';
 import { FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -77,13 +79,25 @@ function keysText(keys: SrtpKeys | undefined): string {
   return line === null ? '' : lineText(line);
 }
 
+const associationTexts = ({ indexes, name, keys }: Association): readonly string[] => [
+  ...[srtpIndexText(indexes), name],
+  ...keys.flatMap((each) => [keysText(each?.receive), keysText(each?.send)]),
+];
+
+/** Lists of earlier ones come behind the keys, which begin otherwise than any list. */
+function readAssociation([indexText = '', name = '', ...more]: readonly string[]): Association {
+  const known = readSrtpIndexes(indexText);
+  const resume = resumeFrom(known);
+  const keys = readAssociationKeys(more.filter((text) => !text.startsWith(listStart)));
+  return { name, keys, indexes: reservedIndexes(known, resume), resume };
+}
+
 function formerText(former: FormerSecurity): string {
   if (former.kind === 'plain') return packList([plainMark]);
   const indexes = srtpIndexText(former.indexes);
   if (former.kind === 'DTLS') {
-    const { name, keys } = former;
-    const each = keys.flatMap((of) => [keysText(of?.receive), keysText(of?.send)]);
-    return packList([associationMark, indexes, name, ...each]);
+    const earlier = former.earlier.map((each) => packList(associationTexts(each)));
+    return packList([associationMark, ...associationTexts(former), ...earlier]);
   }
   const { line, send, passed } = former;
   const ours = passed ? [passedMark] : send === null ? [] : [lineText(send)];
@@ -113,13 +127,16 @@ function readAssociationKeys(texts: readonly string[]): readonly (AssociationKey
 export function readFormer(media: FieldReader): FormerSecurity | null {
   const text = media.optional(extraFields.formerKey);
   if (text === null) return null;
-  const [written = '', indexText = '', ours = '', ...more] = unpackList(text);
+  const [written = '', ...rest] = unpackList(text);
   if (written === plainMark) return { kind: 'plain' };
+  if (written === associationMark) {
+    const earlier = rest.filter((each) => each.startsWith(listStart)).map(unpackList);
+    return { kind: 'DTLS', ...readAssociation(rest), earlier: earlier.map(readAssociation) };
+  }
+  const [indexText = '', ours = ''] = rest;
   const known = readSrtpIndexes(indexText);
   const resume = resumeFrom(known);
   const indexes = reservedIndexes(known, resume);
-  if (written === associationMark)
-    return { kind: 'DTLS', name: ours, keys: readAssociationKeys(more), indexes, resume };
   const line = readCryptoLine(written);
   if (typeof line === 'string') return null;
   const send = readCryptoLine(ours);

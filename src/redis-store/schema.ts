@@ -111,7 +111,8 @@ export const extraFields = {
   srtpIndexes: 'rtprelay_srtp_index',
   /**
    * medias: `Media.former`: its a=crypto line, a list as that of `srtpIndexes`, ours where it is another one, or `passed`; or
-   * `plain`; or `DTLS`, such a list, which association, and of each stream the line that has its keys, and ours.
+   * `plain`; or `DTLS`, such a list, which association, and of each stream the line that has its keys, and ours; then lists of
+   * these of the associations before it.
    */
   formerKey: 'rtprelay_former_key',
   /** medias: `MediaSecurity.identity`. */
@@ -177,6 +178,9 @@ const unpackItem = (item: string): string =>
   item
     .slice(1)
     .replace(/=([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+
+/** What the text of any list but an empty one begins with. */
+export const listStart = '.';
 
 /** A list of strings in one field, separated by spaces. */
 export const packList = (items: readonly string[]): string => items.map(packItem).join(' ');

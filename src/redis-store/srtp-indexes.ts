@@ -1,5 +1,4 @@
 /** SRTP packet indexes in an additional field: `rtprelay_srtp_index`. */
-import { randomInt } from 'node:crypto';
 import type { SrtpResume, StoredSrtpIndexes } from '../media/call-state.js';
 import { parseInteger } from './stored-value.js';
 
@@ -39,13 +38,6 @@ export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexe
 }
 
 /**
- * SRTCP has an index of its own in each packet, so that it can jump: over all that may have been used after
- * the last save, and over what somebody else who continues the same call may be using.
- */
-const leastJump = 1 << 16;
-const greatestJump = 1 << 20;
-
-/**
  * `list` with what `resume` sends from: stored at once, it keeps whoever comes after us, perhaps before we have told how far
  * we came, above what we use.
  */
@@ -56,15 +48,3 @@ export const reservedIndexes = (
   ...list.filter(({ direction }) => direction === 'receive'),
   ...(send ?? []),
 ];
-
-/** What to go on from. The sender's SRTP index follows from the packets that come (RFC 3711 §3.3.1). */
-export function resumeFrom(list: readonly StoredSrtpIndexes[]): SrtpResume {
-  const sent = list.filter(({ direction }) => direction === 'send');
-  return {
-    receive: list.filter(({ direction }) => direction === 'receive'),
-    send: sent.map((entry) => ({
-      ...entry,
-      rtcp: Math.min(maxRtcpIndex, (entry.rtcp ?? 0) + randomInt(leastJump, greatestJump)),
-    })),
-  };
-}

@@ -145,27 +145,34 @@ describe('a request that reaches two phones', function () {
     });
 
   // By the third answer the key of the first one is not the former any more.
-  it('three phones answer by one offer, each with a suite of its own, and the first one is called', async () => {
-    const random = randomSource(1);
-    const names = ['a', 'b', 'c', 'd'];
-    const phones = await Promise.all(
-      names.map((name) =>
-        SecuredPhone.open(name, random, daemon.files, name === 'a' ? 'plain' : 'SDES'),
-      ),
-    );
-    const [caller, first, ...others] = phones;
-    if (caller === undefined || first === undefined) throw new Error('no phones');
-    const fork = new Fork('fork-of-three', caller, [first, ...others], 1);
-    try {
-      await fork.offer('SDES', false);
-      for (const callee of [first, ...others, first]) {
-        await fork.answer(callee);
-        await meet([caller, callee], callee.name);
+  for (const kind of ['SDES', 'DTLS'] as const)
+    it(`three phones answer by one offer, each with ${kind} of its own, and the first one is called`, async () => {
+      const random = randomSource(1);
+      const names = ['a', 'b', 'c', 'd'];
+      const phones = await Promise.all(
+        names.map((name) =>
+          SecuredPhone.open(name, random, daemon.files, name === 'a' ? 'plain' : kind),
+        ),
+      );
+      phones.forEach(({ wishes }, at) => (wishes.certificate = Math.max(0, at - 1)));
+      const [caller, first, ...others] = phones;
+      if (caller === undefined || first === undefined) throw new Error('no phones');
+      const fork = new Fork(`fork-of-three-${kind}`, caller, [first, ...others], 1);
+      try {
+        await fork.offer(kind, false);
+        for (const callee of [first, ...others]) {
+          await fork.answer(callee);
+          await meet([caller, callee], callee.name);
+        }
+        await daemon.kill();
+        await fork.answer(first);
+        await meet([caller, first], 'called');
+        await daemon.kill();
+        await meet([caller, first], 'killed');
+        expect(first.repeated).to.equal(0);
+      } finally {
+        await daemon.ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
+        for (const phone of phones) phone.close();
       }
-      expect(first.repeated).to.equal(0);
-    } finally {
-      await daemon.ask({ command: 'delete', 'call-id': fork.callId, 'delete-delay': 0 });
-      for (const phone of phones) phone.close();
-    }
-  });
+    });
 });

@@ -93,3 +93,16 @@ export function mediaTarget(body: string, index = 0): { address: string; port: n
   if (address === undefined || !Number.isInteger(port)) throw new Error(`no target in ${body}`);
   return { address, port };
 }
+
+/** One body, or one fragment, of several that have a section each. */
+export function joinedBodies(bodies: readonly string[]): string {
+  const [first = ''] = bodies;
+  const sections = bodies.map((body) => body.slice(body.search(/^m=/m)));
+  return [first.slice(0, first.search(/^m=/m)), ...sections].join('');
+}
+
+/** A body with one section of another one alone. */
+export function sectionAlone(body: string, index: number): string {
+  const { session, media } = sdpSections(body);
+  return [...session, ...(media[index] ?? []), ''].join('\r\n');
+}

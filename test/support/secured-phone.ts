@@ -30,6 +30,8 @@ export type Security = 'plain' | 'SDES' | 'DTLS';
 export interface Wishes {
   security: Security;
   ice: boolean;
+  /** Its bodies say where it is only once it has said so in a fragment; until it is asked there it asks nobody. */
+  trickle: boolean;
   mux: boolean;
   lines: readonly KeyLine[];
   certificate: number;
@@ -41,6 +43,7 @@ export interface Wishes {
 export interface Agreed {
   readonly security: Security;
   readonly ice: boolean;
+  readonly trickle: boolean;
   readonly mux: boolean;
   readonly own: KeyLine | null;
   readonly theirs: KeyLine | null;
@@ -66,7 +69,7 @@ const attribute = (body: string, name: string): string =>
   new RegExp(`^a=${name}:(.*?)\r?$`, 'm').exec(body)?.[1] ?? '';
 
 export const securityIn = (body: string): Security => {
-  const protocol = /^m=audio \d+ (\S+)/m.exec(body)?.[1] ?? '';
+  const protocol = /^m=\S+ \d+ (\S+)/m.exec(body)?.[1] ?? '';
   const isDtls = protocol.includes('TLS');
   return isDtls ? 'DTLS' : protocol.includes('SAVP') ? 'SDES' : 'plain';
 };
@@ -90,11 +93,16 @@ export class SecuredPhone {
   inTheClear = 0;
   /** It has said so in a body that was refused, until it was agreed on something again. */
   mayHearClear = false;
+  /** It goes on with credentials that a refused body would have changed: a process that is killed forgets them. */
+  mayLoseChecks = false;
   #agreed: Agreed | null = null;
   #contexts = new Map<string, Contexts>();
   #dtls: Contexts | null = null;
   #hasOpenLines = false;
   #controlling = true;
+  /** Names under which it has said its candidates, and was asked. */
+  readonly #toldAs = new Set<string>();
+  readonly #askedAs = new Set<string>();
   #answeredChecks = 0;
   #target: Destination | null = null;
   #openssl: ChildProcess | null = null;
@@ -114,10 +122,12 @@ export class SecuredPhone {
     /** What OpenSSL talks to. */
     private readonly inner: Socket,
     security: Security,
+    private readonly type: 'audio' | 'video',
   ) {
     this.sequenceNumber = pickOf([1, 20000, 32760, 65500, 65530], random);
     this.wishes = {
-      ...{ security, ice: false, mux: security === 'DTLS', lines: [], certificate: 0 },
+      ...{ security, ice: false, trickle: false, mux: security === 'DTLS' },
+      ...{ lines: [], certificate: 0 },
       ...{ ufrag: randomBytes(4).toString('hex'), password: randomBytes(12).toString('hex') },
     };
     this.wishes.lines = this.someLines();
@@ -141,6 +151,7 @@ export class SecuredPhone {
     random: Below,
     files: readonly CertificateFiles[],
     security: Security,
+    type: 'audio' | 'video' = 'audio',
   ): Promise<SecuredPhone> {
     const bound = async (port: number): Promise<Socket> => {
       const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
@@ -150,7 +161,7 @@ export class SecuredPhone {
     };
     const port = freeUdpRange(2).min;
     const sockets = [await bound(port), await bound(port + 1), await bound(freeUdpPort())] as const;
-    return new SecuredPhone(name, port, random, files, ...sockets, security);
+    return new SecuredPhone(name, port, random, files, ...sockets, security, type);
   }
 
   close(): void {
@@ -162,6 +173,10 @@ export class SecuredPhone {
   get agreed(): Agreed {
     if (this.#agreed === null) throw new Error(`${this.name} has no call`);
     return this.#agreed;
+  }
+
+  get answeredChecks(): number {
+    return this.#answeredChecks;
   }
 
   get hasCall(): boolean {
@@ -206,13 +221,14 @@ export class SecuredPhone {
 
   body(setup: string, isHeld: boolean, wishes: Wishes = this.wishes): string {
     const { security, ice, mux, lines, ufrag, password } = wishes;
-    const { port } = this;
+    const isHidden = ice && wishes.trickle && !this.#toldAs.has(ufrag);
+    const [address, port] = isHidden ? ['0.0.0.0', 9] : [loopback, this.port];
     const protocol = { plain: 'RTP/AVP', SDES: 'RTP/SAVP', DTLS: 'UDP/TLS/RTP/SAVP' }[security];
-    const candidates = [`1 1 udp 2122260223 ${loopback} ${port}`];
-    if (!mux) candidates.push(`1 2 udp 2122260222 ${loopback} ${port + 1}`);
     return [
-      ...['v=0', `o=- 1 1 IN IP4 ${loopback}`, 's=-', 't=0 0', `m=audio ${port} ${protocol} 0`],
-      ...[`c=IN IP4 ${loopback}`, 'a=rtpmap:0 PCMU/8000', `a=rtcp:${mux ? port : port + 1}`],
+      ...['v=0', `o=- 1 1 IN IP4 ${loopback}`, 's=-', 't=0 0'],
+      ...[`m=${this.type} ${port} ${protocol} ${this.#payloadType}`, `c=IN IP4 ${address}`],
+      `a=rtpmap:${this.#payloadType} ${this.type === 'audio' ? 'PCMU/8000' : 'VP8/90000'}`,
+      `a=rtcp:${mux ? port : port + 1}`,
       ...(mux ? ['a=rtcp-mux'] : []),
       isHeld ? 'a=inactive' : 'a=sendrecv',
       ...(security === 'SDES' ? lines.map(keyLineText) : []),
@@ -222,10 +238,30 @@ export class SecuredPhone {
       ...(ice
         ? [
             ...[`a=ice-ufrag:${ufrag}`, `a=ice-pwd:${password}`],
-            ...candidates.map((each) => `a=candidate:${each} typ host`),
+            ...(isHidden ? ['a=ice-options:trickle'] : this.#candidates(mux)),
           ]
         : []),
       '',
+    ].join('\r\n');
+  }
+
+  get #payloadType(): number {
+    return this.type === 'audio' ? 0 : 96;
+  }
+
+  #candidates(mux: boolean): readonly string[] {
+    const candidate = (component: number): string =>
+      `a=candidate:1 ${component} udp ${2122260224 - component} ${loopback} ${this.port + component - 1} typ host`;
+    return mux ? [candidate(1)] : [candidate(1), candidate(2)];
+  }
+
+  /** Where it is, which its body has not said (RFC 8840). */
+  fragment(): string {
+    const { ufrag, password, mux } = this.wishes;
+    this.#toldAs.add(ufrag);
+    return [
+      ...[`m=${this.type} 9 RTP/AVP 0`, `a=ice-ufrag:${ufrag}`, `a=ice-pwd:${password}`],
+      ...[...this.#candidates(mux), 'a=end-of-candidates', ''],
     ].join('\r\n');
   }
 
@@ -244,11 +280,11 @@ export class SecuredPhone {
     body: string,
     { own, theirs, begins, isHeld }: Pick<Agreed, 'own' | 'theirs' | 'begins' | 'isHeld'>,
   ): Agreed {
-    const { security, certificate, ufrag, mux, ice } = this.wishes;
+    const { security, certificate, ufrag, mux, ice, trickle } = this.wishes;
     const target = mediaTarget(body);
     const remoteUfrag = attribute(body, 'ice-ufrag');
     return {
-      ...{ security, own, theirs, begins, isHeld, target },
+      ...{ security, own, theirs, begins, isHeld, target, trickle },
       ice: ice && remoteUfrag !== '',
       mux: mux && /^a=rtcp-mux\r?$/m.test(body),
       rtcpPort: Number(attribute(body, 'rtcp').split(' ')[0] || target.port + 1),
@@ -271,7 +307,7 @@ export class SecuredPhone {
       this.#agreed = former;
     }
     if (isNew) await this.#handshake(agreed);
-    this.mayHearClear = false;
+    this.mayHearClear = this.mayLoseChecks = false;
     this.#agreed = agreed;
     return isNew;
   }
@@ -280,6 +316,7 @@ export class SecuredPhone {
     const agreed = this.#agreed;
     if (agreed?.ice !== true) return;
     const [ufrag, remoteUfrag, password] = agreed.credentials;
+    if (agreed.trickle && !this.#askedAs.has(ufrag)) return;
     const check = {
       ...{ username: `${remoteUfrag}:${ufrag}`, password, priority: 1853824767 },
       ...{ controlling: this.#controlling, useCandidate: this.#controlling },
@@ -358,6 +395,8 @@ export class SecuredPhone {
     else if (type === 0x0111) {
       if (bytes.includes('Role Conflict')) this.#controlling = !this.#controlling;
     } else if (type === 1) {
+      const { ufrag } = this.wishes;
+      if (bytes.includes(`${ufrag}:`)) this.#askedAs.add(ufrag);
       socket.send(bindingResponse(bytes, from, this.wishes.password), from.port, from.address);
     } else if ((bytes[0] ?? 0) >= 128) this.#takeMedia(bytes);
     else if ((bytes[0] ?? 0) >= 20 && (bytes[0] ?? 0) <= 63) {
@@ -393,7 +432,8 @@ export class SecuredPhone {
     this.#sent += 1;
     this.sequenceNumber = (this.sequenceNumber + 1) & 0xffff;
     const packet = rtpPacket({
-      ...{ sequenceNumber: this.sequenceNumber, timestamp: this.sequenceNumber * 160 },
+      ...{ payloadType: this.#payloadType, sequenceNumber: this.sequenceNumber },
+      ...{ timestamp: this.sequenceNumber * 160 },
       ...{ ssrc: this.ssrc, payload: Buffer.from(`MARK${this.#sent}.`.padEnd(100, 'x')) },
     });
     const { target } = this.agreed;
@@ -473,6 +513,12 @@ export async function meet(
     ({ to, sent }) => [...sent].every((number) => to.heard.has(number)),
     () => undefined,
     'all packets',
+  );
+  const checks = new Map(phones.map((phone) => [phone, phone.answeredChecks]));
+  await reached(
+    ({ to }) => !to.agreed.ice || to.mayLoseChecks || to.answeredChecks > (checks.get(to) ?? 0),
+    () => undefined,
+    'answers to checks',
   );
   const reports = new Map(phones.map((phone) => [phone, phone.reports]));
   await reached(

@@ -4,6 +4,7 @@ import { MediaDaemon } from './daemons.js';
 import { freeUdpPort, freeUdpRange } from './free-ports.js';
 import type { NgClient } from './ng-client.js';
 import { RedisProcess } from './redis-server.js';
+import { until } from './wait.js';
 
 export type Words = Parameters<NgClient['ask']>[0];
 
@@ -31,8 +32,29 @@ export class StoredDaemon {
     this.#ng ??= this.#daemon.client();
   }
 
+  /** What packets have taught is in Redis: while the daemon answers, nothing changes there any more. */
+  async #isStored(): Promise<void> {
+    const connection = this.#redis?.connect();
+    let before = '';
+    let alike = 0;
+    try {
+      await until(async () => {
+        await this.#ng?.ask({ command: 'ping' });
+        const names = (await connection?.keys('*')) ?? [];
+        const values = names.length === 0 ? [] : await connection?.mget(names.sort());
+        const now = JSON.stringify(values);
+        alike = now === before ? alike + 1 : 0;
+        before = now;
+        return alike >= 3;
+      }, 'all of it is stored');
+    } finally {
+      connection?.disconnect();
+    }
+  }
+
   /** Killed, and started again. */
   readonly kill = async (): Promise<void> => {
+    await this.#isStored();
     await this.#daemon?.stop('SIGKILL');
     await this.start();
   };

@@ -9,7 +9,7 @@ import { withInterruptedDtls } from '../../media/dtls/interrupted.js';
 import { SignallingError } from '../../media/errors.js';
 import { merged, tagsCollide } from '../../media/merge.js';
 import type { CallStatistics } from '../../media/relay.js';
-import { resumeFrom } from '../../redis-store/srtp-indexes.js';
+import { resumeFrom } from '../../media/srtp-resume.js';
 
 /** The call as whoever goes on with it has to know it. */
 function resumable(call: CallState, statistics: CallStatistics): CallState {

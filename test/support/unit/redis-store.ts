@@ -261,9 +261,8 @@ const associationKeys = fc.constantFrom(...'ab').map((byte) => ({
   ...{ mki: null, unencryptedRtp: false, unencryptedRtcp: false, unauthenticatedRtp: false },
 }));
 
-const formerAssociations = fc
+const associations = fc
   .record({
-    kind: fc.constant('DTLS' as const),
     name: fc.constant('a0'.repeat(16)),
     keys: fc.array(fc.option(fc.record({ receive: associationKeys, send: associationKeys })), {
       minLength: 1,
@@ -272,6 +271,10 @@ const formerAssociations = fc
     before: formerKeys,
   })
   .map(({ before: { indexes, resume }, ...each }) => ({ ...each, indexes, resume }));
+
+const formerAssociations = fc
+  .tuple(associations, fc.array(associations, { maxLength: 3 }))
+  .map(([last, earlier]) => ({ ...last, kind: 'DTLS' as const, earlier }));
 
 const formers = fc.oneof(formerKeys, formerAssociations, fc.constant({ kind: 'plain' as const }));
 

@@ -325,6 +325,29 @@ describe('an offer that is refused after a provisional answer', () => {
     }
   });
 
+  it('leaves what is sent by the offerer to be read here, once the answerer alone had another key', () => {
+    const call = new ModelCall();
+    const sdes = (key: string): string => bodyOf({ protocol: 'RTP/SAVP', lines: [crypto(key)] });
+    call.offer(sdes('A'), towards['SDES']);
+    call.answer(sdes('B'));
+    // Passed through until here; from now on it ends here.
+    call.offer(sdes('A'), { ...towards['SDES'], flags: new Set(['recrypt']) });
+    call.answer(sdes('C'));
+    const state = call.state ?? expect.fail('no call');
+    const heard = { direction: 'receive', ssrc: 1, rtp: 1, rtcp: null, offset: 0 } as const;
+    call.state = {
+      ...state,
+      medias: state.medias.map((each) => ({ ...each, srtpIndexes: [heard] })),
+    };
+    call.offer(sdes('D'), { ...towards['SDES'], flags: new Set(['recrypt']) });
+    call.answer(sdes('E'));
+    const formers = call.state.medias.map(({ former }) =>
+      former?.kind === 'SDES' ? [former.line.key, former.passed] : null,
+    );
+    expect(formers).to.have.length(2).and.not.include(null);
+    for (const former of formers) expect(former?.[1]).to.equal(false);
+  });
+
   it('leaves good what it was before, plain, SDES or DTLS, and takes it back', () => {
     const names = ['plain', 'SDES', 'DTLS'] as const;
     for (const [was, is] of names.flatMap((one) => names.map((two) => [one, two] as const))) {
