@@ -55,6 +55,7 @@ RelayOptions options_of(const RelayRecord& record) {
       scheduling(record.media_policy, record.has_media_priority, record.media_priority);
   options.idle_scheduling =
       scheduling(record.idle_policy, record.has_idle_priority, record.idle_priority);
+  options.pace = Pace(std::min<Micros>(record.coalesce_micros, Pace::kMost));
   options.media_cpus.assign(record.media_cpus.begin(),
                             record.media_cpus.begin() + record.cpu_count);
   return options;
@@ -126,6 +127,7 @@ bool describe(const RelayOptions& options, RelayRecord& out) {
   out.idle_policy = idle.policy;
   out.idle_priority = idle.priority.value_or(0);
   out.has_idle_priority = idle.priority.has_value();
+  out.coalesce_micros = static_cast<std::uint32_t>(options.pace.longest());
   out.free_bind = options.free_bind == FreeBind::kYes;
   out.legacy_mos = options.mos.formula == MosRule::Formula::kLegacy;
   out.listening_mos = options.mos.listening;

@@ -405,7 +405,7 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
          "mediaPolicy: number, mediaPriority: number | undefined, idlePolicy: number, "
          "idlePriority: number | undefined, mediaCpus: Int32Array, "
          "portsMap?: number, socketsMap?: number, "
-         "blocksMap?: number, replays?: boolean)");
+         "blocksMap?: number, replays?: boolean, coalesceMicros?: number)");
     return;
   }
   uv_loop_t* loop = nullptr;
@@ -444,6 +444,9 @@ RelayObject::RelayObject(const Napi::CallbackInfo& info)
                         info[14].As<Napi::Number>().Int32Value(),
                         info[15].As<Napi::Number>().Int32Value()};
   options.replays = info.Length() > 16 && info[16].IsBoolean() && info[16].As<Napi::Boolean>();
+  if (info.Length() > 17 && info[17].IsNumber())
+    options.pace =
+        Pace(std::clamp<Micros>(info[17].As<Napi::Number>().Int64Value(), 0, Pace::kMost));
   napi_add_env_cleanup_hook(environment_, on_cleanup, this);
   options_ = std::move(options);
   if (const int error = open(info.Env().GetInstanceData<AddonState>()->early); error != 0) {

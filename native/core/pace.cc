@@ -8,8 +8,8 @@ Micros Pace::next_round(std::size_t packets, Micros now) {
   counted_ += static_cast<std::int64_t>(packets);
   const Micros elapsed = now - counted_since_;
   if (elapsed >= kWindow) {
-    const bool many = counted_ * kLongest >= kFewest * elapsed;
-    period_ = many ? std::min(kLongest, kPackets * elapsed / counted_) : 0;
+    const bool many = counted_ * longest_ >= kFewest * elapsed;
+    period_ = many ? std::min(longest_, kPackets * elapsed / counted_) : 0;
     counted_since_ = now;
     counted_ = 0;
   }

@@ -13,8 +13,8 @@ namespace rtprelay {
 // Thread: worker only.
 class Pace {
 public:
-  /// No packet waits longer for others, µs.
-  static constexpr Micros kLongest = 500;
+  /// The longest that there may be, so that a window has several rounds, µs.
+  static constexpr Micros kMost = 2000;
   /// What a round is to find; more packets in one cost hardly less.
   static constexpr std::int64_t kPackets = 16;
   /// With fewer in the longest wait there is nothing to gain.
@@ -22,11 +22,16 @@ public:
   /// How long packets are counted to know their rate, µs.
   static constexpr Micros kWindow = 4000;
 
+  /// No packet waits longer for others, µs; 0: none waits.
+  explicit Pace(Micros longest = 0) : longest_(longest) {}
+
+  [[nodiscard]] Micros longest() const { return longest_; }
   /// A round that began at `now` has taken `packets`. When the next one may begin: `now` means with
   /// the next packet.
   Micros next_round(std::size_t packets, Micros now);
 
 private:
+  Micros longest_;
   Micros counted_since_ = 0;
   std::int64_t counted_ = 0;
   Micros period_ = 0;

@@ -135,8 +135,8 @@ bool Relay::start(int& error) {
     ThreadScheduling scheduling = options_.media_scheduling;
     if (!options_.media_cpus.empty())
       scheduling.cpu = options_.media_cpus[i % options_.media_cpus.size()];
-    workers_.push_back(
-        std::make_unique<Worker>(std::move(io), notifier_, options_.epoch, scheduling, gate_));
+    workers_.push_back(std::make_unique<Worker>(std::move(io), notifier_, options_.epoch,
+                                                options_.pace, scheduling, gate_));
     loads_.push_back(0);
     if (options_.replays)
       workers_.back()->take_part_in_replay();

@@ -53,6 +53,8 @@ struct RelayOptions {
   /// Where the media threads run, in turn; empty: anywhere.
   std::vector<int> media_cpus{};
   ThreadScheduling idle_scheduling{.priority = 10};
+  /// How long packets wait for others.
+  Pace pace{};
 };
 
 struct PortFailure {

@@ -13,7 +13,7 @@ namespace rtprelay {
 /// The file is this, byte by byte.
 struct RelayRecord {
   /// Changes with the form of the file, or with what a relay needs to know.
-  static constexpr std::uint64_t kForm = 0x3130'7961'6c65'7272;
+  static constexpr std::uint64_t kForm = 0x3230'7961'6c65'7272;
   static constexpr std::size_t kMostCpus = 64;
   /// Of the file with the plans, and of this one behind it.
   static constexpr std::string_view kPlans = ".plans";
@@ -34,6 +34,8 @@ struct RelayRecord {
   std::int32_t media_priority = 0;
   std::int32_t idle_policy = 0;
   std::int32_t idle_priority = 0;
+  /// Of `Pace`.
+  std::uint32_t coalesce_micros = 0;
   bool has_media_priority = false;
   bool has_idle_priority = false;
   bool free_bind = false;

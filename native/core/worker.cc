@@ -62,10 +62,10 @@ void prefetch(const Stream* stream) {
 
 } // namespace
 
-Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
+Worker::Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch, Pace pace,
                ThreadScheduling scheduling, std::shared_ptr<Gate> gate)
     : io_(std::move(io)), notifier_(notifier), epoch_(epoch), scheduling_(scheduling),
-      gate_(std::move(gate)), in_(kBatchSize), out_(kBatchSize), slots_(kBatchSize),
+      gate_(std::move(gate)), in_(kBatchSize), out_(kBatchSize), slots_(kBatchSize), pace_(pace),
       random_(static_cast<std::uint32_t>(monotonic_micros())) {}
 
 Worker::~Worker() {
@@ -131,7 +131,7 @@ void Worker::replay(std::unique_ptr<ReplayBatch> batch) {
 }
 
 void Worker::run() {
-  // The kernel may end a wait so much later, by default 50 µs: a tenth of the longest here.
+  // The kernel may end a wait so much later, by default 50 µs: a tenth of half a millisecond.
   constexpr unsigned long kTimerSlackNanos = 10'000;
   thread_id_.store(static_cast<pid_t>(syscall(SYS_gettid)), std::memory_order_release);
   // What is refused the control thread has said.

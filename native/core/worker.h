@@ -62,7 +62,7 @@ class Worker {
 public:
   /// `epoch`: moment of the start of CLOCK_MONOTONIC on the time line of `StreamCounters`.
   /// `gate`: what its thread waits at first; null: nothing.
-  Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch,
+  Worker(std::unique_ptr<PacketIo> io, Notifier notifier, Micros epoch, Pace pace,
          ThreadScheduling scheduling = {}, std::shared_ptr<Gate> gate = nullptr);
   ~Worker();
   Worker(const Worker&) = delete;

@@ -74,6 +74,8 @@ export interface MediaConfig {
   readonly numThreads: number;
   /** Where they run, the first thread on the first one and round; empty: wherever the kernel puts them. */
   readonly mediaCpus: readonly number[];
+  /** While many packets come, one waits so long for others at most, µs; 0: none waits. */
+  readonly coalesceMicros: number;
   /** Of those threads. */
   readonly scheduling: SchedulingConfig;
   /** Of the threads of DTLS handshakes. */
@@ -331,6 +333,7 @@ function mediaConfig(options: OptionReader, host: HostFacts): MediaConfig {
     replay: replayConfig(options, kernelForwardOf(options)),
     numThreads: threadsOf(options, host, mediaCpus.length),
     mediaCpus,
+    coalesceMicros: options.number('coalesce-usecs'),
     scheduling: schedulingOf(options, '', -10),
     idleScheduling: schedulingOf(options, 'idle-', 10),
     mos: mosConfig(options),

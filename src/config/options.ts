@@ -55,6 +55,9 @@ const general: readonly OptionSpec[] = [
     placeholder: 'LIST',
     defaultText: 'any',
   }),
+  int('coalesce-usecs', 0, 'Longest time in µs that a packet waits for others, while many come', {
+    ...{ extension: true, placeholder: 'USECS', minimum: 0, maximum: 2000 },
+  }),
   text('scheduling', null, `Scheduling of the media threads: ${schedulingWords}`),
   int('priority', null, 'Priority of the media threads: nice value, or that of fifo and rr', {
     ...priorities,

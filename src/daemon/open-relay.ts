@@ -83,6 +83,7 @@ export async function openRelay(options: OpenRelayOptions): Promise<OpenedRelay>
     ...{ config, log, isOneOfPair, ports: portCount(interfaces, config.media) },
     relay: {
       ...{ workers, mediaCpus, freeBind, epochMicros, mos, dormant, dtls: { mtu, ciphers } },
+      coalesceMicros: config.media.coalesceMicros,
       replays: config.media.replay !== null,
       scheduling: {
         media: threadScheduling('scheduling', config.media.scheduling, log),

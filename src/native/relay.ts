@@ -71,6 +71,8 @@ export interface NativeRelayOptions {
   readonly scheduling?: { readonly media: ThreadScheduling; readonly idle: ThreadScheduling };
   /** Where the threads of the packet path run, in turn. Default: anywhere. */
   readonly mediaCpus?: readonly number[];
+  /** No packet waits longer for others, µs; 0: none waits. Default 0. */
+  readonly coalesceMicros?: number;
   /** Maps of the steering program (`Steering`). Default: each port has a socket of its own. */
   readonly steering?: SteeringMaps;
   /** `startReplay` will be called. Default false. */
@@ -278,6 +280,7 @@ interface Addon {
     socketsMap?: number,
     blocksMap?: number,
     replays?: boolean,
+    coalesceMicros?: number,
   ) => AddonRelay;
 }
 
@@ -560,6 +563,7 @@ export class NativeRelay implements MediaRelay {
         options.steering?.sockets,
         options.steering?.blocks,
         options.replays ?? false,
+        options.coalesceMicros,
       );
     } catch (error) {
       throw new NativeRelayError('relay-not-startable', messageOf(error), { cause: error });

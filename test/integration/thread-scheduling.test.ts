@@ -5,7 +5,9 @@ import { getPriority } from 'node:os';
 import { schedulingRefusal } from '../../src/native/relay.js';
 import { MediaDaemon } from '../support/daemons.js';
 import { limitMs, ProcessPair } from '../support/process-pair.js';
-import { until } from '../support/wait.js';
+import { RtpEndpoint } from '../support/rtp-endpoint.js';
+import { audio, buildSdp, mediaTarget } from '../support/sdp.js';
+import { pause, until } from '../support/wait.js';
 
 /** Threads of Node and V8, which have the name of the program, or since Node 24 names of their own. */
 const ofNode = /^(?!rtprelay-)/;
@@ -31,6 +33,17 @@ function allowed(pid: number, name: string | RegExp): readonly string[] {
   });
   return [...new Set(found)].sort();
 }
+
+/** The numbers of the system calls that threads of that name are in (proc(5), /proc/PID/syscall). */
+const systemCalls = (pid: number, name: string): readonly number[] =>
+  readdirSync(`/proc/${pid}/task`)
+    .filter((thread) => readFileSync(`/proc/${pid}/task/${thread}/comm`, 'latin1').trim() === name)
+    .map((thread) =>
+      Number.parseInt(readFileSync(`/proc/${pid}/task/${thread}/syscall`, 'latin1')),
+    );
+
+/** clock_nanosleep, on x86-64 and arm64. */
+const isSleepUntil = (number: number): boolean => number === (process.arch === 'arm64' ? 115 : 230);
 
 const isNamed = (thread: string, name: string | RegExp): boolean =>
   typeof name === 'string' ? thread === name : name.test(thread);
@@ -119,6 +132,33 @@ describe('threads are scheduled', function () {
     expect(few.cpus).to.deep.equal([`${first}`]);
     expect(few.log).to.match(/WARNING: .*media-cpus: 2 CPUs for 1 threads/);
   });
+
+  it('to rest while many packets come, unless coalesce-usecs says that none waits', async () => {
+    expect(await restsWith('--coalesce-usecs=2000', 10_000), 'up to 2 ms').to.equal(true);
+    expect(await restsWith('--coalesce-usecs=0', 300), 'not at all').to.equal(false);
+  });
+
+  /** Whether a media thread is seen to sleep until a moment, in so many looks while bursts of packets come. */
+  async function restsWith(option: string, looks: number): Promise<boolean> {
+    const daemon = await MediaDaemon.start('rtprelayd', { extra: ['--no-pair', option] });
+    const ng = daemon.client();
+    const phone = await RtpEndpoint.open();
+    try {
+      const sdp = buildSdp({ address: phone.address, media: [audio(phone.port)] });
+      const offered = await ng.ask({ command: 'offer', 'call-id': 'rest', 'from-tag': 'a', sdp });
+      const target = mediaTarget(String(offered['sdp']));
+      for (let look = 0; look < looks; look += 1) {
+        for (let i = 0; i < 40; i += 1) phone.sendNext(target);
+        await pause(1);
+        if (systemCalls(daemon.process.pid, 'rtprelay-media').some(isSleepUntil)) return true;
+      }
+      return false;
+    } finally {
+      phone.close();
+      ng.close();
+      await daemon.stop('SIGKILL');
+    }
+  }
 
   it('of a pair at once where packets wait for them, and as usual when those are relayed', async function () {
     if (schedulingRefusal({ policy: 'fifo', priority: 1 }) !== null || own !== 0) this.skip();

@@ -34,20 +34,28 @@ Rounds run(Pace& pace, Micros from, Micros gap, Micros duration) {
 } // namespace
 
 TEST("few packets never wait") {
-  Pace pace;
-  const Micros few = Pace::kLongest / Pace::kFewest + 10;
+  constexpr Micros kLongest = 500;
+  Pace pace(kLongest);
+  const Micros few = kLongest / Pace::kFewest + 10;
   const Rounds met = run(pace, 1'000'000, few, 1'000'000);
   CHECK(met.longest_wait == 0 && met.rounds == met.packets);
 }
 
 TEST("many packets come several to a round, and none waits longer than the longest wait") {
-  for (const Micros gap : {90, 50, 20, 5}) {
-    Pace pace;
-    (void)run(pace, 1'000'000, gap, 2 * Pace::kWindow);
-    const Rounds met = run(pace, 2'000'000, gap, 1'000'000);
-    CHECK(met.longest_wait <= Pace::kLongest);
-    CHECK(met.packets >= met.rounds * static_cast<std::size_t>(Pace::kFewest));
-  }
+  for (const Micros longest : {Micros{200}, Micros{500}, Pace::kMost})
+    for (const Micros gap : {50, 20, 5}) {
+      Pace pace(longest);
+      (void)run(pace, 1'000'000, gap, 2 * Pace::kWindow);
+      const Rounds met = run(pace, 2'000'000, gap, 1'000'000);
+      CHECK(met.longest_wait <= longest);
+      CHECK(met.packets >= met.rounds * static_cast<std::size_t>(Pace::kFewest));
+    }
+}
+
+TEST("where none is to wait, none does, however many come") {
+  Pace pace(0);
+  const Rounds met = run(pace, 1'000'000, 1, 100'000);
+  CHECK(met.longest_wait == 0);
 }
 
 TEST("a round finds what pays, not more: the more packets, the shorter they wait") {

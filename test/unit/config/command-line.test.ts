@@ -121,6 +121,7 @@ describe('option table', () => {
       'socket-store',
       'pair',
       'media-cpus',
+      'coalesce-usecs',
       'no-pair',
       'live-page',
     ]);

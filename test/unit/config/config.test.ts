@@ -314,6 +314,12 @@ describe('validation', () => {
       );
   });
 
+  it('has no packet wait for others, or as long as is said', () => {
+    expect(configOf(minimal).media.coalesceMicros).to.equal(0);
+    expect(configOf([...minimal, '--coalesce-usecs=500']).media.coalesceMicros).to.equal(500);
+    expect(refusal([...minimal, '--coalesce-usecs=2001']).message).to.include('greater than 2000');
+  });
+
   it('never has more threads by itself than the relay takes', () => {
     const invocation = loadConfig(minimal, {}, files({}), { cores: 128 });
     expect(invocation.kind === 'run' ? invocation.config.media.numThreads : 0).to.equal(64);
