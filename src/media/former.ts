@@ -40,7 +40,7 @@ function forgetKeys(draft: CallDraft, media: Media): void {
 }
 
 /** Phones that a request reaches at once are few. */
-const mostAssociations = 4;
+const maxAssociations = 4;
 
 /** That association itself, and those before it. */
 const associationsIn = (former: FormerSecurity | null): readonly Association[] => {
@@ -253,7 +253,7 @@ export class Former {
   #earlier(): readonly Association[] {
     const others = [this.#used.security, this.media.security].map(associationName);
     const known = associationsIn(this.#known).filter(({ name }) => !others.includes(name));
-    return known.slice(0, mostAssociations).map(({ name, keys, indexes }) => {
+    return known.slice(0, maxAssociations).map(({ name, keys, indexes }) => {
       // The relay has them no more.
       const resume = resumeFrom(indexes);
       return { name, keys, indexes: [...(resume.receive ?? []), ...(resume.send ?? [])], resume };
