@@ -34,7 +34,7 @@ const given = readArguments(process.argv.slice(2), {
   redis: 'shared',
   stack: 'ipv4',
   replay: 'no',
-  ports: 'auto',
+  ports: 'bound',
   readme: 'no',
   out: fileURLToPath(new URL('../build/bench/failover', import.meta.url)),
 });

@@ -197,7 +197,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   const folder = new TemporaryFolder('rtprelay-chaos');
   const cluster = new Cluster({
     ...{ daemon: 'rtprelayd', store: 'pair', mover: 'bench', advertMs: 10, stack: 'ipv4' },
-    ...{ replay: false, portMode: 'auto' },
+    ...{ replay: false, portMode: 'bound' },
     redis: options.nodes === 2 ? 'shared' : 'none',
     ownClocks: clockCanBeStepped,
     ...{ calls: options.calls, ptime: options.ptime, folder: folder.path },

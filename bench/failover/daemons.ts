@@ -69,8 +69,7 @@ function commandOf(setup: DaemonSetup): readonly string[] {
   if (setup.follows !== undefined) words.push(`--subscribe-keyspace=${setup.follows}`);
   if (daemon === 'rtpengine') return ['rtpengine', ...words];
   if (setup.follows !== undefined) words.push('--active-switchover');
-  if (setup.portMode !== undefined && setup.portMode !== 'auto')
-    words.push(`--port-mode=${setup.portMode}`);
+  if (setup.portMode !== undefined) words.push(`--port-mode=${setup.portMode}`);
   words.push(`--socket-store=${setup.store === 'systemd' ? 'yes' : 'no'}`);
   const pair = isPair(setup.store) ? '--pair=yes' : '--no-pair';
   // As the package has it installed.

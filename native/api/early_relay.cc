@@ -10,10 +10,10 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../core/bpf_call.h"
+#include "../core/port_record.h"
 #include "../core/thread.h"
 #include "addon_state.h"
 
@@ -21,10 +21,6 @@ namespace rtprelay::api {
 
 namespace {
 
-/// As rtprelay-start names them.
-constexpr const char* kRelay = "RTPRELAY_EARLY_RELAY";
-constexpr const char* kSockets = "RTPRELAY_EARLY_SOCKETS";
-constexpr const char* kPorts = "RTPRELAY_PORT_RECORD";
 constexpr const char* kPreload = "LD_PRELOAD";
 
 /// The wall clock may have been set meanwhile; less is the granularity of the two clocks.
@@ -64,8 +60,7 @@ RelayOptions options_of(const RelayRecord& record) {
 FileDescriptor open_pinned(const std::string& path) {
   bpf_attr attributes{};
   attributes.pathname = reinterpret_cast<std::uintptr_t>(path.c_str());
-  return FileDescriptor(
-      static_cast<int>(syscall(SYS_bpf, BPF_OBJ_GET, &attributes, sizeof(attributes))));
+  return FileDescriptor(static_cast<int>(bpf(BPF_OBJ_GET, attributes)));
 }
 
 /// 0: it is no map.
@@ -75,8 +70,7 @@ std::uint32_t map_id(int fd) {
   attributes.info.bpf_fd = static_cast<std::uint32_t>(fd);
   attributes.info.info = reinterpret_cast<std::uintptr_t>(&info);
   attributes.info.info_len = sizeof(info);
-  return syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attributes, sizeof(attributes)) == 0 ? info.id
-                                                                                        : 0;
+  return bpf(BPF_OBJ_GET_INFO_BY_FD, attributes) == 0 ? info.id : 0;
 }
 
 /// A number of the environment's variable, from `text` on, which then begins behind it.
@@ -151,13 +145,13 @@ void note_relay(const RelayOptions& options, const std::string& plans, const std
 /// Begins with the program: nothing of Node has run.
 struct EarlyStart {
   __attribute__((constructor)) static void begin() {
-    const char* relay = getenv(kRelay);
-    const char* ports = getenv(kPorts);
+    const char* relay = getenv(kEarlyRelayVariable);
+    const char* ports = getenv(kPortRecordVariable);
     if (relay == nullptr || ports == nullptr)
       return;
     int fd = -1;
     const bool given = next_number(relay, fd);
-    (void)unsetenv(kRelay);
+    (void)unsetenv(kEarlyRelayVariable);
     if (!given || fd < 0)
       return;
     const FileDescriptor file(fd);
@@ -166,7 +160,7 @@ struct EarlyStart {
       return;
     remove_preload(early->record_);
     early->ports_ = ports;
-    if (const char* sockets = getenv(kSockets); sockets != nullptr) {
+    if (const char* sockets = getenv(kEarlySocketsVariable); sockets != nullptr) {
       int count = 0;
       if (next_number(sockets, early->first_socket_) && next_number(sockets, count) && count > 0)
         early->socket_count_ = static_cast<std::size_t>(count);

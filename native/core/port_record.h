@@ -8,6 +8,11 @@
 
 namespace rtprelay {
 
+/// Variables that rtprelay-start sets for the daemon: the file, and which descriptors are its ports
+/// (the first one and how many).
+constexpr const char* kPortRecordVariable = "RTPRELAY_PORT_RECORD";
+constexpr const char* kEarlySocketsVariable = "RTPRELAY_EARLY_SOCKETS";
+
 // Thread: any, and several processes (of a pair) at once.
 class PortRecord {
 public:

@@ -6,11 +6,10 @@
 #include <cstring>
 
 #include <fcntl.h>
-#include <linux/bpf.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../bpf/steer.h"
+#include "bpf_call.h"
 
 namespace rtprelay {
 
@@ -19,10 +18,6 @@ namespace {
 /// How long an address is taken to be this machine's or not.
 constexpr Micros kHostMicros = 1'000'000;
 constexpr std::size_t kReadAtOnce = 4096;
-
-long bpf(bpf_cmd command, bpf_attr& attributes) {
-  return syscall(SYS_bpf, command, &attributes, sizeof(attributes));
-}
 
 std::uint64_t pointer(const void* memory) { return reinterpret_cast<std::uint64_t>(memory); }
 

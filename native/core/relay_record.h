@@ -10,6 +10,9 @@
 
 namespace rtprelay {
 
+/// Set by rtprelay-start: the descriptor of the file, which whoever reads it closes.
+constexpr const char* kEarlyRelayVariable = "RTPRELAY_EARLY_RELAY";
+
 /// The file is this, byte by byte.
 struct RelayRecord {
   /// Changes with the form of the file, or with what a relay needs to know.

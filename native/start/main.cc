@@ -234,7 +234,6 @@ void load_relay(const char* program, const std::string& ports) {
   if (!is_private(file.get(), S_IFREG) || !read_relay_record(file.get(), record) ||
       access(record.addon.data(), R_OK) != 0 || program_of(program) != record.program.data())
     return;
-  // It is closed by whoever reads it.
   const int copy = fcntl(file.get(), F_DUPFD, kFirstSocket);
   if (copy < 0)
     return;
@@ -243,7 +242,7 @@ void load_relay(const char* program, const std::string& ports) {
   if (before != nullptr && *before != 0)
     preload += std::string(":") + before;
   (void)setenv("LD_PRELOAD", preload.c_str(), 1);
-  (void)setenv("RTPRELAY_EARLY_RELAY", std::to_string(copy).c_str(), 1);
+  (void)setenv(kEarlyRelayVariable, std::to_string(copy).c_str(), 1);
 }
 
 void prepare(char** words) {
@@ -255,7 +254,7 @@ void prepare(char** words) {
       snprintf(path.data() + length, path.size() - length, "/%016" PRIx64, identity_of(words));
   if (static_cast<std::size_t>(more) >= path.size() - length)
     return;
-  (void)setenv("RTPRELAY_PORT_RECORD", path.data(), 1);
+  (void)setenv(kPortRecordVariable, path.data(), 1);
   const FileDescriptor file(::open(path.data(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
   PortRecord record;
   if (has_sockets() || !file.valid() || !is_private(file.get(), S_IFREG) || !lock(file.get()) ||
@@ -266,7 +265,7 @@ void prepare(char** words) {
   const Room room = find_room(given_descriptors(), limit, static_cast<int>(ports.size()));
   std::array<char, 32> text{};
   (void)snprintf(text.data(), text.size(), "%d %d", room.first, open_ports(ports, room));
-  (void)setenv("RTPRELAY_EARLY_SOCKETS", text.data(), 1);
+  (void)setenv(kEarlySocketsVariable, text.data(), 1);
   load_relay(words[0], path.data());
 }
 

@@ -20,7 +20,7 @@ import { setMediaFlag } from './media-pair.js';
 import { forgetIndexes, passesKeys } from './sdes/apply.js';
 import { lineKey } from './sdes/crypto-line.js';
 import { lineOfKeys } from './sdes/stored.js';
-import { resumeFrom } from './srtp-resume.js';
+import { reservedIndexes, resumeFrom } from './srtp-resume.js';
 import { isRtpProtocol, isSecureProtocol } from '../sdp/view.js';
 
 /** The same while the same two certificates shake hands in the same roles: a peer begins no other handshake then. */
@@ -256,7 +256,7 @@ export class Former {
     return known.slice(0, maxAssociations).map(({ name, keys, indexes }) => {
       // The relay has them no more.
       const resume = resumeFrom(indexes);
-      return { name, keys, indexes: [...(resume.receive ?? []), ...(resume.send ?? [])], resume };
+      return { name, keys, indexes: reservedIndexes(indexes, resume), resume };
     });
   }
 

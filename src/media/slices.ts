@@ -38,10 +38,10 @@ export async function inSlices<Item>(
 }
 
 /** `Buffer.concat` in slices. */
-export async function joinInSlices(parts: readonly Buffer[], length: number): Promise<Buffer> {
+export async function joinInSlices(parts: readonly Buffer[]): Promise<Buffer> {
   const [first] = parts;
   if (parts.length === 1 && first !== undefined) return first;
-  const all = Buffer.allocUnsafe(length);
+  const all = Buffer.allocUnsafe(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   await inSlices(parts, (part) => (at += part.copy(all, at)));
   return all;

@@ -23,3 +23,15 @@ export function resumeFrom(list: readonly StoredSrtpIndexes[]): SrtpResume {
     })),
   };
 }
+
+/**
+ * `list` with what `resume` sends from: stored at once, it keeps whoever comes after us, perhaps before we have told how far
+ * we came, above what we use.
+ */
+export const reservedIndexes = (
+  list: readonly StoredSrtpIndexes[],
+  { send }: SrtpResume,
+): readonly StoredSrtpIndexes[] => [
+  ...list.filter(({ direction }) => direction === 'receive'),
+  ...(send ?? []),
+];

@@ -33,25 +33,25 @@ export function measuredOf(
   };
 }
 
-/** What those who get the media's RTP reported of it last. */
-function reportedQuality(
+/** What each of those who get the media's RTP reported of it last. */
+export function reportsAbout(
   index: CallIndex,
   media: Media,
-  statistics: CallStatistics,
-): MosEntry | null {
-  if (statistics.ssrcs.length === 0) return null;
-  const listeners = new Set(
-    index.subscribersOf(media.id).flatMap(({ media: subscriber }) => subscriber.streams),
-  );
-  const reports = statistics.ssrcs
-    .filter(({ streamId }) => listeners.has(streamId))
+  { ssrcs }: CallStatistics,
+): readonly MosEntry[] {
+  if (ssrcs.length === 0) return [];
+  const subscribers = index.subscriberStreamsOf(media.id);
+  return ssrcs
+    .filter(({ streamId }) => subscribers.has(streamId))
     .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
-  return reports.reduce<MosEntry | null>(
+}
+
+const latestOf = (reports: readonly MosEntry[]): MosEntry | null =>
+  reports.reduce<MosEntry | null>(
     (latest, each) =>
       latest === null || each.reportedAtSeconds > latest.reportedAtSeconds ? each : latest,
     null,
   );
-}
 
 /** What is not known is null. */
 export interface Quality {
@@ -69,7 +69,7 @@ export function heardQuality(
   statistics: CallStatistics,
   entry: StreamStatistics | undefined,
 ): Quality {
-  const reported = reportedQuality(index, media, statistics);
+  const reported = latestOf(reportsAbout(index, media, statistics));
   const clockRate = media.codecs.find((codec) => codec.clockRate > 0)?.clockRate ?? 0;
   const measured = entry === undefined ? null : measuredOf(entry, clockRate);
   return {

@@ -13,6 +13,7 @@ import { isDictionary, type NgValue } from '../ng-protocol/dictionary.js';
 import type { Counters } from './counters.js';
 import type { InterfaceIntervals } from './interface-intervals.js';
 import { sourcesIn, type Source, type SourcesOf } from './sources.js';
+import { reportsAbout } from './measured.js';
 import { statisticsDictionary, statisticsSections, type Gauges } from './statistics.js';
 
 /** A value of JSON. */
@@ -226,11 +227,7 @@ class CallReader {
 
   /** What those who get it reported last. */
   #reportAbout(media: Media): MosEntry | null {
-    const subscribers = this.#index.subscriberStreamsOf(media.id);
-    const reports = this.statistics.ssrcs
-      .filter(({ streamId }) => subscribers.has(streamId))
-      .flatMap(({ latest, progression }) => latest ?? progression.slice(-1));
-    return reports.at(-1) ?? null;
+    return reportsAbout(this.#index, media, this.statistics).at(-1) ?? null;
   }
 
   counted(): CountedCall {

@@ -10,13 +10,13 @@ import type {
 import type { MediaDirection, SrtpKeys } from '../media/media-attributes.js';
 import { cryptoLineText, readCryptoLine, type CryptoLine } from '../media/sdes/crypto-line.js';
 import { keysOfLine, lineOfKeys, sdesMarks, sdesOf } from '../media/sdes/stored.js';
-import { resumeFrom } from '../media/srtp-resume.js';
+import { reservedIndexes, resumeFrom } from '../media/srtp-resume.js';
 import { putBundle, readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { Fields } from './fields.js';
 import { mediaBitsOf, mediaFlagTables, mediaModesOf } from './flags.js';
 import { extraFields, listStart, packList, unpackList } from './schema.js';
 import { putIce, putSecurity, readIce, readSecurity } from './security-fields.js';
-import { readSrtpIndexes, reservedIndexes, srtpIndexText } from './srtp-indexes.js';
+import { readSrtpIndexes, srtpIndexText } from './srtp-indexes.js';
 import { FieldReader } from './stored-value.js';
 import type { StoredIndex } from './subscriptions.js';
 
@@ -84,12 +84,17 @@ const associationTexts = ({ indexes, name, keys }: Association): readonly string
   ...keys.flatMap((each) => [keysText(each?.receive), keysText(each?.send)]),
 ];
 
-/** Lists of earlier ones come behind the keys, which begin otherwise than any list. */
-function readAssociation([indexText = '', name = '', ...more]: readonly string[]): Association {
+/** How far it was known to have come, and where it goes on. */
+function readResume(indexText: string): Pick<Association, 'indexes' | 'resume'> {
   const known = readSrtpIndexes(indexText);
   const resume = resumeFrom(known);
+  return { indexes: reservedIndexes(known, resume), resume };
+}
+
+/** Lists of earlier ones come behind the keys, which begin otherwise than any list. */
+function readAssociation([indexText = '', name = '', ...more]: readonly string[]): Association {
   const keys = readAssociationKeys(more.filter((text) => !text.startsWith(listStart)));
-  return { name, keys, indexes: reservedIndexes(known, resume), resume };
+  return { name, keys, ...readResume(indexText) };
 }
 
 function formerText(former: FormerSecurity): string {
@@ -134,16 +139,13 @@ export function readFormer(media: FieldReader): FormerSecurity | null {
     return { kind: 'DTLS', ...readAssociation(rest), earlier: earlier.map(readAssociation) };
   }
   const [indexText = '', ours = ''] = rest;
-  const known = readSrtpIndexes(indexText);
-  const resume = resumeFrom(known);
-  const indexes = reservedIndexes(known, resume);
   const line = readCryptoLine(written);
   if (typeof line === 'string') return null;
   const send = readCryptoLine(ours);
   const passed = ours === passedMark;
   return {
     ...{ kind: 'SDES', line, send: typeof send === 'string' ? null : send },
-    ...{ passed, indexes, resume },
+    ...{ passed, ...readResume(indexText) },
   };
 }
 

@@ -15,7 +15,7 @@ import type {
 } from '../media/call-state.js';
 import { canonicalAddress, nothingToResume } from '../media/call-state.js';
 import { sdesOf } from '../media/sdes/stored.js';
-import { resumeFrom } from '../media/srtp-resume.js';
+import { reservedIndexes, resumeFrom } from '../media/srtp-resume.js';
 import { readAgreed, readAgreedDirection, readFormer } from './agreed-fields.js';
 import { readBundle, readHeaderExtensions } from './bundle-fields.js';
 import { RestoreError } from './errors.js';
@@ -41,7 +41,7 @@ import {
   type IndexOfPosition,
 } from './schema.js';
 import { readIce, readIceRoute, readKeys, readSecurity } from './security-fields.js';
-import { readSrtpIndexes, reservedIndexes } from './srtp-indexes.js';
+import { readSrtpIndexes } from './srtp-indexes.js';
 import type { FieldReader } from './stored-value.js';
 import { parseInteger, type MemberReader } from './stored-value.js';
 

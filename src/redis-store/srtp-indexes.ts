@@ -1,5 +1,5 @@
 /** SRTP packet indexes in an additional field: `rtprelay_srtp_index`. */
-import type { SrtpResume, StoredSrtpIndexes } from '../media/call-state.js';
+import type { StoredSrtpIndexes } from '../media/call-state.js';
 import { parseInteger } from './stored-value.js';
 
 const text = (index: number | null): string => (index === null ? '-' : String(index));
@@ -36,15 +36,3 @@ export function readSrtpIndexes(value: string | null): readonly StoredSrtpIndexe
   }
   return list;
 }
-
-/**
- * `list` with what `resume` sends from: stored at once, it keeps whoever comes after us, perhaps before we have told how far
- * we came, above what we use.
- */
-export const reservedIndexes = (
-  list: readonly StoredSrtpIndexes[],
-  { send }: SrtpResume,
-): readonly StoredSrtpIndexes[] => [
-  ...list.filter(({ direction }) => direction === 'receive'),
-  ...(send ?? []),
-];

@@ -40,13 +40,10 @@ function* gathered(parts: readonly string[]): Generator<string> {
 /** Bytes of `printableLines`; others are served between slices of it: a list of 20,000 calls has 4 MB. */
 async function shown(text: CliText): Promise<Buffer> {
   const parts: Buffer[] = [];
-  let length = 0;
-  await inSlices(typeof text === 'string' ? piecesOf(text) : gathered(text), (piece) => {
-    const bytes = Buffer.from(printableLines(piece), 'latin1');
-    parts.push(bytes);
-    length += bytes.length;
-  });
-  return joinInSlices(parts, length);
+  await inSlices(typeof text === 'string' ? piecesOf(text) : gathered(text), (piece) =>
+    parts.push(Buffer.from(printableLines(piece), 'latin1')),
+  );
+  return joinInSlices(parts);
 }
 
 /** Runs a line and returns its text, a byte for each character; a defect of ours is reported and answered, never thrown. */

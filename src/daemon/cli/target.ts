@@ -123,9 +123,10 @@ export interface CliKernel {
   readonly totals: Readonly<Record<string, number>>;
 }
 
-/** Settings that can be read and changed while running, by their CLI names. */
+/** Parameters in the order in which they are told. */
 export type ParameterLines = readonly (readonly [name: string, value: string])[];
 
+/** Settings that can be read and changed while running, by their CLI names. */
 export type CliSetting =
   | 'maxsessions'
   | 'maxopenfiles'

@@ -67,10 +67,7 @@ async function withCalls(object: Buffer, calls: readonly Buffer[]): Promise<Buff
     parts.push(call);
   }
   parts.push(Buffer.from(']}'));
-  return joinInSlices(
-    parts,
-    parts.reduce((sum, { length }) => sum + length, 0),
-  );
+  return joinInSlices(parts);
 }
 
 /** Thread: control. Owns its connection and timer until `close`. */

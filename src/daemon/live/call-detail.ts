@@ -4,7 +4,7 @@ import type {
   ExplainedEnd,
   Explanation,
 } from '../../observe/explain/explain.js';
-import type { Finding, FindingCode } from '../../observe/explain/finding.js';
+import { isHold, type Finding, type FindingCode } from '../../observe/explain/finding.js';
 import { placeOf, type CallTrack, type StreamView } from './call-track.js';
 import { slotOf, traceOf } from './history.js';
 import { shortName } from './names.js';
@@ -83,7 +83,7 @@ function wayOf(direction: ExplainedDirection, from: StreamView | null, to: Strea
     from: endOf(direction.from),
     to: endOf(direction.to),
     flows: direction.flows,
-    held: direction.findings.some(({ code, weight }) => code === 'hold' && weight === 'cause'),
+    held: direction.findings.some(isHold),
     place: from === null ? 'nothing' : placeOf([from]),
     received: direction.received,
     sent: direction.sent,

@@ -16,7 +16,7 @@ import {
   type EndEvidence,
   type StreamEvidence,
 } from './evidence.js';
-import { cause, hint, type Finding } from './finding.js';
+import { cause, hint, isHold, type Finding } from './finding.js';
 import { heardFindings } from './heard.js';
 import { signalledFindings } from './signalled.js';
 
@@ -279,7 +279,5 @@ function summaryOf(
     ? `${hold || 'Media flows one way only: '}${name(first.from)} is heard by ${name(first.to)}, not the other way round.`
     : `${hold}${held ? 'media' : 'Media'} flows in ${flowing.length} of ${directions.length} directions.`;
 }
-
-const isHold = ({ code, weight }: Finding): boolean => code === 'hold' && weight === 'cause';
 
 const name = ({ tag, label }: ExplainedEnd): string => nameOf({ tag, label });

@@ -46,3 +46,6 @@ export const cause = (code: FindingCode, text: string, next: string | null = nul
 export const hint = (code: FindingCode, text: string, next: string | null = null): Finding => ({
   ...{ code, weight: 'hint', text, next },
 });
+
+/** Nothing flows because somebody has said so. */
+export const isHold = ({ code, weight }: Finding): boolean => code === 'hold' && weight === 'cause';
